@@ -1,0 +1,1 @@
+//! What commands mean and where they run: synchronous, no sockets, no clock.

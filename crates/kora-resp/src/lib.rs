@@ -1,0 +1,1 @@
+//! RESP syntax: bytes to requests, replies to bytes.

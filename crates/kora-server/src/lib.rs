@@ -1,0 +1,1 @@
+//! The outside world of Kōra: sockets, time, signals, CPU pinning.

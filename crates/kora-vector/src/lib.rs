@@ -1,0 +1,1 @@
+//! An HNSW index owned by one thread: geometry, no I/O.
