@@ -1,1 +1,71 @@
-//! Messages between workers: lanes, credits, doorbells.
+//! Messages between workers: lanes, credits, doorbells, and the few things all workers may read.
+//!
+//! A *worker* is a thread that owns its data alone. What it wants of another worker's data it asks for by a message,
+//! and this crate is the only way for a message to cross. It knows nothing of what the messages mean. All atomics of
+//! the project live here (but for the graph's links), so that the reasoning about them does too.
+//!
+//! # The parts
+//!
+//! | file | what it answers |
+//! |---|---|
+//! | `mesh.rs` | who is connected to whom, and how long are the rings |
+//! | `port.rs` | what can one worker do: ask, answer, flush, sleep |
+//! | `lane.rs` | why does an answer always find room, so that full rings cannot deadlock |
+//! | `doorbell.rs` | why is no wake-up lost, and why does a busy worker cost no system call |
+//! | `board.rs` | how do all workers read one map without a lock while owners change it |
+//! | `sequence.rs`, `flag.rs` | numbers no two workers draw twice; a flag that is raised once |
+//! | `ring.rs` | the ring under a lane (rtrb), and its twin for the model checker |
+//! | `limits.rs` | every bound, with where it came from |
+//!
+//! # A turn of a worker
+//!
+//! ```
+//! use std::task::Waker;
+//! use kora_mesh::{Armed, build};
+//!
+//! let mut ports = build::<&str, usize>(2, 4);
+//! let mut second = ports.pop().expect("two workers");
+//! let mut first = ports.pop().expect("two workers");
+//!
+//! first.stage(second.worker(), "how long is this?");
+//! first.flush();
+//!
+//! let question = second.take_request(first.worker()).expect("it was flushed");
+//! second.answer(first.worker(), question.len());
+//! second.flush();
+//!
+//! assert_eq!(first.take_reply(second.worker()), Some(17));
+//! // Nothing waits and nothing is owed, so the worker may sleep; whoever brings work from now on wakes it.
+//! assert_eq!(first.arm(Waker::noop(), || false), Armed::Park);
+//! ```
+//!
+//! # Three promises
+//!
+//! 1. **Answering never fails and no worker ever waits for a worker** (`lane.rs`): the reply ring is as long as the
+//!    credit, so full rings cannot deadlock. A capacity proves it, not a time-out.
+//! 2. **No wake-up is lost** (`doorbell.rs`): publish, fence, look again.
+//! 3. **A lane is first in, first out**: requests to one worker arrive in the order they were staged, and replies in
+//!    the order they were answered. Nothing is promised between lanes.
+//!
+//! `tests/loom.rs` checks 1 and 2 with a model checker, `tests/model.rs` 1 and 3 against a naive twin, `tests/soak.rs`
+//! all three on real threads that really sleep.
+
+#![forbid(unsafe_code)]
+
+mod board;
+mod doorbell;
+mod flag;
+mod lane;
+pub mod limits;
+mod mesh;
+mod port;
+mod ring;
+mod sequence;
+mod sync;
+
+pub use board::{Board, Bucket, Decision};
+pub use doorbell::{Armed, Doorbell};
+pub use flag::Flag;
+pub use mesh::{WorkerId, build, credit_for};
+pub use port::{Port, PortStats};
+pub use sequence::Sequence;

@@ -1,0 +1,51 @@
+//! A flag that is raised once and seen by all workers: stop.
+
+use crate::sync::{AtomicBool, Ordering};
+
+/// A flag that any thread may raise and nobody lowers.
+///
+/// It wakes nobody. Whoever raises it rings the [`Doorbell`](crate::Doorbell) of everyone who should see it, *after*
+/// raising; and every sleeper looks at it in the second look of its [`arm`](crate::Port::arm), or it may sleep through.
+#[derive(Debug)]
+pub struct Flag {
+    raised: AtomicBool,
+}
+
+impl Flag {
+    /// A flag that is down.
+    pub fn new() -> Flag {
+        Flag {
+            raised: AtomicBool::new(false),
+        }
+    }
+
+    /// Raises the flag; all that was written before is seen by whoever sees it up.
+    pub fn raise(&self) {
+        self.raised.store(true, Ordering::Release);
+    }
+
+    /// Whether the flag is up.
+    pub fn is_raised(&self) -> bool {
+        self.raised.load(Ordering::Acquire)
+    }
+}
+
+impl Default for Flag {
+    fn default() -> Flag {
+        Flag::new()
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_raised_flag_stays_up() {
+        let flag = Flag::default();
+        assert!(!flag.is_raised());
+        flag.raise();
+        flag.raise();
+        assert!(flag.is_raised());
+    }
+}
