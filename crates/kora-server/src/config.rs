@@ -1,0 +1,222 @@
+//! Every setting of the server, in one place: [`Config`].
+//!
+//! A setting is one field. Its name is the field's, with hyphens: the same word in the file, behind `--` on the command
+//! line, after `KORA_` (upper case, underscores) in the environment, and in CONFIG GET. Names are Redis's where Redis
+//! has the setting. A later source wins: built-in default, file, environment, command line.
+//!
+//! `value.rs` and `bind.rs` have the fields' types: each is read from text and says what is right when it refuses.
+
+mod bind;
+mod error;
+mod invocation;
+mod text;
+mod value;
+
+use std::fs;
+use std::io::ErrorKind;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use clap::{ArgMatches, Args, FromArgMatches};
+use serde::{Deserialize, Serialize};
+
+pub use self::bind::{Bind, ListenAddress, Necessity};
+pub use self::error::ConfigError;
+pub use self::invocation::{Invocation, parse, parse_from};
+pub use self::value::{IdleLaps, LogLevel, MemorySize, Number, Secret, VectorMetric};
+
+/// Everything that can be set, with its effective value.
+///
+/// The one list of settings: this struct is the command line's flags, the file's keys and CONFIG GET's answer.
+#[derive(Clone, Debug, PartialEq, Args, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Config {
+    /// Addresses to listen on, separated by spaces: `*` is every IPv4 interface, `-` before an address lets the server
+    /// start without it. `auto`: loopback only, or every interface once a password is set [default: auto]
+    #[arg(long, env = "KORA_BIND", value_name = "ADDRESSES")]
+    #[serde(with = "text")]
+    pub bind: Bind,
+
+    /// TCP port, 0 to 65535; 0 takes any free one and prints it [default: 6379]
+    #[arg(long, env = "KORA_PORT")]
+    #[serde(with = "text")]
+    pub port: Number<u16, 0, 65_535>,
+
+    /// Password that clients must give; empty asks for none [default: none]
+    #[arg(long, env = "KORA_REQUIREPASS", hide_env_values = true, value_name = "PASSWORD")]
+    #[serde(with = "text")]
+    pub requirepass: Secret,
+
+    /// Clients connected at once, 1 to 1000000; one more is told so and closed [default: 10000]
+    #[arg(long, env = "KORA_MAXCLIENTS", value_name = "CLIENTS")]
+    #[serde(with = "text")]
+    pub maxclients: Number<u32, 1, 1_000_000>,
+
+    /// Connections that may wait to be accepted, 1 to 65535 [default: 511]
+    #[arg(long, env = "KORA_TCP_BACKLOG", value_name = "CONNECTIONS")]
+    #[serde(with = "text")]
+    pub tcp_backlog: Number<u32, 1, 65_535>,
+
+    /// Longest single argument of a request, 1mb to 512mb [default: 64mb]
+    #[arg(long, env = "KORA_PROTO_MAX_BULK_LEN", value_name = "MEMORY")]
+    #[serde(with = "text")]
+    pub proto_max_bulk_len: MemorySize<{ 1 << 20 }, { 512 << 20 }>,
+
+    /// Seconds a stopping server gives to requests that it has received, 0 to 86400 [default: 10]
+    #[arg(long, env = "KORA_SHUTDOWN_TIMEOUT", value_name = "SECONDS")]
+    #[serde(with = "text")]
+    pub shutdown_timeout: Number<u64, 0, 86_400>,
+
+    /// What is logged: trace, debug, verbose, notice, warning or error [default: notice]
+    #[arg(long, env = "KORA_LOGLEVEL", value_name = "LEVEL")]
+    #[serde(with = "text")]
+    pub loglevel: LogLevel,
+
+    /// Worker threads, 0 to 256; 0 is one for each core that the process may use [default: 0]
+    #[arg(long, env = "KORA_WORKERS")]
+    #[serde(with = "text")]
+    pub workers: Number<usize, 0, 256>,
+
+    /// Shards of the data, 0 to 256; 0 is as many as workers [default: 0]
+    #[arg(long, env = "KORA_SHARDS")]
+    #[serde(with = "text")]
+    pub shards: Number<usize, 0, 256>,
+
+    /// Looks around before an idle worker sleeps, 0 to 10000, or `auto`: 20 if every worker has its own core, else 0
+    /// [default: auto]
+    #[arg(long, env = "KORA_IDLE_LAPS", value_name = "LAPS")]
+    #[serde(with = "text")]
+    pub idle_laps: IdleLaps,
+
+    /// Microseconds a worker executes commands before it looks at its sockets again, 10 to 100000 [default: 500]
+    #[arg(long, env = "KORA_TURN_BUDGET_US", value_name = "MICROSECONDS")]
+    #[serde(with = "text")]
+    pub turn_budget_us: Number<u64, 10, 100_000>,
+
+    /// Metric of a collection that a VECSET creates: cosine, l2 or ip [default: cosine]
+    #[arg(long, env = "KORA_VECTOR_METRIC", value_name = "METRIC")]
+    #[serde(with = "text")]
+    pub vector_metric: VectorMetric,
+
+    /// Links of a vector on each level of a collection that a VECSET creates, 2 to 128 [default: 16]
+    #[arg(long, env = "KORA_VECTOR_M", value_name = "LINKS")]
+    #[serde(with = "text")]
+    pub vector_m: Number<u32, 2, 128>,
+
+    /// Candidates looked at when a vector is inserted into such a collection, 1 to 100000 [default: 200]
+    #[arg(long, env = "KORA_VECTOR_EF_CONSTRUCTION", value_name = "CANDIDATES")]
+    #[serde(with = "text")]
+    pub vector_ef_construction: Number<u32, 1, 100_000>,
+
+    /// Candidates kept by a VECQUERY without EF on such a collection, 1 to 100000 [default: 100]
+    #[arg(long, env = "KORA_VECTOR_EF_SEARCH", value_name = "CANDIDATES")]
+    #[serde(with = "text")]
+    pub vector_ef_search: Number<u32, 1, 100_000>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            bind: Bind::Automatic,
+            port: Number::constant(6379),
+            requirepass: Secret::default(),
+            maxclients: Number::constant(10_000),
+            tcp_backlog: Number::constant(511),
+            proto_max_bulk_len: MemorySize::constant(64 << 20),
+            shutdown_timeout: Number::constant(10),
+            loglevel: LogLevel::Notice,
+            workers: Number::constant(0),
+            shards: Number::constant(0),
+            idle_laps: IdleLaps::Automatic,
+            turn_budget_us: Number::constant(500),
+            vector_metric: VectorMetric::Cosine,
+            vector_m: Number::constant(16),
+            vector_ef_construction: Number::constant(200),
+            vector_ef_search: Number::constant(100),
+        }
+    }
+}
+
+impl Config {
+    /// The defaults, overlaid by the file, overlaid by what the environment and the command line say (`flags` holds
+    /// both; clap lets a flag win over its variable).
+    pub fn load(flags: &ArgMatches) -> Result<Self, ConfigError> {
+        let mut config = Self::from_file(flags.get_one::<PathBuf>(CONFIG_FLAG).map(PathBuf::as_path))?;
+        config.update_from_arg_matches(flags)?;
+        Ok(config)
+    }
+
+    /// The defaults overlaid by `path`, or without one by [`CONFIG_PATH`], which need not exist.
+    fn from_file(path: Option<&Path>) -> Result<Self, ConfigError> {
+        let chosen = path.unwrap_or(Path::new(CONFIG_PATH));
+        match fs::read_to_string(chosen) {
+            Ok(text) => Self::from_text(chosen, &text),
+            Err(error) if path.is_none() && error.kind() == ErrorKind::NotFound => Ok(Self::default()),
+            Err(error) => Err(ConfigError::Unreadable {
+                path: chosen.to_owned(),
+                error,
+            }),
+        }
+    }
+
+    fn from_text(path: &Path, text: &str) -> Result<Self, ConfigError> {
+        toml::from_str(text).map_err(|error| ConfigError::in_file(path, text, &error))
+    }
+
+    /// The addresses to listen on. What [`Bind::Automatic`] means depends on the password: an open cache on a public
+    /// interface is found by strangers within hours.
+    pub fn listen_addresses(&self) -> Vec<ListenAddress> {
+        self.bind.addresses(self.requirepass.is_set())
+    }
+
+    /// Who can reach the server, for the line that it logs at the start.
+    pub fn exposure(&self) -> Exposure {
+        if self.listen_addresses().iter().all(|address| is_loopback(address.ip)) {
+            Exposure::LoopbackOnly
+        } else if self.requirepass.is_set() {
+            Exposure::NetworkWithPassword
+        } else {
+            Exposure::NetworkWithoutPassword
+        }
+    }
+
+    /// Every setting's name and effective value as text, by name: what CONFIG GET answers, and
+    /// therefore with the password in it, as Redis does. Not for logs.
+    pub fn settings(&self) -> Vec<(String, String)> {
+        let table = toml::Table::try_from(self).expect("every field is written as a text");
+        let text = |value: &toml::Value| value.as_str().expect("every field is written as a text").to_owned();
+        let mut settings: Vec<_> = table.iter().map(|(name, value)| (name.clone(), text(value))).collect();
+        for (name, value) in &mut settings {
+            match name.as_str() {
+                "bind" => *value = bind::to_text(&self.listen_addresses()),
+                "requirepass" => *value = self.requirepass.reveal().unwrap_or_default().to_owned(),
+                _ => (),
+            }
+        }
+        settings
+    }
+}
+
+/// Who can reach the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exposure {
+    /// Programs on this machine only.
+    LoopbackOnly,
+    /// Whoever can reach an interface and knows the password.
+    NetworkWithPassword,
+    /// Whoever can reach an interface: worth a warning.
+    NetworkWithoutPassword,
+}
+
+fn is_loopback(ip: IpAddr) -> bool {
+    ip.to_canonical().is_loopback()
+}
+
+/// The file that is read without `--config`, under the current directory, if it is there.
+pub const CONFIG_PATH: &str = "config/kora.toml";
+
+/// The flag that names another file; it can't stand in the file itself, so it is no field of [`Config`].
+const CONFIG_FLAG: &str = "config";
+
+#[cfg(test)]
+mod tests;

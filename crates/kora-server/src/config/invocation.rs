@@ -1,0 +1,68 @@
+//! The command line: what the program was asked to do, with its settings.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, value_parser};
+
+use crate::demo::DemoOptions;
+use crate::ping::PingOptions;
+
+use super::{CONFIG_FLAG, CONFIG_PATH, Config, ConfigError};
+
+/// What the program was asked to do.
+#[derive(Debug)]
+pub enum Invocation {
+    /// Run the server: `kora`, `kora serve`.
+    Serve(Box<Config>),
+    /// Show it: `kora demo`.
+    Demo(DemoOptions, Box<Config>),
+    /// Check a running one: `kora ping`.
+    Ping(PingOptions),
+}
+
+/// Reads this process's command line and environment.
+pub fn parse() -> Result<Invocation, ConfigError> {
+    parse_from(std::env::args_os())
+}
+
+/// Reads a command line, program name first.
+pub fn parse_from(words: impl IntoIterator<Item = OsString>) -> Result<Invocation, ConfigError> {
+    let matches = command().try_get_matches_from(words)?;
+    match matches.subcommand() {
+        Some(("demo", flags)) => Ok(Invocation::Demo(DemoOptions::from_arg_matches(flags)?, load(flags)?)),
+        Some(("ping", flags)) => Ok(Invocation::Ping(PingOptions::from_arg_matches(flags)?)),
+        Some((_, flags)) => Ok(Invocation::Serve(load(flags)?)),
+        None => Ok(Invocation::Serve(load(&matches)?)),
+    }
+}
+
+fn load(flags: &ArgMatches) -> Result<Box<Config>, ConfigError> {
+    Config::load(flags).map(Box::new)
+}
+
+/// Settings may stand behind `kora`, `kora serve` and `kora demo`, but not on both sides of the word: which of two
+/// `--port` wins should not be a riddle.
+pub(super) fn command() -> Command {
+    let serve = with_settings(Command::new("serve").about("Runs the server; so does `kora` alone"));
+    let demo = DemoOptions::augment_args(Command::new("demo").about("Starts a server with real vectors and shows it"));
+    let ping = PingOptions::augment_args(Command::new("ping").about("Checks that a server answers"));
+    with_settings(
+        Command::new("kora")
+            .about("Kōra, the cache that knows vectors")
+            .version(env!("CARGO_PKG_VERSION")),
+    )
+    .args_conflicts_with_subcommands(true)
+    .subcommands([serve, with_settings(demo), ping])
+}
+
+/// The settings' flags, all optional: what is not said keeps the value that the file or the default gave it.
+fn with_settings(command: Command) -> Command {
+    let config = Arg::new(CONFIG_FLAG)
+        .long(CONFIG_FLAG)
+        .env("KORA_CONFIG")
+        .value_name("FILE")
+        .value_parser(value_parser!(PathBuf))
+        .help(format!("File with settings [default: {CONFIG_PATH} if it exists]"));
+    Config::augment_args_for_update(command.arg(config))
+}
