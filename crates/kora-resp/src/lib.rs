@@ -1,1 +1,36 @@
 //! RESP syntax: bytes to requests, replies to bytes.
+//!
+//! This crate knows how a request and a reply are spelled and nothing of what they mean: no command, no key, no socket.
+//!
+//! *In.* [`Reader`] reads requests out of a connection's buffer. A request is a flat array of bulk strings or one inline
+//! line; nothing a client may send is nested, so nothing here recurses over what a client sent. It resumes where it
+//! stopped, allocates nothing per request once warm, and every size a client can name is held against [`ReaderLimits`].
+//!
+//! *Out.* [`Reply`] is what a server can say, [`write_reply`] spells it in the [`Version`] the client chose.
+//!
+//! *Between.* [`number`] is the one place where text becomes a number and a number becomes text; [`glob`] is the pattern
+//! language of CONFIG GET, KEYS and SCAN.
+//!
+//! | question | file |
+//! |---|---|
+//! | how large may a request be? | `limits.rs` |
+//! | how is a request cut out of the bytes? | `request.rs`, one line of text in `inline.rs` |
+//! | what does a client read when it broke the protocol? | `error.rs` |
+//! | which text is a number, how is an f32 printed? | `number.rs` |
+//! | how is a reply spelled in RESP2, in RESP3? | `reply.rs` |
+//! | what does `h[^a-c]llo*` match? | `glob.rs` |
+
+#![forbid(unsafe_code)]
+
+mod error;
+pub mod glob;
+mod inline;
+pub mod limits;
+pub mod number;
+mod reply;
+mod request;
+
+pub use crate::error::ProtocolError;
+pub use crate::limits::{Login, ReaderLimits};
+pub use crate::reply::{Reply, Version, write_reply};
+pub use crate::request::{Reader, Request};

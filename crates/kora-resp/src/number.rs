@@ -1,0 +1,172 @@
+//! The one place where text becomes a number and a number becomes text.
+//!
+//! Integers are read as strictly as Redis's `string2ll`. Floats are read by fast-float2 and written as the shortest digits
+//! which read back to the same f32, found by zmij:
+//!
+//! - whole numbers have no point: `0`, `3`, `-3`, `16777216`; negative zero is written `0`;
+//! - otherwise a point with digits on both sides: `1.5`, `0.1`, `-0.000001`;
+//! - below 1e-6 and from 1e13 on, one digit before the point if there is one, and an exponent with its sign and without
+//!   padding: `1e-7`, `1.1754944e-38`, `1e+13`, `3.4028235e+38`;
+//! - what is not finite is `inf`, `-inf` and `nan`, the words of RESP3. No stored vector holds one.
+//!
+//! The text is the same in RESP2 and RESP3.
+
+use std::{error, fmt};
+
+use bytes::{BufMut, BytesMut};
+
+/// A decimal integer: digits with an optional minus. No plus, no spaces, no leading zeros, no `-0`; `None` if it does not
+/// fit.
+pub fn parse_i64(text: &[u8]) -> Option<i64> {
+    match text {
+        [b'-', digits @ ..] => match parse_u64(digits)? {
+            0 => None,
+            magnitude => 0i64.checked_sub_unsigned(magnitude),
+        },
+        digits => i64::try_from(parse_u64(digits)?).ok(),
+    }
+}
+
+/// A decimal integer without a sign: digits without leading zeros; `None` if it does not fit.
+pub fn parse_u64(text: &[u8]) -> Option<u64> {
+    if text.is_empty() || text.len() > U64_DIGITS_MAX || (text[0] == b'0' && text.len() > 1) {
+        return None;
+    }
+    let mut value = 0u64;
+    for byte in text {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        value = value.checked_mul(10)?.checked_add(u64::from(digit))?;
+    }
+    Some(value)
+}
+
+/// [`parse_u64`] for counts and sizes of this platform.
+pub fn parse_usize(text: &[u8]) -> Option<usize> {
+    usize::try_from(parse_u64(text)?).ok()
+}
+
+/// A decimal f32, correctly rounded; the whole text has to be one. May be infinite or NaN: `inf`, `infinity` and `nan` in
+/// any case are read, and so is `1e40`, which rounds to infinity. Nothing that is kept should come from here, see
+/// [`parse_finite_f32`].
+pub fn parse_f32(text: &[u8]) -> Option<f32> {
+    fast_float2::parse(text).ok()
+}
+
+/// A decimal f32 that is finite.
+pub fn parse_finite_f32(text: &[u8]) -> Result<f32, NumberError> {
+    match parse_f32(text) {
+        None => Err(NumberError::NotANumber),
+        Some(value) if !value.is_finite() => Err(NumberError::NotFinite),
+        Some(value) => Ok(value),
+    }
+}
+
+/// Why a text is not a finite number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NumberError {
+    /// It is no decimal number, or something stands before or after it.
+    NotANumber,
+    /// It is infinite, too large for an f32, or `nan`.
+    NotFinite,
+}
+
+impl fmt::Display for NumberError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            NumberError::NotANumber => "not a number",
+            NumberError::NotFinite => "not a finite number",
+        })
+    }
+}
+
+impl error::Error for NumberError {}
+
+/// The f32s of a blob, little-endian, four bytes each; `None` if the length is no multiple of four. Any bit pattern is a
+/// value here, NaN and infinity too.
+pub fn parse_f32s_le(blob: &[u8]) -> Option<impl ExactSizeIterator<Item = f32> + Clone + '_> {
+    let (values, rest) = blob.as_chunks::<4>();
+    rest.is_empty()
+        .then(|| values.iter().map(|bytes| f32::from_le_bytes(*bytes)))
+}
+
+/// Appends `values` as [`parse_f32s_le`] reads them, bit for bit.
+pub fn print_f32s_le(values: &[f32], out: &mut BytesMut) {
+    out.reserve(size_of_val(values));
+    for value in values {
+        out.put_f32_le(*value);
+    }
+}
+
+/// Appends the text of `value` in the form this module describes.
+pub fn print_f32(value: f32, out: &mut BytesMut) {
+    out.extend_from_slice(spell(value, &mut zmij::Buffer::new()).as_bytes());
+}
+
+/// The text of an f32 as [`print_f32`] writes it, without a heap.
+#[derive(Clone, Copy)]
+pub struct FloatText {
+    bytes: [u8; FLOAT_TEXT_BYTES_MAX],
+    /// Invariant: at most `FLOAT_TEXT_BYTES_MAX`, and `bytes` up to here are ASCII.
+    len: u8,
+}
+
+impl FloatText {
+    /// The text of `value`.
+    pub fn new(value: f32) -> FloatText {
+        let mut buffer = zmij::Buffer::new();
+        let text = spell(value, &mut buffer).as_bytes();
+        let mut bytes = [0; FLOAT_TEXT_BYTES_MAX];
+        bytes[..text.len()].copy_from_slice(text);
+        FloatText {
+            bytes,
+            len: text.len() as u8,
+        }
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        str::from_utf8(&self.bytes[..usize::from(self.len)]).expect("digits, signs and letters are ASCII")
+    }
+
+    /// The text's bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.len)]
+    }
+}
+
+impl fmt::Display for FloatText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl fmt::Debug for FloatText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// zmij's text without the `.0` of whole numbers, and RESP3's words for what is not finite.
+fn spell(value: f32, buffer: &mut zmij::Buffer) -> &str {
+    if !value.is_finite() {
+        return match value {
+            f32::INFINITY => "inf",
+            f32::NEG_INFINITY => "-inf",
+            _ => "nan",
+        };
+    }
+    // Adding positive zero turns -0 into 0 and leaves every other value as it is.
+    let text = buffer.format_finite(value + 0.0);
+    text.strip_suffix(".0").unwrap_or(text)
+}
+
+/// The longest text is that of the smallest negative normal numbers, `-1.17549435e-38`; zmij's own buffer is as long.
+const FLOAT_TEXT_BYTES_MAX: usize = 24;
+
+const U64_DIGITS_MAX: usize = 20;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,314 @@
+//! Replies, and how each is spelled in RESP2 and RESP3.
+//!
+//! redis-protocol spells every scalar. The headers of aggregates and the text of floats are written here: its encoders take
+//! an aggregate as a finished tree of frames (a second one beside [`Reply`], and a hash map for every map), and a double
+//! only as f64, so that the f32 0.1 would read 0.10000000149011612. Tests hold every spelling against its decoders.
+
+use std::borrow::Cow;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use redis_protocol::error::RedisProtocolError;
+use redis_protocol::resp2::encode::extend_encode_borrowed as encode_resp2;
+use redis_protocol::resp2::types::BorrowedFrame as Resp2;
+use redis_protocol::resp3::encode::complete::extend_encode_borrowed as encode_resp3;
+use redis_protocol::resp3::types::{BorrowedFrame as Resp3, VerbatimStringFormat};
+
+use crate::limits::{HEADER_BYTES_MAX, REPLY_DEPTH_MAX};
+use crate::number::FloatText;
+
+/// The protocol a client has chosen with HELLO.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Version {
+    /// What every client speaks at first.
+    #[default]
+    Resp2,
+    /// With maps, doubles, sets, booleans and pushes.
+    Resp3,
+}
+
+/// What a server can say, before it is known in which version.
+///
+/// At most [`REPLY_DEPTH_MAX`] deep. Replies are built by commands, never from the shape of what a client sent.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reply {
+    /// `+OK`.
+    Simple(&'static str),
+    /// `-ERR …`: the code, then the reason. Line ends in it are written as spaces, so it may quote a client.
+    Error(String),
+    /// `:42`.
+    Integer(i64),
+    /// A bulk of any bytes.
+    Bulk(Bytes),
+    /// A bulk of text.
+    Text(String),
+    /// Text to be shown as it is: `=…txt:…`, in RESP2 a bulk.
+    Verbatim(String),
+    /// No value: `_`, in RESP2 the null bulk.
+    Null,
+    /// No array: `_`, in RESP2 the null array.
+    NullArray,
+    /// `,1.5`, in RESP2 a bulk of the same text.
+    Double(f32),
+    /// `#t` or `#f`, in RESP2 the integers 1 and 0.
+    Boolean(bool),
+    /// An array.
+    Array(Vec<Reply>),
+    /// A map, in RESP2 an array in which keys and values alternate.
+    Map(Vec<(Reply, Reply)>),
+    /// A set, in RESP2 an array.
+    Set(Vec<Reply>),
+    /// Names with scores: an array of `[bulk, double]` pairs, in RESP2 an array in which names and bulk texts alternate.
+    Scored(Vec<(Bytes, f32)>),
+    /// An array of doubles, in RESP2 of bulk texts.
+    Floats(Vec<f32>),
+    /// Not an answer but a message: `>`, in RESP2 an array.
+    Push(Vec<Reply>),
+}
+
+impl Reply {
+    /// `+OK`.
+    pub fn ok() -> Reply {
+        Reply::Simple("OK")
+    }
+
+    /// An estimate of the bytes this reply takes, held and spelled, whichever is more: what a connection's output is
+    /// accounted by before it is written. Never below the encoded size.
+    pub fn bytes_hint(&self) -> usize {
+        self.bytes_hint_at(0)
+    }
+
+    fn bytes_hint_at(&self, depth: usize) -> usize {
+        assert!(depth <= REPLY_DEPTH_MAX, "replies nest at most REPLY_DEPTH_MAX deep");
+        let inside = |replies: &[Reply]| {
+            replies
+                .iter()
+                .map(|reply| reply.bytes_hint_at(depth + 1))
+                .sum::<usize>()
+        };
+        let held = match self {
+            Reply::Simple(_) | Reply::Integer(_) | Reply::Null | Reply::NullArray => 0,
+            Reply::Double(_) | Reply::Boolean(_) => 0,
+            Reply::Error(text) | Reply::Text(text) | Reply::Verbatim(text) => text.len(),
+            Reply::Bulk(bytes) => bytes.len(),
+            Reply::Array(replies) | Reply::Set(replies) | Reply::Push(replies) => inside(replies),
+            Reply::Map(pairs) => pairs
+                .iter()
+                .map(|(key, value)| key.bytes_hint_at(depth + 1) + value.bytes_hint_at(depth + 1))
+                .sum(),
+            Reply::Scored(pairs) => pairs.iter().map(|(name, _)| name.len() + SCORED_BYTES).sum(),
+            Reply::Floats(values) => values.len() * FLOAT_BYTES,
+        };
+        held + SCALAR_BYTES
+    }
+}
+
+/// Appends `reply` to `out` as `version` spells it.
+///
+/// # Panics
+///
+/// If the reply nests deeper than [`REPLY_DEPTH_MAX`], which no command can build.
+pub fn write_reply(reply: &Reply, version: Version, out: &mut BytesMut) {
+    write_at(reply, version, out, 0);
+}
+
+fn write_at(reply: &Reply, version: Version, out: &mut BytesMut, depth: usize) {
+    assert!(depth <= REPLY_DEPTH_MAX, "replies nest at most REPLY_DEPTH_MAX deep");
+    let write_all = |replies: &[Reply], out: &mut BytesMut| {
+        for reply in replies {
+            write_at(reply, version, out, depth + 1);
+        }
+    };
+    match reply {
+        Reply::Array(replies) => {
+            header(b'*', replies.len(), out);
+            write_all(replies, out);
+        }
+        Reply::Set(replies) => {
+            header(kind(version, b'~'), replies.len(), out);
+            write_all(replies, out);
+        }
+        Reply::Push(replies) => {
+            header(kind(version, b'>'), replies.len(), out);
+            write_all(replies, out);
+        }
+        Reply::Map(pairs) => {
+            match version {
+                Version::Resp2 => header(b'*', pairs.len() * 2, out),
+                Version::Resp3 => header(b'%', pairs.len(), out),
+            }
+            for (key, value) in pairs {
+                write_at(key, version, out, depth + 1);
+                write_at(value, version, out, depth + 1);
+            }
+        }
+        Reply::Scored(pairs) => write_scored(pairs, version, out),
+        Reply::Floats(values) => {
+            header(b'*', values.len(), out);
+            out.reserve(values.len() * FLOAT_BYTES);
+            for value in values {
+                write_double(*value, version, out);
+            }
+        }
+        Reply::Double(value) => write_double(*value, version, out),
+        Reply::NullArray if version == Version::Resp2 => out.put_slice(b"*-1\r\n"),
+        scalar => match version {
+            Version::Resp2 => write_resp2(scalar, out),
+            Version::Resp3 => write_resp3(scalar, out),
+        },
+    }
+}
+
+fn write_scored(pairs: &[(Bytes, f32)], version: Version, out: &mut BytesMut) {
+    match version {
+        Version::Resp2 => header(b'*', pairs.len() * 2, out),
+        Version::Resp3 => header(b'*', pairs.len(), out),
+    }
+    for (name, score) in pairs {
+        if version == Version::Resp3 {
+            header(b'*', 2, out);
+        }
+        bulk(name, version, out);
+        write_double(*score, version, out);
+    }
+}
+
+/// Our own digits: redis-protocol would widen the f32 and print the digits of the f64.
+fn write_double(value: f32, version: Version, out: &mut BytesMut) {
+    let text = FloatText::new(value);
+    match version {
+        Version::Resp2 => {
+            header(b'$', text.as_bytes().len(), out);
+        }
+        Version::Resp3 => out.put_u8(b','),
+    }
+    out.put_slice(text.as_bytes());
+    out.put_slice(b"\r\n");
+}
+
+fn bulk(data: &[u8], version: Version, out: &mut BytesMut) {
+    match version {
+        Version::Resp2 => encode(out, |out| encode_resp2(out, &Resp2::BulkString(data), false)),
+        Version::Resp3 => encode(out, |out| {
+            encode_resp3(out, &Resp3::BlobString { data, attributes: None }, false)
+        }),
+    }
+}
+
+fn write_resp2(scalar: &Reply, out: &mut BytesMut) {
+    let one_line;
+    let frame = match scalar {
+        Reply::Simple(text) => {
+            one_line = on_one_line(text);
+            Resp2::SimpleString(one_line.as_bytes())
+        }
+        Reply::Error(text) => {
+            one_line = on_one_line(text);
+            Resp2::Error(&one_line)
+        }
+        Reply::Integer(value) => Resp2::Integer(*value),
+        Reply::Boolean(value) => Resp2::Integer(i64::from(*value)),
+        Reply::Bulk(bytes) => Resp2::BulkString(bytes),
+        Reply::Text(text) | Reply::Verbatim(text) => Resp2::BulkString(text.as_bytes()),
+        Reply::Null => Resp2::Null,
+        _ => unreachable!("write_at spells aggregates, doubles and the null array itself"),
+    };
+    encode(out, |out| encode_resp2(out, &frame, false));
+}
+
+fn write_resp3(scalar: &Reply, out: &mut BytesMut) {
+    let one_line;
+    let attributes = None;
+    let frame = match scalar {
+        Reply::Simple(text) => {
+            one_line = on_one_line(text);
+            Resp3::SimpleString {
+                data: one_line.as_bytes(),
+                attributes,
+            }
+        }
+        Reply::Error(text) => {
+            one_line = on_one_line(text);
+            Resp3::SimpleError {
+                data: &one_line,
+                attributes,
+            }
+        }
+        Reply::Integer(value) => Resp3::Number {
+            data: *value,
+            attributes,
+        },
+        Reply::Boolean(value) => Resp3::Boolean {
+            data: *value,
+            attributes,
+        },
+        Reply::Bulk(bytes) => Resp3::BlobString {
+            data: bytes,
+            attributes,
+        },
+        Reply::Text(text) => Resp3::BlobString {
+            data: text.as_bytes(),
+            attributes,
+        },
+        Reply::Verbatim(text) => Resp3::VerbatimString {
+            data: text.as_bytes(),
+            format: VerbatimStringFormat::Text,
+            attributes,
+        },
+        Reply::Null | Reply::NullArray => Resp3::Null,
+        _ => unreachable!("write_at spells aggregates and doubles itself"),
+    };
+    encode(out, |out| encode_resp3(out, &frame, false));
+}
+
+/// Lets one of redis-protocol's encoders append a frame.
+fn encode(out: &mut BytesMut, append: impl FnOnce(&mut BytesMut) -> Result<usize, RedisProtocolError>) {
+    let end = append(out).expect("the encoder makes the room it needs");
+    // It makes room by the logarithm of an f64 and fills up with NULs: one too many for an integer such as
+    // 999999999999999999. What it returns is where the frame really ends.
+    out.truncate(end);
+}
+
+/// A line end inside a line would start a frame of the quoted client's making.
+fn on_one_line(text: &str) -> Cow<'_, str> {
+    if text.bytes().any(|byte| matches!(byte, b'\r' | b'\n')) {
+        Cow::Owned(text.replace(['\r', '\n'], " "))
+    } else {
+        Cow::Borrowed(text)
+    }
+}
+
+/// RESP2 has one aggregate, the array.
+fn kind(version: Version, resp3: u8) -> u8 {
+    match version {
+        Version::Resp2 => b'*',
+        Version::Resp3 => resp3,
+    }
+}
+
+fn header(kind: u8, count: usize, out: &mut BytesMut) {
+    let mut line = [b'\n'; HEADER_BYTES_MAX];
+    let mut start = line.len() - 2;
+    line[start] = b'\r';
+    let mut rest = count;
+    loop {
+        start -= 1;
+        line[start] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    start -= 1;
+    line[start] = kind;
+    out.put_slice(&line[start..]);
+}
+
+/// A [`Reply`] of 40 bytes in its vector, rounded up. What stands around a text is less: a header of 22 bytes, `txt:`, two
+/// line ends; and so is the longest integer.
+const SCALAR_BYTES: usize = 48;
+
+/// A pair in its vector (40 bytes) and the headers and line ends of pair, name and score, or those and the text.
+const SCORED_BYTES: usize = 80;
+
+/// `$15\r\n-1.17549435e-38\r\n`, rounded up.
+const FLOAT_BYTES: usize = 24;

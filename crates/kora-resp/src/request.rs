@@ -1,0 +1,447 @@
+//! Requests out of a connection's bytes: a resumable, flat cursor.
+//!
+//! redis-protocol can decode requests too, and is the oracle of our tests. It does not read our clients, for four
+//! reasons, all reproduced against 6.0.0: it recurses once per nested array without a limit, so that 8,000 times `*1\r\n`
+//! overflows a 2 MiB stack before anybody has logged in; it does not look at the two bytes after a bulk; it starts again
+//! at byte 0 whenever more has arrived; and it knows no inline requests. Being flat, the cursor here is also several
+//! times as fast (`benches/reader.rs`).
+
+use std::fmt;
+
+use crate::error::ProtocolError;
+use crate::inline;
+use crate::limits::{
+    ARGUMENT_BYTES_MIN, ARGUMENTS_KEPT, HEADER_BYTES_MAX, INLINE_BYTES_KEPT, LOGIN_ARGUMENTS_MAX, LOGIN_BULK_BYTES_MAX,
+    Login, ReaderLimits, WANTED_BYTES_MIN,
+};
+use crate::number::parse_i64;
+
+/// Reads one connection's requests.
+///
+/// A request is an array of bulks (`*2\r\n$4\r\nECHO\r\n$2\r\nhi\r\n`) or an inline line (`ECHO hi\r\n`). Everything else,
+/// and everything beyond the limits, is a [`ProtocolError`]; after one the reader answers nothing else any more.
+///
+/// What a request is does not depend on how its bytes were cut into reads: tests hold every input against itself one byte
+/// at a time.
+#[derive(Debug)]
+pub struct Reader {
+    limits: ReaderLimits,
+    stage: Stage,
+    /// Bytes of the request being read which need not be looked at again: whole arguments, or the part of an inline line
+    /// without a line feed. Zero between requests.
+    ///
+    /// Invariant: at most the length of the `unread` that comes next.
+    position: usize,
+    /// The least number of bytes the request being read can have in the end, and how many of them the last read saw.
+    ///
+    /// Invariant: `seen < needed`, or both are zero between requests.
+    needed: usize,
+    seen: usize,
+    /// The arguments found so far, as places in `unread`, or in `unescaped` for an inline request. Kept until the next
+    /// read, for the [`Request`] borrows them.
+    arguments: Vec<Argument>,
+    unescaped: Vec<u8>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Stage {
+    /// Nothing of the next request has been read.
+    Between,
+    /// Inside an array of bulks which lacks `missing` arguments.
+    ///
+    /// Invariant: `missing > 0`.
+    Array { missing: usize },
+    /// Inside an inline line.
+    Line,
+    /// Where the next request starts is not known.
+    Broken(ProtocolError),
+}
+
+impl Reader {
+    /// A reader at the start of a connection. Limits above their ceilings are lowered to them.
+    pub fn new(limits: ReaderLimits) -> Reader {
+        Reader {
+            limits: limits.under_ceilings(),
+            stage: Stage::Between,
+            position: 0,
+            needed: 0,
+            seen: 0,
+            arguments: Vec::new(),
+            unescaped: Vec::new(),
+        }
+    }
+
+    /// Changes the limits, as a login or CONFIG SET does. What was already promised within the old ones still counts.
+    pub fn set_limits(&mut self, limits: ReaderLimits) {
+        self.limits = limits.under_ceilings();
+    }
+
+    /// Reads the next request, if all of it is there.
+    ///
+    /// `unread` starts at the first byte after the last finished request. On `Ok(None)` call again with the same bytes
+    /// and more behind them. Whole arguments are not read again, so a new byte costs O(1) however the bytes are cut: at
+    /// most one header line of [`HEADER_BYTES_MAX`] is looked at twice.
+    ///
+    /// # Panics
+    ///
+    /// If `unread` lacks bytes which were there at the last `Ok(None)`.
+    pub fn read<'a>(&'a mut self, unread: &'a [u8]) -> Result<Option<Request<'a>>, ProtocolError> {
+        assert!(
+            self.position <= unread.len(),
+            "bytes of an unfinished request were taken away"
+        );
+        match self.advance(unread) {
+            Ok(None) => {
+                self.seen = unread.len();
+                self.needed = match self.stage {
+                    Stage::Between if unread.is_empty() => 0,
+                    _ => self.needed.max(self.seen + 1),
+                };
+                Ok(None)
+            }
+            Ok(Some(End { consumed, text })) => {
+                debug_assert!(consumed <= unread.len());
+                self.stage = Stage::Between;
+                (self.position, self.needed, self.seen) = (0, 0, 0);
+                let text = match text {
+                    Text::Unread => unread,
+                    Text::Unescaped => &self.unescaped,
+                };
+                Ok(Some(Request {
+                    arguments: &self.arguments,
+                    text,
+                    consumed,
+                }))
+            }
+            Err(error) => {
+                self.stage = Stage::Broken(error);
+                Err(error)
+            }
+        }
+    }
+
+    /// How many more bytes to have room for: a lower bound of what the request being read still lacks, zero between
+    /// requests.
+    ///
+    /// It is what the client promised, but never more than as much again as it has already sent (or one socket read, if
+    /// that is more): a promise alone reserves nothing.
+    pub fn wanted(&self) -> usize {
+        (self.needed - self.seen).min(self.seen.max(WANTED_BYTES_MIN))
+    }
+
+    fn advance(&mut self, unread: &[u8]) -> Result<Option<End>, ProtocolError> {
+        match self.stage {
+            Stage::Between => {
+                self.forget_arguments();
+                match unread.first() {
+                    None => Ok(None),
+                    Some(b'*') => self.read_count(unread),
+                    Some(_) => {
+                        self.stage = Stage::Line;
+                        self.read_line(unread)
+                    }
+                }
+            }
+            Stage::Array { missing } => self.read_arguments(unread, missing),
+            Stage::Line => self.read_line(unread),
+            Stage::Broken(error) => Err(error),
+        }
+    }
+
+    /// Reads `*3\r\n` and goes on to the arguments. Counts below one, `*-1` of a null array among them, are requests
+    /// without arguments, as in Redis.
+    fn read_count(&mut self, unread: &[u8]) -> Result<Option<End>, ProtocolError> {
+        let (count, bytes) = match Header::read(&unread[1..]) {
+            Header::Number { value, bytes } => (value, 1 + bytes),
+            Header::Unfinished => return Ok(None),
+            Header::NotNumber => return Err(ProtocolError::InvalidCount),
+            Header::Endless => return Err(ProtocolError::TooBigCountHeader),
+        };
+        let Ok(missing @ 1..) = usize::try_from(count) else {
+            // Not negative means too large for this platform, otherwise there is nothing to wait for.
+            let empty = End {
+                consumed: bytes,
+                text: Text::Unread,
+            };
+            return if count > 0 {
+                Err(ProtocolError::InvalidCount)
+            } else {
+                Ok(Some(empty))
+            };
+        };
+        self.check_count(missing)?;
+        self.position = bytes;
+        self.read_arguments(unread, missing)
+    }
+
+    fn read_arguments(&mut self, unread: &[u8], mut missing: usize) -> Result<Option<End>, ProtocolError> {
+        let mut position = self.position;
+        while missing > 0 {
+            match self.read_argument(unread, position)? {
+                Found::Whole(argument) => {
+                    self.arguments.push(argument);
+                    position = argument.end as usize + 2;
+                    missing -= 1;
+                }
+                Found::Part { end } => {
+                    self.position = position;
+                    self.needed = end + (missing - 1) * ARGUMENT_BYTES_MIN;
+                    self.stage = Stage::Array { missing };
+                    return Ok(None);
+                }
+            }
+        }
+        Ok(Some(End {
+            consumed: position,
+            text: Text::Unread,
+        }))
+    }
+
+    /// Reads `$5\r\nhello\r\n` at `position`.
+    #[inline]
+    fn read_argument(&self, unread: &[u8], position: usize) -> Result<Found, ProtocolError> {
+        let (length, start) = match unread[position..] {
+            [] => {
+                return Ok(Found::Part {
+                    end: position + ARGUMENT_BYTES_MIN,
+                });
+            }
+            [b'$', ref header @ ..] => match Header::read(header) {
+                Header::Number { value, bytes } => (value, position + 1 + bytes),
+                Header::Unfinished => {
+                    return Ok(Found::Part {
+                        end: position + ARGUMENT_BYTES_MIN,
+                    });
+                }
+                Header::NotNumber => return Err(ProtocolError::InvalidBulkLength),
+                Header::Endless => return Err(ProtocolError::TooBigBulkHeader),
+            },
+            [got, ..] => return Err(ProtocolError::ExpectedBulk(got)),
+        };
+        let length = usize::try_from(length).map_err(|_| ProtocolError::InvalidBulkLength)?;
+        self.check_bulk(length)?;
+        let end = start + length;
+        if end + 2 > self.limits.request_bytes_max {
+            return Err(ProtocolError::TooBigRequest);
+        }
+        match unread.get(end..) {
+            Some([b'\r', b'\n', ..]) => Ok(Found::Whole(Argument::new(start, end))),
+            None | Some([] | [b'\r']) => Ok(Found::Part { end: end + 2 }),
+            Some(_) => Err(ProtocolError::ExpectedBulkEnd),
+        }
+    }
+
+    /// Reads an inline request up to its line feed.
+    fn read_line(&mut self, unread: &[u8]) -> Result<Option<End>, ProtocolError> {
+        let line_bytes_max = match self.limits.login {
+            Login::Done => self.limits.inline_bytes_max,
+            Login::Awaited => self.limits.inline_bytes_max.min(LOGIN_BULK_BYTES_MAX),
+        }
+        .min(self.limits.request_bytes_max);
+        let window = &unread[..unread.len().min(line_bytes_max + 1)];
+        // Limits may have been lowered below what was already searched.
+        let searched = self.position.min(window.len());
+        let Some(distance) = window[searched..].iter().position(|&byte| byte == b'\n') else {
+            self.position = window.len();
+            return if window.len() > line_bytes_max {
+                Err(ProtocolError::TooBigInline)
+            } else {
+                Ok(None)
+            };
+        };
+        // A carriage return before the line feed is a blank, and blanks at the end mean nothing.
+        let line_feed = searched + distance;
+        inline::split(&unread[..line_feed], &mut self.unescaped, &mut self.arguments)?;
+        self.check_count(self.arguments.len())?;
+        Ok(Some(End {
+            consumed: line_feed + 1,
+            text: Text::Unescaped,
+        }))
+    }
+
+    fn check_count(&self, count: usize) -> Result<(), ProtocolError> {
+        if count > self.limits.arguments_max {
+            return Err(ProtocolError::InvalidCount);
+        }
+        match self.limits.login {
+            Login::Awaited if count > LOGIN_ARGUMENTS_MAX => Err(ProtocolError::UnauthenticatedCount),
+            _ => Ok(()),
+        }
+    }
+
+    fn check_bulk(&self, length: usize) -> Result<(), ProtocolError> {
+        if length > self.limits.bulk_bytes_max {
+            return Err(ProtocolError::InvalidBulkLength);
+        }
+        match self.limits.login {
+            Login::Awaited if length > LOGIN_BULK_BYTES_MAX => Err(ProtocolError::UnauthenticatedBulkLength),
+            _ => Ok(()),
+        }
+    }
+
+    /// Forgets the last request, and gives back what only an unusually large one needed.
+    fn forget_arguments(&mut self) {
+        self.arguments.clear();
+        if self.arguments.capacity() > ARGUMENTS_KEPT {
+            self.arguments.shrink_to(ARGUMENTS_KEPT);
+        }
+        if self.unescaped.capacity() > INLINE_BYTES_KEPT {
+            self.unescaped.clear();
+            self.unescaped.shrink_to(INLINE_BYTES_KEPT);
+        }
+    }
+}
+
+/// One request: its arguments, the command's name first, in the connection's own bytes.
+///
+/// A request without arguments (`*0\r\n`, a blank line) is to be skipped without a reply.
+#[derive(Clone, Copy)]
+pub struct Request<'a> {
+    arguments: &'a [Argument],
+    text: &'a [u8],
+    consumed: usize,
+}
+
+impl<'a> Request<'a> {
+    /// The number of arguments, the command's name included.
+    pub fn len(&self) -> usize {
+        self.arguments.len()
+    }
+
+    /// Whether there is nothing to do and nothing to reply.
+    pub fn is_empty(&self) -> bool {
+        self.arguments.is_empty()
+    }
+
+    /// The argument at `index`; 0 is the command's name.
+    ///
+    /// # Panics
+    ///
+    /// If there are not that many.
+    pub fn argument(&self, index: usize) -> &'a [u8] {
+        self.arguments[index].of(self.text)
+    }
+
+    /// The argument at `index`, if there are that many.
+    pub fn get(&self, index: usize) -> Option<&'a [u8]> {
+        self.arguments.get(index).map(|argument| argument.of(self.text))
+    }
+
+    /// All arguments in order.
+    pub fn arguments(&self) -> impl ExactSizeIterator<Item = &'a [u8]> + DoubleEndedIterator + Clone + use<'a> {
+        let text = self.text;
+        self.arguments.iter().map(move |argument| argument.of(text))
+    }
+
+    /// How far to advance `unread` before the next read.
+    pub fn consumed(&self) -> usize {
+        self.consumed
+    }
+}
+
+impl fmt::Debug for Request<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list()
+            .entries(self.arguments().map(|argument| argument.escape_ascii().to_string()))
+            .finish()
+    }
+}
+
+/// Where an argument lies. Half the size of a `Range<usize>`: a text vector has thousands.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Argument {
+    start: u32,
+    end: u32,
+}
+
+impl Argument {
+    pub(crate) fn new(start: usize, end: usize) -> Argument {
+        // Requests are at most REQUEST_BYTES_CEILING long, which limits.rs holds below u32::MAX.
+        debug_assert!(start <= end && end <= u32::MAX as usize);
+        Argument {
+            start: start as u32,
+            end: end as u32,
+        }
+    }
+
+    pub(crate) fn of(self, text: &[u8]) -> &[u8] {
+        &text[self.start as usize..self.end as usize]
+    }
+}
+
+/// A request is whole: it took `consumed` bytes and its arguments lie in `text`.
+struct End {
+    consumed: usize,
+    text: Text,
+}
+
+enum Text {
+    Unread,
+    Unescaped,
+}
+
+enum Found {
+    Whole(Argument),
+    /// The argument will end at `end` or later, its CRLF included.
+    Part {
+        end: usize,
+    },
+}
+
+/// The number on a header line, after its `*` or `$`.
+enum Header {
+    /// The number, and how many bytes it took with its CRLF.
+    Number {
+        value: i64,
+        bytes: usize,
+    },
+    Unfinished,
+    NotNumber,
+    Endless,
+}
+
+impl Header {
+    #[inline]
+    fn read(line: &[u8]) -> Header {
+        // Nearly every header is a small number without a sign: nine digits can't overflow, and whatever is not
+        // exactly that is left to the strict parser.
+        let mut value = 0;
+        for (index, &byte) in line.iter().take(SHORT_DIGITS_MAX + 1).enumerate() {
+            let digit = byte.wrapping_sub(b'0');
+            if digit <= 9 {
+                value = value * 10 + i64::from(digit);
+            } else if index > 0 && line[index..].starts_with(b"\r\n") && (index == 1 || line[0] != b'0') {
+                return Header::Number {
+                    value,
+                    bytes: index + 2,
+                };
+            } else {
+                break;
+            }
+        }
+        Header::read_any(line)
+    }
+
+    #[cold]
+    fn read_any(line: &[u8]) -> Header {
+        // The kind byte before `line` counts as part of the header line.
+        let window = &line[..line.len().min(HEADER_BYTES_MAX)];
+        let Some(end) = window.iter().position(|&byte| byte == b'\r') else {
+            return if window.len() == HEADER_BYTES_MAX {
+                Header::Endless
+            } else {
+                Header::Unfinished
+            };
+        };
+        match (parse_i64(&line[..end]), line.get(end + 1)) {
+            (Some(_), None) => Header::Unfinished,
+            (Some(value), Some(b'\n')) => Header::Number { value, bytes: end + 2 },
+            _ => Header::NotNumber,
+        }
+    }
+}
+
+const SHORT_DIGITS_MAX: usize = 9;
+
+#[cfg(test)]
+mod tests;
