@@ -104,3 +104,6 @@ fn fold(byte: u8, case: Case) -> u8 {
         Case::Insensitive => byte.to_ascii_lowercase(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -312,3 +312,6 @@ const SCORED_BYTES: usize = 80;
 
 /// `$15\r\n-1.17549435e-38\r\n`, rounded up.
 const FLOAT_BYTES: usize = 24;
+
+#[cfg(test)]
+mod tests;
