@@ -15,7 +15,7 @@ mod value;
 use std::fs;
 use std::io::ErrorKind;
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use clap::{ArgMatches, Args, FromArgMatches};
 use serde::{Deserialize, Serialize};
@@ -141,7 +141,7 @@ impl Config {
     /// The defaults, overlaid by the file, overlaid by what the environment and the command line say (`flags` holds
     /// both; clap lets a flag win over its variable).
     pub fn load(flags: &ArgMatches) -> Result<Self, ConfigError> {
-        let mut config = Self::from_file(flags.get_one::<PathBuf>(CONFIG_FLAG).map(PathBuf::as_path))?;
+        let mut config = Self::from_file(invocation::config_path(flags))?;
         config.update_from_arg_matches(flags)?;
         Ok(config)
     }

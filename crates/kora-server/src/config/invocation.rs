@@ -1,7 +1,7 @@
 //! The command line: what the program was asked to do, with its settings.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, value_parser};
 
@@ -31,10 +31,17 @@ pub fn parse_from(words: impl IntoIterator<Item = OsString>) -> Result<Invocatio
     let matches = command().try_get_matches_from(words)?;
     match matches.subcommand() {
         Some(("demo", flags)) => Ok(Invocation::Demo(DemoOptions::from_arg_matches(flags)?, load(flags)?)),
-        Some(("ping", flags)) => Ok(Invocation::Ping(PingOptions::from_arg_matches(flags)?)),
+        Some(("ping", flags)) => {
+            let server = Config::from_file(config_path(flags))?;
+            Ok(Invocation::Ping(PingOptions::from_arg_matches(flags)?.or(&server)))
+        }
         Some((_, flags)) => Ok(Invocation::Serve(load(flags)?)),
         None => Ok(Invocation::Serve(load(&matches)?)),
     }
+}
+
+pub(super) fn config_path(flags: &ArgMatches) -> Option<&Path> {
+    flags.get_one::<PathBuf>(CONFIG_FLAG).map(PathBuf::as_path)
 }
 
 fn load(flags: &ArgMatches) -> Result<Box<Config>, ConfigError> {
@@ -45,24 +52,28 @@ fn load(flags: &ArgMatches) -> Result<Box<Config>, ConfigError> {
 /// `--port` wins should not be a riddle.
 pub(super) fn command() -> Command {
     let serve = with_settings(Command::new("serve").about("Runs the server; so does `kora` alone"));
-    let demo = DemoOptions::augment_args(Command::new("demo").about("Starts a server with real vectors and shows it"));
-    let ping = PingOptions::augment_args(Command::new("ping").about("Checks that a server answers"));
+    let demo = with_settings(Command::new("demo").about("Starts a server with real vectors and shows it"));
+    let ping = with_config_file(Command::new("ping").about("Checks that a server answers"));
     with_settings(
         Command::new("kora")
             .about("Kōra, the cache that knows vectors")
             .version(env!("CARGO_PKG_VERSION")),
     )
     .args_conflicts_with_subcommands(true)
-    .subcommands([serve, with_settings(demo), ping])
+    .subcommands([serve, DemoOptions::augment_args(demo), PingOptions::augment_args(ping)])
 }
 
 /// The settings' flags, all optional: what is not said keeps the value that the file or the default gave it.
 fn with_settings(command: Command) -> Command {
+    Config::augment_args_for_update(with_config_file(command))
+}
+
+fn with_config_file(command: Command) -> Command {
     let config = Arg::new(CONFIG_FLAG)
         .long(CONFIG_FLAG)
         .env("KORA_CONFIG")
         .value_name("FILE")
         .value_parser(value_parser!(PathBuf))
         .help(format!("File with settings [default: {CONFIG_PATH} if it exists]"));
-    Config::augment_args_for_update(command.arg(config))
+    command.arg(config)
 }
