@@ -1,1 +1,37 @@
-//! What commands mean and where they run: synchronous, no sockets, no clock.
+//! What commands mean and where they run: synchronous, deterministic, without sockets or a clock of its own.
+//!
+//! An [`Engine`] is everything one worker knows. A request becomes a command (`command/`), takes its place in its
+//! connection's line (`line.rs`), is routed by its key (`router.rs`) to a shard (`shard/`), here or through the mesh,
+//! and what the shards answer is gathered (`gather/`) into one reply.
+
+#![forbid(unsafe_code)]
+
+mod answer;
+mod catalog;
+mod clients;
+pub mod command;
+mod docs;
+mod engine;
+mod error;
+mod gather;
+mod info;
+pub mod limits;
+mod line;
+mod lines;
+mod mail;
+mod plan;
+pub mod router;
+mod session;
+mod setup;
+mod shard;
+mod stats;
+
+pub use catalog::{Catalog, Generation, GraphSettings, Schema};
+pub use engine::{Admission, Engine, Progress, Standing};
+pub use error::ClientError;
+pub use lines::LineId;
+pub use mail::{Request, Response};
+pub use router::{Placement, ShardId};
+pub use session::Session;
+pub use setup::{Berth, CpuTime, Facts, Host, Setup, berths};
+pub use stats::WorkerStats;

@@ -1,0 +1,141 @@
+//! The commands that a connection's own worker answers by itself.
+
+use bytes::Bytes;
+use kora_resp::{Reply, Version, glob};
+
+use crate::command::table::{self, Access};
+use crate::command::{Command, Credentials, Hello, LibraryAttribute, listed};
+use crate::docs;
+use crate::error::ClientError;
+use crate::info::REDIS_VERSION;
+use crate::session::Session;
+use crate::setup::Setup;
+
+/// What follows from such a command beside its reply.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Effect {
+    None,
+    /// The connection is closed behind its replies.
+    Leave,
+    /// The server stops.
+    Shutdown,
+}
+
+/// The reply to a command that needs no data, or the command back if it does need some.
+pub(crate) fn answer(
+    command: Command,
+    session: &mut Session,
+    setup: &Setup,
+    now_us: u64,
+) -> Result<(Option<Reply>, Effect), Command> {
+    let reply = match command {
+        Command::Refused(error) => Reply::Error(error.to_string()),
+        Command::Ping(None) => Reply::Simple("PONG"),
+        Command::Ping(Some(message)) | Command::Echo(message) => Reply::Bulk(message),
+        Command::Quit => return Ok((Some(Reply::ok()), Effect::Leave)),
+        Command::Shutdown => return Ok((None, Effect::Shutdown)),
+        Command::Hello(hello) => or_error(greet(hello, session, setup)),
+        Command::Authenticate(credentials) => {
+            or_error(authenticate(&credentials, session, setup).map(|()| Reply::ok()))
+        }
+        Command::Select => Reply::ok(),
+        Command::ClientId => Reply::Integer(crate::gather::integer(session.id)),
+        Command::ClientGetName => session.name.clone().map_or(Reply::Null, Reply::Bulk),
+        Command::ClientSetName(name) => {
+            session.name = Some(name).filter(|name| !name.is_empty());
+            Reply::ok()
+        }
+        Command::ClientSetInfo(attribute, value) => {
+            match attribute {
+                LibraryAttribute::Name => session.library_name = value,
+                LibraryAttribute::Version => session.library_version = value,
+            }
+            Reply::ok()
+        }
+        Command::ClientInfo => {
+            let mut line = String::new();
+            session.describe(now_us, &mut line);
+            Reply::Verbatim(line)
+        }
+        Command::CommandInfo(names) => docs::describe(names.as_deref()),
+        Command::CommandCount => Reply::Integer(crate::gather::integer(table::all().count() as u64)),
+        Command::CommandDocs(names) => docs::document(names.as_deref()),
+        Command::CommandList(filter) => {
+            let names = listed(filter.as_ref())
+                .into_iter()
+                .map(|name| Reply::Bulk(Bytes::from_static(name.as_bytes())));
+            Reply::Array(names.collect())
+        }
+        Command::Help(lines) => Reply::Array(lines.iter().map(|line| Reply::Simple(line)).collect()),
+        Command::ConfigGet(patterns) => settings(&patterns, setup),
+        command => return Err(command),
+    };
+    Ok((Some(reply), Effect::None))
+}
+
+fn or_error(outcome: Result<Reply, ClientError>) -> Reply {
+    outcome.unwrap_or_else(|error| Reply::Error(error.to_string()))
+}
+
+fn greet(hello: Hello, session: &mut Session, setup: &Setup) -> Result<Reply, ClientError> {
+    if let Some(credentials) = &hello.credentials {
+        authenticate(credentials, session, setup)?;
+    }
+    if session.access == Access::BeforeAuth {
+        return Err(ClientError::HelloNotAuthenticated);
+    }
+    if let Some(name) = hello.name {
+        session.name = Some(name).filter(|name| !name.is_empty());
+    }
+    session.version = hello.version.unwrap_or(session.version);
+    let version = match session.version {
+        Version::Resp2 => 2,
+        Version::Resp3 => 3,
+    };
+    let text = |text: &'static str| Reply::Bulk(Bytes::from_static(text.as_bytes()));
+    Ok(Reply::Map(vec![
+        (text("server"), text("kora")),
+        (text("version"), text(REDIS_VERSION)),
+        (text("proto"), Reply::Integer(version)),
+        (text("id"), Reply::Integer(crate::gather::integer(session.id))),
+        (text("mode"), text("standalone")),
+        (text("role"), text("master")),
+        (text("modules"), Reply::Array(Vec::new())),
+    ]))
+}
+
+fn authenticate(credentials: &Credentials, session: &mut Session, setup: &Setup) -> Result<(), ClientError> {
+    let default_user = credentials.user.as_ref().is_none_or(|user| user.as_ref() == b"default");
+    match &setup.password {
+        None if credentials.user.is_none() => Err(ClientError::NoPasswordConfigured),
+        // As in Redis: a user without a password may bring any.
+        None if default_user => Ok(()),
+        Some(password) if default_user && is_same(password.as_bytes(), &credentials.password) => {
+            session.access = Access::Full;
+            Ok(())
+        }
+        _ => Err(ClientError::WrongPassword),
+    }
+}
+
+/// Compares without stopping at the first difference, so that the time taken tells nothing about where it is.
+fn is_same(password: &[u8], given: &[u8]) -> bool {
+    let differences = (0..password.len().max(given.len())).fold(0, |differences, index| {
+        differences | (password.get(index).unwrap_or(&0) ^ given.get(index).unwrap_or(&0))
+    });
+    differences == 0 && password.len() == given.len()
+}
+
+fn settings(patterns: &[Bytes], setup: &Setup) -> Reply {
+    let matches = |name: &str| {
+        patterns
+            .iter()
+            .any(|pattern| glob::matches(pattern, name.as_bytes(), glob::Case::Insensitive))
+    };
+    let matching = setup.settings.iter().filter(|(name, _)| matches(name));
+    Reply::Map(
+        matching
+            .map(|(name, value)| (Reply::Text(name.clone()), Reply::Text(value.clone())))
+            .collect(),
+    )
+}

@@ -1,0 +1,118 @@
+//! The collections that exist: what all shards read and only the owner of a name writes.
+//!
+//! The shard that owns the slot of a collection's name decides everything about that name (`shard/ownership.rs`), so each
+//! decision is local to one shard. What it decides stands here, in a board that every worker reads without locks. A
+//! shard looks a name up when it executes; generations tell a collection from an earlier one of the same name.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use kora_mesh::{Board, Sequence};
+use kora_vector::Metric;
+
+/// Tells a collection from every other, also from earlier ones of the same name. Later ones are larger.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Generation(pub u64);
+
+/// What a collection is. Never changes during the collection's life.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Schema {
+    /// Its name.
+    pub name: Bytes,
+    /// Which collection of that name.
+    pub generation: Generation,
+    /// Components of each vector.
+    pub dimension: usize,
+    /// What distance means.
+    pub graph: GraphSettings,
+}
+
+/// How the graphs of a collection are built and searched.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct GraphSettings {
+    /// What distance means.
+    pub metric: Metric,
+    /// Links of a node on the upper layers; twice as many on the lowest.
+    pub m: usize,
+    /// Candidates looked at when a vector is inserted.
+    pub ef_construction: usize,
+    /// Candidates kept by a query that does not say EF.
+    pub ef_search: usize,
+}
+
+/// All collections. Shared by all workers.
+pub struct Catalog {
+    board: Board<Arc<Schema>>,
+    generations: Sequence,
+}
+
+impl Catalog {
+    /// An empty catalog. The seed keys the hash of names: random in a server, so that no client can choose names that
+    /// collide; fixed in a simulation.
+    pub fn new(hash_seed: u64) -> Catalog {
+        Catalog {
+            board: Board::new(hash_seed),
+            generations: Sequence::new(),
+        }
+    }
+
+    /// The collection of that name, as of now.
+    pub fn find(&self, name: &[u8]) -> Option<Arc<Schema>> {
+        self.board.find(name)
+    }
+
+    /// True if there is a collection of that name, as of now.
+    pub fn holds(&self, name: &[u8]) -> bool {
+        self.board.inspect(name, |schema| schema.is_some())
+    }
+
+    /// Which collection has that name now, without touching the counter that all workers share.
+    pub(crate) fn generation_of(&self, name: &[u8]) -> Option<Generation> {
+        self.board
+            .inspect(name, |schema| schema.map(|schema| schema.generation))
+    }
+
+    /// How many collections there are.
+    pub fn len(&self) -> usize {
+        self.board.len()
+    }
+
+    /// True if there is no collection.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// A generation later than every one before.
+    pub(crate) fn next_generation(&self) -> Generation {
+        Generation(self.generations.next())
+    }
+
+    /// Makes a collection visible to everybody. Only the owner of its name calls this, after it saw that there is none.
+    pub(crate) fn publish(&self, schema: Arc<Schema>) {
+        let name = schema.name.clone();
+        let before = self.board.publish(&name, schema);
+        assert!(
+            before.is_none(),
+            "the owner of a name is its only writer and saw that it was free"
+        );
+    }
+
+    /// Takes a collection away. Only the owner of its name calls this.
+    pub(crate) fn withdraw(&self, name: &[u8]) -> Option<Arc<Schema>> {
+        self.board.withdraw(name)
+    }
+
+    /// How many buckets there are to look through.
+    pub(crate) fn bucket_count(&self) -> usize {
+        self.board.bucket_count()
+    }
+
+    /// The collections of one bucket.
+    pub(crate) fn bucket(&self, index: usize) -> Vec<Arc<Schema>> {
+        self.board
+            .bucket(index)
+            .iter()
+            .map(|(_, schema)| Arc::clone(schema))
+            .collect()
+    }
+}

@@ -1,0 +1,65 @@
+//! What a worker is asked about its own connections.
+
+use crate::command::ClientPage;
+use crate::engine::Engine;
+use crate::limits::CLIENTS_PER_PART;
+use crate::line::Presence;
+use crate::mail::{Ask, Part};
+use crate::setup::Host;
+use crate::stats::WorkerStats;
+
+impl Engine {
+    pub(crate) fn answer_for_worker(&mut self, ask: Ask, host: &dyn Host) -> Part {
+        match ask {
+            Ask::Clients { filter, start } => {
+                let now_us = host.now_us();
+                let mut page = ClientPage {
+                    lines: Vec::new(),
+                    next: None,
+                };
+                for (place, line) in self.lines.served_from(start) {
+                    if page.lines.len() == CLIENTS_PER_PART {
+                        page.next = Some(place);
+                        break;
+                    }
+                    if line.session.is_meant(&filter, 0) {
+                        let mut text = String::new();
+                        line.session.describe(now_us, &mut text);
+                        page.lines.push((line.session.id, text));
+                    }
+                }
+                Part::Clients(page)
+            }
+            Ask::Kill { filter, me } => {
+                let mut killed = 0;
+                for (_, line) in self.lines.served_from(0) {
+                    if !line.session.is_meant(&filter, me) {
+                        continue;
+                    }
+                    killed += 1;
+                    // Whoever kills itself still hears that it did.
+                    line.set_presence(if line.session.id == me {
+                        Presence::Leaving
+                    } else {
+                        Presence::Killed
+                    });
+                }
+                Part::Count(killed)
+            }
+            Ask::Stats => Part::Stats(Box::new(self.count())),
+            _ => unreachable!("asks to a shard are answered by the shard"),
+        }
+    }
+
+    fn count(&mut self) -> WorkerStats {
+        let mesh = self.port.stats();
+        WorkerStats {
+            shards: self.shards.len(),
+            vectors: self.shards.iter().map(|shard| shard.live() as u64).sum(),
+            clients: self.lines.len() as u64,
+            requests_sent: mesh.requests_sent,
+            bells_rung: mesh.bells_rung,
+            ..self.stats.clone()
+        }
+    }
+}

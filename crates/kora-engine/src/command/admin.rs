@@ -1,0 +1,224 @@
+//! Syntax of the commands about the server and its clients.
+
+use bytes::Bytes;
+use kora_resp::number;
+
+use super::Command;
+use super::arguments::Arguments;
+use super::table::{self, Filter};
+use crate::error::ClientError;
+
+/// Which clients are meant; what is not given excludes nobody.
+#[derive(Clone, Default, Debug)]
+pub struct ClientFilter {
+    /// One of these ids.
+    pub ids: Option<Vec<u64>>,
+    /// The address the client came from.
+    pub address: Option<Bytes>,
+    /// The address it came to.
+    pub local_address: Option<Bytes>,
+    /// The name of its user.
+    pub user: Option<Bytes>,
+    /// False if the types given exclude ordinary clients, which all clients are.
+    pub no_ordinary: bool,
+    /// The asking client itself, if it is to be left out.
+    pub skip_me: Option<bool>,
+}
+
+/// One part of a list of clients: where it goes on, if it does.
+#[derive(Debug)]
+pub struct ClientPage {
+    /// The lines of the list, each with its client's id.
+    pub lines: Vec<(u64, String)>,
+    /// Where the next part begins.
+    pub next: Option<usize>,
+}
+
+/// `COMMAND`
+pub(super) fn command(_: &Arguments<'_>) -> Result<Command, ClientError> {
+    Ok(Command::CommandInfo(None))
+}
+
+/// `COMMAND COUNT`
+pub(super) fn command_count(_: &Arguments<'_>) -> Result<Command, ClientError> {
+    Ok(Command::CommandCount)
+}
+
+/// `COMMAND INFO [name …]`
+pub(super) fn command_info(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+    Ok(Command::CommandInfo(
+        (arguments.count() > 2).then(|| arguments.owned_from(2)),
+    ))
+}
+
+/// `COMMAND DOCS [name …]`
+pub(super) fn command_docs(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+    Ok(Command::CommandDocs(
+        (arguments.count() > 2).then(|| arguments.owned_from(2)),
+    ))
+}
+
+/// `COMMAND LIST [FILTERBY MODULE name | ACLCAT category | PATTERN pattern]`
+pub(super) fn command_list(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+    if arguments.count() == 2 {
+        return Ok(Command::CommandList(None));
+    }
+    if arguments.count() != 5 || !arguments.is(2, "FILTERBY") {
+        return Err(ClientError::Syntax);
+    }
+    let value = arguments.owned(4);
+    let filter = if arguments.is(3, "MODULE") {
+        Filter::Module
+    } else if arguments.is(3, "ACLCAT") {
+        Filter::Category(value)
+    } else if arguments.is(3, "PATTERN") {
+        Filter::Pattern(value)
+    } else {
+        return Err(ClientError::Syntax);
+    };
+    Ok(Command::CommandList(Some(filter)))
+}
+
+/// `COMMAND HELP`
+pub(super) fn command_help(_: &Arguments<'_>) -> Result<Command, ClientError> {
+    Ok(Command::Help(&[
+        "COMMAND <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+        "(no subcommand)",
+        "    Return details about all commands.",
+        "COUNT",
+        "    Return the total number of commands in this server.",
+        "DOCS [<command-name> ...]",
+        "    Return documentation details about multiple commands.",
+        "INFO [<command-name> ...]",
+        "    Return details about multiple commands.",
+        "LIST [FILTERBY <MODULE name | ACLCAT category | PATTERN pattern>]",
+        "    Return a list of all commands in this server.",
+        "HELP",
+        "    Print this help.",
+    ]))
+}
+
+/// `CONFIG GET pattern [pattern …]`
+pub(super) fn config_get(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+    Ok(Command::ConfigGet(arguments.owned_from(2)))
+}
+
+/// `CONFIG HELP`
+pub(super) fn config_help(_: &Arguments<'_>) -> Result<Command, ClientError> {
+    Ok(Command::Help(&[
+        "CONFIG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+        "GET <pattern> [<pattern> ...]",
+        "    Return parameters matching the glob-like <pattern> and their values.",
+        "HELP",
+        "    Print this help.",
+    ]))
+}
+
+/// `INFO [section …]`
+pub(super) fn info(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+    Ok(Command::Info(arguments.owned_from(1)))
+}
+
+/// `DBSIZE`
+pub(super) fn dbsize(_: &Arguments<'_>) -> Result<Command, ClientError> {
+    Ok(Command::DatabaseSize)
+}
+
+/// `FLUSHALL [ASYNC|SYNC]`, `FLUSHDB [ASYNC|SYNC]`: both answer at once and free in slices, so both are the same.
+pub(super) fn flush(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+    match arguments.count() {
+        1 => Ok(Command::Flush),
+        2 if arguments.is(1, "ASYNC") || arguments.is(1, "SYNC") => Ok(Command::Flush),
+        _ => Err(ClientError::Syntax),
+    }
+}
+
+/// `SHUTDOWN [NOSAVE|SAVE] [NOW] [FORCE]`: there is nothing to save, and what was received is always finished.
+pub(super) fn shutdown(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+    let known = |index| {
+        ["NOSAVE", "SAVE", "NOW", "FORCE"]
+            .iter()
+            .any(|word| arguments.is(index, word))
+    };
+    if (1..arguments.count()).all(known) {
+        Ok(Command::Shutdown)
+    } else {
+        Err(ClientError::Syntax)
+    }
+}
+
+/// `[TYPE type] [ID id …]` of CLIENT LIST
+pub(super) fn list_filter(arguments: &Arguments<'_>) -> Result<ClientFilter, ClientError> {
+    let mut filter = ClientFilter::default();
+    if arguments.count() == 2 {
+        return Ok(filter);
+    }
+    if arguments.is(2, "TYPE") && arguments.count() == 4 {
+        filter.no_ordinary = !ordinary_type(arguments, 3)?;
+    } else if arguments.is(2, "ID") && arguments.count() > 3 {
+        filter.ids = Some(
+            (3..arguments.count())
+                .map(|index| id(arguments, index))
+                .collect::<Result<_, _>>()?,
+        );
+    } else {
+        return Err(ClientError::Syntax);
+    }
+    Ok(filter)
+}
+
+/// `[ID id] [ADDR address] [LADDR address] [USER name] [TYPE type] [SKIPME yes|no]` of CLIENT KILL
+pub(super) fn kill_filter(arguments: &Arguments<'_>) -> Result<ClientFilter, ClientError> {
+    let mut filter = ClientFilter {
+        skip_me: Some(true),
+        ..ClientFilter::default()
+    };
+    for option in (2..arguments.count()).step_by(2) {
+        let value = option + 1;
+        if value == arguments.count() {
+            return Err(ClientError::Syntax);
+        }
+        if arguments.is(option, "ID") {
+            filter.ids = Some(vec![id(arguments, value)?]);
+        } else if arguments.is(option, "ADDR") {
+            filter.address = Some(arguments.owned(value));
+        } else if arguments.is(option, "LADDR") {
+            filter.local_address = Some(arguments.owned(value));
+        } else if arguments.is(option, "USER") {
+            filter.user = Some(arguments.owned(value));
+        } else if arguments.is(option, "TYPE") {
+            filter.no_ordinary |= !ordinary_type(arguments, value)?;
+        } else if arguments.is(option, "SKIPME") && arguments.is(value, "yes") {
+            filter.skip_me = Some(true);
+        } else if arguments.is(option, "SKIPME") && arguments.is(value, "no") {
+            filter.skip_me = Some(false);
+        } else {
+            return Err(ClientError::Syntax);
+        }
+    }
+    Ok(filter)
+}
+
+/// Looks an option of COMMAND LIST up in the table.
+pub(crate) fn listed(filter: Option<&Filter>) -> Vec<&'static str> {
+    table::all()
+        .filter(|entry| filter.is_none_or(|filter| filter.admits(entry)))
+        .map(|entry| entry.name)
+        .collect()
+}
+
+fn id(arguments: &Arguments<'_>, index: usize) -> Result<u64, ClientError> {
+    let parsed = number::parse_i64(arguments.word(index)).and_then(|id| u64::try_from(id).ok());
+    parsed.filter(|id| *id > 0).ok_or(ClientError::ClientId)
+}
+
+/// True for the type that all our clients are of; an error for one that Redis does not know either.
+fn ordinary_type(arguments: &Arguments<'_>, index: usize) -> Result<bool, ClientError> {
+    if arguments.is(index, "normal") {
+        return Ok(true);
+    }
+    let known = ["master", "replica", "slave", "pubsub"]
+        .iter()
+        .any(|name| arguments.is(index, name));
+    if known { Ok(false) } else { Err(ClientError::Syntax) }
+}

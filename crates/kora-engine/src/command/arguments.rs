@@ -1,0 +1,95 @@
+//! The words of one request, with the checks that many commands share.
+
+use bytes::Bytes;
+use kora_resp::{Request, number};
+
+use super::Element;
+use crate::error::ClientError;
+use crate::limits::{COLLECTION_NAME_BYTES_MAX, KEY_BYTES_MAX};
+
+/// The words of a request; word 0 is the command's name.
+pub(crate) struct Arguments<'r> {
+    request: &'r Request<'r>,
+}
+
+impl<'r> Arguments<'r> {
+    pub(crate) fn new(request: &'r Request<'r>) -> Arguments<'r> {
+        Arguments { request }
+    }
+
+    /// Words, the name included.
+    pub(crate) fn count(&self) -> usize {
+        self.request.len()
+    }
+
+    /// # Panics
+    /// If there is no such word; arity was checked before.
+    pub(crate) fn word(&self, index: usize) -> &'r [u8] {
+        self.request.argument(index)
+    }
+
+    /// A word in its own memory: what outlives the command must not pin the connection's buffer.
+    pub(crate) fn owned(&self, index: usize) -> Bytes {
+        Bytes::copy_from_slice(self.word(index))
+    }
+
+    /// The words from `index` on, each in its own memory.
+    pub(crate) fn owned_from(&self, index: usize) -> Vec<Bytes> {
+        (index..self.count()).map(|index| self.owned(index)).collect()
+    }
+
+    /// True if that word stands there, in any case of letters.
+    pub(crate) fn is(&self, index: usize, word: &str) -> bool {
+        index < self.count() && self.word(index).eq_ignore_ascii_case(word.as_bytes())
+    }
+
+    /// A whole number in a range.
+    pub(crate) fn number(
+        &self,
+        index: usize,
+        what: &'static str,
+        min: usize,
+        max: usize,
+    ) -> Result<usize, ClientError> {
+        number::parse_i64(self.word(index))
+            .and_then(|number| usize::try_from(number).ok())
+            .filter(|number| (min..=max).contains(number))
+            .ok_or_else(|| ClientError::OutOfRange {
+                what,
+                min,
+                max,
+                got: self.word(index).to_vec(),
+            })
+    }
+
+    /// A collection's name.
+    pub(crate) fn collection(&self, index: usize) -> Result<Bytes, ClientError> {
+        vet_collection_name(self.word(index))?;
+        Ok(self.owned(index))
+    }
+
+    /// A vector's key: the collection stands before its last `:`.
+    pub(crate) fn element(&self, index: usize) -> Result<Element, ClientError> {
+        let key = self.word(index);
+        if key.len() > KEY_BYTES_MAX {
+            return Err(ClientError::KeyTooLong { bytes: key.len() });
+        }
+        let Some(colon) = key.iter().rposition(|byte| *byte == b':') else {
+            return Err(ClientError::KeyWithoutCollection { key: key.to_vec() });
+        };
+        vet_collection_name(&key[..colon])?;
+        let key = self.owned(index);
+        Ok(Element {
+            collection: key.slice(..colon),
+            name: key.slice(colon + 1..),
+        })
+    }
+}
+
+fn vet_collection_name(name: &[u8]) -> Result<(), ClientError> {
+    match name.len() {
+        0 => Err(ClientError::NameEmpty),
+        bytes if bytes > COLLECTION_NAME_BYTES_MAX => Err(ClientError::NameTooLong { bytes }),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,207 @@
+//! Syntax of the commands about one's own connection.
+
+use bytes::Bytes;
+use kora_resp::{Version, number};
+
+use super::arguments::Arguments;
+use super::{Command, KillReply, LibraryAttribute, admin};
+use crate::error::ClientError;
+
+/// A user's name and password.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Credentials {
+    /// The name, if one was given; there is one user, `default`.
+    pub user: Option<Bytes>,
+    /// The password.
+    pub password: Bytes,
+}
+
+impl std::fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Credentials")
+            .field("user", &self.user)
+            .finish_non_exhaustive()
+    }
+}
+
+/// `HELLO [version [AUTH user password] [SETNAME name]]`
+#[derive(Debug)]
+pub struct Hello {
+    /// The version that the connection speaks from this command's reply on.
+    pub version: Option<Version>,
+    /// Who asks.
+    pub credentials: Option<Credentials>,
+    /// The connection's name.
+    pub name: Option<Bytes>,
+}
+
+/// `PING [message]`
+pub(super) fn ping(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+    match arguments.count() {
+        1 => Ok(Command::Ping(None)),
+        2 => Ok(Command::Ping(Some(arguments.owned(1)))),
+        _ => Err(ClientError::WrongArity {
+            command: "ping".to_owned(),
+        }),
+    }
+}
+
+/// `ECHO message`
+pub(super) fn echo(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+    Ok(Command::Echo(arguments.owned(1)))
+}
+
+/// `QUIT`
+pub(super) fn quit(_: &Arguments<'_>) -> Result<Command, ClientError> {
+    Ok(Command::Quit)
+}
+
+/// `HELLO [version [AUTH user password] [SETNAME name]]`
+pub(super) fn hello(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+    let mut hello = Hello {
+        version: None,
+        credentials: None,
+        name: None,
+    };
+    if arguments.count() > 1 {
+        hello.version = Some(match number::parse_i64(arguments.word(1)) {
+            Some(2) => Version::Resp2,
+            Some(3) => Version::Resp3,
+            Some(_) => return Err(ClientError::UnsupportedProtocol),
+            None => return Err(ClientError::ProtocolNotInteger),
+        });
+    }
+    let mut next = 2;
+    while next < arguments.count() {
+        let left = arguments.count() - next - 1;
+        if arguments.is(next, "AUTH") && left >= 2 {
+            let (user, password) = (arguments.owned(next + 1), arguments.owned(next + 2));
+            hello.credentials = Some(Credentials {
+                user: Some(user),
+                password,
+            });
+            next += 3;
+        } else if arguments.is(next, "SETNAME") && left >= 1 {
+            hello.name = Some(client_text(arguments, next + 1, "Client names")?);
+            next += 2;
+        } else {
+            return Err(ClientError::Syntax);
+        }
+    }
+    Ok(Command::Hello(hello))
+}
+
+/// `AUTH [user] password`
+pub(super) fn auth(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+    let credentials = match arguments.count() {
+        2 => Credentials {
+            user: None,
+            password: arguments.owned(1),
+        },
+        3 => Credentials {
+            user: Some(arguments.owned(1)),
+            password: arguments.owned(2),
+        },
+        _ => return Err(ClientError::Syntax),
+    };
+    Ok(Command::Authenticate(credentials))
+}
+
+/// `SELECT 0`
+pub(super) fn select(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+    match number::parse_i64(arguments.word(1)) {
+        Some(0) => Ok(Command::Select),
+        Some(_) => Err(ClientError::DatabaseIndex),
+        None => Err(ClientError::NotInteger),
+    }
+}
+
+/// `CLIENT ID`
+pub(super) fn client_id(_: &Arguments<'_>) -> Result<Command, ClientError> {
+    Ok(Command::ClientId)
+}
+
+/// `CLIENT GETNAME`
+pub(super) fn client_getname(_: &Arguments<'_>) -> Result<Command, ClientError> {
+    Ok(Command::ClientGetName)
+}
+
+/// `CLIENT INFO`
+pub(super) fn client_info(_: &Arguments<'_>) -> Result<Command, ClientError> {
+    Ok(Command::ClientInfo)
+}
+
+/// `CLIENT SETNAME name`
+pub(super) fn client_setname(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+    Ok(Command::ClientSetName(client_text(arguments, 2, "Client names")?))
+}
+
+/// `CLIENT SETINFO LIB-NAME|LIB-VER value`
+pub(super) fn client_setinfo(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+    if arguments.is(2, "LIB-NAME") {
+        Ok(Command::ClientSetInfo(
+            LibraryAttribute::Name,
+            client_text(arguments, 3, "lib-name")?,
+        ))
+    } else if arguments.is(2, "LIB-VER") {
+        Ok(Command::ClientSetInfo(
+            LibraryAttribute::Version,
+            client_text(arguments, 3, "lib-ver")?,
+        ))
+    } else {
+        Err(ClientError::UnrecognizedOption {
+            option: arguments.word(2).to_vec(),
+        })
+    }
+}
+
+/// `CLIENT LIST [TYPE type] [ID id …]`
+pub(super) fn client_list(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+    Ok(Command::ClientList(admin::list_filter(arguments)?))
+}
+
+/// `CLIENT KILL address`, `CLIENT KILL [ID id] [ADDR address] [LADDR address] [USER name] [TYPE type] [SKIPME yes|no]`
+pub(super) fn client_kill(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+    if arguments.count() == 3 {
+        let filter = admin::ClientFilter {
+            address: Some(arguments.owned(2)),
+            ..admin::ClientFilter::default()
+        };
+        return Ok(Command::ClientKill(filter, KillReply::Ok));
+    }
+    Ok(Command::ClientKill(admin::kill_filter(arguments)?, KillReply::Count))
+}
+
+/// `CLIENT HELP`
+pub(super) fn client_help(_: &Arguments<'_>) -> Result<Command, ClientError> {
+    Ok(Command::Help(&[
+        "CLIENT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+        "GETNAME",
+        "    Return the name of the current connection.",
+        "ID",
+        "    Return the ID of the current connection.",
+        "INFO",
+        "    Return information about the current client connection.",
+        "KILL <ip:port>",
+        "    Kill connection made from <ip:port>.",
+        "KILL <option> <value> [<option> <value> [...]]",
+        "    Kill connections. Options are: ID, ADDR, LADDR, USER, TYPE, SKIPME (yes|no).",
+        "LIST [TYPE normal] [ID <client-id> [<client-id> ...]]",
+        "    Return information about client connections.",
+        "SETINFO <LIB-NAME|LIB-VER> <value>",
+        "    Set client library name or version.",
+        "SETNAME <name>",
+        "    Assign the name <name> to the current connection.",
+        "HELP",
+        "    Print this help.",
+    ]))
+}
+
+/// Text that stands in CLIENT LIST: no byte that could be taken for its separators.
+fn client_text(arguments: &Arguments<'_>, index: usize, attribute: &'static str) -> Result<Bytes, ClientError> {
+    if arguments.word(index).iter().all(|byte| (b'!'..=b'~').contains(byte)) {
+        Ok(arguments.owned(index))
+    } else {
+        Err(ClientError::ClientText { attribute })
+    }
+}

@@ -1,0 +1,108 @@
+//! What clients can say: every command, parsed. The list of all commands is `table.rs`; the syntax of each stands in
+//! the file of its family.
+
+mod admin;
+mod arguments;
+mod connection;
+pub mod table;
+mod vectors;
+
+use bytes::Bytes;
+
+pub(crate) use self::admin::listed;
+pub use self::admin::{ClientFilter, ClientPage};
+pub use self::connection::{Credentials, Hello};
+pub(crate) use self::vectors::vet;
+pub use self::vectors::{Creation, Element, VectorForm, VectorQuery};
+
+use crate::error::ClientError;
+
+/// A command with its arguments, checked as far as that can be done without looking at any data.
+#[derive(Debug)]
+pub enum Command {
+    /// Something that is no command, or not with these arguments. It takes its place in the order of replies.
+    Refused(ClientError),
+
+    /// `PING [message]`
+    Ping(Option<Bytes>),
+    /// `ECHO message`
+    Echo(Bytes),
+    /// `QUIT`
+    Quit,
+    /// `HELLO [version [AUTH user password] [SETNAME name]]`
+    Hello(Hello),
+    /// `AUTH [user] password`
+    Authenticate(Credentials),
+    /// `SELECT 0`
+    Select,
+    /// `CLIENT ID`
+    ClientId,
+    /// `CLIENT GETNAME`
+    ClientGetName,
+    /// `CLIENT SETNAME name`
+    ClientSetName(Bytes),
+    /// `CLIENT SETINFO LIB-NAME|LIB-VER value`
+    ClientSetInfo(LibraryAttribute, Bytes),
+    /// `CLIENT INFO`
+    ClientInfo,
+    /// `CLIENT LIST`
+    ClientList(ClientFilter),
+    /// `CLIENT KILL`
+    ClientKill(ClientFilter, KillReply),
+
+    /// `COMMAND`, and `COMMAND INFO [name …]`
+    CommandInfo(Option<Vec<Bytes>>),
+    /// `COMMAND COUNT`
+    CommandCount,
+    /// `COMMAND LIST [FILTERBY MODULE|ACLCAT|PATTERN x]`
+    CommandList(Option<table::Filter>),
+    /// `COMMAND DOCS [name …]`
+    CommandDocs(Option<Vec<Bytes>>),
+    /// `… HELP` of a container command
+    Help(&'static [&'static str]),
+    /// `CONFIG GET pattern [pattern …]`
+    ConfigGet(Vec<Bytes>),
+    /// `INFO [section …]`
+    Info(Vec<Bytes>),
+    /// `DBSIZE`
+    DatabaseSize,
+    /// `FLUSHALL`, `FLUSHDB`
+    Flush,
+    /// `SHUTDOWN`
+    Shutdown,
+
+    /// `VECSET key dim …`
+    VectorSet(Element, Box<[f32]>),
+    /// `VECGET key [FP32]`
+    VectorGet(Element, VectorForm),
+    /// `VECDEL key [key …]`
+    VectorDelete(Vec<Element>),
+    /// `VECQUERY collection k …`
+    VectorQuery(Box<VectorQuery>),
+    /// `VECCREATE collection DIM d …`
+    VectorCreate(Box<Creation>),
+    /// `VECDROP collection`
+    VectorDrop(Bytes),
+    /// `VECLIST`
+    VectorList,
+    /// `VECINFO collection`
+    VectorInfo(Bytes),
+}
+
+/// What a client library may say of itself.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LibraryAttribute {
+    /// LIB-NAME
+    Name,
+    /// LIB-VER
+    Version,
+}
+
+/// What CLIENT KILL answers: its old form says OK or an error, its new one a count.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum KillReply {
+    /// `CLIENT KILL address`
+    Ok,
+    /// `CLIENT KILL ID … ADDR …`
+    Count,
+}

@@ -1,0 +1,257 @@
+//! Syntax of the commands on vectors and collections.
+
+use bytes::Bytes;
+use kora_resp::number;
+use kora_vector::limits::{DIMENSION_MAX, M_MAX, M_MIN};
+use kora_vector::{Metric, Refusal};
+
+use super::Command;
+use super::arguments::Arguments;
+use crate::catalog::GraphSettings;
+use crate::error::ClientError;
+use crate::limits::{EF_MAX, K_MAX};
+
+/// Identity of a vector: the collection and its name within it.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Element {
+    /// The collection's name.
+    pub collection: Bytes,
+    /// The name within the collection. Made by a command that names collection and element as two arguments it may
+    /// hold a `:` and is then not reached by a key.
+    pub name: Bytes,
+}
+
+/// How VECGET shows a vector.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum VectorForm {
+    /// One number for each component.
+    Numbers,
+    /// The little-endian 32-bit floats.
+    Fp32,
+}
+
+/// `VECQUERY collection k v1 … vdim [EF n]`, `VECQUERY collection k FP32 blob [EF n]`
+#[derive(Debug)]
+pub struct VectorQuery {
+    /// What is asked, in the three ways of saying it.
+    pub target: Bytes,
+    /// Number of neighbours wanted.
+    pub k: usize,
+    /// Candidates to keep, if the client says so.
+    pub ef: Option<usize>,
+    /// What the neighbours are sought of.
+    pub vector: Box<[f32]>,
+}
+
+/// `VECCREATE collection DIM d [METRIC COSINE|L2|IP] [M m] [EF_CONSTRUCTION n] [EF_SEARCH n]`
+#[derive(Debug)]
+pub struct Creation {
+    /// The new collection's name.
+    pub collection: Bytes,
+    /// Components of its vectors.
+    pub dimension: usize,
+    /// Its metric, if given.
+    pub metric: Option<Metric>,
+    /// Its M, if given.
+    pub m: Option<usize>,
+    /// Its ef_construction, if given.
+    pub ef_construction: Option<usize>,
+    /// Its ef_search, if given.
+    pub ef_search: Option<usize>,
+}
+
+impl Creation {
+    /// What was given, and the defaults for the rest.
+    pub(crate) fn graph(&self, defaults: GraphSettings) -> GraphSettings {
+        GraphSettings {
+            metric: self.metric.unwrap_or(defaults.metric),
+            m: self.m.unwrap_or(defaults.m),
+            ef_construction: self.ef_construction.unwrap_or(defaults.ef_construction),
+            ef_search: self.ef_search.unwrap_or(defaults.ef_search),
+        }
+    }
+}
+
+/// `VECSET key dim v1 … vdim`, `VECSET key dim FP32 blob`
+pub(super) fn set(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+    let element = arguments.element(1)?;
+    let dimension = arguments.number(2, "dim", 1, DIMENSION_MAX)?;
+    let vector = if arguments.is(3, "FP32") && arguments.count() == 5 {
+        let blob = arguments.word(4);
+        if blob.len() != dimension * 4 {
+            return Err(ClientError::BlobLength {
+                dimension,
+                got: blob.len(),
+            });
+        }
+        floats_of_blob(blob)?
+    } else {
+        let got = arguments.count() - 3;
+        if got != dimension {
+            return Err(ClientError::ComponentCount { dimension, got });
+        }
+        floats_of_words(arguments, 3, arguments.count())?
+    };
+    Ok(Command::VectorSet(element, vector))
+}
+
+/// `VECGET key [FP32]`
+pub(super) fn get(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+    let form = match arguments.count() {
+        2 => VectorForm::Numbers,
+        3 if arguments.is(2, "FP32") => VectorForm::Fp32,
+        _ => return Err(ClientError::Syntax),
+    };
+    Ok(Command::VectorGet(arguments.element(1)?, form))
+}
+
+/// `VECDEL key [key …]`
+pub(super) fn delete(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+    let elements = (1..arguments.count())
+        .map(|index| arguments.element(index))
+        .collect::<Result<_, _>>()?;
+    Ok(Command::VectorDelete(elements))
+}
+
+/// `VECQUERY collection k …`
+pub(super) fn query(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+    let target = arguments.word(1);
+    if target.len() > crate::limits::KEY_BYTES_MAX {
+        return Err(ClientError::KeyTooLong { bytes: target.len() });
+    }
+    let k = arguments.number(2, "k", 1, K_MAX)?;
+    let (ef, end) = match arguments.count() {
+        count if count >= 6 && arguments.is(count - 2, "EF") => {
+            (Some(arguments.number(count - 1, "EF", 1, EF_MAX)?), count - 2)
+        }
+        count => (None, count),
+    };
+    let vector = if arguments.is(3, "FP32") && end == 5 {
+        floats_of_blob(arguments.word(4))?
+    } else {
+        floats_of_words(arguments, 3, end)?
+    };
+    Ok(Command::VectorQuery(Box::new(VectorQuery {
+        target: arguments.owned(1),
+        k,
+        ef,
+        vector,
+    })))
+}
+
+/// `VECCREATE collection DIM d …`
+pub(super) fn create(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+    let collection = arguments.collection(1)?;
+    let mut dimension = None;
+    let mut creation = Creation {
+        collection,
+        dimension: 0,
+        metric: None,
+        m: None,
+        ef_construction: None,
+        ef_search: None,
+    };
+    for option in (2..arguments.count()).step_by(2) {
+        let value = option + 1;
+        if value == arguments.count() {
+            return Err(ClientError::Syntax);
+        }
+        if arguments.is(option, "DIM") {
+            dimension = Some(arguments.number(value, "DIM", 1, DIMENSION_MAX)?);
+        } else if arguments.is(option, "METRIC") {
+            let got = arguments.word(value);
+            let metric = Metric::parse(got).ok_or_else(|| ClientError::UnknownMetric { got: got.to_vec() })?;
+            creation.metric = Some(metric);
+        } else if arguments.is(option, "M") {
+            creation.m = Some(arguments.number(value, "M", M_MIN, M_MAX)?);
+        } else if arguments.is(option, "EF_CONSTRUCTION") {
+            creation.ef_construction = Some(arguments.number(value, "EF_CONSTRUCTION", 1, EF_MAX)?);
+        } else if arguments.is(option, "EF_SEARCH") {
+            creation.ef_search = Some(arguments.number(value, "EF_SEARCH", 1, EF_MAX)?);
+        } else {
+            return Err(ClientError::Syntax);
+        }
+    }
+    creation.dimension = dimension.ok_or(ClientError::Syntax)?;
+    Ok(Command::VectorCreate(Box::new(creation)))
+}
+
+/// `VECDROP collection`
+pub(super) fn drop(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+    Ok(Command::VectorDrop(arguments.collection(1)?))
+}
+
+/// `VECLIST`
+pub(super) fn list(_: &Arguments<'_>) -> Result<Command, ClientError> {
+    Ok(Command::VectorList)
+}
+
+/// `VECINFO collection`
+pub(super) fn info(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+    Ok(Command::VectorInfo(arguments.collection(1)?))
+}
+
+/// Why a vector cannot be stored or sought, if it can't. Components are known to be finite here.
+pub(crate) fn vet(vector: &[f32], metric: Metric) -> Result<(), ClientError> {
+    match kora_vector::vet(vector, metric) {
+        Ok(()) => Ok(()),
+        Err(Refusal::ZeroVector) => Err(ClientError::ZeroVector),
+        Err(Refusal::NotFinite { position }) => Err(ClientError::NotFinite {
+            position: position + 1,
+            got: vector[position].to_string().into_bytes(),
+        }),
+    }
+}
+
+fn floats_of_words(arguments: &Arguments<'_>, start: usize, end: usize) -> Result<Box<[f32]>, ClientError> {
+    let count = end - start;
+    if count > DIMENSION_MAX {
+        let got = count.to_string().into_bytes();
+        return Err(ClientError::OutOfRange {
+            what: "the number of components",
+            min: 1,
+            max: DIMENSION_MAX,
+            got,
+        });
+    }
+    let mut vector = Vec::with_capacity(count);
+    for index in start..end {
+        let word = arguments.word(index);
+        let position = index - start + 1;
+        match number::parse_f32(word) {
+            Some(component) if component.is_finite() => vector.push(component),
+            Some(_) => {
+                return Err(ClientError::NotFinite {
+                    position,
+                    got: word.to_vec(),
+                });
+            }
+            None => {
+                return Err(ClientError::NotNumber {
+                    position,
+                    got: word.to_vec(),
+                });
+            }
+        }
+    }
+    Ok(vector.into_boxed_slice())
+}
+
+fn floats_of_blob(blob: &[u8]) -> Result<Box<[f32]>, ClientError> {
+    if blob.is_empty() || !blob.len().is_multiple_of(4) || blob.len() / 4 > DIMENSION_MAX {
+        return Err(ClientError::BlobNotFloats { got: blob.len() });
+    }
+    let mut vector = Vec::with_capacity(blob.len() / 4);
+    for (index, bytes) in blob.as_chunks::<4>().0.iter().enumerate() {
+        let component = f32::from_le_bytes(*bytes);
+        if !component.is_finite() {
+            let got = component.to_string().into_bytes();
+            return Err(ClientError::NotFinite {
+                position: index + 1,
+                got,
+            });
+        }
+        vector.push(component);
+    }
+    Ok(vector.into_boxed_slice())
+}

@@ -1,0 +1,61 @@
+//! What COMMAND and COMMAND DOCS say, read off the table of commands.
+
+use bytes::Bytes;
+use kora_resp::Reply;
+
+use crate::command::table::{self, Entry};
+
+/// COMMAND INFO of these commands, or of all.
+pub(crate) fn describe(names: Option<&[Bytes]>) -> Reply {
+    let describe = |entry: Option<&'static Entry>| entry.map_or(Reply::NullArray, description);
+    Reply::Array(match names {
+        None => table::all().map(|entry| describe(Some(entry))).collect(),
+        Some(names) => names.iter().map(|name| describe(table::find(name))).collect(),
+    })
+}
+
+/// COMMAND DOCS of these commands, or of all. Names that do not exist are left out.
+pub(crate) fn document(names: Option<&[Bytes]>) -> Reply {
+    let pair = |entry: &'static Entry| (text(entry.name), documentation(entry));
+    Reply::Map(match names {
+        None => table::all().map(pair).collect(),
+        Some(names) => names.iter().filter_map(|name| table::find(name)).map(pair).collect(),
+    })
+}
+
+fn description(entry: &'static Entry) -> Reply {
+    let (first, last, step) = entry.keys;
+    let words = |words: &[&'static str]| words.iter().map(|word| Reply::Simple(word)).collect();
+    Reply::Array(vec![
+        text(entry.name),
+        Reply::Integer(i64::from(entry.arity)),
+        Reply::Set(words(entry.flags)),
+        Reply::Integer(i64::from(first)),
+        Reply::Integer(i64::from(last)),
+        Reply::Integer(i64::from(step)),
+        Reply::Set(words(&entry.categories())),
+        Reply::Array(Vec::new()),
+        Reply::Array(Vec::new()),
+        Reply::Array(entry.subcommands.iter().map(description).collect()),
+    ])
+}
+
+fn documentation(entry: &'static Entry) -> Reply {
+    let mut fields = vec![
+        (text("summary"), text(entry.summary)),
+        (text("since"), text("0.1.0")),
+        (text("group"), text(entry.group)),
+    ];
+    if !entry.subcommands.is_empty() {
+        let subcommands = entry
+            .subcommands
+            .iter()
+            .map(|entry| (text(entry.name), documentation(entry)));
+        fields.push((text("subcommands"), Reply::Map(subcommands.collect())));
+    }
+    Reply::Map(fields)
+}
+
+fn text(text: &'static str) -> Reply {
+    Reply::Bulk(Bytes::from_static(text.as_bytes()))
+}

@@ -1,0 +1,251 @@
+//! What a client can do wrong. Each variant is one error on the wire; the connection lives on.
+
+use std::fmt;
+
+use crate::limits::QUOTED_BYTES_MAX;
+
+/// A refused command. `Display` is the whole text of the error reply, code first, in Redis's words where clients read
+/// them.
+#[derive(Clone, PartialEq, Debug)]
+#[expect(missing_docs, reason = "each variant says what its fields are")]
+pub enum ClientError {
+    /// No such command; its name and arguments as they were sent.
+    UnknownCommand { name: Vec<u8>, arguments: Vec<Vec<u8>> },
+    /// No such subcommand of a container command.
+    UnknownSubcommand { command: &'static str, subcommand: Vec<u8> },
+    /// Too few or too many arguments; `command` is lower case, `container|subcommand` for a subcommand.
+    WrongArity { command: String },
+    /// An option that the command does not know, or one without its value.
+    Syntax,
+    /// A number was wanted.
+    NotInteger,
+    /// The connection has to AUTH first.
+    NotAuthenticated,
+    /// AUTH with a wrong name or password.
+    WrongPassword,
+    /// AUTH, but no password is configured.
+    NoPasswordConfigured,
+    /// HELLO with a version other than 2 and 3.
+    UnsupportedProtocol,
+    /// HELLO with a version that is no number.
+    ProtocolNotInteger,
+    /// HELLO on a connection that has neither authenticated nor brought AUTH.
+    HelloNotAuthenticated,
+    /// SELECT of anything but 0.
+    DatabaseIndex,
+    /// CLIENT SETNAME or SETINFO with bytes outside `!` to `~`; which attribute.
+    ClientText { attribute: &'static str },
+    /// CLIENT SETINFO with an attribute other than LIB-NAME and LIB-VER.
+    UnrecognizedOption { option: Vec<u8> },
+    /// CLIENT KILL of an address that nobody has.
+    NoSuchClient,
+    /// CLIENT KILL ID with something that is no id.
+    ClientId,
+    /// A vector's key without a `:`.
+    KeyWithoutCollection { key: Vec<u8> },
+    /// The collection's name is empty.
+    NameEmpty,
+    /// The collection's name is longer than the limit.
+    NameTooLong { bytes: usize },
+    /// The key is longer than the limit.
+    KeyTooLong { bytes: usize },
+    /// An argument that must be a whole number in a range.
+    OutOfRange {
+        what: &'static str,
+        min: usize,
+        max: usize,
+        got: Vec<u8>,
+    },
+    /// `dim` and the number of components that follow it differ.
+    ComponentCount { dimension: usize, got: usize },
+    /// A binary vector of the wrong length.
+    BlobLength { dimension: usize, got: usize },
+    /// A binary vector that is not a whole number of floats, or none.
+    BlobNotFloats { got: usize },
+    /// A component that is no number; positions count from 1.
+    NotNumber { position: usize, got: Vec<u8> },
+    /// A component that is NaN, infinite, or too large for 32 bits.
+    NotFinite { position: usize, got: Vec<u8> },
+    /// A vector without direction, under cosine.
+    ZeroVector,
+    /// A vector of another dimension than the collection's.
+    DimensionMismatch {
+        collection: Vec<u8>,
+        dimension: usize,
+        got: usize,
+    },
+    /// VECCREATE with a metric that does not exist.
+    UnknownMetric { got: Vec<u8> },
+    /// VECCREATE of a collection that exists.
+    CollectionExists { collection: Vec<u8> },
+    /// The collection was dropped and made again each time that the query was asked.
+    QueryOvertaken { collection: Vec<u8> },
+}
+
+impl fmt::Display for ClientError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        use crate::limits::{COLLECTION_NAME_BYTES_MAX, KEY_BYTES_MAX};
+        match self {
+            Self::UnknownCommand { name, arguments } => {
+                write!(f, "ERR unknown command '{}', with args beginning with: ", Quoted(name))?;
+                let mut room = QUOTED_BYTES_MAX;
+                for argument in arguments {
+                    if room == 0 {
+                        break;
+                    }
+                    let shown = &argument[..argument.len().min(room)];
+                    room -= shown.len();
+                    write!(f, "'{}' ", Quoted(shown))?;
+                }
+                Ok(())
+            }
+            Self::UnknownSubcommand { command, subcommand } => {
+                let help = command.to_uppercase();
+                write!(f, "ERR unknown subcommand '{}'. Try {help} HELP.", Quoted(subcommand))
+            }
+            Self::WrongArity { command } => write!(f, "ERR wrong number of arguments for '{command}' command"),
+            Self::Syntax => f.write_str("ERR syntax error"),
+            Self::NotInteger => f.write_str("ERR value is not an integer or out of range"),
+            Self::NotAuthenticated => f.write_str("NOAUTH Authentication required."),
+            Self::WrongPassword => f.write_str("WRONGPASS invalid username-password pair or user is disabled."),
+            Self::NoPasswordConfigured => f.write_str(
+                "ERR AUTH <password> called without any password configured for the default user. \
+                 Are you sure your configuration is correct?",
+            ),
+            Self::UnsupportedProtocol => f.write_str("NOPROTO unsupported protocol version"),
+            Self::ProtocolNotInteger => f.write_str("ERR Protocol version is not an integer or out of range"),
+            Self::HelloNotAuthenticated => f.write_str(
+                "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH \
+                 <user> <pass> option can be used to authenticate the client and select the RESP protocol version at \
+                 the same time",
+            ),
+            Self::DatabaseIndex => f.write_str("ERR DB index is out of range"),
+            Self::ClientText { attribute } => {
+                write!(
+                    f,
+                    "ERR {attribute} cannot contain spaces, newlines or special characters."
+                )
+            }
+            Self::UnrecognizedOption { option } => write!(f, "ERR Unrecognized option '{}'", Quoted(option)),
+            Self::NoSuchClient => f.write_str("ERR No such client"),
+            Self::ClientId => f.write_str("ERR client-id should be greater than 0"),
+            Self::KeyWithoutCollection { key } => write!(
+                f,
+                "ERR invalid key '{}': a vector's key is collection:element, and this one has no ':'",
+                Quoted(key)
+            ),
+            Self::NameEmpty => f.write_str("ERR the collection's name is empty"),
+            Self::NameTooLong { bytes } => write!(
+                f,
+                "ERR the collection's name has {bytes} bytes, at most {COLLECTION_NAME_BYTES_MAX} are allowed"
+            ),
+            Self::KeyTooLong { bytes } => {
+                write!(f, "ERR the key has {bytes} bytes, at most {KEY_BYTES_MAX} are allowed")
+            }
+            Self::OutOfRange { what, min, max, got } => {
+                write!(
+                    f,
+                    "ERR {what} must be a whole number between {min} and {max}, got '{}'",
+                    Quoted(got)
+                )
+            }
+            Self::ComponentCount { dimension, got } => {
+                write!(
+                    f,
+                    "ERR vector dimension mismatch - dim says {dimension} but {got} components follow"
+                )
+            }
+            Self::BlobLength { dimension, got } => write!(
+                f,
+                "ERR vector dimension mismatch - dim {dimension} takes a blob of {} bytes but got {got}",
+                dimension * 4
+            ),
+            Self::BlobNotFloats { got } => {
+                write!(
+                    f,
+                    "ERR invalid vector: a blob holds 4 bytes for each component, got {got} bytes"
+                )
+            }
+            Self::NotNumber { position, got } => {
+                write!(
+                    f,
+                    "ERR invalid vector: component {position} is not a number: '{}'",
+                    Quoted(got)
+                )
+            }
+            Self::NotFinite { position, got } => {
+                write!(
+                    f,
+                    "ERR invalid vector: component {position} is not a finite 32-bit float: '{}'",
+                    Quoted(got)
+                )
+            }
+            Self::ZeroVector => {
+                f.write_str("ERR invalid vector: a zero vector has no direction, so it has no cosine distance")
+            }
+            Self::DimensionMismatch {
+                collection,
+                dimension,
+                got,
+            } => write!(
+                f,
+                "ERR vector dimension mismatch - got {got} but collection '{}' has {dimension}",
+                Quoted(collection)
+            ),
+            Self::UnknownMetric { got } => {
+                write!(f, "ERR unknown metric '{}': COSINE, L2 and IP are known", Quoted(got))
+            }
+            Self::CollectionExists { collection } => {
+                write!(f, "ERR collection '{}' already exists", Quoted(collection))
+            }
+            Self::QueryOvertaken { collection } => write!(
+                f,
+                "TRYAGAIN collection '{}' was dropped and made again each time the query was asked",
+                Quoted(collection)
+            ),
+        }
+    }
+}
+
+impl std::error::Error for ClientError {}
+
+/// A client's bytes inside an error: cut to a length, and without anything that could be taken for protocol.
+struct Quoted<'a>(&'a [u8]);
+
+impl fmt::Display for Quoted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = &self.0[..self.0.len().min(QUOTED_BYTES_MAX)];
+        for character in String::from_utf8_lossy(shown).chars() {
+            let printable = if character.is_control() { ' ' } else { character };
+            write!(f, "{printable}")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_quotes_a_bounded_and_harmless_part_of_what_was_sent() {
+        let error = ClientError::KeyWithoutCollection {
+            key: b"a\r\n+OK\r\n".repeat(1000),
+        };
+        let text = error.to_string();
+        assert!(text.len() < 2 * QUOTED_BYTES_MAX + 100);
+        assert!(!text.contains('\r') && !text.contains('\n'));
+    }
+
+    #[test]
+    fn an_unknown_command_is_refused_in_redis_s_words() {
+        let error = ClientError::UnknownCommand {
+            name: b"FOO".to_vec(),
+            arguments: vec![b"a".to_vec(), b"b".to_vec()],
+        };
+        assert_eq!(
+            error.to_string(),
+            "ERR unknown command 'FOO', with args beginning with: 'a' 'b' "
+        );
+    }
+}

@@ -1,0 +1,237 @@
+//! Commands about whole collections: what is decided by one shard, and what all of them then do.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use kora_resp::Reply;
+
+use super::{Around, Gather, Next, Shape, integer};
+use crate::catalog::{Generation, Schema};
+use crate::command::{self, Element};
+use crate::error::ClientError;
+use crate::mail::{Ask, Description, Part, Setting, Target};
+
+/// A VECSET whose collection is not there yet.
+pub(crate) struct Joining {
+    pub(crate) element: Element,
+    pub(crate) vector: Box<[f32]>,
+}
+
+impl Joining {
+    /// The owner has decided which collection has this name now: the one wanted, or one that somebody else made first.
+    pub(crate) fn decided(self, decision: Result<Arc<Schema>, ClientError>, around: &Around<'_>) -> Next {
+        match decision.and_then(|schema| set(&schema, self.element, self.vector, around)) {
+            Ok((gather, ask)) => Next::Ask(gather, vec![ask]),
+            Err(error) => Next::error(&error),
+        }
+    }
+}
+
+/// Sets a vector in this collection, if it fits.
+pub(crate) fn set(
+    schema: &Schema,
+    element: Element,
+    vector: Box<[f32]>,
+    around: &Around<'_>,
+) -> Result<(Gather, (Target, Ask)), ClientError> {
+    if vector.len() != schema.dimension {
+        return Err(ClientError::DimensionMismatch {
+            collection: schema.name.to_vec(),
+            dimension: schema.dimension,
+            got: vector.len(),
+        });
+    }
+    command::vet(&vector, schema.graph.metric)?;
+    let shard = around.placement().shard_of_element(&element.collection, &element.name);
+    let setting = Setting {
+        element,
+        generation: schema.generation,
+        vector,
+    };
+    Ok((
+        Gather::One(Shape::Ok),
+        (Target::Shard(shard), Ask::Set(Box::new(setting))),
+    ))
+}
+
+/// VECDROP: first the owner withdraws the collection, then every shard lets go of its part.
+pub(crate) enum Dropping {
+    Deciding,
+    Releasing { missing: usize },
+}
+
+impl Dropping {
+    pub(crate) fn absorb(self, part: Part, around: &Around<'_>) -> Next {
+        match (self, part) {
+            (Dropping::Deciding, Part::Withdrawn(None)) => Next::Reply(Reply::Integer(0)),
+            (Dropping::Deciding, Part::Withdrawn(Some(schema))) => {
+                let asks: Vec<(Target, Ask)> = around
+                    .placement()
+                    .parts_of(&schema.name)
+                    .map(|shard| {
+                        let ask = Ask::Release {
+                            name: schema.name.clone(),
+                            generation: schema.generation,
+                        };
+                        (Target::Shard(shard), ask)
+                    })
+                    .collect();
+                Next::Ask(Gather::Dropping(Dropping::Releasing { missing: asks.len() }), asks)
+            }
+            (Dropping::Releasing { missing: 1 }, Part::Done) => Next::Reply(Reply::Integer(1)),
+            (Dropping::Releasing { missing }, Part::Done) => {
+                Next::Wait(Gather::Dropping(Dropping::Releasing { missing: missing - 1 }))
+            }
+            _ => unreachable!("each ask has one kind of answer"),
+        }
+    }
+}
+
+/// FLUSHALL: first every owner withdraws its collections, then every shard lets go of what it holds of them. In one
+/// step, a shard that was done could be given vectors for a collection that another owner had not yet withdrawn.
+pub(crate) struct Flushing {
+    before: Generation,
+    stage: FlushStage,
+    missing: usize,
+}
+
+enum FlushStage {
+    Withdrawing,
+    Releasing,
+}
+
+impl Flushing {
+    /// Everything that is there now; what is made from now on stays.
+    pub(crate) fn start(around: &Around<'_>) -> Next {
+        let before = around.catalog().next_generation();
+        let flushing = Flushing {
+            before,
+            stage: FlushStage::Withdrawing,
+            missing: around.placement().shard_count(),
+        };
+        flushing.ask_all(around, || Ask::WithdrawBefore(before))
+    }
+
+    pub(crate) fn absorb(mut self, around: &Around<'_>) -> Next {
+        self.missing -= 1;
+        match self.stage {
+            _ if self.missing > 0 => Next::Wait(Gather::Flushing(self)),
+            FlushStage::Releasing => Next::Reply(Reply::ok()),
+            FlushStage::Withdrawing => {
+                let before = self.before;
+                self.stage = FlushStage::Releasing;
+                self.missing = around.placement().shard_count();
+                self.ask_all(around, || Ask::ReleaseBefore(before))
+            }
+        }
+    }
+
+    fn ask_all(self, around: &Around<'_>, ask: impl Fn() -> Ask) -> Next {
+        let asks = around
+            .placement()
+            .shards()
+            .map(|shard| (Target::Shard(shard), ask()))
+            .collect();
+        Next::Ask(Gather::Flushing(self), asks)
+    }
+}
+
+/// VECINFO: what each shard holds.
+pub(crate) struct Describing {
+    schema: Arc<Schema>,
+    parts: Vec<(u16, Description)>,
+    missing: usize,
+}
+
+impl Describing {
+    pub(crate) fn start(schema: Arc<Schema>, around: &Around<'_>) -> Next {
+        let asks: Vec<(Target, Ask)> = around
+            .placement()
+            .parts_of(&schema.name)
+            .map(|shard| (Target::Shard(shard), Ask::Describe(Arc::clone(&schema))))
+            .collect();
+        let describing = Describing {
+            schema,
+            parts: Vec::new(),
+            missing: asks.len(),
+        };
+        Next::Ask(Gather::Describing(Box::new(describing)), asks)
+    }
+
+    pub(crate) fn absorb(mut self: Box<Self>, from: Target, part: Description) -> Next {
+        let Target::Shard(shard) = from else {
+            unreachable!("shards were asked")
+        };
+        self.parts.push((shard.0, part));
+        self.missing -= 1;
+        if self.missing > 0 {
+            return Next::Wait(Gather::Describing(self));
+        }
+        self.parts.sort_unstable_by_key(|(shard, _)| *shard);
+        Next::Reply(self.show())
+    }
+
+    fn show(&self) -> Reply {
+        let total = self
+            .parts
+            .iter()
+            .fold(Description::default(), |total, (_, part)| total.plus(part));
+        let graph = self.schema.graph;
+        let mut fields = vec![
+            ("collection", Reply::Bulk(self.schema.name.clone())),
+            ("dimension", count(self.schema.dimension)),
+            (
+                "metric",
+                Reply::Bulk(Bytes::from_static(graph.metric.name().as_bytes())),
+            ),
+            ("m", count(graph.m)),
+            ("ef_construction", count(graph.ef_construction)),
+            ("ef_search", count(graph.ef_search)),
+        ];
+        fields.extend(total.fields());
+        let shards = self.parts.iter().map(|(shard, part)| {
+            let mut fields = vec![("shard", count(usize::from(*shard)))];
+            fields.extend(part.fields());
+            map(fields)
+        });
+        fields.push(("shards", Reply::Array(shards.collect())));
+        map(fields)
+    }
+}
+
+impl Description {
+    fn plus(self, other: &Description) -> Description {
+        Description {
+            live: self.live + other.live,
+            deleted: self.deleted + other.deleted,
+            levels: self.levels.max(other.levels),
+            vectors_bytes: self.vectors_bytes + other.vectors_bytes,
+            links_bytes: self.links_bytes + other.links_bytes,
+            keys_bytes: self.keys_bytes + other.keys_bytes,
+        }
+    }
+
+    fn fields(&self) -> [(&'static str, Reply); 6] {
+        [
+            ("vectors", count(self.live)),
+            ("deleted", count(self.deleted)),
+            ("levels", count(self.levels)),
+            ("vectors_bytes", count(self.vectors_bytes)),
+            ("links_bytes", count(self.links_bytes)),
+            ("keys_bytes", count(self.keys_bytes)),
+        ]
+    }
+}
+
+fn map(fields: Vec<(&'static str, Reply)>) -> Reply {
+    Reply::Map(
+        fields
+            .into_iter()
+            .map(|(name, value)| (Reply::Bulk(Bytes::from_static(name.as_bytes())), value))
+            .collect(),
+    )
+}
+
+fn count(count: usize) -> Reply {
+    Reply::Integer(integer(count as u64))
+}

@@ -1,0 +1,179 @@
+//! How partial answers become one reply.
+//!
+//! A command asks one shard or many, perhaps in stages: what its seat in the line holds meanwhile is a [`Gather`]. Each
+//! part that comes in either is not the last one, or completes the reply, or leads to further asks.
+
+mod clients;
+mod collections;
+mod query;
+
+use kora_resp::Reply;
+
+pub(crate) use self::clients::{Informing, ListingClients};
+pub(crate) use self::collections::{Describing, Dropping, Flushing, Joining, set};
+pub(crate) use self::query::{Finding, Querying};
+
+use crate::catalog::Catalog;
+use crate::command::{KillReply, VectorForm};
+use crate::error::ClientError;
+use crate::mail::{Ask, Part, Target};
+use crate::router::Placement;
+use crate::setup::{Host, Setup};
+
+/// What is being gathered in one seat.
+pub(crate) enum Gather {
+    /// The one part that comes is the reply.
+    One(Shape),
+    /// The sum of the parts.
+    Sum { missing: usize, total: u64 },
+    /// CLIENT KILL: the sum of the parts, said in the form that was asked for.
+    Killed {
+        missing: usize,
+        total: u64,
+        reply: KillReply,
+    },
+    /// VECCREATE.
+    Creating,
+    /// The first VECSET of a collection.
+    Joining(Box<Joining>),
+    /// VECDROP.
+    Dropping(Dropping),
+    /// FLUSHALL.
+    Flushing(Flushing),
+    /// VECQUERY by the key of a vector, whose existence is asked for first.
+    Finding(Box<Finding>),
+    /// VECQUERY.
+    Querying(Box<Querying>),
+    /// VECINFO.
+    Describing(Box<Describing>),
+    /// CLIENT LIST.
+    ListingClients(Box<ListingClients>),
+    /// INFO.
+    Informing(Box<Informing>),
+}
+
+/// How a single part is shown.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Shape {
+    Ok,
+    Vector(VectorForm),
+    Names,
+}
+
+/// What a command lets happen behind it while it waits.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Gate {
+    /// Everything: whatever comes behind it meets it on its shard in order.
+    Open,
+    /// Nothing that writes: it may be asked again, and must not see what was sent after it.
+    ReadOnly,
+    /// Nothing: what comes behind it depends on what is decided.
+    Closed,
+}
+
+/// What follows from a part.
+pub(crate) enum Next {
+    /// More parts are to come.
+    Wait(Gather),
+    /// These must be asked.
+    Ask(Gather, Vec<(Target, Ask)>),
+    /// That was all.
+    Reply(Reply),
+}
+
+/// What a gather may look at.
+pub(crate) struct Around<'a> {
+    pub(crate) setup: &'a Setup,
+    pub(crate) host: &'a dyn Host,
+}
+
+impl Around<'_> {
+    pub(crate) fn placement(&self) -> Placement {
+        self.setup.placement
+    }
+
+    pub(crate) fn catalog(&self) -> &Catalog {
+        &self.setup.catalog
+    }
+}
+
+impl Next {
+    pub(crate) fn error(error: &ClientError) -> Next {
+        Next::Reply(Reply::Error(error.to_string()))
+    }
+}
+
+impl Gather {
+    pub(crate) fn gate(&self) -> Gate {
+        match self {
+            Gather::One(_)
+            | Gather::Sum { .. }
+            | Gather::Killed { .. }
+            | Gather::Describing(_)
+            | Gather::ListingClients(_)
+            | Gather::Informing(_) => Gate::Open,
+            Gather::Creating | Gather::Joining(_) | Gather::Dropping(_) | Gather::Flushing(_) | Gather::Finding(_) => {
+                Gate::Closed
+            }
+            Gather::Querying(querying) => querying.gate(),
+        }
+    }
+
+    /// Takes one part in.
+    pub(crate) fn absorb(self, from: Target, part: Part, around: &Around<'_>) -> Next {
+        match (self, part) {
+            (Gather::One(shape), part) => Next::Reply(shape.show(part)),
+            (Gather::Sum { missing, total }, Part::Count(count)) => match missing - 1 {
+                0 => Next::Reply(Reply::Integer(integer(total + count))),
+                missing => Next::Wait(Gather::Sum {
+                    missing,
+                    total: total + count,
+                }),
+            },
+            (Gather::Killed { missing, total, reply }, Part::Count(count)) => match (missing - 1, reply) {
+                (0, KillReply::Count) => Next::Reply(Reply::Integer(integer(total + count))),
+                (0, KillReply::Ok) if total + count > 0 => Next::Reply(Reply::ok()),
+                (0, KillReply::Ok) => Next::error(&ClientError::NoSuchClient),
+                (missing, reply) => Next::Wait(Gather::Killed {
+                    missing,
+                    total: total + count,
+                    reply,
+                }),
+            },
+            (Gather::Creating, Part::Decided(decision)) => match decision {
+                Ok(_) => Next::Reply(Reply::ok()),
+                Err(error) => Next::error(&error),
+            },
+            (Gather::Joining(joining), Part::Decided(decision)) => joining.decided(decision, around),
+            (Gather::Dropping(dropping), part) => dropping.absorb(part, around),
+            (Gather::Flushing(flushing), Part::Done) => flushing.absorb(around),
+            (Gather::Finding(finding), Part::Holds(there)) => finding.found(there, around),
+            (Gather::Querying(querying), Part::Hits(hits)) => querying.absorb(from, hits, around),
+            (Gather::Describing(describing), Part::Description(part)) => describing.absorb(from, part),
+            (Gather::ListingClients(listing), Part::Clients(page)) => listing.absorb(from, page),
+            (Gather::Informing(informing), Part::Stats(stats)) => informing.absorb(*stats, around),
+            _ => unreachable!("each ask has one kind of answer, and each gather asks its own kind"),
+        }
+    }
+}
+
+impl Shape {
+    fn show(self, part: Part) -> Reply {
+        match (self, part) {
+            (Shape::Ok, Part::Done) => Reply::ok(),
+            (Shape::Vector(_), Part::Vector(None)) => Reply::Null,
+            (Shape::Vector(VectorForm::Numbers), Part::Vector(Some(vector))) => Reply::Floats(vector.into_vec()),
+            (Shape::Vector(VectorForm::Fp32), Part::Vector(Some(vector))) => {
+                let bytes: Vec<u8> = vector.iter().flat_map(|component| component.to_le_bytes()).collect();
+                Reply::Bulk(bytes.into())
+            }
+            (Shape::Names, Part::Names(names)) => Reply::Array(names.into_iter().map(Reply::Bulk).collect()),
+            _ => unreachable!("each ask has one kind of answer"),
+        }
+    }
+}
+
+/// A count as RESP's signed integer.
+pub(crate) fn integer(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}

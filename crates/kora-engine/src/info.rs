@@ -1,0 +1,151 @@
+//! The text of INFO. Field names are Redis's where the field is; those of our own have a section or a prefix of their
+//! own.
+
+use std::fmt::Write as _;
+
+use bytes::Bytes;
+
+use crate::gather::Around;
+use crate::stats::WorkerStats;
+
+/// The sections that were asked for; all of them if none was named.
+pub(crate) fn text(sections: &[Bytes], stats: &[WorkerStats], around: &Around<'_>) -> String {
+    let wanted = |name: &str| {
+        sections.is_empty()
+            || sections.iter().any(|section| {
+                ["all", "everything", "default", name]
+                    .iter()
+                    .any(|word| section.eq_ignore_ascii_case(word.as_bytes()))
+            })
+    };
+    let mut text = String::new();
+    for (name, write) in SECTIONS {
+        if wanted(name) {
+            if !text.is_empty() {
+                text.push_str("\r\n");
+            }
+            let title = name[..1].to_uppercase() + &name[1..];
+            text.push_str(&format!("# {title}\r\n"));
+            write(&mut Fields { text: &mut text }, stats, around);
+        }
+    }
+    text
+}
+
+type Section = fn(&mut Fields<'_>, &[WorkerStats], &Around<'_>);
+
+const SECTIONS: [(&str, Section); 7] = [
+    ("server", server),
+    ("clients", clients),
+    ("memory", memory),
+    ("stats", counters),
+    ("cpu", cpu),
+    ("keyspace", keyspace),
+    ("workers", workers),
+];
+
+struct Fields<'a> {
+    text: &'a mut String,
+}
+
+impl Fields<'_> {
+    fn add(&mut self, name: &str, value: impl std::fmt::Display) {
+        write!(self.text, "{name}:{value}\r\n").expect("writing to a string cannot fail");
+    }
+}
+
+fn server(fields: &mut Fields<'_>, _: &[WorkerStats], around: &Around<'_>) {
+    let facts = &around.setup.facts;
+    let uptime_s = around.host.now_us().saturating_sub(facts.since_us) / 1_000_000;
+    fields.add("redis_version", REDIS_VERSION);
+    fields.add("kora_version", &facts.kora_version);
+    fields.add("redis_mode", "standalone");
+    fields.add("os", &facts.os);
+    fields.add("arch_bits", usize::BITS);
+    fields.add("process_id", facts.process_id);
+    fields.add("tcp_port", facts.tcp_port);
+    fields.add("uptime_in_seconds", uptime_s);
+    fields.add("uptime_in_days", uptime_s / 86_400);
+    fields.add("config_file", &facts.config_file);
+    fields.add("kora_kernel", &facts.kernel);
+    fields.add("kora_workers", around.placement().worker_count());
+    fields.add("kora_shards", around.placement().shard_count());
+}
+
+fn clients(fields: &mut Fields<'_>, stats: &[WorkerStats], around: &Around<'_>) {
+    let settings = &around.setup.settings;
+    let maxclients = settings
+        .iter()
+        .find(|(name, _)| name == "maxclients")
+        .map_or("0", |(_, value)| value);
+    fields.add(
+        "connected_clients",
+        stats.iter().map(|stats| stats.clients).sum::<u64>(),
+    );
+    fields.add("maxclients", maxclients);
+}
+
+fn memory(fields: &mut Fields<'_>, _: &[WorkerStats], around: &Around<'_>) {
+    let resident = around.host.resident_bytes();
+    fields.add("used_memory", resident);
+    fields.add("used_memory_rss", resident);
+}
+
+fn counters(fields: &mut Fields<'_>, stats: &[WorkerStats], _: &Around<'_>) {
+    fields.add(
+        "total_connections_received",
+        stats.iter().map(|stats| stats.connections).sum::<u64>(),
+    );
+    fields.add(
+        "total_commands_processed",
+        stats.iter().map(|stats| stats.commands).sum::<u64>(),
+    );
+}
+
+fn cpu(fields: &mut Fields<'_>, _: &[WorkerStats], around: &Around<'_>) {
+    let cpu = around.host.cpu_us();
+    fields.add("used_cpu_sys", seconds(cpu.system_us));
+    fields.add("used_cpu_user", seconds(cpu.user_us));
+}
+
+fn keyspace(fields: &mut Fields<'_>, stats: &[WorkerStats], around: &Around<'_>) {
+    let keys: u64 = stats.iter().map(|stats| stats.vectors).sum();
+    if keys > 0 {
+        fields.add("db0", format_args!("keys={keys},expires=0,avg_ttl=0"));
+    }
+    fields.add("kora_collections", around.catalog().len());
+}
+
+fn workers(fields: &mut Fields<'_>, stats: &[WorkerStats], _: &Around<'_>) {
+    for stats in stats {
+        let WorkerStats {
+            worker,
+            shards,
+            vectors,
+            clients,
+            connections,
+            commands,
+            turns,
+            turn_us_max,
+            slices,
+            requests_sent,
+            bells_rung,
+            credit_waits,
+        } = stats;
+        fields.add(
+            &format!("worker{worker}"),
+            format_args!(
+                "shards={shards},vectors={vectors},clients={clients},connections={connections},commands={commands},\
+                 turns={turns},turn_us_max={turn_us_max},slices={slices},requests_sent={requests_sent},\
+                 bells_rung={bells_rung},credit_waits={credit_waits}"
+            ),
+        );
+    }
+}
+
+fn seconds(us: u64) -> String {
+    format!("{}.{:06}", us / 1_000_000, us % 1_000_000)
+}
+
+/// The Redis whose protocol and replies we keep to, where libraries compare versions.
+pub(crate) const REDIS_VERSION: &str = "7.4.0";

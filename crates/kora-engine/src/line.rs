@@ -1,0 +1,257 @@
+//! The order of replies: one line for each connection.
+
+use std::collections::VecDeque;
+use std::task::Waker;
+
+use bytes::BytesMut;
+use kora_resp::{Reply, Version, write_reply};
+
+use crate::gather::{Gate, Gather};
+use crate::limits::PIPELINE_DEPTH;
+use crate::session::Session;
+
+/// The replies owed to one client, in the order its requests arrived.
+///
+/// Shards answer when they can; clients read in the order they asked. The line is where the two meet: a request takes
+/// the next seat, its answer is gathered in that seat, and only the ready prefix may leave.
+///
+/// When its client has left, a line stays until every seat is filled: what was begun is finished, and a reply can
+/// never be delivered to whoever has the line next.
+pub(crate) struct Line {
+    pub(crate) session: Session,
+    /// Invariant: `seats[i]` belongs to sequence `head + i`.
+    /// Invariant: `seats.len() <= PIPELINE_DEPTH`, and one more for a last word.
+    seats: VecDeque<Seat>,
+    head: u32,
+    /// Seats that still gather.
+    waiting: usize,
+    /// Waiting seats behind which nothing may be submitted.
+    closed_by: usize,
+    /// Waiting seats behind which nothing may be written.
+    read_only_by: usize,
+    waker: Option<Waker>,
+    /// A command was refused for now; the next change wakes the connection so that it tries again.
+    blocked: bool,
+    presence: Presence,
+}
+
+/// Whether there is still somebody to read the replies.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Presence {
+    /// The connection is served.
+    Here,
+    /// It is closed when the replies owed have been sent: QUIT, or bytes that are no request.
+    Leaving,
+    /// It is closed at once: CLIENT KILL.
+    Killed,
+    /// It has gone.
+    Gone,
+}
+
+struct Seat {
+    /// The version the client spoke when it asked: HELLO changes it for later replies only.
+    version: Version,
+    state: State,
+}
+
+enum State {
+    Waiting(Gather),
+    /// The gather has been taken out to be worked on; it is put back or becomes a reply in the same step.
+    Taken,
+    Ready(Reply),
+}
+
+impl Line {
+    pub(crate) fn new(session: Session) -> Line {
+        Line {
+            session,
+            seats: VecDeque::new(),
+            head: 0,
+            waiting: 0,
+            closed_by: 0,
+            read_only_by: 0,
+            waker: None,
+            blocked: false,
+            presence: Presence::Here,
+        }
+    }
+
+    /// True if one more request may take a seat.
+    pub(crate) fn has_room(&self) -> bool {
+        self.seats.len() < PIPELINE_DEPTH
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed_by > 0
+    }
+
+    pub(crate) fn is_read_only(&self) -> bool {
+        self.read_only_by > 0
+    }
+
+    /// True if an earlier request of this client is still being answered.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.waiting > 0
+    }
+
+    /// Gives out the next seat.
+    pub(crate) fn take_seat(&mut self, gather: Gather) -> u32 {
+        let sequence = self.push(State::Waiting(gather));
+        self.waiting += 1;
+        self.count_gate(sequence, 1);
+        sequence
+    }
+
+    /// A seat whose reply is known already.
+    pub(crate) fn seat_reply(&mut self, reply: Reply) {
+        self.push(State::Ready(reply));
+        self.wake_if_head_ready();
+    }
+
+    /// The last reply of a connection, for which there is always a seat.
+    pub(crate) fn seat_last_reply(&mut self, reply: Reply) {
+        self.seats.push_back(Seat {
+            version: self.session.version,
+            state: State::Ready(reply),
+        });
+        self.wake_if_head_ready();
+    }
+
+    /// Takes out what a seat has gathered. It must be put back or filled before anything else happens to the line.
+    pub(crate) fn take_gather(&mut self, sequence: u32) -> Gather {
+        self.count_gate(sequence, -1);
+        match std::mem::replace(&mut self.seat(sequence).state, State::Taken) {
+            State::Waiting(gather) => gather,
+            State::Taken | State::Ready(_) => panic!("an answer came for a seat that awaits none"),
+        }
+    }
+
+    /// Puts back what a seat has gathered: more is to come.
+    pub(crate) fn put_gather(&mut self, sequence: u32, gather: Gather) {
+        self.seat(sequence).state = State::Waiting(gather);
+        self.count_gate(sequence, 1);
+        self.wake_if_unblocked();
+    }
+
+    /// Fills a seat whose gather was taken out.
+    pub(crate) fn fill(&mut self, sequence: u32, reply: Reply) {
+        let seat = self.seat(sequence);
+        debug_assert!(matches!(seat.state, State::Taken));
+        seat.state = State::Ready(reply);
+        self.waiting -= 1;
+        self.wake_if_head_ready();
+        self.wake_if_unblocked();
+    }
+
+    /// Encodes the ready prefix until `out` holds `bytes_max`.
+    pub(crate) fn drain(&mut self, out: &mut BytesMut, bytes_max: usize) {
+        while out.len() < bytes_max {
+            match self.seats.front() {
+                Some(Seat {
+                    version,
+                    state: State::Ready(reply),
+                }) => write_reply(reply, *version, out),
+                _ => break,
+            }
+            self.seats.pop_front();
+            self.head = self.head.wrapping_add(1);
+        }
+    }
+
+    /// True if something can be drained.
+    pub(crate) fn has_ready(&self) -> bool {
+        matches!(
+            self.seats.front(),
+            Some(Seat {
+                state: State::Ready(_),
+                ..
+            })
+        )
+    }
+
+    /// True if no reply is owed.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.seats.is_empty()
+    }
+
+    pub(crate) fn presence(&self) -> Presence {
+        self.presence
+    }
+
+    pub(crate) fn set_presence(&mut self, presence: Presence) {
+        self.presence = presence;
+        self.wake();
+    }
+
+    /// Whom to wake when a reply is ready or a refused command may be tried again.
+    pub(crate) fn set_waker(&mut self, waker: &Waker) {
+        match &mut self.waker {
+            Some(known) if known.will_wake(waker) => {}
+            known => *known = Some(waker.clone()),
+        }
+    }
+
+    /// A command was refused for now.
+    pub(crate) fn block(&mut self) {
+        self.blocked = true;
+    }
+
+    pub(crate) fn is_blocked(&self) -> bool {
+        self.blocked
+    }
+
+    /// Lets the connection try again.
+    pub(crate) fn unblock(&mut self) {
+        self.blocked = false;
+        self.wake();
+    }
+
+    fn push(&mut self, state: State) -> u32 {
+        assert!(self.has_room(), "the engine looks for room before it gives out a seat");
+        let sequence = self.head.wrapping_add(self.seats.len() as u32);
+        self.seats.push_back(Seat {
+            version: self.session.version,
+            state,
+        });
+        sequence
+    }
+
+    fn seat(&mut self, sequence: u32) -> &mut Seat {
+        let place = sequence.wrapping_sub(self.head) as usize;
+        self.seats
+            .get_mut(place)
+            .expect("a seat is kept until its reply has left")
+    }
+
+    fn count_gate(&mut self, sequence: u32, change: isize) {
+        let State::Waiting(gather) = &self.seat(sequence).state else {
+            return;
+        };
+        let count = match gather.gate() {
+            Gate::Open => return,
+            Gate::ReadOnly => &mut self.read_only_by,
+            Gate::Closed => &mut self.closed_by,
+        };
+        *count = count
+            .checked_add_signed(change)
+            .expect("what a seat closes it opens once");
+    }
+
+    fn wake_if_head_ready(&self) {
+        if self.has_ready() {
+            self.wake();
+        }
+    }
+
+    fn wake_if_unblocked(&mut self) {
+        if self.blocked {
+            self.unblock();
+        }
+    }
+
+    fn wake(&self) {
+        if let Some(waker) = &self.waker {
+            waker.wake_by_ref();
+        }
+    }
+}

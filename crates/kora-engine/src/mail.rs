@@ -1,0 +1,148 @@
+//! What workers say to each other: an ask to a shard or a worker, and the part of an answer that comes back.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use kora_mesh::WorkerId;
+
+use crate::catalog::{Generation, GraphSettings, Schema};
+use crate::command::{ClientFilter, ClientPage, Element};
+use crate::error::ClientError;
+use crate::router::ShardId;
+use crate::stats::WorkerStats;
+
+/// The seat of a reply: which client, and which place in its line.
+///
+/// A line is given to another client only when all its seats are filled, so a ticket never outlives its client's line.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Ticket {
+    pub(crate) line: u32,
+    pub(crate) sequence: u32,
+}
+
+/// Who is asked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Target {
+    Shard(ShardId),
+    Worker(WorkerId),
+}
+
+/// One ask on its way.
+pub struct Request {
+    pub(crate) ticket: Ticket,
+    pub(crate) target: Target,
+    pub(crate) ask: Ask,
+}
+
+/// One answer on its way back.
+pub struct Response {
+    pub(crate) ticket: Ticket,
+    pub(crate) from: Target,
+    pub(crate) part: Part,
+}
+
+/// What is asked of one shard, or of one worker.
+pub(crate) enum Ask {
+    /// Set a vector in this generation of its collection.
+    Set(Box<Setting>),
+    /// Delete vectors; answers their number.
+    Delete(Vec<Element>),
+    /// A vector's components.
+    Get(Element),
+    /// Is there such a vector?
+    Holds(Element),
+    /// The nearest vectors on this shard, searched with this ef.
+    Query { question: Arc<Question>, ef: usize },
+    /// To the owner of a name: make this collection.
+    Create(Box<Proposal>),
+    /// To the owner of a name: there shall be no such collection.
+    Withdraw(Bytes),
+    /// Free what is held of a collection that was withdrawn.
+    Release { name: Bytes, generation: Generation },
+    /// To every owner: withdraw all collections older than this.
+    WithdrawBefore(Generation),
+    /// Free what is held of collections older than this.
+    ReleaseBefore(Generation),
+    /// What this shard holds of a collection.
+    Describe(Arc<Schema>),
+    /// Number of vectors on this shard.
+    Count,
+    /// The names of all collections.
+    List,
+
+    /// To a worker: lines of CLIENT LIST, from this place on.
+    Clients { filter: Arc<ClientFilter>, start: usize },
+    /// To a worker: close connections; answers their number.
+    Kill { filter: Arc<ClientFilter>, me: u64 },
+    /// To a worker: its counters.
+    Stats,
+}
+
+/// A vector to set.
+pub(crate) struct Setting {
+    pub(crate) element: Element,
+    /// The generation that the command was checked against when it was submitted.
+    pub(crate) generation: Generation,
+    pub(crate) vector: Box<[f32]>,
+}
+
+/// A query, the same for all shards that are asked.
+pub(crate) struct Question {
+    pub(crate) schema: Arc<Schema>,
+    pub(crate) vector: Box<[f32]>,
+    pub(crate) k: usize,
+}
+
+/// A collection that somebody wants.
+pub(crate) struct Proposal {
+    pub(crate) name: Bytes,
+    pub(crate) dimension: usize,
+    pub(crate) graph: GraphSettings,
+    pub(crate) if_there: IfThere,
+}
+
+/// What to answer if there is a collection of that name already.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum IfThere {
+    /// That one (a first VECSET joins it).
+    Take,
+    /// An error (VECCREATE).
+    Refuse,
+}
+
+/// One part of an answer.
+pub(crate) enum Part {
+    Done,
+    Count(u64),
+    Vector(Option<Box<[f32]>>),
+    Holds(bool),
+    Hits(Hits),
+    Decided(Result<Arc<Schema>, ClientError>),
+    Withdrawn(Option<Arc<Schema>>),
+    Description(Description),
+    Names(Vec<Bytes>),
+    Clients(ClientPage),
+    Stats(Box<WorkerStats>),
+}
+
+/// What one shard found.
+#[derive(Default)]
+pub(crate) struct Hits {
+    /// The generation that was searched, if the collection is there at all.
+    pub(crate) generation: Option<Generation>,
+    /// Whole keys with their distances, by (distance, key), at most k.
+    pub(crate) hits: Vec<(Bytes, f32)>,
+    /// True if these are all vectors that the shard has: a wider search would find no more.
+    pub(crate) all: bool,
+}
+
+/// What one shard holds of a collection.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Description {
+    pub(crate) live: usize,
+    pub(crate) deleted: usize,
+    pub(crate) levels: usize,
+    pub(crate) vectors_bytes: usize,
+    pub(crate) links_bytes: usize,
+    pub(crate) keys_bytes: usize,
+}

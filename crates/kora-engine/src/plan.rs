@@ -1,0 +1,240 @@
+//! What a command needs before it may start, and what it does first.
+
+use kora_resp::Reply;
+
+use crate::catalog::Catalog;
+use crate::command::{Command, Element, VectorQuery};
+use crate::gather::{self, Around, Describing, Dropping, Finding, Flushing, Gather, Informing, Joining};
+use crate::gather::{ListingClients, Next, Querying, Shape};
+use crate::mail::{Ask, IfThere, Proposal, Target};
+use crate::router::{Placement, ShardId, Spread};
+
+/// What must be true of a connection's earlier commands before this one starts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Order {
+    /// Nothing: where it meets them it meets them in order.
+    Any,
+    /// None of them may be asked again: it writes, and they must not see that.
+    AfterQueries,
+    /// All of them are answered: it decides about a collection, and they were sent before that.
+    AfterAll,
+}
+
+/// Whose credit it takes to start.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Route {
+    /// Nobody's: it is answered by the connection's own worker.
+    Here,
+    /// One shard's worker.
+    One(ShardId),
+    /// Every worker's, or a number of them that is not worth counting.
+    All,
+}
+
+/// What this command needs.
+pub(crate) fn needs(command: &Command, placement: Placement, catalog: &Catalog) -> (Order, Route) {
+    let home = |element: &Element| placement.shard_of_element(&element.collection, &element.name);
+    match command {
+        Command::VectorSet(element, _) => match catalog.holds(&element.collection) {
+            true => (Order::AfterQueries, Route::One(home(element))),
+            false => (Order::AfterAll, Route::All),
+        },
+        Command::VectorDelete(elements) => match elements.as_slice() {
+            [element] => (Order::AfterQueries, Route::One(home(element))),
+            _ => (Order::AfterQueries, Route::All),
+        },
+        Command::VectorGet(element, _) => (Order::Any, Route::One(home(element))),
+        Command::VectorQuery(query) => (Order::Any, route_of_query(&query.target, placement)),
+        Command::VectorCreate(_) | Command::VectorDrop(_) | Command::Flush => (Order::AfterAll, Route::All),
+        Command::VectorList | Command::VectorInfo(_) | Command::DatabaseSize => (Order::Any, Route::All),
+        Command::ClientList(_) | Command::ClientKill(..) | Command::Info(_) => (Order::Any, Route::All),
+        Command::Shutdown => (Order::AfterAll, Route::Here),
+        Command::Refused(_)
+        | Command::Ping(_)
+        | Command::Echo(_)
+        | Command::Quit
+        | Command::Hello(_)
+        | Command::Authenticate(_)
+        | Command::Select
+        | Command::ClientId
+        | Command::ClientGetName
+        | Command::ClientSetName(_)
+        | Command::ClientSetInfo(..)
+        | Command::ClientInfo
+        | Command::CommandInfo(_)
+        | Command::CommandCount
+        | Command::CommandList(_)
+        | Command::CommandDocs(_)
+        | Command::Help(_)
+        | Command::ConfigGet(_) => (Order::Any, Route::Here),
+    }
+}
+
+/// The first step of a command that asks shards or workers. Those that the connection answers by itself are in
+/// `answer.rs`.
+pub(crate) fn start(command: Command, me: u64, here: Target, around: &Around<'_>) -> Next {
+    let placement = around.placement();
+    match command {
+        Command::VectorSet(element, vector) => set(element, vector, around),
+        Command::VectorGet(element, form) => {
+            let shard = placement.shard_of_element(&element.collection, &element.name);
+            Next::Ask(
+                Gather::One(Shape::Vector(form)),
+                vec![(Target::Shard(shard), Ask::Get(element))],
+            )
+        }
+        Command::VectorDelete(elements) => delete(elements, placement),
+        Command::VectorQuery(query) => start_query(*query, around),
+        Command::VectorCreate(creation) => {
+            let owner = Target::Shard(placement.shard_of(&creation.collection));
+            let graph = creation.graph(around.setup.graph);
+            let (name, dimension) = (creation.collection, creation.dimension);
+            let proposal = Proposal {
+                name,
+                dimension,
+                graph,
+                if_there: IfThere::Refuse,
+            };
+            Next::Ask(Gather::Creating, vec![(owner, Ask::Create(Box::new(proposal)))])
+        }
+        Command::VectorDrop(name) => {
+            let owner = Target::Shard(placement.shard_of(&name));
+            Next::Ask(Gather::Dropping(Dropping::Deciding), vec![(owner, Ask::Withdraw(name))])
+        }
+        Command::VectorList => {
+            // Any shard can read the catalog; one of our own, if there is one, spares the way.
+            let shard = match here {
+                Target::Shard(shard) => shard,
+                Target::Worker(_) => ShardId(0),
+            };
+            Next::Ask(Gather::One(Shape::Names), vec![(Target::Shard(shard), Ask::List)])
+        }
+        Command::VectorInfo(name) => match around.catalog().find(&name) {
+            Some(schema) => Describing::start(schema, around),
+            None => Next::Reply(Reply::NullArray),
+        },
+        Command::DatabaseSize => {
+            let asks: Vec<_> = placement
+                .shards()
+                .map(|shard| (Target::Shard(shard), Ask::Count))
+                .collect();
+            Next::Ask(
+                Gather::Sum {
+                    missing: asks.len(),
+                    total: 0,
+                },
+                asks,
+            )
+        }
+        Command::Flush => Flushing::start(around),
+        Command::ClientList(filter) => ListingClients::start(filter, around),
+        Command::ClientKill(filter, reply) => {
+            let filter = std::sync::Arc::new(filter);
+            let asks: Vec<_> = around
+                .setup
+                .workers()
+                .map(|worker| {
+                    (
+                        Target::Worker(worker),
+                        Ask::Kill {
+                            filter: std::sync::Arc::clone(&filter),
+                            me,
+                        },
+                    )
+                })
+                .collect();
+            Next::Ask(
+                Gather::Killed {
+                    missing: asks.len(),
+                    total: 0,
+                    reply,
+                },
+                asks,
+            )
+        }
+        Command::Info(sections) => Informing::start(sections, around),
+        other => unreachable!("{other:?} is answered by the connection's own worker"),
+    }
+}
+
+fn set(element: Element, vector: Box<[f32]>, around: &Around<'_>) -> Next {
+    let Some(schema) = around.catalog().find(&element.collection) else {
+        let graph = around.setup.graph;
+        // Refused here, before it makes a collection that would then be empty.
+        if let Err(error) = crate::command::vet(&vector, graph.metric) {
+            return Next::error(&error);
+        }
+        let owner = Target::Shard(around.placement().shard_of(&element.collection));
+        let name = element.collection.clone();
+        let proposal = Proposal {
+            name,
+            dimension: vector.len(),
+            graph,
+            if_there: IfThere::Take,
+        };
+        let joining = Gather::Joining(Box::new(Joining { element, vector }));
+        return Next::Ask(joining, vec![(owner, Ask::Create(Box::new(proposal)))]);
+    };
+    match gather::set(&schema, element, vector, around) {
+        Ok((gather, ask)) => Next::Ask(gather, vec![ask]),
+        Err(error) => Next::error(&error),
+    }
+}
+
+fn delete(elements: Vec<Element>, placement: Placement) -> Next {
+    let mut of_shard: Vec<Vec<Element>> = (0..placement.shard_count()).map(|_| Vec::new()).collect();
+    for element in elements {
+        of_shard[placement.shard_of_element(&element.collection, &element.name).index()].push(element);
+    }
+    let asks: Vec<(Target, Ask)> = placement
+        .shards()
+        .zip(of_shard)
+        .filter(|(_, elements)| !elements.is_empty())
+        .map(|(shard, elements)| (Target::Shard(shard), Ask::Delete(elements)))
+        .collect();
+    Next::Ask(
+        Gather::Sum {
+            missing: asks.len(),
+            total: 0,
+        },
+        asks,
+    )
+}
+
+/// The first argument of VECQUERY is a collection's name, or that followed by `:*`, or the key of a vector.
+fn start_query(query: VectorQuery, around: &Around<'_>) -> Next {
+    let target = query.target.clone();
+    if around.catalog().holds(&target) {
+        return Querying::start(&target, query, around);
+    }
+    if let Some(name) = target.strip_suffix(b":*")
+        && around.catalog().holds(name)
+    {
+        return Querying::start(name, query, around);
+    }
+    let Some(colon) = target.iter().rposition(|byte| *byte == b':') else {
+        return Querying::start(&target, query, around);
+    };
+    let element = Element {
+        collection: target.slice(..colon),
+        name: target.slice(colon + 1..),
+    };
+    let shard = around.placement().shard_of_element(&element.collection, &element.name);
+    let finding = Finding {
+        collection: element.collection.clone(),
+        query,
+    };
+    Next::Ask(
+        Gather::Finding(Box::new(finding)),
+        vec![(Target::Shard(shard), Ask::Holds(element))],
+    )
+}
+
+fn route_of_query(target: &[u8], placement: Placement) -> Route {
+    // A hash tag in what is asked is one in whatever is meant by it, or is only in an element's name: then the first
+    // ask goes to that element's shard, and what follows waits for credit on its own.
+    match placement.spread_of(target) {
+        Spread::One(shard) => Route::One(shard),
+        Spread::All => Route::All,
+    }
+}

@@ -1,0 +1,96 @@
+//! What a connection has said about itself.
+
+use std::fmt::Write as _;
+
+use bytes::Bytes;
+use kora_resp::Version;
+
+use crate::command::ClientFilter;
+use crate::command::table::Access;
+
+/// One connection's state, apart from the replies owed to it.
+#[derive(Clone, Debug)]
+pub struct Session {
+    /// Unique in the life of the server; later connections have larger ones.
+    pub id: u64,
+    /// Where it came from, `ip:port`.
+    pub address: String,
+    /// Where it came to, `ip:port`.
+    pub local_address: String,
+    /// When it came, in microseconds of the host's clock.
+    pub since_us: u64,
+    pub(crate) version: Version,
+    pub(crate) access: Access,
+    pub(crate) name: Option<Bytes>,
+    pub(crate) library_name: Bytes,
+    pub(crate) library_version: Bytes,
+    pub(crate) last_command: &'static str,
+    pub(crate) last_us: u64,
+}
+
+impl Session {
+    /// A connection that has not said anything yet.
+    pub fn new(id: u64, address: String, local_address: String, since_us: u64) -> Session {
+        Session {
+            id,
+            address,
+            local_address,
+            since_us,
+            version: Version::Resp2,
+            access: Access::BeforeAuth,
+            name: None,
+            library_name: Bytes::new(),
+            library_version: Bytes::new(),
+            last_command: "",
+            last_us: since_us,
+        }
+    }
+
+    /// True if the filter means this client; `me` is the client that asks.
+    pub(crate) fn is_meant(&self, filter: &ClientFilter, me: u64) -> bool {
+        filter.ids.as_ref().is_none_or(|ids| ids.contains(&self.id))
+            && filter
+                .address
+                .as_ref()
+                .is_none_or(|address| address == self.address.as_bytes())
+            && filter
+                .local_address
+                .as_ref()
+                .is_none_or(|address| address == self.local_address.as_bytes())
+            && filter.user.as_ref().is_none_or(|user| user.as_ref() == b"default")
+            && !filter.no_ordinary
+            && !(filter.skip_me == Some(true) && self.id == me)
+    }
+
+    /// A line of CLIENT LIST, with those of Redis's fields that mean something here.
+    pub(crate) fn describe(&self, now_us: u64, out: &mut String) {
+        let seconds = |since_us: u64| now_us.saturating_sub(since_us) / 1_000_000;
+        let resp = match self.version {
+            Version::Resp2 => 2,
+            Version::Resp3 => 3,
+        };
+        let command = if self.last_command.is_empty() {
+            "NULL"
+        } else {
+            self.last_command
+        };
+        writeln!(
+            out,
+            "id={} addr={} laddr={} name={} age={} idle={} flags=N db=0 cmd={command} user=default resp={resp} \
+             lib-name={} lib-ver={}",
+            self.id,
+            self.address,
+            self.local_address,
+            text(self.name.as_ref().unwrap_or(&Bytes::new())),
+            seconds(self.since_us),
+            seconds(self.last_us),
+            text(&self.library_name),
+            text(&self.library_version),
+        )
+        .expect("writing to a string cannot fail");
+    }
+}
+
+fn text(bytes: &Bytes) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}

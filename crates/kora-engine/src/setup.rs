@@ -1,0 +1,98 @@
+//! What all engines of one server share, and what an engine may ask of the world.
+
+use std::sync::Arc;
+
+use kora_mesh::{Port, WorkerId};
+
+use crate::catalog::{Catalog, GraphSettings};
+use crate::mail::{Request, Response};
+use crate::router::Placement;
+
+/// What never changes while the server runs. Shared by all engines.
+pub struct Setup {
+    /// Where keys live.
+    pub placement: Placement,
+    /// The collections that exist.
+    pub catalog: Catalog,
+    /// For collections that do not say otherwise.
+    pub graph: GraphSettings,
+    /// What AUTH must bring, if anything.
+    pub password: Option<String>,
+    /// Every setting as CONFIG GET shows it.
+    pub settings: Vec<(String, String)>,
+    /// What INFO says about the process.
+    pub facts: Facts,
+}
+
+/// What INFO says about the process.
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    /// Kōra's version.
+    pub kora_version: String,
+    /// Operating system and architecture.
+    pub os: String,
+    /// Process id.
+    pub process_id: u32,
+    /// The port that clients connect to.
+    pub tcp_port: u16,
+    /// The configuration file, empty if there is none.
+    pub config_file: String,
+    /// Name of the distance kernel in use.
+    pub kernel: String,
+    /// When the server started, in microseconds of the host's clock.
+    pub since_us: u64,
+}
+
+/// One worker's end of the mesh: what an engine is made of beside the [`Setup`]. Made for all workers at once, then
+/// each is sent to its thread.
+pub struct Berth {
+    pub(crate) port: Port<Request, Response>,
+}
+
+impl Berth {
+    /// Whose it is.
+    pub fn worker(&self) -> WorkerId {
+        self.port.worker()
+    }
+
+    /// The bell that wakes this worker.
+    pub fn doorbell(&self) -> Arc<kora_mesh::Doorbell> {
+        Arc::clone(self.port.doorbell())
+    }
+}
+
+/// The berths of all workers. `credit` bounds the unanswered requests of each ordered pair of workers.
+pub fn berths(workers: usize, credit: usize) -> Vec<Berth> {
+    kora_mesh::build(workers, credit)
+        .into_iter()
+        .map(|port| Berth { port })
+        .collect()
+}
+
+impl Setup {
+    /// All workers.
+    pub(crate) fn workers(&self) -> impl Iterator<Item = WorkerId> + use<> {
+        (0..self.placement.worker_count()).map(WorkerId::from_index)
+    }
+}
+
+/// What an engine may ask of the world: it has no clock and no files of its own, so that a simulation can be its world.
+pub trait Host {
+    /// A clock that never goes back, in microseconds.
+    fn now_us(&self) -> u64;
+
+    /// Memory of the process that is in RAM, in bytes.
+    fn resident_bytes(&self) -> u64;
+
+    /// CPU time of the process in the kernel and outside it, in microseconds.
+    fn cpu_us(&self) -> CpuTime;
+}
+
+/// CPU time of a process, in microseconds.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CpuTime {
+    /// In the kernel.
+    pub system_us: u64,
+    /// Outside the kernel.
+    pub user_us: u64,
+}

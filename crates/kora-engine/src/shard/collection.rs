@@ -1,0 +1,214 @@
+//! What one shard holds of one collection: the index, and the names of its slots.
+
+use std::sync::Arc;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use kora_vector::{Hit, Index, Insertion, Parameters, Search, Slot, Step, Work};
+
+use super::element_table::ElementTable;
+use super::slot_names::SlotNames;
+use crate::catalog::Schema;
+use crate::mail::Description;
+
+/// One shard's part of a collection.
+pub(crate) struct Collection {
+    schema: Arc<Schema>,
+    index: Index,
+    /// Invariant: holds exactly the live slots of `index`.
+    elements: ElementTable,
+    /// Invariant: a name for each slot that `index` has given out.
+    names: SlotNames,
+    /// Inserts and searches that hold their place in `index` between slices. While there are any, the index stays.
+    suspended: usize,
+}
+
+impl Collection {
+    pub(crate) fn new(schema: Arc<Schema>) -> Collection {
+        let index = new_index(&schema);
+        Collection {
+            schema,
+            index,
+            elements: ElementTable::new(),
+            names: SlotNames::new(),
+            suspended: 0,
+        }
+    }
+
+    pub(crate) fn schema(&self) -> &Arc<Schema> {
+        &self.schema
+    }
+
+    /// Vectors that are there.
+    pub(crate) fn live(&self) -> usize {
+        self.elements.len()
+    }
+
+    /// Begins to set a vector. Nothing can be seen of it before [`Collection::resume_set`] is done.
+    pub(crate) fn begin_set(&mut self, name: &[u8], vector: &[f32]) -> Unlinked {
+        self.suspended += 1;
+        Unlinked {
+            insertion: self.index.begin_insert(vector),
+            named: self.names.push(name),
+        }
+    }
+
+    /// Goes on setting a vector. When it is done, the vector that had the name before is deleted.
+    pub(crate) fn resume_set(&mut self, unlinked: &mut Unlinked, work: &mut Work) -> Step<()> {
+        let Step::Done(slot) = self.index.resume_insert(&mut unlinked.insertion, work) else {
+            return Step::More;
+        };
+        assert_eq!(
+            slot, unlinked.named,
+            "the index gives slots out in order, and each is named at once"
+        );
+        self.suspended -= 1;
+        if let Some(before) = self.elements.insert(slot, &self.names) {
+            self.index.remove(before);
+        }
+        Step::Done(())
+    }
+
+    /// Deletes a vector; false if there is none of that name.
+    pub(crate) fn delete(&mut self, name: &[u8]) -> bool {
+        let found = self.elements.remove(name, &self.names);
+        if let Some(slot) = found {
+            self.index.remove(slot);
+        }
+        found.is_some()
+    }
+
+    pub(crate) fn vector(&self, name: &[u8]) -> Option<&[f32]> {
+        self.elements
+            .find(name, &self.names)
+            .map(|slot| self.index.vector(slot))
+    }
+
+    pub(crate) fn holds(&self, name: &[u8]) -> bool {
+        self.elements.find(name, &self.names).is_some()
+    }
+
+    pub(crate) fn begin_search(&mut self, vector: &[f32], k: usize, ef: usize) -> Search {
+        self.suspended += 1;
+        self.index.begin_search(vector, k, ef)
+    }
+
+    pub(crate) fn resume_search(&mut self, search: &mut Search, work: &mut Work) -> Step<Vec<Hit>> {
+        let step = self.index.resume_search(search, work);
+        if matches!(step, Step::Done(_)) {
+            self.suspended -= 1;
+        }
+        step
+    }
+
+    /// The whole keys of the k best hits. The index breaks ties by slot; a client must not see that, so they are broken
+    /// by key here: the index hands over every hit that it cannot tell from the k-th.
+    pub(crate) fn best(&self, hits: Vec<Hit>, k: usize) -> Vec<(Bytes, f32)> {
+        let mut named: Vec<(f32, Slot)> = hits
+            .into_iter()
+            .filter(|hit| self.index.is_live(hit.slot))
+            .map(|hit| (hit.distance, hit.slot))
+            .collect();
+        named.sort_unstable_by(|a, b| {
+            a.0.total_cmp(&b.0)
+                .then_with(|| self.names.name(a.1).cmp(self.names.name(b.1)))
+        });
+        named.truncate(k);
+        named
+            .into_iter()
+            .map(|(distance, slot)| (self.key(slot), distance))
+            .collect()
+    }
+
+    /// An index of nothing but deleted vectors is replaced by a new one; returns the old one, to be freed in slices.
+    pub(crate) fn renew_if_empty(&mut self) -> Option<Remains> {
+        if self.suspended > 0 || self.live() > 0 || self.index.dead() == 0 {
+            return None;
+        }
+        let index = std::mem::replace(&mut self.index, new_index(&self.schema));
+        let elements = std::mem::replace(&mut self.elements, ElementTable::new());
+        let names = std::mem::replace(&mut self.names, SlotNames::new());
+        Some(Remains { index, elements, names })
+    }
+
+    pub(crate) fn into_remains(self) -> Remains {
+        Remains {
+            index: self.index,
+            elements: self.elements,
+            names: self.names,
+        }
+    }
+
+    pub(crate) fn describe(&self) -> Description {
+        let memory = self.index.memory();
+        Description {
+            live: self.live(),
+            deleted: self.index.dead(),
+            levels: self.index.levels(),
+            vectors_bytes: memory.vectors_bytes,
+            links_bytes: memory.links_bytes,
+            keys_bytes: self.elements.bytes() + self.names.bytes(),
+        }
+    }
+
+    /// The written definition of a sound collection, for tests and the simulation.
+    ///
+    /// # Panics
+    /// If it is not sound, with what is wrong.
+    pub(crate) fn assert_sound(&self) {
+        if let Err(fault) = self.index.check() {
+            panic!("collection {:?}: {fault:?}", self.schema.name);
+        }
+        assert_eq!(self.index.live(), self.elements.len(), "as many live slots as names");
+    }
+
+    fn key(&self, slot: Slot) -> Bytes {
+        let (collection, name) = (&self.schema.name, self.names.name(slot));
+        let mut key = BytesMut::with_capacity(collection.len() + 1 + name.len());
+        key.put_slice(collection);
+        key.put_u8(b':');
+        key.put_slice(name);
+        key.freeze()
+    }
+}
+
+/// A vector that has its slot and its name but can't be found yet.
+pub(crate) struct Unlinked {
+    insertion: Insertion,
+    named: Slot,
+}
+
+/// What a collection leaves behind, to be freed a little at a time.
+pub(crate) struct Remains {
+    index: Index,
+    elements: ElementTable,
+    names: SlotNames,
+}
+
+impl Remains {
+    /// Frees a few chunks.
+    pub(crate) fn dismantle(&mut self, work: &mut Work) -> Step<()> {
+        if let Step::More = self.index.dismantle_step(work) {
+            return Step::More;
+        }
+        while self.elements.dismantle() || self.names.dismantle() {
+            work.spend(CHUNK_FREE_WORK);
+            if work.is_spent() {
+                return Step::More;
+            }
+        }
+        Step::Done(())
+    }
+}
+
+fn new_index(schema: &Schema) -> Index {
+    Index::new(Parameters {
+        dimension: schema.dimension,
+        metric: schema.graph.metric,
+        m: schema.graph.m,
+        ef_construction: schema.graph.ef_construction,
+        seed: schema.generation.0,
+    })
+}
+
+/// Giving a chunk back costs about as much as reading some thousand components.
+const CHUNK_FREE_WORK: u64 = 4096;

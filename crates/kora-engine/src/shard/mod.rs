@@ -1,0 +1,251 @@
+//! A shard: everything that lives in its slots, and the execution of what is asked of it.
+//!
+//! An ask that takes longer than a slice is suspended and goes on when the shard's turn comes again; meanwhile others
+//! are served. Only what the same client asked of the same shard after it waits, so that a client's commands take
+//! effect in the order it sent them.
+
+mod collection;
+mod element_table;
+mod graveyard;
+mod ownership;
+mod slot_names;
+mod vectors;
+
+use std::collections::{HashMap, VecDeque};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use kora_mesh::WorkerId;
+use kora_vector::Work;
+
+use self::collection::{Collection, Remains};
+use self::graveyard::Graveyard;
+use self::ownership::{Listing, Sweep};
+use self::vectors::{Insert, Query};
+use crate::catalog::Generation;
+use crate::limits::SLICE_WORK;
+use crate::mail::{Ask, Part, Ticket};
+use crate::router::{Placement, ShardId};
+use crate::setup::Setup;
+
+/// One shard. Owned by one worker; never leaves its thread.
+pub(crate) struct Shard {
+    id: ShardId,
+    placement: Placement,
+    setup: Arc<Setup>,
+    /// Invariant: at most one generation of a name, the newest that this shard has seen.
+    collections: HashMap<Bytes, Collection>,
+    /// The newest generation ever held.
+    newest_held: Option<Generation>,
+    /// Vectors in all collections held.
+    live: usize,
+    graveyard: Graveyard,
+    /// Clients whose asks wait here for another slice, and what they asked after that.
+    parked: HashMap<Origin, Parked>,
+    /// Whose slice is next. Invariant: each key of `parked`, once.
+    turns: VecDeque<Origin>,
+    /// A shard stays with its worker's thread: nothing in it is synchronised.
+    _not_send: std::marker::PhantomData<Rc<()>>,
+}
+
+/// Which client asked: its worker and its line there.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct Origin {
+    pub(crate) worker: WorkerId,
+    pub(crate) line: u32,
+}
+
+/// What one client has waiting here. Bounded by the client's line: each ask has a seat there.
+struct Parked {
+    running: Option<(Ticket, Unfinished)>,
+    behind: VecDeque<(Ticket, Ask)>,
+}
+
+/// An ask between two slices.
+pub(crate) enum Unfinished {
+    Insert(Insert),
+    Query(Query),
+    List(Listing),
+    Sweep(Sweep),
+}
+
+impl Shard {
+    pub(crate) fn new(id: ShardId, placement: Placement, setup: Arc<Setup>) -> Shard {
+        Shard {
+            id,
+            placement,
+            setup,
+            collections: HashMap::new(),
+            newest_held: None,
+            live: 0,
+            graveyard: Graveyard::default(),
+            parked: HashMap::new(),
+            turns: VecDeque::new(),
+            _not_send: std::marker::PhantomData,
+        }
+    }
+
+    pub(crate) fn id(&self) -> ShardId {
+        self.id
+    }
+
+    /// Takes an ask and works on it for a slice. `None`: it goes on in [`Shard::slice`].
+    pub(crate) fn accept(&mut self, origin: Origin, ticket: Ticket, ask: Ask) -> Option<Part> {
+        if let Some(parked) = self.parked.get_mut(&origin) {
+            parked.behind.push_back((ticket, ask));
+            return None;
+        }
+        match self.begin(ask) {
+            Ok(part) => Some(part),
+            Err(unfinished) => {
+                let parked = Parked {
+                    running: Some((ticket, unfinished)),
+                    behind: VecDeque::new(),
+                };
+                self.parked.insert(origin, parked);
+                self.turns.push_back(origin);
+                None
+            }
+        }
+    }
+
+    /// True if some ask waits for another slice.
+    pub(crate) fn has_unfinished(&self) -> bool {
+        !self.turns.is_empty()
+    }
+
+    /// True if there is something to free.
+    pub(crate) fn has_remains(&self) -> bool {
+        !self.graveyard.is_empty()
+    }
+
+    /// Goes on with whoever has waited longest, for one slice; the answer, if that finished an ask.
+    pub(crate) fn slice(&mut self) -> Option<(Origin, Ticket, Part)> {
+        let origin = self.turns.pop_front()?;
+        let parked = self.parked.get_mut(&origin).expect("whoever has a turn is parked");
+        let (ticket, outcome) = match parked.running.take() {
+            Some((ticket, unfinished)) => (ticket, self.resume(unfinished)),
+            None => {
+                let (ticket, ask) = parked.behind.pop_front().expect("nobody is parked without an ask");
+                (ticket, self.begin(ask))
+            }
+        };
+        let parked = self
+            .parked
+            .get_mut(&origin)
+            .expect("it was there, and executing an ask parks nobody");
+        let answer = match outcome {
+            Ok(part) => Some((origin, ticket, part)),
+            Err(unfinished) => {
+                parked.running = Some((ticket, unfinished));
+                None
+            }
+        };
+        if parked.running.is_none() && parked.behind.is_empty() {
+            self.parked.remove(&origin);
+        } else {
+            self.turns.push_back(origin);
+        }
+        answer
+    }
+
+    /// Frees what was dropped, for one slice.
+    pub(crate) fn free(&mut self) {
+        self.graveyard.dismantle(&mut Work::new(SLICE_WORK));
+    }
+
+    /// Vectors that are there.
+    pub(crate) fn live(&self) -> usize {
+        self.live
+    }
+
+    /// Checks everything that must hold between two asks. For tests and the simulation.
+    ///
+    /// # Panics
+    /// If something does not hold.
+    pub(crate) fn assert_sound(&self) {
+        for collection in self.collections.values() {
+            collection.assert_sound();
+        }
+        assert_eq!(
+            self.live,
+            self.collections.values().map(Collection::live).sum::<usize>()
+        );
+        assert_eq!(self.parked.len(), self.turns.len());
+    }
+
+    fn begin(&mut self, ask: Ask) -> Result<Part, Unfinished> {
+        match ask {
+            Ask::Set(setting) => self.set(*setting),
+            Ask::Delete(elements) => Ok(self.delete(&elements)),
+            Ask::Get(element) => Ok(self.get(&element)),
+            Ask::Holds(element) => Ok(self.holds(&element)),
+            Ask::Query { question, ef } => self.query(question, ef),
+            Ask::Create(proposal) => Ok(self.create(*proposal)),
+            Ask::Withdraw(name) => Ok(self.withdraw(&name)),
+            Ask::Release { name, generation } => Ok(self.release(&name, generation)),
+            Ask::WithdrawBefore(before) => self.withdraw_before(Sweep::new(before)),
+            Ask::ReleaseBefore(before) => Ok(self.release_before(before)),
+            Ask::Describe(schema) => Ok(self.describe(&schema)),
+            Ask::Count => Ok(Part::Count(self.live as u64)),
+            Ask::List => self.list(Listing::default()),
+            Ask::Clients { .. } | Ask::Kill { .. } | Ask::Stats => {
+                unreachable!("asks to a worker are answered by the engine")
+            }
+        }
+    }
+
+    fn resume(&mut self, unfinished: Unfinished) -> Result<Part, Unfinished> {
+        match unfinished {
+            Unfinished::Insert(insert) => self.resume_set(insert),
+            Unfinished::Query(query) => self.resume_query(query),
+            Unfinished::List(listing) => self.list(listing),
+            Unfinished::Sweep(sweep) => self.withdraw_before(sweep),
+        }
+    }
+
+    /// Lets go of a withdrawn collection at once; it is freed in slices.
+    fn release(&mut self, name: &Bytes, generation: Generation) -> Part {
+        if self
+            .collections
+            .get(name)
+            .is_some_and(|collection| collection.schema().generation <= generation)
+        {
+            self.detach(name);
+        }
+        Part::Done
+    }
+
+    /// Lets go of all older collections at once.
+    fn release_before(&mut self, before: Generation) -> Part {
+        if self.newest_held < Some(before) {
+            let collections = std::mem::take(&mut self.collections);
+            self.live = 0;
+            self.graveyard.bury_all(collections.into_values());
+            return Part::Done;
+        }
+        // Some were made while the flush was on its way. That is rare, and sorting them out is one pass over the table.
+        let (old, new) = std::mem::take(&mut self.collections)
+            .into_iter()
+            .partition(|(_, collection)| collection.schema().generation < before);
+        self.collections = new;
+        self.live = self.collections.values().map(Collection::live).sum();
+        let old: HashMap<Bytes, Collection> = old;
+        self.graveyard.bury_all(old.into_values());
+        Part::Done
+    }
+
+    fn detach(&mut self, name: &Bytes) {
+        if let Some(collection) = self.collections.remove(name) {
+            self.live -= collection.live();
+            self.graveyard.bury(collection.into_remains());
+        }
+    }
+
+    fn graveyard_take(&mut self, remains: Option<Remains>) {
+        if let Some(remains) = remains {
+            self.graveyard.bury(remains);
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! The commands on vectors, executed on the shard where the vectors lie.
+
+use std::sync::Arc;
+
+use kora_vector::{Search, Step, Work};
+
+use super::collection::{Collection, Unlinked};
+use super::{Shard, Unfinished};
+use crate::catalog::Schema;
+use crate::command::Element;
+use crate::limits::SLICE_WORK;
+use crate::mail::{Description, Hits, Part, Question, Setting};
+
+impl Shard {
+    /// Begins to set a vector.
+    pub(super) fn set(&mut self, setting: Setting) -> Result<Part, Unfinished> {
+        self.assert_owns(&setting.element);
+        // The generation that the command was checked against has been dropped since it was submitted. So the two
+        // overlapped, and the command may be said to have come just before the drop, which took the vector with it.
+        // Setting the vector now, in a later collection of that name, would bring back what a client saw dropped.
+        let Some(schema) = self.setup.catalog.find(&setting.element.collection) else {
+            return Ok(Part::Done);
+        };
+        if schema.generation != setting.generation {
+            return Ok(Part::Done);
+        }
+        debug_assert_eq!(
+            schema.dimension,
+            setting.vector.len(),
+            "checked against this generation when submitted"
+        );
+        let unlinked = self
+            .collection_for(&schema)
+            .begin_set(&setting.element.name, &setting.vector);
+        self.resume_set(Insert { schema, unlinked })
+    }
+
+    pub(super) fn resume_set(&mut self, mut insert: Insert) -> Result<Part, Unfinished> {
+        let mut work = Work::new(SLICE_WORK);
+        // Dropped in the middle: the command came just before the drop.
+        let Some(collection) = self.held(&insert.schema) else {
+            return Ok(Part::Done);
+        };
+        let before = collection.live();
+        match collection.resume_set(&mut insert.unlinked, &mut work) {
+            Step::More => Err(Unfinished::Insert(insert)),
+            Step::Done(()) => {
+                let added = collection.live() - before;
+                self.live += added;
+                Ok(Part::Done)
+            }
+        }
+    }
+
+    pub(super) fn delete(&mut self, elements: &[Element]) -> Part {
+        let mut deleted = 0;
+        for element in elements {
+            self.assert_owns(element);
+            let Some(collection) = self.current(&element.collection) else {
+                continue;
+            };
+            if !collection.delete(&element.name) {
+                continue;
+            }
+            deleted += 1;
+            let remains = collection.renew_if_empty();
+            self.live -= 1;
+            self.graveyard_take(remains);
+        }
+        Part::Count(deleted)
+    }
+
+    pub(super) fn get(&mut self, element: &Element) -> Part {
+        self.assert_owns(element);
+        let vector = self
+            .current(&element.collection)
+            .and_then(|collection| collection.vector(&element.name));
+        Part::Vector(vector.map(Box::from))
+    }
+
+    pub(super) fn holds(&mut self, element: &Element) -> Part {
+        self.assert_owns(element);
+        Part::Holds(
+            self.current(&element.collection)
+                .is_some_and(|collection| collection.holds(&element.name)),
+        )
+    }
+
+    /// Begins to search. The answer says which generation it is about; the asker compares.
+    pub(super) fn query(&mut self, question: Arc<Question>, ef: usize) -> Result<Part, Unfinished> {
+        let newest = self.setup.catalog.generation_of(&question.schema.name);
+        if newest != Some(question.schema.generation) {
+            return Ok(Part::Hits(Hits {
+                generation: newest,
+                ..Hits::default()
+            }));
+        }
+        let Some(collection) = self.held(&question.schema).filter(|collection| collection.live() > 0) else {
+            return Ok(Part::Hits(Hits {
+                generation: newest,
+                hits: Vec::new(),
+                all: true,
+            }));
+        };
+        let search = collection.begin_search(&question.vector, question.k, ef);
+        self.resume_query(Query { question, search })
+    }
+
+    pub(super) fn resume_query(&mut self, mut query: Query) -> Result<Part, Unfinished> {
+        let mut work = Work::new(SLICE_WORK);
+        let Some(collection) = self.held(&query.question.schema) else {
+            return Ok(Part::Hits(Hits::default()));
+        };
+        match collection.resume_search(&mut query.search, &mut work) {
+            Step::More => Err(Unfinished::Query(query)),
+            Step::Done(found) => {
+                let hits = collection.best(found, query.question.k);
+                let all = hits.len() >= collection.live();
+                Ok(Part::Hits(Hits {
+                    generation: Some(query.question.schema.generation),
+                    hits,
+                    all,
+                }))
+            }
+        }
+    }
+
+    pub(super) fn describe(&mut self, schema: &Schema) -> Part {
+        let description = self
+            .held(schema)
+            .map_or_else(Description::default, |collection| collection.describe());
+        Part::Description(description)
+    }
+
+    /// What this shard holds of the collection that has this name now.
+    fn current(&mut self, name: &[u8]) -> Option<&mut Collection> {
+        let newest = self.setup.catalog.generation_of(name)?;
+        self.collections
+            .get_mut(name)
+            .filter(|collection| collection.schema().generation == newest)
+    }
+
+    /// What this shard holds of exactly this collection.
+    fn held(&mut self, schema: &Schema) -> Option<&mut Collection> {
+        self.collections
+            .get_mut(&schema.name)
+            .filter(|collection| collection.schema().generation == schema.generation)
+    }
+
+    /// The same, made if there is nothing yet. What is held of an earlier collection of that name is buried.
+    fn collection_for(&mut self, schema: &Arc<Schema>) -> &mut Collection {
+        let held = self
+            .collections
+            .get(&schema.name)
+            .map(|collection| collection.schema().generation);
+        if held != Some(schema.generation) {
+            debug_assert!(
+                held < Some(schema.generation),
+                "the catalog's newest is never older than what is held"
+            );
+            self.detach(&schema.name);
+            self.newest_held = self.newest_held.max(Some(schema.generation));
+            self.collections
+                .insert(schema.name.clone(), Collection::new(Arc::clone(schema)));
+        }
+        self.collections
+            .get_mut(&schema.name)
+            .expect("inserted if it was not there")
+    }
+
+    fn assert_owns(&self, element: &Element) {
+        // The other half of the assertion in `router.rs`: who routed this here used the same function.
+        assert_eq!(
+            self.placement.shard_of_element(&element.collection, &element.name),
+            self.id
+        );
+    }
+}
+
+/// A VECSET between two slices.
+pub(crate) struct Insert {
+    schema: Arc<Schema>,
+    unlinked: Unlinked,
+}
+
+/// A VECQUERY between two slices.
+pub(crate) struct Query {
+    question: Arc<Question>,
+    search: Search,
+}
