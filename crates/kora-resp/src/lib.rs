@@ -14,7 +14,7 @@
 //! | question | file |
 //! |---|---|
 //! | how large may a request be? | `limits.rs` |
-//! | how is a request cut out of the bytes? | `request.rs`, one line of text in `inline.rs` |
+//! | how is a request cut out of the bytes? | `request.rs`, a header line in `header.rs`, a typed line in `inline.rs` |
 //! | what does a client read when it broke the protocol? | `error.rs` |
 //! | which text is a number, how is an f32 printed? | `number.rs` |
 //! | how is a reply spelled in RESP2, in RESP3? | `reply.rs` |
@@ -24,6 +24,7 @@
 
 mod error;
 pub mod glob;
+mod header;
 mod inline;
 pub mod limits;
 pub mod number;

@@ -14,7 +14,7 @@ use redis_protocol::resp3::encode::complete::extend_encode_borrowed as encode_re
 use redis_protocol::resp3::types::{BorrowedFrame as Resp3, VerbatimStringFormat};
 
 use crate::limits::{HEADER_BYTES_MAX, REPLY_DEPTH_MAX};
-use crate::number::FloatText;
+use crate::number::{Digits, spell};
 
 /// The protocol a client has chosen with HELLO.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -174,14 +174,13 @@ fn write_scored(pairs: &[(Bytes, f32)], version: Version, out: &mut BytesMut) {
 
 /// Our own digits: redis-protocol would widen the f32 and print the digits of the f64.
 fn write_double(value: f32, version: Version, out: &mut BytesMut) {
-    let text = FloatText::new(value);
+    let mut digits = Digits::new();
+    let text = spell(value, &mut digits).as_bytes();
     match version {
-        Version::Resp2 => {
-            header(b'$', text.as_bytes().len(), out);
-        }
+        Version::Resp2 => header(b'$', text.len(), out),
         Version::Resp3 => out.put_u8(b','),
     }
-    out.put_slice(text.as_bytes());
+    out.put_slice(text);
     out.put_slice(b"\r\n");
 }
 
@@ -286,20 +285,24 @@ fn kind(version: Version, resp3: u8) -> u8 {
 }
 
 fn header(kind: u8, count: usize, out: &mut BytesMut) {
-    let mut line = [b'\n'; HEADER_BYTES_MAX];
-    let mut start = line.len() - 2;
-    line[start] = b'\r';
-    let mut rest = count;
-    loop {
-        start -= 1;
-        line[start] = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
+    // Nearly every header is of one digit: a pair, a short text, a float.
+    if count < 10 {
+        return out.put_slice(&[kind, b'0' + count as u8, b'\r', b'\n']);
     }
-    start -= 1;
-    line[start] = kind;
+    let mut line = [0; HEADER_BYTES_MAX];
+    let mut start = line.len();
+    let mut push = |byte| {
+        start -= 1;
+        line[start] = byte;
+    };
+    push(b'\n');
+    push(b'\r');
+    let mut rest = count;
+    while rest > 0 {
+        push(b'0' + (rest % 10) as u8);
+        rest /= 10;
+    }
+    push(kind);
     out.put_slice(&line[start..]);
 }
 

@@ -9,12 +9,12 @@
 use std::fmt;
 
 use crate::error::ProtocolError;
+use crate::header::Header;
 use crate::inline;
 use crate::limits::{
-    ARGUMENT_BYTES_MIN, ARGUMENTS_KEPT, HEADER_BYTES_MAX, INLINE_BYTES_KEPT, LOGIN_ARGUMENTS_MAX, LOGIN_BULK_BYTES_MAX,
-    Login, ReaderLimits, WANTED_BYTES_MIN,
+    ARGUMENT_BYTES_MIN, ARGUMENTS_KEPT, INLINE_BYTES_KEPT, LOGIN_ARGUMENTS_MAX, LOGIN_BULK_BYTES_MAX, Login,
+    ReaderLimits, WANTED_BYTES_MIN,
 };
-use crate::number::parse_i64;
 
 /// Reads one connection's requests.
 ///
@@ -80,7 +80,7 @@ impl Reader {
     ///
     /// `unread` starts at the first byte after the last finished request. On `Ok(None)` call again with the same bytes
     /// and more behind them. Whole arguments are not read again, so a new byte costs O(1) however the bytes are cut: at
-    /// most one header line of [`HEADER_BYTES_MAX`] is looked at twice.
+    /// most one header line of [`HEADER_BYTES_MAX`](crate::limits::HEADER_BYTES_MAX) is looked at twice.
     ///
     /// # Panics
     ///
@@ -387,61 +387,6 @@ enum Found {
         end: usize,
     },
 }
-
-/// The number on a header line, after its `*` or `$`.
-enum Header {
-    /// The number, and how many bytes it took with its CRLF.
-    Number {
-        value: i64,
-        bytes: usize,
-    },
-    Unfinished,
-    NotNumber,
-    Endless,
-}
-
-impl Header {
-    #[inline]
-    fn read(line: &[u8]) -> Header {
-        // Nearly every header is a small number without a sign: nine digits can't overflow, and whatever is not
-        // exactly that is left to the strict parser.
-        let mut value = 0;
-        for (index, &byte) in line.iter().take(SHORT_DIGITS_MAX + 1).enumerate() {
-            let digit = byte.wrapping_sub(b'0');
-            if digit <= 9 {
-                value = value * 10 + i64::from(digit);
-            } else if index > 0 && line[index..].starts_with(b"\r\n") && (index == 1 || line[0] != b'0') {
-                return Header::Number {
-                    value,
-                    bytes: index + 2,
-                };
-            } else {
-                break;
-            }
-        }
-        Header::read_any(line)
-    }
-
-    #[cold]
-    fn read_any(line: &[u8]) -> Header {
-        // The kind byte before `line` counts as part of the header line.
-        let window = &line[..line.len().min(HEADER_BYTES_MAX)];
-        let Some(end) = window.iter().position(|&byte| byte == b'\r') else {
-            return if window.len() == HEADER_BYTES_MAX {
-                Header::Endless
-            } else {
-                Header::Unfinished
-            };
-        };
-        match (parse_i64(&line[..end]), line.get(end + 1)) {
-            (Some(_), None) => Header::Unfinished,
-            (Some(value), Some(b'\n')) => Header::Number { value, bytes: end + 2 },
-            _ => Header::NotNumber,
-        }
-    }
-}
-
-const SHORT_DIGITS_MAX: usize = 9;
 
 #[cfg(test)]
 mod tests;

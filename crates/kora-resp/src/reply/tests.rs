@@ -5,6 +5,7 @@ use redis_protocol::resp3::decode::complete::decode as decode_resp3;
 use redis_protocol::resp3::types::OwnedFrame as Decoded3;
 
 use super::*;
+use crate::number::FloatText;
 
 #[track_caller]
 fn assert_spelled(reply: Reply, resp2: &str, resp3: &str) {

@@ -1,5 +1,5 @@
 use super::*;
-use crate::limits::INLINE_BYTES_MAX;
+use crate::limits::{HEADER_BYTES_MAX, INLINE_BYTES_MAX};
 use crate::reply::Reply;
 
 /// Everything a connection would see: the requests of `bytes` in order, and the error that ended them.
