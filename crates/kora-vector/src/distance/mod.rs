@@ -1,0 +1,176 @@
+//! Sums over vectors: the only arithmetic in the crate that is worth an instruction set.
+//!
+//! Two sums are walked with in f32, one query against many rows (`dot`, `square`), and the same two are refined with in
+//! f64, one pair at a time. [`scalar`] is their definition; the other files say the same faster. An index asks for its
+//! [`Kernel`] once, when it is made: the processor does not change, so nothing is detected per call.
+//!
+//! Rows and queries are padded with zeros to a multiple of [`LANES`], so no kernel has a tail. Behind the padding stands
+//! the row's *scale* (1/norm under cosine, else 1): a dot product comes back multiplied by it.
+#![allow(unsafe_code)]
+
+use crate::arena::Rows;
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "aarch64")]
+mod neon;
+mod scalar;
+
+/// The four sums, as one instruction set computes them.
+#[derive(Clone, Copy)]
+pub(crate) struct Kernel {
+    /// Which instruction set.
+    pub(crate) name: &'static str,
+    dot: ManyRows,
+    square: ManyRows,
+    fine_dot: OnePair,
+    fine_square: OnePair,
+}
+
+/// Writes one sum per row. Unsafe to call: the processor must have the kernel's instructions, the query must be
+/// `padded(dimension)` long, the rows longer than that, every slot a row, and `out` as long as `slots`.
+type ManyRows = unsafe fn(query: &[f32], rows: &Rows, slots: &[u32], out: &mut [f32]);
+
+/// Unsafe to call: the processor must have the kernel's instructions, and both slices be equally long and padded.
+type OnePair = unsafe fn(left: &[f32], right: &[f32]) -> Pair;
+
+/// Two sums of one pair of vectors, in f64.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Pair {
+    /// The sum asked for: of products, or of squared differences.
+    pub(crate) sum: f64,
+    /// The squared norm of the right vector, added up in the same order as the sum of products: a vector against itself
+    /// gives the same bits twice. 0 where it was not asked for.
+    pub(crate) right_square: f64,
+}
+
+impl Kernel {
+    /// The fastest kernel this processor can run.
+    pub(crate) fn detect() -> Kernel {
+        #[cfg(target_arch = "x86_64")]
+        if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma") {
+            return AVX2;
+        }
+        #[cfg(target_arch = "aarch64")]
+        if std::arch::is_aarch64_feature_detected!("neon") {
+            return NEON;
+        }
+        SCALAR
+    }
+
+    /// For each slot the dot product of the query and its row, times the row's scale.
+    #[inline]
+    pub(crate) fn dots(&self, query: &[f32], rows: &Rows, slots: &[u32], out: &mut [f32]) {
+        check(query, rows, slots, out);
+        // SAFETY: the instructions were detected when this kernel was chosen, `check` asserts the lengths, and
+        // `Rows::address` asserts each slot.
+        unsafe { (self.dot)(query, rows, slots, out) }
+    }
+
+    /// For each slot the squared Euclidean distance of the query and its row.
+    #[inline]
+    pub(crate) fn squares(&self, query: &[f32], rows: &Rows, slots: &[u32], out: &mut [f32]) {
+        check(query, rows, slots, out);
+        // SAFETY: as in `dots`.
+        unsafe { (self.square)(query, rows, slots, out) }
+    }
+
+    /// The dot product, and the squared norm of `right`.
+    pub(crate) fn fine_dot(&self, left: &[f32], right: &[f32]) -> Pair {
+        assert!(
+            left.len() == right.len() && left.len().is_multiple_of(LANES),
+            "both vectors are padded alike"
+        );
+        // SAFETY: the instructions were detected when this kernel was chosen; the lengths are asserted above.
+        unsafe { (self.fine_dot)(left, right) }
+    }
+
+    /// The squared Euclidean distance.
+    pub(crate) fn fine_square(&self, left: &[f32], right: &[f32]) -> f64 {
+        assert!(
+            left.len() == right.len() && left.len().is_multiple_of(LANES),
+            "both vectors are padded alike"
+        );
+        // SAFETY: as in `fine_dot`.
+        unsafe { (self.fine_square)(left, right).sum }
+    }
+}
+
+/// How long a row of this dimension is once it is padded, its scale not counted.
+pub(crate) fn padded(dimension: usize) -> usize {
+    dimension.next_multiple_of(LANES)
+}
+
+/// Asks the caches for the head of a row that will be read soon. The rest of a long row is the hardware's to foresee.
+#[inline(always)]
+fn prefetch(row: *const f32, words: usize) {
+    for line in (0..words.min(PREFETCH_WORDS_MAX)).step_by(LINE_WORDS) {
+        prefetch_line(row.wrapping_add(line).cast());
+    }
+}
+
+/// Asks the caches for the line at this address; any address is allowed.
+#[inline(always)]
+pub(crate) fn prefetch_line(address: *const u8) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a prefetch is a hint; it faults on no address, and SSE is part of x86_64.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(address.cast())
+    };
+    #[cfg(target_arch = "aarch64")]
+    // SAFETY: a prefetch is a hint; it faults on no address and writes no register.
+    unsafe {
+        std::arch::asm!("prfm pldl1keep, [{0}]", in(reg) address, options(nostack, preserves_flags, readonly))
+    };
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    let _ = address;
+}
+
+fn check(query: &[f32], rows: &Rows, slots: &[u32], out: &mut [f32]) {
+    assert!(
+        query.len().is_multiple_of(LANES) && query.len() < rows.row_words(),
+        "the query is padded, the row longer"
+    );
+    assert!(slots.len() == out.len(), "one sum per slot");
+}
+
+const SCALAR: Kernel = Kernel {
+    name: "scalar",
+    dot: scalar::dot,
+    square: scalar::square,
+    fine_dot: scalar::fine_dot,
+    fine_square: scalar::fine_square,
+};
+
+#[cfg(target_arch = "x86_64")]
+const AVX2: Kernel = Kernel {
+    name: "avx2",
+    dot: avx2::dot,
+    square: avx2::square,
+    fine_dot: avx2::fine_dot,
+    fine_square: avx2::fine_square,
+};
+
+#[cfg(target_arch = "aarch64")]
+const NEON: Kernel = Kernel {
+    name: "neon",
+    dot: neon::dot,
+    square: neon::square,
+    fine_dot: neon::fine_dot,
+    fine_square: neon::fine_square,
+};
+
+/// Rows are padded to this many components: the f32 of one AVX2 register, two of NEON.
+pub(crate) const LANES: usize = 8;
+
+/// Rows fetched ahead of the one being summed. 3 to 6 were equally good, 12 too many (100,000 × 384, Zen 3).
+const AHEAD: usize = 4;
+
+/// The f32 of a cache line.
+const LINE_WORDS: usize = 16;
+
+/// The part of a row that is asked for: 32 lines, 512 components.
+const PREFETCH_WORDS_MAX: usize = 512;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,117 @@
+//! The sums with NEON: four f32 or two f64 at a time, in four chains.
+
+use std::arch::aarch64::*;
+
+use crate::arena::Rows;
+use crate::distance::{AHEAD, LANES, Pair, prefetch};
+
+#[target_feature(enable = "neon")]
+pub(super) fn dot(query: &[f32], rows: &Rows, slots: &[u32], out: &mut [f32]) {
+    for_rows::<false>(query, rows, slots, out);
+}
+
+#[target_feature(enable = "neon")]
+pub(super) fn square(query: &[f32], rows: &Rows, slots: &[u32], out: &mut [f32]) {
+    for_rows::<true>(query, rows, slots, out);
+}
+
+#[target_feature(enable = "neon")]
+pub(super) fn fine_dot(left: &[f32], right: &[f32]) -> Pair {
+    let mut sums = [vdupq_n_f64(0.0); 4];
+    let mut squares = [vdupq_n_f64(0.0); 4];
+    for at in (0..left.len()).step_by(LANES) {
+        let (l, r) = (widen(left, at), widen(right, at));
+        for part in 0..4 {
+            sums[part] = vfmaq_f64(sums[part], l[part], r[part]);
+            squares[part] = vfmaq_f64(squares[part], r[part], r[part]);
+        }
+    }
+    Pair {
+        sum: total_f64(sums),
+        right_square: total_f64(squares),
+    }
+}
+
+#[target_feature(enable = "neon")]
+pub(super) fn fine_square(left: &[f32], right: &[f32]) -> Pair {
+    let mut sums = [vdupq_n_f64(0.0); 4];
+    for at in (0..left.len()).step_by(LANES) {
+        let (l, r) = (widen(left, at), widen(right, at));
+        for part in 0..4 {
+            let difference = vsubq_f64(l[part], r[part]);
+            sums[part] = vfmaq_f64(sums[part], difference, difference);
+        }
+    }
+    Pair {
+        sum: total_f64(sums),
+        right_square: 0.0,
+    }
+}
+
+/// The loop that both f32 sums share: fetch ahead, add up one row in four chains, finish with the row's scale.
+#[inline]
+#[target_feature(enable = "neon")]
+fn for_rows<const SQUARE: bool>(query: &[f32], rows: &Rows, slots: &[u32], out: &mut [f32]) {
+    for &slot in slots.iter().take(AHEAD) {
+        prefetch(rows.address(slot), query.len() + 1);
+    }
+    for (i, sum) in out.iter_mut().enumerate() {
+        if let Some(&soon) = slots.get(i + AHEAD) {
+            prefetch(rows.address(soon), query.len() + 1);
+        }
+        let row = rows.address(slots[i]);
+        let mut sums = [vdupq_n_f32(0.0); 4];
+        for at in (0..query.len()).step_by(LANES) {
+            // An even group of lanes goes to chains 0 and 1, an odd one to 2 and 3.
+            let chain = (at / LANES % 2) * 2;
+            for half in 0..2 {
+                let (q, r) = (
+                    query.as_ptr().wrapping_add(at + 4 * half),
+                    row.wrapping_add(at + 4 * half),
+                );
+                // SAFETY: the query is a multiple of LANES, twice four, so the load is within it; the row is longer.
+                sums[chain + half] = unsafe { add::<SQUARE>(sums[chain + half], q, r) };
+            }
+        }
+        let all = vaddvq_f32(vaddq_f32(vaddq_f32(sums[0], sums[1]), vaddq_f32(sums[2], sums[3])));
+        // SAFETY: the row is longer than the query by its scale at least.
+        let scale = unsafe { *row.add(query.len()) };
+        *sum = if SQUARE { all } else { all * scale };
+    }
+}
+
+/// Four more terms. Both pointers must be valid for four f32.
+#[inline]
+#[target_feature(enable = "neon")]
+unsafe fn add<const SQUARE: bool>(sum: float32x4_t, query: *const f32, row: *const f32) -> float32x4_t {
+    // SAFETY: the caller's promise.
+    let (q, r) = unsafe { (vld1q_f32(query), vld1q_f32(row)) };
+    if SQUARE {
+        let difference = vsubq_f32(q, r);
+        return vfmaq_f32(sum, difference, difference);
+    }
+    vfmaq_f32(sum, q, r)
+}
+
+/// Eight components as four times two f64.
+#[inline]
+#[target_feature(enable = "neon")]
+fn widen(vector: &[f32], at: usize) -> [float64x2_t; 4] {
+    let eight: &[f32; LANES] = vector[at..at + LANES]
+        .try_into()
+        .expect("a padded vector has whole lanes");
+    // SAFETY: the array holds the eight f32 that two loads of four read.
+    let (low, high) = unsafe { (vld1q_f32(eight.as_ptr()), vld1q_f32(eight.as_ptr().add(4))) };
+    [
+        vcvt_f64_f32(vget_low_f32(low)),
+        vcvt_high_f64_f32(low),
+        vcvt_f64_f32(vget_low_f32(high)),
+        vcvt_high_f64_f32(high),
+    ]
+}
+
+#[inline]
+#[target_feature(enable = "neon")]
+fn total_f64(sums: [float64x2_t; 4]) -> f64 {
+    vaddvq_f64(vaddq_f64(vaddq_f64(sums[0], sums[1]), vaddq_f64(sums[2], sums[3])))
+}

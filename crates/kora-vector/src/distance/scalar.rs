@@ -1,0 +1,44 @@
+//! The definition: what every other kernel must compute, up to the order of its additions.
+
+use crate::arena::Rows;
+use crate::distance::{AHEAD, Pair, prefetch};
+
+pub(super) fn dot(query: &[f32], rows: &Rows, slots: &[u32], out: &mut [f32]) {
+    for (i, sum) in out.iter_mut().enumerate() {
+        if let Some(&soon) = slots.get(i + AHEAD) {
+            prefetch(rows.address(soon), query.len());
+        }
+        let row = rows.floats(slots[i]);
+        *sum = query.iter().zip(row).map(|(q, r)| q * r).sum::<f32>() * row[query.len()];
+    }
+}
+
+pub(super) fn square(query: &[f32], rows: &Rows, slots: &[u32], out: &mut [f32]) {
+    for (i, sum) in out.iter_mut().enumerate() {
+        if let Some(&soon) = slots.get(i + AHEAD) {
+            prefetch(rows.address(soon), query.len());
+        }
+        let row = rows.floats(slots[i]);
+        *sum = query.iter().zip(row).map(|(q, r)| (q - r) * (q - r)).sum();
+    }
+}
+
+pub(super) fn fine_dot(left: &[f32], right: &[f32]) -> Pair {
+    let mut pair = Pair {
+        sum: 0.0,
+        right_square: 0.0,
+    };
+    for (&l, &r) in left.iter().zip(right) {
+        pair.sum += f64::from(l) * f64::from(r);
+        pair.right_square += f64::from(r) * f64::from(r);
+    }
+    pair
+}
+
+pub(super) fn fine_square(left: &[f32], right: &[f32]) -> Pair {
+    let difference = |(&l, &r): (&f32, &f32)| f64::from(l) - f64::from(r);
+    Pair {
+        sum: left.iter().zip(right).map(difference).map(|d| d * d).sum(),
+        right_square: 0.0,
+    }
+}

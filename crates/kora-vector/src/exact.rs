@@ -1,0 +1,84 @@
+//! Brute force over the live vectors: the oracle of the tests, and the answer where a walk would cost more.
+
+use std::collections::BinaryHeap;
+
+use crate::graph::Graph;
+use crate::hnsw::Hit;
+use crate::limits::TIES_MAX;
+use crate::pool::Candidate;
+use crate::space::{Query, Space};
+use crate::work::Work;
+
+/// A scan under way: the best so far among the slots below `next`.
+#[derive(Debug)]
+pub(crate) struct Scan {
+    next: usize,
+    k: usize,
+    /// The k nearest, the farthest on top.
+    best: BinaryHeap<Candidate>,
+    /// Equals of the farthest of `best` that found no place. Invariant: empty unless `best` is full.
+    ties: Vec<Candidate>,
+}
+
+impl Scan {
+    pub(crate) fn new(k: usize) -> Scan {
+        Scan {
+            next: 0,
+            k,
+            best: BinaryHeap::new(),
+            ties: Vec::new(),
+        }
+    }
+
+    /// Measures the next few live vectors; true when there are no more. Slots added meanwhile are seen too.
+    pub(crate) fn step(&mut self, space: &Space, graph: &Graph, query: &Query, work: &mut Work) -> bool {
+        let mut measured = 0;
+        let mut next = None;
+        for slot in graph.live_from(self.next) {
+            if measured == AT_ONCE {
+                next = Some(slot as usize);
+                break;
+            }
+            self.offer(Candidate::new(space.refine(query, slot), slot));
+            measured += 1;
+        }
+        work.spend_distances(2 * measured, space.dimension());
+        self.next = next.unwrap_or(space.len());
+        next.is_none()
+    }
+
+    /// The hits, nearest first, with the equals of the last.
+    pub(crate) fn take_hits(&mut self) -> Vec<Hit> {
+        let mut all = std::mem::take(&mut self.best).into_vec();
+        all.append(&mut self.ties);
+        all.sort_unstable();
+        all.into_iter()
+            .map(|candidate| Hit::new(candidate.distance(), candidate.slot()))
+            .collect()
+    }
+
+    fn offer(&mut self, candidate: Candidate) {
+        if self.best.len() < self.k {
+            self.best.push(candidate);
+            return;
+        }
+        let worst = *self.best.peek().expect("k is above 0, and that many were kept");
+        if candidate > worst {
+            if candidate.distance() == worst.distance() && self.ties.len() < TIES_MAX {
+                self.ties.push(candidate);
+            }
+            return;
+        }
+        self.best.pop();
+        self.best.push(candidate);
+        let last = self.best.peek().expect("one was just pushed").distance();
+        if worst.distance() != last {
+            self.ties.clear();
+        } else if self.ties.len() < TIES_MAX {
+            self.ties.push(worst);
+        }
+    }
+}
+
+/// Vectors measured between two looks at the allowance.
+const AT_ONCE: usize = 64;

@@ -1,0 +1,344 @@
+//! The public face: an index of vectors, searched by nearness.
+
+use std::cmp::Ordering;
+
+use crate::graph::{Fault, Graph};
+use crate::insert::Insertion;
+use crate::level::Levels;
+use crate::limits::{DIMENSION_MAX, EF_MAX, K_MAX, M_MAX, M_MIN, SCRATCH_KEPT_MAX, SLOTS_MAX};
+use crate::metric::Metric;
+use crate::scratch::Scratch;
+use crate::search::Search;
+use crate::space::Space;
+use crate::work::{Step, Work};
+
+/// What an index is made with, for life.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Parameters {
+    /// Components of every vector.
+    pub dimension: usize,
+    /// How distance is measured.
+    pub metric: Metric,
+    /// Links per node and upper layer; twice as many on the base layer.
+    pub m: usize,
+    /// How many candidates an insertion looks at.
+    pub ef_construction: usize,
+    /// Seeds the levels: the same seed and the same operations make the same graph.
+    pub seed: u64,
+}
+
+/// The place of a vector in its index. Never reused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Slot(u32);
+
+impl Slot {
+    /// The slot with this number, below [`SLOTS_MAX`].
+    pub fn from_index(index: usize) -> Slot {
+        assert!(index < SLOTS_MAX, "slot {index} is beyond the limit");
+        Slot(index as u32)
+    }
+
+    /// Its number, from 0 in the order of insertion.
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+
+    pub(crate) fn number(self) -> u32 {
+        self.0
+    }
+}
+
+/// One result of a search.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Hit {
+    /// Computed in f64 from the vectors as they were given, and rounded once; finite.
+    pub distance: f32,
+    /// Whose.
+    pub slot: Slot,
+}
+
+impl Hit {
+    pub(crate) fn new(distance: f32, slot: u32) -> Hit {
+        Hit {
+            distance,
+            slot: Slot(slot),
+        }
+    }
+
+    /// By distance, equals by slot.
+    pub(crate) fn order(left: &Hit, right: &Hit) -> Ordering {
+        left.distance
+            .total_cmp(&right.distance)
+            .then(left.slot.cmp(&right.slot))
+    }
+}
+
+/// Where the memory of an index went, in bytes allocated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Memory {
+    /// The vectors.
+    pub vectors_bytes: usize,
+    /// The links, and the few bits kept per slot.
+    pub links_bytes: usize,
+    /// Buffers kept for the next operation. Those of operations under way are not counted.
+    pub scratch_bytes: usize,
+}
+
+/// An HNSW index, owned by one thread.
+///
+/// Searches and insertions can be done at once, or in slices that end when a [`Work`] is spent; any number of both may be
+/// suspended while others run. A removed vector is walked and not returned.
+pub struct Index {
+    parameters: Parameters,
+    space: Space,
+    graph: Graph,
+    levels: Levels,
+    removed: usize,
+    /// Invariant: at most `SCRATCH_KEPT_MAX`.
+    #[expect(clippy::vec_box, reason = "an operation takes one by moving a pointer")]
+    scratches: Vec<Box<Scratch>>,
+}
+
+impl Index {
+    /// An empty index. Panics on parameters outside [`limits`](crate::limits): whoever takes them from outside checks.
+    pub fn new(parameters: Parameters) -> Index {
+        assert!(
+            (1..=DIMENSION_MAX).contains(&parameters.dimension),
+            "dimension {}",
+            parameters.dimension
+        );
+        assert!((M_MIN..=M_MAX).contains(&parameters.m), "m {}", parameters.m);
+        assert!(
+            (1..=EF_MAX).contains(&parameters.ef_construction),
+            "ef {}",
+            parameters.ef_construction
+        );
+        Index {
+            parameters,
+            space: Space::new(parameters.metric, parameters.dimension),
+            graph: Graph::new(parameters.m),
+            levels: Levels::new(parameters.seed, parameters.m),
+            removed: 0,
+            scratches: Vec::new(),
+        }
+    }
+
+    /// What the index was made with.
+    pub fn parameters(&self) -> &Parameters {
+        &self.parameters
+    }
+
+    /// Stores a vector and begins to insert it. It is not found before the insertion is resumed to its end; giving the
+    /// insertion up leaves the slot unused.
+    ///
+    /// Panics if the vector has not the index's dimension; it must have passed [`vet`](crate::vet).
+    pub fn begin_insert(&mut self, vector: &[f32]) -> Insertion {
+        self.assert_fits(vector);
+        assert!(self.space.len() < SLOTS_MAX, "an index holds at most {SLOTS_MAX} slots");
+        let scratch = self.take_scratch();
+        let slot = self.space.push(vector);
+        assert_eq!(
+            self.graph.push(self.levels.draw()),
+            slot,
+            "row and links have the same number"
+        );
+        Insertion::new(scratch, slot, self.parameters.ef_construction)
+    }
+
+    /// Goes on with an insertion of this index. Done gives the slot, which is live from then on.
+    pub fn resume_insert(&mut self, insertion: &mut Insertion, work: &mut Work) -> Step<Slot> {
+        match insertion.resume(&self.space, &mut self.graph, work) {
+            Step::Done(()) => {
+                self.keep_scratch(std::mem::take(&mut insertion.scratch));
+                Step::Done(Slot(insertion.slot()))
+            }
+            Step::More => Step::More,
+        }
+    }
+
+    /// Inserts a vector at once.
+    pub fn insert(&mut self, vector: &[f32]) -> Slot {
+        let mut insertion = self.begin_insert(vector);
+        loop {
+            if let Step::Done(slot) = self.resume_insert(&mut insertion, &mut Work::unlimited()) {
+                return slot;
+            }
+        }
+    }
+
+    /// Removes a vector, which must be live. Its node stays, to be walked; its slot is not given out again.
+    pub fn remove(&mut self, slot: Slot) {
+        self.graph.set_dead(slot.0);
+        self.removed += 1;
+    }
+
+    /// Begins a search for the `k` nearest to `query` with a pool of `ef` candidates, which may be fewer than `k`: then
+    /// `ef` are found. Where scanning every live vector is cheaper than a walk, it is scanned, and the answer is exact.
+    ///
+    /// Panics if the query has not the index's dimension, or `k` or `ef` is 0 or beyond its limit.
+    pub fn begin_search(&mut self, query: &[f32], k: usize, ef: usize) -> Search {
+        let (live, linked) = (self.graph.live_count(), self.graph.linked_count());
+        // A walk that needs ef live results among the dead expands ef · linked/live nodes.
+        let walked = (ef as u64)
+            .saturating_mul(linked as u64)
+            .saturating_mul(WALK_PER_RESULT);
+        if (live as u64) * (live as u64) <= walked {
+            let scratch = self.frame(query, k, ef);
+            return Search::scan(scratch, k, ef);
+        }
+        self.begin_walk(query, k, ef)
+    }
+
+    /// Goes on with a search of this index. Done gives the hits, nearest first, equals by slot: the best `k`, and beyond
+    /// them every further one found at the distance of the k-th, so that the caller may break such ties its own way.
+    pub fn resume_search(&mut self, search: &mut Search, work: &mut Work) -> Step<Vec<Hit>> {
+        let step = search.resume(&self.space, &self.graph, work);
+        if let Step::Done(_) = step {
+            self.keep_scratch(std::mem::take(&mut search.scratch));
+        }
+        step
+    }
+
+    /// Searches at once.
+    pub fn search(&mut self, query: &[f32], k: usize, ef: usize) -> Vec<Hit> {
+        let search = self.begin_search(query, k, ef);
+        self.finish(search)
+    }
+
+    /// Begins an exact search: every live vector is measured. To be resumed as any other.
+    pub fn begin_exact(&mut self, query: &[f32], k: usize) -> Search {
+        let scratch = self.frame(query, k, EF_MAX);
+        Search::scan(scratch, k, EF_MAX)
+    }
+
+    /// Goes on with an exact search.
+    pub fn resume_exact(&mut self, search: &mut Search, work: &mut Work) -> Step<Vec<Hit>> {
+        self.resume_search(search, work)
+    }
+
+    /// Searches exactly, at once.
+    pub fn exact(&mut self, query: &[f32], k: usize) -> Vec<Hit> {
+        let search = self.begin_exact(query, k);
+        self.finish(search)
+    }
+
+    /// The vector in a slot, exactly as it was given.
+    pub fn vector(&self, slot: Slot) -> &[f32] {
+        self.space.vector(slot.0)
+    }
+
+    /// Whether the slot holds a vector that searches return.
+    pub fn is_live(&self, slot: Slot) -> bool {
+        slot.index() < self.space.len() && self.graph.is_live(slot.0)
+    }
+
+    /// How many vectors searches return.
+    pub fn live(&self) -> usize {
+        self.graph.live_count()
+    }
+
+    /// How many were removed and still take their place.
+    pub fn dead(&self) -> usize {
+        self.removed
+    }
+
+    /// How many slots were given out: every slot's number is below this.
+    pub fn slots(&self) -> usize {
+        self.space.len()
+    }
+
+    /// How many layers the graph has; none when it is empty.
+    pub fn levels(&self) -> usize {
+        self.graph.root().map_or(0, |_| self.graph.height() + 1)
+    }
+
+    /// The instruction set its distances are computed with.
+    pub fn kernel(&self) -> &'static str {
+        self.space.kernel_name()
+    }
+
+    /// Where its memory went.
+    pub fn memory(&self) -> Memory {
+        Memory {
+            vectors_bytes: self.space.bytes(),
+            links_bytes: self.graph.bytes(),
+            scratch_bytes: self.scratches.iter().map(|scratch| scratch.bytes()).sum(),
+        }
+    }
+
+    /// Whether the graph is sound: see [`graph`](crate::graph) for what that means. Reads every link.
+    pub fn check(&self) -> Result<(), Fault> {
+        self.graph.check()
+    }
+
+    /// Frees some of the index's memory, so that dropping a large one stalls nobody. After the first step the index is good
+    /// for nothing but the next; after `Done`, dropping it costs nothing.
+    pub fn dismantle_step(&mut self, work: &mut Work) -> Step<()> {
+        loop {
+            self.scratches.clear();
+            let Some(bytes) = self.space.release_chunk().or_else(|| self.graph.release_chunk()) else {
+                return Step::Done(());
+            };
+            work.spend(bytes as u64 / FREED_BYTES_PER_UNIT);
+            if work.is_spent() {
+                return Step::More;
+            }
+        }
+    }
+
+    /// Begins a search that walks, whatever a scan would cost.
+    pub(crate) fn begin_walk(&mut self, query: &[f32], k: usize, ef: usize) -> Search {
+        let scratch = self.frame(query, k, ef);
+        Search::walk(&self.space, &self.graph, scratch, k, ef)
+    }
+
+    pub(crate) fn finish(&mut self, mut search: Search) -> Vec<Hit> {
+        loop {
+            if let Step::Done(hits) = self.resume_search(&mut search, &mut Work::unlimited()) {
+                return hits;
+            }
+        }
+    }
+
+    fn frame(&mut self, query: &[f32], k: usize, ef: usize) -> Box<Scratch> {
+        self.assert_fits(query);
+        assert!((1..=K_MAX).contains(&k), "k {k}");
+        assert!((1..=EF_MAX).contains(&ef), "ef {ef}");
+        let mut scratch = self.take_scratch();
+        self.space.frame(query, &mut scratch.query);
+        scratch
+    }
+
+    fn assert_fits(&self, vector: &[f32]) {
+        assert_eq!(
+            vector.len(),
+            self.parameters.dimension,
+            "a vector has its index's dimension"
+        );
+        debug_assert_eq!(
+            crate::metric::vet(vector, self.parameters.metric),
+            Ok(()),
+            "a vector was vetted"
+        );
+    }
+
+    fn take_scratch(&mut self) -> Box<Scratch> {
+        self.scratches.pop().unwrap_or_default()
+    }
+
+    fn keep_scratch(&mut self, scratch: Box<Scratch>) {
+        if self.scratches.len() < SCRATCH_KEPT_MAX {
+            self.scratches.push(scratch);
+        }
+    }
+}
+
+/// Distances that a walk computes per result it wants, in units of what a scan pays for one: about 14 at ef 100 (100,000 ×
+/// 50), each some three times as dear as the scan's, whose rows come in order.
+const WALK_PER_RESULT: u64 = 12;
+
+/// Giving a page of 4 KiB back takes about 0.2 µs: 600 units.
+const FREED_BYTES_PER_UNIT: u64 = 8;
+
+#[cfg(test)]
+mod tests;

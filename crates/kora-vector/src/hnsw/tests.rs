@@ -1,0 +1,389 @@
+//! The index against brute force, at once and in slices.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::level::xorshift64;
+use crate::metric::vet;
+
+/// Numbers that repeat with their seed.
+struct Random(u64);
+
+impl Random {
+    fn new(seed: u64) -> Random {
+        Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 = xorshift64(self.0);
+        (self.0 >> 33) as usize % bound
+    }
+
+    fn unit(&mut self) -> f32 {
+        self.below(1 << 24) as f32 / (1 << 23) as f32 - 1.0
+    }
+
+    /// A vector near one of twenty centres: real data lies in clumps, and there a graph without the heuristic fails.
+    fn clumped(&mut self, dimension: usize) -> Vec<f32> {
+        let mut centre = Random::new(self.below(20) as u64 + 1_000);
+        (0..dimension).map(|_| centre.unit() + 0.3 * self.unit()).collect()
+    }
+}
+
+fn parameters(metric: Metric, dimension: usize, m: usize) -> Parameters {
+    Parameters {
+        dimension,
+        metric,
+        m,
+        ef_construction: 60,
+        seed: 42,
+    }
+}
+
+fn walk(index: &mut Index, query: &[f32], k: usize, ef: usize) -> Vec<Hit> {
+    let search = index.begin_walk(query, k, ef);
+    index.finish(search)
+}
+
+/// What holds for every answer, however approximate.
+fn assert_honest(index: &mut Index, query: &[f32], hits: &[Hit], wanted: usize) {
+    assert!(
+        hits.len() >= wanted.min(index.live()),
+        "{} hits of {wanted}, {} live",
+        hits.len(),
+        index.live()
+    );
+    assert!(
+        hits.windows(2)
+            .all(|pair| Hit::order(&pair[0], &pair[1]) == Ordering::Less),
+        "sorted, none twice"
+    );
+    let truth = index.exact(query, index.live().max(1));
+    for hit in hits {
+        assert!(index.is_live(hit.slot));
+        assert!(truth.contains(hit), "{hit:?} is not what brute force says");
+    }
+}
+
+fn recall(index: &mut Index, queries: &[Vec<f32>], k: usize, ef: usize) -> f64 {
+    let mut found = 0;
+    let mut wanted = 0;
+    for query in queries {
+        let truth = index.exact(query, k);
+        let farthest = truth.last().expect("the index is not empty").distance;
+        let hits = walk(index, query, k, ef);
+        found += hits.iter().filter(|hit| hit.distance <= farthest).count().min(k);
+        wanted += k.min(truth.len());
+    }
+    found as f64 / wanted as f64
+}
+
+#[test]
+fn a_walk_finds_nearly_what_brute_force_finds() {
+    for metric in Metric::ALL {
+        let mut random = Random::new(5);
+        let mut index = Index::new(parameters(metric, 16, 16));
+        for _ in 0..5_000 {
+            index.insert(&random.clumped(16));
+        }
+        index.check().unwrap();
+        let queries: Vec<Vec<f32>> = (0..100).map(|_| random.clumped(16)).collect();
+        let recall = recall(&mut index, &queries, 10, 100);
+        assert!(recall >= 0.98, "{metric}: recall {recall}");
+    }
+}
+
+#[test]
+fn recall_and_count_hold_after_nine_in_ten_are_removed_and_replaced() {
+    for metric in [Metric::Cosine, Metric::L2] {
+        let mut random = Random::new(6);
+        let mut index = Index::new(parameters(metric, 12, 12));
+        let slots: Vec<Slot> = (0..4_000).map(|_| index.insert(&random.clumped(12))).collect();
+        slots
+            .iter()
+            .filter(|slot| slot.index() % 10 != 0)
+            .for_each(|&slot| index.remove(slot));
+        let queries: Vec<Vec<f32>> = (0..60).map(|_| random.clumped(12)).collect();
+        let thinned = recall(&mut index, &queries, 10, 60);
+        assert!(thinned >= 0.97, "{metric}: recall {thinned}");
+        for query in &queries {
+            let hits = walk(&mut index, query, 10, 60);
+            assert_honest(&mut index, query, &hits, 10);
+        }
+        for _ in 0..1_000 {
+            index.insert(&random.clumped(12));
+        }
+        index.check().unwrap();
+        let refilled = recall(&mut index, &queries, 10, 60);
+        assert!(refilled >= 0.97, "{metric}: recall {refilled}");
+    }
+}
+
+#[test]
+fn ten_thousand_identical_vectors_are_all_reachable() {
+    for metric in Metric::ALL {
+        let mut random = Random::new(7);
+        let mut index = Index::new(parameters(metric, 8, 16));
+        for _ in 0..500 {
+            index.insert(&random.clumped(8));
+        }
+        let same = random.clumped(8);
+        let copies: Vec<Slot> = (0..10_000).map(|_| index.insert(&same)).collect();
+        for _ in 0..500 {
+            index.insert(&random.clumped(8));
+        }
+        index.check().unwrap();
+        if metric != Metric::InnerProduct {
+            let hits = walk(&mut index, &same, 10, 50);
+            assert!(hits.len() >= 10 && hits.iter().all(|hit| hit.distance == 0.0));
+        }
+        copies.iter().for_each(|&slot| index.remove(slot));
+        let queries: Vec<Vec<f32>> = (0..40).map(|_| random.clumped(8)).collect();
+        let recall = recall(&mut index, &queries, 10, 100);
+        let wanted = if metric == Metric::InnerProduct { 0.6 } else { 0.95 };
+        assert!(recall >= wanted, "{metric}: recall {recall}");
+    }
+}
+
+#[test]
+fn an_index_emptied_by_removals_takes_and_finds_new_vectors() {
+    let mut random = Random::new(8);
+    let mut index = Index::new(parameters(Metric::L2, 6, 4));
+    for round in 0..5 {
+        let slots: Vec<Slot> = (0..200).map(|_| index.insert(&random.clumped(6))).collect();
+        let query = random.clumped(6);
+        assert_eq!(walk(&mut index, &query, 5, 200).len(), 5, "round {round}");
+        slots.iter().for_each(|&slot| index.remove(slot));
+        assert_eq!(walk(&mut index, &query, 5, 200), []);
+        assert_eq!(index.search(&query, 5, 200), []);
+        assert_eq!((index.live(), index.dead()), (0, 200 * (round + 1)));
+        index.check().unwrap();
+    }
+}
+
+#[test]
+fn the_same_seed_and_operations_make_the_same_answers() {
+    let run = || {
+        let mut random = Random::new(9);
+        let mut index = Index::new(parameters(Metric::Cosine, 10, 8));
+        for i in 0..1_500 {
+            index.insert(&random.clumped(10));
+            if i % 3 == 0 {
+                index.remove(Slot::from_index(i));
+            }
+        }
+        (0..50)
+            .map(|_| walk(&mut index, &random.clumped(10), 10, 20))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(run(), run());
+}
+
+#[test]
+fn a_vector_finds_itself_at_exactly_zero() {
+    let mut random = Random::new(10);
+    for metric in [Metric::Cosine, Metric::L2] {
+        for scale in [1.0, 3e38 / 1.3, 1e-44, 1e-20, 1e19] {
+            let mut index = Index::new(parameters(metric, 7, 8));
+            let vectors: Vec<Vec<f32>> = (0..300)
+                .map(|_| random.clumped(7).iter().map(|x| x * scale).collect())
+                .collect();
+            let vectors: Vec<Vec<f32>> = vectors.into_iter().filter(|v| vet(v, metric).is_ok()).collect();
+            assert!(vectors.len() > 200, "scale {scale}");
+            let slots: Vec<Slot> = vectors.iter().map(|vector| index.insert(vector)).collect();
+            index.check().unwrap();
+            let mut found = 0;
+            for (vector, slot) in vectors.iter().zip(slots) {
+                assert_eq!(index.vector(slot), &vector[..]);
+                assert_eq!(index.exact(vector, 1)[0].distance, 0.0, "{metric} at scale {scale}");
+                let hits = walk(&mut index, vector, 1, 40);
+                assert!(hits.iter().all(|hit| hit.distance.is_finite()));
+                found += usize::from(hits[0].distance == 0.0);
+            }
+            // A walk may miss; at most one in a hundred does here, at whatever scale.
+            assert!(
+                found * 100 >= vectors.len() * 99,
+                "{metric} at scale {scale}: {found} of {}",
+                vectors.len()
+            );
+        }
+    }
+}
+
+#[test]
+fn ties_with_the_last_hit_come_along() {
+    let mut index = Index::new(parameters(Metric::L2, 2, 8));
+    for i in 0..40 {
+        index.insert(if i % 2 == 0 { &[1.0, 0.0] } else { &[3.0, 0.0] });
+    }
+    for hits in [walk(&mut index, &[0.0, 0.0], 3, 40), index.exact(&[0.0, 0.0], 3)] {
+        assert_eq!(hits.len(), 20);
+        assert!(hits.iter().all(|hit| hit.distance == 1.0 && hit.slot.index() % 2 == 0));
+    }
+    assert_eq!(index.exact(&[0.0, 0.0], 20).len(), 20);
+    assert_eq!(index.exact(&[0.0, 0.0], 21).len(), 40);
+}
+
+#[test]
+fn a_pool_smaller_than_k_gives_what_it_holds() {
+    let mut random = Random::new(11);
+    let mut index = Index::new(parameters(Metric::Cosine, 6, 8));
+    for _ in 0..2_000 {
+        index.insert(&random.clumped(6));
+    }
+    assert_eq!(index.search(&random.clumped(6), 10, 4).len(), 4);
+    assert_eq!(walk(&mut index, &random.clumped(6), 3_000, 2_500).len(), 2_000);
+}
+
+#[test]
+fn dismantling_frees_everything_in_steps() {
+    let mut random = Random::new(12);
+    let mut index = Index::new(parameters(Metric::L2, 64, 16));
+    for _ in 0..3_000 {
+        index.insert(&random.clumped(64));
+    }
+    let mut steps = 1;
+    while index.dismantle_step(&mut Work::new(1)) == Step::More {
+        steps += 1;
+    }
+    assert!(steps > 10);
+    let memory = index.memory();
+    assert_eq!((memory.vectors_bytes, memory.scratch_bytes), (0, 0));
+}
+
+/// Everything that can be done to an index. `Ops::ALL` is what the test draws from.
+#[derive(Clone, Copy, Debug)]
+enum Op {
+    Insert,
+    InsertCopy,
+    BeginInsert,
+    Remove,
+    Search,
+    BeginSearch,
+    BeginExact,
+    Resume,
+    GiveUp,
+}
+
+impl Op {
+    const ALL: [Op; 9] = [
+        Op::Insert,
+        Op::InsertCopy,
+        Op::BeginInsert,
+        Op::Remove,
+        Op::Search,
+        Op::BeginSearch,
+        Op::BeginExact,
+        Op::Resume,
+        Op::GiveUp,
+    ];
+}
+
+/// An operation under way.
+enum Pending {
+    Insert(Insertion),
+    Search(Search, Vec<f32>),
+}
+
+struct Model {
+    index: Index,
+    random: Random,
+    live: Vec<Slot>,
+    pending: Vec<Pending>,
+}
+
+impl Model {
+    fn apply(&mut self, op: Op) {
+        let dimension = self.index.parameters().dimension;
+        let vector = self.random.clumped(dimension);
+        let (k, ef) = (1 + self.random.below(12), 1 + self.random.below(30));
+        match op {
+            Op::Insert => self.live.push(self.index.insert(&vector)),
+            Op::InsertCopy => {
+                let vector = self
+                    .live
+                    .first()
+                    .map_or(vector, |&slot| self.index.vector(slot).to_vec());
+                self.live.push(self.index.insert(&vector));
+            }
+            Op::BeginInsert => {
+                let insertion = self.index.begin_insert(&vector);
+                self.pending.push(Pending::Insert(insertion));
+            }
+            Op::Remove => {
+                if !self.live.is_empty() {
+                    let slot = self.live.swap_remove(self.random.below(self.live.len()));
+                    self.index.remove(slot);
+                }
+            }
+            Op::Search => {
+                for hits in [self.index.search(&vector, k, ef), walk(&mut self.index, &vector, k, ef)] {
+                    assert_honest(&mut self.index, &vector, &hits, 1);
+                }
+            }
+            Op::BeginSearch => {
+                let search = self.index.begin_walk(&vector, k, ef);
+                self.pending.push(Pending::Search(search, vector));
+            }
+            Op::BeginExact => {
+                let search = self.index.begin_exact(&vector, k);
+                self.pending.push(Pending::Search(search, vector));
+            }
+            Op::Resume => self.resume(),
+            Op::GiveUp => {
+                if self.pending.len() > 20 {
+                    self.pending.swap_remove(self.random.below(20));
+                }
+            }
+        }
+    }
+
+    fn resume(&mut self) {
+        if self.pending.is_empty() {
+            return;
+        }
+        let chosen = self.random.below(self.pending.len());
+        let mut work = Work::new(self.random.below(5_000) as u64);
+        match &mut self.pending[chosen] {
+            Pending::Insert(insertion) => {
+                if let Step::Done(slot) = self.index.resume_insert(insertion, &mut work) {
+                    self.live.push(slot);
+                    self.pending.swap_remove(chosen);
+                }
+            }
+            Pending::Search(search, query) => {
+                if let Step::Done(hits) = self.index.resume_search(search, &mut work) {
+                    let query = std::mem::take(query);
+                    assert_honest(&mut self.index, &query, &hits, 0);
+                    self.pending.swap_remove(chosen);
+                }
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+
+    #[test]
+    fn any_order_of_operations_keeps_the_graph_sound_and_the_answers_honest(
+        seed in any::<u64>(),
+        metric in prop::sample::select(Metric::ALL.to_vec()),
+        m in 2usize..=6,
+        length in 1usize..400,
+    ) {
+        let parameters = Parameters { dimension: 5, metric, m, ef_construction: 12, seed };
+        let mut model =
+            Model { index: Index::new(parameters), random: Random::new(seed), live: Vec::new(), pending: Vec::new() };
+        for _ in 0..length {
+            let op = Op::ALL[model.random.below(Op::ALL.len())];
+            model.apply(op);
+            prop_assert_eq!(model.index.check(), Ok(()), "seed {} after {:?}", seed, op);
+            prop_assert_eq!(model.index.live(), model.live.len());
+        }
+        while !model.pending.is_empty() {
+            model.resume();
+            prop_assert_eq!(model.index.check(), Ok(()), "seed {}", seed);
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! The candidates of a walk: the best so far, in order, and which of them is to be expanded next.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+/// A slot at a distance, packed so that one integer comparison orders by (distance, slot).
+///
+/// The high word is the distance with its bits turned so that they sort as numbers; the low word is the slot, shifted
+/// left by one to leave room for the mark "expanded", which never changes the order of two slots.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Candidate(u64);
+
+impl Candidate {
+    #[inline(always)]
+    pub(crate) fn new(distance: f32, slot: u32) -> Candidate {
+        debug_assert!(!distance.is_nan(), "a walk distance is a number");
+        // A negative number sorts backwards by its bits, so all of them turn; a positive one only needs to stand above.
+        let bits = distance.to_bits();
+        let turned = bits ^ (((bits as i32 >> 31) as u32) | SIGN);
+        Candidate(u64::from(turned) << 32 | u64::from(slot) << 1)
+    }
+
+    #[inline(always)]
+    pub(crate) fn slot(self) -> u32 {
+        self.0 as u32 >> 1
+    }
+
+    #[inline(always)]
+    pub(crate) fn distance(self) -> f32 {
+        let turned = (self.0 >> 32) as u32;
+        f32::from_bits(if turned & SIGN != 0 { turned ^ SIGN } else { !turned })
+    }
+
+    fn is_expanded(self) -> bool {
+        self.0 & EXPANDED != 0
+    }
+}
+
+/// The pool of a beam: at most `capacity` results, and what is still to be walked.
+///
+/// One sorted run instead of the paper's two heaps: a result is its own candidate, marked once expanded, so one insertion
+/// serves both (measured × 1.11 on queries at 384 dimensions). Two things do not fit in the run. Nodes that are walked
+/// but may not be returned wait in `frontier`. And above [`SORTED_MAX`] results an insertion would move too many bytes,
+/// so there the results are a heap and every candidate waits in `frontier`, as in the paper.
+#[derive(Debug, Default)]
+pub(crate) struct Pool {
+    capacity: usize,
+    /// Invariant: ascending, and no longer than `capacity`; empty in a pool of heaps.
+    run: Vec<Candidate>,
+    /// Invariant: every candidate of `run` before this place is expanded.
+    cursor: usize,
+    /// The results of a pool of heaps, the worst on top.
+    heap: BinaryHeap<Candidate>,
+    /// What is walked and has no place in `run`, the nearest on top.
+    frontier: BinaryHeap<Reverse<Candidate>>,
+}
+
+impl Pool {
+    /// Empties the pool and sets how many results it holds.
+    pub(crate) fn reset(&mut self, capacity: usize) {
+        assert!(capacity > 0, "a beam has at least one place");
+        self.capacity = capacity;
+        self.run.clear();
+        self.cursor = 0;
+        self.heap.clear();
+        self.frontier.clear();
+    }
+
+    /// What a candidate must be below to matter: the worst result once the pool is full.
+    #[inline]
+    pub(crate) fn bound(&self) -> Candidate {
+        let (length, worst) = if self.capacity <= SORTED_MAX {
+            (self.run.len(), self.run.last())
+        } else {
+            (self.heap.len(), self.heap.peek())
+        };
+        match worst {
+            Some(&worst) if length == self.capacity => worst,
+            _ => Candidate(u64::MAX),
+        }
+    }
+
+    /// Takes a result which is also to be walked, if it is among the best.
+    #[inline]
+    pub(crate) fn offer(&mut self, candidate: Candidate) {
+        if candidate >= self.bound() {
+            return;
+        }
+        if self.capacity > SORTED_MAX {
+            if self.heap.len() == self.capacity {
+                self.heap.pop();
+            }
+            self.heap.push(candidate);
+            self.frontier.push(Reverse(candidate));
+            return;
+        }
+        if self.run.len() == self.capacity {
+            self.run.pop();
+        }
+        let place = self.run.partition_point(|&other| other < candidate);
+        self.run.insert(place, candidate);
+        self.cursor = self.cursor.min(place);
+    }
+
+    /// Takes a candidate to be walked only: it leads somewhere, and may not be returned.
+    pub(crate) fn pass_through(&mut self, candidate: Candidate) {
+        if candidate < self.bound() {
+            self.frontier.push(Reverse(candidate));
+        }
+    }
+
+    /// The nearest candidate not yet expanded, marked expanded; none when nothing left can lead to a better result.
+    #[inline]
+    pub(crate) fn next(&mut self) -> Option<Candidate> {
+        while self.cursor < self.run.len() && self.run[self.cursor].is_expanded() {
+            self.cursor += 1;
+        }
+        let in_run = self.run.get(self.cursor).copied();
+        if let Some(&Reverse(waiting)) = self.frontier.peek()
+            && in_run.is_none_or(|candidate| waiting < candidate)
+        {
+            self.frontier.pop();
+            // A result in a pool of heaps waits here too, and is itself the bound when it is the worst: hence "above".
+            return (waiting <= self.bound()).then_some(waiting);
+        }
+        let candidate = in_run?;
+        self.run[self.cursor].0 |= EXPANDED;
+        self.cursor += 1;
+        Some(candidate)
+    }
+
+    /// The candidate that `next` will most likely return, for the caches' sake.
+    #[inline]
+    pub(crate) fn upcoming(&self) -> Option<Candidate> {
+        self.run.get(self.cursor).copied()
+    }
+
+    /// The results, nearest first. The pool is to be reset before it walks again.
+    pub(crate) fn results(&mut self) -> &[Candidate] {
+        if !self.heap.is_empty() {
+            self.run.extend(self.heap.drain());
+            self.run.sort_unstable();
+        }
+        &self.run
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        (self.run.capacity() + self.heap.capacity() + self.frontier.capacity()) * size_of::<Candidate>()
+    }
+}
+
+/// The sign bit of an f32.
+const SIGN: u32 = 1 << 31;
+
+/// The lowest bit of a candidate: it was expanded.
+const EXPANDED: u64 = 1;
+
+/// The longest sorted run: an insertion moves half of it, 8 KiB, at about the cost of a heap's ten levels of misses.
+/// A guess within a factor of two.
+const SORTED_MAX: usize = 2_048;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_candidate_gives_back_what_it_was_made_of_and_sorts_as_a_number() {
+        let distances = [f32::MIN, -1.5, -1e-40, -0.0, 0.0, 1e-40, 0.5, 2.0, f32::MAX];
+        for window in distances.windows(2) {
+            assert!(Candidate::new(window[0], 9) < Candidate::new(window[1], 3));
+        }
+        for distance in distances {
+            let candidate = Candidate::new(distance, 77);
+            assert_eq!(candidate.distance().to_bits(), distance.to_bits());
+            assert_eq!(candidate.slot(), 77);
+            assert!(candidate < Candidate::new(distance, 78));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn both_forms_keep_the_best_and_expand_the_nearest(
+            distances in prop::collection::vec((0u32..50, any::<bool>()), 1..200),
+            extra in 0usize..30,
+        ) {
+            let candidates: Vec<(Candidate, bool)> = distances
+                .iter()
+                .enumerate()
+                .map(|(slot, &(distance, result))| (Candidate::new(distance as f32, slot as u32), result))
+                .collect();
+            let mut want: Vec<Candidate> = candidates.iter().filter(|c| c.1).map(|c| c.0).collect();
+            want.sort_unstable();
+            for capacity in [extra + 1, SORTED_MAX + 1 + extra] {
+                let mut pool = Pool::default();
+                pool.reset(capacity);
+                for &(candidate, result) in &candidates {
+                    if result { pool.offer(candidate) } else { pool.pass_through(candidate) }
+                }
+                let bound = pool.bound();
+                let mut last = None;
+                while let Some(next) = pool.next() {
+                    prop_assert!(last < Some(next) && next <= bound);
+                    last = Some(next);
+                }
+                let slots: Vec<u32> = pool.results().iter().map(|c| c.slot()).collect();
+                let best: Vec<u32> = want.iter().take(capacity).map(|c| c.slot()).collect();
+                prop_assert_eq!(slots, best);
+            }
+        }
+    }
+}
