@@ -34,7 +34,7 @@ pub(crate) fn answer(
         Command::Ping(Some(message)) | Command::Echo(message) => Reply::Bulk(message),
         Command::Quit => return Ok((Some(Reply::ok()), Effect::Leave)),
         Command::Shutdown => return Ok((None, Effect::Shutdown)),
-        Command::Hello(hello) => or_error(greet(hello, session, setup)),
+        Command::Hello(hello) => or_error(greet(*hello, session, setup)),
         Command::Authenticate(credentials) => {
             or_error(authenticate(&credentials, session, setup).map(|()| Reply::ok()))
         }

@@ -59,6 +59,7 @@ pub struct Engine {
 
 /// Whether a turn found something to do.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[must_use]
 pub enum Progress {
     /// It did; there may be more.
     Worked,
@@ -269,12 +270,13 @@ impl Engine {
     }
 
     /// Before whoever drives the turns sleeps: it is woken when there is something to do. `Stay` means there is already.
-    pub fn park(&mut self, waker: &Waker) -> Armed {
+    /// `more` looks at everything else that may end the sleep, such as a stop flag.
+    pub fn park(&mut self, waker: &Waker, more: impl FnOnce() -> bool) -> Armed {
         if self.port.has_staged() {
             self.port.flush();
         }
-        let waits = self.has_work();
-        let armed = self.port.arm(waker, || waits);
+        let work = self.has_work();
+        let armed = self.port.arm(waker, || work || more());
         if armed == Armed::Park {
             self.sleeper = Some(waker.clone());
         }

@@ -66,8 +66,6 @@ fn server(fields: &mut Fields<'_>, _: &[WorkerStats], around: &Around<'_>) {
     fields.add("tcp_port", facts.tcp_port);
     fields.add("uptime_in_seconds", uptime_s);
     fields.add("uptime_in_days", uptime_s / 86_400);
-    fields.add("config_file", &facts.config_file);
-    fields.add("kora_kernel", &facts.kernel);
     fields.add("kora_workers", around.placement().worker_count());
     fields.add("kora_shards", around.placement().shard_count());
 }

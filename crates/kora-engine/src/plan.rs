@@ -1,5 +1,7 @@
 //! What a command needs before it may start, and what it does first.
 
+use std::sync::Arc;
+
 use kora_resp::Reply;
 
 use crate::catalog::Catalog;
@@ -127,9 +129,9 @@ pub(crate) fn start(command: Command, me: u64, here: Target, around: &Around<'_>
             )
         }
         Command::Flush => Flushing::start(around),
-        Command::ClientList(filter) => ListingClients::start(filter, around),
+        Command::ClientList(filter) => ListingClients::start(*filter, around),
         Command::ClientKill(filter, reply) => {
-            let filter = std::sync::Arc::new(filter);
+            let filter = Arc::new(*filter);
             let asks: Vec<_> = around
                 .setup
                 .workers()
@@ -137,7 +139,7 @@ pub(crate) fn start(command: Command, me: u64, here: Target, around: &Around<'_>
                     (
                         Target::Worker(worker),
                         Ask::Kill {
-                            filter: std::sync::Arc::clone(&filter),
+                            filter: Arc::clone(&filter),
                             me,
                         },
                     )

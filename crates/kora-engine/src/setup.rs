@@ -35,10 +35,6 @@ pub struct Facts {
     pub process_id: u32,
     /// The port that clients connect to.
     pub tcp_port: u16,
-    /// The configuration file, empty if there is none.
-    pub config_file: String,
-    /// Name of the distance kernel in use.
-    pub kernel: String,
     /// When the server started, in microseconds of the host's clock.
     pub since_us: u64,
 }

@@ -88,7 +88,7 @@ pub(super) fn hello(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
             return Err(ClientError::Syntax);
         }
     }
-    Ok(Command::Hello(hello))
+    Ok(Command::Hello(Box::new(hello)))
 }
 
 /// `AUTH [user] password`
@@ -157,7 +157,7 @@ pub(super) fn client_setinfo(arguments: &Arguments<'_>) -> Result<Command, Clien
 
 /// `CLIENT LIST [TYPE type] [ID id …]`
 pub(super) fn client_list(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
-    Ok(Command::ClientList(admin::list_filter(arguments)?))
+    Ok(Command::ClientList(Box::new(admin::list_filter(arguments)?)))
 }
 
 /// `CLIENT KILL address`, `CLIENT KILL [ID id] [ADDR address] [LADDR address] [USER name] [TYPE type] [SKIPME yes|no]`
@@ -167,9 +167,12 @@ pub(super) fn client_kill(arguments: &Arguments<'_>) -> Result<Command, ClientEr
             address: Some(arguments.owned(2)),
             ..admin::ClientFilter::default()
         };
-        return Ok(Command::ClientKill(filter, KillReply::Ok));
+        return Ok(Command::ClientKill(Box::new(filter), KillReply::Ok));
     }
-    Ok(Command::ClientKill(admin::kill_filter(arguments)?, KillReply::Count))
+    Ok(Command::ClientKill(
+        Box::new(admin::kill_filter(arguments)?),
+        KillReply::Count,
+    ))
 }
 
 /// `CLIENT HELP`

@@ -30,7 +30,7 @@ pub enum Command {
     /// `QUIT`
     Quit,
     /// `HELLO [version [AUTH user password] [SETNAME name]]`
-    Hello(Hello),
+    Hello(Box<Hello>),
     /// `AUTH [user] password`
     Authenticate(Credentials),
     /// `SELECT 0`
@@ -46,9 +46,9 @@ pub enum Command {
     /// `CLIENT INFO`
     ClientInfo,
     /// `CLIENT LIST`
-    ClientList(ClientFilter),
+    ClientList(Box<ClientFilter>),
     /// `CLIENT KILL`
-    ClientKill(ClientFilter, KillReply),
+    ClientKill(Box<ClientFilter>, KillReply),
 
     /// `COMMAND`, and `COMMAND INFO [name …]`
     CommandInfo(Option<Vec<Bytes>>),

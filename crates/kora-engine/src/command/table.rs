@@ -49,7 +49,7 @@ impl Filter {
             Filter::Category(category) => entry
                 .categories()
                 .iter()
-                .any(|known| known[1..].as_bytes().eq_ignore_ascii_case(category)),
+                .any(|known| known.as_bytes()[1..].eq_ignore_ascii_case(category)),
             Filter::Pattern(pattern) => glob::matches(pattern, entry.name.as_bytes(), glob::Case::Insensitive),
         }
     }
@@ -157,11 +157,10 @@ fn parse_entry(arguments: &Arguments<'_>, access: Access) -> Result<Outcome, Cli
     };
     if !entry.subcommands.is_empty() && arguments.count() > 1 {
         let subcommand = arguments.word(1);
-        let found = entry.subcommands.iter().find(|candidate| {
-            candidate.name[entry.name.len() + 1..]
-                .as_bytes()
-                .eq_ignore_ascii_case(subcommand)
-        });
+        let found = entry
+            .subcommands
+            .iter()
+            .find(|candidate| candidate.name.as_bytes()[entry.name.len() + 1..].eq_ignore_ascii_case(subcommand));
         entry = found.ok_or_else(|| ClientError::UnknownSubcommand {
             command: entry.name,
             subcommand: subcommand.to_vec(),

@@ -133,7 +133,7 @@ impl Querying {
     }
 
     /// The collection was dropped while it was being queried.
-    fn overtaken(self: Box<Self>, around: &Around<'_>) -> Next {
+    fn overtaken(self, around: &Around<'_>) -> Next {
         // A single part saw it gone, so there was a moment without it, and that is an answer.
         if self.parts.len() == 1 {
             return nothing();
