@@ -1,6 +1,12 @@
 //! The outside world of Kōra: sockets, time, signals, CPU pinning.
 
+mod acceptor;
 mod client;
 pub mod config;
+mod connection;
 pub mod demo;
+mod host;
 pub mod ping;
+pub mod serve;
+mod turn;
+mod worker;

@@ -1,0 +1,124 @@
+//! One listener for all: new connections go to the workers in turn.
+//!
+//! The kernel could spread them (SO_REUSEPORT), but does it unevenly by hash, and a second server started by mistake
+//! would silently take half of them.
+
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+/// A new connection on its way to its worker.
+pub(crate) struct Arrival {
+    pub(crate) stream: TcpStream,
+    pub(crate) id: u64,
+    pub(crate) address: SocketAddr,
+    pub(crate) local_address: SocketAddr,
+    /// One of `maxclients`; given back when the connection ends.
+    pub(crate) permit: OwnedSemaphorePermit,
+}
+
+/// Accepts until it is told to stop, then sees the connections out.
+pub(crate) struct Acceptor {
+    pub(crate) listeners: Vec<TcpListener>,
+    pub(crate) workers: Vec<mpsc::Sender<Arrival>>,
+    pub(crate) clients: Arc<Semaphore>,
+    pub(crate) maxclients: u32,
+    pub(crate) stopping: watch::Sender<bool>,
+    pub(crate) shutdown: mpsc::Receiver<()>,
+    pub(crate) shutdown_timeout: Duration,
+}
+
+impl Acceptor {
+    pub(crate) async fn run(mut self) {
+        let mut accepting = JoinSet::new();
+        let (accepted, mut arrivals) = mpsc::channel(ACCEPTED_MAX);
+        for listener in self.listeners.drain(..) {
+            let accepted = accepted.clone();
+            accepting.spawn(async move {
+                loop {
+                    match listener.accept().await {
+                        Ok(connection) => {
+                            if accepted.send(connection).await.is_err() {
+                                return;
+                            }
+                        }
+                        Err(error) => {
+                            // Too many open files, mostly: others must close before it can go on.
+                            tracing::warn!(%error, "a connection could not be accepted");
+                            tokio::time::sleep(ACCEPT_PAUSE).await;
+                        }
+                    }
+                }
+            });
+        }
+        let mut next_id = 1;
+        loop {
+            tokio::select! {
+                Some((stream, address)) = arrivals.recv() => {
+                    if self.admit(stream, address, next_id).await {
+                        next_id += 1;
+                    }
+                }
+                _ = self.shutdown.recv() => break,
+            }
+        }
+        accepting.shutdown().await;
+        self.see_out().await;
+    }
+
+    /// Sends a connection to its worker; false if there are too many.
+    async fn admit(&self, stream: tokio::net::TcpStream, address: SocketAddr, id: u64) -> bool {
+        let Ok(permit) = Arc::clone(&self.clients).try_acquire_owned() else {
+            // The client may not read it: it is told once, without waiting.
+            let _ = stream.try_write(b"-ERR max number of clients reached\r\n");
+            tracing::warn!(%address, "refused a connection: max number of clients reached");
+            return false;
+        };
+        let arrival = stream.local_addr().and_then(|local_address| {
+            stream.set_nodelay(true)?;
+            let stream = stream.into_std()?;
+            Ok(Arrival {
+                stream,
+                id,
+                address,
+                local_address,
+                permit,
+            })
+        });
+        match arrival {
+            Ok(arrival) => {
+                let worker = usize::try_from(id).unwrap_or(0) % self.workers.len();
+                self.workers[worker].send(arrival).await.is_ok()
+            }
+            Err(error) => {
+                tracing::debug!(%address, %error, "a connection was gone before it was taken in");
+                false
+            }
+        }
+    }
+
+    /// Lets the connections finish what they have received.
+    async fn see_out(&self) {
+        tracing::info!("stopping: no new connections, finishing what was received");
+        self.stopping.send_replace(true);
+        let all_gone = self.clients.acquire_many(self.maxclients);
+        if timeout(self.shutdown_timeout, all_gone).await.is_err() {
+            let left = self.maxclients as usize - self.clients.available_permits();
+            tracing::warn!(
+                connections = left,
+                "shutdown-timeout is over; closing connections that have not finished"
+            );
+        }
+    }
+}
+
+/// Connections accepted and not yet handed to a worker, beside those in the kernel's backlog.
+const ACCEPTED_MAX: usize = 64;
+
+/// Long enough for some connection to close, short enough not to be noticed.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);

@@ -1,0 +1,290 @@
+//! A connection: bytes in, requests to the engine, replies out.
+//!
+//! Reading and writing go on side by side: a client may send a pipeline of any depth before it reads a single reply.
+
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::io;
+use std::rc::Rc;
+use std::task::Poll;
+
+use bytes::{Buf, BytesMut};
+use kora_engine::command::table::{Access, Parsed};
+use kora_engine::{Admission, Engine, LineId, Session, Standing};
+use kora_resp::{Reader, ReaderLimits};
+use tokio::net::TcpStream;
+use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
+
+use crate::acceptor::Arrival;
+use crate::host::Process;
+
+/// One client's connection.
+pub(crate) struct Connection {
+    stream: TcpStream,
+    engine: Rc<RefCell<Engine>>,
+    host: Process,
+    line: LineId,
+    limits: ConnectionLimits,
+    reader: Reader,
+    access: Access,
+    input: BytesMut,
+    output: BytesMut,
+    /// A command that has to wait; nothing behind it is looked at.
+    held: Option<Parsed>,
+    intake: Intake,
+    stopping: watch::Receiver<bool>,
+    shutdown: mpsc::Sender<()>,
+    _permit: OwnedSemaphorePermit,
+}
+
+/// What may be read from a client.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ConnectionLimits {
+    pub(crate) bulk_bytes_max: usize,
+}
+
+/// Whether more is to come from the client.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Intake {
+    /// It may send more.
+    Open,
+    /// It will send no more, or the server is stopping: what has been received is still done.
+    Ended,
+    /// Its bytes are not to be looked at any more: QUIT, or they are no requests.
+    Deaf,
+}
+
+/// What the decoding of the input ended with.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Decoded {
+    /// All whole requests were taken, or one has to wait.
+    All,
+    /// It was enough for now.
+    Burst,
+}
+
+impl Connection {
+    pub(crate) fn new(
+        arrival: Arrival,
+        engine: Rc<RefCell<Engine>>,
+        host: Process,
+        limits: ConnectionLimits,
+        stopping: watch::Receiver<bool>,
+        shutdown: mpsc::Sender<()>,
+    ) -> io::Result<Connection> {
+        let Arrival {
+            stream,
+            id,
+            address,
+            local_address,
+            permit,
+        } = arrival;
+        let stream = TcpStream::from_std(stream)?;
+        let since_us = kora_engine::Host::now_us(&host);
+        let session = Session::new(id, address.to_string(), local_address.to_string(), since_us);
+        let line = engine.borrow_mut().connect(session);
+        let access = engine.borrow_mut().access(line);
+        Ok(Connection {
+            stream,
+            engine,
+            host,
+            line,
+            limits,
+            reader: Reader::new(limits.of(access)),
+            access,
+            input: BytesMut::new(),
+            output: BytesMut::new(),
+            held: None,
+            intake: Intake::Open,
+            stopping,
+            shutdown,
+            _permit: permit,
+        })
+    }
+
+    /// Serves the client until either side ends the connection.
+    pub(crate) async fn serve(mut self) {
+        if let Err(error) = self.converse().await {
+            tracing::debug!(%error, "a connection broke");
+        }
+        self.engine.borrow_mut().disconnect(self.line);
+    }
+
+    async fn converse(&mut self) -> io::Result<()> {
+        if *self.stopping.borrow() {
+            self.read_what_came()?;
+        }
+        loop {
+            let decoded = self.decode();
+            let standing = self
+                .engine
+                .borrow_mut()
+                .drain(self.line, &mut self.output, OUTPUT_BYTES_MAX);
+            self.write_what_fits()?;
+            match standing {
+                Standing::Killed => return Ok(()),
+                Standing::Finished if self.output.is_empty() => return Ok(()),
+                _ => {}
+            }
+            if decoded == Decoded::Burst {
+                tokio::task::yield_now().await;
+                continue;
+            }
+            self.wait().await?;
+        }
+    }
+
+    /// Submits whole requests until one has to wait, the bytes are used up, or it was enough for now.
+    fn decode(&mut self) -> Decoded {
+        let mut engine = self.engine.borrow_mut();
+        if let Some(parsed) = self.held.take()
+            && engine.is_served(self.line)
+            && let Admission::Later(parsed) = engine.submit(self.line, parsed, &self.host)
+        {
+            self.held = Some(parsed);
+        }
+        let mut consumed = 0;
+        let mut decoded = Decoded::All;
+        for count in 0.. {
+            if self.held.is_some() || self.intake == Intake::Deaf {
+                break;
+            }
+            if !engine.is_served(self.line) {
+                self.intake = Intake::Deaf;
+                break;
+            }
+            if count == DECODE_BURST {
+                decoded = Decoded::Burst;
+                break;
+            }
+            let request = match self.reader.read(&self.input[consumed..]) {
+                Ok(Some(request)) => request,
+                Ok(None) if self.intake == Intake::Ended => {
+                    engine.finish(self.line);
+                    self.intake = Intake::Deaf;
+                    break;
+                }
+                Ok(None) => break,
+                Err(error) => {
+                    engine.refuse(self.line, &error);
+                    self.intake = Intake::Deaf;
+                    break;
+                }
+            };
+            consumed += request.consumed();
+            if request.is_empty() {
+                continue;
+            }
+            let parsed = engine.parse(self.line, &request);
+            if let Admission::Later(parsed) = engine.submit(self.line, parsed, &self.host) {
+                self.held = Some(parsed);
+            }
+            if self.access == Access::BeforeAuth && engine.access(self.line) == Access::Full {
+                self.access = Access::Full;
+                self.reader.set_limits(self.limits.of(Access::Full));
+            }
+        }
+        if engine.take_shutdown() {
+            // Somebody has said it before if there is no room.
+            let _ = self.shutdown.try_send(());
+        }
+        self.input.advance(consumed);
+        if self.intake == Intake::Deaf {
+            self.input.clear();
+        }
+        if self.input.is_empty() {
+            // An idle connection holds no buffer.
+            self.input = BytesMut::new();
+        }
+        decoded
+    }
+
+    /// Sleeps until something can be done, and reads if it is the client who did something.
+    async fn wait(&mut self) -> io::Result<()> {
+        let may_read = self.intake == Intake::Open && self.held.is_none() && self.output.len() < OUTPUT_BYTES_MAX;
+        let may_drain = self.output.len() < OUTPUT_BYTES_MAX;
+        let holding = self.held.is_some();
+        tokio::select! {
+            readable = self.stream.readable(), if may_read => {
+                readable?;
+                self.read()?;
+            }
+            writable = self.stream.writable(), if !self.output.is_empty() => writable?,
+            () = poll_fn(|context| {
+                let mut engine = self.engine.borrow_mut();
+                let ready = engine.poll_line(self.line, context.waker());
+                let again = holding && !engine.is_blocked(self.line);
+                if ready || again { Poll::Ready(()) } else { Poll::Pending }
+            }), if may_drain => {}
+            _ = self.stopping.changed(), if self.intake == Intake::Open => self.read_what_came()?,
+        }
+        Ok(())
+    }
+
+    /// Reads what has arrived, up to a bound.
+    fn read(&mut self) -> io::Result<()> {
+        let start = self.input.len();
+        while self.intake == Intake::Open && self.input.len() - start < READ_BURST_BYTES {
+            self.input
+                .reserve(self.reader.wanted().clamp(READ_BYTES, READ_BURST_BYTES));
+            match self.stream.try_read_buf(&mut self.input) {
+                Ok(0) => self.intake = Intake::Ended,
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// The server is stopping: what has arrived by now is still done, then the connection ends.
+    fn read_what_came(&mut self) -> io::Result<()> {
+        if self.intake == Intake::Open {
+            self.read()?;
+            self.intake = Intake::Ended;
+        }
+        Ok(())
+    }
+
+    fn write_what_fits(&mut self) -> io::Result<()> {
+        while !self.output.is_empty() {
+            match self.stream.try_write(&self.output) {
+                Ok(written) => self.output.advance(written),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) => return Err(error),
+            }
+        }
+        if self.output.capacity() > OUTPUT_BYTES_KEPT {
+            self.output = BytesMut::new();
+        }
+        Ok(())
+    }
+}
+
+impl ConnectionLimits {
+    fn of(self, access: Access) -> ReaderLimits {
+        match access {
+            Access::Full => ReaderLimits {
+                bulk_bytes_max: self.bulk_bytes_max,
+                ..ReaderLimits::default()
+            },
+            Access::BeforeAuth => ReaderLimits::unauthenticated(),
+        }
+    }
+}
+
+/// Room for one read. Small requests fill little of it, large ones are read in several.
+const READ_BYTES: usize = 16 * 1024;
+
+/// Read at one go, before what was read is executed and others are served.
+const READ_BURST_BYTES: usize = 256 * 1024;
+
+/// Requests decoded at one go: some tens of microseconds if they are small and queue elsewhere.
+const DECODE_BURST: usize = 256;
+
+/// Replies encoded and not yet taken by the client. Beyond it the client is not read from and its replies wait in its
+/// line; below it, it may send without reading: redis-py sends a whole pipeline before it reads the first reply.
+const OUTPUT_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// An output buffer larger than this is not kept once it is empty.
+const OUTPUT_BYTES_KEPT: usize = 64 * 1024;

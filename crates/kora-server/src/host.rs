@@ -1,0 +1,76 @@
+//! The world as an engine sees it: a clock, and what the kernel says about the process.
+
+use std::fs;
+use std::time::Instant;
+
+use kora_engine::{CpuTime, Host};
+
+/// This process on this machine.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Process {
+    start: Instant,
+}
+
+impl Process {
+    /// Its clock starts here.
+    pub(crate) fn new() -> Process {
+        Process { start: Instant::now() }
+    }
+}
+
+impl Host for Process {
+    fn now_us(&self) -> u64 {
+        u64::try_from(self.start.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
+
+    fn resident_bytes(&self) -> u64 {
+        // /proc/self/statm: total and resident pages first.
+        let statm = fs::read_to_string("/proc/self/statm").unwrap_or_default();
+        let pages: u64 = statm
+            .split(' ')
+            .nth(1)
+            .and_then(|pages| pages.parse().ok())
+            .unwrap_or(0);
+        pages * PAGE_BYTES
+    }
+
+    fn cpu_us(&self) -> CpuTime {
+        // /proc/self/stat: the name in parentheses may hold anything, so fields are counted behind it. utime and stime
+        // are the 12th and 13th from there.
+        let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
+        let behind_name = stat.rsplit(')').next().unwrap_or_default();
+        let ticks = |field| -> u64 {
+            behind_name
+                .split(' ')
+                .nth(field)
+                .and_then(|ticks| ticks.parse().ok())
+                .unwrap_or(0)
+                * TICK_US
+        };
+        CpuTime {
+            user_us: ticks(12),
+            system_us: ticks(13),
+        }
+    }
+}
+
+/// The kernel's page on the machines we run on (x86-64, and arm64 as distributions configure it).
+const PAGE_BYTES: u64 = 4096;
+
+/// USER_HZ is 100 on every architecture of Linux.
+const TICK_US: u64 = 10_000;
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernel_is_understood() {
+        let process = Process::new();
+        assert!(process.resident_bytes() > 100_000);
+        let start = Instant::now();
+        while start.elapsed().as_millis() < 50 {}
+        let cpu = process.cpu_us();
+        assert!(cpu.user_us + cpu.system_us >= TICK_US);
+    }
+}

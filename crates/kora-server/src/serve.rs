@@ -1,0 +1,335 @@
+//! The server as a whole: how it starts, and how it stops.
+
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use core_affinity::CoreId;
+use kora_engine::{Catalog, Facts, GraphSettings, Host, Placement, Setup, berths};
+use kora_mesh::{Doorbell, Flag};
+use kora_vector::Metric;
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{Semaphore, mpsc, watch};
+
+use crate::acceptor::Acceptor;
+use crate::config::{Config, Exposure, ListenAddress, Necessity, VectorMetric};
+use crate::connection::ConnectionLimits;
+use crate::host::Process;
+use crate::worker::Worker;
+
+/// A server that runs.
+pub struct Running {
+    /// Where it listens.
+    pub addresses: Vec<SocketAddr>,
+    shutdown: mpsc::Sender<()>,
+    acceptor: JoinHandle<()>,
+}
+
+impl Running {
+    /// Asks it to stop, as SIGTERM and SHUTDOWN do. [`Running::wait`] tells when it has.
+    pub fn stop(&self) {
+        // If there is no room, somebody has asked already.
+        let _ = self.shutdown.try_send(());
+    }
+
+    /// Waits until it has stopped: by [`Running::stop`], a signal, or a client's SHUTDOWN.
+    pub fn wait(self) {
+        if self.acceptor.join().is_err() {
+            tracing::error!("the acceptor panicked");
+        }
+    }
+}
+
+/// Why a server does not start.
+#[derive(Debug)]
+pub enum StartError {
+    /// An address cannot be listened on.
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the kernel says.
+        error: io::Error,
+    },
+    /// None of the addresses, each of which may be missing, is there.
+    NoAddress,
+    /// A thread or its event loop cannot be made.
+    Thread(io::Error),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Listen { address, error } => write!(f, "cannot listen on {address}: {error}"),
+            Self::NoAddress => f.write_str("none of the addresses in `bind` is there to listen on"),
+            Self::Thread(error) => write!(f, "cannot start a thread: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for StartError {}
+
+/// Runs a server until it is stopped.
+pub fn run(config: &Config) -> Result<(), StartError> {
+    start(config).map(Running::wait)
+}
+
+/// Starts a server: all its threads run and it accepts connections when this returns.
+///
+/// Call it from a thread that is not pinned: the cores it may use are those of the calling thread.
+pub fn start(config: &Config) -> Result<Running, StartError> {
+    // Read once, before anything is pinned: this reports the calling thread's own mask.
+    let cores = core_affinity::get_core_ids().unwrap_or_default();
+    let workers = match config.workers.get() {
+        0 => cores.len().max(1),
+        workers => workers,
+    };
+    let listeners = listen(config)?;
+    let addresses: Vec<SocketAddr> = listeners
+        .iter()
+        .map(std::net::TcpListener::local_addr)
+        .collect::<Result<_, _>>()
+        .map_err(StartError::Thread)?;
+    let host = Process::new();
+    let setup = Arc::new(setup(config, workers, &addresses, host));
+    tell_start(config, &setup, &addresses, cores.len());
+
+    let (stopping, stopping_seen) = watch::channel(false);
+    let (shutdown, shutdown_asked) = mpsc::channel(1);
+    let stop = Arc::new(Flag::new());
+    let mut threads = Vec::new();
+    let mut bells = Vec::new();
+    let mut arrivals = Vec::new();
+    for (index, berth) in berths(workers, kora_mesh::credit_for(workers)).into_iter().enumerate() {
+        let (sender, receiver) = mpsc::channel(ARRIVALS_MAX);
+        arrivals.push(sender);
+        bells.push(berth.doorbell());
+        let worker = Worker {
+            berth,
+            setup: Arc::clone(&setup),
+            core: pick(&cores, index),
+            host,
+            turn_budget_us: config.turn_budget_us.get(),
+            idle_laps: config.idle_laps.count(workers, cores.len()),
+            limits: ConnectionLimits {
+                bulk_bytes_max: usize::try_from(config.proto_max_bulk_len.bytes()).unwrap_or(usize::MAX),
+            },
+            arrivals: receiver,
+            stopping: stopping_seen.clone(),
+            shutdown: shutdown.clone(),
+            stop: Arc::clone(&stop),
+        };
+        threads.push(worker.spawn().map_err(StartError::Thread)?);
+    }
+    let maxclients = config.maxclients.get();
+    let listening = Listening {
+        listeners,
+        workers: arrivals,
+        maxclients,
+        stopping,
+        shutdown: shutdown_asked,
+        shutdown_timeout: Duration::from_secs(config.shutdown_timeout.get()),
+    };
+    let signals = shutdown.clone();
+    let acceptor = thread::Builder::new()
+        .name("kora-acceptor".to_owned())
+        .spawn(move || oversee(listening, signals, &stop, &bells, threads))
+        .map_err(StartError::Thread)?;
+    Ok(Running {
+        addresses,
+        shutdown,
+        acceptor,
+    })
+}
+
+/// What the acceptor's thread is given: it makes its event loop itself.
+struct Listening {
+    listeners: Vec<std::net::TcpListener>,
+    workers: Vec<mpsc::Sender<crate::acceptor::Arrival>>,
+    maxclients: u32,
+    stopping: watch::Sender<bool>,
+    shutdown: mpsc::Receiver<()>,
+    shutdown_timeout: Duration,
+}
+
+/// Accepts until the server is to stop; then stops the workers and waits for them.
+fn oversee(
+    listening: Listening,
+    shutdown: mpsc::Sender<()>,
+    stop: &Flag,
+    bells: &[Arc<Doorbell>],
+    threads: Vec<JoinHandle<io::Result<()>>>,
+) {
+    if let Err(error) = accept_until_stopped(listening, shutdown) {
+        tracing::error!(%error, "cannot accept connections");
+    }
+    stop.raise();
+    for bell in bells {
+        bell.ring();
+    }
+    for thread in threads {
+        match thread.join() {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(%error, "a worker could not start"),
+            Err(_) => tracing::error!("a worker panicked"),
+        }
+    }
+    tracing::info!("stopped");
+}
+
+fn accept_until_stopped(listening: Listening, shutdown: mpsc::Sender<()>) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = terminate.recv() => tracing::info!("got SIGTERM"),
+                _ = interrupt.recv() => tracing::info!("got SIGINT"),
+            }
+            // If there is no room, somebody has asked already.
+            let _ = shutdown.try_send(());
+        });
+        let listeners = listening
+            .listeners
+            .into_iter()
+            .map(TcpListener::from_std)
+            .collect::<io::Result<Vec<_>>>()?;
+        let acceptor = Acceptor {
+            listeners,
+            workers: listening.workers,
+            clients: Arc::new(Semaphore::new(listening.maxclients as usize)),
+            maxclients: listening.maxclients,
+            stopping: listening.stopping,
+            shutdown: listening.shutdown,
+            shutdown_timeout: listening.shutdown_timeout,
+        };
+        acceptor.run().await;
+        Ok(())
+    })
+}
+
+fn setup(config: &Config, workers: usize, addresses: &[SocketAddr], host: Process) -> Setup {
+    let shards = match config.shards.get() {
+        0 => workers,
+        shards => shards,
+    };
+    let metric = match config.vector_metric {
+        VectorMetric::Cosine => Metric::Cosine,
+        VectorMetric::L2 => Metric::L2,
+        VectorMetric::InnerProduct => Metric::InnerProduct,
+    };
+    Setup {
+        placement: Placement::new(shards, workers),
+        catalog: Catalog::new(random_seed()),
+        graph: GraphSettings {
+            metric,
+            m: config.vector_m.get() as usize,
+            ef_construction: config.vector_ef_construction.get() as usize,
+            ef_search: config.vector_ef_search.get() as usize,
+        },
+        password: config.requirepass.reveal().map(str::to_owned),
+        settings: config.settings(),
+        facts: Facts {
+            kora_version: env!("CARGO_PKG_VERSION").to_owned(),
+            os: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
+            process_id: std::process::id(),
+            tcp_port: addresses.first().map_or(0, SocketAddr::port),
+            since_us: host.now_us(),
+        },
+    }
+}
+
+fn tell_start(config: &Config, setup: &Setup, addresses: &[SocketAddr], cores: usize) {
+    let (workers, shards) = (setup.placement.worker_count(), setup.placement.shard_count());
+    tracing::info!(
+        workers,
+        shards,
+        cores,
+        idle_laps = config.idle_laps.count(workers, cores),
+        "Kōra {}",
+        setup.facts.kora_version
+    );
+    match config.exposure() {
+        Exposure::LoopbackOnly if !config.requirepass.is_set() => {
+            tracing::info!("no password is set, so only this machine can connect; see `bind` and `requirepass`");
+        }
+        Exposure::NetworkWithoutPassword => {
+            tracing::warn!("anybody who can reach this machine can connect: no password is set");
+        }
+        Exposure::LoopbackOnly | Exposure::NetworkWithPassword => {}
+    }
+    for address in addresses {
+        tracing::info!("listening on {address}");
+    }
+}
+
+/// Listens on every address of the settings. With port 0 the first takes a free port and the others take the same.
+fn listen(config: &Config) -> Result<Vec<std::net::TcpListener>, StartError> {
+    let backlog = i32::try_from(config.tcp_backlog.get()).unwrap_or(i32::MAX);
+    let mut port = config.port.get();
+    let mut listeners = Vec::new();
+    for ListenAddress { ip, necessity } in config.listen_addresses() {
+        let address = SocketAddr::new(ip, port);
+        match listen_on(address, backlog) {
+            Ok(listener) => {
+                port = listener
+                    .local_addr()
+                    .map_err(|error| StartError::Listen { address, error })?
+                    .port();
+                listeners.push(listener);
+            }
+            Err(error) if necessity == Necessity::IfAvailable && is_missing(&error) => {
+                tracing::debug!(%address, %error, "goes without this address");
+            }
+            Err(error) => return Err(StartError::Listen { address, error }),
+        }
+    }
+    if listeners.is_empty() {
+        Err(StartError::NoAddress)
+    } else {
+        Ok(listeners)
+    }
+}
+
+fn listen_on(address: SocketAddr, backlog: i32) -> io::Result<std::net::TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    // A server that starts again must not wait for the connections of the one before to be forgotten.
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        // The IPv4 addresses are listened on by themselves.
+        socket.set_only_v6(true)?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(backlog)?;
+    Ok(socket.into())
+}
+
+/// True if this machine does not have the address at all.
+fn is_missing(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::AddrNotAvailable | io::ErrorKind::Unsupported
+    ) || error.raw_os_error() == Some(EAFNOSUPPORT)
+}
+
+fn pick(cores: &[CoreId], worker: usize) -> Option<CoreId> {
+    (!cores.is_empty()).then(|| cores[worker % cores.len()])
+}
+
+/// A number that nobody outside can know, from what std seeds its hash maps with.
+fn random_seed() -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one(IpAddr::V4(Ipv4Addr::LOCALHOST))
+}
+
+/// Connections on their way to one worker.
+const ARRIVALS_MAX: usize = 256;
+
+/// The kernel was built without this family of addresses.
+const EAFNOSUPPORT: i32 = 97;

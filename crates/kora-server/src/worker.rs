@@ -1,0 +1,94 @@
+//! A worker: one thread, pinned to one core, with its own event loop, its engine and its connections.
+
+use std::cell::RefCell;
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+use core_affinity::CoreId;
+use kora_engine::{Berth, Engine, Setup};
+use kora_mesh::Flag;
+use tokio::runtime::{Builder, LocalOptions};
+use tokio::sync::{mpsc, watch};
+
+use crate::acceptor::Arrival;
+use crate::connection::{Connection, ConnectionLimits};
+use crate::host::Process;
+use crate::turn::Turn;
+
+/// What a worker is given when it starts.
+pub(crate) struct Worker {
+    pub(crate) berth: Berth,
+    pub(crate) setup: Arc<Setup>,
+    pub(crate) core: Option<CoreId>,
+    pub(crate) host: Process,
+    pub(crate) turn_budget_us: u64,
+    pub(crate) idle_laps: u32,
+    pub(crate) limits: ConnectionLimits,
+    /// New connections.
+    pub(crate) arrivals: mpsc::Receiver<Arrival>,
+    /// Up when connections are to finish.
+    pub(crate) stopping: watch::Receiver<bool>,
+    /// To whom SHUTDOWN is told.
+    pub(crate) shutdown: mpsc::Sender<()>,
+    /// Up when all connections of all workers have finished.
+    pub(crate) stop: Arc<Flag>,
+}
+
+impl Worker {
+    /// Starts the thread.
+    pub(crate) fn spawn(self) -> io::Result<JoinHandle<io::Result<()>>> {
+        let name = format!("kora-worker-{}", self.berth.worker().index());
+        thread::Builder::new().name(name).spawn(|| self.run())
+    }
+
+    fn run(self) -> io::Result<()> {
+        let worker = self.berth.worker().index();
+        if let Some(core) = self.core
+            && !core_affinity::set_for_current(core)
+        {
+            tracing::warn!(worker, core = core.id, "could not be pinned to its core");
+        }
+        let runtime = Builder::new_current_thread()
+            .enable_io()
+            .enable_time()
+            .event_interval(EVENT_INTERVAL)
+            .build_local(LocalOptions::default())?;
+        let engine = Rc::new(RefCell::new(Engine::new(self.berth, self.setup)));
+        let turn = Turn {
+            engine: Rc::clone(&engine),
+            host: self.host,
+            budget_us: self.turn_budget_us,
+            idle_laps: self.idle_laps,
+            laps: 0,
+            stop: self.stop,
+        };
+        let mut arrivals = self.arrivals;
+        let (host, limits, stopping, shutdown) = (self.host, self.limits, self.stopping, self.shutdown);
+        runtime.block_on(async move {
+            tokio::task::spawn_local(async move {
+                while let Some(arrival) = arrivals.recv().await {
+                    let connection = Connection::new(
+                        arrival,
+                        Rc::clone(&engine),
+                        host,
+                        limits,
+                        stopping.clone(),
+                        shutdown.clone(),
+                    );
+                    match connection {
+                        Ok(connection) => drop(tokio::task::spawn_local(connection.serve())),
+                        Err(error) => tracing::warn!(%error, "a connection could not be taken over"),
+                    }
+                }
+            });
+            turn.await;
+        });
+        Ok(())
+    }
+}
+
+/// Tasks polled between two polls of the root future and of the sockets; tokio's own figure is 61. A connection's task
+/// may run a whole burst of commands, so that 16 keep the mesh waiting long enough.
+const EVENT_INTERVAL: u32 = 16;
