@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use kora_resp::Reply;
 
+use crate::command::syntax::{Argument, Kind};
 use crate::command::table::{self, Entry};
 
 /// COMMAND INFO of these commands, or of all.
@@ -46,12 +47,48 @@ fn documentation(entry: &'static Entry) -> Reply {
         (text("since"), text("0.1.0")),
         (text("group"), text(entry.group)),
     ];
+    if !entry.arguments.is_empty() {
+        fields.push((text("arguments"), arguments(entry.arguments)));
+    }
     if !entry.subcommands.is_empty() {
         let subcommands = entry
             .subcommands
             .iter()
             .map(|entry| (text(entry.name), documentation(entry)));
         fields.push((text("subcommands"), Reply::Map(subcommands.collect())));
+    }
+    Reply::Map(fields)
+}
+
+fn arguments(arguments: &'static [Argument]) -> Reply {
+    Reply::Array(arguments.iter().map(argument).collect())
+}
+
+fn argument(argument: &'static Argument) -> Reply {
+    let mut fields = vec![
+        (text("name"), text(argument.name)),
+        (text("type"), text(argument.kind.name())),
+    ];
+    if !matches!(argument.kind, Kind::Token | Kind::OneOf(_) | Kind::Block(_)) {
+        fields.push((text("display_text"), text(argument.name)));
+    }
+    if matches!(argument.kind, Kind::Key) {
+        fields.push((text("key_spec_index"), Reply::Integer(0)));
+    }
+    if let Some(token) = argument.token {
+        fields.push((text("token"), text(token)));
+    }
+    let flags = [("optional", argument.optional), ("multiple", argument.multiple)];
+    let flags: Vec<Reply> = flags
+        .iter()
+        .filter(|(_, is)| *is)
+        .map(|(flag, _)| Reply::Simple(flag))
+        .collect();
+    if !flags.is_empty() {
+        fields.push((text("flags"), Reply::Set(flags)));
+    }
+    if !argument.kind.parts().is_empty() {
+        fields.push((text("arguments"), arguments(argument.kind.parts())));
     }
     Reply::Map(fields)
 }

@@ -25,6 +25,7 @@ mod session;
 mod setup;
 mod shard;
 mod stats;
+mod turn;
 
 pub use catalog::{Catalog, Generation, GraphSettings, Schema};
 pub use engine::{Admission, Engine, Progress, Standing};

@@ -5,7 +5,8 @@ use kora_resp::number;
 
 use super::Command;
 use super::arguments::Arguments;
-use super::table::{self, Filter};
+use super::syntax::Argument;
+use super::table::{self, Entry, Filter, PLAIN};
 use crate::error::ClientError;
 
 /// Which clients are meant; what is not given excludes nobody.
@@ -222,3 +223,157 @@ fn ordinary_type(arguments: &Arguments<'_>, index: usize) -> Result<bool, Client
         .any(|name| arguments.is(index, name));
     if known { Ok(false) } else { Err(ClientError::Syntax) }
 }
+
+/// The commands of this family.
+pub(super) const ENTRIES: &[Entry] = &[
+    Entry {
+        name: "command",
+        arity: -1,
+        summary: "Returns detailed information about all commands.",
+        subcommands: COMMAND,
+        parse: command,
+        ..SERVER
+    },
+    Entry {
+        name: "config",
+        arity: -2,
+        summary: "A container for commands about the server's settings.",
+        subcommands: CONFIG,
+        ..SERVER
+    },
+    Entry {
+        name: "dbsize",
+        flags: &["readonly"],
+        summary: "Returns the number of keys: every vector is one.",
+        parse: dbsize,
+        ..SERVER
+    },
+    Entry {
+        name: "flushall",
+        arity: -1,
+        flags: &["write"],
+        summary: "Removes all collections and their vectors. Memory is freed in the background.",
+        arguments: FLUSH,
+        parse: flush,
+        ..SERVER
+    },
+    Entry {
+        name: "flushdb",
+        arity: -1,
+        flags: &["write"],
+        summary: "Does what FLUSHALL does: there is one database.",
+        arguments: FLUSH,
+        parse: flush,
+        ..SERVER
+    },
+    Entry {
+        name: "info",
+        arity: -1,
+        summary: "Returns information about the server, by sections.",
+        arguments: &[Argument::string("section").optional().multiple()],
+        parse: info,
+        ..SERVER
+    },
+    Entry {
+        name: "shutdown",
+        arity: -1,
+        flags: &["admin", "loading", "stale"],
+        summary: "Stops the server when what it has received is done.",
+        arguments: SHUTDOWN,
+        parse: shutdown,
+        ..SERVER
+    },
+];
+
+const COMMAND: &[Entry] = &[
+    Entry {
+        name: "command|count",
+        arity: 2,
+        summary: "Returns how many commands there are.",
+        parse: command_count,
+        ..SERVER
+    },
+    Entry {
+        name: "command|docs",
+        arity: -2,
+        summary: "Returns the documentation of commands.",
+        arguments: &[Argument::string("command-name").optional().multiple()],
+        parse: command_docs,
+        ..SERVER
+    },
+    Entry {
+        name: "command|help",
+        arity: 2,
+        summary: "Returns help about COMMAND.",
+        parse: command_help,
+        ..SERVER
+    },
+    Entry {
+        name: "command|info",
+        arity: -2,
+        summary: "Returns detailed information about commands.",
+        arguments: &[Argument::string("command-name").optional().multiple()],
+        parse: command_info,
+        ..SERVER
+    },
+    Entry {
+        name: "command|list",
+        arity: -2,
+        summary: "Returns the names of commands.",
+        arguments: COMMAND_LIST,
+        parse: command_list,
+        ..SERVER
+    },
+];
+
+const CONFIG: &[Entry] = &[
+    Entry {
+        name: "config|get",
+        arity: -3,
+        flags: &["admin", "loading", "stale"],
+        summary: "Returns the settings whose names match.",
+        arguments: &[Argument::pattern("parameter").multiple()],
+        parse: config_get,
+        ..SERVER
+    },
+    Entry {
+        name: "config|help",
+        arity: 2,
+        summary: "Returns help about CONFIG.",
+        parse: config_help,
+        ..SERVER
+    },
+];
+
+const FLUSH: &[Argument] = &[Argument::one_of(
+    "flush-type",
+    &[Argument::word("async", "ASYNC"), Argument::word("sync", "SYNC")],
+)
+.optional()];
+
+const SHUTDOWN: &[Argument] = &[
+    Argument::one_of(
+        "save-selector",
+        &[Argument::word("nosave", "NOSAVE"), Argument::word("save", "SAVE")],
+    )
+    .optional(),
+    Argument::word("now", "NOW").optional(),
+    Argument::word("force", "FORCE").optional(),
+];
+
+const COMMAND_LIST: &[Argument] = &[Argument::one_of(
+    "filterby",
+    &[
+        Argument::string("module-name").after("MODULE"),
+        Argument::string("category").after("ACLCAT"),
+        Argument::pattern("pattern").after("PATTERN"),
+    ],
+)
+.after("FILTERBY")
+.optional()];
+
+const SERVER: Entry = Entry {
+    flags: &["loading", "stale"],
+    group: "server",
+    ..PLAIN
+};

@@ -4,6 +4,8 @@ use bytes::Bytes;
 use kora_resp::{Version, number};
 
 use super::arguments::Arguments;
+use super::syntax::Argument;
+use super::table::{Entry, PLAIN};
 use super::{Command, KillReply, LibraryAttribute, admin};
 use crate::error::ClientError;
 
@@ -208,3 +210,178 @@ fn client_text(arguments: &Arguments<'_>, index: usize, attribute: &'static str)
         Err(ClientError::ClientText { attribute })
     }
 }
+
+/// The commands of this family.
+pub(super) const ENTRIES: &[Entry] = &[
+    Entry {
+        name: "auth",
+        arity: -2,
+        summary: "Authenticates the connection.",
+        arguments: &[Argument::string("username").optional(), Argument::string("password")],
+        before_auth: true,
+        parse: auth,
+        ..PLAIN
+    },
+    Entry {
+        name: "client",
+        arity: -2,
+        summary: "A container for commands about client connections.",
+        subcommands: CLIENT,
+        ..PLAIN
+    },
+    Entry {
+        name: "echo",
+        arity: 2,
+        summary: "Returns the given string.",
+        arguments: &[Argument::string("message")],
+        parse: echo,
+        ..PLAIN
+    },
+    Entry {
+        name: "hello",
+        arity: -1,
+        summary: "Chooses the protocol version, and authenticates and names the connection on the way.",
+        arguments: HELLO,
+        before_auth: true,
+        parse: hello,
+        ..PLAIN
+    },
+    Entry {
+        name: "ping",
+        arity: -1,
+        summary: "Returns PONG, or the given message.",
+        arguments: &[Argument::string("message").optional()],
+        parse: ping,
+        ..PLAIN
+    },
+    Entry {
+        name: "quit",
+        arity: -1,
+        summary: "Closes the connection when all replies have been sent.",
+        before_auth: true,
+        parse: quit,
+        ..PLAIN
+    },
+    Entry {
+        name: "select",
+        arity: 2,
+        summary: "Chooses a database; there is only 0.",
+        arguments: &[Argument::integer("index")],
+        parse: select,
+        ..PLAIN
+    },
+];
+
+const CLIENT: &[Entry] = &[
+    Entry {
+        name: "client|getname",
+        arity: 2,
+        summary: "Returns the name of the connection.",
+        parse: client_getname,
+        ..PLAIN
+    },
+    Entry {
+        name: "client|help",
+        arity: 2,
+        summary: "Returns help about CLIENT.",
+        parse: client_help,
+        ..PLAIN
+    },
+    Entry {
+        name: "client|id",
+        arity: 2,
+        summary: "Returns the id of the connection.",
+        parse: client_id,
+        ..PLAIN
+    },
+    Entry {
+        name: "client|info",
+        arity: 2,
+        summary: "Describes the connection, as a line of CLIENT LIST.",
+        parse: client_info,
+        ..PLAIN
+    },
+    Entry {
+        name: "client|kill",
+        arity: -3,
+        flags: &["admin", "loading", "stale"],
+        summary: "Closes connections.",
+        arguments: CLIENT_KILL,
+        parse: client_kill,
+        ..PLAIN
+    },
+    Entry {
+        name: "client|list",
+        arity: -2,
+        flags: &["admin", "loading", "stale"],
+        summary: "Lists open connections.",
+        arguments: CLIENT_LIST,
+        parse: client_list,
+        ..PLAIN
+    },
+    Entry {
+        name: "client|setinfo",
+        arity: 4,
+        summary: "Sets the name or the version of the client's library.",
+        arguments: CLIENT_SETINFO,
+        parse: client_setinfo,
+        ..PLAIN
+    },
+    Entry {
+        name: "client|setname",
+        arity: 3,
+        summary: "Sets the name of the connection.",
+        arguments: &[Argument::string("connection-name")],
+        parse: client_setname,
+        ..PLAIN
+    },
+];
+
+const HELLO: &[Argument] = &[Argument::block(
+    "arguments",
+    &[
+        Argument::integer("protover"),
+        Argument::block("auth", &[Argument::string("username"), Argument::string("password")])
+            .after("AUTH")
+            .optional(),
+        Argument::string("clientname").after("SETNAME").optional(),
+    ],
+)
+.optional()];
+
+const CLIENT_LIST: &[Argument] = &[Argument::one_of(
+    "filter",
+    &[
+        Argument::string("type").after("TYPE"),
+        Argument::block("ids", &[Argument::integer("client-id").multiple()]).after("ID"),
+    ],
+)
+.optional()];
+
+const CLIENT_KILL: &[Argument] = &[Argument::one_of(
+    "filter",
+    &[
+        Argument::string("ip:port"),
+        Argument::block(
+            "filters",
+            &[
+                Argument::integer("client-id").after("ID").optional(),
+                Argument::string("ip:port").after("ADDR").optional(),
+                Argument::string("ip:port").after("LADDR").optional(),
+                Argument::string("username").after("USER").optional(),
+                Argument::string("type").after("TYPE").optional(),
+                Argument::one_of("skipme", &[Argument::word("yes", "YES"), Argument::word("no", "NO")])
+                    .after("SKIPME")
+                    .optional(),
+            ],
+        ),
+    ],
+)];
+
+const CLIENT_SETINFO: &[Argument] = &[Argument::one_of(
+    "attribute",
+    &[
+        Argument::string("libname").after("LIB-NAME"),
+        Argument::string("libver").after("LIB-VER"),
+    ],
+)];

@@ -4,6 +4,7 @@
 mod admin;
 mod arguments;
 mod connection;
+pub mod syntax;
 pub mod table;
 mod vectors;
 

@@ -7,6 +7,8 @@ use kora_vector::{Metric, Refusal};
 
 use super::Command;
 use super::arguments::Arguments;
+use super::syntax::Argument;
+use super::table::{Entry, PLAIN};
 use crate::catalog::GraphSettings;
 use crate::error::ClientError;
 use crate::limits::{EF_MAX, K_MAX};
@@ -255,3 +257,123 @@ fn floats_of_blob(blob: &[u8]) -> Result<Box<[f32]>, ClientError> {
     }
     Ok(vector.into_boxed_slice())
 }
+
+/// The commands of this family.
+pub(super) const ENTRIES: &[Entry] = &[
+    Entry {
+        name: "veccreate",
+        arity: -4,
+        summary: "Makes an empty collection. An error if there is one of that name.",
+        arguments: VECCREATE,
+        parse: create,
+        ..VECTOR_WRITE
+    },
+    Entry {
+        name: "vecdel",
+        arity: -2,
+        flags: &["write"],
+        keys: (1, -1, 1),
+        summary: "Deletes vectors; returns how many there were.",
+        arguments: &[Argument::key("key").multiple()],
+        parse: delete,
+        ..VECTOR_WRITE
+    },
+    Entry {
+        name: "vecdrop",
+        arity: 2,
+        flags: &["write"],
+        summary: "Drops a collection with all its vectors; returns 1, or 0 if there is none. Memory is freed in the background.",
+        arguments: &[Argument::key("collection")],
+        parse: drop,
+        ..VECTOR_WRITE
+    },
+    Entry {
+        name: "vecget",
+        arity: -2,
+        summary: "Returns a vector's components, or with FP32 the bytes of its little-endian 32-bit floats.",
+        arguments: &[Argument::key("key"), Argument::word("fp32", "FP32").optional()],
+        parse: get,
+        ..VECTOR_READ
+    },
+    Entry {
+        name: "vecinfo",
+        arity: 2,
+        summary: "Describes a collection: dimension, metric, parameters, vectors and memory per shard and in total.",
+        arguments: &[Argument::key("collection")],
+        parse: info,
+        ..VECTOR_READ
+    },
+    Entry {
+        name: "veclist",
+        keys: (0, 0, 0),
+        summary: "Returns the names of all collections in byte order.",
+        parse: list,
+        ..VECTOR_READ
+    },
+    Entry {
+        name: "vecquery",
+        arity: -4,
+        summary: "Returns the k nearest vectors of a collection with their distances, nearest first. The collection is \
+                  named exactly, or as name:*, or by the key of one of its vectors.",
+        arguments: VECQUERY,
+        parse: query,
+        ..VECTOR_READ
+    },
+    Entry {
+        name: "vecset",
+        arity: -4,
+        summary: "Sets the vector of the key collection:element. The first one creates the collection.",
+        arguments: VECSET,
+        parse: set,
+        ..VECTOR_WRITE
+    },
+];
+
+const VECTOR: Argument = Argument::one_of(
+    "vector",
+    &[
+        Argument::double("component").multiple(),
+        Argument::string("blob").after("FP32"),
+    ],
+);
+
+const VECSET: &[Argument] = &[Argument::key("key"), Argument::integer("dim"), VECTOR];
+
+const VECQUERY: &[Argument] = &[
+    Argument::key("collection"),
+    Argument::integer("k"),
+    VECTOR,
+    Argument::integer("n").after("EF").optional(),
+];
+
+const VECCREATE: &[Argument] = &[
+    Argument::key("collection"),
+    Argument::integer("d").after("DIM"),
+    Argument::one_of(
+        "metric",
+        &[
+            Argument::word("cosine", "COSINE"),
+            Argument::word("l2", "L2"),
+            Argument::word("ip", "IP"),
+        ],
+    )
+    .after("METRIC")
+    .optional(),
+    Argument::integer("m").after("M").optional(),
+    Argument::integer("n").after("EF_CONSTRUCTION").optional(),
+    Argument::integer("n").after("EF_SEARCH").optional(),
+];
+
+const VECTOR_WRITE: Entry = Entry {
+    flags: &["write", "denyoom"],
+    keys: (1, 1, 1),
+    group: "vector",
+    ..PLAIN
+};
+
+const VECTOR_READ: Entry = Entry {
+    flags: &["readonly"],
+    keys: (1, 1, 1),
+    group: "vector",
+    ..PLAIN
+};

@@ -1,0 +1,275 @@
+//! How an engine works: it takes replies, delivers requests, and executes what is asked of its shards.
+
+use std::task::Waker;
+
+use kora_mesh::{Armed, WorkerId};
+
+use crate::engine::{Engine, Progress};
+use crate::gather::{Around, Next};
+use crate::limits::{INLINE_BUDGET_US, REQUEST_BURST};
+use crate::lines::LineId;
+use crate::mail::{Ask, Request, Response, Target, Ticket};
+use crate::plan::Route;
+use crate::setup::Host;
+use crate::shard::Origin;
+
+impl Engine {
+    /// One turn: takes replies, delivers what was staged, executes for about `budget_us`, delivers again.
+    pub fn turn(&mut self, host: &dyn Host, budget_us: u64) -> Progress {
+        self.port.disarm();
+        self.sleeper = None;
+        self.inline_us = 0;
+        let start_us = host.now_us();
+        let mut progress = self.take_replies(host);
+        self.empty_outboxes();
+        self.wake_credit_waiters();
+        // Before anything is executed here, so that the other shards of a query work at the same time as ours.
+        self.port.flush();
+        if self.execute_for(start_us, budget_us, host) == Progress::Worked {
+            progress = Progress::Worked;
+        }
+        self.port.flush();
+        if progress == Progress::Worked {
+            self.stats.turns += 1;
+            self.stats.turn_us_max = self.stats.turn_us_max.max(host.now_us().saturating_sub(start_us));
+        }
+        progress
+    }
+
+    /// Before whoever drives the turns sleeps: it is woken when there is something to do. `Stay` means there is already.
+    /// `more` looks at everything else that may end the sleep, such as a stop flag.
+    pub fn park(&mut self, waker: &Waker, more: impl FnOnce() -> bool) -> Armed {
+        if self.port.has_staged() {
+            self.port.flush();
+        }
+        let work = self.has_work();
+        let armed = self.port.arm(waker, || work || more());
+        if armed == Armed::Park {
+            self.sleeper = Some(waker.clone());
+        }
+        armed
+    }
+
+    /// True if every worker that the route leads to can be sent a request now.
+    pub(crate) fn has_credit(&self, route: Route) -> bool {
+        let ready = |worker: WorkerId| {
+            worker == self.worker || (self.outboxes[worker.index()].is_empty() && self.port.credit(worker) > 0)
+        };
+        match route {
+            Route::Here => true,
+            Route::One(shard) => ready(self.setup.placement.worker_of(shard)),
+            Route::All => self.setup.workers().all(ready),
+        }
+    }
+
+    pub(crate) fn send(&mut self, ticket: Ticket, asks: Vec<(Target, Ask)>) {
+        for (target, ask) in asks {
+            let request = Request { ticket, target, ask };
+            let worker = match target {
+                Target::Shard(shard) => self.setup.placement.worker_of(shard),
+                Target::Worker(worker) => worker,
+            };
+            if worker == self.worker {
+                self.local.push_back(request);
+            } else if self.outboxes[worker.index()].is_empty() && self.port.credit(worker) > 0 {
+                self.port.stage(worker, request);
+            } else {
+                self.outboxes[worker.index()].push_back(request);
+            }
+        }
+    }
+
+    /// Executes what this worker's own clients asked of it, outside of a turn: a lone command on the right worker then
+    /// never leaves its connection's task. Where others are asked too, or time is up, the next turn does it.
+    pub(crate) fn work_inline(&mut self, start_us: u64, host: &dyn Host) {
+        let before_us = self.inline_us;
+        while !self.port.has_staged() && self.inline_us < INLINE_BUDGET_US {
+            let Some(request) = self.local.pop_front() else { break };
+            self.execute_local(request, host);
+            self.inline_us = before_us + host.now_us().saturating_sub(start_us);
+        }
+        if (self.has_work() || self.port.has_staged())
+            && let Some(sleeper) = self.sleeper.take()
+        {
+            sleeper.wake();
+        }
+    }
+
+    pub(crate) fn has_work(&self) -> bool {
+        !self.local.is_empty()
+            || self
+                .shards
+                .iter()
+                .any(|shard| shard.has_unfinished() || shard.has_remains())
+    }
+
+    fn take_replies(&mut self, host: &dyn Host) -> Progress {
+        let mut progress = Progress::Idle;
+        for peer in self.port.peers() {
+            while let Some(response) = self.port.take_reply(peer) {
+                self.absorb(response, host);
+                progress = Progress::Worked;
+            }
+        }
+        progress
+    }
+
+    fn empty_outboxes(&mut self) {
+        for worker in self.port.peers() {
+            while self.port.credit(worker) > 0 {
+                let Some(request) = self.outboxes[worker.index()].pop_front() else {
+                    break;
+                };
+                self.port.stage(worker, request);
+            }
+        }
+    }
+
+    /// Lets as many connections try again as there is credit for.
+    fn wake_credit_waiters(&mut self) {
+        if self.credit_waiters.is_empty() {
+            return;
+        }
+        let credit: usize = self.port.peers().map(|peer| self.port.credit(peer)).sum();
+        for _ in 0..credit.min(self.credit_waiters.len()) {
+            let Some(id) = self.credit_waiters.pop_front() else {
+                break;
+            };
+            if let Some(line) = self.lines.find(id) {
+                line.unblock();
+            }
+        }
+    }
+
+    /// Rounds over the peers, the own clients and suspended asks until nobody has anything or the time is up.
+    fn execute_for(&mut self, start_us: u64, budget_us: u64, host: &dyn Host) -> Progress {
+        let workers = self.outboxes.len();
+        self.round_start = (self.round_start + 1) % workers;
+        let mut progress = Progress::Idle;
+        loop {
+            let mut worked = false;
+            for place in 0..workers {
+                let worker = WorkerId::from_index((self.round_start + place) % workers);
+                for _ in 0..REQUEST_BURST {
+                    if !self.execute_next(worker, host) {
+                        break;
+                    }
+                    worked = true;
+                    if host.now_us().saturating_sub(start_us) >= budget_us {
+                        return Progress::Worked;
+                    }
+                }
+            }
+            for shard in 0..self.shards.len() {
+                worked |= self.execute_slice(shard, host);
+                if host.now_us().saturating_sub(start_us) >= budget_us {
+                    return Progress::Worked;
+                }
+            }
+            if !worked {
+                return progress;
+            }
+            progress = Progress::Worked;
+        }
+    }
+
+    /// Executes the next request of one worker; false if it has none.
+    fn execute_next(&mut self, worker: WorkerId, host: &dyn Host) -> bool {
+        if worker == self.worker {
+            let Some(request) = self.local.pop_front() else {
+                return false;
+            };
+            self.execute_local(request, host);
+            return true;
+        }
+        let Some(request) = self.port.take_request(worker) else {
+            return false;
+        };
+        let origin = Origin {
+            worker,
+            line: request.ticket.line,
+        };
+        if let Some(response) = self.execute(origin, request, host) {
+            self.port.answer(worker, response);
+        }
+        true
+    }
+
+    fn execute_local(&mut self, request: Request, host: &dyn Host) {
+        let origin = Origin {
+            worker: self.worker,
+            line: request.ticket.line,
+        };
+        if let Some(response) = self.execute(origin, request, host) {
+            self.absorb(response, host);
+        }
+    }
+
+    /// One slice of a shard: of a suspended ask, or else of what is to be freed.
+    fn execute_slice(&mut self, shard: usize, host: &dyn Host) -> bool {
+        let shard = &mut self.shards[shard];
+        if !shard.has_unfinished() {
+            let remains = shard.has_remains();
+            if remains {
+                shard.free();
+            }
+            return remains;
+        }
+        self.stats.slices += 1;
+        let from = Target::Shard(shard.id());
+        if let Some((origin, ticket, part)) = shard.slice() {
+            let response = Response { ticket, from, part };
+            if origin.worker == self.worker {
+                self.absorb(response, host);
+            } else {
+                self.port.answer(origin.worker, response);
+            }
+        }
+        true
+    }
+
+    fn execute(&mut self, origin: Origin, request: Request, host: &dyn Host) -> Option<Response> {
+        let Request { ticket, target, ask } = request;
+        let part = match target {
+            Target::Worker(worker) => {
+                assert_eq!(worker, self.worker, "a worker is asked what is its own");
+                Some(self.answer_for_worker(ask, host))
+            }
+            Target::Shard(id) => {
+                let shard = &mut self.shards[id.index() / self.outboxes.len()];
+                assert_eq!(shard.id(), id, "a shard is asked on the worker that owns it");
+                shard.accept(origin, ticket, ask)
+            }
+        };
+        part.map(|part| Response {
+            ticket,
+            from: target,
+            part,
+        })
+    }
+
+    /// Brings one part of an answer to its seat.
+    fn absorb(&mut self, response: Response, host: &dyn Host) {
+        let Response { ticket, from, part } = response;
+        let id = LineId(ticket.line);
+        let gather = self.lines.line(id).take_gather(ticket.sequence);
+        let next = gather.absorb(
+            from,
+            part,
+            &Around {
+                setup: &self.setup,
+                host,
+            },
+        );
+        let line = self.lines.line(id);
+        match next {
+            Next::Wait(gather) => line.put_gather(ticket.sequence, gather),
+            Next::Ask(gather, asks) => {
+                line.put_gather(ticket.sequence, gather);
+                self.send(ticket, asks);
+            }
+            Next::Reply(reply) => line.fill(ticket.sequence, reply),
+        }
+        self.lines.give_up_if_done(id);
+    }
+}
