@@ -1,6 +1,6 @@
 //! The links of the graph, layer by layer, and the written definition of a sound graph.
 //!
-//! A node's list is a run of link words of fixed length; the word [`NONE`] ends it early. On the base layer lists lie
+//! A node's list is a run of link words of fixed length; a word of all ones ends it early. On the base layer lists lie
 //! side by side, one per slot (2M words: whole cache lines at M 16). A node of a higher level has a *tower*: one row of M words
 //! per layer above the base, in an arena of their own, since only one node in M has one.
 //!

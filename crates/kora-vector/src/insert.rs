@@ -145,7 +145,7 @@ impl Insertion {
             return;
         }
         if layer > 0 {
-            let nearest = results[0];
+            let nearest = results[0].unexpanded();
             begin_beam(walk, self.ef, nearest, graph, Results::Linked);
             self.stage = Stage::Beam { layer: layer - 1 };
             return;

@@ -31,6 +31,11 @@ impl Candidate {
         f32::from_bits(if turned & SIGN != 0 { turned ^ SIGN } else { !turned })
     }
 
+    /// The same, not yet expanded: a result of one walk is where the next begins.
+    pub(crate) fn unexpanded(self) -> Candidate {
+        Candidate(self.0 & !EXPANDED)
+    }
+
     fn is_expanded(self) -> bool {
         self.0 & EXPANDED != 0
     }
@@ -83,6 +88,7 @@ impl Pool {
     /// Takes a result which is also to be walked, if it is among the best.
     #[inline]
     pub(crate) fn offer(&mut self, candidate: Candidate) {
+        debug_assert!(!candidate.is_expanded(), "a candidate is offered before it is expanded");
         if candidate >= self.bound() {
             return;
         }

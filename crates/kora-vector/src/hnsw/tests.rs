@@ -120,6 +120,26 @@ fn recall_and_count_hold_after_nine_in_ten_are_removed_and_replaced() {
 }
 
 #[test]
+fn nodes_of_upper_layers_are_as_well_linked_below_as_others() {
+    let mut random = Random::new(13);
+    let mut index = Index::new(parameters(Metric::L2, 16, 8));
+    for _ in 0..3_000 {
+        index.insert(&random.clumped(16));
+    }
+    let mean_degree = |is_upper: bool| {
+        let slots = (0..3_000).filter(|&slot| (index.graph.level(slot) > 0) == is_upper);
+        let degrees: Vec<usize> = slots.map(|slot| index.graph.links(0, slot).count()).collect();
+        degrees.iter().sum::<usize>() as f64 / degrees.len() as f64
+    };
+    assert!(
+        mean_degree(true) > 0.9 * mean_degree(false),
+        "{} of {}",
+        mean_degree(true),
+        mean_degree(false)
+    );
+}
+
+#[test]
 fn ten_thousand_identical_vectors_are_all_reachable() {
     for metric in Metric::ALL {
         let mut random = Random::new(7);
