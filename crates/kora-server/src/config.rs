@@ -98,10 +98,10 @@ pub struct Config {
     #[serde(with = "text")]
     pub vector_metric: VectorMetric,
 
-    /// Links of a vector on each level of a collection that a VECSET creates, 2 to 128 [default: 16]
+    /// Links of a vector on each level of a collection that a VECSET creates, 2 to 512 [default: 16]
     #[arg(long, env = "KORA_VECTOR_M", value_name = "LINKS")]
     #[serde(with = "text")]
-    pub vector_m: Number<u32, 2, 128>,
+    pub vector_m: Number<u32, 2, 512>,
 
     /// Candidates looked at when a vector is inserted into such a collection, 1 to 100000 [default: 200]
     #[arg(long, env = "KORA_VECTOR_EF_CONSTRUCTION", value_name = "CANDIDATES")]

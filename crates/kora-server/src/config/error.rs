@@ -1,16 +1,27 @@
 //! Why a start was refused before it began.
 
+use std::error::Error;
+use std::ffi::OsString;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+
 /// What is wrong with the settings, or that the command line asked for help.
 #[derive(Debug)]
 pub enum ConfigError {
-    /// The command line or an environment variable is wrong; also `--help` and `--version`, which clap answers the
+    /// The command line is wrong; also `--help` and `--version`, which clap answers the
     /// same way.
     Flags(clap::Error),
+    /// An environment variable has a bad value.
+    Variable {
+        /// The variable.
+        name: String,
+        /// What is wrong, and what would be right.
+        reason: String,
+    },
     /// The file can't be read.
     Unreadable {
         /// The file.
@@ -48,6 +59,25 @@ impl ConfigError {
         ExitCode::from(EXIT_USAGE)
     }
 
+    /// clap names the flag even where the value stood in the flag's variable.
+    pub(super) fn in_words(words: &[OsString], error: clap::Error) -> Self {
+        let flag = match error.get(ContextKind::InvalidArg) {
+            Some(ContextValue::String(usage)) => usage.split(' ').next().unwrap_or_default(),
+            _ => return Self::Flags(error),
+        };
+        let was_said = |word: &OsString| word.to_string_lossy().split('=').next() == Some(flag);
+        match (error.kind(), error.source()) {
+            (ErrorKind::ValueValidation, Some(reason)) if !words.iter().any(was_said) => {
+                let name = flag.trim_start_matches('-').to_uppercase().replace('-', "_");
+                Self::Variable {
+                    name: format!("KORA_{name}"),
+                    reason: reason.to_string(),
+                }
+            }
+            _ => Self::Flags(error),
+        }
+    }
+
     pub(super) fn in_file(path: &Path, text: &str, error: &toml::de::Error) -> Self {
         let offset = error.span().map_or(0, |span| span.start).min(text.len());
         let before = text.get(..offset).unwrap_or_default();
@@ -78,6 +108,7 @@ impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Flags(error) => error.fmt(f),
+            Self::Variable { name, reason } => write!(f, "{name}: {reason}"),
             Self::Unreadable { path, error } => write!(f, "{}: {error}", path.display()),
             Self::InFile {
                 path,
@@ -91,7 +122,7 @@ impl fmt::Display for ConfigError {
     }
 }
 
-impl std::error::Error for ConfigError {}
+impl Error for ConfigError {}
 
 /// A text that is not a value of its setting.
 #[derive(Debug, PartialEq, Eq)]
@@ -115,7 +146,7 @@ impl fmt::Display for BadValue {
     }
 }
 
-impl std::error::Error for BadValue {}
+impl Error for BadValue {}
 
 /// clap's own status for a wrong command line.
 const EXIT_USAGE: u8 = 2;

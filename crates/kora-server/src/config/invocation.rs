@@ -28,7 +28,10 @@ pub fn parse() -> Result<Invocation, ConfigError> {
 
 /// Reads a command line, program name first.
 pub fn parse_from(words: impl IntoIterator<Item = OsString>) -> Result<Invocation, ConfigError> {
-    let matches = command().try_get_matches_from(words)?;
+    let words: Vec<OsString> = words.into_iter().collect();
+    let matches = command()
+        .try_get_matches_from(&words)
+        .map_err(|error| ConfigError::in_words(&words, error))?;
     match matches.subcommand() {
         Some(("demo", flags)) => Ok(Invocation::Demo(DemoOptions::from_arg_matches(flags)?, load(flags)?)),
         Some(("ping", flags)) => {
@@ -51,16 +54,22 @@ fn load(flags: &ArgMatches) -> Result<Box<Config>, ConfigError> {
 /// Settings may stand behind `kora`, `kora serve` and `kora demo`, but not on both sides of the word: which of two
 /// `--port` wins should not be a riddle.
 pub(super) fn command() -> Command {
-    let serve = with_settings(Command::new("serve").about("Runs the server; so does `kora` alone"));
-    let demo = with_settings(Command::new("demo").about("Starts a server with real vectors and shows it"));
-    let ping = with_config_file(Command::new("ping").about("Checks that a server answers"));
-    with_settings(
-        Command::new("kora")
-            .about("Kōra, the cache that knows vectors")
-            .version(env!("CARGO_PKG_VERSION")),
+    // A description is given last: before, the one that clap derives from the struct's documentation would replace it.
+    let describe = |command: Command, text| command.about(text).long_about(None);
+    let serve = with_settings(Command::new("serve"));
+    let demo = DemoOptions::augment_args(with_settings(Command::new("demo")));
+    let ping = PingOptions::augment_args(with_config_file(Command::new("ping")));
+    describe(
+        with_settings(Command::new("kora")),
+        "Kōra, the cache that knows vectors",
     )
+    .version(env!("CARGO_PKG_VERSION"))
     .args_conflicts_with_subcommands(true)
-    .subcommands([serve, DemoOptions::augment_args(demo), PingOptions::augment_args(ping)])
+    .subcommands([
+        describe(serve, "Runs the server; so does `kora` alone"),
+        describe(demo, "Starts a server with real vectors and shows it"),
+        describe(ping, "Checks that a server answers"),
+    ])
 }
 
 /// The settings' flags, all optional: what is not said keeps the value that the file or the default gave it.

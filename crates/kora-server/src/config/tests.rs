@@ -95,7 +95,7 @@ fn a_range_includes_its_ends_and_nothing_beyond() {
         ("shards", 0, 256),
         ("idle-laps", 0, 10_000),
         ("turn-budget-us", 10, 100_000),
-        ("vector-m", 2, 128),
+        ("vector-m", 2, 512),
         ("vector-ef-construction", 1, 100_000),
         ("vector-ef-search", 1, 100_000),
     ];
