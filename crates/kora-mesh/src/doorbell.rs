@@ -38,6 +38,9 @@ pub struct Doorbell {
     /// Whether the worker sleeps, or is about to, and wants to be woken.
     ///
     /// Invariant: raised by the worker only, and only after `waker` holds its waker.
+    ///
+    /// Every change is a swap, so that all changes form one chain and each sees the one before. Plain stores by the
+    /// worker would do as well, but loom does not order a store against a swap it raced with, and raises false alarms.
     armed: AtomicBool,
     waker: AtomicWaker,
 }
@@ -66,7 +69,7 @@ impl Doorbell {
     /// `work_waits` must look at everything that may end the sleep.
     pub fn arm(&self, waker: &Waker, work_waits: impl FnOnce() -> bool) -> Armed {
         register(&self.waker, waker);
-        self.armed.store(true, Ordering::Release);
+        self.armed.swap(true, Ordering::AcqRel);
         fence(Ordering::SeqCst);
         // Look once more after raising the flag. Without the second look a request pushed between "empty" and "armed"
         // would sleep with us: its sender saw no flag and rang no bell.
@@ -80,7 +83,9 @@ impl Doorbell {
     /// Tells the others that the worker is up. Called by the worker at the start of a turn; not needed for correctness,
     /// but without it others ring for nothing.
     pub fn disarm(&self) {
-        self.armed.store(false, Ordering::Relaxed);
+        if self.armed.load(Ordering::Relaxed) {
+            self.armed.swap(false, Ordering::AcqRel);
+        }
     }
 
     /// Wakes the worker if it sleeps; returns whether it was woken. Call it after the work was put in place.
