@@ -1,0 +1,52 @@
+#!/bin/bash
+# Runs the image's steps without Docker: builds, starts, asks as the health check does, stops as `docker stop` does.
+# Where there is a Docker engine, the image is built for real too.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+folder=$(mktemp -d)
+server=
+trap '[ -z "$server" ] || kill "$server" 2>/dev/null || true; rm -rf "$folder"' EXIT
+
+fail() {
+    echo "docker/check.sh: $1" >&2
+    [ ! -f "$folder/log" ] || cat "$folder/log" >&2
+    exit 1
+}
+
+# The check is worth something only as long as the image takes these very steps.
+grep -q '^RUN docker/build.sh ' docker/Dockerfile || fail "the image is not built by build.sh"
+grep -q '^COPY docker/start.sh /usr/local/bin/kora-start$' docker/Dockerfile || fail "the image has another start.sh"
+grep -q '^ENTRYPOINT \["kora-start"\]$' docker/Dockerfile || fail "the image is not started by start.sh"
+grep -q '^USER kora$' docker/Dockerfile || fail "the image runs as root"
+grep -q 'CMD \["kora", "ping"\]$' docker/Dockerfile || fail "the health check is not kora ping"
+
+docker/build.sh "$folder"
+export PATH="$folder:$PATH" KORA_REQUIREPASS=check KORA_PORT
+KORA_PORT=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+cp docker/start.sh "$folder/kora-start"
+(cd "$folder" && exec kora-start) >"$folder/log" 2>&1 &
+server=$!
+
+well() { (cd "$folder" && kora ping --timeout-ms 1000) >/dev/null 2>&1; }
+for _ in $(seq 100); do
+    well && break
+    sleep 0.1
+done
+well || fail "the server does not answer kora ping within 10 s"
+KORA_REQUIREPASS=wrong well && fail "kora ping is content with a wrong password"
+grep -q "listening on 0.0.0.0:$KORA_PORT" "$folder/log" || fail "the server does not listen on every interface"
+
+kill -TERM "$server"
+status=0
+wait "$server" || status=$?
+server=
+[ "$status" = 0 ] || fail "a stopped server's exit status is $status, not 0"
+well && fail "kora ping finds a server that has stopped"
+
+if command -v docker >/dev/null && docker info >/dev/null 2>&1; then
+    docker build -q -f docker/Dockerfile -t kora:check . >/dev/null || fail "docker build"
+    echo "docker: the image was built, and its steps work"
+else
+    echo "docker: its steps work; there is no Docker engine here, so no image was built"
+fi

@@ -1,0 +1,9 @@
+#!/bin/sh
+# Starts the server as the image does. Every setting can be given as KORA_… or as a flag behind the image's name.
+#
+# Inside a container loopback is nobody's address but the container's own, so the server listens on every interface of
+# it; who can reach those is decided by the ports that are published. KORA_BIND overrides.
+set -eu
+export KORA_BIND="${KORA_BIND:-* -::*}"
+# exec: the server gets SIGTERM itself, finishes what it has received, and its exit status is the container's.
+exec kora serve "$@"
