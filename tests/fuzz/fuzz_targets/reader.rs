@@ -1,0 +1,4 @@
+//! See `src/reader.rs`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| kora_fuzz::reader::check(bytes));
