@@ -57,6 +57,10 @@ impl Engine {
             shards: self.shards.len(),
             vectors: self.shards.iter().map(|shard| shard.live() as u64).sum(),
             clients: self.lines.len() as u64,
+            client_bytes: self.ledger.held() as u64,
+            queue_depth: self.queue_depth(),
+            unanswered: self.port.peers().map(|peer| self.port.unanswered(peer) as u64).sum(),
+            sleeps: mesh.sleeps,
             requests_sent: mesh.requests_sent,
             bells_rung: mesh.bells_rung,
             ..self.stats.clone()

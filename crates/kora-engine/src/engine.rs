@@ -15,16 +15,18 @@ use kora_mesh::{Port, WorkerId};
 use kora_resp::Reply;
 
 use crate::answer::{Effect, answer};
+use crate::command::Command;
 use crate::command::table::{self, Access, Parsed};
 use crate::gather::{Around, Next};
-use crate::line::{Line, Presence};
+use crate::ledger::Ledger;
+use crate::line::{Line, Presence, Taken};
 use crate::lines::{LineId, Lines};
 use crate::mail::{Request, Response, Target, Ticket};
 use crate::plan::{self, Order};
 use crate::session::Session;
 use crate::setup::{Berth, Host, Setup};
 use crate::shard::Shard;
-use crate::stats::WorkerStats;
+use crate::stats::{Outcome, WorkerStats};
 
 /// One worker's part of the server. It stays on the thread it was made on:
 ///
@@ -39,6 +41,8 @@ pub struct Engine {
     /// Invariant: `shards[i]` is shard `i * workers + worker`.
     pub(crate) shards: Vec<Shard>,
     pub(crate) lines: Lines,
+    /// What the connections hold of this worker's memory.
+    pub(crate) ledger: Ledger,
     /// Requests of this worker's clients to this worker. Bounded by the clients' lines.
     pub(crate) local: VecDeque<Request>,
     /// Asks that follow from others and found no credit, for each worker. Bounded by the clients' lines.
@@ -52,8 +56,17 @@ pub struct Engine {
     /// Time spent on commands outside of turns since the last one.
     pub(crate) inline_us: u64,
     shutdown: bool,
+    /// When the thread's CPU clock was last read.
+    pub(crate) cpu_look: CpuLook,
     pub(crate) stats: WorkerStats,
     _not_send: PhantomData<Rc<()>>,
+}
+
+/// A reading of the thread's CPU clock.
+#[derive(Clone, Copy, Default, Debug)]
+pub(crate) struct CpuLook {
+    pub(crate) wall_us: u64,
+    pub(crate) cpu_us: u64,
 }
 
 /// Whether a turn found something to do.
@@ -87,6 +100,11 @@ pub enum Standing {
     Finished,
     /// It is to be closed at once.
     Killed,
+    /// It is to be closed at once, because clients held too much memory and this one the most.
+    Dropped {
+        /// What it held.
+        bytes: usize,
+    },
 }
 
 impl Engine {
@@ -104,6 +122,7 @@ impl Engine {
             worker,
             shards: placement.shards_of(worker).map(new_shard).collect(),
             lines: Lines::default(),
+            ledger: Ledger::new(setup.client_bytes_max),
             local: VecDeque::new(),
             outboxes: (0..placement.worker_count()).map(|_| VecDeque::new()).collect(),
             credit_waiters: VecDeque::new(),
@@ -111,6 +130,7 @@ impl Engine {
             round_start: 0,
             inline_us: 0,
             shutdown: false,
+            cpu_look: CpuLook::default(),
             stats: WorkerStats {
                 worker: worker.index(),
                 ..WorkerStats::default()
@@ -127,7 +147,8 @@ impl Engine {
             session.access = Access::Full;
         }
         self.stats.connections += 1;
-        self.lines.add(Line::new(session))
+        let account = self.ledger.open();
+        self.lines.add(Line::new(session, account))
     }
 
     /// The connection has gone. What it began is finished; nobody hears of it.
@@ -160,43 +181,91 @@ impl Engine {
             return Admission::Later(parsed);
         }
         if !self.has_credit(route) {
-            self.lines.line(id).block();
-            self.credit_waiters.push_back(id);
-            self.stats.credit_waits += 1;
+            self.queue_for_credit(id);
             return Admission::Later(parsed);
         }
         self.stats.commands += 1;
-        let now_us = host.now_us();
+        let name = if parsed.name.is_empty() { UNKNOWN } else { parsed.name };
+        let since_us = host.now_us();
+        let counter = self.stats.by_command.counter(name);
+        let bytes = parsed.command.bytes_held();
+        let refused = matches!(parsed.command, Command::Refused(_));
         let line = self.lines.line(id);
-        line.session.last_us = now_us;
-        if !parsed.name.is_empty() {
-            line.session.last_command = parsed.name;
-        }
-        match answer(parsed.command, &mut line.session, &self.setup, now_us) {
-            Ok((reply, effect)) => self.seat_answer(id, reply, effect),
+        line.session.last_us = since_us;
+        line.session.last_command = name;
+        let taken = Taken {
+            counter,
+            since_us,
+            bytes,
+        };
+        match answer(parsed.command, &mut line.session, &self.setup, since_us) {
+            Ok((Some(reply), _)) if refused => {
+                line.seat_reply(reply, taken);
+                self.stats.by_command.count(counter, Outcome::Rejected, 0);
+            }
+            Ok((reply, effect)) => {
+                self.seat_answer(id, reply, taken, host);
+                self.take_effect(id, effect);
+            }
             Err(command) => {
                 let me = line.session.id;
-                let next = plan::start(
-                    command,
-                    me,
-                    self.here(),
-                    &Around {
-                        setup: &self.setup,
-                        host,
-                    },
-                );
-                self.take_seat(id, next);
-                self.work_inline(now_us, host);
+                let around = Around {
+                    setup: &self.setup,
+                    host,
+                };
+                let next = plan::start(command, me, self.here(), &around);
+                self.take_seat(id, next, taken, host);
+                self.work_inline(since_us, host);
             }
         }
+        self.drop_largest_if_over();
         Admission::Taken
+    }
+
+    /// What the connection's buffers hold now. Returns false if it is not to be read from for the time being, because
+    /// clients hold too much already.
+    pub fn account(&mut self, id: LineId, buffer_bytes: usize) -> bool {
+        let connections = self.lines.len();
+        let line = self.lines.line(id);
+        line.account.set_buffers(buffer_bytes);
+        let may_grow = line.account.may_grow(connections);
+        self.drop_largest_if_over();
+        may_grow
+    }
+
+    /// Whether a connection may be given more memory: its next request is not looked at otherwise.
+    pub fn may_grow(&mut self, id: LineId) -> bool {
+        let connections = self.lines.len();
+        self.lines.line(id).account.may_grow(connections)
+    }
+
+    /// Drops the connection that holds the most memory. For when clients hold so much that some are not read from, and
+    /// nothing has changed for a long time.
+    pub fn drop_largest(&mut self) {
+        let largest = self
+            .lines
+            .served_from(0)
+            .map(|(_, line)| line)
+            .filter(|line| !matches!(line.presence(), Presence::Dropped | Presence::Killed))
+            .max_by_key(|line| line.account.bytes());
+        if let Some(line) = largest {
+            line.set_presence(Presence::Dropped);
+            self.stats.clients_dropped += 1;
+        }
     }
 
     /// Ends a connection whose bytes are no requests: the error takes its place behind the replies that are owed.
     pub fn refuse(&mut self, id: LineId, error: &kora_resp::ProtocolError) {
         let line = self.lines.line(id);
         // Room is not looked for: this is the last seat that the line gives out.
-        line.seat_last_reply(Reply::Error(format!("ERR {error}")));
+        let counter = self.stats.by_command.counter(UNKNOWN);
+        self.stats.by_command.count(counter, Outcome::Rejected, 0);
+        let taken = Taken {
+            counter,
+            since_us: 0,
+            bytes: 0,
+        };
+        line.seat_last_reply(Reply::Error(format!("ERR {error}")), taken);
         line.set_presence(Presence::Leaving);
     }
 
@@ -213,13 +282,15 @@ impl Engine {
         self.lines.line(id).presence() == Presence::Here
     }
 
-    /// Encodes the replies that are ready and in order, until `out` holds `bytes_max`, and says how the connection
-    /// stands.
-    pub fn drain(&mut self, id: LineId, out: &mut BytesMut, bytes_max: usize) -> Standing {
+    /// Encodes the replies that are ready and in order, and says how the connection stands.
+    pub fn drain(&mut self, id: LineId, out: &mut BytesMut) -> Standing {
         let line = self.lines.line(id);
-        line.drain(out, bytes_max);
+        line.drain(out);
         match line.presence() {
             Presence::Killed => Standing::Killed,
+            Presence::Dropped => Standing::Dropped {
+                bytes: line.account.bytes(),
+            },
             Presence::Leaving if line.is_empty() => Standing::Finished,
             _ => Standing::Served { owed: !line.is_empty() },
         }
@@ -231,7 +302,7 @@ impl Engine {
         let line = self.lines.line(id);
         line.set_waker(waker);
         line.has_ready()
-            || line.presence() == Presence::Killed
+            || matches!(line.presence(), Presence::Killed | Presence::Dropped)
             || (line.presence() == Presence::Leaving && line.is_empty())
     }
 
@@ -268,30 +339,47 @@ impl Engine {
             .map_or(Target::Worker(self.worker), |shard| Target::Shard(shard.id()))
     }
 
-    fn seat_answer(&mut self, id: LineId, reply: Option<Reply>, effect: Effect) {
+    fn queue_for_credit(&mut self, id: LineId) {
+        self.stats.credit_waits += 1;
         let line = self.lines.line(id);
-        if let Some(reply) = reply {
-            line.seat_reply(reply);
-        }
-        match effect {
-            Effect::None => {}
-            Effect::Leave => line.set_presence(Presence::Leaving),
-            Effect::Shutdown => {
-                line.set_presence(Presence::Leaving);
-                self.shutdown = true;
-            }
+        line.block();
+        if !std::mem::replace(&mut line.queues_for_credit, true) {
+            self.credit_waiters.push_back(id);
         }
     }
 
-    fn take_seat(&mut self, id: LineId, next: Next) {
-        let line = self.lines.line(id);
+    fn seat_answer(&mut self, id: LineId, reply: Option<Reply>, taken: Taken, host: &dyn Host) {
+        let Some(reply) = reply else { return };
+        let outcome = Outcome::of(&reply);
+        self.lines.line(id).seat_reply(reply, taken);
+        let latency_us = host.now_us().saturating_sub(taken.since_us);
+        self.stats.by_command.count(taken.counter, outcome, latency_us);
+    }
+
+    fn take_effect(&mut self, id: LineId, effect: Effect) {
+        if effect != Effect::None {
+            self.lines.line(id).set_presence(Presence::Leaving);
+        }
+        self.shutdown |= effect == Effect::Shutdown;
+    }
+
+    fn take_seat(&mut self, id: LineId, next: Next, taken: Taken, host: &dyn Host) {
         match next {
-            Next::Reply(reply) => line.seat_reply(reply),
+            Next::Reply(reply) => self.seat_answer(id, Some(reply), taken, host),
             Next::Wait(_) => unreachable!("a command waits for what it asked"),
             Next::Ask(gather, asks) => {
-                let sequence = line.take_seat(gather);
+                let sequence = self.lines.line(id).take_seat(gather, taken);
                 self.send(Ticket { line: id.0, sequence }, asks);
             }
         }
     }
+
+    fn drop_largest_if_over(&mut self) {
+        if self.ledger.is_over() {
+            self.drop_largest();
+        }
+    }
 }
+
+/// Where commands are counted that do not exist.
+const UNKNOWN: &str = "unknown";

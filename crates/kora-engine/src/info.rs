@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use bytes::Bytes;
 
 use crate::gather::Around;
-use crate::stats::WorkerStats;
+use crate::stats::{CommandStats, WorkerStats};
 
 /// The sections that were asked for; all of them if none was named.
 pub(crate) fn text(sections: &[Bytes], stats: &[WorkerStats], around: &Around<'_>) -> String {
@@ -34,12 +34,14 @@ pub(crate) fn text(sections: &[Bytes], stats: &[WorkerStats], around: &Around<'_
 
 type Section = fn(&mut Fields<'_>, &[WorkerStats], &Around<'_>);
 
-const SECTIONS: [(&str, Section); 7] = [
+const SECTIONS: [(&str, Section); 9] = [
     ("server", server),
     ("clients", clients),
     ("memory", memory),
     ("stats", counters),
     ("cpu", cpu),
+    ("commandstats", commandstats),
+    ("latencystats", latencystats),
     ("keyspace", keyspace),
     ("workers", workers),
 ];
@@ -83,10 +85,16 @@ fn clients(fields: &mut Fields<'_>, stats: &[WorkerStats], around: &Around<'_>) 
     fields.add("maxclients", maxclients);
 }
 
-fn memory(fields: &mut Fields<'_>, _: &[WorkerStats], around: &Around<'_>) {
+fn memory(fields: &mut Fields<'_>, stats: &[WorkerStats], around: &Around<'_>) {
     let resident = around.host.resident_bytes();
+    let client_bytes: u64 = stats.iter().map(|stats| stats.client_bytes).sum();
     fields.add("used_memory", resident);
     fields.add("used_memory_rss", resident);
+    fields.add("mem_clients_normal", client_bytes);
+    fields.add(
+        "maxmemory_clients",
+        around.setup.client_bytes_max * around.placement().worker_count(),
+    );
 }
 
 fn counters(fields: &mut Fields<'_>, stats: &[WorkerStats], _: &Around<'_>) {
@@ -98,6 +106,50 @@ fn counters(fields: &mut Fields<'_>, stats: &[WorkerStats], _: &Around<'_>) {
         "total_commands_processed",
         stats.iter().map(|stats| stats.commands).sum::<u64>(),
     );
+    fields.add(
+        "evicted_clients",
+        stats.iter().map(|stats| stats.clients_dropped).sum::<u64>(),
+    );
+}
+
+/// `usec` is the time from when a command was taken from its connection until its reply was complete, waiting included:
+/// what its client sees of it.
+fn commandstats(fields: &mut Fields<'_>, stats: &[WorkerStats], _: &Around<'_>) {
+    for counter in all_commands(stats).sorted() {
+        let per_call = counter.latency_us_total as f64 / counter.calls.max(1) as f64;
+        fields.add(
+            &format!("cmdstat_{}", counter.name),
+            format_args!(
+                "calls={},usec={},usec_per_call={per_call:.2},rejected_calls={},failed_calls={}",
+                counter.calls, counter.latency_us_total, counter.rejected, counter.failed
+            ),
+        );
+    }
+}
+
+fn latencystats(fields: &mut Fields<'_>, stats: &[WorkerStats], _: &Around<'_>) {
+    for counter in all_commands(stats).sorted() {
+        if counter.calls > 0 {
+            let percentile = |share| counter.latency.percentile_us(share);
+            fields.add(
+                &format!("latency_percentiles_usec_{}", counter.name),
+                format_args!(
+                    "p50={},p99={},p99.9={}",
+                    percentile(0.5),
+                    percentile(0.99),
+                    percentile(0.999)
+                ),
+            );
+        }
+    }
+}
+
+fn all_commands(stats: &[WorkerStats]) -> CommandStats {
+    let mut all = CommandStats::default();
+    for stats in stats {
+        all.merge(&stats.by_command);
+    }
+    all
 }
 
 fn cpu(fields: &mut Fields<'_>, _: &[WorkerStats], around: &Around<'_>) {
@@ -116,29 +168,31 @@ fn keyspace(fields: &mut Fields<'_>, stats: &[WorkerStats], around: &Around<'_>)
 
 fn workers(fields: &mut Fields<'_>, stats: &[WorkerStats], _: &Around<'_>) {
     for stats in stats {
-        let WorkerStats {
-            worker,
-            shards,
-            vectors,
-            clients,
-            connections,
-            commands,
-            turns,
-            turn_us_max,
-            slices,
-            requests_sent,
-            bells_rung,
-            credit_waits,
-        } = stats;
-        fields.add(
-            &format!("worker{worker}"),
-            format_args!(
-                "shards={shards},vectors={vectors},clients={clients},connections={connections},commands={commands},\
-                 turns={turns},turn_us_max={turn_us_max},slices={slices},requests_sent={requests_sent},\
-                 bells_rung={bells_rung},credit_waits={credit_waits}"
-            ),
-        );
+        fields.add(&format!("worker{}", stats.worker), numbers(stats));
     }
+}
+
+fn numbers(stats: &WorkerStats) -> String {
+    let numbers = [
+        ("shards", stats.shards as u64),
+        ("vectors", stats.vectors),
+        ("clients", stats.clients),
+        ("client_bytes", stats.client_bytes),
+        ("connections", stats.connections),
+        ("commands", stats.commands),
+        ("turns", stats.turns),
+        ("turn_us_max", stats.turn_us_max),
+        ("slices", stats.slices),
+        ("slice_us_max", stats.slice_us_max),
+        ("queue_depth", stats.queue_depth),
+        ("queue_depth_max", stats.queue_depth_max),
+        ("unanswered", stats.unanswered),
+        ("requests_sent", stats.requests_sent),
+        ("credit_waits", stats.credit_waits),
+        ("bells_rung", stats.bells_rung),
+        ("sleeps", stats.sleeps),
+    ];
+    numbers.map(|(name, number)| format!("{name}={number}")).join(",")
 }
 
 fn seconds(us: u64) -> String {

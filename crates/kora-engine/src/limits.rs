@@ -28,6 +28,10 @@ pub const SLICE_WORK: u64 = 1 << 20;
 /// a deep pipeline cannot keep the worker from its peers.
 pub const INLINE_BUDGET_US: u64 = 500;
 
+/// How long may pass, in microseconds, before the thread's CPU clock is read again: a system call that would cost too
+/// much for each command. So `slice_us_max` may count so much of what was executed before.
+pub const CPU_LOOK_US: u64 = 200;
+
 /// Times that a query is asked again because its parts answered for different generations of the collection.
 pub const QUERY_AGAIN_MAX: u8 = 2;
 

@@ -7,8 +7,10 @@ use bytes::BytesMut;
 use kora_resp::{Reply, Version, write_reply};
 
 use crate::gather::{Gate, Gather};
+use crate::ledger::Account;
 use crate::limits::PIPELINE_DEPTH;
 use crate::session::Session;
+use crate::stats::CounterId;
 
 /// The replies owed to one client, in the order its requests arrived.
 ///
@@ -19,6 +21,8 @@ use crate::session::Session;
 /// never be delivered to whoever has the line next.
 pub(crate) struct Line {
     pub(crate) session: Session,
+    /// What the connection holds of the worker's memory.
+    pub(crate) account: Account,
     /// Invariant: `seats[i]` belongs to sequence `head + i`.
     /// Invariant: `seats.len() <= PIPELINE_DEPTH`, and one more for a last word.
     seats: VecDeque<Seat>,
@@ -32,6 +36,8 @@ pub(crate) struct Line {
     waker: Option<Waker>,
     /// A command was refused for now; the next change wakes the connection so that it tries again.
     blocked: bool,
+    /// It stands in the engine's queue for credit.
+    pub(crate) queues_for_credit: bool,
     presence: Presence,
 }
 
@@ -44,6 +50,8 @@ pub(crate) enum Presence {
     Leaving,
     /// It is closed at once: CLIENT KILL.
     Killed,
+    /// It is closed at once: it held too much memory.
+    Dropped,
     /// It has gone.
     Gone,
 }
@@ -51,6 +59,7 @@ pub(crate) enum Presence {
 struct Seat {
     /// The version the client spoke when it asked: HELLO changes it for later replies only.
     version: Version,
+    taken: Taken,
     state: State,
 }
 
@@ -61,10 +70,20 @@ enum State {
     Ready(Reply),
 }
 
+/// When a seat was taken, and for what.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Taken {
+    pub(crate) counter: CounterId,
+    pub(crate) since_us: u64,
+    /// What the request holds, and from then on its reply. In the connection's account until the reply has left.
+    pub(crate) bytes: usize,
+}
+
 impl Line {
-    pub(crate) fn new(session: Session) -> Line {
+    pub(crate) fn new(session: Session, account: Account) -> Line {
         Line {
             session,
+            account,
             seats: VecDeque::new(),
             head: 0,
             waiting: 0,
@@ -72,6 +91,7 @@ impl Line {
             read_only_by: 0,
             waker: None,
             blocked: false,
+            queues_for_credit: false,
             presence: Presence::Here,
         }
     }
@@ -95,23 +115,33 @@ impl Line {
     }
 
     /// Gives out the next seat.
-    pub(crate) fn take_seat(&mut self, gather: Gather) -> u32 {
-        let sequence = self.push(State::Waiting(gather));
+    pub(crate) fn take_seat(&mut self, gather: Gather, taken: Taken) -> u32 {
+        let sequence = self.push(State::Waiting(gather), taken);
         self.waiting += 1;
         self.count_gate(sequence, 1);
         sequence
     }
 
     /// A seat whose reply is known already.
-    pub(crate) fn seat_reply(&mut self, reply: Reply) {
-        self.push(State::Ready(reply));
+    pub(crate) fn seat_reply(&mut self, reply: Reply, taken: Taken) {
+        let taken = Taken {
+            bytes: reply.bytes_hint(),
+            ..taken
+        };
+        self.push(State::Ready(reply), taken);
         self.wake_if_head_ready();
     }
 
     /// The last reply of a connection, for which there is always a seat.
-    pub(crate) fn seat_last_reply(&mut self, reply: Reply) {
+    pub(crate) fn seat_last_reply(&mut self, reply: Reply, taken: Taken) {
+        let taken = Taken {
+            bytes: reply.bytes_hint(),
+            ..taken
+        };
+        self.account.add(taken.bytes);
         self.seats.push_back(Seat {
             version: self.session.version,
+            taken,
             state: State::Ready(reply),
         });
         self.wake_if_head_ready();
@@ -133,28 +163,36 @@ impl Line {
         self.wake_if_unblocked();
     }
 
-    /// Fills a seat whose gather was taken out.
-    pub(crate) fn fill(&mut self, sequence: u32, reply: Reply) {
+    /// Fills a seat whose gather was taken out; says when it was taken and for what.
+    pub(crate) fn fill(&mut self, sequence: u32, reply: Reply) -> Taken {
+        let bytes = reply.bytes_hint();
         let seat = self.seat(sequence);
         debug_assert!(matches!(seat.state, State::Taken));
         seat.state = State::Ready(reply);
+        let taken = seat.taken;
+        seat.taken.bytes = bytes;
+        self.account.remove(taken.bytes);
+        self.account.add(bytes);
         self.waiting -= 1;
         self.wake_if_head_ready();
         self.wake_if_unblocked();
+        taken
     }
 
-    /// Encodes the ready prefix until `out` holds `bytes_max`.
-    pub(crate) fn drain(&mut self, out: &mut BytesMut, bytes_max: usize) {
-        while out.len() < bytes_max {
-            match self.seats.front() {
-                Some(Seat {
-                    version,
-                    state: State::Ready(reply),
-                }) => write_reply(reply, *version, out),
-                _ => break,
-            }
+    /// Encodes the ready prefix.
+    pub(crate) fn drain(&mut self, out: &mut BytesMut) {
+        while let Some(Seat {
+            version,
+            taken,
+            state: State::Ready(reply),
+        }) = self.seats.front()
+        {
+            write_reply(reply, *version, out);
+            self.account.remove(taken.bytes);
             self.seats.pop_front();
             self.head = self.head.wrapping_add(1);
+            // There is room for one more. Whoever drains tries again without being woken.
+            self.blocked = false;
         }
     }
 
@@ -206,11 +244,13 @@ impl Line {
         self.wake();
     }
 
-    fn push(&mut self, state: State) -> u32 {
+    fn push(&mut self, state: State, taken: Taken) -> u32 {
         assert!(self.has_room(), "the engine looks for room before it gives out a seat");
         let sequence = self.head.wrapping_add(self.seats.len() as u32);
+        self.account.add(taken.bytes);
         self.seats.push_back(Seat {
             version: self.session.version,
+            taken,
             state,
         });
         sequence

@@ -16,6 +16,9 @@ pub struct Setup {
     pub catalog: Catalog,
     /// For collections that do not say otherwise.
     pub graph: GraphSettings,
+    /// Memory that the clients of one worker may hold, in bytes: what they sent that is not answered, and replies that
+    /// they have not taken.
+    pub client_bytes_max: usize,
     /// What AUTH must bring, if anything.
     pub password: Option<String>,
     /// Every setting as CONFIG GET shows it.
@@ -79,6 +82,9 @@ pub trait Host {
 
     /// Memory of the process that is in RAM, in bytes.
     fn resident_bytes(&self) -> u64;
+
+    /// CPU time of the calling thread, in microseconds.
+    fn thread_cpu_us(&self) -> u64;
 
     /// CPU time of the process in the kernel and outside it, in microseconds.
     fn cpu_us(&self) -> CpuTime;

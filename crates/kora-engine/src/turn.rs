@@ -4,14 +4,15 @@ use std::task::Waker;
 
 use kora_mesh::{Armed, WorkerId};
 
-use crate::engine::{Engine, Progress};
+use crate::engine::{CpuLook, Engine, Progress};
 use crate::gather::{Around, Next};
-use crate::limits::{INLINE_BUDGET_US, REQUEST_BURST};
+use crate::limits::{CPU_LOOK_US, INLINE_BUDGET_US, REQUEST_BURST};
 use crate::lines::LineId;
 use crate::mail::{Ask, Request, Response, Target, Ticket};
 use crate::plan::Route;
 use crate::setup::Host;
-use crate::shard::Origin;
+use crate::shard::{Origin, Shard};
+use crate::stats::Outcome;
 
 impl Engine {
     /// One turn: takes replies, delivers what was staged, executes for about `budget_us`, delivers again.
@@ -20,6 +21,7 @@ impl Engine {
         self.sleeper = None;
         self.inline_us = 0;
         let start_us = host.now_us();
+        self.start_cpu_look(start_us, host);
         let mut progress = self.take_replies(host);
         self.empty_outboxes();
         self.wake_credit_waiters();
@@ -31,6 +33,8 @@ impl Engine {
         self.port.flush();
         if progress == Progress::Worked {
             self.stats.turns += 1;
+            let depth = self.queue_depth();
+            self.stats.queue_depth_max = self.stats.queue_depth_max.max(depth);
             self.stats.turn_us_max = self.stats.turn_us_max.max(host.now_us().saturating_sub(start_us));
         }
         progress
@@ -83,10 +87,15 @@ impl Engine {
     /// never leaves its connection's task. Where others are asked too, or time is up, the next turn does it.
     pub(crate) fn work_inline(&mut self, start_us: u64, host: &dyn Host) {
         let before_us = self.inline_us;
+        if !self.local.is_empty() {
+            self.start_cpu_look(start_us, host);
+        }
         while !self.port.has_staged() && self.inline_us < INLINE_BUDGET_US {
             let Some(request) = self.local.pop_front() else { break };
             self.execute_local(request, host);
-            self.inline_us = before_us + host.now_us().saturating_sub(start_us);
+            let now_us = host.now_us();
+            self.look_at_cpu(now_us, host);
+            self.inline_us = before_us + now_us.saturating_sub(start_us);
         }
         if (self.has_work() || self.port.has_staged())
             && let Some(sleeper) = self.sleeper.take()
@@ -97,10 +106,18 @@ impl Engine {
 
     pub(crate) fn has_work(&self) -> bool {
         !self.local.is_empty()
+            // Whoever was woken for the credit that is left may not have needed it.
+            || (!self.credit_waiters.is_empty() && self.credit_left() > 0)
             || self
                 .shards
                 .iter()
                 .any(|shard| shard.has_unfinished() || shard.has_remains())
+    }
+
+    /// Asks of this worker's own clients, and suspended ones, that wait for their turn.
+    pub(crate) fn queue_depth(&self) -> u64 {
+        let suspended: usize = self.shards.iter().map(Shard::unfinished).sum();
+        (self.local.len() + suspended) as u64
     }
 
     fn take_replies(&mut self, host: &dyn Host) -> Progress {
@@ -130,46 +147,75 @@ impl Engine {
         if self.credit_waiters.is_empty() {
             return;
         }
-        let credit: usize = self.port.peers().map(|peer| self.port.credit(peer)).sum();
-        for _ in 0..credit.min(self.credit_waiters.len()) {
+        let mut left = self.credit_left();
+        while left > 0 {
             let Some(id) = self.credit_waiters.pop_front() else {
                 break;
             };
             if let Some(line) = self.lines.find(id) {
+                line.queues_for_credit = false;
                 line.unblock();
+                left -= 1;
             }
         }
     }
 
-    /// Rounds over the peers, the own clients and suspended asks until nobody has anything or the time is up.
+    fn credit_left(&self) -> usize {
+        self.port.peers().map(|peer| self.port.credit(peer)).sum()
+    }
+
+    /// Rounds over the peers, the own clients and the shards' suspended asks, until nobody has anything or the time is
+    /// up. Each turn starts with the next of them, so that none is starved by those before it.
     fn execute_for(&mut self, start_us: u64, budget_us: u64, host: &dyn Host) -> Progress {
-        let workers = self.outboxes.len();
-        self.round_start = (self.round_start + 1) % workers;
+        let (workers, places) = (self.outboxes.len(), self.outboxes.len() + self.shards.len());
+        self.round_start = (self.round_start + 1) % places;
         let mut progress = Progress::Idle;
         loop {
             let mut worked = false;
-            for place in 0..workers {
-                let worker = WorkerId::from_index((self.round_start + place) % workers);
+            for step in 0..places {
+                let place = (self.round_start + step) % places;
                 for _ in 0..REQUEST_BURST {
-                    if !self.execute_next(worker, host) {
+                    let executed = match place.checked_sub(workers) {
+                        None => self.execute_next(WorkerId::from_index(place), host),
+                        Some(shard) => self.execute_slice(shard, host),
+                    };
+                    if !executed {
                         break;
                     }
                     worked = true;
-                    if host.now_us().saturating_sub(start_us) >= budget_us {
+                    let now_us = host.now_us();
+                    self.look_at_cpu(now_us, host);
+                    if now_us.saturating_sub(start_us) >= budget_us {
                         return Progress::Worked;
                     }
-                }
-            }
-            for shard in 0..self.shards.len() {
-                worked |= self.execute_slice(shard, host);
-                if host.now_us().saturating_sub(start_us) >= budget_us {
-                    return Progress::Worked;
                 }
             }
             if !worked {
                 return progress;
             }
             progress = Progress::Worked;
+        }
+    }
+
+    /// Reads the thread's CPU clock, if it has not been read for a while, and notes what was used since.
+    fn look_at_cpu(&mut self, now_us: u64, host: &dyn Host) {
+        if now_us.saturating_sub(self.cpu_look.wall_us) >= CPU_LOOK_US {
+            let cpu_us = host.thread_cpu_us();
+            self.stats.slice_us_max = self.stats.slice_us_max.max(cpu_us.saturating_sub(self.cpu_look.cpu_us));
+            self.cpu_look = CpuLook {
+                wall_us: now_us,
+                cpu_us,
+            };
+        }
+    }
+
+    /// Starts to measure: what was used before is not a slice of the engine's.
+    fn start_cpu_look(&mut self, now_us: u64, host: &dyn Host) {
+        if now_us.saturating_sub(self.cpu_look.wall_us) >= CPU_LOOK_US {
+            self.cpu_look = CpuLook {
+                wall_us: now_us,
+                cpu_us: host.thread_cpu_us(),
+            };
         }
     }
 
@@ -208,12 +254,14 @@ impl Engine {
     /// One slice of a shard: of a suspended ask, or else of what is to be freed.
     fn execute_slice(&mut self, shard: usize, host: &dyn Host) -> bool {
         let shard = &mut self.shards[shard];
+        // Every other slice frees, if there is both to free and to go on with: memory comes back under any load.
+        if shard.has_remains() && (!shard.has_unfinished() || self.stats.slices.is_multiple_of(2)) {
+            shard.free();
+            self.stats.slices += 1;
+            return true;
+        }
         if !shard.has_unfinished() {
-            let remains = shard.has_remains();
-            if remains {
-                shard.free();
-            }
-            return remains;
+            return false;
         }
         self.stats.slices += 1;
         let from = Target::Shard(shard.id());
@@ -268,7 +316,12 @@ impl Engine {
                 line.put_gather(ticket.sequence, gather);
                 self.send(ticket, asks);
             }
-            Next::Reply(reply) => line.fill(ticket.sequence, reply),
+            Next::Reply(reply) => {
+                let outcome = Outcome::of(&reply);
+                let taken = line.fill(ticket.sequence, reply);
+                let latency_us = host.now_us().saturating_sub(taken.since_us);
+                self.stats.by_command.count(taken.counter, outcome, latency_us);
+            }
         }
         self.lines.give_up_if_done(id);
     }

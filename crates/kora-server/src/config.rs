@@ -9,6 +9,7 @@
 mod bind;
 mod error;
 mod invocation;
+mod memory;
 mod text;
 mod value;
 
@@ -23,6 +24,7 @@ use serde::{Deserialize, Serialize};
 pub use self::bind::{Bind, ListenAddress, Necessity};
 pub use self::error::ConfigError;
 pub use self::invocation::{Invocation, parse, parse_from};
+pub use self::memory::{ClientMemory, OutputLimit};
 pub use self::value::{IdleLaps, LogLevel, MemorySize, Number, Secret, VectorMetric};
 
 /// Everything that can be set, with its effective value.
@@ -61,6 +63,18 @@ pub struct Config {
     #[arg(long, env = "KORA_PROTO_MAX_BULK_LEN", value_name = "MEMORY")]
     #[serde(with = "text")]
     pub proto_max_bulk_len: MemorySize<{ 1 << 20 }, { 512 << 20 }>,
+
+    /// Memory that clients may hold in all, in bytes or percent: requests not answered and replies not taken. `auto`: a
+    /// quarter of the memory or 256mb, whichever is less [default: auto]
+    #[arg(long, env = "KORA_MAXMEMORY_CLIENTS", value_name = "MEMORY")]
+    #[serde(with = "text")]
+    pub maxmemory_clients: ClientMemory,
+
+    /// When a client that does not take its replies is dropped: `normal <hard> <soft> <seconds>`, 0 is no limit
+    /// [default: normal 0 0 0]
+    #[arg(long, env = "KORA_CLIENT_OUTPUT_BUFFER_LIMIT", value_name = "LIMIT")]
+    #[serde(with = "text")]
+    pub client_output_buffer_limit: OutputLimit,
 
     /// Seconds a stopping server gives to requests that it has received, 0 to 86400 [default: 10]
     #[arg(long, env = "KORA_SHUTDOWN_TIMEOUT", value_name = "SECONDS")]
@@ -123,6 +137,8 @@ impl Default for Config {
             maxclients: Number::constant(10_000),
             tcp_backlog: Number::constant(511),
             proto_max_bulk_len: MemorySize::constant(64 << 20),
+            maxmemory_clients: ClientMemory::Automatic,
+            client_output_buffer_limit: OutputLimit::default(),
             shutdown_timeout: Number::constant(10),
             loglevel: LogLevel::Notice,
             workers: Number::constant(0),

@@ -7,6 +7,7 @@ use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
 use std::task::Poll;
+use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use kora_engine::command::table::{Access, Parsed};
@@ -14,8 +15,10 @@ use kora_engine::{Admission, Engine, LineId, Session, Standing};
 use kora_resp::{Reader, ReaderLimits};
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
+use tokio::time::{Instant, sleep};
 
 use crate::acceptor::Arrival;
+use crate::config::OutputLimit;
 use crate::host::Process;
 
 /// One client's connection.
@@ -24,6 +27,7 @@ pub(crate) struct Connection {
     engine: Rc<RefCell<Engine>>,
     host: Process,
     line: LineId,
+    id: u64,
     limits: ConnectionLimits,
     reader: Reader,
     access: Access,
@@ -32,6 +36,10 @@ pub(crate) struct Connection {
     /// A command that has to wait; nothing behind it is looked at.
     held: Option<Parsed>,
     intake: Intake,
+    /// Since when clients have held so much memory that this one is not read from.
+    paused_since: Option<Instant>,
+    /// Since when more replies than the soft limit have waited for the client.
+    over_soft_since: Option<Instant>,
     stopping: watch::Receiver<bool>,
     shutdown: mpsc::Sender<()>,
     _permit: OwnedSemaphorePermit,
@@ -41,6 +49,7 @@ pub(crate) struct Connection {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ConnectionLimits {
     pub(crate) bulk_bytes_max: usize,
+    pub(crate) output: OutputLimit,
 }
 
 /// Whether more is to come from the client.
@@ -61,6 +70,8 @@ enum Decoded {
     All,
     /// It was enough for now.
     Burst,
+    /// Clients held too much memory for more.
+    Short,
 }
 
 impl Connection {
@@ -89,6 +100,7 @@ impl Connection {
             engine,
             host,
             line,
+            id,
             limits,
             reader: Reader::new(limits.of(access)),
             access,
@@ -96,6 +108,8 @@ impl Connection {
             output: BytesMut::new(),
             held: None,
             intake: Intake::Open,
+            paused_since: None,
+            over_soft_since: None,
             stopping,
             shutdown,
             _permit: permit,
@@ -116,22 +130,76 @@ impl Connection {
         }
         loop {
             let decoded = self.decode();
-            let standing = self
-                .engine
-                .borrow_mut()
-                .drain(self.line, &mut self.output, OUTPUT_BYTES_MAX);
+            let standing = self.engine.borrow_mut().drain(self.line, &mut self.output);
             self.write_what_fits()?;
             match standing {
                 Standing::Killed => return Ok(()),
+                Standing::Dropped { bytes } => {
+                    tracing::warn!(
+                        client = self.id,
+                        bytes,
+                        "dropped: clients held more than maxmemory-clients"
+                    );
+                    return Ok(());
+                }
                 Standing::Finished if self.output.is_empty() => return Ok(()),
                 _ => {}
             }
-            if decoded == Decoded::Burst {
+            if self.is_over_output_limit() {
+                let bytes = self.output.len();
+                tracing::warn!(
+                    client = self.id,
+                    bytes,
+                    "dropped: it did not take its replies; see client-output-buffer-limit"
+                );
+                return Ok(());
+            }
+            self.settle_account();
+            let paused = self.paused_since.is_some();
+            if decoded == Decoded::Burst || (decoded == Decoded::Short && !paused) {
                 tokio::task::yield_now().await;
                 continue;
             }
             self.wait().await?;
         }
+    }
+
+    /// Tells the engine what the buffers hold, and hears whether more may be read.
+    fn settle_account(&mut self) {
+        let bytes = self.input.capacity() + self.output.capacity();
+        let mut engine = self.engine.borrow_mut();
+        if engine.account(self.line, bytes) {
+            self.paused_since = None;
+            return;
+        }
+        // Whoever waits here may itself hold what others wait for: half a request, replies nobody takes. After a while
+        // somebody has to go, and it is the one that holds most.
+        let since = *self.paused_since.get_or_insert_with(Instant::now);
+        if since.elapsed() > PAUSE_MAX {
+            self.paused_since = None;
+            engine.drop_largest();
+        }
+    }
+
+    fn is_over_output_limit(&mut self) -> bool {
+        let OutputLimit {
+            hard_bytes,
+            soft_bytes,
+            soft_seconds,
+        } = self.limits.output;
+        let waiting = self.output.len() as u64;
+        if soft_bytes == 0 || waiting <= soft_bytes {
+            self.over_soft_since = None;
+        } else if self
+            .over_soft_since
+            .get_or_insert_with(Instant::now)
+            .elapsed()
+            .as_secs()
+            >= soft_seconds
+        {
+            return true;
+        }
+        hard_bytes > 0 && waiting > hard_bytes
     }
 
     /// Submits whole requests until one has to wait, the bytes are used up, or it was enough for now.
@@ -151,6 +219,10 @@ impl Connection {
             }
             if !engine.is_served(self.line) {
                 self.intake = Intake::Deaf;
+                break;
+            }
+            if !engine.may_grow(self.line) {
+                decoded = Decoded::Short;
                 break;
             }
             if count == DECODE_BURST {
@@ -201,8 +273,8 @@ impl Connection {
 
     /// Sleeps until something can be done, and reads if it is the client who did something.
     async fn wait(&mut self) -> io::Result<()> {
-        let may_read = self.intake == Intake::Open && self.held.is_none() && self.output.len() < OUTPUT_BYTES_MAX;
-        let may_drain = self.output.len() < OUTPUT_BYTES_MAX;
+        let paused = self.paused_since.is_some();
+        let may_read = self.intake == Intake::Open && self.held.is_none() && !paused;
         let holding = self.held.is_some();
         tokio::select! {
             readable = self.stream.readable(), if may_read => {
@@ -215,7 +287,9 @@ impl Connection {
                 let ready = engine.poll_line(self.line, context.waker());
                 let again = holding && !engine.is_blocked(self.line);
                 if ready || again { Poll::Ready(()) } else { Poll::Pending }
-            }), if may_drain => {}
+            }) => {}
+            // What others give back wakes nobody: it is looked at again before anybody would notice.
+            () = sleep(PAUSE_LOOK), if paused || self.over_soft_since.is_some() => {}
             _ = self.stopping.changed(), if self.intake == Intake::Open => self.read_what_came()?,
         }
         Ok(())
@@ -263,10 +337,15 @@ impl Connection {
 
 impl ConnectionLimits {
     fn of(self, access: Access) -> ReaderLimits {
+        let ordinary = ReaderLimits::default();
         match access {
             Access::Full => ReaderLimits {
                 bulk_bytes_max: self.bulk_bytes_max,
-                ..ReaderLimits::default()
+                // One largest argument must fit into a request, with room for the others.
+                request_bytes_max: ordinary
+                    .request_bytes_max
+                    .max(self.bulk_bytes_max + ordinary.inline_bytes_max),
+                ..ordinary
             },
             Access::BeforeAuth => ReaderLimits::unauthenticated(),
         }
@@ -282,9 +361,12 @@ const READ_BURST_BYTES: usize = 256 * 1024;
 /// Requests decoded at one go: some tens of microseconds if they are small and queue elsewhere.
 const DECODE_BURST: usize = 256;
 
-/// Replies encoded and not yet taken by the client. Beyond it the client is not read from and its replies wait in its
-/// line; below it, it may send without reading: redis-py sends a whole pipeline before it reads the first reply.
-const OUTPUT_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// How often a connection that is not read from looks whether it may be.
+const PAUSE_LOOK: Duration = Duration::from_millis(20);
+
+/// How long connections are not read from before the largest is dropped. Long beside the time that a client needs to
+/// take its replies, short beside a user's patience.
+const PAUSE_MAX: Duration = Duration::from_secs(10);
 
 /// An output buffer larger than this is not kept once it is empty.
 const OUTPUT_BYTES_KEPT: usize = 64 * 1024;

@@ -4,6 +4,7 @@ use std::fs;
 use std::time::Instant;
 
 use kora_engine::{CpuTime, Host};
+use rustix::time::{ClockId, clock_gettime};
 
 /// This process on this machine.
 #[derive(Clone, Copy, Debug)]
@@ -32,6 +33,11 @@ impl Host for Process {
             .and_then(|pages| pages.parse().ok())
             .unwrap_or(0);
         pages * PAGE_BYTES
+    }
+
+    fn thread_cpu_us(&self) -> u64 {
+        let time = clock_gettime(ClockId::ThreadCPUTime);
+        u64::try_from(time.tv_sec).unwrap_or(0) * 1_000_000 + u64::try_from(time.tv_nsec).unwrap_or(0) / 1_000
     }
 
     fn cpu_us(&self) -> CpuTime {

@@ -34,12 +34,13 @@ fn report<E: Display>(outcome: Result<(), E>) -> ExitCode {
     }
 }
 
-/// Logs go to standard output, as a server's do; RUST_LOG overrides the setting.
+/// Logs go to standard error; RUST_LOG overrides the setting.
 fn log(level: &str) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
-    let colour = io::stdout().is_terminal();
+    let colour = io::stderr().is_terminal();
     tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_writer(io::stderr)
         .with_target(false)
         .with_ansi(colour)
         .init();

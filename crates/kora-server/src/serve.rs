@@ -117,6 +117,7 @@ pub fn start(config: &Config) -> Result<Running, StartError> {
             idle_laps: config.idle_laps.count(workers, cores.len()),
             limits: ConnectionLimits {
                 bulk_bytes_max: usize::try_from(config.proto_max_bulk_len.bytes()).unwrap_or(usize::MAX),
+                output: config.client_output_buffer_limit,
             },
             arrivals: receiver,
             stopping: stopping_seen.clone(),
@@ -232,6 +233,7 @@ fn setup(config: &Config, workers: usize, addresses: &[SocketAddr], host: Proces
             ef_construction: config.vector_ef_construction.get() as usize,
             ef_search: config.vector_ef_search.get() as usize,
         },
+        client_bytes_max: usize::try_from(config.maxmemory_clients.bytes()).unwrap_or(usize::MAX) / workers,
         password: config.requirepass.reveal().map(str::to_owned),
         settings: config.settings(),
         facts: Facts {

@@ -90,6 +90,27 @@ pub enum Command {
     VectorInfo(Bytes),
 }
 
+impl Command {
+    /// Memory that the command holds until it is answered, roughly: what its client is charged for it.
+    pub(crate) fn bytes_held(&self) -> usize {
+        let payload = match self {
+            Command::VectorSet(element, vector) => {
+                element.collection.len() + element.name.len() + size_of_val::<[f32]>(vector)
+            }
+            Command::VectorQuery(query) => query.target.len() + size_of_val::<[f32]>(&query.vector),
+            Command::VectorDelete(elements) => elements
+                .iter()
+                .map(|element| size_of::<Element>() + element.collection.len() + element.name.len())
+                .sum(),
+            _ => 0,
+        };
+        payload + SEAT_BYTES
+    }
+}
+
+/// A seat in the line and a request under way, without what they point to.
+const SEAT_BYTES: usize = 256;
+
 /// What a client library may say of itself.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum LibraryAttribute {

@@ -115,6 +115,14 @@ impl Shard {
         !self.turns.is_empty()
     }
 
+    /// How many asks wait for another slice, or behind one that does.
+    pub(crate) fn unfinished(&self) -> usize {
+        self.parked
+            .values()
+            .map(|parked| parked.behind.len() + usize::from(parked.running.is_some()))
+            .sum()
+    }
+
     /// True if there is something to free.
     pub(crate) fn has_remains(&self) -> bool {
         !self.graveyard.is_empty()
