@@ -1,1 +1,7 @@
-//! kora-tests
+//! What the tests of the whole system share: chance from a seed, requests in bytes, replies out of bytes, and distances
+//! computed as naively as can be.
+
+pub mod distance;
+pub mod random;
+pub mod reply;
+pub mod request;

@@ -1,0 +1,328 @@
+//! One client and the server's side of its connection, moved by the scheduler one step at a time.
+//!
+//! The server's side does what `kora-server/src/connection.rs` does: it reads what has arrived, holds a command that must
+//! wait, writes what is ready, and then sleeps until something wakes it. It sleeps truly: a step happens only if the
+//! client did something or the waker that the engine was given has fired. So a wake-up that is lost shows as a world in
+//! which nobody can go on.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Wake, Waker};
+
+use bytes::{Buf, BytesMut};
+use kora_engine::command::table::Parsed;
+use kora_engine::{Admission, Engine, Host, LineId, Session, Standing};
+use kora_resp::{Reader, ReaderLimits};
+use kora_tests::random::Random;
+use kora_tests::reply::{Protocol, Value, take};
+use kora_tests::request::encode;
+
+use crate::command::Command;
+use crate::history::{History, Names};
+use crate::replies;
+use crate::scenario::Scenario;
+
+/// A client with its connection.
+pub(crate) struct Connection {
+    /// Its number in the history, which is its session's id too.
+    pub(crate) client: usize,
+    pub(crate) worker: usize,
+    line: LineId,
+    reader: Reader,
+    /// Sent by the client and not yet read by the server.
+    wire: BytesMut,
+    /// Read by the server and not yet decoded.
+    input: BytesMut,
+    /// Written by the server and not yet read by the client.
+    output: BytesMut,
+    held: Option<Parsed>,
+    /// Sent and not yet taken by the engine. Invariant: a held one is the first.
+    sent: VecDeque<Command>,
+    /// Events that are owed a reply.
+    owed: VecDeque<usize>,
+    protocol: Protocol,
+    intake: Intake,
+    standing: Standing,
+    woken: Arc<Woken>,
+    /// The last look found something to do, or the client did something.
+    again: bool,
+    /// A reply said that this connection is closed.
+    pub(crate) was_killed: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Intake {
+    Open,
+    /// The client has closed its side.
+    Ended,
+    /// Nothing is read any more.
+    Deaf,
+}
+
+/// A waker that remembers.
+#[derive(Default)]
+pub(crate) struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Woken {
+    pub(crate) fn is_up(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn take(&self) -> bool {
+        self.0.swap(false, Ordering::Relaxed)
+    }
+}
+
+/// What a connection works with while it has its step.
+pub(crate) struct Around<'a> {
+    pub(crate) engine: &'a mut Engine,
+    pub(crate) host: &'a dyn Host,
+    pub(crate) scenario: &'a Scenario,
+    pub(crate) history: &'a mut History,
+    pub(crate) random: &'a mut Random,
+    pub(crate) names: &'a dyn Fn() -> Names,
+}
+
+/// Whether a connection is still there after its step.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Life {
+    Goes,
+    Ends,
+}
+
+impl Connection {
+    pub(crate) fn new(client: usize, worker: usize, engine: &mut Engine, now_us: u64) -> Connection {
+        let address = format!("10.0.0.1:{client}");
+        let session = Session::new(client as u64, address, "10.0.0.2:6379".to_owned(), now_us);
+        Connection {
+            client,
+            worker,
+            line: engine.connect(session),
+            reader: Reader::new(ReaderLimits::default()),
+            wire: BytesMut::new(),
+            input: BytesMut::new(),
+            output: BytesMut::new(),
+            held: None,
+            sent: VecDeque::new(),
+            owed: VecDeque::new(),
+            protocol: Protocol::Two,
+            intake: Intake::Open,
+            standing: Standing::Served { owed: false },
+            woken: Arc::new(Woken::default()),
+            again: false,
+            was_killed: false,
+        }
+    }
+
+    /// Commands sent and not answered yet.
+    pub(crate) fn ahead(&self) -> usize {
+        self.sent.len() + self.owed.len()
+    }
+
+    /// True if every command was answered and every reply was read.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        self.ahead() == 0 && self.output.is_empty()
+    }
+
+    pub(crate) fn send(&mut self, command: Command, scenario: &Scenario) {
+        if self.intake == Intake::Open {
+            self.wire.extend_from_slice(&encode(&command.words(scenario)));
+            self.sent.push_back(command);
+        }
+    }
+
+    /// The client closes its side; it still reads.
+    pub(crate) fn end(&mut self) {
+        if self.intake == Intake::Open && self.wire.is_empty() {
+            self.intake = Intake::Ended;
+            self.again = true;
+        }
+    }
+
+    pub(crate) fn can_read_input(&self) -> bool {
+        self.intake == Intake::Open && self.held.is_none() && !self.wire.is_empty()
+    }
+
+    pub(crate) fn can_wake(&self) -> bool {
+        self.again || self.woken.is_up()
+    }
+
+    pub(crate) fn can_read_output(&self) -> bool {
+        !self.output.is_empty()
+    }
+
+    /// The server reads a part of what the client has sent.
+    pub(crate) fn read_input(&mut self, around: &mut Around<'_>) -> Life {
+        let length = match around.random.below(3) {
+            0 => around.random.between(1, self.wire.len().min(40)),
+            _ => self.wire.len(),
+        };
+        self.input.unsplit(self.wire.split_to(length));
+        self.lap(around)
+    }
+
+    /// The client reads a part of what the server has written, and so there is room for more.
+    pub(crate) fn read_output(&mut self, around: &mut Around<'_>) -> Life {
+        let length = around.random.between(1, self.output.len());
+        self.output.advance(length);
+        self.lap(around)
+    }
+
+    /// The waker has fired, or something was left to do.
+    pub(crate) fn wake(&mut self, around: &mut Around<'_>) -> Life {
+        self.woken.take();
+        if self.again || self.has_something(around) {
+            return self.lap(around);
+        }
+        Life::Goes
+    }
+
+    /// The client has gone; or the connection is closed.
+    pub(crate) fn leave(self, engine: &mut Engine) {
+        engine.disconnect(self.line);
+    }
+
+    /// What somebody who looks for the reason of a hang wants to know.
+    pub(crate) fn show(&self) -> String {
+        format!(
+            "client {} on worker {}: {} owed, {} sent, held {}, {} bytes on the wire, {} read, {} written, {:?} {:?}",
+            self.client,
+            self.worker,
+            self.owed.len(),
+            self.sent.len(),
+            self.held.is_some(),
+            self.wire.len(),
+            self.input.len(),
+            self.output.len(),
+            self.intake,
+            self.standing,
+        )
+    }
+
+    /// Once round the loop of the server's connection: decode, write, look whether to sleep.
+    fn lap(&mut self, around: &mut Around<'_>) -> Life {
+        self.again = false;
+        let burst = self.decode(around);
+        self.drain(around);
+        match self.standing {
+            Standing::Killed | Standing::Dropped { .. } => return Life::Ends,
+            Standing::Finished if self.output.is_empty() => {
+                assert!(
+                    self.owed.is_empty(),
+                    "a connection is finished when all was answered: {}",
+                    self.show()
+                );
+                return Life::Ends;
+            }
+            _ => {}
+        }
+        self.again = burst || self.has_something(around);
+        Life::Goes
+    }
+
+    /// The look before the connection sleeps.
+    fn has_something(&self, around: &mut Around<'_>) -> bool {
+        let waker = Waker::from(Arc::clone(&self.woken));
+        around.engine.poll_line(self.line, &waker) || (self.held.is_some() && !around.engine.is_blocked(self.line))
+    }
+
+    /// Submits whole requests until one has to wait; true if it stopped because it was enough for now.
+    fn decode(&mut self, around: &mut Around<'_>) -> bool {
+        if let Some(parsed) = self.held.take()
+            && around.engine.is_served(self.line)
+        {
+            self.submit(parsed, around);
+        }
+        let burst = *around.random.pick(&[1, 4, 256]);
+        let mut consumed = 0;
+        let mut count = 0;
+        while self.held.is_none() && self.intake != Intake::Deaf {
+            if !around.engine.is_served(self.line) {
+                self.intake = Intake::Deaf;
+                break;
+            }
+            if count == burst {
+                self.input.advance(consumed);
+                return true;
+            }
+            count += 1;
+            let request = match self.reader.read(&self.input[consumed..]) {
+                Ok(Some(request)) => request,
+                Ok(None) => {
+                    if self.intake == Intake::Ended {
+                        around.engine.finish(self.line);
+                        self.intake = Intake::Deaf;
+                    }
+                    break;
+                }
+                Err(error) => panic!("what clients send is RESP: {error}"),
+            };
+            consumed += request.consumed();
+            let parsed = around.engine.parse(self.line, &request);
+            self.submit(parsed, around);
+        }
+        self.input.advance(consumed);
+        if self.intake == Intake::Deaf {
+            // What was sent behind the end is never looked at.
+            self.input.clear();
+            self.wire.clear();
+            self.sent.clear();
+        }
+        false
+    }
+
+    fn submit(&mut self, parsed: Parsed, around: &mut Around<'_>) {
+        let before = (around.names)();
+        match around.engine.submit(self.line, parsed, around.host) {
+            Admission::Later(parsed) => self.held = Some(parsed),
+            Admission::Taken => {
+                let command = self.sent.pop_front().expect("only what was sent is taken");
+                if let Command::Hello(protocol) = command {
+                    self.protocol = protocol;
+                }
+                let has_reply = command != Command::Shutdown;
+                let event = around.history.begin(self.client, command, self.protocol, before);
+                if has_reply {
+                    self.owed.push_back(event);
+                }
+            }
+        }
+        if around.engine.take_shutdown() {
+            // A server would stop; this world goes on, without that client.
+            assert!(
+                matches!(around.history.events.last(), Some(event) if event.command == Command::Shutdown),
+                "only SHUTDOWN shuts down"
+            );
+        }
+    }
+
+    /// Takes the ready replies, and holds each against the command that is owed one.
+    fn drain(&mut self, around: &mut Around<'_>) {
+        let length = self.output.len();
+        self.standing = around.engine.drain(self.line, &mut self.output);
+        let mut new = BytesMut::from(&self.output[length..]);
+        while !new.is_empty() {
+            let event = *self.owed.front().unwrap_or_else(|| panic!("nobody is owed {new:?}"));
+            self.owed.pop_front();
+            let protocol = around.history.events[event].protocol;
+            let reply = take(&mut new, protocol).expect("replies are written whole");
+            if around.history.events[event].command == Command::Kill(self.client as u64, crate::command::Victim::Myself)
+                && reply == Value::Integer(1)
+            {
+                self.was_killed = true;
+            }
+            let event = around.history.end(event, reply, (around.names)());
+            replies::check(event, around.scenario, self.client as u64);
+        }
+        if let Standing::Served { owed } = self.standing {
+            assert_eq!(owed, !self.owed.is_empty(), "both sides count alike: {}", self.show());
+        }
+    }
+}

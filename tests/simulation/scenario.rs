@@ -1,0 +1,129 @@
+//! What a seed decides before anything runs: how many workers, how little credit, which collections, how clients behave.
+
+use kora_tests::random::Random;
+use kora_vector::Metric;
+
+/// The world of one seed.
+#[derive(Clone, Debug)]
+pub(crate) struct Scenario {
+    pub(crate) workers: usize,
+    pub(crate) shards: usize,
+    /// Unanswered requests allowed between two workers.
+    pub(crate) credit: usize,
+    /// Of collections that a VECSET makes.
+    pub(crate) metric: Metric,
+    pub(crate) collections: Vec<Collection>,
+    pub(crate) clients: usize,
+    /// Rounds of scripts, each ending at a quiet point.
+    pub(crate) rounds: usize,
+    /// Commands of one client in one round.
+    pub(crate) commands: usize,
+    /// Commands that a client sends ahead of its replies.
+    pub(crate) pipeline: usize,
+    /// In a thousand steps of a client, how often it vanishes.
+    pub(crate) leaves_per_mille: usize,
+    pub(crate) flushes: Occurrence,
+    pub(crate) kills: Occurrence,
+}
+
+/// One name that the clients use.
+#[derive(Clone, Debug)]
+pub(crate) struct Collection {
+    pub(crate) name: &'static str,
+    /// Clients set vectors of these dimensions; with more than one, some get an error.
+    pub(crate) dimensions: Vec<usize>,
+    pub(crate) drops: Occurrence,
+    pub(crate) elements: usize,
+}
+
+/// Whether something happens at all in this world.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Occurrence {
+    Never,
+    Sometimes,
+}
+
+impl Collection {
+    /// True if a command on it may take more than one slice.
+    pub(crate) fn is_wide(&self) -> bool {
+        self.dimensions.iter().any(|dimension| *dimension >= WIDE)
+    }
+
+    /// The name of an element; every third holds a hash tag, so that some of a spread collection lie together.
+    pub(crate) fn element(&self, element: usize) -> String {
+        if element % 3 == 2 {
+            format!("{{x}}{element}")
+        } else {
+            element.to_string()
+        }
+    }
+}
+
+impl Scenario {
+    pub(crate) fn new(random: &mut Random) -> Scenario {
+        let deep = random.percent(4);
+        let collections = collections(random, if deep { 0 } else { 8 });
+        Scenario {
+            workers: random.between(1, 5),
+            shards: random.between(1, 8),
+            credit: match random.below(10) {
+                0 => 64,
+                _ if deep => 1024,
+                _ => random.between(1, 4),
+            },
+            metric: *random.pick(&Metric::ALL),
+            collections,
+            clients: if deep { 2 } else { random.between(2, 7) },
+            rounds: if deep { 1 } else { random.between(1, 3) },
+            commands: if deep { 2500 } else { random.between(20, 120) },
+            pipeline: if deep { 5000 } else { *random.pick(&[1, 2, 8, 40, 400]) },
+            leaves_per_mille: *random.pick(&[0, 0, 1, 5]),
+            flushes: occurrence(random, 25),
+            kills: occurrence(random, 25),
+        }
+    }
+
+    /// A world in which nothing is dropped and nobody vanishes, so that whatever was set is there.
+    pub(crate) fn without_removals(random: &mut Random) -> Scenario {
+        let mut scenario = Scenario::new(random);
+        scenario.flushes = Occurrence::Never;
+        scenario.kills = Occurrence::Never;
+        scenario.leaves_per_mille = 0;
+        for collection in &mut scenario.collections {
+            collection.drops = Occurrence::Never;
+            collection.dimensions.truncate(1);
+        }
+        scenario
+    }
+}
+
+/// Two to four collections; one in a hundred `wide` times is wide.
+fn collections(random: &mut Random, wide: usize) -> Vec<Collection> {
+    let count = random.between(2, 4);
+    let mut names = vec!["a", "b:c", "{t}d", "e{", "{t}:f"];
+    let mut collections: Vec<Collection> = (0..count)
+        .map(|_| Collection {
+            name: names.remove(random.below(names.len())),
+            dimensions: if random.percent(50) { vec![2] } else { vec![2, 3] },
+            drops: occurrence(random, 60),
+            elements: random.between(1, 12),
+        })
+        .collect();
+    if random.percent(wide) {
+        let collection = &mut collections[0];
+        collection.dimensions = vec![WIDE];
+        collection.elements = 4;
+    }
+    collections
+}
+
+fn occurrence(random: &mut Random, percent: usize) -> Occurrence {
+    if random.percent(percent) {
+        Occurrence::Sometimes
+    } else {
+        Occurrence::Never
+    }
+}
+
+/// Sixteen distances of such vectors are a slice, so that setting the fifth takes two.
+pub(crate) const WIDE: usize = kora_vector::limits::DIMENSION_MAX;

@@ -1,0 +1,395 @@
+//! The engines and clients of one seed, and the scheduler that decides who moves next.
+
+use std::cell::Cell;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::task::Waker;
+
+use kora_engine::{Catalog, CpuTime, Engine, Facts, GraphSettings, Host, Placement, Progress, Setup, berths};
+use kora_mesh::Armed;
+use kora_tests::random::Random;
+use kora_tests::reply::Value;
+
+use crate::command::{Command, Speaker, Victim};
+use crate::connection::{Around, Connection, Life, Woken};
+use crate::history::{History, names};
+use crate::scenario::Scenario;
+
+/// Everything there is.
+pub(crate) struct World {
+    pub(crate) scenario: Scenario,
+    pub(crate) history: History,
+    setup: Arc<Setup>,
+    engines: Vec<Worker>,
+    clients: Vec<Client>,
+    /// Decides the schedule, and nothing of what is said.
+    random: Random,
+    clock: Clock,
+    /// The last value given to a vector or an ECHO.
+    unique: u64,
+    connections: usize,
+    steps: usize,
+    /// The last steps, shown if something fails.
+    trace: VecDeque<String>,
+}
+
+/// A worker: its engine, and whoever drives it.
+struct Worker {
+    engine: Engine,
+    woken: Arc<Woken>,
+    asleep: bool,
+    /// It is not given any turn before this step.
+    stalled_until: usize,
+}
+
+/// Whoever sits behind a connection, and connects again when it is closed.
+struct Client {
+    speaker: Speaker,
+    connection: Option<Connection>,
+    /// Commands to be said yet: chosen by chance, or given.
+    left: usize,
+    given: VecDeque<Command>,
+    /// Steps are spread unevenly, so that some are slow.
+    weight: usize,
+}
+
+/// A clock that goes on when somebody looks at it, so that a turn's budget is a number of looks.
+struct Clock(Cell<u64>);
+
+impl Host for Clock {
+    fn now_us(&self) -> u64 {
+        self.0.set(self.0.get() + 1);
+        self.0.get()
+    }
+
+    fn resident_bytes(&self) -> u64 {
+        0
+    }
+
+    fn cpu_us(&self) -> CpuTime {
+        CpuTime::default()
+    }
+
+    fn thread_cpu_us(&self) -> u64 {
+        self.0.get()
+    }
+}
+
+/// Who moves next.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Move {
+    Turn(usize),
+    Send(usize),
+    ReadInput(usize),
+    ReadOutput(usize),
+    Wake(usize),
+}
+
+impl World {
+    /// The words of the clients follow from the scripts' chance, the order of the steps from the schedule's.
+    pub(crate) fn new(scenario: Scenario, mut scripts: Random, schedule: Random) -> World {
+        let setup = Arc::new(Setup {
+            placement: Placement::new(scenario.shards, scenario.workers),
+            catalog: Catalog::new(1),
+            graph: GraphSettings {
+                metric: scenario.metric,
+                m: 4,
+                ef_construction: 20,
+                ef_search: 10,
+            },
+            client_bytes_max: 1 << 30,
+            password: None,
+            settings: Vec::new(),
+            facts: Facts::default(),
+        });
+        let engines = berths(scenario.workers, scenario.credit)
+            .into_iter()
+            .map(|berth| Worker {
+                engine: Engine::new(berth, Arc::clone(&setup)),
+                woken: Arc::new(Woken::default()),
+                asleep: false,
+                stalled_until: 0,
+            })
+            .collect();
+        let clients = (0..scenario.clients)
+            .map(|_| Client {
+                speaker: Speaker {
+                    random: Random::new(scripts.any()),
+                    only_reads: false,
+                },
+                connection: None,
+                left: 0,
+                given: VecDeque::new(),
+                weight: 1,
+            })
+            .collect();
+        World {
+            scenario,
+            history: History::default(),
+            setup,
+            engines,
+            clients,
+            random: schedule,
+            clock: Clock(Cell::new(0)),
+            unique: 0,
+            connections: 0,
+            steps: 0,
+            trace: VecDeque::new(),
+        }
+    }
+
+    /// Another schedule from here on.
+    pub(crate) fn reschedule(&mut self, schedule: Random) {
+        self.random = schedule;
+    }
+
+    /// Lets every client say so many commands by chance, until nobody has anything to do.
+    pub(crate) fn run_by_chance(&mut self, commands: usize, only_reads: bool) {
+        for client in &mut self.clients {
+            client.left = commands;
+            client.speaker.only_reads = only_reads;
+        }
+        self.run();
+    }
+
+    /// Lets one client, on whichever worker, say these commands; returns their events.
+    pub(crate) fn run_given(&mut self, commands: Vec<Command>) -> std::ops::Range<usize> {
+        let start = self.history.events.len();
+        // Whoever was killed or said QUIT comes back on another connection.
+        self.clients[0].given = commands.into();
+        self.run();
+        start..self.history.events.len()
+    }
+
+    /// All clients leave, and nothing is left behind.
+    pub(crate) fn end(&mut self) {
+        for client in 0..self.clients.len() {
+            if let Some(connection) = &mut self.clients[client].connection {
+                connection.end();
+            }
+        }
+        self.run();
+        let left: Vec<String> = self.connections().map(Connection::show).collect();
+        assert!(left.is_empty(), "a client that closes its side is let go: {left:?}");
+    }
+
+    pub(crate) fn catalog(&self) -> &Catalog {
+        &self.setup.catalog
+    }
+
+    fn connections(&self) -> impl Iterator<Item = &Connection> {
+        self.clients.iter().filter_map(|client| client.connection.as_ref())
+    }
+
+    fn run(&mut self) {
+        let limit = self.steps + STEPS_MAX;
+        while let Some(next) = self.choose() {
+            self.steps += 1;
+            assert!(self.steps < limit, "this does not end: {}", self.show());
+            self.step(next);
+            if self.steps.is_multiple_of(CHECK_STEPS) {
+                self.assert_sound();
+            }
+        }
+        let waiting: Vec<String> = self
+            .connections()
+            .filter(|connection| !connection.is_at_rest())
+            .map(Connection::show)
+            .collect();
+        assert!(waiting.is_empty(), "nobody can go on, but these wait: {waiting:#?}");
+        for worker in &mut self.engines {
+            assert!(worker.engine.is_quiet(), "everybody sleeps, so nothing is left to do");
+        }
+        self.assert_sound();
+    }
+
+    fn assert_sound(&self) {
+        for worker in &self.engines {
+            worker.engine.assert_sound();
+        }
+    }
+
+    fn choose(&mut self) -> Option<Move> {
+        let mut moves: Vec<(Move, usize)> = Vec::new();
+        for (number, worker) in self.engines.iter().enumerate() {
+            if !worker.asleep || worker.woken.is_up() {
+                let stalled = worker.stalled_until > self.steps;
+                moves.push((Move::Turn(number), if stalled { 0 } else { 3 }));
+            }
+        }
+        for (number, client) in self.clients.iter().enumerate() {
+            let weight = client.weight;
+            let has_more = client.left > 0 || !client.given.is_empty();
+            match &client.connection {
+                None if has_more => moves.push((Move::Send(number), weight)),
+                None => {}
+                Some(connection) => {
+                    if has_more && connection.ahead() < self.scenario.pipeline {
+                        moves.push((Move::Send(number), weight));
+                    }
+                    if connection.can_read_input() {
+                        moves.push((Move::ReadInput(number), weight));
+                    }
+                    if connection.can_read_output() {
+                        moves.push((Move::ReadOutput(number), weight));
+                    }
+                    if connection.can_wake() {
+                        moves.push((Move::Wake(number), weight));
+                    }
+                }
+            }
+        }
+        let total: usize = moves.iter().map(|(_, weight)| weight).sum();
+        if total == 0 {
+            // Only those who are stalled can go on, or nobody can.
+            return moves.first().map(|(next, _)| *next);
+        }
+        let mut place = self.random.below(total);
+        for (next, weight) in moves {
+            if place < weight {
+                return Some(next);
+            }
+            place -= weight;
+        }
+        unreachable!("the place is below the total of the weights")
+    }
+
+    fn step(&mut self, next: Move) {
+        if self.trace.len() == TRACE_STEPS {
+            self.trace.pop_front();
+        }
+        self.trace.push_back(format!("{} {next:?}", self.steps));
+        if self.random.below(300) == 0 {
+            self.disturb();
+        }
+        match next {
+            Move::Turn(worker) => self.turn(worker),
+            Move::Send(client) => self.send(client),
+            Move::ReadInput(client) => self.move_connection(client, Connection::read_input),
+            Move::ReadOutput(client) => self.move_connection(client, Connection::read_output),
+            Move::Wake(client) => self.move_connection(client, Connection::wake),
+        }
+    }
+
+    /// Somebody becomes slow, or quick again; time passes.
+    fn disturb(&mut self) {
+        let worker = self.random.below(self.engines.len());
+        self.engines[worker].stalled_until = self.steps + self.random.below(400);
+        let client = self.random.below(self.clients.len());
+        self.clients[client].weight = self.random.between(1, 20);
+        self.clock
+            .0
+            .set(self.clock.0.get() + self.random.below(3_000_000) as u64);
+    }
+
+    fn turn(&mut self, number: usize) {
+        let worker = &mut self.engines[number];
+        worker.woken.take();
+        worker.asleep = false;
+        let budget_us = *self.random.pick(&[0, 1, 5, 50, 500]);
+        let progress = worker.engine.turn(&self.clock, budget_us);
+        // Whoever drives an engine asks to sleep when a turn found nothing; it may ask at any time.
+        if progress == Progress::Idle || self.random.percent(20) {
+            let waker = Waker::from(Arc::clone(&worker.woken));
+            worker.asleep = worker.engine.park(&waker, || false) == Armed::Park;
+        }
+    }
+
+    fn send(&mut self, number: usize) {
+        let client = &mut self.clients[number];
+        if client.connection.is_none() {
+            let worker = self.random.below(self.engines.len());
+            let engine = &mut self.engines[worker].engine;
+            let now_us = self.clock.now_us();
+            self.connections += 1;
+            client.connection = Some(Connection::new(self.connections, worker, engine, now_us));
+        }
+        let sessions = self.sessions(number);
+        let client = &mut self.clients[number];
+        let command = match client.given.pop_front() {
+            Some(command) => command,
+            None => {
+                client.left -= 1;
+                self.unique += 1;
+                client.speaker.next(&self.scenario, self.unique, &sessions)
+            }
+        };
+        self.trace.push_back(format!("  client {number} says {command:?}"));
+        let connection = client.connection.as_mut().expect("connected above");
+        connection.send(command, &self.scenario);
+    }
+
+    /// The sessions that there are, that of this client first.
+    fn sessions(&self, client: usize) -> Vec<u64> {
+        let own = self.clients[client].connection.iter();
+        let all = own.chain(self.connections());
+        all.map(|connection| connection.client as u64).collect()
+    }
+
+    fn move_connection(&mut self, number: usize, step: fn(&mut Connection, &mut Around<'_>) -> Life) {
+        let client = &mut self.clients[number];
+        let connection = client.connection.as_mut().expect("only those who are there move");
+        let leaves = self.random.below(1000) < self.scenario.leaves_per_mille;
+        let engine = &mut self.engines[connection.worker].engine;
+        let answered = self.history.events.len();
+        let life = if leaves {
+            Life::Ends
+        } else {
+            step(
+                connection,
+                &mut Around {
+                    engine,
+                    host: &self.clock,
+                    scenario: &self.scenario,
+                    history: &mut self.history,
+                    random: &mut self.random,
+                    names: &|| names(&self.scenario, &self.setup.catalog),
+                },
+            )
+        };
+        for event in &self.history.events[answered..] {
+            self.trace
+                .push_back(format!("  taken from {number}: {:?}", event.command));
+        }
+        if life == Life::Ends {
+            self.trace.push_back(format!("  client {number} goes"));
+            let connection = client.connection.take().expect("it was there");
+            connection.leave(engine);
+        }
+    }
+
+    fn show(&self) -> String {
+        let connections: Vec<String> = self.connections().map(Connection::show).collect();
+        connections.join("\n")
+    }
+
+    /// Everybody who was closed by a CLIENT KILL that said so is gone.
+    pub(crate) fn check_kills(&self) {
+        for event in &self.history.events {
+            if let (Command::Kill(id, Victim::Other), Some(Value::Integer(1))) = (&event.command, event.reply()) {
+                let lives = self.connections().any(|connection| connection.client as u64 == *id);
+                assert!(!lives, "session {id} was killed and is still there");
+            }
+        }
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("{:#?}", self.scenario);
+            for step in &self.trace {
+                eprintln!("{step}");
+            }
+        }
+    }
+}
+
+/// The graphs are checked this often.
+const CHECK_STEPS: usize = 256;
+
+/// Steps of one run. The longest seen took a tenth of it; a livelock reaches it in some seconds.
+const STEPS_MAX: usize = 2_000_000;
+
+/// Steps shown when something fails.
+const TRACE_STEPS: usize = 60;
