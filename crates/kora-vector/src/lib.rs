@@ -26,6 +26,7 @@
 #![deny(unsafe_code)]
 
 mod arena;
+mod code;
 mod distance;
 mod exact;
 pub mod graph;

@@ -99,6 +99,9 @@ impl Search {
                 let worth = worth_refining(space, results, self.k);
                 let from = hits.len();
                 let to = (from + REFINED_AT_ONCE).min(worth);
+                results[from..to]
+                    .iter()
+                    .for_each(|candidate| space.prefetch(candidate.slot()));
                 // A node may have died since the beam found it: its place is not filled again, which a removal that
                 // races a query may cost.
                 hits.extend(results[from..to].iter().map(|candidate| {
@@ -143,7 +146,7 @@ pub(crate) fn descend(
     walk.fresh.clear();
     walk.fresh.extend(graph.links(layer, at.slot()).map(Link::slot));
     space.measure(probe, &walk.fresh, &mut walk.distances);
-    work.spend_distances(walk.fresh.len() + 1, space.dimension());
+    work.spend_distances(walk.fresh.len() + 1, space.walk_price());
     let neighbours = walk
         .fresh
         .iter()
@@ -184,7 +187,7 @@ pub(crate) fn expand(
     let slots = graph.links(layer, at.slot()).map(Link::slot);
     walk.visited.sift(slots, graph.capacity(layer), &mut walk.fresh);
     space.measure(probe, &walk.fresh, &mut walk.distances);
-    work.spend_distances(walk.fresh.len() + 1, space.dimension());
+    work.spend_distances(walk.fresh.len() + 1, space.walk_price());
     // With no dead node there is nothing to ask about liveness.
     let results = if graph.live_count() == graph.linked_count() {
         Results::Linked
@@ -217,13 +220,14 @@ fn admit(walk: &mut Walk, candidate: Candidate, graph: &Graph, results: Results)
     }
 }
 
-/// How many of the results, in the order of the walk, may be among the best k once their distances are exact: k, and
-/// those which the walk cannot tell from the k-th.
+/// How many of the results, in the order of the walk, may be among the best k once their distances are exact: k, as many
+/// as the walk's order is wrong about, and those which it cannot tell from the last of these.
 fn worth_refining(space: &Space, results: &[Candidate], k: usize) -> usize {
-    match results.get(k - 1) {
+    let sure = k + space.doubtful(k);
+    match results.get(sure - 1) {
         Some(last) => {
             let reach = last.distance() + space.tolerance(last.distance());
-            k + results[k..]
+            sure + results[sure..]
                 .iter()
                 .take_while(|candidate| candidate.distance() <= reach)
                 .count()

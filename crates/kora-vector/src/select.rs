@@ -30,7 +30,7 @@ pub(crate) fn is_diverse(
     let probe = space.probe(candidate.slot());
     // The kept are nearest first, and the nearest refuse most candidates: so a few at a time, to stop early.
     kept.chunks(GROUP).all(|group| {
-        work.spend_distances(group.len(), space.dimension());
+        work.spend_distances(group.len(), space.walk_price());
         space.measure(probe, group, distances);
         distances
             .iter()
@@ -58,7 +58,7 @@ pub(crate) fn offer(
     bench.slots.clear();
     bench.slots.extend(graph.links(layer, node).map(Link::slot));
     bench.slots.push(newcomer);
-    work.spend_distances(bench.slots.len(), space.dimension());
+    work.spend_distances(bench.slots.len(), space.walk_price());
     let probe: Probe<'_> = space.probe(node);
     space.measure(probe, &bench.slots, &mut bench.distances);
     let mut pinned: Vec<u32> = graph

@@ -3,7 +3,8 @@
 use std::arch::x86_64::*;
 
 use crate::arena::Rows;
-use crate::distance::{AHEAD, LANES, Pair, prefetch};
+use crate::code::CodeProbe;
+use crate::distance::{AHEAD, CODE_LANES, LANES, Pair, prefetch};
 
 #[target_feature(enable = "avx2,fma")]
 pub(super) fn dot(query: &[f32], rows: &Rows, slots: &[u32], out: &mut [f32]) {
@@ -13,6 +14,16 @@ pub(super) fn dot(query: &[f32], rows: &Rows, slots: &[u32], out: &mut [f32]) {
 #[target_feature(enable = "avx2,fma")]
 pub(super) fn square(query: &[f32], rows: &Rows, slots: &[u32], out: &mut [f32]) {
     for_rows::<true>(query, rows, slots, out);
+}
+
+#[target_feature(enable = "avx2,fma")]
+pub(super) fn code_dot(probe: CodeProbe<'_>, rows: &Rows, slots: &[u32], out: &mut [f32]) {
+    for_codes::<false>(probe, rows, slots, out);
+}
+
+#[target_feature(enable = "avx2,fma")]
+pub(super) fn code_square(probe: CodeProbe<'_>, rows: &Rows, slots: &[u32], out: &mut [f32]) {
+    for_codes::<true>(probe, rows, slots, out);
 }
 
 #[target_feature(enable = "avx2,fma")]
@@ -105,6 +116,46 @@ unsafe fn add<const SQUARE: bool>(sum: __m256, query: *const f32, row: *const f3
     _mm256_fmadd_ps(q, r, sum)
 }
 
+/// The loop over codes. A product of two signed bytes is made of what the instruction takes, an unsigned and a signed one:
+/// |row| times the probe with the row's sign. Two products fit 16 bits, since a code stops at 127.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+fn for_codes<const SQUARE: bool>(probe: CodeProbe<'_>, rows: &Rows, slots: &[u32], out: &mut [f32]) {
+    let words = probe.code.len() / 4;
+    for &slot in slots.iter().take(AHEAD) {
+        prefetch(rows.address(slot), words + 2);
+    }
+    let ones = _mm256_set1_epi16(1);
+    for (i, distance) in out.iter_mut().enumerate() {
+        if let Some(&soon) = slots.get(i + AHEAD) {
+            prefetch(rows.address(soon), words + 2);
+        }
+        let row = rows.address(slots[i]);
+        let mut sums = [_mm256_setzero_si256(); 2];
+        for (step, at) in (0..probe.code.len()).step_by(CODE_LANES).enumerate() {
+            // SAFETY: the code is a multiple of CODE_LANES long, and the row is longer.
+            let (p, r) = unsafe {
+                let p = probe.code.as_ptr().add(at).cast();
+                (
+                    _mm256_loadu_si256(p),
+                    _mm256_loadu_si256(row.cast::<i8>().add(at).cast()),
+                )
+            };
+            let pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(r), _mm256_sign_epi8(p, r));
+            sums[step % 2] = _mm256_add_epi32(sums[step % 2], _mm256_madd_epi16(pairs, ones));
+        }
+        let dot = total_i32(_mm256_add_epi32(sums[0], sums[1])) as f32;
+        // SAFETY: behind the code stand the two words of the tail.
+        let (scale, square) = unsafe { (*row.add(words), *row.add(words + 1)) };
+        let dot = dot * (probe.tail.scale * scale);
+        *distance = if SQUARE {
+            (probe.tail.square + square) - 2.0 * dot
+        } else {
+            -dot
+        };
+    }
+}
+
 /// Eight components as twice four f64.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
@@ -134,4 +185,12 @@ fn total_f64(sums: [__m256d; 2]) -> f64 {
     let four = _mm256_add_pd(sums[0], sums[1]);
     let two = _mm_add_pd(_mm256_castpd256_pd128(four), _mm256_extractf128_pd::<1>(four));
     _mm_cvtsd_f64(_mm_add_sd(two, _mm_unpackhi_pd(two, two)))
+}
+
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+fn total_i32(eight: __m256i) -> i32 {
+    let four = _mm_add_epi32(_mm256_castsi256_si128(eight), _mm256_extracti128_si256::<1>(eight));
+    let two = _mm_add_epi32(four, _mm_unpackhi_epi64(four, four));
+    _mm_cvtsi128_si32(_mm_add_epi32(two, _mm_shuffle_epi32::<1>(two)))
 }

@@ -9,6 +9,7 @@
 #![allow(unsafe_code)]
 
 use crate::arena::Rows;
+use crate::code::CodeProbe;
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -25,11 +26,17 @@ pub(crate) struct Kernel {
     square: ManyRows,
     fine_dot: OnePair,
     fine_square: OnePair,
+    code_dot: ManyCodes,
+    code_square: ManyCodes,
 }
 
 /// Writes one sum per row. Unsafe to call: the processor must have the kernel's instructions, the query must be
 /// `padded(dimension)` long, the rows longer than that, every slot a row, and `out` as long as `slots`.
 type ManyRows = unsafe fn(query: &[f32], rows: &Rows, slots: &[u32], out: &mut [f32]);
+
+/// Writes one distance per row of codes. Unsafe to call: the processor must have the kernel's instructions, the probe's code
+/// must be a multiple of `CODE_LANES` long, the rows two words longer, every slot a row, `out` as long as `slots`.
+type ManyCodes = unsafe fn(probe: CodeProbe<'_>, rows: &Rows, slots: &[u32], out: &mut [f32]);
 
 /// Unsafe to call: the processor must have the kernel's instructions, and both slices be equally long and padded.
 type OnePair = unsafe fn(left: &[f32], right: &[f32]) -> Pair;
@@ -75,6 +82,23 @@ impl Kernel {
         unsafe { (self.square)(query, rows, slots, out) }
     }
 
+    /// For each slot the negated dot product of the probe and its row, decoded.
+    #[inline]
+    pub(crate) fn code_dots(&self, probe: CodeProbe<'_>, rows: &Rows, slots: &[u32], out: &mut [f32]) {
+        check_codes(probe, rows, slots, out);
+        // SAFETY: the instructions were detected when this kernel was chosen, `check_codes` asserts the lengths, and
+        // `Rows::address` asserts each slot.
+        unsafe { (self.code_dot)(probe, rows, slots, out) }
+    }
+
+    /// For each slot the squared Euclidean distance of the probe and its row, decoded.
+    #[inline]
+    pub(crate) fn code_squares(&self, probe: CodeProbe<'_>, rows: &Rows, slots: &[u32], out: &mut [f32]) {
+        check_codes(probe, rows, slots, out);
+        // SAFETY: as in `code_dots`.
+        unsafe { (self.code_square)(probe, rows, slots, out) }
+    }
+
     /// The dot product, and the squared norm of `right`.
     pub(crate) fn fine_dot(&self, left: &[f32], right: &[f32]) -> Pair {
         assert!(
@@ -103,7 +127,7 @@ pub(crate) fn padded(dimension: usize) -> usize {
 
 /// Asks the caches for the head of a row that will be read soon. The rest of a long row is the hardware's to foresee.
 #[inline(always)]
-fn prefetch(row: *const f32, words: usize) {
+pub(crate) fn prefetch(row: *const f32, words: usize) {
     for line in (0..words.min(PREFETCH_WORDS_MAX)).step_by(LINE_WORDS) {
         prefetch_line(row.wrapping_add(line).cast());
     }
@@ -134,12 +158,23 @@ fn check(query: &[f32], rows: &Rows, slots: &[u32], out: &mut [f32]) {
     assert!(slots.len() == out.len(), "one sum per slot");
 }
 
+fn check_codes(probe: CodeProbe<'_>, rows: &Rows, slots: &[u32], out: &mut [f32]) {
+    let words = probe.code.len() / 4;
+    assert!(
+        probe.code.len().is_multiple_of(CODE_LANES) && words + 2 <= rows.row_words(),
+        "the row holds code and tail"
+    );
+    assert!(slots.len() == out.len(), "one distance per slot");
+}
+
 const SCALAR: Kernel = Kernel {
     name: "scalar",
     dot: scalar::dot,
     square: scalar::square,
     fine_dot: scalar::fine_dot,
     fine_square: scalar::fine_square,
+    code_dot: scalar::code_dot,
+    code_square: scalar::code_square,
 };
 
 #[cfg(target_arch = "x86_64")]
@@ -149,6 +184,8 @@ const AVX2: Kernel = Kernel {
     square: avx2::square,
     fine_dot: avx2::fine_dot,
     fine_square: avx2::fine_square,
+    code_dot: avx2::code_dot,
+    code_square: avx2::code_square,
 };
 
 #[cfg(target_arch = "aarch64")]
@@ -158,10 +195,15 @@ const NEON: Kernel = Kernel {
     square: neon::square,
     fine_dot: neon::fine_dot,
     fine_square: neon::fine_square,
+    code_dot: neon::code_dot,
+    code_square: neon::code_square,
 };
 
 /// Rows are padded to this many components: the f32 of one AVX2 register, two of NEON.
 pub(crate) const LANES: usize = 8;
+
+/// Codes are padded to this many components: the bytes of one AVX2 register, two of NEON.
+pub(crate) const CODE_LANES: usize = 32;
 
 /// Rows fetched ahead of the one being summed. 3 to 6 were equally good, 12 too many (100,000 × 384, Zen 3).
 const AHEAD: usize = 4;

@@ -3,6 +3,7 @@
 use std::arch::aarch64::*;
 
 use crate::arena::Rows;
+use crate::code::CodeProbe;
 use crate::distance::{AHEAD, LANES, Pair, prefetch};
 
 #[target_feature(enable = "neon")]
@@ -13,6 +14,16 @@ pub(super) fn dot(query: &[f32], rows: &Rows, slots: &[u32], out: &mut [f32]) {
 #[target_feature(enable = "neon")]
 pub(super) fn square(query: &[f32], rows: &Rows, slots: &[u32], out: &mut [f32]) {
     for_rows::<true>(query, rows, slots, out);
+}
+
+#[target_feature(enable = "neon")]
+pub(super) fn code_dot(probe: CodeProbe<'_>, rows: &Rows, slots: &[u32], out: &mut [f32]) {
+    for_codes::<false>(probe, rows, slots, out);
+}
+
+#[target_feature(enable = "neon")]
+pub(super) fn code_square(probe: CodeProbe<'_>, rows: &Rows, slots: &[u32], out: &mut [f32]) {
+    for_codes::<true>(probe, rows, slots, out);
 }
 
 #[target_feature(enable = "neon")]
@@ -91,6 +102,43 @@ unsafe fn add<const SQUARE: bool>(sum: float32x4_t, query: *const f32, row: *con
         return vfmaq_f32(sum, difference, difference);
     }
     vfmaq_f32(sum, q, r)
+}
+
+/// The loop over codes: products of bytes in 16 bits, added in pairs to 32.
+#[inline]
+#[target_feature(enable = "neon")]
+fn for_codes<const SQUARE: bool>(probe: CodeProbe<'_>, rows: &Rows, slots: &[u32], out: &mut [f32]) {
+    let words = probe.code.len() / 4;
+    for &slot in slots.iter().take(AHEAD) {
+        prefetch(rows.address(slot), words + 2);
+    }
+    for (i, distance) in out.iter_mut().enumerate() {
+        if let Some(&soon) = slots.get(i + AHEAD) {
+            prefetch(rows.address(soon), words + 2);
+        }
+        let row = rows.address(slots[i]);
+        let mut sums = [vdupq_n_s32(0); 2];
+        for at in (0..probe.code.len()).step_by(16) {
+            // SAFETY: the code is a multiple of CODE_LANES long, twice 16, and the row is longer.
+            let (p, r) = unsafe {
+                (
+                    vld1q_s8(probe.code.as_ptr().add(at)),
+                    vld1q_s8(row.cast::<i8>().add(at)),
+                )
+            };
+            sums[0] = vpadalq_s16(sums[0], vmull_s8(vget_low_s8(p), vget_low_s8(r)));
+            sums[1] = vpadalq_s16(sums[1], vmull_high_s8(p, r));
+        }
+        let dot = vaddvq_s32(vaddq_s32(sums[0], sums[1])) as f32;
+        // SAFETY: behind the code stand the two words of the tail.
+        let (scale, square) = unsafe { (*row.add(words), *row.add(words + 1)) };
+        let dot = dot * (probe.tail.scale * scale);
+        *distance = if SQUARE {
+            (probe.tail.square + square) - 2.0 * dot
+        } else {
+            -dot
+        };
+    }
 }
 
 /// Eight components as four times two f64.

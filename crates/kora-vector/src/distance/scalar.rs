@@ -1,6 +1,7 @@
 //! The definition: what every other kernel must compute, up to the order of its additions.
 
 use crate::arena::Rows;
+use crate::code::CodeProbe;
 use crate::distance::{AHEAD, Pair, prefetch};
 
 pub(super) fn dot(query: &[f32], rows: &Rows, slots: &[u32], out: &mut [f32]) {
@@ -41,4 +42,24 @@ pub(super) fn fine_square(left: &[f32], right: &[f32]) -> Pair {
         sum: left.iter().zip(right).map(difference).map(|d| d * d).sum(),
         right_square: 0.0,
     }
+}
+
+pub(super) fn code_dot(probe: CodeProbe<'_>, rows: &Rows, slots: &[u32], out: &mut [f32]) {
+    for (distance, &slot) in out.iter_mut().zip(slots) {
+        let (code, tail) = rows.code(slot, probe.code.len());
+        *distance = -(integer_dot(probe.code, code) as f32 * (probe.tail.scale * tail[0]));
+    }
+}
+
+pub(super) fn code_square(probe: CodeProbe<'_>, rows: &Rows, slots: &[u32], out: &mut [f32]) {
+    for (distance, &slot) in out.iter_mut().zip(slots) {
+        let (code, tail) = rows.code(slot, probe.code.len());
+        let dot = integer_dot(probe.code, code) as f32 * (probe.tail.scale * tail[0]);
+        *distance = (probe.tail.square + tail[1]) - 2.0 * dot;
+    }
+}
+
+/// Exact: 65,536 products of 127² are below 2³¹.
+fn integer_dot(left: &[i8], right: &[i8]) -> i32 {
+    left.iter().zip(right).map(|(&l, &r)| i32::from(l) * i32::from(r)).sum()
 }

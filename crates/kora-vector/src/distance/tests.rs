@@ -105,6 +105,45 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn every_kernel_sums_codes_as_the_scalar_twin_does(
+        dimension in prop_oneof![1usize..=130, 1usize..=2048],
+        seed in any::<u64>(),
+    ) {
+        let length = dimension.next_multiple_of(CODE_LANES);
+        let mut rows = Rows::new(length / 4 + 2);
+        let mut state = seed | 1;
+        for _ in 0..7 {
+            let row = rows.push();
+            let (code, tail) = rows.code_mut(row, length);
+            for part in &mut code[..dimension] {
+                state = crate::level::xorshift64(state);
+                // The ends often: there a sum of pairs is nearest to leaving 16 bits.
+                *part = match state >> 61 { 0 => -127, 1 => 127, _ => ((state >> 40) % 255) as i8 };
+                *part = (*part).max(-127);
+            }
+            tail.copy_from_slice(&[0.25, 3.0]);
+        }
+        let slots = [6, 0, 5, 1, 4, 2, 3];
+        for kernel in kernels() {
+            for probe_slot in slots {
+                let (code, tail) = rows.code(probe_slot, length);
+                let probe = CodeProbe { code, tail: crate::code::Tail { scale: tail[0], square: tail[1] } };
+                let (mut got, mut want) = ([0.0; 7], [0.0; 7]);
+                kernel.code_dots(probe, &rows, &slots, &mut got);
+                SCALAR.code_dots(probe, &rows, &slots, &mut want);
+                prop_assert_eq!(got, want, "{}", kernel.name);
+                kernel.code_squares(probe, &rows, &slots, &mut got);
+                SCALAR.code_squares(probe, &rows, &slots, &mut want);
+                prop_assert_eq!(got, want, "{}", kernel.name);
+            }
+        }
+    }
+}
+
 #[test]
 fn a_vector_against_itself_gives_its_norm_to_the_bit() {
     for kernel in kernels() {

@@ -80,16 +80,21 @@ fn recall(index: &mut Index, queries: &[Vec<f32>], k: usize, ef: usize) -> f64 {
 
 #[test]
 fn a_walk_finds_nearly_what_brute_force_finds() {
-    for metric in Metric::ALL {
-        let mut random = Random::new(5);
-        let mut index = Index::new(parameters(metric, 16, 16));
-        for _ in 0..5_000 {
-            index.insert(&random.clumped(16));
+    // On rows, and on codes.
+    for (dimension, count) in [(16, 5_000), (128, 2_000)] {
+        for metric in Metric::ALL {
+            let mut random = Random::new(5);
+            let mut index = Index::new(parameters(metric, dimension, 16));
+            for _ in 0..count {
+                index.insert(&random.clumped(dimension));
+            }
+            index.check().unwrap();
+            let queries: Vec<Vec<f32>> = (0..100).map(|_| random.clumped(dimension)).collect();
+            let recall = recall(&mut index, &queries, 10, 100);
+            assert!(recall >= 0.98, "{metric} over {dimension}: recall {recall}");
+            let hits = walk(&mut index, &queries[0], 10, 100);
+            assert_honest(&mut index, &queries[0], &hits, 10);
         }
-        index.check().unwrap();
-        let queries: Vec<Vec<f32>> = (0..100).map(|_| random.clumped(16)).collect();
-        let recall = recall(&mut index, &queries, 10, 100);
-        assert!(recall >= 0.98, "{metric}: recall {recall}");
     }
 }
 

@@ -1,0 +1,178 @@
+//! Eight bits a component: what the graph of a wide index is built and walked on.
+//!
+//! A code is a vector divided by its own largest component and rounded to −127…127, so the range follows the data, vector
+//! by vector. It answers which of two vectors is nearer, nearly always, at a quarter of the memory traffic; the few best
+//! are then measured on the rows themselves. 384 dimensions, 100,000 vectors: × 2.3 queries and × 2.5 inserts at equal
+//! recall (Zen 3, prototype).
+
+use crate::arena::Rows;
+use crate::distance::{CODE_LANES, Kernel};
+use crate::metric::Metric;
+
+/// One code per slot.
+pub(crate) struct Codes {
+    metric: Metric,
+    /// A row: the code, zeros up to `length`, then its scale and its square as f32.
+    rows: Rows,
+    /// Bytes of a code, padded for the kernels.
+    length: usize,
+}
+
+/// A code that others are measured against.
+#[derive(Clone, Copy)]
+pub(crate) struct CodeProbe<'a> {
+    /// Padded.
+    pub(crate) code: &'a [i8],
+    pub(crate) tail: Tail,
+}
+
+/// What turns sums over a code back into sums over the vector.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Tail {
+    /// A component is its code times this. Under cosine it makes the decoded vector one of length 1.
+    pub(crate) scale: f32,
+    /// The squared length of the decoded vector, so that distances between codes are true distances between points:
+    /// never below 0, and 0 between equal codes.
+    pub(crate) square: f32,
+}
+
+impl Codes {
+    pub(crate) fn new(metric: Metric, dimension: usize) -> Codes {
+        let length = dimension.next_multiple_of(CODE_LANES);
+        // Whole cache lines, as the kernels read them.
+        let row_words = (length / 4 + 2).next_multiple_of(16);
+        Codes {
+            metric,
+            rows: Rows::new(row_words),
+            length,
+        }
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.rows.allocated_bytes()
+    }
+
+    pub(crate) fn push(&mut self, vector: &[f32]) {
+        let row = self.rows.push();
+        let (code, tail_words) = self.rows.code_mut(row, self.length);
+        let tail = encode(vector, self.metric, code);
+        tail_words[0] = tail.scale;
+        tail_words[1] = tail.square;
+    }
+
+    pub(crate) fn probe(&self, slot: u32) -> CodeProbe<'_> {
+        let (code, tail) = self.rows.code(slot, self.length);
+        CodeProbe {
+            code,
+            tail: Tail {
+                scale: tail[0],
+                square: tail[1],
+            },
+        }
+    }
+
+    /// Writes a query's code, padded.
+    pub(crate) fn frame(&self, vector: &[f32], code: &mut Vec<i8>) -> Tail {
+        code.clear();
+        code.resize(self.length, 0);
+        encode(vector, self.metric, code)
+    }
+
+    /// The walk distance from the probe to each slot.
+    #[inline]
+    pub(crate) fn measure(&self, kernel: &Kernel, probe: CodeProbe<'_>, slots: &[u32], out: &mut [f32]) {
+        match self.metric {
+            Metric::L2 => kernel.code_squares(probe, &self.rows, slots, out),
+            Metric::Cosine | Metric::InnerProduct => kernel.code_dots(probe, &self.rows, slots, out),
+        }
+    }
+
+    pub(crate) fn release_chunk(&mut self) -> Option<usize> {
+        self.rows.release_chunk()
+    }
+}
+
+/// Writes the code of a vector; `code` is as long or longer, and keeps its zeros behind.
+fn encode(vector: &[f32], metric: Metric, code: &mut [i8]) -> Tail {
+    let largest = vector
+        .iter()
+        .fold(0.0f32, |largest, component| largest.max(component.abs()));
+    if (SAFE_MIN..SAFE_MAX).contains(&largest) {
+        let factor = CODE_MAX / largest;
+        for (place, component) in code.iter_mut().zip(vector) {
+            // Added to 1.5 · 2²³, a number leaves its nearest integer in the low bits: rounding and conversion in one.
+            *place = (component * factor + ROUNDING).to_bits() as i8;
+        }
+    } else if largest > 0.0 {
+        let factor = f64::from(CODE_MAX) / f64::from(largest);
+        for (place, &component) in code.iter_mut().zip(vector) {
+            *place = (f64::from(component) * factor).round() as i8;
+        }
+    }
+    let square: i64 = code
+        .iter()
+        .map(|&part| i64::from(i32::from(part) * i32::from(part)))
+        .sum();
+    if metric == Metric::Cosine {
+        return Tail {
+            scale: 1.0 / (square as f64).sqrt() as f32,
+            square: 1.0,
+        };
+    }
+    let scale = largest / CODE_MAX;
+    Tail {
+        scale,
+        square: scale * scale * square as f32,
+    }
+}
+
+/// The largest code. Not 128: the kernel takes absolute values in a byte.
+const CODE_MAX: f32 = 127.0;
+
+/// 1.5 · 2²³.
+const ROUNDING: f32 = 12_582_912.0;
+
+/// Largest components for which the factor is a normal f32.
+const SAFE_MIN: f32 = 1e-30;
+const SAFE_MAX: f32 = 1e30;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_component_is_off_by_half_a_step_at_most(
+            vector in prop::collection::vec(prop_oneof![-1.0f32..1.0, -1e-3f32..1e-3], 1..300),
+            exponent in -40i32..38,
+        ) {
+            let vector: Vec<f32> = vector.iter().map(|x| (f64::from(*x) * 10f64.powi(exponent)) as f32).collect();
+            let mut code = vec![0; vector.len()];
+            let tail = encode(&vector, Metric::L2, &mut code);
+            let largest = vector.iter().fold(0.0f32, |largest, x| largest.max(x.abs()));
+            let step = f64::from(largest) / 127.0;
+            for (&part, &component) in code.iter().zip(&vector) {
+                let decoded = f64::from(part) * step;
+                prop_assert!((decoded - f64::from(component)).abs() <= step * 0.50001, "{component} from {part}");
+            }
+            prop_assert!(tail.scale.is_finite());
+        }
+    }
+
+    #[test]
+    fn equal_codes_are_at_distance_zero_and_a_cosine_code_has_length_one() {
+        let kernel = Kernel::detect();
+        let vector: Vec<f32> = (0..100).map(|i| (i as f32 * 0.37).sin()).collect();
+        let mut out = [0.0];
+        let mut codes = Codes::new(Metric::L2, 100);
+        codes.push(&vector);
+        codes.measure(&kernel, codes.probe(0), &[0], &mut out);
+        assert_eq!(out, [0.0]);
+        let mut codes = Codes::new(Metric::Cosine, 100);
+        codes.push(&vector);
+        codes.measure(&kernel, codes.probe(0), &[0], &mut out);
+        assert!((out[0] + 1.0).abs() < 1e-6);
+    }
+}
