@@ -21,6 +21,7 @@ mod line;
 mod lines;
 mod mail;
 mod plan;
+pub mod reference;
 pub mod router;
 mod session;
 mod setup;

@@ -228,6 +228,7 @@ fn ordinary_type(arguments: &Arguments<'_>, index: usize) -> Result<bool, Client
 pub(super) const ENTRIES: &[Entry] = &[
     Entry {
         name: "command",
+        reply: "An array with, for each command: name, arity, flags, first key, last key, step, ACL categories, tips, key specifications, subcommands.",
         arity: -1,
         summary: "Returns detailed information about all commands.",
         subcommands: COMMAND,
@@ -243,6 +244,7 @@ pub(super) const ENTRIES: &[Entry] = &[
     },
     Entry {
         name: "dbsize",
+        reply: "A number.",
         flags: &["readonly"],
         summary: "Returns the number of keys: every vector is one.",
         parse: dbsize,
@@ -250,6 +252,8 @@ pub(super) const ENTRIES: &[Entry] = &[
     },
     Entry {
         name: "flushall",
+        reply: "`OK`.",
+        notes: "What is created while it runs stays. ASYNC and SYNC do the same: it answers at once, and memory is freed a little at a time.",
         arity: -1,
         flags: &["write"],
         summary: "Removes all collections and their vectors. Memory is freed in the background.",
@@ -259,6 +263,7 @@ pub(super) const ENTRIES: &[Entry] = &[
     },
     Entry {
         name: "flushdb",
+        reply: "`OK`.",
         arity: -1,
         flags: &["write"],
         summary: "Does what FLUSHALL does: there is one database.",
@@ -268,6 +273,8 @@ pub(super) const ENTRIES: &[Entry] = &[
     },
     Entry {
         name: "info",
+        reply: "Text of lines `name:value` in sections: `server`, `clients`, `memory`, `stats`, `cpu`, `commandstats`, `latencystats`, `keyspace`, `workers`.",
+        notes: "Times in `commandstats` and `latencystats` run from when a command was taken from its connection until its reply was complete, waiting included. In `workers`, `slice_us_max` is the longest time that a worker executed without a look at anything else, on the thread's CPU clock (at most 200 µs too high); `turn_us_max` is the longest turn on the wall clock.",
         arity: -1,
         summary: "Returns information about the server, by sections.",
         arguments: &[Argument::string("section").optional().multiple()],
@@ -276,6 +283,8 @@ pub(super) const ENTRIES: &[Entry] = &[
     },
     Entry {
         name: "shutdown",
+        reply: "Nothing: the connection is closed.",
+        notes: "The server accepts nobody any more, finishes what it has received, and exits with status 0; see the setting `shutdown-timeout`. There is nothing to save: data is in memory only.",
         arity: -1,
         flags: &["admin", "loading", "stale"],
         summary: "Stops the server when what it has received is done.",
@@ -288,6 +297,7 @@ pub(super) const ENTRIES: &[Entry] = &[
 const COMMAND: &[Entry] = &[
     Entry {
         name: "command|count",
+        reply: "A number.",
         arity: 2,
         summary: "Returns how many commands there are.",
         parse: command_count,
@@ -295,6 +305,8 @@ const COMMAND: &[Entry] = &[
     },
     Entry {
         name: "command|docs",
+        reply: "A map of names to maps: `summary`, `since`, `group`, `arguments`, `subcommands`. Names that do not exist are left out.",
+        notes: "redis-cli reads it to hint at arguments while one types.",
         arity: -2,
         summary: "Returns the documentation of commands.",
         arguments: &[Argument::string("command-name").optional().multiple()],
@@ -303,6 +315,7 @@ const COMMAND: &[Entry] = &[
     },
     Entry {
         name: "command|help",
+        reply: "An array of lines.",
         arity: 2,
         summary: "Returns help about COMMAND.",
         parse: command_help,
@@ -310,6 +323,7 @@ const COMMAND: &[Entry] = &[
     },
     Entry {
         name: "command|info",
+        reply: "As COMMAND; null for names that do not exist.",
         arity: -2,
         summary: "Returns detailed information about commands.",
         arguments: &[Argument::string("command-name").optional().multiple()],
@@ -318,6 +332,7 @@ const COMMAND: &[Entry] = &[
     },
     Entry {
         name: "command|list",
+        reply: "An array of names.",
         arity: -2,
         summary: "Returns the names of commands.",
         arguments: COMMAND_LIST,
@@ -329,6 +344,8 @@ const COMMAND: &[Entry] = &[
 const CONFIG: &[Entry] = &[
     Entry {
         name: "config|get",
+        reply: "A map of names to values.",
+        notes: "Patterns are glob patterns. Settings are listed in `config/kora.toml`; they are set there, in the environment or on the command line, and do not change while the server runs.",
         arity: -3,
         flags: &["admin", "loading", "stale"],
         summary: "Returns the settings whose names match.",
@@ -338,6 +355,7 @@ const CONFIG: &[Entry] = &[
     },
     Entry {
         name: "config|help",
+        reply: "An array of lines.",
         arity: 2,
         summary: "Returns help about CONFIG.",
         parse: config_help,

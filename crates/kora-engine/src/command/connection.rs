@@ -215,6 +215,8 @@ fn client_text(arguments: &Arguments<'_>, index: usize, attribute: &'static str)
 pub(super) const ENTRIES: &[Entry] = &[
     Entry {
         name: "auth",
+        reply: "`OK`, or an error.",
+        notes: "There is one user, `default`; its password is the setting `requirepass`.",
         arity: -2,
         summary: "Authenticates the connection.",
         arguments: &[Argument::string("username").optional(), Argument::string("password")],
@@ -231,6 +233,7 @@ pub(super) const ENTRIES: &[Entry] = &[
     },
     Entry {
         name: "echo",
+        reply: "The message.",
         arity: 2,
         summary: "Returns the given string.",
         arguments: &[Argument::string("message")],
@@ -239,6 +242,8 @@ pub(super) const ENTRIES: &[Entry] = &[
     },
     Entry {
         name: "hello",
+        reply: "A map: `server`, `version`, `proto`, `id`, `mode`, `role`, `modules`. `version` is that of the Redis whose replies Kōra keeps to, since libraries compare it; Kōra's own is in INFO.",
+        notes: "The reply is already in the version chosen.",
         arity: -1,
         summary: "Chooses the protocol version, and authenticates and names the connection on the way.",
         arguments: HELLO,
@@ -248,6 +253,7 @@ pub(super) const ENTRIES: &[Entry] = &[
     },
     Entry {
         name: "ping",
+        reply: "`PONG`, or the message.",
         arity: -1,
         summary: "Returns PONG, or the given message.",
         arguments: &[Argument::string("message").optional()],
@@ -256,6 +262,8 @@ pub(super) const ENTRIES: &[Entry] = &[
     },
     Entry {
         name: "quit",
+        reply: "`OK`; then the connection is closed.",
+        notes: "Replies still owed are sent first.",
         arity: -1,
         summary: "Closes the connection when all replies have been sent.",
         before_auth: true,
@@ -264,6 +272,7 @@ pub(super) const ENTRIES: &[Entry] = &[
     },
     Entry {
         name: "select",
+        reply: "`OK` for 0, else an error.",
         arity: 2,
         summary: "Chooses a database; there is only 0.",
         arguments: &[Argument::integer("index")],
@@ -275,6 +284,7 @@ pub(super) const ENTRIES: &[Entry] = &[
 const CLIENT: &[Entry] = &[
     Entry {
         name: "client|getname",
+        reply: "The name, or null if it has none.",
         arity: 2,
         summary: "Returns the name of the connection.",
         parse: client_getname,
@@ -282,6 +292,7 @@ const CLIENT: &[Entry] = &[
     },
     Entry {
         name: "client|help",
+        reply: "An array of lines.",
         arity: 2,
         summary: "Returns help about CLIENT.",
         parse: client_help,
@@ -289,6 +300,7 @@ const CLIENT: &[Entry] = &[
     },
     Entry {
         name: "client|id",
+        reply: "A number, larger for later connections.",
         arity: 2,
         summary: "Returns the id of the connection.",
         parse: client_id,
@@ -296,6 +308,7 @@ const CLIENT: &[Entry] = &[
     },
     Entry {
         name: "client|info",
+        reply: "One line, as in CLIENT LIST.",
         arity: 2,
         summary: "Describes the connection, as a line of CLIENT LIST.",
         parse: client_info,
@@ -303,6 +316,8 @@ const CLIENT: &[Entry] = &[
     },
     Entry {
         name: "client|kill",
+        reply: "With filters the number of connections closed; `OK` or an error for a single address.",
+        notes: "A client that kills itself still gets the reply. With filters it is spared unless `SKIPME no` says otherwise.",
         arity: -3,
         flags: &["admin", "loading", "stale"],
         summary: "Closes connections.",
@@ -312,6 +327,8 @@ const CLIENT: &[Entry] = &[
     },
     Entry {
         name: "client|list",
+        reply: "Text, a line for each connection in order of their ids.",
+        notes: "Connections of all workers are listed. Only `normal` clients exist.",
         arity: -2,
         flags: &["admin", "loading", "stale"],
         summary: "Lists open connections.",
@@ -321,6 +338,7 @@ const CLIENT: &[Entry] = &[
     },
     Entry {
         name: "client|setinfo",
+        reply: "`OK`.",
         arity: 4,
         summary: "Sets the name or the version of the client's library.",
         arguments: CLIENT_SETINFO,
@@ -329,6 +347,8 @@ const CLIENT: &[Entry] = &[
     },
     Entry {
         name: "client|setname",
+        reply: "`OK`.",
+        notes: "Names hold no spaces or control characters; an empty one takes the name away.",
         arity: 3,
         summary: "Sets the name of the connection.",
         arguments: &[Argument::string("connection-name")],

@@ -262,6 +262,8 @@ fn floats_of_blob(blob: &[u8]) -> Result<Box<[f32]>, ClientError> {
 pub(super) const ENTRIES: &[Entry] = &[
     Entry {
         name: "veccreate",
+        reply: "`OK`.",
+        notes: "An error if the collection exists. What is not given is taken from the settings `vector-metric`, `vector-m`, `vector-ef-construction`, `vector-ef-search`. A larger M or EF_CONSTRUCTION builds a better graph more slowly; M also costs memory: 4 bytes for each of 2·M links of a vector.",
         arity: -4,
         summary: "Makes an empty collection. An error if there is one of that name.",
         arguments: VECCREATE,
@@ -270,6 +272,8 @@ pub(super) const ENTRIES: &[Entry] = &[
     },
     Entry {
         name: "vecdel",
+        reply: "The number of vectors deleted.",
+        notes: "Deleting marks: it takes microseconds, and the vector is in no reply from then on. The graph still walks over it, and its memory is kept until the collection holds no vector at all or is dropped.",
         arity: -2,
         flags: &["write"],
         keys: (1, -1, 1),
@@ -280,6 +284,8 @@ pub(super) const ENTRIES: &[Entry] = &[
     },
     Entry {
         name: "vecdrop",
+        reply: "1, or 0 if there is no such collection.",
+        notes: "All shards have let go of the collection when this answers: none of its vectors is found any more. Memory is freed in the background, a little at a time.",
         arity: 2,
         flags: &["write"],
         summary: "Drops a collection with all its vectors; returns 1, or 0 if there is none. Memory is freed in the background.",
@@ -289,6 +295,8 @@ pub(super) const ENTRIES: &[Entry] = &[
     },
     Entry {
         name: "vecget",
+        reply: "The components: an array of doubles (RESP3) or of their texts (RESP2); with `FP32` one bulk of little-endian 32-bit floats. Null if there is no such vector.",
+        notes: "What was set comes back exactly, whatever the metric: with `FP32` the very bytes.",
         arity: -2,
         summary: "Returns a vector's components, or with FP32 the bytes of its little-endian 32-bit floats.",
         arguments: &[Argument::key("key"), Argument::word("fp32", "FP32").optional()],
@@ -297,6 +305,7 @@ pub(super) const ENTRIES: &[Entry] = &[
     },
     Entry {
         name: "vecinfo",
+        reply: "A map: `collection`, `dimension`, `metric`, `m`, `ef_construction`, `ef_search`, then of all shards together `vectors` (those that exist), `deleted` (those the graph still walks over), `levels`, `vectors_bytes`, `links_bytes`, `keys_bytes`, and under `shards` the same for each shard. Null if there is no such collection.",
         arity: 2,
         summary: "Describes a collection: dimension, metric, parameters, vectors and memory per shard and in total.",
         arguments: &[Argument::key("collection")],
@@ -305,6 +314,7 @@ pub(super) const ENTRIES: &[Entry] = &[
     },
     Entry {
         name: "veclist",
+        reply: "An array of names.",
         keys: (0, 0, 0),
         summary: "Returns the names of all collections in byte order.",
         parse: list,
@@ -312,6 +322,8 @@ pub(super) const ENTRIES: &[Entry] = &[
     },
     Entry {
         name: "vecquery",
+        reply: "The nearest vectors with their distances, nearest first: in RESP2 a flat array `key, distance, key, …`, in RESP3 an array of `[key, distance]`. Empty if nothing of that name exists.",
+        notes: "`collection` is a collection's exact name, or that name followed by `:*`, or the key of a vector that exists (its collection is meant), in this order. Distances: cosine = 1 − cosine similarity, in [0, 2]; l2 = the Euclidean distance; ip = the negative inner product; lower is nearer for all three. A vector is at cosine and l2 distance exactly 0 from itself. Ties are broken by key. Distances are printed with the fewest digits that read back to the same 32-bit float, whole numbers without a point.\n\n`EF` is the number of candidates kept while searching (at least k; the collection's `EF_SEARCH` otherwise): more finds more of the true neighbours and costs more. A collection that is spread over S shards is searched on each with ⌈EF/√S⌉.",
         arity: -4,
         summary: "Returns the k nearest vectors of a collection with their distances, nearest first. The collection is \
                   named exactly, or as name:*, or by the key of one of its vectors.",
@@ -321,6 +333,8 @@ pub(super) const ENTRIES: &[Entry] = &[
     },
     Entry {
         name: "vecset",
+        reply: "`OK`.",
+        notes: "A vector's key is `collection:element`: the collection is what stands before the key's last `:`, so `tenant1:docs:42` is element `42` of `tenant1:docs`. The first VECSET of a collection creates it with that dimension and the settings `vector-metric`, `vector-m`, `vector-ef-construction` and `vector-ef-search`; VECCREATE chooses others. Setting an existing key replaces its vector. `blob` is `dim` little-endian 32-bit floats. Components must be finite; under cosine a zero vector is refused, since it has no direction. Nothing is changed by a refused VECSET.",
         arity: -4,
         summary: "Sets the vector of the key collection:element. The first one creates the collection.",
         arguments: VECSET,
