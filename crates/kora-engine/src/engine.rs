@@ -296,14 +296,15 @@ impl Engine {
         }
     }
 
-    /// True if the connection has something to do: a reply is ready, a command that had to wait may be tried again, or
-    /// it is to be closed. Otherwise `waker` is woken when it has.
+    /// True if a reply is ready or the connection is to be closed at once. Otherwise `waker` is woken when one of them
+    /// is true, or when a command that had to wait may be tried again.
+    ///
+    /// That nothing more is owed to a connection that leaves is no event: it follows from a reply that was taken, and
+    /// whoever took it was told (see [`Standing::Finished`]).
     pub fn poll_line(&mut self, id: LineId, waker: &Waker) -> bool {
         let line = self.lines.line(id);
         line.set_waker(waker);
-        line.has_ready()
-            || matches!(line.presence(), Presence::Killed | Presence::Dropped)
-            || (line.presence() == Presence::Leaving && line.is_empty())
+        line.has_ready() || matches!(line.presence(), Presence::Killed | Presence::Dropped)
     }
 
     /// True if a command of the connection waits to be tried again and nothing has happened yet that could let it
