@@ -1,8 +1,9 @@
 //! A map that all workers read without a lock while its owners change it.
 //!
-//! The catalog of collections is such a map: read by every command on every worker, changed when a collection is made or
-//! dropped. A reader takes the newest version of one bucket and never waits; a writer copies that bucket, changes the
-//! copy and swaps it in. Both costs are kept down by having many buckets: the 100,000th name is as cheap as the first.
+//! The catalog of collections is such a map: read by every command on every worker, changed when a collection is made
+//! or dropped. A reader takes the newest version of one bucket and never waits; a writer copies that bucket, changes
+//! the copy and swaps it in. Both costs are kept down by having many buckets: the 100,000th name is as cheap as the
+//! first.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicIsize, Ordering};
@@ -18,8 +19,8 @@ use crate::limits::BOARD_BUCKETS;
 /// Values are cloned to be read and kept across a change of their bucket, so `V` is usually an `Arc`.
 ///
 /// Any thread may change any name. Two that change one bucket at the same moment try again until each has had its turn,
-/// and of all that try one always succeeds. A worker that learns of a change by a message from whoever made it sees that
-/// change or a later one; between two changes that no message connects, no order is promised.
+/// and of all that try one always succeeds. A worker that learns of a change by a message from whoever made it sees
+/// that change or a later one; between two changes that no message connects, no order is promised.
 #[derive(Debug)]
 pub struct Board<V> {
     /// Keyed with the seed: whoever chooses names cannot know into which bucket they fall.
@@ -42,8 +43,8 @@ pub enum Decision<V> {
 impl<V: Clone> Board<V> {
     /// An empty board.
     ///
-    /// A server passes a random seed, so that nobody can choose names that all fall into one bucket; a simulation passes
-    /// its own. The same seed gives the same buckets on every machine.
+    /// A server passes a random seed, so that nobody can choose names that all fall into one bucket; a simulation
+    /// passes its own. The same seed gives the same buckets on every machine.
     pub fn new(hash_seed: u64) -> Board<V> {
         let empty = Arc::new(Bucket {
             entries: HashTable::new(),
@@ -83,7 +84,8 @@ impl<V: Clone> Board<V> {
         self.decide(name, |_| Decision::Withdraw)
     }
 
-    /// Lets `judge` decide about `name` in view of what stands there, in one indivisible step; returns what stood there.
+    /// Lets `judge` decide about `name` in view of what stands there, in one indivisible step; returns what stood
+    /// there.
     ///
     /// `judge` runs again whenever another thread changed the bucket in between, so it must decide from its argument
     /// alone. Only its last decision is carried out, and the value returned is the one it saw then.
@@ -140,7 +142,8 @@ pub struct Bucket<V> {
     entries: HashTable<Entry<V>>,
 }
 
-/// A name and its value. The name is shared between the versions of its bucket, so that a copy allocates nothing for it.
+/// A name and its value. The name is shared between the versions of its bucket, so that a copy allocates nothing for
+/// it.
 #[derive(Clone, Debug)]
 struct Entry<V> {
     hash: u64,

@@ -12,9 +12,9 @@
 //! ```
 //!
 //! **No wake-up is lost.** The two fences have one order that all threads agree on. If R2 comes before S3, the second
-//! look S4 sees the work of R1 and the sleeper stays up. If S3 comes before R2, then R3 sees `armed` up, or lowered by
-//! another ringer, who has then woken the sleeper. And whoever lowers the flag S2 raised finds the waker of S1, because
-//! the flag is raised with release and lowered with acquire.
+//! look S4 sees the work of R1 and the sleeper stays up. If S3 comes before R2, then R3 sees `armed` up, or lowered
+//! since: by another ringer, who wakes the sleeper, or by the sleeper itself, who is up again. And whoever lowers the
+//! flag that S2 raised finds the waker of S1, because the flag is raised with release and lowered with acquire.
 //!
 //! A ringer may be late: it lowers the flag, and before it wakes, the sleeper is up for another reason and arms again.
 //! Then it takes the newer waker and wakes with that; the sleeper is polled once for nothing and arms once more.

@@ -15,8 +15,8 @@
 //! > staged + in the request ring + taken and not answered + in the reply ring = `unanswered` ≤ CREDIT
 //!
 //! Each ring holds at most what the sum allows, and has CREDIT slots. So when *b* answers, the request it answers was
-//! one of the sum and not in the reply ring: at most CREDIT − 1 replies are there, and one slot is free. In the same way
-//! a staged request always finds a slot in the request ring. Neither push can fail, so neither is ever waited for.
+//! one of the sum and not in the reply ring: at most CREDIT − 1 replies are there, and one slot is free. In the same
+//! way a staged request always finds a slot in the request ring. Neither push can fail, so neither is ever waited for.
 //!
 //! # Why the writer *sees* that there is room
 //!

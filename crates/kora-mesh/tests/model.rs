@@ -1,8 +1,8 @@
 //! A mesh against a naive twin.
 //!
 //! 1. A case is a number of workers, a credit, and a list of steps, each some worker's.
-//! 2. All ports are driven on one thread, so the twin can say exactly what every call must return: what is in which ring
-//!    and in which order, who has credit, who has mail, who sleeps and who is rung.
+//! 2. All ports are driven on one thread, so the twin can say exactly what every call must return: what is in which
+//!    ring and in which order, who has credit, who has mail, who sleeps and who is rung.
 //! 3. At the end the mesh is drained: every request was answered once and every reply was taken once.
 //!
 //! A step that makes no sense in its state (staging without credit, answering nobody) is left out, after checking that
