@@ -168,11 +168,11 @@ mod tests {
         let mut out = [0.0];
         let mut codes = Codes::new(Metric::L2, 100);
         codes.push(&vector);
-        codes.measure(&kernel, codes.probe(0), &[0], &mut out);
+        codes.measure(kernel, codes.probe(0), &[0], &mut out);
         assert_eq!(out, [0.0]);
         let mut codes = Codes::new(Metric::Cosine, 100);
         codes.push(&vector);
-        codes.measure(&kernel, codes.probe(0), &[0], &mut out);
+        codes.measure(kernel, codes.probe(0), &[0], &mut out);
         assert!((out[0] + 1.0).abs() < 1e-6);
     }
 }

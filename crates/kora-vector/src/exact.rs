@@ -2,10 +2,11 @@
 
 use std::collections::BinaryHeap;
 
-use crate::graph::Graph;
 use crate::hnsw::Hit;
 use crate::limits::TIES_MAX;
 use crate::pool::Candidate;
+use crate::roll::Roll;
+use crate::search::Admission;
 use crate::space::{Query, Space};
 use crate::work::Work;
 
@@ -30,21 +31,33 @@ impl Scan {
         }
     }
 
-    /// Measures the next few live vectors; true when there are no more. Slots added meanwhile are seen too.
-    pub(crate) fn step(&mut self, space: &Space, graph: &Graph, query: &Query, work: &mut Work) -> bool {
+    /// Measures the next few live vectors that are admitted; how many, or none when there are no more. Slots added
+    /// meanwhile are seen too.
+    pub(crate) fn step(
+        &mut self,
+        space: &Space,
+        roll: &Roll,
+        query: &Query,
+        admission: &mut Admission<'_>,
+        work: &mut Work,
+    ) -> Option<usize> {
+        let mut looked_at = 0;
         let mut measured = 0;
-        let mut next = None;
-        for slot in graph.live_from(self.next) {
-            if measured == AT_ONCE {
-                next = Some(slot as usize);
+        let from = std::mem::replace(&mut self.next, space.len());
+        for slot in roll.live_from(from) {
+            if looked_at == AT_ONCE {
+                self.next = slot as usize;
                 break;
             }
-            self.offer(Candidate::new(space.refine(query, slot), slot));
-            measured += 1;
+            looked_at += 1;
+            if admission.admits(slot) {
+                self.offer(Candidate::new(space.refine(query, slot), slot));
+                measured += 1;
+            }
         }
         work.spend_distances(2 * measured, space.dimension());
-        self.next = next.unwrap_or(space.len());
-        next.is_none()
+        work.spend_distances(looked_at - measured, 0);
+        (looked_at > 0).then_some(measured)
     }
 
     /// The hits, nearest first, with the equals of the last.

@@ -16,11 +16,13 @@
 //! on the highest layer there is. So that a node keeps room for links of its own choice, at most half its list is pinned.
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use crate::arena::Rows;
+use crate::roll::Roll;
 
-/// The links, and which nodes are linked and live.
+/// The links, and how many nodes are linked.
 pub(crate) struct Graph {
     /// Links on an upper layer; the base layer holds twice as many.
     m: usize,
@@ -34,9 +36,6 @@ pub(crate) struct Graph {
     root: Option<u32>,
     /// The highest layer.
     height: usize,
-    /// One bit per slot. Invariant: a live slot is linked.
-    live: Vec<u64>,
-    live_count: usize,
     linked_count: usize,
 }
 
@@ -83,8 +82,6 @@ impl Graph {
             upper: Rows::new(m + 1),
             root: None,
             height: 0,
-            live: Vec::new(),
-            live_count: 0,
             linked_count: 0,
         }
     }
@@ -97,49 +94,14 @@ impl Graph {
         self.height
     }
 
-    pub(crate) fn live_count(&self) -> usize {
-        self.live_count
-    }
-
     /// Nodes that are walked, live or not.
     pub(crate) fn linked_count(&self) -> usize {
         self.linked_count
     }
 
-    #[inline]
-    pub(crate) fn is_live(&self, slot: u32) -> bool {
-        self.live[slot as usize / 64] >> (slot % 64) & 1 == 1
-    }
-
-    pub(crate) fn set_live(&mut self, slot: u32) {
-        assert!(!self.is_live(slot), "slot {slot} is live already");
-        self.live[slot as usize / 64] |= 1 << (slot % 64);
-        self.live_count += 1;
-    }
-
-    /// Marks a node dead: it is walked as before and returned no more.
-    pub(crate) fn set_dead(&mut self, slot: u32) {
-        assert!(self.is_live(slot), "slot {slot} is not live");
-        self.live[slot as usize / 64] &= !(1 << (slot % 64));
-        self.live_count -= 1;
-    }
-
-    /// The live slots from `from` on, ascending.
-    pub(crate) fn live_from(&self, from: usize) -> impl Iterator<Item = u32> + '_ {
-        let first = self
-            .live
-            .get(from / 64)
-            .map_or(0, |&word| word & (u64::MAX << (from % 64)));
-        let rest = self.live.iter().copied().enumerate().skip(from / 64 + 1);
-        std::iter::once((from / 64, first))
-            .chain(rest)
-            .flat_map(|(at, mut word)| {
-                std::iter::from_fn(move || {
-                    let bit = (word != 0).then(|| word.trailing_zeros())?;
-                    word &= word - 1;
-                    Some(at as u32 * 64 + bit)
-                })
-            })
+    /// Whether the node is walked.
+    pub(crate) fn is_linked(&self, slot: u32) -> bool {
+        self.root == Some(slot) || self.links(0, slot).next().is_some()
     }
 
     /// Makes room for one more slot, on layers 0 to `level`; nothing leads to it yet.
@@ -149,9 +111,6 @@ impl Graph {
         assert_eq!(self.towers.push(), slot, "every slot has an entry in both tables");
         let tower = self.build_tower(level);
         self.towers.words(slot)[0].store(tower, Relaxed);
-        if slot as usize / 64 == self.live.len() {
-            self.live.push(0);
-        }
         slot
     }
 
@@ -230,7 +189,7 @@ impl Graph {
     /// Bytes of the links and of what is kept per slot beside the vector.
     pub(crate) fn bytes(&self) -> usize {
         let tables = self.base.allocated_bytes() + self.towers.allocated_bytes() + self.upper.allocated_bytes();
-        tables + self.live.capacity() * 8
+        tables + size_of::<Graph>()
     }
 
     pub(crate) fn release_chunk(&mut self) -> Option<usize> {
@@ -283,10 +242,11 @@ impl Graph {
 /// 1. Every link names a slot that exists, not its own, and none twice; the target stands on the layer of the link.
 /// 2. At most half of a list is pinned, and exactly one pinned link leads to each node on each of its layers, none to
 ///    the root.
-/// 3. Walking from the root down, through all links of each layer, reaches every linked node, and every live one on each
-///    layer it stands on.
+/// 3. Walking from the root down, through all links of each layer, reaches every linked node, and every live one that is not
+///    loose on each layer it stands on.
 impl Graph {
-    pub(crate) fn check(&self) -> Result<(), Fault> {
+    /// `loose` are the slots that are not linked yet and may be live all the same.
+    pub(crate) fn check(&self, roll: &Roll, loose: Range<u32>) -> Result<(), Fault> {
         let slots = self.base.len();
         let mut linked = vec![false; slots];
         for layer in (0..=self.height).rev() {
@@ -305,7 +265,8 @@ impl Graph {
                     }
                 }
             }
-            for slot in self.live_from(0).filter(|&slot| self.level(slot) >= layer) {
+            let settled = |&slot: &u32| !loose.contains(&slot) && self.level(slot) >= layer;
+            for slot in roll.live_from(0).filter(settled) {
                 fault_unless(reached[slot as usize], || {
                     format!("live slot {slot} is not reachable on layer {layer}")
                 })?;
@@ -324,9 +285,9 @@ impl Graph {
         fault_unless(reached == self.linked_count, || {
             format!("{reached} nodes reached of {}", self.linked_count)
         })?;
-        let live = self.live_from(0).count();
-        fault_unless(live == self.live_count, || {
-            format!("{live} live nodes, {} counted", self.live_count)
+        let live = roll.live_from(0).count();
+        fault_unless(live == roll.live_count(), || {
+            format!("{live} live nodes, {} counted", roll.live_count())
         })
     }
 

@@ -8,7 +8,7 @@
 use crate::graph::{Graph, Link};
 use crate::pool::Candidate;
 use crate::scratch::Scratch;
-use crate::search::{Results, begin_beam, descend, enter, expand};
+use crate::search::{begin_beam, descend, enter, expand};
 use crate::select::{Offer, is_diverse, offer};
 use crate::space::Space;
 use crate::work::{Step, Work};
@@ -21,10 +21,21 @@ pub struct Insertion {
     slot: u32,
     ef: usize,
     stage: Stage,
+    /// How far it is.
+    pub(crate) progress: Progress,
     /// How large the graph was when the search for neighbours began.
     linked_at_start: usize,
     /// Where the links chosen on each layer begin in `scratch.chosen`, the topmost layer first.
     layers: Vec<usize>,
+}
+
+/// How far an insertion is, as the index sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Progress {
+    /// The node is not linked, or not on all its layers.
+    Linking,
+    /// The node is linked; so many loose ones are to be linked too before it counts.
+    Helping(usize),
 }
 
 #[derive(Debug)]
@@ -60,6 +71,7 @@ impl Insertion {
             slot,
             ef,
             stage: Stage::Begin,
+            progress: Progress::Linking,
             linked_at_start: 0,
             layers: Vec::new(),
         }
@@ -88,7 +100,6 @@ impl Insertion {
             Stage::Begin => {
                 let Some(root) = graph.root() else {
                     graph.plant(self.slot);
-                    graph.set_live(self.slot);
                     return Step::Done(());
                 };
                 self.linked_at_start = graph.linked_count();
@@ -102,14 +113,14 @@ impl Insertion {
             }
             Stage::Descend { layer, at } => {
                 if *layer <= graph.level(self.slot) {
-                    begin_beam(walk, self.ef, *at, graph, Results::Linked);
+                    begin_beam(walk, self.ef, *at, true);
                     self.stage = Stage::Beam { layer: *layer };
                 } else if !descend(space, graph, *layer, at, probe, walk, work) {
                     *layer -= 1;
                 }
             }
             Stage::Beam { layer } => {
-                if !expand(space, graph, *layer, probe, walk, Results::Linked, work) {
+                if !expand(space, graph, *layer, probe, walk, &mut |_| true, work) {
                     self.layers.push(self.scratch.chosen.len());
                     self.stage = Stage::Choose { layer: *layer, next: 0 };
                 }
@@ -146,7 +157,7 @@ impl Insertion {
         }
         if layer > 0 {
             let nearest = results[0].unexpanded();
-            begin_beam(walk, self.ef, nearest, graph, Results::Linked);
+            begin_beam(walk, self.ef, nearest, true);
             self.stage = Stage::Beam { layer: layer - 1 };
             return;
         }
@@ -218,7 +229,6 @@ impl Insertion {
             };
             return Step::More;
         }
-        graph.set_live(self.slot);
         Step::Done(())
     }
 }

@@ -85,6 +85,11 @@ impl Pool {
         }
     }
 
+    /// How many results it holds.
+    pub(crate) fn result_count(&self) -> usize {
+        self.run.len() + self.heap.len()
+    }
+
     /// Takes a result which is also to be walked, if it is among the best.
     #[inline]
     pub(crate) fn offer(&mut self, candidate: Candidate) {

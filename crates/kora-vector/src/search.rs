@@ -3,8 +3,9 @@
 use crate::distance::prefetch_line;
 use crate::exact::Scan;
 use crate::graph::{Graph, Link};
-use crate::hnsw::Hit;
+use crate::hnsw::{Hit, Slot};
 use crate::pool::Candidate;
+use crate::roll::Roll;
 use crate::scratch::{Scratch, Walk};
 use crate::space::{Probe, Space};
 use crate::work::{Step, Work};
@@ -16,7 +17,21 @@ pub struct Search {
     pub(crate) scratch: Box<Scratch>,
     k: usize,
     ef: usize,
+    /// Hits farther than this are left out.
+    radius: f32,
+    statistics: Statistics,
     stage: Stage,
+}
+
+/// What a search has cost so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Statistics {
+    /// Distances computed, those of the walk and those of the answer.
+    pub distances: u64,
+    /// Nodes whose links were read.
+    pub nodes: u64,
+    /// Whether every admissible vector was measured, so that nothing nearer can have been missed.
+    pub is_exact: bool,
 }
 
 #[derive(Debug)]
@@ -25,50 +40,103 @@ enum Stage {
     Descend { layer: usize, at: Candidate },
     /// On the base layer.
     Beam,
-    /// Over the first `done` results of the beam the distances are exact.
+    /// The beam is done; so many of its results have been measured on the rows.
     Refine { hits: Vec<Hit> },
     /// No walk: every live vector is measured.
     Scan(Scan),
 }
 
-/// Which nodes a beam returns.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Results {
-    /// Every node: the dead are links as good as the living until their places are taken.
-    Linked,
-    /// The living; the dead are walked and take no place.
-    Live,
+/// Which slots may be returned, beside being live. The others are walked and take no place.
+pub(crate) enum Admission<'a> {
+    /// All.
+    All,
+    /// Those for which this holds; it is asked once per slot a search meets.
+    If(&'a mut dyn FnMut(Slot) -> bool),
+}
+
+impl Admission<'_> {
+    #[inline]
+    pub(crate) fn admits(&mut self, slot: u32) -> bool {
+        match self {
+            Admission::All => true,
+            Admission::If(predicate) => predicate(Slot::from_index(slot as usize)),
+        }
+    }
+}
+
+/// The parts of an index that a search reads.
+#[derive(Clone, Copy)]
+pub(crate) struct Ground<'a> {
+    pub(crate) space: &'a Space,
+    pub(crate) graph: Option<&'a Graph>,
+    pub(crate) roll: &'a Roll,
 }
 
 impl Search {
     /// The query was framed into `scratch` before.
     pub(crate) fn walk(space: &Space, graph: &Graph, mut scratch: Box<Scratch>, k: usize, ef: usize) -> Search {
-        let stage = match graph.root() {
-            Some(root) => {
-                let at = enter(space, scratch.query.probe(), root, &mut scratch.walk.distances);
-                Stage::Descend {
-                    layer: graph.height(),
-                    at,
-                }
-            }
-            None => Stage::Scan(Scan::new(k)),
+        let Some(root) = graph.root() else {
+            return Search::scan(scratch, k, ef);
         };
-        Search { scratch, k, ef, stage }
-    }
-
-    pub(crate) fn scan(scratch: Box<Scratch>, k: usize, results: usize) -> Search {
+        let at = enter(space, scratch.query.probe(), root, &mut scratch.walk.distances);
+        let stage = Stage::Descend {
+            layer: graph.height(),
+            at,
+        };
+        let statistics = Statistics {
+            distances: 1,
+            nodes: 0,
+            is_exact: false,
+        };
         Search {
             scratch,
             k,
-            ef: results,
-            stage: Stage::Scan(Scan::new(k.min(results))),
+            ef,
+            radius: f32::INFINITY,
+            statistics,
+            stage,
         }
     }
 
-    pub(crate) fn resume(&mut self, space: &Space, graph: &Graph, work: &mut Work) -> Step<Vec<Hit>> {
-        self.scratch.walk.visited.cover(space.len());
+    pub(crate) fn scan(scratch: Box<Scratch>, k: usize, ef: usize) -> Search {
+        let statistics = Statistics {
+            is_exact: true,
+            ..Statistics::default()
+        };
+        Search {
+            scratch,
+            k,
+            ef,
+            radius: f32::INFINITY,
+            statistics,
+            stage: Stage::Scan(Scan::new(k.min(ef))),
+        }
+    }
+
+    /// Leaves out what is farther than `radius`: the answer is what lies within it, the `k` nearest at most. To be called
+    /// before the search is resumed for the first time.
+    pub fn within(mut self, radius: f32) -> Search {
+        self.radius = radius;
+        self
+    }
+
+    /// What it has cost so far; after its end, in all.
+    pub fn statistics(&self) -> Statistics {
+        self.statistics
+    }
+
+    pub(crate) fn resume(
+        &mut self,
+        ground: Ground<'_>,
+        admission: &mut Admission<'_>,
+        work: &mut Work,
+    ) -> Step<Vec<Hit>> {
+        self.scratch.walk.visited.cover(ground.space.len());
         loop {
-            if let Step::Done(hits) = self.step(space, graph, work) {
+            if let Step::Done(mut hits) = self.step(ground, admission, work) {
+                // A node may have died since it was found. Its place is not filled again: a removal that races a query
+                // may cost that.
+                hits.retain(|hit| hit.distance <= self.radius && ground.roll.is_live(hit.slot.number()));
                 return Step::Done(hits);
             }
             if work.is_spent() {
@@ -77,51 +145,97 @@ impl Search {
         }
     }
 
-    fn step(&mut self, space: &Space, graph: &Graph, work: &mut Work) -> Step<Vec<Hit>> {
+    fn step(&mut self, ground: Ground<'_>, admission: &mut Admission<'_>, work: &mut Work) -> Step<Vec<Hit>> {
+        let space = ground.space;
         let Scratch { query, walk, .. } = &mut *self.scratch;
+        if let Stage::Scan(scan) = &mut self.stage {
+            return match scan.step(space, ground.roll, query, admission, work) {
+                Some(measured) => {
+                    self.statistics.distances += measured as u64;
+                    Step::More
+                }
+                None => Step::Done(scan.take_hits()),
+            };
+        }
+        let graph = ground
+            .graph
+            .expect("a search that walks began on a graph, and graphs stay");
         match &mut self.stage {
             Stage::Descend { layer: 0, at } => {
-                begin_beam(walk, self.ef, *at, graph, Results::Live);
+                let is_result = ground.roll.is_live(at.slot()) && admission.admits(at.slot());
+                begin_beam(walk, self.ef, *at, is_result);
                 self.stage = Stage::Beam;
             }
             Stage::Descend { layer, at } => {
                 if !descend(space, graph, *layer, at, query.probe(), walk, work) {
                     *layer -= 1;
                 }
+                self.statistics.nodes += 1;
+                self.statistics.distances += walk.fresh.len() as u64;
             }
-            Stage::Beam => {
-                if !expand(space, graph, 0, query.probe(), walk, Results::Live, work) {
-                    self.stage = Stage::Refine { hits: Vec::new() };
-                }
-            }
+            Stage::Beam => return self.beam(ground, graph, admission, work),
             Stage::Refine { hits } => {
                 let results = walk.pool.results();
                 let worth = worth_refining(space, results, self.k);
                 let from = hits.len();
                 let to = (from + REFINED_AT_ONCE).min(worth);
-                results[from..to]
-                    .iter()
-                    .for_each(|candidate| space.prefetch(candidate.slot()));
-                // A node may have died since the beam found it: its place is not filled again, which a removal that
-                // races a query may cost.
-                hits.extend(results[from..to].iter().map(|candidate| {
-                    let slot = candidate.slot();
-                    Hit::new(space.refine(query, slot), slot)
-                }));
-                work.spend_distances(2 * (to - from), space.dimension());
+                let some = &results[from..to];
+                some.iter().for_each(|candidate| space.prefetch(candidate.slot()));
+                let refine = |candidate: &Candidate| Hit::new(space.refine(query, candidate.slot()), candidate.slot());
+                hits.extend(some.iter().map(refine));
+                work.spend_distances(2 * some.len(), space.dimension());
+                self.statistics.distances += some.len() as u64;
                 if to == worth {
                     let mut hits = std::mem::take(hits);
-                    hits.retain(|hit| graph.is_live(hit.slot.number()));
                     cut(&mut hits, self.k);
                     return Step::Done(hits);
                 }
             }
-            Stage::Scan(scan) => {
-                if scan.step(space, graph, query, work) {
-                    let mut hits = scan.take_hits();
-                    hits.retain(|hit| graph.is_live(hit.slot.number()));
-                    return Step::Done(hits);
-                }
+            Stage::Scan(_) => unreachable!("scanned above"),
+        }
+        Step::More
+    }
+
+    /// One node of the beam; then refining, or a scan where that is the shorter way.
+    fn beam(
+        &mut self,
+        ground: Ground<'_>,
+        graph: &Graph,
+        admission: &mut Admission<'_>,
+        work: &mut Work,
+    ) -> Step<Vec<Hit>> {
+        let Scratch { query, walk, .. } = &mut *self.scratch;
+        let (space, roll) = (ground.space, ground.roll);
+        let all_live = roll.live_count() == graph.linked_count();
+        let went_on = match admission {
+            Admission::All if all_live => expand(space, graph, 0, query.probe(), walk, &mut |_| true, work),
+            Admission::All => expand(
+                space,
+                graph,
+                0,
+                query.probe(),
+                walk,
+                &mut |slot| roll.is_live(slot),
+                work,
+            ),
+            Admission::If(predicate) => {
+                let mut admits = |slot| roll.is_live(slot) && predicate(Slot::from_index(slot as usize));
+                expand(space, graph, 0, query.probe(), walk, &mut admits, work)
+            }
+        };
+        if !went_on {
+            self.stage = Stage::Refine { hits: Vec::new() };
+            return Step::More;
+        }
+        self.statistics.nodes += 1;
+        self.statistics.distances += walk.fresh.len() as u64;
+        let found = walk.pool.result_count();
+        if found < self.ef && self.statistics.distances >= TRIAL_DISTANCES {
+            // At this rate the pool would be full after so many distances.
+            let expected = self.statistics.distances * self.ef as u64 / found.max(1) as u64;
+            if expected > roll.live_count() as u64 {
+                self.stage = Stage::Scan(Scan::new(self.k.min(self.ef)));
+                self.statistics.is_exact = true;
             }
         }
         Step::More
@@ -161,16 +275,20 @@ pub(crate) fn descend(
     }
 }
 
-/// Empties the walk's state and puts the first node in.
-pub(crate) fn begin_beam(walk: &mut Walk, capacity: usize, at: Candidate, graph: &Graph, results: Results) {
+/// Empties the walk's state and puts the first node in, as a result or to be passed through.
+pub(crate) fn begin_beam(walk: &mut Walk, capacity: usize, at: Candidate, is_result: bool) {
     walk.pool.reset(capacity);
     walk.visited.clear();
     walk.visited.insert(at.slot());
-    admit(walk, at, graph, results);
+    if is_result {
+        walk.pool.offer(at);
+    } else {
+        walk.pool.pass_through(at);
+    }
 }
 
 /// One step of the beam: measures the neighbours of the nearest candidate not yet expanded. False when none is left that
-/// could lead to a better result.
+/// could lead to a better result. Whom `admits` turns away is walked and takes no place.
 #[inline]
 pub(crate) fn expand(
     space: &Space,
@@ -178,7 +296,7 @@ pub(crate) fn expand(
     layer: usize,
     probe: Probe<'_>,
     walk: &mut Walk,
-    results: Results,
+    admits: &mut impl FnMut(u32) -> bool,
     work: &mut Work,
 ) -> bool {
     let Some(at) = walk.pool.next() else {
@@ -188,16 +306,14 @@ pub(crate) fn expand(
     walk.visited.sift(slots, graph.capacity(layer), &mut walk.fresh);
     space.measure(probe, &walk.fresh, &mut walk.distances);
     work.spend_distances(walk.fresh.len() + 1, space.walk_price());
-    // With no dead node there is nothing to ask about liveness.
-    let results = if graph.live_count() == graph.linked_count() {
-        Results::Linked
-    } else {
-        results
-    };
-    for i in 0..walk.fresh.len() {
-        let candidate = Candidate::new(walk.distances[i], walk.fresh[i]);
+    for (&slot, &distance) in walk.fresh.iter().zip(&walk.distances) {
+        let candidate = Candidate::new(distance, slot);
         if candidate < walk.pool.bound() {
-            admit(walk, candidate, graph, results);
+            if admits(slot) {
+                walk.pool.offer(candidate);
+            } else {
+                walk.pool.pass_through(candidate);
+            }
         }
     }
     if layer == 0
@@ -209,15 +325,6 @@ pub(crate) fn expand(
             .for_each(|line| prefetch_line(list.wrapping_add(line)));
     }
     true
-}
-
-#[inline]
-fn admit(walk: &mut Walk, candidate: Candidate, graph: &Graph, results: Results) {
-    if results == Results::Live && !graph.is_live(candidate.slot()) {
-        walk.pool.pass_through(candidate);
-    } else {
-        walk.pool.offer(candidate);
-    }
 }
 
 /// How many of the results, in the order of the walk, may be among the best k once their distances are exact: k, as many
@@ -247,3 +354,6 @@ fn cut(hits: &mut Vec<Hit>, k: usize) {
 
 /// Results refined between two looks at the allowance.
 const REFINED_AT_ONCE: usize = 32;
+
+/// Distances after which a walk that has not filled its pool is judged. A guess: about what a whole search at ef 50 costs.
+const TRIAL_DISTANCES: u64 = 1_000;

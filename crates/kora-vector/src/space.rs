@@ -12,7 +12,7 @@
 
 use crate::arena::Rows;
 use crate::code::{CodeProbe, Codes, Tail};
-use crate::distance::{Kernel, padded, prefetch};
+use crate::distance::{Kernel, padded, prefetch, unpadded_dot, unpadded_square};
 use crate::metric::Metric;
 
 /// The stored vectors, raw as given, and how they are compared.
@@ -22,9 +22,12 @@ pub(crate) struct Space {
     /// A row: the components, zeros up to `length`, then the scale: 1/norm under cosine, NaN where that or a product
     /// with it would leave f32; 1 under the other metrics.
     rows: Rows,
+    /// The first few vectors, one after the other with nothing between them, as long as there are no more: a tiny
+    /// collection costs its vectors. Invariant: empty once `rows` is not.
+    early: Vec<f32>,
     /// The dimension, padded for the kernels.
     length: usize,
-    kernel: Kernel,
+    kernel: &'static Kernel,
     /// What the walk reads, in place of the rows. Invariant: one code per row.
     codes: Option<Codes>,
     /// Whether some vector is so short that sums over it may vanish in f32: then a sum near zero is not believed.
@@ -83,6 +86,7 @@ impl Space {
             metric,
             dimension,
             rows: Rows::new(row_words),
+            early: Vec::new(),
             length,
             kernel: Kernel::detect(),
             codes,
@@ -105,7 +109,7 @@ impl Space {
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.rows.len()
+        self.rows.len().max(self.early.len() / self.dimension)
     }
 
     /// Which instruction set the distances are computed with.
@@ -114,25 +118,38 @@ impl Space {
     }
 
     pub(crate) fn bytes(&self) -> usize {
-        self.rows.allocated_bytes() + self.codes.as_ref().map_or(0, Codes::bytes)
+        let early = self.early.capacity() * size_of::<f32>();
+        early + self.rows.allocated_bytes() + self.codes.as_ref().map_or(0, Codes::bytes)
     }
 
     /// Stores a vector: its row is complete when this returns, before any link can name it.
     pub(crate) fn push(&mut self, vector: &[f32]) -> u32 {
-        let slot = self.rows.push();
-        let row = self.rows.floats_mut(slot);
-        row[..vector.len()].copy_from_slice(vector);
-        let square = self.kernel.fine_dot(&row[..self.length], &row[..self.length]).sum;
-        row[self.length] = scale(self.metric, square);
-        self.tiny |= is_tiny(square);
-        if let Some(codes) = &mut self.codes {
-            codes.push(vector);
+        if self.rows.len() == 0 {
+            if self.early.len() < EARLY_MAX * self.dimension {
+                self.early.reserve_exact(self.dimension);
+                self.early.extend_from_slice(vector);
+                self.tiny |= is_tiny(unpadded_dot(vector, vector).sum);
+                return self.len() as u32 - 1;
+            }
+            self.settle();
         }
-        slot
+        self.push_row(vector)
+    }
+
+    /// Moves the early vectors into rows, as a graph needs them.
+    pub(crate) fn settle(&mut self) {
+        let early = std::mem::take(&mut self.early);
+        for vector in early.chunks_exact(self.dimension) {
+            self.push_row(vector);
+        }
     }
 
     /// The vector, as it was given.
     pub(crate) fn vector(&self, slot: u32) -> &[f32] {
+        if self.rows.len() == 0 {
+            let start = slot as usize * self.dimension;
+            return &self.early[start..start + self.dimension];
+        }
         &self.rows.floats(slot)[..self.dimension]
     }
 
@@ -169,7 +186,7 @@ impl Space {
     pub(crate) fn measure(&self, probe: Probe<'_>, slots: &[u32], out: &mut Vec<f32>) {
         out.resize(slots.len(), 0.0);
         match (&self.codes, self.metric) {
-            (Some(codes), _) => codes.measure(&self.kernel, probe.code, slots, out),
+            (Some(codes), _) => codes.measure(self.kernel, probe.code, slots, out),
             (None, Metric::L2) => self.kernel.squares(probe.floats, &self.rows, slots, out),
             (None, Metric::Cosine | Metric::InnerProduct) => {
                 self.kernel.dots(probe.floats, &self.rows, slots, out);
@@ -218,17 +235,28 @@ impl Space {
 
     /// The distance that a hit carries.
     pub(crate) fn refine(&self, query: &Query, slot: u32) -> f32 {
-        let row = &self.rows.floats(slot)[..self.length];
-        let distance = match self.metric {
-            Metric::Cosine => cosine(self.kernel.fine_dot(&query.raw, row), query.square),
-            Metric::L2 => self.kernel.fine_square(&query.raw, row).sqrt(),
-            // Adding 0 turns −0 into 0.
-            Metric::InnerProduct => -self.kernel.fine_dot(&query.raw, row).sum + 0.0,
+        let distance = if self.rows.len() == 0 {
+            let (query_raw, vector) = (&query.raw[..self.dimension], self.vector(slot));
+            match self.metric {
+                Metric::L2 => unpadded_square(query_raw, vector).sqrt(),
+                Metric::Cosine => cosine(unpadded_dot(query_raw, vector), query.square),
+                Metric::InnerProduct => -unpadded_dot(query_raw, vector).sum,
+            }
+        } else {
+            let row = &self.rows.floats(slot)[..self.length];
+            match self.metric {
+                Metric::L2 => self.kernel.fine_square(&query.raw, row).sqrt(),
+                Metric::Cosine => cosine(self.kernel.fine_dot(&query.raw, row), query.square),
+                Metric::InnerProduct => -self.kernel.fine_dot(&query.raw, row).sum,
+            }
         };
+        // Adding 0 turns −0 into 0.
+        let distance = distance + 0.0;
         distance.clamp(f64::from(f32::MIN), f64::from(f32::MAX)) as f32
     }
 
     pub(crate) fn release_chunk(&mut self) -> Option<usize> {
+        self.early = Vec::new();
         self.rows
             .release_chunk()
             .or_else(|| self.codes.as_mut()?.release_chunk())
@@ -237,6 +265,19 @@ impl Space {
     /// Asks the caches for the row that `refine` will read.
     pub(crate) fn prefetch(&self, slot: u32) {
         prefetch(self.rows.address(slot), self.length + 1);
+    }
+
+    fn push_row(&mut self, vector: &[f32]) -> u32 {
+        let slot = self.rows.push();
+        let row = self.rows.floats_mut(slot);
+        row[..vector.len()].copy_from_slice(vector);
+        let square = self.kernel.fine_dot(&row[..self.length], &row[..self.length]).sum;
+        row[self.length] = scale(self.metric, square);
+        self.tiny |= is_tiny(square);
+        if let Some(codes) = &mut self.codes {
+            codes.push(vector);
+        }
+        slot
     }
 
     /// A walk distance that f32 arithmetic could not give.
@@ -315,6 +356,9 @@ const COSINE_NOISE: f64 = 1e-13;
 /// The relative error of an f32 sum in eight chains or more, with room: measured below 4e-7 at 2,048 dimensions.
 const TOLERANCE: f32 = 2e-6;
 
+/// So many vectors are kept without padding before they become rows.
+const EARLY_MAX: usize = 32;
+
 /// From here on the walk reads codes. A guess between two measurements: at 50 dimensions codes and rows are level, at 384
 /// codes win × 2.3 (Zen 3, prototype).
 const CODED_DIMENSION_MIN: usize = 96;
@@ -377,6 +421,7 @@ mod tests {
                 let vectors: Vec<&Vec<f32>> =
                     vectors.iter().filter(|vector| crate::metric::vet(vector, metric).is_ok()).collect();
                 let slots: Vec<u32> = vectors.iter().map(|vector| space.push(vector)).collect();
+                space.settle();
                 let mut out = Vec::new();
                 for (vector, &own) in vectors.iter().zip(&slots) {
                     space.frame(vector, &mut query);

@@ -53,16 +53,16 @@ pub(crate) struct Pair {
 
 impl Kernel {
     /// The fastest kernel this processor can run.
-    pub(crate) fn detect() -> Kernel {
+    pub(crate) fn detect() -> &'static Kernel {
         #[cfg(target_arch = "x86_64")]
         if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma") {
-            return AVX2;
+            return &AVX2;
         }
         #[cfg(target_arch = "aarch64")]
         if std::arch::is_aarch64_feature_detected!("neon") {
-            return NEON;
+            return &NEON;
         }
-        SCALAR
+        &SCALAR
     }
 
     /// For each slot the dot product of the query and its row, times the row's scale.
@@ -120,6 +120,16 @@ impl Kernel {
     }
 }
 
+/// The dot product, and the squared norm of `right`, of vectors without padding: for the few that are kept so.
+pub(crate) fn unpadded_dot(left: &[f32], right: &[f32]) -> Pair {
+    scalar::fine_dot(left, right)
+}
+
+/// The squared Euclidean distance of vectors without padding.
+pub(crate) fn unpadded_square(left: &[f32], right: &[f32]) -> f64 {
+    scalar::fine_square(left, right).sum
+}
+
 /// How long a row of this dimension is once it is padded, its scale not counted.
 pub(crate) fn padded(dimension: usize) -> usize {
     dimension.next_multiple_of(LANES)
@@ -167,7 +177,7 @@ fn check_codes(probe: CodeProbe<'_>, rows: &Rows, slots: &[u32], out: &mut [f32]
     assert!(slots.len() == out.len(), "one distance per slot");
 }
 
-const SCALAR: Kernel = Kernel {
+static SCALAR: Kernel = Kernel {
     name: "scalar",
     dot: scalar::dot,
     square: scalar::square,
@@ -178,7 +188,7 @@ const SCALAR: Kernel = Kernel {
 };
 
 #[cfg(target_arch = "x86_64")]
-const AVX2: Kernel = Kernel {
+static AVX2: Kernel = Kernel {
     name: "avx2",
     dot: avx2::dot,
     square: avx2::square,
@@ -189,7 +199,7 @@ const AVX2: Kernel = Kernel {
 };
 
 #[cfg(target_arch = "aarch64")]
-const NEON: Kernel = Kernel {
+static NEON: Kernel = Kernel {
     name: "neon",
     dot: neon::dot,
     square: neon::square,

@@ -5,12 +5,12 @@ use proptest::prelude::*;
 use super::*;
 
 /// The kernels this processor can run.
-fn kernels() -> Vec<Kernel> {
+fn kernels() -> Vec<&'static Kernel> {
     let fastest = Kernel::detect();
     if fastest.name == SCALAR.name {
-        vec![SCALAR]
+        vec![&SCALAR]
     } else {
-        vec![SCALAR, fastest]
+        vec![&SCALAR, fastest]
     }
 }
 
@@ -100,7 +100,7 @@ proptest! {
         let query = vector();
         let vectors: Vec<Vec<f32>> = (0..count).map(|_| vector()).collect();
         for kernel in kernels() {
-            agree(&kernel, &query, &vectors);
+            agree(kernel, &query, &vectors);
         }
     }
 }

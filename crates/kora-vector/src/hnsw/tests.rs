@@ -40,6 +40,11 @@ fn parameters(metric: Metric, dimension: usize, m: usize) -> Parameters {
     }
 }
 
+/// An index that has a graph from the first vector on.
+fn graphed(parameters: Parameters) -> Index {
+    Index::with_small_max(parameters, 0)
+}
+
 fn walk(index: &mut Index, query: &[f32], k: usize, ef: usize) -> Vec<Hit> {
     let search = index.begin_walk(query, k, ef);
     index.finish(search)
@@ -84,7 +89,7 @@ fn a_walk_finds_nearly_what_brute_force_finds() {
     for (dimension, count) in [(16, 5_000), (128, 2_000)] {
         for metric in Metric::ALL {
             let mut random = Random::new(5);
-            let mut index = Index::new(parameters(metric, dimension, 16));
+            let mut index = graphed(parameters(metric, dimension, 16));
             for _ in 0..count {
                 index.insert(&random.clumped(dimension));
             }
@@ -102,7 +107,7 @@ fn a_walk_finds_nearly_what_brute_force_finds() {
 fn recall_and_count_hold_after_nine_in_ten_are_removed_and_replaced() {
     for metric in [Metric::Cosine, Metric::L2] {
         let mut random = Random::new(6);
-        let mut index = Index::new(parameters(metric, 12, 12));
+        let mut index = graphed(parameters(metric, 12, 12));
         let slots: Vec<Slot> = (0..4_000).map(|_| index.insert(&random.clumped(12))).collect();
         slots
             .iter()
@@ -127,13 +132,14 @@ fn recall_and_count_hold_after_nine_in_ten_are_removed_and_replaced() {
 #[test]
 fn nodes_of_upper_layers_are_as_well_linked_below_as_others() {
     let mut random = Random::new(13);
-    let mut index = Index::new(parameters(Metric::L2, 16, 8));
+    let mut index = graphed(parameters(Metric::L2, 16, 8));
     for _ in 0..3_000 {
         index.insert(&random.clumped(16));
     }
+    let graph = index.graph.as_ref().unwrap();
     let mean_degree = |is_upper: bool| {
-        let slots = (0..3_000).filter(|&slot| (index.graph.level(slot) > 0) == is_upper);
-        let degrees: Vec<usize> = slots.map(|slot| index.graph.links(0, slot).count()).collect();
+        let slots = (0..3_000).filter(|&slot| (graph.level(slot) > 0) == is_upper);
+        let degrees: Vec<usize> = slots.map(|slot| graph.links(0, slot).count()).collect();
         degrees.iter().sum::<usize>() as f64 / degrees.len() as f64
     };
     assert!(
@@ -148,7 +154,7 @@ fn nodes_of_upper_layers_are_as_well_linked_below_as_others() {
 fn ten_thousand_identical_vectors_are_all_reachable() {
     for metric in Metric::ALL {
         let mut random = Random::new(7);
-        let mut index = Index::new(parameters(metric, 8, 16));
+        let mut index = graphed(parameters(metric, 8, 16));
         for _ in 0..500 {
             index.insert(&random.clumped(8));
         }
@@ -173,7 +179,7 @@ fn ten_thousand_identical_vectors_are_all_reachable() {
 #[test]
 fn an_index_emptied_by_removals_takes_and_finds_new_vectors() {
     let mut random = Random::new(8);
-    let mut index = Index::new(parameters(Metric::L2, 6, 4));
+    let mut index = graphed(parameters(Metric::L2, 6, 4));
     for round in 0..5 {
         let slots: Vec<Slot> = (0..200).map(|_| index.insert(&random.clumped(6))).collect();
         let query = random.clumped(6);
@@ -190,7 +196,7 @@ fn an_index_emptied_by_removals_takes_and_finds_new_vectors() {
 fn the_same_seed_and_operations_make_the_same_answers() {
     let run = || {
         let mut random = Random::new(9);
-        let mut index = Index::new(parameters(Metric::Cosine, 10, 8));
+        let mut index = graphed(parameters(Metric::Cosine, 10, 8));
         for i in 0..1_500 {
             index.insert(&random.clumped(10));
             if i % 3 == 0 {
@@ -209,7 +215,7 @@ fn a_vector_finds_itself_at_exactly_zero() {
     let mut random = Random::new(10);
     for metric in [Metric::Cosine, Metric::L2] {
         for scale in [1.0, 3e38 / 1.3, 1e-44, 1e-20, 1e19] {
-            let mut index = Index::new(parameters(metric, 7, 8));
+            let mut index = graphed(parameters(metric, 7, 8));
             let vectors: Vec<Vec<f32>> = (0..300)
                 .map(|_| random.clumped(7).iter().map(|x| x * scale).collect())
                 .collect();
@@ -237,7 +243,7 @@ fn a_vector_finds_itself_at_exactly_zero() {
 
 #[test]
 fn ties_with_the_last_hit_come_along() {
-    let mut index = Index::new(parameters(Metric::L2, 2, 8));
+    let mut index = graphed(parameters(Metric::L2, 2, 8));
     for i in 0..40 {
         index.insert(if i % 2 == 0 { &[1.0, 0.0] } else { &[3.0, 0.0] });
     }
@@ -252,7 +258,7 @@ fn ties_with_the_last_hit_come_along() {
 #[test]
 fn a_pool_smaller_than_k_gives_what_it_holds() {
     let mut random = Random::new(11);
-    let mut index = Index::new(parameters(Metric::Cosine, 6, 8));
+    let mut index = graphed(parameters(Metric::Cosine, 6, 8));
     for _ in 0..2_000 {
         index.insert(&random.clumped(6));
     }
@@ -263,7 +269,7 @@ fn a_pool_smaller_than_k_gives_what_it_holds() {
 #[test]
 fn dismantling_frees_everything_in_steps() {
     let mut random = Random::new(12);
-    let mut index = Index::new(parameters(Metric::L2, 64, 16));
+    let mut index = graphed(parameters(Metric::L2, 64, 16));
     for _ in 0..3_000 {
         index.insert(&random.clumped(64));
     }
@@ -276,6 +282,74 @@ fn dismantling_frees_everything_in_steps() {
     assert_eq!((memory.vectors_bytes, memory.scratch_bytes), (0, 0));
 }
 
+#[test]
+fn a_small_index_grows_a_graph_while_every_answer_stays_good() {
+    let mut random = Random::new(14);
+    let mut index = Index::new(parameters(Metric::L2, 8, 8));
+    let mut was_exact_until = 0;
+    for count in 1..=2_000 {
+        index.insert(&random.clumped(8));
+        if count % 50 == 0 {
+            let query = random.clumped(8);
+            let mut search = index.begin_walk(&query, 5, 60);
+            let Step::Done(hits) = index.resume_search(&mut search, &mut Work::unlimited()) else {
+                panic!("an unlimited allowance is not spent");
+            };
+            assert_honest(&mut index, &query, &hits, 5);
+            if search.statistics().is_exact {
+                was_exact_until = count;
+            }
+            index.check().unwrap();
+        }
+    }
+    assert!((1_024..1_600).contains(&was_exact_until), "{was_exact_until}");
+    let queries: Vec<Vec<f32>> = (0..100).map(|_| random.clumped(8)).collect();
+    let recall = recall(&mut index, &queries, 10, 100);
+    assert!(recall >= 0.98, "recall {recall}");
+}
+
+#[test]
+fn ten_vectors_cost_less_than_a_kilobyte_beside_themselves() {
+    for dimension in [4, 50, 384] {
+        let mut random = Random::new(15);
+        let mut index = Index::new(parameters(Metric::Cosine, dimension, 16));
+        for _ in 0..10 {
+            index.insert(&random.clumped(dimension));
+        }
+        index.search(&random.clumped(dimension), 3, 100);
+        let memory = index.memory();
+        let all = size_of::<Index>() + memory.vectors_bytes + memory.links_bytes + memory.scratch_bytes;
+        assert!(all - 10 * dimension * 4 < 700, "{dimension}: {all}");
+    }
+}
+
+#[test]
+fn a_predicate_is_answered_as_brute_force_answers_it() {
+    let mut random = Random::new(16);
+    let mut index = graphed(parameters(Metric::Cosine, 12, 12));
+    for _ in 0..6_000 {
+        index.insert(&random.clumped(12));
+    }
+    for one_in in [1, 3, 20, 200, 3_000] {
+        let mut found = 0;
+        let mut wanted = 0;
+        for _ in 0..30 {
+            let query = random.clumped(12);
+            let mut admits = |slot: Slot| slot.index().is_multiple_of(one_in);
+            let mut search = index.begin_walk(&query, 10, 60);
+            let Step::Done(hits) = index.resume_search_where(&mut search, &mut Work::unlimited(), &mut admits) else {
+                panic!("an unlimited allowance is not spent");
+            };
+            let all = index.exact(&query, 6_000);
+            let truth: Vec<Hit> = all.into_iter().filter(|hit| admits(hit.slot)).take(10).collect();
+            found += truth.iter().filter(|hit| hits.contains(hit)).count();
+            wanted += truth.len();
+            assert!(one_in < 3_000 || search.statistics().is_exact);
+        }
+        assert!(found * 100 >= wanted * 97, "one in {one_in}: {found} of {wanted}");
+    }
+}
+
 /// Everything that can be done to an index. `Ops::ALL` is what the test draws from.
 #[derive(Clone, Copy, Debug)]
 enum Op {
@@ -286,12 +360,14 @@ enum Op {
     Search,
     BeginSearch,
     BeginExact,
+    SearchWhere,
+    Tend,
     Resume,
     GiveUp,
 }
 
 impl Op {
-    const ALL: [Op; 9] = [
+    const ALL: [Op; 11] = [
         Op::Insert,
         Op::InsertCopy,
         Op::BeginInsert,
@@ -299,6 +375,8 @@ impl Op {
         Op::Search,
         Op::BeginSearch,
         Op::BeginExact,
+        Op::SearchWhere,
+        Op::Tend,
         Op::Resume,
         Op::GiveUp,
     ];
@@ -354,6 +432,20 @@ impl Model {
                 let search = self.index.begin_exact(&vector, k);
                 self.pending.push(Pending::Search(search, vector));
             }
+            Op::SearchWhere => {
+                let one_in = 1 + self.random.below(6);
+                let mut admits = |slot: Slot| slot.index().is_multiple_of(one_in);
+                let mut search = self.index.begin_walk(&vector, k, ef).within(1.0);
+                let mut work = Work::unlimited();
+                let Step::Done(hits) = self.index.resume_search_where(&mut search, &mut work, &mut admits) else {
+                    panic!("an unlimited allowance is not spent");
+                };
+                assert!(hits.iter().all(|hit| admits(hit.slot) && hit.distance <= 1.0));
+                assert_honest(&mut self.index, &vector, &hits, 0);
+            }
+            Op::Tend => {
+                let _ = self.index.tend(&mut Work::new(self.random.below(2_000) as u64));
+            }
             Op::Resume => self.resume(),
             Op::GiveUp => {
                 if self.pending.len() > 20 {
@@ -396,10 +488,11 @@ proptest! {
         metric in prop::sample::select(Metric::ALL.to_vec()),
         m in 2usize..=6,
         length in 1usize..400,
+        small_max in prop::sample::select(vec![0, 0, 3, 40]),
     ) {
         let parameters = Parameters { dimension: 5, metric, m, ef_construction: 12, seed };
         let mut model =
-            Model { index: Index::new(parameters), random: Random::new(seed), live: Vec::new(), pending: Vec::new() };
+            Model { index: Index::with_small_max(parameters, small_max), random: Random::new(seed), live: Vec::new(), pending: Vec::new() };
         for _ in 0..length {
             let op = Op::ALL[model.random.below(Op::ALL.len())];
             model.apply(op);
