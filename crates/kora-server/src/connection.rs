@@ -13,9 +13,11 @@ use bytes::{Buf, BytesMut};
 use kora_engine::command::table::{Access, Parsed};
 use kora_engine::{Admission, Engine, LineId, Session, Standing};
 use kora_resp::{Reader, ReaderLimits};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
-use tokio::time::{Instant, sleep};
+use tokio::task::yield_now;
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::acceptor::Arrival;
 use crate::config::OutputLimit;
@@ -36,6 +38,8 @@ pub(crate) struct Connection {
     /// A command that has to wait; nothing behind it is looked at.
     held: Option<Parsed>,
     intake: Intake,
+    /// The client has sent bytes that nobody looked at.
+    unheard: bool,
     /// Since when clients have held so much memory that this one is not read from.
     paused_since: Option<Instant>,
     /// Since when more replies than the soft limit have waited for the client.
@@ -61,6 +65,15 @@ enum Intake {
     Ended,
     /// Its bytes are not to be looked at any more: QUIT, or they are no requests.
     Deaf,
+}
+
+/// How a conversation ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum End {
+    /// All that was owed has been written.
+    Finished,
+    /// It was broken off.
+    Cut,
 }
 
 /// What the decoding of the input ended with.
@@ -108,6 +121,7 @@ impl Connection {
             output: BytesMut::new(),
             held: None,
             intake: Intake::Open,
+            unheard: false,
             paused_since: None,
             over_soft_since: None,
             stopping,
@@ -118,13 +132,19 @@ impl Connection {
 
     /// Serves the client until either side ends the connection.
     pub(crate) async fn serve(mut self) {
-        if let Err(error) = self.converse().await {
+        let end = self.converse().await;
+        self.engine.borrow_mut().disconnect(self.line);
+        let parted = match end {
+            Ok(End::Finished) => self.part().await,
+            Ok(End::Cut) => Ok(()),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = parted {
             tracing::debug!(%error, "a connection broke");
         }
-        self.engine.borrow_mut().disconnect(self.line);
     }
 
-    async fn converse(&mut self) -> io::Result<()> {
+    async fn converse(&mut self) -> io::Result<End> {
         if *self.stopping.borrow() {
             self.read_what_came()?;
         }
@@ -133,16 +153,16 @@ impl Connection {
             let standing = self.engine.borrow_mut().drain(self.line, &mut self.output);
             self.write_what_fits()?;
             match standing {
-                Standing::Killed => return Ok(()),
+                Standing::Killed => return Ok(End::Cut),
                 Standing::Dropped { bytes } => {
                     tracing::warn!(
                         client = self.id,
                         bytes,
                         "dropped: clients held more than maxmemory-clients"
                     );
-                    return Ok(());
+                    return Ok(End::Cut);
                 }
-                Standing::Finished if self.output.is_empty() => return Ok(()),
+                Standing::Finished if self.output.is_empty() => return Ok(End::Finished),
                 _ => {}
             }
             if self.is_over_output_limit() {
@@ -152,12 +172,12 @@ impl Connection {
                     bytes,
                     "dropped: it did not take its replies; see client-output-buffer-limit"
                 );
-                return Ok(());
+                return Ok(End::Cut);
             }
             self.settle_account();
             let paused = self.paused_since.is_some();
             if decoded == Decoded::Burst || (decoded == Decoded::Short && !paused) {
-                tokio::task::yield_now().await;
+                yield_now().await;
                 continue;
             }
             self.wait().await?;
@@ -262,6 +282,7 @@ impl Connection {
         }
         self.input.advance(consumed);
         if self.intake == Intake::Deaf {
+            self.unheard |= !self.input.is_empty();
             self.input.clear();
         }
         if self.input.is_empty() {
@@ -320,6 +341,31 @@ impl Connection {
         Ok(())
     }
 
+    /// Closes the connection so that the last replies arrive.
+    ///
+    /// To close a socket that holds unread bytes is to reset it, and a reset takes along what the kernel has not delivered
+    /// yet. So a client that is still sending is told that nothing more comes, and what it sends is taken and forgotten
+    /// until it closes too.
+    async fn part(&mut self) -> io::Result<()> {
+        self.stream.shutdown().await?;
+        let forget = async {
+            loop {
+                self.input.clear();
+                self.input.reserve(READ_BYTES);
+                match self.stream.try_read_buf(&mut self.input) {
+                    Ok(0) => return Ok(()),
+                    Ok(_) => self.unheard = true,
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock && !self.unheard => return Ok(()),
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.stream.readable().await?,
+                    Err(error) => return Err(error),
+                }
+                yield_now().await;
+            }
+        };
+        // Whoever goes on sending for longer does not want to know.
+        timeout(PARTING_MAX, forget).await.unwrap_or(Ok(()))
+    }
+
     fn write_what_fits(&mut self) -> io::Result<()> {
         while !self.output.is_empty() {
             match self.stream.try_write(&self.output) {
@@ -360,6 +406,10 @@ const READ_BURST_BYTES: usize = 256 * 1024;
 
 /// Requests decoded at one go: some tens of microseconds if they are small and queue elsewhere.
 const DECODE_BURST: usize = 256;
+
+/// How long a client that is still sending is given to read its last replies: many round trips on any network, and not
+/// long for a server that is stopping.
+const PARTING_MAX: Duration = Duration::from_secs(1);
 
 /// How often a connection that is not read from looks whether it may be.
 const PAUSE_LOOK: Duration = Duration::from_millis(20);
