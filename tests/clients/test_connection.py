@@ -1,0 +1,120 @@
+"""What redis-py does around its commands: handshake, names, lists of clients, INFO, COMMAND, AUTH."""
+
+import pytest
+import redis
+
+from server import Server
+
+
+def test_the_handshake_says_who_the_library_is(client, protocol):
+    info = client.client_info()
+    assert (info["resp"], info["lib-name"], info["user"], info["db"]) == (str(protocol), "redis-py", "default", 0)
+    assert info["lib-ver"] == redis.__version__
+    assert int(info["id"]) == client.client_id()
+
+
+def test_hello_describes_the_server(client, protocol):
+    reply = client.execute_command("HELLO", protocol)
+    fields = reply if protocol == 3 else dict(zip(reply[::2], reply[1::2], strict=True))
+    expected = {b"server", b"version", b"proto", b"id", b"mode", b"role", b"modules"}
+    assert set(fields) == expected
+    assert (fields[b"proto"], fields[b"id"], fields[b"modules"]) == (protocol, client.client_id(), [])
+
+
+def test_a_connection_has_a_name_and_is_listed_by_it(server, client, protocol):
+    assert client.client_getname() is None
+    assert client.client_setname("worker-7") is True
+    assert client.client_getname() == ("worker-7" if protocol == 2 else b"worker-7")
+    with server.client(protocol, client_name="other", single_connection_client=True) as other:
+        assert other.ping() is True
+        listed = {entry["name"]: entry for entry in client.client_list()}
+        assert set(listed) == {"worker-7", "other"}
+        assert (listed["other"]["cmd"], int(listed["other"]["id"])) == ("ping", other.client_id())
+        assert client.client_list(client_id=[listed["other"]["id"]])[0]["name"] == "other"
+
+
+def test_a_killed_connection_is_gone_and_others_stay(server, client, protocol):
+    with server.client(protocol, single_connection_client=True) as victim:
+        victim_id = victim.client_id()
+        assert client.client_kill_filter(_id=str(victim_id)) == 1
+        assert client.client_kill_filter(_id=str(victim_id)) == 0
+        assert str(victim_id) not in {entry["id"] for entry in client.client_list()}
+        # redis-py connects again by itself: under a new id.
+        assert victim.client_id() > victim_id
+    address = client.client_info()["addr"]
+    with server.client(protocol) as other:
+        assert other.client_kill(address) is True
+    assert client.client_info()["addr"] != address
+
+
+def test_info_is_read_by_redis_py(client):
+    client.execute_command("VECSET", "info:a", 1, 1)
+    info = client.info()
+    assert [int(part) for part in info["redis_version"].split(".")] >= [7, 0, 0]
+    assert isinstance(info["uptime_in_seconds"], int) and isinstance(info["used_memory"], int)
+    assert info["connected_clients"] >= 1
+    assert info["db0"]["keys"] == 1
+    assert set(client.info("clients")) & {"connected_clients"} and "redis_version" not in client.info("clients")
+    assert client.info("nothing-of-that-name") == {}
+
+
+def test_commands_describe_themselves(client, protocol):
+    commands = client.command()
+    assert commands["vecget"]["arity"] == -2 and "readonly" in commands["vecget"]["flags"]
+    assert client.command_count() == len(commands) == len(client.command_list())
+    docs = client.execute_command("COMMAND DOCS", "VECSET", "nope")
+    docs = docs if protocol == 3 else dict(zip(docs[::2], docs[1::2], strict=True))
+    assert list(docs) == [b"vecset"]
+    all_docs = client.execute_command("COMMAND DOCS")
+    assert len(all_docs) == len(commands) * (1 if protocol == 3 else 2)
+
+
+def test_settings_are_read_with_config_get(server, client):
+    assert client.config_get("vector-ef-*") == {"vector-ef-construction": "200", "vector-ef-search": "100"}
+    everything = client.config_get("*")
+    assert (everything["maxclients"], everything["bind"], everything["requirepass"]) == ("10000", "127.0.0.1 -::1", "")
+
+
+def test_what_is_unknown_is_refused_and_the_connection_lives(client):
+    connection_id = client.client_id()
+    for words in (["GRAPH.QUERY", "g", "MATCH (n)"], ["CLIENT", "MAINT_NOTIFICATIONS", "ON"], ["CONFIG", "SET", "a", "b"]):
+        with pytest.raises(redis.ResponseError, match="unknown (sub)?command"):
+            client.execute_command(*words)
+    with pytest.raises(redis.ResponseError, match="DB index is out of range"):
+        client.select(1)
+    assert client.echo("still here") == b"still here"
+    assert client.client_id() == connection_id
+
+
+class TestPassword:
+    """A server that asks for one."""
+
+    @pytest.fixture(scope="class")
+    def guarded(self):
+        with Server("--bind", "127.0.0.1", variables={"KORA_REQUIREPASS": "open sesame"}) as server:
+            yield server
+
+    def test_nothing_but_hello_and_auth_is_answered_before(self, guarded, protocol):
+        with guarded.client(protocol) as client:
+            expected = redis.AuthenticationError if protocol == 2 else redis.ConnectionError
+            with pytest.raises(expected, match="Authentication required|HELLO must be called with the client already authenticated"):
+                client.ping()
+
+    def test_the_password_opens_it(self, guarded, protocol):
+        for options in ({"password": "open sesame"}, {"username": "default", "password": "open sesame"}):
+            with guarded.client(protocol, **options) as client:
+                assert client.ping() is True
+        url = f"redis://:open%20sesame@127.0.0.1:{guarded.port}/0?protocol={protocol}"
+        with redis.Redis.from_url(url) as client:
+            assert client.ping() is True
+
+    def test_a_wrong_one_does_not(self, guarded, protocol):
+        for options in ({"password": "wrong"}, {"username": "nobody", "password": "open sesame"}):
+            with guarded.client(protocol, **options) as client:
+                with pytest.raises(redis.AuthenticationError, match="invalid username-password pair"):
+                    client.ping()
+
+    def test_redis_cli_takes_it_from_its_variable_or_a_flag(self, guarded):
+        assert guarded.redis_cli("PING").stdout.strip() == "(error) NOAUTH Authentication required."
+        assert guarded.redis_cli("PING", REDISCLI_AUTH="open sesame").stdout == "PONG\n"
+        assert guarded.redis_cli("-3", "--no-auth-warning", "-a", "open sesame", "PING").stdout == "PONG\n"
