@@ -86,14 +86,14 @@ def test_what_is_unknown_is_refused_and_the_connection_lives(client):
     assert client.client_id() == connection_id
 
 
+@pytest.fixture(scope="module")
+def guarded():
+    """A server that asks for a password."""
+    with Server("--bind", "127.0.0.1", variables={"KORA_REQUIREPASS": "open sesame"}) as server:
+        yield server
+
+
 class TestPassword:
-    """A server that asks for one."""
-
-    @pytest.fixture(scope="class")
-    def guarded(self):
-        with Server("--bind", "127.0.0.1", variables={"KORA_REQUIREPASS": "open sesame"}) as server:
-            yield server
-
     def test_nothing_but_hello_and_auth_is_answered_before(self, guarded, protocol):
         with guarded.client(protocol) as client:
             expected = redis.AuthenticationError if protocol == 2 else redis.ConnectionError
