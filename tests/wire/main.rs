@@ -1,5 +1,10 @@
 //! The server as clients see it: raw bytes in, raw bytes out, at 1, 2 and 4 workers.
 
 mod commands;
+mod connections;
+mod endings;
+mod fairness;
 mod harness;
+mod hostile;
+mod pipelines;
 mod refusals;

@@ -30,6 +30,19 @@ impl Client {
             .expect("the server takes what it is sent");
     }
 
+    /// Sends as much as the server takes before it closes the connection.
+    pub(crate) fn send_what_is_taken(&mut self, bytes: &[u8]) {
+        let _ = self.stream.write_all(bytes);
+    }
+
+    /// Another hand on the same connection: one sends while the other reads.
+    pub(crate) fn sibling(&self) -> Client {
+        Client {
+            stream: self.stream.try_clone().expect("a descriptor is free"),
+            received: Vec::new(),
+        }
+    }
+
     /// The next bytes are these.
     #[track_caller]
     pub(crate) fn expect(&mut self, expected: impl AsRef<[u8]>) {
