@@ -132,10 +132,14 @@ fn settings(patterns: &[Bytes], setup: &Setup) -> Reply {
             .iter()
             .any(|pattern| glob::matches(pattern, name.as_bytes(), glob::Case::Insensitive))
     };
-    let matching = setup.settings.iter().filter(|(name, _)| matches(name));
-    Reply::Map(
-        matching
-            .map(|(name, value)| (Reply::Text(name.clone()), Reply::Text(value.clone())))
-            .collect(),
-    )
+    let own = setup
+        .settings
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()));
+    let matching = FIXED_SETTINGS.into_iter().chain(own).filter(|(name, _)| matches(name));
+    let text = |text: &str| Reply::Text(text.to_owned());
+    Reply::Map(matching.map(|(name, value)| (text(name), text(value))).collect())
 }
+
+/// What Redis would have us set and Kōra has no choice about. redis-benchmark asks for the first two, GUIs for the third.
+const FIXED_SETTINGS: [(&str, &str); 3] = [("save", ""), ("appendonly", "no"), ("databases", "1")];

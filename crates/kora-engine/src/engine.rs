@@ -21,7 +21,7 @@ use crate::gather::{Around, Next};
 use crate::ledger::Ledger;
 use crate::line::{Line, Presence, Taken};
 use crate::lines::{LineId, Lines};
-use crate::mail::{Request, Response, Target, Ticket};
+use crate::mail::{Ask, Request, Response, Target, Ticket};
 use crate::plan::{self, Order};
 use crate::session::Session;
 use crate::setup::{Berth, Host, Setup};
@@ -43,16 +43,16 @@ pub struct Engine {
     pub(crate) lines: Lines,
     /// What the connections hold of this worker's memory.
     pub(crate) ledger: Ledger,
-    /// Requests of this worker's clients to this worker. Bounded by the clients' lines.
-    pub(crate) local: VecDeque<Request>,
+    /// What this worker itself is asked, and by whom. Bounded by the clients' lines.
+    pub(crate) worker_asks: VecDeque<(WorkerId, Ticket, Ask)>,
     /// Asks that follow from others and found no credit, for each worker. Bounded by the clients' lines.
     pub(crate) outboxes: Vec<VecDeque<Request>>,
     /// Connections whose command found no credit, in the order they came.
     pub(crate) credit_waiters: VecDeque<LineId>,
     /// Wakes whoever drives the turns, while it sleeps.
     pub(crate) sleeper: Option<Waker>,
-    /// Where the next turn starts its round, so that nobody is always served first.
-    pub(crate) round_start: usize,
+    /// A client's next reply has become ready in this turn.
+    pub(crate) reply_is_ready: bool,
     /// Time spent on commands outside of turns since the last one.
     pub(crate) inline_us: u64,
     shutdown: bool,
@@ -123,11 +123,11 @@ impl Engine {
             shards: placement.shards_of(worker).map(new_shard).collect(),
             lines: Lines::default(),
             ledger: Ledger::new(setup.client_bytes_max),
-            local: VecDeque::new(),
+            worker_asks: VecDeque::new(),
             outboxes: (0..placement.worker_count()).map(|_| VecDeque::new()).collect(),
             credit_waiters: VecDeque::new(),
             sleeper: None,
-            round_start: 0,
+            reply_is_ready: false,
             inline_us: 0,
             shutdown: false,
             cpu_look: CpuLook::default(),

@@ -83,6 +83,8 @@ fn clients(fields: &mut Fields<'_>, stats: &[WorkerStats], around: &Around<'_>) 
         stats.iter().map(|stats| stats.clients).sum::<u64>(),
     );
     fields.add("maxclients", maxclients);
+    // No command blocks. redis-cli --stat shows a wrong number if the field is missing.
+    fields.add("blocked_clients", 0);
 }
 
 fn memory(fields: &mut Fields<'_>, stats: &[WorkerStats], around: &Around<'_>) {

@@ -28,7 +28,7 @@ pub struct WorkerStats {
     /// The longest execution without a look at anything else, in microseconds of the thread's CPU time; at most
     /// [`CPU_LOOK_US`](crate::limits::CPU_LOOK_US) too high.
     pub slice_us_max: u64,
-    /// Slices of commands that took more than one.
+    /// Slices executed: most asks take one.
     pub slices: u64,
     /// Requests that wait on this worker for their turn.
     pub queue_depth: u64,

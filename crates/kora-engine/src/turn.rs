@@ -6,7 +6,7 @@ use kora_mesh::{Armed, WorkerId};
 
 use crate::engine::{CpuLook, Engine, Progress};
 use crate::gather::{Around, Next};
-use crate::limits::{CPU_LOOK_US, INLINE_BUDGET_US, REQUEST_BURST};
+use crate::limits::{CPU_LOOK_US, DELIVERY_US, INLINE_BUDGET_US};
 use crate::lines::LineId;
 use crate::mail::{Ask, Request, Response, Target, Ticket};
 use crate::plan::Route;
@@ -22,6 +22,7 @@ impl Engine {
         self.inline_us = 0;
         let start_us = host.now_us();
         self.start_cpu_look(start_us, host);
+        self.reply_is_ready = false;
         let mut progress = self.take_replies(host);
         self.empty_outboxes();
         self.wake_credit_waiters();
@@ -74,7 +75,7 @@ impl Engine {
                 Target::Worker(worker) => worker,
             };
             if worker == self.worker {
-                self.local.push_back(request);
+                self.accept(worker, request);
             } else if self.outboxes[worker.index()].is_empty() && self.port.credit(worker) > 0 {
                 self.port.stage(worker, request);
             } else {
@@ -87,12 +88,8 @@ impl Engine {
     /// never leaves its connection's task. Where others are asked too, or time is up, the next turn does it.
     pub(crate) fn work_inline(&mut self, start_us: u64, host: &dyn Host) {
         let before_us = self.inline_us;
-        if !self.local.is_empty() {
-            self.start_cpu_look(start_us, host);
-        }
-        while !self.port.has_staged() && self.inline_us < INLINE_BUDGET_US {
-            let Some(request) = self.local.pop_front() else { break };
-            self.execute_local(request, host);
+        self.start_cpu_look(start_us, host);
+        while !self.port.has_staged() && self.inline_us < INLINE_BUDGET_US && self.execute_round(host) {
             let now_us = host.now_us();
             self.look_at_cpu(now_us, host);
             self.inline_us = before_us + now_us.saturating_sub(start_us);
@@ -105,19 +102,16 @@ impl Engine {
     }
 
     pub(crate) fn has_work(&self) -> bool {
-        !self.local.is_empty()
+        !self.worker_asks.is_empty()
+            || self.shards.iter().any(|shard| shard.has_asks() || shard.has_remains())
             // Whoever was woken for the credit that is left may not have needed it.
             || (!self.credit_waiters.is_empty() && self.credit_left() > 0)
-            || self
-                .shards
-                .iter()
-                .any(|shard| shard.has_unfinished() || shard.has_remains())
     }
 
-    /// Asks of this worker's own clients, and suspended ones, that wait for their turn.
+    /// Asks that wait here for their turn.
     pub(crate) fn queue_depth(&self) -> u64 {
-        let suspended: usize = self.shards.iter().map(Shard::unfinished).sum();
-        (self.local.len() + suspended) as u64
+        let of_shards: usize = self.shards.iter().map(Shard::queue_depth).sum();
+        (self.worker_asks.len() + of_shards) as u64
     }
 
     fn take_replies(&mut self, host: &dyn Host) -> Progress {
@@ -164,37 +158,30 @@ impl Engine {
         self.port.peers().map(|peer| self.port.credit(peer)).sum()
     }
 
-    /// Rounds over the peers, the own clients and the shards' suspended asks, until nobody has anything or the time is
-    /// up. Each turn starts with the next of them, so that none is starved by those before it.
+    /// Executes until nobody asks anything or the time is up. What peers send meanwhile is taken in after each round, so
+    /// that a newcomer's turn comes before a loader's next but one. A turn that has something to deliver ends early.
     fn execute_for(&mut self, start_us: u64, budget_us: u64, host: &dyn Host) -> Progress {
-        let (workers, places) = (self.outboxes.len(), self.outboxes.len() + self.shards.len());
-        self.round_start = (self.round_start + 1) % places;
         let mut progress = Progress::Idle;
         loop {
-            let mut worked = false;
-            for step in 0..places {
-                let place = (self.round_start + step) % places;
-                for _ in 0..REQUEST_BURST {
-                    let executed = match place.checked_sub(workers) {
-                        None => self.execute_next(WorkerId::from_index(place), host),
-                        Some(shard) => self.execute_slice(shard, host),
-                    };
-                    if !executed {
-                        break;
-                    }
-                    worked = true;
-                    let now_us = host.now_us();
-                    self.look_at_cpu(now_us, host);
-                    if now_us.saturating_sub(start_us) >= budget_us {
-                        return Progress::Worked;
-                    }
-                }
-            }
+            let mut worked = self.take_requests();
+            worked |= self.execute_round(host);
+            worked |= self.free_remains();
             if !worked {
                 return progress;
             }
             progress = Progress::Worked;
+            let now_us = host.now_us();
+            self.look_at_cpu(now_us, host);
+            let spent_us = now_us.saturating_sub(start_us);
+            if spent_us >= budget_us || (spent_us >= DELIVERY_US && self.has_deliveries()) {
+                return Progress::Worked;
+            }
         }
+    }
+
+    /// Replies for own clients, answers and asks for peers.
+    fn has_deliveries(&mut self) -> bool {
+        std::mem::take(&mut self.reply_is_ready) || self.port.has_staged() || self.port.has_replies()
     }
 
     /// Reads the thread's CPU clock, if it has not been read for a while, and notes what was used since.
@@ -219,81 +206,82 @@ impl Engine {
         }
     }
 
-    /// Executes the next request of one worker; false if it has none.
-    fn execute_next(&mut self, worker: WorkerId, host: &dyn Host) -> bool {
-        if worker == self.worker {
-            let Some(request) = self.local.pop_front() else {
-                return false;
-            };
-            self.execute_local(request, host);
-            return true;
-        }
-        let Some(request) = self.port.take_request(worker) else {
-            return false;
-        };
-        let origin = Origin {
-            worker,
-            line: request.ticket.line,
-        };
-        if let Some(response) = self.execute(origin, request, host) {
-            self.port.answer(worker, response);
-        }
-        true
-    }
-
-    fn execute_local(&mut self, request: Request, host: &dyn Host) {
-        let origin = Origin {
-            worker: self.worker,
-            line: request.ticket.line,
-        };
-        if let Some(response) = self.execute(origin, request, host) {
-            self.absorb(response, host);
-        }
-    }
-
-    /// One slice of a shard: of a suspended ask, or else of what is to be freed.
-    fn execute_slice(&mut self, shard: usize, host: &dyn Host) -> bool {
-        let shard = &mut self.shards[shard];
-        // Every other slice frees, if there is both to free and to go on with: memory comes back under any load.
-        if shard.has_remains() && (!shard.has_unfinished() || self.stats.slices.is_multiple_of(2)) {
-            shard.free();
-            self.stats.slices += 1;
-            return true;
-        }
-        if !shard.has_unfinished() {
-            return false;
-        }
-        self.stats.slices += 1;
-        let from = Target::Shard(shard.id());
-        if let Some((origin, ticket, part)) = shard.slice() {
-            let response = Response { ticket, from, part };
-            if origin.worker == self.worker {
-                self.absorb(response, host);
-            } else {
-                self.port.answer(origin.worker, response);
+    /// Takes in all that peers ask, as much as their credit let them send.
+    fn take_requests(&mut self) -> bool {
+        let mut taken = false;
+        for peer in self.port.peers() {
+            while let Some(request) = self.port.take_request(peer) {
+                self.accept(peer, request);
+                taken = true;
             }
         }
-        true
+        taken
     }
 
-    fn execute(&mut self, origin: Origin, request: Request, host: &dyn Host) -> Option<Response> {
+    /// Puts an ask to this worker where its turn will come.
+    fn accept(&mut self, from: WorkerId, request: Request) {
         let Request { ticket, target, ask } = request;
-        let part = match target {
+        match target {
             Target::Worker(worker) => {
                 assert_eq!(worker, self.worker, "a worker is asked what is its own");
-                Some(self.answer_for_worker(ask, host))
+                self.worker_asks.push_back((from, ticket, ask));
             }
             Target::Shard(id) => {
                 let shard = &mut self.shards[id.index() / self.outboxes.len()];
                 assert_eq!(shard.id(), id, "a shard is asked on the worker that owns it");
-                shard.accept(origin, ticket, ask)
+                shard.enqueue(
+                    Origin {
+                        worker: from,
+                        line: ticket.line,
+                    },
+                    ticket,
+                    ask,
+                );
             }
-        };
-        part.map(|part| Response {
-            ticket,
-            from: target,
-            part,
-        })
+        }
+    }
+
+    /// One slice of each shard that is asked something, and one ask to this worker itself; false if there was none.
+    fn execute_round(&mut self, host: &dyn Host) -> bool {
+        let mut worked = false;
+        for index in 0..self.shards.len() {
+            let shard = &mut self.shards[index];
+            if shard.has_asks() {
+                worked = true;
+                self.stats.slices += 1;
+                let from = Target::Shard(shard.id());
+                if let Some((origin, ticket, part)) = shard.slice() {
+                    self.answer(origin.worker, Response { ticket, from, part }, host);
+                }
+            }
+        }
+        if let Some((worker, ticket, ask)) = self.worker_asks.pop_front() {
+            worked = true;
+            let (from, part) = (Target::Worker(self.worker), self.answer_for_worker(ask, host));
+            self.answer(worker, Response { ticket, from, part }, host);
+        }
+        worked
+    }
+
+    /// Frees what was dropped: whenever nobody asks anything, and in every other round while somebody does, so that
+    /// memory comes back under any load.
+    fn free_remains(&mut self) -> bool {
+        let mut worked = false;
+        for shard in &mut self.shards {
+            if shard.has_remains() && (!shard.has_asks() || self.stats.slices.is_multiple_of(2)) {
+                shard.free();
+                worked = true;
+            }
+        }
+        worked
+    }
+
+    fn answer(&mut self, worker: WorkerId, response: Response, host: &dyn Host) {
+        if worker == self.worker {
+            self.absorb(response, host);
+        } else {
+            self.port.answer(worker, response);
+        }
     }
 
     /// Brings one part of an answer to its seat.
@@ -319,6 +307,7 @@ impl Engine {
             Next::Reply(reply) => {
                 let outcome = Outcome::of(&reply);
                 let taken = line.fill(ticket.sequence, reply);
+                self.reply_is_ready |= line.has_ready();
                 let latency_us = host.now_us().saturating_sub(taken.since_us);
                 self.stats.by_command.count(taken.counter, outcome, latency_us);
             }

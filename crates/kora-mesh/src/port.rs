@@ -174,6 +174,11 @@ impl<Q, R> Port<Q, R> {
         self.links.iter().any(Link::has_mail)
     }
 
+    /// Whether any peer's reply waits to be taken.
+    pub fn has_replies(&self) -> bool {
+        self.links.iter().any(|link| link.asker.has_reply())
+    }
+
     /// This worker's own bell, to be given to whoever brings it work outside the mesh: the acceptor, a signal.
     pub fn doorbell(&self) -> &Arc<Doorbell> {
         &self.bell

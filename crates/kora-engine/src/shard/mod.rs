@@ -8,20 +8,22 @@ mod collection;
 mod element_table;
 mod graveyard;
 mod ownership;
+mod queue;
 mod slot_names;
 mod vectors;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use kora_mesh::WorkerId;
 use kora_vector::Work;
 
 use self::collection::{Collection, Remains};
 use self::graveyard::Graveyard;
 use self::ownership::{Listing, Sweep};
+pub(crate) use self::queue::Origin;
+use self::queue::{Queue, Stage};
 use self::vectors::{Insert, Query};
 use crate::catalog::Generation;
 use crate::limits::SLICE_WORK;
@@ -41,25 +43,9 @@ pub(crate) struct Shard {
     /// Vectors in all collections held.
     live: usize,
     graveyard: Graveyard,
-    /// Clients whose asks wait here for another slice, and what they asked after that.
-    parked: HashMap<Origin, Parked>,
-    /// Whose slice is next. Invariant: each key of `parked`, once.
-    turns: VecDeque<Origin>,
+    queue: Queue,
     /// A shard stays with its worker's thread: nothing in it is synchronised.
     _not_send: std::marker::PhantomData<Rc<()>>,
-}
-
-/// Which client asked: its worker and its line there.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub(crate) struct Origin {
-    pub(crate) worker: WorkerId,
-    pub(crate) line: u32,
-}
-
-/// What one client has waiting here. Bounded by the client's line: each ask has a seat there.
-struct Parked {
-    running: Option<(Ticket, Unfinished)>,
-    behind: VecDeque<(Ticket, Ask)>,
 }
 
 /// An ask between two slices.
@@ -80,8 +66,7 @@ impl Shard {
             newest_held: None,
             live: 0,
             graveyard: Graveyard::default(),
-            parked: HashMap::new(),
-            turns: VecDeque::new(),
+            queue: Queue::default(),
             _not_send: std::marker::PhantomData,
         }
     }
@@ -90,37 +75,19 @@ impl Shard {
         self.id
     }
 
-    /// Takes an ask and works on it for a slice. `None`: it goes on in [`Shard::slice`].
-    pub(crate) fn accept(&mut self, origin: Origin, ticket: Ticket, ask: Ask) -> Option<Part> {
-        if let Some(parked) = self.parked.get_mut(&origin) {
-            parked.behind.push_back((ticket, ask));
-            return None;
-        }
-        match self.begin(ask) {
-            Ok(part) => Some(part),
-            Err(unfinished) => {
-                let parked = Parked {
-                    running: Some((ticket, unfinished)),
-                    behind: VecDeque::new(),
-                };
-                self.parked.insert(origin, parked);
-                self.turns.push_back(origin);
-                None
-            }
-        }
+    /// Takes an ask in; it is executed in [`Shard::slice`] when its client's turn comes.
+    pub(crate) fn enqueue(&mut self, origin: Origin, ticket: Ticket, ask: Ask) {
+        self.queue.push(origin, ticket, ask);
     }
 
-    /// True if some ask waits for another slice.
-    pub(crate) fn has_unfinished(&self) -> bool {
-        !self.turns.is_empty()
+    /// True if some ask waits.
+    pub(crate) fn has_asks(&self) -> bool {
+        !self.queue.is_empty()
     }
 
-    /// How many asks wait for another slice, or behind one that does.
-    pub(crate) fn unfinished(&self) -> usize {
-        self.parked
-            .values()
-            .map(|parked| parked.behind.len() + usize::from(parked.running.is_some()))
-            .sum()
+    /// How many asks wait.
+    pub(crate) fn queue_depth(&self) -> usize {
+        self.queue.len()
     }
 
     /// True if there is something to free.
@@ -128,34 +95,23 @@ impl Shard {
         !self.graveyard.is_empty()
     }
 
-    /// Goes on with whoever has waited longest, for one slice; the answer, if that finished an ask.
+    /// Executes the next ask, for one slice; the answer, if that finished it.
     pub(crate) fn slice(&mut self) -> Option<(Origin, Ticket, Part)> {
-        let origin = self.turns.pop_front()?;
-        let parked = self.parked.get_mut(&origin).expect("whoever has a turn is parked");
-        let (ticket, outcome) = match parked.running.take() {
-            Some((ticket, unfinished)) => (ticket, self.resume(unfinished)),
-            None => {
-                let (ticket, ask) = parked.behind.pop_front().expect("nobody is parked without an ask");
-                (ticket, self.begin(ask))
-            }
+        let (origin, ticket, stage) = self.queue.pop()?;
+        let outcome = match stage {
+            Stage::Fresh(ask) => self.begin(ask),
+            Stage::Suspended(unfinished) => self.resume(*unfinished),
         };
-        let parked = self
-            .parked
-            .get_mut(&origin)
-            .expect("it was there, and executing an ask parks nobody");
-        let answer = match outcome {
-            Ok(part) => Some((origin, ticket, part)),
+        match outcome {
+            Ok(part) => {
+                self.queue.finish(origin);
+                Some((origin, ticket, part))
+            }
             Err(unfinished) => {
-                parked.running = Some((ticket, unfinished));
+                self.queue.suspend(origin, ticket, unfinished);
                 None
             }
-        };
-        if parked.running.is_none() && parked.behind.is_empty() {
-            self.parked.remove(&origin);
-        } else {
-            self.turns.push_back(origin);
         }
-        answer
     }
 
     /// Frees what was dropped, for one slice.
@@ -180,10 +136,10 @@ impl Shard {
             self.live,
             self.collections.values().map(Collection::live).sum::<usize>()
         );
-        assert_eq!(self.parked.len(), self.turns.len());
+        self.queue.assert_sound();
     }
 
-    fn begin(&mut self, ask: Ask) -> Result<Part, Unfinished> {
+    fn begin(&mut self, ask: Ask) -> Result<Part, Box<Unfinished>> {
         match ask {
             Ask::Set(setting) => self.set(*setting),
             Ask::Delete(elements) => Ok(self.delete(&elements)),
@@ -204,7 +160,7 @@ impl Shard {
         }
     }
 
-    fn resume(&mut self, unfinished: Unfinished) -> Result<Part, Unfinished> {
+    fn resume(&mut self, unfinished: Unfinished) -> Result<Part, Box<Unfinished>> {
         match unfinished {
             Unfinished::Insert(insert) => self.resume_set(insert),
             Unfinished::Query(query) => self.resume_query(query),

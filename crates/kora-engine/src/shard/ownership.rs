@@ -42,7 +42,7 @@ impl Shard {
     }
 
     /// Withdraws the older ones of the collections that this shard owns, some buckets of the catalog at a time.
-    pub(super) fn withdraw_before(&mut self, mut sweep: Sweep) -> Result<Part, Unfinished> {
+    pub(super) fn withdraw_before(&mut self, mut sweep: Sweep) -> Result<Part, Box<Unfinished>> {
         let end = (sweep.bucket + BUCKETS_PER_SLICE).min(self.setup.catalog.bucket_count());
         for bucket in sweep.bucket..end {
             for schema in self.setup.catalog.bucket(bucket) {
@@ -55,12 +55,12 @@ impl Shard {
         if end == self.setup.catalog.bucket_count() {
             Ok(Part::Done)
         } else {
-            Err(Unfinished::Sweep(sweep))
+            Err(Box::new(Unfinished::Sweep(sweep)))
         }
     }
 
     /// Collects the names of all collections, in byte order, some at a time.
-    pub(super) fn list(&mut self, mut listing: Listing) -> Result<Part, Unfinished> {
+    pub(super) fn list(&mut self, mut listing: Listing) -> Result<Part, Box<Unfinished>> {
         let buckets = self.setup.catalog.bucket_count();
         if listing.bucket < buckets {
             let end = (listing.bucket + BUCKETS_PER_SLICE).min(buckets);
@@ -82,7 +82,7 @@ impl Shard {
                 }
             }
         }
-        Err(Unfinished::List(listing))
+        Err(Box::new(Unfinished::List(listing)))
     }
 
     fn owns_name(&self, name: &[u8]) -> bool {

@@ -13,7 +13,7 @@ use crate::mail::{Description, Hits, Part, Question, Setting};
 
 impl Shard {
     /// Begins to set a vector.
-    pub(super) fn set(&mut self, setting: Setting) -> Result<Part, Unfinished> {
+    pub(super) fn set(&mut self, setting: Setting) -> Result<Part, Box<Unfinished>> {
         self.assert_owns(&setting.element);
         // The generation that the command was checked against has been dropped since it was submitted. So the two
         // overlapped, and the command may be said to have come just before the drop, which took the vector with it.
@@ -35,7 +35,7 @@ impl Shard {
         self.resume_set(Insert { schema, unlinked })
     }
 
-    pub(super) fn resume_set(&mut self, mut insert: Insert) -> Result<Part, Unfinished> {
+    pub(super) fn resume_set(&mut self, mut insert: Insert) -> Result<Part, Box<Unfinished>> {
         let mut work = Work::new(SLICE_WORK);
         // Dropped in the middle: the command came just before the drop.
         let Some(collection) = self.held(&insert.schema) else {
@@ -43,7 +43,7 @@ impl Shard {
         };
         let before = collection.live();
         match collection.resume_set(&mut insert.unlinked, &mut work) {
-            Step::More => Err(Unfinished::Insert(insert)),
+            Step::More => Err(Box::new(Unfinished::Insert(insert))),
             Step::Done(()) => {
                 let added = collection.live() - before;
                 self.live += added;
@@ -87,7 +87,7 @@ impl Shard {
     }
 
     /// Begins to search. The answer says which generation it is about; the asker compares.
-    pub(super) fn query(&mut self, question: Arc<Question>, ef: usize) -> Result<Part, Unfinished> {
+    pub(super) fn query(&mut self, question: Arc<Question>, ef: usize) -> Result<Part, Box<Unfinished>> {
         let newest = self.setup.catalog.generation_of(&question.schema.name);
         if newest != Some(question.schema.generation) {
             return Ok(Part::Hits(Hits {
@@ -106,13 +106,13 @@ impl Shard {
         self.resume_query(Query { question, search })
     }
 
-    pub(super) fn resume_query(&mut self, mut query: Query) -> Result<Part, Unfinished> {
+    pub(super) fn resume_query(&mut self, mut query: Query) -> Result<Part, Box<Unfinished>> {
         let mut work = Work::new(SLICE_WORK);
         let Some(collection) = self.held(&query.question.schema) else {
             return Ok(Part::Hits(Hits::default()));
         };
         match collection.resume_search(&mut query.search, &mut work) {
-            Step::More => Err(Unfinished::Query(query)),
+            Step::More => Err(Box::new(Unfinished::Query(query))),
             Step::Done(found) => {
                 let hits = collection.best(found, query.question.k);
                 let all = hits.len() >= collection.live();

@@ -1,0 +1,130 @@
+//! Who is served next on a shard: each client in turn, one ask or one slice of one at a time.
+//!
+//! A client that loads at full speed has a thousand asks waiting here; another one's query waits for one of them, not for
+//! a thousand. Within a client the order is that of its asks, and nothing overtakes an ask that goes on in slices.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use kora_mesh::WorkerId;
+
+use super::Unfinished;
+use crate::mail::{Ask, Ticket};
+
+/// Which client asked: its worker and its line there.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) struct Origin {
+    pub(crate) worker: WorkerId,
+    pub(crate) line: u32,
+}
+
+/// What waits for its turn. Bounded by what the lanes' credit and the own clients' lines let in.
+#[derive(Default)]
+pub(crate) struct Queue {
+    /// Whose turn is next. Invariant: each key of `clients`, once, but for the one that is being served.
+    turns: VecDeque<Origin>,
+    clients: BTreeMap<Origin, Client>,
+    len: usize,
+}
+
+/// What one client has waiting. Invariant: never without a first ask, but while that is being served.
+struct Client {
+    first: Option<(Ticket, Stage)>,
+    behind: VecDeque<(Ticket, Ask)>,
+}
+
+/// An ask that has not begun, or one between two slices.
+pub(crate) enum Stage {
+    Fresh(Ask),
+    Suspended(Box<Unfinished>),
+}
+
+impl Queue {
+    pub(crate) fn push(&mut self, origin: Origin, ticket: Ticket, ask: Ask) {
+        self.len += 1;
+        if let Some(client) = self.clients.get_mut(&origin) {
+            client.behind.push_back((ticket, ask));
+            return;
+        }
+        let first = Some((ticket, Stage::Fresh(ask)));
+        self.clients.insert(
+            origin,
+            Client {
+                first,
+                behind: VecDeque::new(),
+            },
+        );
+        self.turns.push_back(origin);
+    }
+
+    /// Takes out what is to be served next. It is followed by [`Queue::suspend`] or [`Queue::finish`].
+    pub(crate) fn pop(&mut self) -> Option<(Origin, Ticket, Stage)> {
+        let origin = self.turns.pop_front()?;
+        let client = self.clients.get_mut(&origin).expect("whoever has a turn waits");
+        let (ticket, stage) = client.first.take().expect("nobody has a turn without an ask");
+        Some((origin, ticket, stage))
+    }
+
+    /// What was taken out goes on when the others have had their turn.
+    pub(crate) fn suspend(&mut self, origin: Origin, ticket: Ticket, unfinished: Box<Unfinished>) {
+        let client = self.clients.get_mut(&origin).expect("it is being served");
+        client.first = Some((ticket, Stage::Suspended(unfinished)));
+        self.turns.push_back(origin);
+    }
+
+    /// What was taken out is done.
+    pub(crate) fn finish(&mut self, origin: Origin) {
+        self.len -= 1;
+        let client = self.clients.get_mut(&origin).expect("it is being served");
+        match client.behind.pop_front() {
+            Some((ticket, ask)) => {
+                client.first = Some((ticket, Stage::Fresh(ask)));
+                self.turns.push_back(origin);
+            }
+            None => drop(self.clients.remove(&origin)),
+        }
+    }
+
+    /// Asks that wait.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// # Panics
+    /// If the queue is not sound between two asks.
+    pub(crate) fn assert_sound(&self) {
+        assert_eq!(self.turns.len(), self.clients.len(), "each client has one turn");
+        let waiting: usize = self.clients.values().map(|client| 1 + client.behind.len()).sum();
+        assert_eq!(waiting, self.len);
+        assert!(self.clients.values().all(|client| client.first.is_some()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_query_waits_for_one_ask_of_a_loader_and_each_client_keeps_its_order() {
+        let mut queue = Queue::default();
+        let origin = |line| Origin {
+            worker: WorkerId::from_index(0),
+            line,
+        };
+        for sequence in 0..100 {
+            queue.push(origin(1), Ticket { line: 1, sequence }, Ask::Count);
+        }
+        queue.push(origin(2), Ticket { line: 2, sequence: 0 }, Ask::Count);
+        let mut served = Vec::new();
+        while let Some((origin, ticket, _)) = queue.pop() {
+            queue.finish(origin);
+            queue.assert_sound();
+            served.push((ticket.line, ticket.sequence));
+        }
+        assert_eq!(served[..3], [(1, 0), (2, 0), (1, 1)]);
+        assert!(queue.is_empty() && served.iter().filter(|(line, _)| *line == 1).is_sorted());
+    }
+}
