@@ -195,12 +195,10 @@ impl Space {
             }
         }
         let floor = if self.tiny { SAFE_MIN } else { -1.0 };
-        for (distance, &slot) in out.iter_mut().zip(slots) {
-            let size = distance.abs();
-            // Written so that NaN lands here too.
-            if !(size > floor && size < SAFE_MAX) {
-                *distance = self.measure_folded(probe, slot);
-            }
+        // Written so that NaN is unsafe too. All are looked at together first, without a branch for each.
+        let is_safe = |distance: &f32| (distance.abs() > floor) & (distance.abs() < SAFE_MAX);
+        if !out.iter().fold(true, |safe, distance| safe & is_safe(distance)) {
+            self.measure_again(probe, slots, out, is_safe);
         }
     }
 
@@ -280,9 +278,17 @@ impl Space {
         slot
     }
 
-    /// A walk distance that f32 arithmetic could not give.
+    /// Replaces those walk distances that f32 arithmetic could not give.
     #[cold]
     #[inline(never)]
+    fn measure_again(&self, probe: Probe<'_>, slots: &[u32], out: &mut [f32], is_safe: impl Fn(&f32) -> bool) {
+        for (distance, &slot) in out.iter_mut().zip(slots) {
+            if !is_safe(distance) {
+                *distance = self.measure_folded(probe, slot);
+            }
+        }
+    }
+
     fn measure_folded(&self, probe: Probe<'_>, slot: u32) -> f32 {
         let row = &self.rows.floats(slot)[..self.length];
         match self.metric {

@@ -138,8 +138,11 @@ pub(crate) fn padded(dimension: usize) -> usize {
 /// Asks the caches for the head of a row that will be read soon. The rest of a long row is the hardware's to foresee.
 #[inline(always)]
 pub(crate) fn prefetch(row: *const f32, words: usize) {
-    for line in (0..words.min(PREFETCH_WORDS_MAX)).step_by(LINE_WORDS) {
-        prefetch_line(row.wrapping_add(line).cast());
+    let end = words.min(PREFETCH_WORDS_MAX);
+    let mut at = 0;
+    while at < end {
+        prefetch_line(row.wrapping_add(at).cast());
+        at += LINE_WORDS;
     }
 }
 
