@@ -1,9 +1,9 @@
 //! One client and the server's side of its connection, moved by the scheduler one step at a time.
 //!
-//! The server's side does what `kora-server/src/connection.rs` does: it reads what has arrived, holds a command that must
-//! wait, writes what is ready, and then sleeps until something wakes it. It sleeps truly: a step happens only if the
-//! client did something or the waker that the engine was given has fired. So a wake-up that is lost shows as a world in
-//! which nobody can go on.
+//! The server's side does what `kora-server/src/connection.rs` does: it reads what has arrived, holds a command that
+//! must wait, writes what is ready, and then sleeps until something wakes it. It sleeps truly: a step happens only if
+//! the client did something or the waker that the engine was given has fired. So a wake-up that is lost shows as a world
+//! in which nobody can go on.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -16,8 +16,8 @@ pub(crate) struct Event {
     pub(crate) protocol: Protocol,
     /// When it was taken: it had no effect before.
     pub(crate) start: u64,
-    /// The reply, and when it left the engine: no effect came after. `None`: the connection was gone before that, so the
-    /// effect may come at any time.
+    /// The reply, and when it left the engine: no effect came after. `None`: the connection was gone before that, so
+    /// the effect may come at any time.
     pub(crate) answer: Option<(u64, Value)>,
     /// The collections just before it was taken.
     pub(crate) before: Names,

@@ -175,8 +175,8 @@ impl<'a> KeyHistory<'a> {
         })
     }
 
-    /// A query of wide vectors takes several slices, and one that finds a vector just before it is replaced finds neither
-    /// the old nor the new one: what a client asked for at the same time as it changed.
+    /// A query of wide vectors takes several slices, and one that finds a vector just before it is replaced finds
+    /// neither the old nor the new one: what a client asked for at the same time as it changed.
     fn is_replaced_during(&self, write: usize, read: usize) -> bool {
         let history = self.history;
         let is_query = matches!(history.events[read].command, Command::Query(_));

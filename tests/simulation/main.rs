@@ -1,10 +1,10 @@
 //! A whole server in one thread, driven by chance that a seed decides.
 //!
 //! 1. A seed chooses a world ([`scenario`]): workers, shards, a credit of one to four requests, collections, clients.
-//! 2. The engines are the real ones. Their clock, their clients and whoever drives their turns are simulated ([`world`],
-//!    [`connection`]): at each step chance picks an engine or a client that can move, and moves it. Engines and
-//!    connections sleep when they may and move only when they were woken, so a lost wake-up ends in a world where nobody
-//!    can move and somebody waits.
+//! 2. The engines are the real ones. Their clock, their clients and whoever drives their turns are simulated
+//!    ([`world`], [`connection`]): at each step chance picks an engine or a client that can move, and moves it. Engines
+//!    and connections sleep when they may and move only when they were woken, so a lost wake-up ends in a world where
+//!    nobody can move and somebody waits.
 //! 3. Clients send real bytes and read real bytes. They write few keys in few collections, with unlike dimensions, drop
 //!    and make collections again, query in all ways, vanish, kill each other and read slowly ([`command`]).
 //! 4. Every reply is held against its command at once ([`replies`]): one reply for each, in order, of the right shape.

@@ -1,4 +1,4 @@
-//! What a seed decides before anything runs: how many workers, how little credit, which collections, how clients behave.
+//! What a seed decides before anything runs: how many workers, how little credit, which collections, what clients do.
 
 use kora_tests::random::Random;
 use kora_vector::Metric;

@@ -1,0 +1,338 @@
+//! Programs by chance: requests that are right most of the time, and wrong in many ways.
+
+use kora_tests::random::Random;
+use kora_tests::request::{blob, words};
+
+use crate::name::Name;
+use crate::subject::address;
+
+/// One request of one client.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) struct Step {
+    /// Which of the clients that are connected, counted in order of their sessions.
+    pub(crate) client: usize,
+    pub(crate) words: Vec<Vec<u8>>,
+}
+
+/// Whoever writes a program.
+struct Author {
+    random: Random,
+    /// How many names of elements it uses.
+    elements: usize,
+}
+
+/// A program.
+pub(crate) fn program(mut random: Random) -> Vec<Step> {
+    // One in ten is long and names many vectors, so that a search does not see all of them.
+    let is_long = random.percent(10);
+    let steps = if is_long { 1500 } else { random.between(50, 500) };
+    let author = &mut Author {
+        random,
+        elements: if is_long { 600 } else { 60 },
+    };
+    (0..steps)
+        .map(|_| {
+            let name = name(author);
+            let mut words = request(name, author);
+            if author.random.percent(8) {
+                spoil(&mut words, author);
+            }
+            Step {
+                client: author.random.below(3),
+                words,
+            }
+        })
+        .collect()
+}
+
+/// Vectors are what it is about; everything else comes now and then.
+fn name(author: &mut Author) -> Name {
+    match author.random.below(100) {
+        0..40 => Name::VecSet,
+        40..60 => Name::VecQuery,
+        60..66 => Name::VecDel,
+        66..71 => Name::VecGet,
+        71..74 => Name::VecCreate,
+        74 => Name::VecDrop,
+        75 => Name::VecInfo,
+        _ => *author.random.pick(&Name::ALL),
+    }
+}
+
+fn request(name: Name, author: &mut Author) -> Vec<Vec<u8>> {
+    let text = match name {
+        Name::VecSet => return set(author),
+        Name::VecQuery => return query(author),
+        Name::VecCreate => create(author),
+        Name::VecDel => {
+            let keys: Vec<String> = (0..author.random.between(1, 4)).map(|_| key(author)).collect();
+            format!("VECDEL {}", keys.join(" "))
+        }
+        Name::VecGet => format!(
+            "VECGET {}{}",
+            key(author),
+            author.random.pick(&["", "", " FP32", " fp32", " NUMBERS"])
+        ),
+        Name::VecDrop => format!("VECDROP {}", collection(author)),
+        Name::VecInfo => format!("VECINFO {}", collection(author)),
+        Name::ClientKill => kill(author),
+        Name::Echo => format!("ECHO {}", author.random.any()),
+        // Not too often, or nothing is ever there.
+        Name::FlushAll | Name::FlushDb if author.random.percent(70) => "FLUSHALL NOW".to_owned(),
+        name => (*author.random.pick(forms(name))).to_owned(),
+    };
+    words(&text)
+}
+
+/// The requests that need no names of vectors.
+fn forms(name: Name) -> &'static [&'static str] {
+    match name {
+        Name::VecSet
+        | Name::VecQuery
+        | Name::VecCreate
+        | Name::VecDel
+        | Name::VecGet
+        | Name::VecDrop
+        | Name::VecInfo => {
+            unreachable!("made of names")
+        }
+        Name::ClientKill | Name::Echo => unreachable!("made of sessions and numbers"),
+        Name::VecList => &["VECLIST"],
+        Name::Auth => &[
+            "AUTH sesame",
+            "AUTH default sesame",
+            "AUTH wrong",
+            "AUTH other sesame",
+            "AUTH a b c",
+        ],
+        Name::Hello => HELLO,
+        Name::Client => &["CLIENT", "CLIENT NOTHING"],
+        Name::ClientGetname => &["CLIENT GETNAME"],
+        Name::ClientHelp => &["CLIENT HELP"],
+        Name::ClientId => &["CLIENT ID"],
+        Name::ClientInfo => &["CLIENT INFO"],
+        Name::ClientList => CLIENT_LIST,
+        Name::ClientSetInfo => CLIENT_SETINFO,
+        Name::ClientSetname => &[
+            "CLIENT SETNAME one",
+            "CLIENT SETNAME two",
+            "CLIENT SETNAME ",
+            "CLIENT SETNAME \u{fc}",
+        ],
+        Name::Command => &["COMMAND", "COMMAND NOTHING"],
+        Name::CommandCount => &["COMMAND COUNT"],
+        Name::CommandDocs => &[
+            "COMMAND DOCS",
+            "COMMAND DOCS vecset ECHO",
+            "COMMAND DOCS client|list nothing",
+        ],
+        Name::CommandHelp => &["COMMAND HELP"],
+        Name::CommandInfo => &[
+            "COMMAND INFO",
+            "COMMAND INFO vecset ECHO",
+            "COMMAND INFO client|list nothing",
+        ],
+        Name::CommandList => COMMAND_LIST,
+        Name::Config => &["CONFIG", "CONFIG SET port 1"],
+        Name::ConfigGet => &[
+            "CONFIG GET *",
+            "CONFIG GET port",
+            "CONFIG GET MAX* vector-m",
+            "CONFIG GET nothing",
+        ],
+        Name::ConfigHelp => &["CONFIG HELP"],
+        Name::DbSize => &["DBSIZE"],
+        Name::FlushAll => &["FLUSHALL", "FLUSHALL sync"],
+        Name::FlushDb => &["FLUSHDB", "FLUSHDB ASYNC"],
+        Name::Info => &[
+            "INFO",
+            "INFO keyspace",
+            "INFO SERVER clients",
+            "INFO all",
+            "INFO nothing",
+            "INFO commandstats",
+        ],
+        Name::Ping => &["PING", "PING hello", "PING one two"],
+        Name::Quit => &["QUIT", "QUIT now"],
+        Name::Select => &["SELECT 0", "SELECT 1", "SELECT zero", "SELECT -1"],
+        Name::Shutdown => &["SHUTDOWN", "SHUTDOWN NOSAVE", "SHUTDOWN SAVE FORCE", "SHUTDOWN LATER"],
+    }
+}
+
+/// Three collections of unlike placement, which some programs give other metrics.
+fn collection(author: &mut Author) -> &'static str {
+    ["a", "a", "b:c", "{t}d"][author.random.below(4)]
+}
+
+fn key(author: &mut Author) -> String {
+    let tag = author.random.pick(&["", "", "", "{x}"]);
+    format!("{}:{tag}{}", collection(author), author.random.below(author.elements))
+}
+
+/// Mostly the dimension that the collection's name suggests, so that most VECSETs fit.
+fn dimension(author: &mut Author, of: &str) -> usize {
+    if author.random.percent(4) {
+        return author.random.between(1, 5);
+    }
+    match of.as_bytes()[0] {
+        b'a' => 3,
+        b'b' => 8,
+        _ => 2,
+    }
+}
+
+/// Few different components, so that many vectors are equal and many distances are ties.
+fn vector(author: &mut Author, dimension: usize) -> Vec<f32> {
+    let coarse = author.random.percent(40);
+    (0..dimension)
+        .map(|_| match author.random.below(40) {
+            0 => *author.random.pick(&[0.1, -0.0, 1000.5, 0.001]),
+            _ if coarse => (author.random.below(5) as f32) - 2.0,
+            _ => author.random.component(),
+        })
+        .collect()
+}
+
+fn push_vector(request: &mut Vec<Vec<u8>>, vector: &[f32], author: &mut Author) {
+    if author.random.percent(50) {
+        request.extend([b"FP32".to_vec(), blob(vector)]);
+    } else {
+        request.extend(vector.iter().map(|component| component.to_string().into_bytes()));
+    }
+}
+
+fn set(author: &mut Author) -> Vec<Vec<u8>> {
+    let key = key(author);
+    let dimension = dimension(author, &key);
+    let mut request = words(&format!("VECSET {key} {dimension}"));
+    let vector = vector(author, dimension);
+    push_vector(&mut request, &vector, author);
+    request
+}
+
+fn query(author: &mut Author) -> Vec<Vec<u8>> {
+    let target = match author.random.below(10) {
+        0..6 => collection(author).to_owned(),
+        6 | 7 => format!("{}:*", collection(author)),
+        8 => key(author),
+        _ => (*author.random.pick(&["nothing", "nothing:*", "nothing:1", ":", "a:"])).to_owned(),
+    };
+    let k = *author.random.pick(&[1, 3, 5, 10, 10, 200]);
+    let mut request = words(&format!("VECQUERY {target} {k}"));
+    let dimension = dimension(author, &target);
+    let vector = vector(author, dimension);
+    push_vector(&mut request, &vector, author);
+    if author.random.percent(20) {
+        request.extend(words(&format!("EF {}", author.random.pick(&[1, 10, 300]))));
+    }
+    request
+}
+
+fn create(author: &mut Author) -> String {
+    let collection = collection(author);
+    let mut request = format!("VECCREATE {collection} DIM {}", dimension(author, collection));
+    for option in [
+        "METRIC L2",
+        "metric ip",
+        "METRIC Cosine",
+        "M 4",
+        "EF_CONSTRUCTION 50",
+        "EF_SEARCH 25",
+    ] {
+        if author.random.percent(30) {
+            request.push_str(&format!(" {option}"));
+        }
+    }
+    request
+}
+
+fn kill(author: &mut Author) -> String {
+    let id = author.random.between(1, 6) as u64;
+    match author.random.below(8) {
+        0 => format!("CLIENT KILL {}", address(id)),
+        1 => format!("CLIENT KILL ID {id}"),
+        2 => format!("CLIENT KILL ID {id} SKIPME no"),
+        3 => format!("CLIENT KILL ADDR {} SKIPME yes", address(id)),
+        4 => format!(
+            "CLIENT KILL LADDR {} ID {id} USER default",
+            crate::subject::LOCAL_ADDRESS
+        ),
+        5 => "CLIENT KILL USER nobody TYPE normal".to_owned(),
+        6 => "CLIENT KILL TYPE pubsub".to_owned(),
+        _ => "CLIENT KILL ID none ADDR".to_owned(),
+    }
+}
+
+/// One thing goes wrong.
+fn spoil(words: &mut Vec<Vec<u8>>, author: &mut Author) {
+    let place = author.random.below(words.len());
+    match author.random.below(4) {
+        0 if words.len() > 1 => drop(words.remove(place)),
+        1 => words.insert(place + 1, garbage(author)),
+        2 => words[place].make_ascii_uppercase(),
+        _ => words[place] = garbage(author),
+    }
+}
+
+fn garbage(author: &mut Author) -> Vec<u8> {
+    let garbage: [&[u8]; 16] = [
+        b"",
+        b"abc",
+        b"-1",
+        b"0",
+        b"007",
+        b"1e40",
+        b"nan",
+        b"inf",
+        b"99999999999999999999",
+        b"9223372036854775808",
+        b"EF",
+        b"FP32",
+        b"no colon\r\nhere",
+        b"\xff\x00\xfe",
+        &[b'x'; 600],
+        &[0, 0, 0xC0, 0x7F],
+    ];
+    author.random.pick(&garbage).to_vec()
+}
+
+const HELLO: &[&str] = &[
+    "HELLO",
+    "HELLO 2",
+    "HELLO 3",
+    "HELLO 3",
+    "HELLO 4",
+    "HELLO three",
+    "HELLO 3 AUTH default sesame",
+    "HELLO 2 AUTH default sesame SETNAME hello",
+    "HELLO 3 SETNAME me",
+    "HELLO 3 AUTH default",
+];
+
+const CLIENT_LIST: &[&str] = &[
+    "CLIENT LIST",
+    "CLIENT LIST TYPE normal",
+    "CLIENT LIST TYPE pubsub",
+    "CLIENT LIST TYPE none",
+    "CLIENT LIST ID 1 2 3 4",
+    "CLIENT LIST ID 0",
+    "CLIENT LIST ID",
+];
+
+const CLIENT_SETINFO: &[&str] = &[
+    "CLIENT SETINFO LIB-NAME some-lib",
+    "CLIENT SETINFO lib-ver 1.2.3",
+    "CLIENT SETINFO LIB-NAME \u{fc}",
+    "CLIENT SETINFO LIB-OTHER 1",
+];
+
+const COMMAND_LIST: &[&str] = &[
+    "COMMAND LIST",
+    "COMMAND LIST FILTERBY PATTERN vec*",
+    "COMMAND LIST FILTERBY pattern C*",
+    "COMMAND LIST FILTERBY MODULE any",
+    "COMMAND LIST FILTERBY ACLCAT vector",
+    "COMMAND LIST FILTERBY ACLCAT connection",
+    "COMMAND LIST FILTERBY ACLCAT nothing",
+    "COMMAND LIST FILTERBY OTHER x",
+];

@@ -1,0 +1,170 @@
+//! The thing under test: one engine or several, turned round robin, and connections that speak bytes.
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::task::Waker;
+
+use bytes::BytesMut;
+use kora_engine::{
+    Admission, Catalog, CpuTime, Engine, Facts, GraphSettings, Host, LineId, Placement, Progress, Session, Setup,
+    Standing, berths,
+};
+use kora_resp::{Reader, ReaderLimits};
+use kora_tests::request::encode;
+use kora_vector::Metric;
+
+use crate::twin::SETTINGS;
+
+/// All engines of one server.
+pub(crate) struct Subject {
+    engines: Vec<Engine>,
+    clock: Clock,
+    connections: BTreeMap<u64, Connection>,
+}
+
+struct Connection {
+    worker: usize,
+    line: LineId,
+}
+
+/// What came back for one request.
+#[derive(Debug)]
+pub(crate) struct Heard {
+    pub(crate) bytes: BytesMut,
+    /// Sessions that were closed meanwhile.
+    pub(crate) closed: Vec<u64>,
+}
+
+/// A clock that hardly moves.
+struct Clock(Cell<u64>);
+
+impl Host for Clock {
+    fn now_us(&self) -> u64 {
+        self.0.set(self.0.get() + 1);
+        self.0.get()
+    }
+
+    fn resident_bytes(&self) -> u64 {
+        0
+    }
+
+    fn thread_cpu_us(&self) -> u64 {
+        self.0.get()
+    }
+
+    fn cpu_us(&self) -> CpuTime {
+        CpuTime::default()
+    }
+}
+
+impl Subject {
+    pub(crate) fn new(workers: usize, shards: usize, password: Option<&str>) -> Subject {
+        let settings = SETTINGS.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let setup = Arc::new(Setup {
+            placement: Placement::new(shards, workers),
+            catalog: Catalog::new(1),
+            graph: DEFAULTS,
+            client_bytes_max: 1 << 30,
+            password: password.map(str::to_owned),
+            settings: settings.to_vec(),
+            facts: Facts::default(),
+        });
+        let engines = berths(workers, 4)
+            .into_iter()
+            .map(|berth| Engine::new(berth, Arc::clone(&setup)));
+        Subject {
+            engines: engines.collect(),
+            clock: Clock(Cell::new(0)),
+            connections: BTreeMap::new(),
+        }
+    }
+
+    pub(crate) fn connect(&mut self, id: u64) {
+        let worker = id as usize % self.engines.len();
+        let session = Session::new(id, address(id), LOCAL_ADDRESS.to_owned(), self.clock.now_us());
+        let line = self.engines[worker].connect(session);
+        self.connections.insert(id, Connection { worker, line });
+    }
+
+    /// Says one request and waits for what follows.
+    pub(crate) fn say(&mut self, id: u64, words: &[Vec<u8>]) -> Heard {
+        let Connection { worker, line } = self.connections[&id];
+        let request = encode(words);
+        let mut reader = Reader::new(ReaderLimits::default());
+        let request = reader.read(&request).expect("a request").expect("a whole one");
+        let mut parsed = self.engines[worker].parse(line, &request);
+        while let Admission::Later(again) = self.engines[worker].submit(line, parsed, &self.clock) {
+            parsed = again;
+            self.settle();
+        }
+        self.settle();
+        let _ = self.engines[worker].take_shutdown();
+        let mut heard = Heard {
+            bytes: BytesMut::new(),
+            closed: Vec::new(),
+        };
+        for (session, connection) in &self.connections {
+            let engine = &mut self.engines[connection.worker];
+            let mut bytes = BytesMut::new();
+            let ready = engine.poll_line(connection.line, Waker::noop());
+            let standing = engine.drain(connection.line, &mut bytes);
+            assert_eq!(ready, !bytes.is_empty() || standing != Standing::Served { owed: false });
+            match standing {
+                Standing::Served { owed } => assert!(!owed, "session {session} waits for ever"),
+                Standing::Finished | Standing::Killed | Standing::Dropped { .. } => {
+                    engine.disconnect(connection.line);
+                    heard.closed.push(*session);
+                }
+            }
+            if *session == id {
+                heard.bytes = bytes;
+            } else {
+                assert!(bytes.is_empty(), "session {session} heard what it did not ask");
+            }
+        }
+        self.connections.retain(|session, _| !heard.closed.contains(session));
+        for engine in &mut self.engines {
+            assert!(engine.is_quiet());
+            engine.assert_sound();
+        }
+        heard
+    }
+
+    /// Turns until nobody has anything to do.
+    fn settle(&mut self) {
+        let mut idle_rounds = 0;
+        for _ in 0..TURNS_MAX {
+            idle_rounds += 1;
+            for engine in &mut self.engines {
+                if engine.turn(&self.clock, 20) == Progress::Worked {
+                    idle_rounds = 0;
+                }
+            }
+            // In the first of them, somebody who found nothing to do may have sent what was submitted before.
+            if idle_rounds == 2 {
+                return;
+            }
+        }
+        panic!("the engines work for ever");
+    }
+}
+
+/// Where a session seems to come from.
+pub(crate) fn address(id: u64) -> String {
+    format!("10.0.0.1:{}", 1000 + id)
+}
+
+/// Where all of them come to.
+pub(crate) const LOCAL_ADDRESS: &str = "10.0.0.2:6379";
+
+/// What collections get that do not say otherwise.
+pub(crate) const DEFAULTS: GraphSettings = GraphSettings {
+    metric: Metric::Cosine,
+    m: 8,
+    ef_construction: 60,
+    ef_search: 40,
+};
+
+/// One command takes some hundred turns at the most, a FLUSHALL with all its slices.
+const TURNS_MAX: usize = 100_000;

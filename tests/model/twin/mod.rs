@@ -1,0 +1,283 @@
+//! The naive twin: what a server with these commands would say, with maps for collections and a loop for a search.
+//!
+//! It reads the words of a request by itself and shares no code with the engine.
+
+mod connection;
+mod query;
+mod server;
+mod vectors;
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use kora_tests::reply::Protocol;
+use kora_vector::Metric;
+
+pub(crate) use self::query::{Asked, Recall};
+pub(crate) use self::server::SETTINGS;
+use crate::name::Name;
+use crate::say::Say;
+
+/// The whole server.
+pub(crate) struct Twin {
+    pub(crate) shards: usize,
+    pub(crate) password: Option<&'static str>,
+    pub(crate) sessions: BTreeMap<u64, Session>,
+    pub(crate) collections: BTreeMap<Bytes, Collection>,
+}
+
+/// One connection.
+#[derive(Clone, Debug)]
+pub(crate) struct Session {
+    pub(crate) protocol: Protocol,
+    is_authenticated: bool,
+    name: Bytes,
+    library_name: Bytes,
+    library_version: Bytes,
+    last_command: &'static str,
+}
+
+/// A collection: its parameters, and vectors by element.
+#[derive(Clone, Debug)]
+pub(crate) struct Collection {
+    dimension: usize,
+    metric: Metric,
+    m: usize,
+    ef_construction: usize,
+    ef_search: usize,
+    vectors: BTreeMap<Bytes, Vec<f32>>,
+}
+
+/// What must come back for one request.
+pub(crate) enum Expected {
+    /// Exactly this.
+    Reply(Say),
+    /// No reply; the connection is closed.
+    Silence,
+    /// The nearest vectors, found approximately.
+    Nearest(Asked),
+    /// A map with at least these fields, and of all shards together so many vectors.
+    Fields(Vec<(&'static str, Say)>, usize),
+    /// A text with these lines.
+    Lines(Vec<String>),
+    /// The help of a container that has these subcommands.
+    Help(&'static str, Vec<String>),
+    /// Descriptions of these commands, in this order; of `None` there is none.
+    Described(Vec<Option<Name>>),
+    /// Documentation of these commands.
+    Documented(Vec<Name>),
+    /// These names, in any order.
+    Names(Vec<&'static str>),
+}
+
+type Answer = Result<Expected, Say>;
+
+impl Twin {
+    pub(crate) fn new(shards: usize, password: Option<&'static str>) -> Twin {
+        Twin {
+            shards,
+            password,
+            sessions: BTreeMap::new(),
+            collections: BTreeMap::new(),
+        }
+    }
+
+    pub(crate) fn connect(&mut self, id: u64) {
+        let session = Session {
+            protocol: Protocol::Two,
+            is_authenticated: self.password.is_none(),
+            name: Bytes::new(),
+            library_name: Bytes::new(),
+            library_version: Bytes::new(),
+            last_command: "NULL",
+        };
+        self.sessions.insert(id, session);
+    }
+
+    /// What one request leads to. Sessions that it closes are gone then.
+    pub(crate) fn answer(&mut self, id: u64, words: &[Vec<u8>]) -> Expected {
+        self.session(id).last_command = "unknown";
+        let name = match self.name(id, words) {
+            Ok(name) => name,
+            Err(refusal) => return Expected::Reply(refusal),
+        };
+        self.session(id).last_command = name.text();
+        let words = Words(words);
+        match self.execute(id, name, &words) {
+            Ok(expected) => expected,
+            Err(refusal) => Expected::Reply(refusal),
+        }
+    }
+
+    fn session(&mut self, id: u64) -> &mut Session {
+        self.sessions.get_mut(&id).expect("only those who are there speak")
+    }
+
+    /// Which command this is, if it exists, has as many words, and may be said.
+    fn name(&mut self, id: u64, words: &[Vec<u8>]) -> Result<Name, Say> {
+        let Some(mut name) = Name::find(&words[0]).filter(|name| !name.is_subcommand()) else {
+            let mut text = format!(
+                "ERR unknown command '{}', with args beginning with: ",
+                quoted(&words[0])
+            );
+            let mut room = QUOTED_BYTES;
+            for word in words[1..].iter() {
+                let shown = &word[..word.len().min(room)];
+                if room > 0 {
+                    text.push_str(&format!("'{}' ", quoted(shown)));
+                }
+                room -= shown.len();
+            }
+            return Say::error(text);
+        };
+        if name.is_container() && words.len() > 1 {
+            let whole = [name.text().as_bytes(), b"|", &words[1]].concat();
+            let text = name.text().to_uppercase();
+            name = Name::find(&whole).ok_or_else(|| {
+                Say::Error(format!(
+                    "ERR unknown subcommand '{}'. Try {text} HELP.",
+                    quoted(&words[1])
+                ))
+            })?;
+        }
+        if !name.accepts(words.len()) {
+            return Err(wrong_arity(name));
+        }
+        if !self.session(id).is_authenticated && !name.is_before_auth() {
+            return Say::error("NOAUTH Authentication required.");
+        }
+        Ok(name)
+    }
+
+    fn execute(&mut self, id: u64, name: Name, words: &Words<'_>) -> Answer {
+        match name {
+            Name::Auth => self.auth(id, words),
+            Name::Hello => self.hello(id, words),
+            Name::Ping => ping(words),
+            Name::Echo => Ok(Expected::Reply(Say::Bulk(words.owned(1)))),
+            Name::Quit => {
+                self.sessions.remove(&id);
+                Ok(Expected::Reply(Say::ok()))
+            }
+            Name::Select => select(words),
+            Name::ClientGetname => Ok(Expected::Reply(match self.session(id).name.clone() {
+                name if name.is_empty() => Say::Null,
+                name => Say::Bulk(name),
+            })),
+            Name::ClientId => Ok(Expected::Reply(Say::count(id as usize))),
+            Name::ClientInfo => Ok(Expected::Reply(Say::Verbatim(self.line(id)))),
+            Name::ClientKill => self.client_kill(id, words),
+            Name::ClientList => self.client_list(words),
+            Name::ClientSetInfo => self.client_setinfo(id, words),
+            Name::ClientSetname => self.client_setname(id, words),
+            Name::ClientHelp | Name::CommandHelp | Name::ConfigHelp => Ok(server::help(name)),
+            Name::Client | Name::Config => unreachable!("a container alone has too few words"),
+            Name::Command => Ok(Expected::Described(server::commands().map(Some).collect())),
+            Name::CommandCount => Ok(Expected::Reply(Say::count(server::commands().count()))),
+            Name::CommandDocs => Ok(server::documented(words)),
+            Name::CommandInfo => Ok(server::described(words)),
+            Name::CommandList => server::listed(words),
+            Name::ConfigGet => Ok(server::settings(words)),
+            Name::DbSize => Ok(Expected::Reply(Say::count(self.size()))),
+            Name::FlushAll | Name::FlushDb => self.flush(words),
+            Name::Info => Ok(self.info(words)),
+            Name::Shutdown => self.shutdown(id, words),
+            Name::VecCreate => self.create(words),
+            Name::VecDel => self.delete(words),
+            Name::VecDrop => {
+                let name = words.collection(1)?;
+                let dropped = self.collections.remove(&name).is_some();
+                Ok(Expected::Reply(Say::Integer(i64::from(dropped))))
+            }
+            Name::VecGet => self.get(words),
+            Name::VecInfo => self.describe(words),
+            Name::VecList => {
+                let names = self.collections.keys().cloned().map(Say::Bulk);
+                Ok(Expected::Reply(Say::Array(names.collect())))
+            }
+            Name::VecQuery => self.query(words),
+            Name::VecSet => self.set(words),
+        }
+    }
+
+    fn size(&self) -> usize {
+        self.collections
+            .values()
+            .map(|collection| collection.vectors.len())
+            .sum()
+    }
+}
+
+/// The words of a request, the name included.
+struct Words<'a>(&'a [Vec<u8>]);
+
+impl Words<'_> {
+    fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    fn owned(&self, index: usize) -> Bytes {
+        Bytes::copy_from_slice(&self.0[index])
+    }
+
+    fn is(&self, index: usize, word: &str) -> bool {
+        self.0
+            .get(index)
+            .is_some_and(|found| found.eq_ignore_ascii_case(word.as_bytes()))
+    }
+
+    fn integer(&self, index: usize) -> Option<i64> {
+        let text = std::str::from_utf8(&self.0[index]).ok()?;
+        text.parse().ok().filter(|number: &i64| number.to_string() == text)
+    }
+
+    fn number(&self, index: usize, what: &str, min: usize, max: usize) -> Result<usize, Say> {
+        let number = self.integer(index).and_then(|number| usize::try_from(number).ok());
+        number.filter(|number| (min..=max).contains(number)).ok_or_else(|| {
+            let got = quoted(&self.0[index]);
+            Say::Error(format!(
+                "ERR {what} must be a whole number between {min} and {max}, got '{got}'"
+            ))
+        })
+    }
+
+    fn collection(&self, index: usize) -> Result<Bytes, Say> {
+        vectors::vet_name(&self.0[index])?;
+        Ok(self.owned(index))
+    }
+}
+
+fn ping(words: &Words<'_>) -> Answer {
+    match words.count() {
+        1 => Ok(Expected::Reply(Say::Simple("PONG"))),
+        2 => Ok(Expected::Reply(Say::Bulk(words.owned(1)))),
+        _ => Err(wrong_arity(Name::Ping)),
+    }
+}
+
+fn select(words: &Words<'_>) -> Answer {
+    match words.integer(1) {
+        Some(0) => Ok(Expected::Reply(Say::ok())),
+        Some(_) => Say::error("ERR DB index is out of range"),
+        None => Say::error("ERR value is not an integer or out of range"),
+    }
+}
+
+fn syntax<T>() -> Result<T, Say> {
+    Say::error("ERR syntax error")
+}
+
+fn wrong_arity(name: Name) -> Say {
+    Say::Error(format!("ERR wrong number of arguments for '{}' command", name.text()))
+}
+
+/// A client's bytes inside an error.
+fn quoted(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(&bytes[..bytes.len().min(QUOTED_BYTES)])
+        .chars()
+        .map(|character| if character.is_control() { ' ' } else { character })
+        .collect()
+}
+
+/// Bytes that an error quotes.
+const QUOTED_BYTES: usize = 128;

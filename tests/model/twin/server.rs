@@ -1,0 +1,132 @@
+//! What the twin says about the server and its commands.
+
+use super::{Answer, Expected, Twin, Words, syntax};
+use crate::name::Name;
+use crate::say::Say;
+
+impl Twin {
+    pub(super) fn flush(&mut self, words: &Words<'_>) -> Answer {
+        let is_known = words.is(1, "ASYNC") || words.is(1, "SYNC");
+        if words.count() > 2 || (words.count() == 2 && !is_known) {
+            return syntax();
+        }
+        self.collections.clear();
+        Ok(Expected::Reply(Say::ok()))
+    }
+
+    pub(super) fn shutdown(&mut self, id: u64, words: &Words<'_>) -> Answer {
+        let is_known = |index: usize| {
+            ["NOSAVE", "SAVE", "NOW", "FORCE"]
+                .iter()
+                .any(|word| words.is(index, word))
+        };
+        if !(1..words.count()).all(is_known) {
+            return syntax();
+        }
+        self.sessions.remove(&id);
+        Ok(Expected::Silence)
+    }
+
+    pub(super) fn info(&mut self, words: &Words<'_>) -> Expected {
+        let wanted = |section: &str| {
+            let all = ["all", "everything", "default", section];
+            words.count() == 1 || (1..words.count()).any(|index| all.iter().any(|word| words.is(index, word)))
+        };
+        let mut lines = Vec::new();
+        if wanted("server") {
+            lines.extend(["# Server".to_owned(), format!("kora_shards:{}", self.shards)]);
+        }
+        if wanted("clients") {
+            lines.extend([
+                "# Clients".to_owned(),
+                format!("connected_clients:{}", self.sessions.len()),
+                format!("maxclients:{}", SETTINGS[0].1),
+            ]);
+        }
+        if wanted("keyspace") {
+            lines.push("# Keyspace".to_owned());
+            if self.size() > 0 {
+                lines.push(format!("db0:keys={},expires=0,avg_ttl=0", self.size()));
+            }
+            lines.push(format!("kora_collections:{}", self.collections.len()));
+        }
+        if wanted("commandstats") {
+            lines.push("# Commandstats".to_owned());
+        }
+        Expected::Lines(lines)
+    }
+}
+
+/// All commands without subcommands.
+pub(super) fn commands() -> impl Iterator<Item = Name> {
+    Name::ALL.into_iter().filter(|name| !name.is_subcommand())
+}
+
+pub(super) fn help(name: Name) -> Expected {
+    let container = name.text().trim_end_matches("|help");
+    let subcommands = Name::ALL
+        .iter()
+        .filter_map(|name| name.text().strip_prefix(container)?.strip_prefix('|'));
+    Expected::Help(container, subcommands.map(str::to_uppercase).collect())
+}
+
+pub(super) fn described(words: &Words<'_>) -> Expected {
+    if words.count() == 2 {
+        return Expected::Described(commands().map(Some).collect());
+    }
+    Expected::Described(words.0[2..].iter().map(|word| Name::find(word)).collect())
+}
+
+pub(super) fn documented(words: &Words<'_>) -> Expected {
+    if words.count() == 2 {
+        return Expected::Documented(commands().collect());
+    }
+    Expected::Documented(words.0[2..].iter().filter_map(|word| Name::find(word)).collect())
+}
+
+pub(super) fn listed(words: &Words<'_>) -> Answer {
+    let names = || commands().map(Name::text);
+    if words.count() == 2 {
+        return Ok(Expected::Names(names().collect()));
+    }
+    if words.count() != 5 || !words.is(2, "FILTERBY") {
+        return syntax();
+    }
+    let admitted: Vec<&'static str> = if words.is(3, "MODULE") {
+        Vec::new()
+    } else if words.is(3, "ACLCAT") {
+        let category = words.0[4].to_ascii_lowercase();
+        names()
+            .filter(|name| match category.as_slice() {
+                b"vector" => name.starts_with("vec"),
+                b"connection" => ["auth", "client", "echo", "hello", "ping", "quit", "select"].contains(name),
+                _ => false,
+            })
+            .collect()
+    } else if words.is(3, "PATTERN") {
+        names().filter(|name| matches(&words.0[4], name)).collect()
+    } else {
+        return syntax();
+    };
+    Ok(Expected::Names(admitted))
+}
+
+pub(super) fn settings(words: &Words<'_>) -> Expected {
+    let matching = SETTINGS
+        .iter()
+        .filter(|(name, _)| words.0[2..].iter().any(|pattern| matches(pattern, name)));
+    let pairs = matching.map(|(name, value)| (Say::bulk(name), Say::bulk(value)));
+    Expected::Reply(Say::Map(pairs.collect()))
+}
+
+/// Patterns in programs are words, or words before a `*`.
+fn matches(pattern: &[u8], name: &str) -> bool {
+    let pattern = pattern.to_ascii_lowercase();
+    match pattern.strip_suffix(b"*") {
+        Some(start) => name.as_bytes().starts_with(start),
+        None => name.as_bytes() == pattern,
+    }
+}
+
+/// The settings of the servers under test.
+pub(crate) const SETTINGS: [(&str, &str); 3] = [("maxclients", "77"), ("port", "6379"), ("vector-m", "8")];

@@ -1,0 +1,283 @@
+//! What the twin says about collections and vectors.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use kora_vector::Metric;
+
+use super::{Answer, Asked, Collection, Expected, Twin, Words, quoted, syntax};
+use crate::say::Say;
+use crate::subject::DEFAULTS;
+
+impl Twin {
+    pub(super) fn set(&mut self, words: &Words<'_>) -> Answer {
+        let (name, element) = words.key(1)?;
+        let dimension = words.number(2, "dim", 1, DIMENSION_MAX)?;
+        let vector = if words.is(3, "FP32") && words.count() == 5 {
+            let got = words.0[4].len();
+            if got != dimension * 4 {
+                let bytes = dimension * 4;
+                return Say::error(format!(
+                    "ERR vector dimension mismatch - dim {dimension} takes a blob of {bytes} bytes but got {got}"
+                ));
+            }
+            words.blob(4)?
+        } else {
+            let got = words.count() - 3;
+            if got != dimension {
+                return Say::error(format!(
+                    "ERR vector dimension mismatch - dim says {dimension} but {got} components follow"
+                ));
+            }
+            words.components(3, words.count())?
+        };
+        let made = Collection {
+            dimension,
+            metric: DEFAULTS.metric,
+            m: DEFAULTS.m,
+            ef_construction: DEFAULTS.ef_construction,
+            ef_search: DEFAULTS.ef_search,
+            vectors: BTreeMap::new(),
+        };
+        let there = self.collections.get(&name).unwrap_or(&made);
+        there.vet(&name, &vector)?;
+        let collection = self.collections.entry(name).or_insert(made);
+        collection.vectors.insert(element, vector);
+        Ok(Expected::Reply(Say::ok()))
+    }
+
+    pub(super) fn get(&mut self, words: &Words<'_>) -> Answer {
+        let in_binary = words.is(2, "FP32") && words.count() == 3;
+        if words.count() > 2 && !in_binary {
+            return syntax();
+        }
+        let (name, element) = words.key(1)?;
+        let collection = self.collections.get(&name);
+        let reply = match collection.and_then(|collection| collection.vectors.get(&element)) {
+            None => Say::Null,
+            Some(vector) if in_binary => Say::Bulk(kora_tests::request::blob(vector).into()),
+            Some(vector) => Say::Floats(vector.clone()),
+        };
+        Ok(Expected::Reply(reply))
+    }
+
+    pub(super) fn delete(&mut self, words: &Words<'_>) -> Answer {
+        let keys: Vec<(Bytes, Bytes)> = (1..words.count())
+            .map(|index| words.key(index))
+            .collect::<Result<_, Say>>()?;
+        let deleted = keys.iter().filter(|(name, element)| {
+            let collection = self.collections.get_mut(name);
+            collection.is_some_and(|collection| collection.vectors.remove(element).is_some())
+        });
+        Ok(Expected::Reply(Say::count(deleted.count())))
+    }
+
+    pub(super) fn create(&mut self, words: &Words<'_>) -> Answer {
+        let name = words.collection(1)?;
+        let mut made = Collection {
+            dimension: 0,
+            metric: DEFAULTS.metric,
+            m: DEFAULTS.m,
+            ef_construction: DEFAULTS.ef_construction,
+            ef_search: DEFAULTS.ef_search,
+            vectors: BTreeMap::new(),
+        };
+        for option in (2..words.count()).step_by(2) {
+            let value = option + 1;
+            if value == words.count() {
+                return syntax();
+            }
+            if words.is(option, "DIM") {
+                made.dimension = words.number(value, "DIM", 1, DIMENSION_MAX)?;
+            } else if words.is(option, "METRIC") {
+                let metrics = [
+                    ("COSINE", Metric::Cosine),
+                    ("L2", Metric::L2),
+                    ("IP", Metric::InnerProduct),
+                ];
+                let Some((_, metric)) = metrics.into_iter().find(|(name, _)| words.is(value, name)) else {
+                    let got = quoted(&words.0[value]);
+                    return Say::error(format!("ERR unknown metric '{got}': COSINE, L2 and IP are known"));
+                };
+                made.metric = metric;
+            } else if words.is(option, "M") {
+                made.m = words.number(value, "M", 2, 512)?;
+            } else if words.is(option, "EF_CONSTRUCTION") {
+                made.ef_construction = words.number(value, "EF_CONSTRUCTION", 1, EF_MAX)?;
+            } else if words.is(option, "EF_SEARCH") {
+                made.ef_search = words.number(value, "EF_SEARCH", 1, EF_MAX)?;
+            } else {
+                return syntax();
+            }
+        }
+        if made.dimension == 0 {
+            return syntax();
+        }
+        if self.collections.contains_key(&name) {
+            return Say::error(format!("ERR collection '{}' already exists", quoted(&name)));
+        }
+        self.collections.insert(name, made);
+        Ok(Expected::Reply(Say::ok()))
+    }
+
+    pub(super) fn describe(&mut self, words: &Words<'_>) -> Answer {
+        let name = words.collection(1)?;
+        let Some(collection) = self.collections.get(&name) else {
+            return Ok(Expected::Reply(Say::NullArray));
+        };
+        let fields = vec![
+            ("collection", Say::Bulk(name)),
+            ("dimension", Say::count(collection.dimension)),
+            ("metric", Say::bulk(collection.metric.name())),
+            ("m", Say::count(collection.m)),
+            ("ef_construction", Say::count(collection.ef_construction)),
+            ("ef_search", Say::count(collection.ef_search)),
+            ("vectors", Say::count(collection.vectors.len())),
+        ];
+        Ok(Expected::Fields(fields, collection.vectors.len()))
+    }
+
+    pub(super) fn query(&mut self, words: &Words<'_>) -> Answer {
+        if words.0[1].len() > KEY_BYTES_MAX {
+            return Err(key_too_long(&words.0[1]));
+        }
+        let k = words.number(2, "k", 1, K_MAX)?;
+        let (mut ef, mut end) = (None, words.count());
+        if words.count() >= 6 && words.is(words.count() - 2, "EF") {
+            end -= 2;
+            ef = Some(words.number(end + 1, "EF", 1, EF_MAX)?);
+        }
+        let vector = if words.is(3, "FP32") && end == 5 {
+            words.blob(4)?
+        } else {
+            words.components(3, end)?
+        };
+        let Some((name, collection)) = self.meant(&words.owned(1)) else {
+            return Ok(Expected::Reply(Say::Array(Vec::new())));
+        };
+        collection.vet(&name, &vector)?;
+        let vectors = collection.vectors.iter().map(|(element, vector)| {
+            let key = [name.as_ref(), b":", element.as_ref()].concat();
+            (Bytes::from(key), vector.clone())
+        });
+        Ok(Expected::Nearest(Asked {
+            metric: collection.metric,
+            vectors: vectors.collect(),
+            vector,
+            k,
+            ef: ef.unwrap_or(collection.ef_search).max(k),
+            parts: if name.starts_with(b"{") { 1 } else { self.shards },
+        }))
+    }
+
+    /// The collection that the first argument of a query means.
+    fn meant(&self, target: &Bytes) -> Option<(Bytes, &Collection)> {
+        let named = |name: &[u8]| self.collections.get_key_value(name);
+        let by_key = || {
+            let colon = target.iter().rposition(|byte| *byte == b':')?;
+            let found = named(&target[..colon])?;
+            found.1.vectors.contains_key(&target[colon + 1..]).then_some(found)
+        };
+        let (name, collection) = named(target)
+            .or_else(|| named(target.strip_suffix(b":*")?))
+            .or_else(by_key)?;
+        Some((name.clone(), collection))
+    }
+}
+
+impl Collection {
+    fn vet(&self, name: &[u8], vector: &[f32]) -> Result<(), Say> {
+        if vector.len() != self.dimension {
+            return Say::error(format!(
+                "ERR vector dimension mismatch - got {} but collection '{}' has {}",
+                vector.len(),
+                quoted(name),
+                self.dimension
+            ));
+        }
+        if self.metric == Metric::Cosine && vector.iter().all(|component| *component == 0.0) {
+            return Say::error("ERR invalid vector: a zero vector has no direction, so it has no cosine distance");
+        }
+        Ok(())
+    }
+}
+
+impl Words<'_> {
+    /// The collection stands before the last `:`.
+    fn key(&self, index: usize) -> Result<(Bytes, Bytes), Say> {
+        let key = self.owned(index);
+        if key.len() > KEY_BYTES_MAX {
+            return Err(key_too_long(&key));
+        }
+        let Some(colon) = key.iter().rposition(|byte| *byte == b':') else {
+            return Say::error(format!(
+                "ERR invalid key '{}': a vector's key is collection:element, and this one has no ':'",
+                quoted(&key)
+            ));
+        };
+        vet_name(&key[..colon])?;
+        Ok((key.slice(..colon), key.slice(colon + 1..)))
+    }
+
+    fn components(&self, start: usize, end: usize) -> Result<Vec<f32>, Say> {
+        let component = |index: usize| {
+            let (position, got) = (index - start + 1, quoted(&self.0[index]));
+            let text = std::str::from_utf8(&self.0[index]).unwrap_or("no text");
+            match text.parse::<f32>() {
+                Ok(component) if component.is_finite() => Ok(component),
+                Ok(_) => Say::error(format!(
+                    "ERR invalid vector: component {position} is not a finite 32-bit float: '{got}'"
+                )),
+                Err(_) => Say::error(format!(
+                    "ERR invalid vector: component {position} is not a number: '{got}'"
+                )),
+            }
+        };
+        (start..end).map(component).collect()
+    }
+
+    fn blob(&self, index: usize) -> Result<Vec<f32>, Say> {
+        let blob = &self.0[index];
+        if blob.is_empty() || !blob.len().is_multiple_of(4) {
+            let got = blob.len();
+            return Say::error(format!(
+                "ERR invalid vector: a blob holds 4 bytes for each component, got {got} bytes"
+            ));
+        }
+        let (chunks, _) = blob.as_chunks::<4>();
+        let component = |(index, bytes): (usize, &[u8; 4])| {
+            let component = f32::from_le_bytes(*bytes);
+            let position = index + 1;
+            if component.is_finite() {
+                return Ok(component);
+            }
+            Say::error(format!(
+                "ERR invalid vector: component {position} is not a finite 32-bit float: '{component}'"
+            ))
+        };
+        chunks.iter().enumerate().map(component).collect()
+    }
+}
+
+pub(super) fn vet_name(name: &[u8]) -> Result<(), Say> {
+    match name.len() {
+        0 => Say::error("ERR the collection's name is empty"),
+        1..=512 => Ok(()),
+        bytes => Say::error(format!(
+            "ERR the collection's name has {bytes} bytes, at most 512 are allowed"
+        )),
+    }
+}
+
+fn key_too_long(key: &[u8]) -> Say {
+    let bytes = key.len();
+    Say::Error(format!(
+        "ERR the key has {bytes} bytes, at most {KEY_BYTES_MAX} are allowed"
+    ))
+}
+
+// The limits as they are documented, and not as the code names them.
+const DIMENSION_MAX: usize = 65_536;
+const KEY_BYTES_MAX: usize = 65_536;
+const K_MAX: usize = 100_000;
+const EF_MAX: usize = 100_000;
