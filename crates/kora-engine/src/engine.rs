@@ -15,8 +15,8 @@ use kora_mesh::{Port, WorkerId};
 use kora_resp::Reply;
 
 use crate::answer::{Effect, answer};
-use crate::command::Command;
 use crate::command::table::{self, Access, Parsed};
+use crate::command::{self, Command};
 use crate::gather::{Around, Next};
 use crate::ledger::Ledger;
 use crate::line::{Line, Presence, Taken};
@@ -189,6 +189,7 @@ impl Engine {
         let since_us = host.now_us();
         let counter = self.stats.by_command.counter(name);
         let bytes = parsed.command.bytes_held();
+        let expected = command::reply_bytes_expected(&parsed.command, &self.setup.catalog);
         let refused = matches!(parsed.command, Command::Refused(_));
         let line = self.lines.line(id);
         line.session.last_us = since_us;
@@ -197,6 +198,7 @@ impl Engine {
             counter,
             since_us,
             bytes,
+            expected,
         };
         match answer(parsed.command, &mut line.session, &self.setup, since_us) {
             Ok((Some(reply), _)) if refused => {
@@ -264,6 +266,7 @@ impl Engine {
             counter,
             since_us: 0,
             bytes: 0,
+            expected: 0,
         };
         line.seat_last_reply(Reply::Error(format!("ERR {error}")), taken);
         line.set_presence(Presence::Leaving);
@@ -289,7 +292,7 @@ impl Engine {
         match line.presence() {
             Presence::Killed => Standing::Killed,
             Presence::Dropped => Standing::Dropped {
-                bytes: line.account.bytes(),
+                bytes: line.dropped_bytes,
             },
             Presence::Leaving if line.is_empty() => Standing::Finished,
             _ => Standing::Served { owed: !line.is_empty() },

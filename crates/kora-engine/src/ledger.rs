@@ -8,6 +8,8 @@ use std::rc::Rc;
 #[derive(Clone, Debug)]
 pub(crate) struct Ledger {
     held: Rc<Cell<usize>>,
+    /// Replies that are on their way, by estimate.
+    expected: Rc<Cell<usize>>,
     budget: usize,
 }
 
@@ -19,12 +21,16 @@ pub(crate) struct Account {
     buffers: usize,
     /// Requests under way and replies that wait in its line.
     line: usize,
+    /// Replies that this connection waits for, by estimate. It may not grow because of them, but is not dropped for
+    /// them: they may turn out small.
+    expected: usize,
 }
 
 impl Ledger {
     pub(crate) fn new(budget: usize) -> Ledger {
         Ledger {
             held: Rc::new(Cell::new(0)),
+            expected: Rc::new(Cell::new(0)),
             budget,
         }
     }
@@ -34,6 +40,7 @@ impl Ledger {
             ledger: self.clone(),
             buffers: 0,
             line: 0,
+            expected: 0,
         }
     }
 
@@ -64,12 +71,31 @@ impl Account {
         self.change(|account| account.line -= bytes);
     }
 
+    pub(crate) fn expect(&mut self, bytes: usize) {
+        self.expected += bytes;
+        self.ledger.expected.set(self.ledger.expected.get() + bytes);
+    }
+
+    pub(crate) fn no_longer_expect(&mut self, bytes: usize) {
+        self.expected -= bytes;
+        self.ledger.expected.set(self.ledger.expected.get() - bytes);
+    }
+
     /// False if the client must not be given more memory for now: the budget is three quarters used, and this client
     /// is one of those who use it. Small ones are always read, so that a few large ones cannot shut everybody out.
     pub(crate) fn may_grow(&self, connections: usize) -> bool {
-        let (held, budget) = (self.ledger.held.get(), self.ledger.budget);
+        let (held, budget) = (self.ledger.held.get() + self.ledger.expected.get(), self.ledger.budget);
         let share = budget / 2 / connections.max(1);
-        held < budget / 4 * 3 || self.bytes() < share.min(SMALL_BYTES)
+        held < budget / 4 * 3 || self.bytes() + self.expected < share.min(SMALL_BYTES)
+    }
+
+    /// Takes the share out of the sum for good: it counts for itself from now on.
+    pub(crate) fn leave(&mut self) {
+        let alone = Ledger::new(usize::MAX);
+        alone.held.set(self.bytes());
+        self.ledger.held.set(self.ledger.held.get() - self.bytes());
+        self.ledger.expected.set(self.ledger.expected.get() - self.expected);
+        self.ledger = alone;
     }
 
     fn change(&mut self, change: impl FnOnce(&mut Account)) {
@@ -83,6 +109,7 @@ impl Account {
 impl Drop for Account {
     fn drop(&mut self) {
         self.ledger.held.set(self.ledger.held.get() - self.bytes());
+        self.ledger.expected.set(self.ledger.expected.get() - self.expected);
     }
 }
 
@@ -105,6 +132,20 @@ mod tests {
         assert_eq!((one.bytes(), two.bytes(), ledger.held()), (100, 100, 200));
         drop(one);
         assert_eq!(ledger.held(), 100);
+    }
+
+    #[test]
+    fn whoever_leaves_is_out_of_the_sum_and_goes_on_counting_for_itself() {
+        let ledger = Ledger::new(1000);
+        let (mut one, two) = (ledger.open(), ledger.open());
+        one.add(1200);
+        assert!(ledger.is_over());
+        one.leave();
+        assert_eq!((one.bytes(), ledger.held()), (1200, 0));
+        one.remove(200);
+        one.set_buffers(50);
+        drop(one);
+        assert_eq!((two.bytes(), ledger.held()), (0, 0));
     }
 
     #[test]

@@ -39,6 +39,8 @@ pub(crate) struct Line {
     /// It stands in the engine's queue for credit.
     pub(crate) queues_for_credit: bool,
     presence: Presence,
+    /// What it held when it was dropped for that.
+    pub(crate) dropped_bytes: usize,
 }
 
 /// Whether there is still somebody to read the replies.
@@ -77,6 +79,8 @@ pub(crate) struct Taken {
     pub(crate) since_us: u64,
     /// What the request holds, and from then on its reply. In the connection's account until the reply has left.
     pub(crate) bytes: usize,
+    /// An estimate of what the reply will hold.
+    pub(crate) expected: usize,
 }
 
 impl Line {
@@ -93,6 +97,7 @@ impl Line {
             blocked: false,
             queues_for_credit: false,
             presence: Presence::Here,
+            dropped_bytes: 0,
         }
     }
 
@@ -117,6 +122,7 @@ impl Line {
     /// Gives out the next seat.
     pub(crate) fn take_seat(&mut self, gather: Gather, taken: Taken) -> u32 {
         let sequence = self.push(State::Waiting(gather), taken);
+        self.account.expect(taken.expected);
         self.waiting += 1;
         self.count_gate(sequence, 1);
         sequence
@@ -165,12 +171,19 @@ impl Line {
 
     /// Fills a seat whose gather was taken out; says when it was taken and for what.
     pub(crate) fn fill(&mut self, sequence: u32, reply: Reply) -> Taken {
-        let bytes = reply.bytes_hint();
+        let (reply, bytes) = match self.is_heard() {
+            true => {
+                let bytes = reply.bytes_hint();
+                (reply, bytes)
+            }
+            false => (Reply::Null, 0),
+        };
         let seat = self.seat(sequence);
         debug_assert!(matches!(seat.state, State::Taken));
         seat.state = State::Ready(reply);
         let taken = seat.taken;
         seat.taken.bytes = bytes;
+        self.account.no_longer_expect(taken.expected);
         self.account.remove(taken.bytes);
         self.account.add(bytes);
         self.waiting -= 1;
@@ -181,6 +194,9 @@ impl Line {
 
     /// Encodes the ready prefix.
     pub(crate) fn drain(&mut self, out: &mut BytesMut) {
+        if !self.is_heard() {
+            return;
+        }
         while let Some(Seat {
             version,
             taken,
@@ -218,7 +234,32 @@ impl Line {
 
     pub(crate) fn set_presence(&mut self, presence: Presence) {
         self.presence = presence;
+        if presence == Presence::Dropped {
+            // Out of the sum at once, and not when its buffers are freed a moment later: until then the next largest
+            // would be dropped for what this one held, and the next.
+            self.dropped_bytes = self.account.bytes();
+            self.account.leave();
+        }
+        if !self.is_heard() {
+            self.forget_replies();
+        }
         self.wake();
+    }
+
+    /// True if somebody will read the replies that are owed.
+    fn is_heard(&self) -> bool {
+        matches!(self.presence, Presence::Here | Presence::Leaving)
+    }
+
+    /// A client that asks for much and leaves holds nothing of it: not what is ready, nor (in `fill`) what is to come.
+    fn forget_replies(&mut self) {
+        for seat in &mut self.seats {
+            if let State::Ready(reply) = &mut seat.state {
+                *reply = Reply::Null;
+                self.account.remove(seat.taken.bytes);
+                seat.taken.bytes = 0;
+            }
+        }
     }
 
     /// Whom to wake when a reply is ready or a refused command may be tried again.
