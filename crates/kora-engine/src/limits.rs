@@ -43,8 +43,15 @@ pub const CLIENTS_PER_PART: usize = 256;
 /// Buckets of the catalog looked through in one slice of VECLIST or FLUSHALL.
 pub const BUCKETS_PER_SLICE: usize = 8;
 
+/// Vectors deleted in one slice of VECDEL: each takes under a microsecond.
+pub const ELEMENTS_PER_SLICE: usize = 512;
+
 /// Names moved into the reply in one slice of VECLIST.
 pub const NAMES_PER_SLICE: usize = 4096;
+
+/// Names that one COMMAND INFO, COMMAND DOCS, CONFIG GET or INFO may ask for. A description is some five kilobytes in
+/// memory: the million names that fit a request would be as many gigabytes. Tools ask for a command or two.
+pub const NAMES_MAX: usize = 1024;
 
 /// Bytes of a client's text that an error quotes.
 pub const QUOTED_BYTES_MAX: usize = 128;

@@ -8,6 +8,7 @@ use super::arguments::Arguments;
 use super::syntax::Argument;
 use super::table::{self, Entry, Filter, PLAIN};
 use crate::error::ClientError;
+use crate::limits::NAMES_MAX;
 
 /// Which clients are meant; what is not given excludes nobody.
 #[derive(Clone, Default, Debug)]
@@ -47,16 +48,14 @@ pub(super) fn command_count(_: &Arguments<'_>) -> Result<Command, ClientError> {
 
 /// `COMMAND INFO [name …]`
 pub(super) fn command_info(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
-    Ok(Command::CommandInfo(
-        (arguments.count() > 2).then(|| arguments.owned_from(2)),
-    ))
+    let names = names(arguments, 2)?;
+    Ok(Command::CommandInfo((!names.is_empty()).then_some(names)))
 }
 
 /// `COMMAND DOCS [name …]`
 pub(super) fn command_docs(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
-    Ok(Command::CommandDocs(
-        (arguments.count() > 2).then(|| arguments.owned_from(2)),
-    ))
+    let names = names(arguments, 2)?;
+    Ok(Command::CommandDocs((!names.is_empty()).then_some(names)))
 }
 
 /// `COMMAND LIST [FILTERBY MODULE name | ACLCAT category | PATTERN pattern]`
@@ -101,7 +100,7 @@ pub(super) fn command_help(_: &Arguments<'_>) -> Result<Command, ClientError> {
 
 /// `CONFIG GET pattern [pattern …]`
 pub(super) fn config_get(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
-    Ok(Command::ConfigGet(arguments.owned_from(2)))
+    Ok(Command::ConfigGet(names(arguments, 2)?))
 }
 
 /// `CONFIG HELP`
@@ -117,7 +116,7 @@ pub(super) fn config_help(_: &Arguments<'_>) -> Result<Command, ClientError> {
 
 /// `INFO [section …]`
 pub(super) fn info(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
-    Ok(Command::Info(arguments.owned_from(1)))
+    Ok(Command::Info(names(arguments, 1)?))
 }
 
 /// `DBSIZE`
@@ -198,6 +197,19 @@ pub(super) fn kill_filter(arguments: &Arguments<'_>) -> Result<ClientFilter, Cli
         }
     }
     Ok(filter)
+}
+
+/// The words from `start` on, each of which the reply may spend much more on than its own length.
+fn names(arguments: &Arguments<'_>, start: usize) -> Result<Vec<Bytes>, ClientError> {
+    match arguments.count() - start {
+        ..=NAMES_MAX => Ok(arguments.owned_from(start)),
+        got => Err(ClientError::OutOfRange {
+            what: "the number of names",
+            min: 0,
+            max: NAMES_MAX,
+            got: got.to_string().into_bytes(),
+        }),
+    }
 }
 
 /// Looks an option of COMMAND LIST up in the table.
