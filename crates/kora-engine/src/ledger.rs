@@ -93,6 +93,7 @@ impl Account {
     pub(crate) fn leave(&mut self) {
         let alone = Ledger::new(usize::MAX);
         alone.held.set(self.bytes());
+        alone.expected.set(self.expected);
         self.ledger.held.set(self.ledger.held.get() - self.bytes());
         self.ledger.expected.set(self.ledger.expected.get() - self.expected);
         self.ledger = alone;
@@ -139,10 +140,12 @@ mod tests {
         let ledger = Ledger::new(1000);
         let (mut one, two) = (ledger.open(), ledger.open());
         one.add(1200);
+        one.expect(100);
         assert!(ledger.is_over());
         one.leave();
         assert_eq!((one.bytes(), ledger.held()), (1200, 0));
         one.remove(200);
+        one.no_longer_expect(50);
         one.set_buffers(50);
         drop(one);
         assert_eq!((two.bytes(), ledger.held()), (0, 0));
