@@ -1,7 +1,7 @@
 //! What reading requests and writing floats costs, beside redis-protocol: `cargo bench -p kora-resp`.
 //!
-//! The machine's speed drifts while a benchmark runs. So nothing here is timed alone: the subjects of a table take turns,
-//! one pass each, for many rounds, and each is given its median round and its fastest.
+//! The machine's speed drifts while a benchmark runs. So nothing here is timed alone: the subjects of a table take
+//! turns, one pass each, for many rounds, and each is given its median round and its fastest.
 //!
 //! `cargo test` runs one round of everything, to see that it still works.
 
