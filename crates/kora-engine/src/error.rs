@@ -17,6 +17,8 @@ pub enum ClientError {
     WrongArity { command: String },
     /// An option that the command does not know, or one without its value.
     Syntax,
+    /// An option of HELLO that it does not know, or one without its values.
+    HelloSyntax { option: Vec<u8> },
     /// A number was wanted.
     NotInteger,
     /// The connection has to AUTH first.
@@ -105,6 +107,7 @@ impl fmt::Display for ClientError {
             }
             Self::WrongArity { command } => write!(f, "ERR wrong number of arguments for '{command}' command"),
             Self::Syntax => f.write_str("ERR syntax error"),
+            Self::HelloSyntax { option } => write!(f, "ERR Syntax error in HELLO option '{}'", Quoted(option)),
             Self::NotInteger => f.write_str("ERR value is not an integer or out of range"),
             Self::NotAuthenticated => f.write_str("NOAUTH Authentication required."),
             Self::WrongPassword => f.write_str("WRONGPASS invalid username-password pair or user is disabled."),

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use kora_mesh::WorkerId;
 
 use crate::catalog::{Generation, GraphSettings, Schema};
-use crate::command::{ClientFilter, ClientPage, Element};
+use crate::command::{ClientFilter, ClientPage, Element, ElementList};
 use crate::error::ClientError;
 use crate::router::ShardId;
 use crate::stats::WorkerStats;
@@ -46,7 +46,7 @@ pub(crate) enum Ask {
     /// Set a vector in this generation of its collection.
     Set(Box<Setting>),
     /// Delete vectors; answers their number.
-    Delete(Vec<Element>),
+    Delete(ElementList),
     /// A vector's components.
     Get(Element),
     /// Is there such a vector?

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use kora_resp::Reply;
 
 use crate::catalog::Catalog;
-use crate::command::{Command, Element, VectorQuery};
+use crate::command::{Command, Element, ElementList, VectorQuery};
 use crate::gather::{self, Around, Describing, Dropping, Finding, Flushing, Gather, Informing, Joining};
 use crate::gather::{ListingClients, Next, Querying, Shape};
 use crate::mail::{Ask, IfThere, Proposal, Target};
@@ -41,10 +41,14 @@ pub(crate) fn needs(command: &Command, placement: Placement, catalog: &Catalog) 
             true => (Order::AfterQueries, Route::One(home(element))),
             false => (Order::AfterAll, Route::All),
         },
-        Command::VectorDelete(elements) => match elements.as_slice() {
-            [element] => (Order::AfterQueries, Route::One(home(element))),
-            _ => (Order::AfterQueries, Route::All),
-        },
+        Command::VectorDelete(elements) if elements.len() == 1 => {
+            let (collection, name) = elements.element(0);
+            (
+                Order::AfterQueries,
+                Route::One(placement.shard_of_element(collection, name)),
+            )
+        }
+        Command::VectorDelete(_) => (Order::AfterQueries, Route::All),
         Command::VectorGet(element, _) => (Order::Any, Route::One(home(element))),
         Command::VectorQuery(query) => (Order::Any, route_of_query(&query.target, placement)),
         Command::VectorCreate(_) | Command::VectorDrop(_) | Command::Flush => (Order::AfterAll, Route::All),
@@ -85,7 +89,7 @@ pub(crate) fn start(command: Command, me: u64, here: Target, around: &Around<'_>
                 vec![(Target::Shard(shard), Ask::Get(element))],
             )
         }
-        Command::VectorDelete(elements) => delete(elements, placement),
+        Command::VectorDelete(elements) => delete(&elements, placement),
         Command::VectorQuery(query) => start_query(*query, around),
         Command::VectorCreate(creation) => {
             let owner = Target::Shard(placement.shard_of(&creation.collection));
@@ -183,10 +187,10 @@ fn set(element: Element, vector: Box<[f32]>, around: &Around<'_>) -> Next {
     }
 }
 
-fn delete(elements: Vec<Element>, placement: Placement) -> Next {
-    let mut of_shard: Vec<Vec<Element>> = (0..placement.shard_count()).map(|_| Vec::new()).collect();
-    for element in elements {
-        of_shard[placement.shard_of_element(&element.collection, &element.name).index()].push(element);
+fn delete(elements: &ElementList, placement: Placement) -> Next {
+    let mut of_shard: Vec<ElementList> = (0..placement.shard_count()).map(|_| ElementList::default()).collect();
+    for (collection, name) in elements.iter() {
+        of_shard[placement.shard_of_element(collection, name).index()].push(collection, name);
     }
     let asks: Vec<(Target, Ask)> = placement
         .shards()

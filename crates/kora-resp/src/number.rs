@@ -3,7 +3,7 @@
 //! Integers are read as strictly as Redis's `string2ll`. Floats are read by fast-float2 and written as the shortest digits
 //! which read back to the same f32, found by zmij:
 //!
-//! - whole numbers have no point: `0`, `3`, `-3`, `16777216`; negative zero is written `0`;
+//! - whole numbers have no point: `0`, `3`, `-3`, `16777216`; negative zero is written `-0`, so that every component reads back;
 //! - otherwise a point with digits on both sides: `1.5`, `0.1`, `-0.000001`;
 //! - below 1e-6 and from 1e13 on, one digit before the point if there is one, and an exponent with its sign and without
 //!   padding: `1e-7`, `1.1754944e-38`, `1e+13`, `3.4028235e+38`;
@@ -171,8 +171,7 @@ pub(crate) fn spell(value: f32, digits: &mut Digits) -> &str {
             _ => "nan",
         };
     }
-    // Adding positive zero turns -0 into 0 and leaves every other value as it is.
-    let text = digits.0.format_finite(value + 0.0);
+    let text = digits.0.format_finite(value);
     text.strip_suffix(".0").unwrap_or(text)
 }
 

@@ -68,8 +68,18 @@ impl<'r> Arguments<'r> {
         Ok(self.owned(index))
     }
 
-    /// A vector's key: the collection stands before its last `:`.
+    /// A vector's key in its own memory.
     pub(crate) fn element(&self, index: usize) -> Result<Element, ClientError> {
+        let colon = self.element_names(index)?.0.len();
+        let key = self.owned(index);
+        Ok(Element {
+            collection: key.slice(..colon),
+            name: key.slice(colon + 1..),
+        })
+    }
+
+    /// A vector's key, taken apart: the collection stands before its last `:`.
+    pub(crate) fn element_names(&self, index: usize) -> Result<(&'r [u8], &'r [u8]), ClientError> {
         let key = self.word(index);
         if key.len() > KEY_BYTES_MAX {
             return Err(ClientError::KeyTooLong { bytes: key.len() });
@@ -78,11 +88,7 @@ impl<'r> Arguments<'r> {
             return Err(ClientError::KeyWithoutCollection { key: key.to_vec() });
         };
         vet_collection_name(&key[..colon])?;
-        let key = self.owned(index);
-        Ok(Element {
-            collection: key.slice(..colon),
-            name: key.slice(colon + 1..),
-        })
+        Ok((&key[..colon], &key[colon + 1..]))
     }
 }
 

@@ -87,7 +87,8 @@ pub(super) fn hello(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
             hello.name = Some(client_text(arguments, next + 1, "Client names")?);
             next += 2;
         } else {
-            return Err(ClientError::Syntax);
+            let option = arguments.word(next).to_vec();
+            return Err(ClientError::HelloSyntax { option });
         }
     }
     Ok(Command::Hello(Box::new(hello)))

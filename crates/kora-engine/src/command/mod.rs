@@ -14,8 +14,9 @@ pub(crate) use self::admin::listed;
 pub use self::admin::{ClientFilter, ClientPage};
 pub use self::connection::{Credentials, Hello};
 pub(crate) use self::vectors::vet;
-pub use self::vectors::{Creation, Element, VectorForm, VectorQuery};
+pub use self::vectors::{Creation, Element, ElementList, VectorForm, VectorQuery};
 
+use crate::catalog::Catalog;
 use crate::error::ClientError;
 
 /// A command with its arguments, checked as far as that can be done without looking at any data.
@@ -77,7 +78,7 @@ pub enum Command {
     /// `VECGET key [FP32]`
     VectorGet(Element, VectorForm),
     /// `VECDEL key [key …]`
-    VectorDelete(Vec<Element>),
+    VectorDelete(ElementList),
     /// `VECQUERY collection k …`
     VectorQuery(Box<VectorQuery>),
     /// `VECCREATE collection DIM d …`
@@ -98,15 +99,34 @@ impl Command {
                 element.collection.len() + element.name.len() + size_of_val::<[f32]>(vector)
             }
             Command::VectorQuery(query) => query.target.len() + size_of_val::<[f32]>(&query.vector),
-            Command::VectorDelete(elements) => elements
-                .iter()
-                .map(|element| size_of::<Element>() + element.collection.len() + element.name.len())
-                .sum(),
+            Command::VectorDelete(elements) => elements.bytes(),
             _ => 0,
         };
         payload + SEAT_BYTES
     }
 }
+
+/// Memory that the reply will take, roughly, so that a client that asks for much is not read from before it arrives.
+pub(crate) fn reply_bytes_expected(command: &Command, catalog: &Catalog) -> usize {
+    match command {
+        Command::VectorQuery(query) => query.k * HIT_BYTES,
+        Command::VectorGet(element, _) => catalog
+            .find(&element.collection)
+            .map_or(0, |schema| schema.dimension * COMPONENT_BYTES),
+        Command::VectorList => catalog.len() * HIT_BYTES,
+        Command::CommandInfo(_) | Command::CommandDocs(_) => table::all().count() * ENTRY_BYTES,
+        _ => 0,
+    }
+}
+
+/// A key of usual length with its distance, in memory and as text.
+const HIT_BYTES: usize = 96;
+
+/// A component as text, with RESP2's header around it.
+const COMPONENT_BYTES: usize = 20;
+
+/// One command's description.
+const ENTRY_BYTES: usize = 2048;
 
 /// A seat in the line and a request under way, without what they point to.
 const SEAT_BYTES: usize = 256;

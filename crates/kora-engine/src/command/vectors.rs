@@ -23,6 +23,62 @@ pub struct Element {
     pub name: Bytes,
 }
 
+/// Many elements in little memory: VECDEL may name a million.
+#[derive(Clone, Default, Debug)]
+pub struct ElementList {
+    /// Their names, end to end, each after its collection's.
+    text: Vec<u8>,
+    /// Where each collection's name ends in `text`, and where the element's does.
+    ends: Vec<(u32, u32)>,
+}
+
+impl ElementList {
+    /// Adds one.
+    ///
+    /// # Panics
+    /// If the names together exceed 4 GiB; a request is far smaller.
+    pub fn push(&mut self, collection: &[u8], name: &[u8]) {
+        let end = |text: &Vec<u8>| u32::try_from(text.len()).expect("a request is far smaller than 4 GiB");
+        self.text.extend_from_slice(collection);
+        let middle = end(&self.text);
+        self.text.extend_from_slice(name);
+        self.ends.push((middle, end(&self.text)));
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// True if there are none.
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// Bytes held.
+    pub fn bytes(&self) -> usize {
+        self.text.capacity() + self.ends.capacity() * size_of::<(u32, u32)>()
+    }
+
+    /// Collection and name of one.
+    ///
+    /// # Panics
+    /// If there is none at that place.
+    pub fn element(&self, place: usize) -> (&[u8], &[u8]) {
+        let start = place.checked_sub(1).map_or(0, |before| self.ends[before].1 as usize);
+        let (middle, end) = self.ends[place];
+        (
+            &self.text[start..middle as usize],
+            &self.text[middle as usize..end as usize],
+        )
+    }
+
+    /// Collections and names of all.
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        (0..self.len()).map(|place| self.element(place))
+    }
+}
+
 /// How VECGET shows a vector.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum VectorForm {
@@ -109,9 +165,11 @@ pub(super) fn get(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
 
 /// `VECDEL key [key …]`
 pub(super) fn delete(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
-    let elements = (1..arguments.count())
-        .map(|index| arguments.element(index))
-        .collect::<Result<_, _>>()?;
+    let mut elements = ElementList::default();
+    for index in 1..arguments.count() {
+        let (collection, name) = arguments.element_names(index)?;
+        elements.push(collection, name);
+    }
     Ok(Command::VectorDelete(elements))
 }
 

@@ -106,7 +106,8 @@ impl Collection {
         let mut named: Vec<(f32, Slot)> = hits
             .into_iter()
             .filter(|hit| self.index.is_live(hit.slot))
-            .map(|hit| (hit.distance, hit.slot))
+            // Adding zero makes a zero of either sign the one that is printed `0`.
+            .map(|hit| (hit.distance + 0.0, hit.slot))
             .collect();
         named.sort_unstable_by(|a, b| {
             a.0.total_cmp(&b.0)

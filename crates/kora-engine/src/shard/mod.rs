@@ -24,7 +24,7 @@ use self::graveyard::Graveyard;
 use self::ownership::{Listing, Sweep};
 pub(crate) use self::queue::Origin;
 use self::queue::{Queue, Stage};
-use self::vectors::{Insert, Query};
+use self::vectors::{Delete, Insert, Query};
 use crate::catalog::Generation;
 use crate::limits::SLICE_WORK;
 use crate::mail::{Ask, Part, Ticket};
@@ -51,6 +51,7 @@ pub(crate) struct Shard {
 /// An ask between two slices.
 pub(crate) enum Unfinished {
     Insert(Insert),
+    Delete(Delete),
     Query(Query),
     List(Listing),
     Sweep(Sweep),
@@ -142,7 +143,7 @@ impl Shard {
     fn begin(&mut self, ask: Ask) -> Result<Part, Box<Unfinished>> {
         match ask {
             Ask::Set(setting) => self.set(*setting),
-            Ask::Delete(elements) => Ok(self.delete(&elements)),
+            Ask::Delete(elements) => self.delete(Delete::new(elements)),
             Ask::Get(element) => Ok(self.get(&element)),
             Ask::Holds(element) => Ok(self.holds(&element)),
             Ask::Query { question, ef } => self.query(question, ef),
@@ -163,6 +164,7 @@ impl Shard {
     fn resume(&mut self, unfinished: Unfinished) -> Result<Part, Box<Unfinished>> {
         match unfinished {
             Unfinished::Insert(insert) => self.resume_set(insert),
+            Unfinished::Delete(delete) => self.delete(delete),
             Unfinished::Query(query) => self.resume_query(query),
             Unfinished::List(listing) => self.list(listing),
             Unfinished::Sweep(sweep) => self.withdraw_before(sweep),

@@ -7,14 +7,14 @@ use kora_vector::{Search, Step, Work};
 use super::collection::{Collection, Unlinked};
 use super::{Shard, Unfinished};
 use crate::catalog::Schema;
-use crate::command::Element;
-use crate::limits::SLICE_WORK;
+use crate::command::{Element, ElementList};
+use crate::limits::{ELEMENTS_PER_SLICE, SLICE_WORK};
 use crate::mail::{Description, Hits, Part, Question, Setting};
 
 impl Shard {
     /// Begins to set a vector.
     pub(super) fn set(&mut self, setting: Setting) -> Result<Part, Box<Unfinished>> {
-        self.assert_owns(&setting.element);
+        self.assert_owns(&setting.element.collection, &setting.element.name);
         // The generation that the command was checked against has been dropped since it was submitted. So the two
         // overlapped, and the command may be said to have come just before the drop, which took the vector with it.
         // Setting the vector now, in a later collection of that name, would bring back what a client saw dropped.
@@ -52,26 +52,37 @@ impl Shard {
         }
     }
 
-    pub(super) fn delete(&mut self, elements: &[Element]) -> Part {
-        let mut deleted = 0;
-        for element in elements {
-            self.assert_owns(element);
-            let Some(collection) = self.current(&element.collection) else {
-                continue;
-            };
-            if !collection.delete(&element.name) {
-                continue;
-            }
-            deleted += 1;
-            let remains = collection.renew_if_empty();
-            self.live -= 1;
-            self.graveyard_take(remains);
+    /// Deletes, some elements at a time.
+    pub(super) fn delete(&mut self, mut delete: Delete) -> Result<Part, Box<Unfinished>> {
+        let end = (delete.next + ELEMENTS_PER_SLICE).min(delete.elements.len());
+        for place in delete.next..end {
+            let (collection, name) = delete.elements.element(place);
+            delete.deleted += u64::from(self.delete_element(collection, name));
         }
-        Part::Count(deleted)
+        delete.next = end;
+        if end == delete.elements.len() {
+            Ok(Part::Count(delete.deleted))
+        } else {
+            Err(Box::new(Unfinished::Delete(delete)))
+        }
+    }
+
+    fn delete_element(&mut self, collection: &[u8], name: &[u8]) -> bool {
+        self.assert_owns(collection, name);
+        let Some(collection) = self.current(collection) else {
+            return false;
+        };
+        if !collection.delete(name) {
+            return false;
+        }
+        let remains = collection.renew_if_empty();
+        self.live -= 1;
+        self.graveyard_take(remains);
+        true
     }
 
     pub(super) fn get(&mut self, element: &Element) -> Part {
-        self.assert_owns(element);
+        self.assert_owns(&element.collection, &element.name);
         let vector = self
             .current(&element.collection)
             .and_then(|collection| collection.vector(&element.name));
@@ -79,7 +90,7 @@ impl Shard {
     }
 
     pub(super) fn holds(&mut self, element: &Element) -> Part {
-        self.assert_owns(element);
+        self.assert_owns(&element.collection, &element.name);
         Part::Holds(
             self.current(&element.collection)
                 .is_some_and(|collection| collection.holds(&element.name)),
@@ -168,12 +179,9 @@ impl Shard {
             .expect("inserted if it was not there")
     }
 
-    fn assert_owns(&self, element: &Element) {
+    fn assert_owns(&self, collection: &[u8], name: &[u8]) {
         // The other half of the assertion in `router.rs`: who routed this here used the same function.
-        assert_eq!(
-            self.placement.shard_of_element(&element.collection, &element.name),
-            self.id
-        );
+        assert_eq!(self.placement.shard_of_element(collection, name), self.id);
     }
 }
 
@@ -187,4 +195,21 @@ pub(crate) struct Insert {
 pub(crate) struct Query {
     question: Arc<Question>,
     search: Search,
+}
+
+/// A VECDEL between two slices.
+pub(crate) struct Delete {
+    elements: ElementList,
+    next: usize,
+    deleted: u64,
+}
+
+impl Delete {
+    pub(crate) fn new(elements: ElementList) -> Delete {
+        Delete {
+            elements,
+            next: 0,
+            deleted: 0,
+        }
+    }
 }

@@ -95,7 +95,7 @@ fn floats_are_read_whole_or_not_at_all() {
 fn a_float_is_written_in_the_documented_form() {
     for (value, text) in [
         (0.0, "0"),
-        (-0.0, "0"),
+        (-0.0, "-0"),
         (1.0, "1"),
         (-3.0, "-3"),
         (1.5, "1.5"),
