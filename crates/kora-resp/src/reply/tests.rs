@@ -56,7 +56,7 @@ fn scalars_are_spelled_as_the_protocols_say() {
 #[test]
 fn floats_are_the_same_text_in_both_versions() {
     assert_spelled(Reply::Double(0.1), "$3\r\n0.1\r\n", ",0.1\r\n");
-    assert_spelled(Reply::Double(-0.0), "$1\r\n0\r\n", ",0\r\n");
+    assert_spelled(Reply::Double(-0.0), "$2\r\n-0\r\n", ",-0\r\n");
     assert_spelled(
         Reply::Double(-f32::MIN_POSITIVE),
         "$14\r\n-1.1754944e-38\r\n",
