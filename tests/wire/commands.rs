@@ -222,7 +222,7 @@ fn the_exact_bytes_of_a_vector_come_back() {
         );
         client.says(
             "VECGET v:1",
-            "*8\r\n$1\r\n0\r\n$1\r\n1\r\n$13\r\n1.1754944e-38\r\n$5\r\n1e-45\r\n$6\r\n-1e-45\r\n$13\r\n3.4028235e+38\r\n\
+            "*8\r\n$2\r\n-0\r\n$1\r\n1\r\n$13\r\n1.1754944e-38\r\n$5\r\n1e-45\r\n$6\r\n-1e-45\r\n$13\r\n3.4028235e+38\r\n\
              $14\r\n-3.4028235e+38\r\n$3\r\n0.1\r\n",
         );
         // Text that reads back to the same floats.
@@ -322,9 +322,9 @@ fn hello_changes_the_version_from_its_own_reply_on() {
         client.says("HELLO 4", "-NOPROTO unsupported protocol version\r\n");
         client.says("HELLO 1", "-NOPROTO unsupported protocol version\r\n");
         client.says("HELLO x", "-ERR Protocol version is not an integer or out of range\r\n");
-        client.says("HELLO 3 NOTHING", "-ERR syntax error\r\n");
-        client.says("HELLO 3 AUTH default", "-ERR syntax error\r\n");
-        client.says("HELLO 3 SETNAME", "-ERR syntax error\r\n");
+        client.says("HELLO 3 NOTHING", "-ERR Syntax error in HELLO option 'NOTHING'\r\n");
+        client.says("HELLO 3 AUTH default", "-ERR Syntax error in HELLO option 'AUTH'\r\n");
+        client.says("HELLO 3 SETNAME", "-ERR Syntax error in HELLO option 'SETNAME'\r\n");
         client.says("VECGET a:b", "$-1\r\n");
         // A pipeline: each reply is spelled in the version spoken when its request came.
         client.send("VECGET a:b\r\nHELLO 3\r\nVECGET a:b\r\nHELLO 2\r\nVECGET a:b\r\n");

@@ -37,7 +37,7 @@ fn a_client_that_never_reads_keeps_nobody_else_waiting() {
         }
         client.send(&sent);
         client.expect(b"+OK\r\n".repeat(500));
-        // 275 kB a reply, 27 MB in all: more than the kernel's buffers hold.
+        // 275 kB a reply, 27 MB in all: more than the kernel's buffers hold, less than a worker's budget.
         let mut deaf = server.connect();
         let query = words("VECQUERY big 500 1 1").repeat(100);
         let mut sending = deaf.sibling();

@@ -1,4 +1,5 @@
 //! The outside world of Kōra: sockets, time, signals, CPU pinning.
+#![forbid(unsafe_code)]
 
 mod acceptor;
 mod client;
