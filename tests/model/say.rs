@@ -67,12 +67,11 @@ impl Say {
     }
 }
 
-/// A component as it is shown: in RESP2 the shortest text, which is Rust's own but for exponents and the sign of zero.
+/// A component as it is shown: in RESP2 the shortest text, which is Rust's own but for exponents.
 fn float(number: f32, protocol: Protocol) -> Value {
     if protocol == Protocol::Three {
         return Value::Double(number);
     }
-    let number = number + 0.0;
     match number.abs() {
         1e13.. => Value::bulk(&format!("{number:e}").replace('e', "e+")),
         size if size < 1e-6 && size > 0.0 => Value::bulk(&format!("{number:e}")),

@@ -54,7 +54,8 @@ impl Twin {
                 name = Some(client_text(words, next + 1, "Client names")?);
                 next += 2;
             } else {
-                return syntax();
+                let option = super::quoted(&words.0[next]);
+                return Say::error(format!("ERR Syntax error in HELLO option '{option}'"));
             }
         }
         if let Some((user, password)) = credentials {

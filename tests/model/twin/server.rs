@@ -112,9 +112,8 @@ pub(super) fn listed(words: &Words<'_>) -> Answer {
 }
 
 pub(super) fn settings(words: &Words<'_>) -> Expected {
-    let matching = SETTINGS
-        .iter()
-        .filter(|(name, _)| words.0[2..].iter().any(|pattern| matches(pattern, name)));
+    let all = FIXED_SETTINGS.iter().chain(&SETTINGS);
+    let matching = all.filter(|(name, _)| words.0[2..].iter().any(|pattern| matches(pattern, name)));
     let pairs = matching.map(|(name, value)| (Say::bulk(name), Say::bulk(value)));
     Expected::Reply(Say::Map(pairs.collect()))
 }
@@ -127,6 +126,9 @@ fn matches(pattern: &[u8], name: &str) -> bool {
         None => name.as_bytes() == pattern,
     }
 }
+
+/// Settings of Redis's that a server has only one value of.
+const FIXED_SETTINGS: [(&str, &str); 3] = [("save", ""), ("appendonly", "no"), ("databases", "1")];
 
 /// The settings of the servers under test.
 pub(crate) const SETTINGS: [(&str, &str); 3] = [("maxclients", "77"), ("port", "6379"), ("vector-m", "8")];
