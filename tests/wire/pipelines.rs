@@ -135,7 +135,7 @@ fn a_command_may_come_one_byte_a_millisecond() {
 fn a_large_argument_is_echoed_whole() {
     on_each_worker_count(|server| {
         let mut client = server.connect();
-        let large: Vec<u8> = (0..8_000_000u32).map(|number| (number * 31 >> 3) as u8).collect();
+        let large: Vec<u8> = (0..8_000_000u32).map(|number| ((number * 31) >> 3) as u8).collect();
         let mut expected = b"$8000000\r\n".to_vec();
         expected.extend_from_slice(&large);
         expected.extend_from_slice(b"\r\n+PONG\r\n");

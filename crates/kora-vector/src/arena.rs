@@ -101,24 +101,18 @@ impl Rows {
         unsafe { std::slice::from_raw_parts(self.address(row).cast::<AtomicU32>(), self.row_bytes / 4) }
     }
 
-    /// A row as a code of `length` bytes and the numbers behind it.
-    pub(crate) fn code(&self, row: u32, length: usize) -> (&[i8], &[f32]) {
-        let (code, tail) = self.floats(row).split_at(length / 4);
-        // SAFETY: the words of `code` are initialised memory, and every byte is an i8.
-        (
-            unsafe { std::slice::from_raw_parts(code.as_ptr().cast(), code.len() * 4) },
-            tail,
-        )
+    /// A row as bytes.
+    pub(crate) fn bytes(&self, row: u32) -> &[i8] {
+        let words = self.floats(row);
+        // SAFETY: the words are initialised memory, and every byte is an i8.
+        unsafe { std::slice::from_raw_parts(words.as_ptr().cast(), words.len() * 4) }
     }
 
-    /// A row as a code of `length` bytes and the numbers behind it, to be written.
-    pub(crate) fn code_mut(&mut self, row: u32, length: usize) -> (&mut [i8], &mut [f32]) {
-        let (code, tail) = self.floats_mut(row).split_at_mut(length / 4);
-        // SAFETY: as in `code`; the bytes are borrowed from `code` alone, and any of them make an f32.
-        (
-            unsafe { std::slice::from_raw_parts_mut(code.as_mut_ptr().cast(), code.len() * 4) },
-            tail,
-        )
+    /// A row as bytes, to be written.
+    pub(crate) fn bytes_mut(&mut self, row: u32) -> &mut [i8] {
+        let words = self.floats_mut(row);
+        // SAFETY: as in `bytes`, and any bytes make an f32.
+        unsafe { std::slice::from_raw_parts_mut(words.as_mut_ptr().cast(), words.len() * 4) }
     }
 
     pub(crate) fn allocated_bytes(&self) -> usize {

@@ -12,17 +12,18 @@ use crate::metric::Metric;
 /// One code per slot.
 pub(crate) struct Codes {
     metric: Metric,
-    /// A row: the code, zeros up to `length`, then its scale and its square as f32.
+    /// A row: the code, then, from the next whole word on, its scale and its square as f32. 50 dimensions fit a cache
+    /// line.
     rows: Rows,
-    /// Bytes of a code, padded for the kernels.
-    length: usize,
+    dimension: usize,
 }
 
 /// A code that others are measured against.
 #[derive(Clone, Copy)]
 pub(crate) struct CodeProbe<'a> {
-    /// Padded.
+    /// `padded_code(dimension)` bytes. What stands behind the dimension does not count, and may be anything.
     pub(crate) code: &'a [i8],
+    pub(crate) dimension: usize,
     pub(crate) tail: Tail,
 }
 
@@ -38,13 +39,14 @@ pub(crate) struct Tail {
 
 impl Codes {
     pub(crate) fn new(metric: Metric, dimension: usize) -> Codes {
-        let length = dimension.next_multiple_of(CODE_LANES);
         // Whole cache lines, as the kernels read them.
-        let row_words = (length / 4 + 2).next_multiple_of(16);
+        let row_words = (tail_word(dimension) + 2)
+            .max(padded_code(dimension) / 4)
+            .next_multiple_of(16);
         Codes {
             metric,
             rows: Rows::new(row_words),
-            length,
+            dimension,
         }
     }
 
@@ -54,19 +56,20 @@ impl Codes {
 
     pub(crate) fn push(&mut self, vector: &[f32]) {
         let row = self.rows.push();
-        let (code, tail_words) = self.rows.code_mut(row, self.length);
-        let tail = encode(vector, self.metric, code);
-        tail_words[0] = tail.scale;
-        tail_words[1] = tail.square;
+        let tail = encode(vector, self.metric, &mut self.rows.bytes_mut(row)[..self.dimension]);
+        let at = tail_word(self.dimension);
+        self.rows.floats_mut(row)[at..at + 2].copy_from_slice(&[tail.scale, tail.square]);
     }
 
     pub(crate) fn probe(&self, slot: u32) -> CodeProbe<'_> {
-        let (code, tail) = self.rows.code(slot, self.length);
+        let at = tail_word(self.dimension);
+        let words = self.rows.floats(slot);
         CodeProbe {
-            code,
+            code: &self.rows.bytes(slot)[..padded_code(self.dimension)],
+            dimension: self.dimension,
             tail: Tail {
-                scale: tail[0],
-                square: tail[1],
+                scale: words[at],
+                square: words[at + 1],
             },
         }
     }
@@ -74,8 +77,8 @@ impl Codes {
     /// Writes a query's code, padded.
     pub(crate) fn frame(&self, vector: &[f32], code: &mut Vec<i8>) -> Tail {
         code.clear();
-        code.resize(self.length, 0);
-        encode(vector, self.metric, code)
+        code.resize(padded_code(self.dimension), 0);
+        encode(vector, self.metric, &mut code[..self.dimension])
     }
 
     /// The walk distance from the probe to each slot.
@@ -92,7 +95,17 @@ impl Codes {
     }
 }
 
-/// Writes the code of a vector; `code` is as long or longer, and keeps its zeros behind.
+/// The word of a row at which the tail stands.
+pub(crate) fn tail_word(dimension: usize) -> usize {
+    dimension.div_ceil(4)
+}
+
+/// The bytes of a code that the kernels read.
+pub(crate) fn padded_code(dimension: usize) -> usize {
+    dimension.next_multiple_of(CODE_LANES)
+}
+
+/// Writes the code of a vector, equally long.
 fn encode(vector: &[f32], metric: Metric, code: &mut [i8]) -> Tail {
     let largest = vector
         .iter()

@@ -3,7 +3,7 @@
 use std::arch::x86_64::*;
 
 use crate::arena::Rows;
-use crate::code::CodeProbe;
+use crate::code::{CodeProbe, tail_word};
 use crate::distance::{CODE_LANES, LANES, Pair, prefetch};
 
 #[target_feature(enable = "avx2,fma")]
@@ -97,18 +97,22 @@ fn for_rows<const SQUARE: bool>(query: &[f32], rows: &Rows, slots: &[u32], out: 
 #[inline]
 #[target_feature(enable = "avx2,fma")]
 fn for_codes<const SQUARE: bool>(probe: CodeProbe<'_>, rows: &Rows, slots: &[u32], out: &mut [f32]) {
-    let words = probe.code.len() / 4;
+    let words = tail_word(probe.dimension);
     let ones = _mm256_set1_epi16(1);
+    let mask = last_mask(probe.dimension);
     let mut soon = four(rows, slots, 0, words + 2);
     for (group, out) in out.chunks_mut(GROUP).enumerate() {
         let four_rows = soon;
         soon = four(rows, slots, (group + 1) * GROUP, words + 2);
         let mut sums = [_mm256_setzero_si256(); GROUP];
         for at in (0..probe.code.len()).step_by(CODE_LANES) {
-            // SAFETY: the code is a multiple of CODE_LANES long.
-            let p = unsafe { _mm256_loadu_si256(probe.code.as_ptr().add(at).cast()) };
+            // SAFETY: the probe is padded to a multiple of CODE_LANES.
+            let mut p = unsafe { _mm256_loadu_si256(probe.code.as_ptr().add(at).cast()) };
+            if at + CODE_LANES > probe.dimension {
+                p = _mm256_and_si256(p, mask);
+            }
             for (sum, row) in sums.iter_mut().zip(four_rows) {
-                // SAFETY: `four` gives rows only, and a row is longer than the code.
+                // SAFETY: `four` gives rows only, and a row has as many bytes as the padded probe.
                 let r = unsafe { _mm256_loadu_si256(row.cast::<i8>().add(at).cast()) };
                 let pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(r), _mm256_sign_epi8(p, r));
                 *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(pairs, ones));
@@ -126,6 +130,17 @@ fn for_codes<const SQUARE: bool>(probe: CodeProbe<'_>, rows: &Rows, slots: &[u32
             };
         }
     }
+}
+
+/// Ones for the components in the last register of a code, zeros for what stands behind them.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+fn last_mask(dimension: usize) -> __m256i {
+    let count = (dimension - 1) % CODE_LANES + 1;
+    let mut mask = [0i8; CODE_LANES];
+    mask[..count].fill(-1);
+    // SAFETY: the array holds the 32 bytes that are loaded.
+    unsafe { _mm256_loadu_si256(mask.as_ptr().cast()) }
 }
 
 /// The rows of the next four slots, asked from the caches. Where fewer are left the last is repeated: measuring it again is

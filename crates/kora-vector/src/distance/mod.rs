@@ -9,7 +9,7 @@
 #![allow(unsafe_code)]
 
 use crate::arena::Rows;
-use crate::code::CodeProbe;
+use crate::code::{CodeProbe, padded_code, tail_word};
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -34,8 +34,8 @@ pub(crate) struct Kernel {
 /// `padded(dimension)` long, the rows longer than that, every slot a row, and `out` as long as `slots`.
 type ManyRows = unsafe fn(query: &[f32], rows: &Rows, slots: &[u32], out: &mut [f32]);
 
-/// Writes one distance per row of codes. Unsafe to call: the processor must have the kernel's instructions, the probe's code
-/// must be a multiple of `CODE_LANES` long, the rows two words longer, every slot a row, `out` as long as `slots`.
+/// Writes one distance per row of codes. Unsafe to call: the processor must have the kernel's instructions, the probe be
+/// padded, the rows at least as long, their tail within them, every slot a row, `out` as long as `slots`.
 type ManyCodes = unsafe fn(probe: CodeProbe<'_>, rows: &Rows, slots: &[u32], out: &mut [f32]);
 
 /// Unsafe to call: the processor must have the kernel's instructions, and both slices be equally long and padded.
@@ -172,10 +172,11 @@ fn check(query: &[f32], rows: &Rows, slots: &[u32], out: &mut [f32]) {
 }
 
 fn check_codes(probe: CodeProbe<'_>, rows: &Rows, slots: &[u32], out: &mut [f32]) {
-    let words = probe.code.len() / 4;
+    assert!(probe.code.len() == padded_code(probe.dimension), "the probe is padded");
+    let words = (tail_word(probe.dimension) + 2).max(probe.code.len() / 4);
     assert!(
-        probe.code.len().is_multiple_of(CODE_LANES) && words + 2 <= rows.row_words(),
-        "the row holds code and tail"
+        words <= rows.row_words(),
+        "a row holds code and tail, and as many bytes as are read"
     );
     assert!(slots.len() == out.len(), "one distance per slot");
 }

@@ -3,7 +3,7 @@
 use std::arch::aarch64::*;
 
 use crate::arena::Rows;
-use crate::code::CodeProbe;
+use crate::code::{CodeProbe, tail_word};
 use crate::distance::{AHEAD, LANES, Pair, prefetch};
 
 #[target_feature(enable = "neon")]
@@ -108,7 +108,11 @@ unsafe fn add<const SQUARE: bool>(sum: float32x4_t, query: *const f32, row: *con
 #[inline]
 #[target_feature(enable = "neon")]
 fn for_codes<const SQUARE: bool>(probe: CodeProbe<'_>, rows: &Rows, slots: &[u32], out: &mut [f32]) {
-    let words = probe.code.len() / 4;
+    let words = tail_word(probe.dimension);
+    let mut mask = [0i8; 16];
+    mask[..(probe.dimension - 1) % 16 + 1].fill(-1);
+    // SAFETY: the array holds the 16 bytes that are loaded.
+    let mask = unsafe { vld1q_s8(mask.as_ptr()) };
     for &slot in slots.iter().take(AHEAD) {
         prefetch(rows.address(slot), words + 2);
     }
@@ -118,14 +122,17 @@ fn for_codes<const SQUARE: bool>(probe: CodeProbe<'_>, rows: &Rows, slots: &[u32
         }
         let row = rows.address(slots[i]);
         let mut sums = [vdupq_n_s32(0); 2];
-        for at in (0..probe.code.len()).step_by(16) {
-            // SAFETY: the code is a multiple of CODE_LANES long, twice 16, and the row is longer.
-            let (p, r) = unsafe {
+        for at in (0..probe.dimension).step_by(16) {
+            // SAFETY: the probe is padded to a multiple of CODE_LANES, twice 16, and a row has as many bytes.
+            let (mut p, r) = unsafe {
                 (
                     vld1q_s8(probe.code.as_ptr().add(at)),
                     vld1q_s8(row.cast::<i8>().add(at)),
                 )
             };
+            if at + 16 > probe.dimension {
+                p = vandq_s8(p, mask);
+            }
             sums[0] = vpadalq_s16(sums[0], vmull_s8(vget_low_s8(p), vget_low_s8(r)));
             sums[1] = vpadalq_s16(sums[1], vmull_high_s8(p, r));
         }

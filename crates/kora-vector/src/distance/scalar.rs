@@ -1,7 +1,7 @@
 //! The definition: what every other kernel must compute, up to the order of its additions.
 
 use crate::arena::Rows;
-use crate::code::CodeProbe;
+use crate::code::{CodeProbe, tail_word};
 use crate::distance::{AHEAD, Pair, prefetch};
 
 pub(super) fn dot(query: &[f32], rows: &Rows, slots: &[u32], out: &mut [f32]) {
@@ -46,17 +46,20 @@ pub(super) fn fine_square(left: &[f32], right: &[f32]) -> Pair {
 
 pub(super) fn code_dot(probe: CodeProbe<'_>, rows: &Rows, slots: &[u32], out: &mut [f32]) {
     for (distance, &slot) in out.iter_mut().zip(slots) {
-        let (code, tail) = rows.code(slot, probe.code.len());
-        *distance = -(integer_dot(probe.code, code) as f32 * (probe.tail.scale * tail[0]));
+        *distance = -decoded_dot(probe, rows, slot);
     }
 }
 
 pub(super) fn code_square(probe: CodeProbe<'_>, rows: &Rows, slots: &[u32], out: &mut [f32]) {
     for (distance, &slot) in out.iter_mut().zip(slots) {
-        let (code, tail) = rows.code(slot, probe.code.len());
-        let dot = integer_dot(probe.code, code) as f32 * (probe.tail.scale * tail[0]);
-        *distance = (probe.tail.square + tail[1]) - 2.0 * dot;
+        let square = rows.floats(slot)[tail_word(probe.dimension) + 1];
+        *distance = (probe.tail.square + square) - 2.0 * decoded_dot(probe, rows, slot);
     }
+}
+
+fn decoded_dot(probe: CodeProbe<'_>, rows: &Rows, slot: u32) -> f32 {
+    let dot = integer_dot(&probe.code[..probe.dimension], &rows.bytes(slot)[..probe.dimension]);
+    dot as f32 * (probe.tail.scale * rows.floats(slot)[tail_word(probe.dimension)])
 }
 
 /// Exact: 65,536 products of 127² are below 2³¹.

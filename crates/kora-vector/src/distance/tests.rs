@@ -113,25 +113,29 @@ proptest! {
         dimension in prop_oneof![1usize..=130, 1usize..=2048],
         seed in any::<u64>(),
     ) {
-        let length = dimension.next_multiple_of(CODE_LANES);
-        let mut rows = Rows::new(length / 4 + 2);
+        let length = padded_code(dimension);
+        let at = tail_word(dimension);
+        let mut rows = Rows::new((at + 2).max(length / 4));
         let mut state = seed | 1;
         for _ in 0..7 {
             let row = rows.push();
-            let (code, tail) = rows.code_mut(row, length);
-            for part in &mut code[..dimension] {
+            for part in &mut rows.bytes_mut(row)[..dimension] {
                 state = crate::level::xorshift64(state);
                 // The ends often: there a sum of pairs is nearest to leaving 16 bits.
-                *part = match state >> 61 { 0 => -127, 1 => 127, _ => ((state >> 40) % 255) as i8 };
-                *part = (*part).max(-127);
+                *part = match state >> 61 {
+                    0 => -127,
+                    1 => 127,
+                    _ => ((state >> 40) as i8).max(-127),
+                };
             }
-            tail.copy_from_slice(&[0.25, 3.0]);
+            rows.floats_mut(row)[at..at + 2].copy_from_slice(&[0.25, 3.0]);
         }
         let slots = [6, 0, 5, 1, 4, 2, 3];
         for kernel in kernels() {
             for probe_slot in slots {
-                let (code, tail) = rows.code(probe_slot, length);
-                let probe = CodeProbe { code, tail: crate::code::Tail { scale: tail[0], square: tail[1] } };
+                let code = &rows.bytes(probe_slot)[..length];
+                let tail = crate::code::Tail { scale: 0.25, square: 3.0 };
+                let probe = CodeProbe { code, dimension, tail };
                 let (mut got, mut want) = ([0.0; 7], [0.0; 7]);
                 kernel.code_dots(probe, &rows, &slots, &mut got);
                 SCALAR.code_dots(probe, &rows, &slots, &mut want);
