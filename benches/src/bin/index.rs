@@ -1,18 +1,19 @@
 //! One index in process, one thread, driven line by line: `benches/index.py` runs it beside other libraries.
 //!
 //! # Syntax
-//! `index BASE QUERIES DIMENSION METRIC M EF_CONSTRUCTION`, files of f32. It builds and answers `built SECONDS BYTES_PER_VECTOR`;
-//! then each line `EF` on its input is answered by `searched RECALL MICROSECONDS DISTANCES`. Times are processor time.
+//! `index BASE QUERIES DIMENSION METRIC M EF_CONSTRUCTION STORAGE`, files of f32. It builds and answers `built SECONDS
+//! BYTES_PER_VECTOR`; then each line `EF` on its input is answered by `searched RECALL MICROSECONDS DISTANCES`. Times
+//! are processor time.
 
 use std::io::BufRead;
 
 use kora_bench::{cpu_time, read_floats};
-use kora_vector::{Hit, Index, Metric, Parameters, Step, Work};
+use kora_vector::{Hit, Index, Metric, Parameters, Step, Storage, Work};
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
-    let [_, base, queries, dimension, metric, m, ef_construction] = &arguments[..] else {
-        panic!("index BASE QUERIES DIMENSION METRIC M EF_CONSTRUCTION");
+    let [_, base, queries, dimension, metric, m, ef_construction, storage] = &arguments[..] else {
+        panic!("index BASE QUERIES DIMENSION METRIC M EF_CONSTRUCTION STORAGE");
     };
     let number = |text: &String| -> usize { text.parse().unwrap_or_else(|_| panic!("{text} is not a number")) };
     let dimension = number(dimension);
@@ -22,6 +23,7 @@ fn main() {
         metric,
         m: number(m),
         ef_construction: number(ef_construction),
+        storage: Storage::parse(storage.as_bytes()).unwrap_or_else(|| panic!("no storage {storage}")),
         seed: 1,
     };
     let base = read_floats(base);

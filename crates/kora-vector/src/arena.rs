@@ -115,6 +115,20 @@ impl Rows {
         unsafe { std::slice::from_raw_parts_mut(words.as_mut_ptr().cast(), words.len() * 4) }
     }
 
+    /// A row as half-words.
+    pub(crate) fn halves(&self, row: u32) -> &[u16] {
+        let words = self.floats(row);
+        // SAFETY: the words are initialised memory, aligned for more than a u16, and any two bytes are one.
+        unsafe { std::slice::from_raw_parts(words.as_ptr().cast(), words.len() * 2) }
+    }
+
+    /// A row as half-words, to be written.
+    pub(crate) fn halves_mut(&mut self, row: u32) -> &mut [u16] {
+        let words = self.floats_mut(row);
+        // SAFETY: as in `halves`, and any bytes make an f32.
+        unsafe { std::slice::from_raw_parts_mut(words.as_mut_ptr().cast(), words.len() * 2) }
+    }
+
     pub(crate) fn allocated_bytes(&self) -> usize {
         self.capacity * self.row_bytes
     }

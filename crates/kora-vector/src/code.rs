@@ -1,9 +1,9 @@
 //! Eight bits a component: what the graph of a wide index is built and walked on.
 //!
-//! A code is a vector divided by its own largest component and rounded to −127…127, so the range follows the data, vector
-//! by vector. It answers which of two vectors is nearer, nearly always, at a quarter of the memory traffic; the few best
-//! are then measured on the rows themselves. 384 dimensions, 100,000 vectors: × 2.3 queries and × 2.5 inserts at equal
-//! recall (Zen 3, prototype).
+//! A code is a vector divided by its own largest component and rounded to −127…127, so the range follows the data,
+//! vector by vector. It answers which of two vectors is nearer, nearly always, at a quarter of the memory traffic; the
+//! few best are then measured on the rows themselves. 384 dimensions, 100,000 vectors: × 2.3 queries and × 2.5 inserts
+//! at equal recall (Zen 3, prototype).
 
 use crate::arena::Rows;
 use crate::distance::{CODE_LANES, Kernel};
@@ -12,8 +12,8 @@ use crate::metric::Metric;
 /// One code per slot.
 pub(crate) struct Codes {
     metric: Metric,
-    /// A row: the code, then, from the next whole word on, its scale and its square as f32. 50 dimensions fit a cache
-    /// line.
+    /// A row: the code, then, from the next whole word on, its scale, its square and the largest component as f32. 52
+    /// dimensions fit a cache line.
     rows: Rows,
     dimension: usize,
 }
@@ -27,6 +27,19 @@ pub(crate) struct CodeProbe<'a> {
     pub(crate) tail: Tail,
 }
 
+impl CodeProbe<'_> {
+    /// The probe of an index whose walk reads no codes.
+    pub(crate) const EMPTY: CodeProbe<'static> = CodeProbe {
+        code: &[],
+        dimension: 0,
+        tail: Tail {
+            scale: 0.0,
+            square: 0.0,
+            largest: 0.0,
+        },
+    };
+}
+
 /// What turns sums over a code back into sums over the vector.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Tail {
@@ -35,17 +48,16 @@ pub(crate) struct Tail {
     /// The squared length of the decoded vector, so that distances between codes are true distances between points:
     /// never below 0, and 0 between equal codes.
     pub(crate) square: f32,
+    /// The largest component of the vector as it was given, without its sign: decoding multiplies by it, and the first
+    /// two cannot say it under cosine, nor where it is near the ends of f32.
+    pub(crate) largest: f32,
 }
 
 impl Codes {
     pub(crate) fn new(metric: Metric, dimension: usize) -> Codes {
-        // Whole cache lines, as the kernels read them.
-        let row_words = (tail_word(dimension) + 2)
-            .max(padded_code(dimension) / 4)
-            .next_multiple_of(16);
         Codes {
             metric,
-            rows: Rows::new(row_words),
+            rows: Rows::new(code_row_words(dimension)),
             dimension,
         }
     }
@@ -54,11 +66,22 @@ impl Codes {
         self.rows.allocated_bytes()
     }
 
-    pub(crate) fn push(&mut self, vector: &[f32]) {
+    pub(crate) fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    pub(crate) fn push(&mut self, vector: &[f32]) -> u32 {
         let row = self.rows.push();
         let tail = encode(vector, self.metric, &mut self.rows.bytes_mut(row)[..self.dimension]);
         let at = tail_word(self.dimension);
-        self.rows.floats_mut(row)[at..at + 2].copy_from_slice(&[tail.scale, tail.square]);
+        self.rows.floats_mut(row)[at..at + TAIL_WORDS].copy_from_slice(&[tail.scale, tail.square, tail.largest]);
+        row
+    }
+
+    /// A row's code without padding, and the largest component.
+    pub(crate) fn code(&self, slot: u32) -> (&[i8], f32) {
+        let largest = self.rows.floats(slot)[tail_word(self.dimension) + 2];
+        (&self.rows.bytes(slot)[..self.dimension], largest)
     }
 
     pub(crate) fn probe(&self, slot: u32) -> CodeProbe<'_> {
@@ -70,6 +93,7 @@ impl Codes {
             tail: Tail {
                 scale: words[at],
                 square: words[at + 1],
+                largest: words[at + 2],
             },
         }
     }
@@ -90,6 +114,32 @@ impl Codes {
         }
     }
 
+    /// The walk distance in f64, for where f32 does not hold it.
+    pub(crate) fn measure_wide(&self, probe: CodeProbe<'_>, slot: u32) -> f64 {
+        let other = self.probe(slot);
+        let sum = |left: CodeProbe<'_>, right: CodeProbe<'_>| -> f64 {
+            let pairs = left.code[..self.dimension].iter().zip(right.code);
+            pairs
+                .map(|(&l, &r)| i64::from(i32::from(l) * i32::from(r)))
+                .sum::<i64>() as f64
+        };
+        let step = |probe: CodeProbe<'_>| f64::from(probe.tail.largest) / f64::from(CODE_MAX);
+        let (left, right) = (step(probe), step(other));
+        match self.metric {
+            Metric::L2 => {
+                let squares = left * left * sum(probe, probe) + right * right * sum(other, other);
+                squares - 2.0 * (left * right * sum(probe, other))
+            }
+            Metric::InnerProduct => -(left * right * sum(probe, other)),
+            Metric::Cosine => -sum(probe, other) / (sum(probe, probe) * sum(other, other)).sqrt(),
+        }
+    }
+
+    /// Where a row begins, for the caches' sake, and its words.
+    pub(crate) fn row(&self, slot: u32) -> (*const f32, usize) {
+        (self.rows.address(slot), self.rows.row_words())
+    }
+
     pub(crate) fn release_chunk(&mut self) -> Option<usize> {
         self.rows.release_chunk()
     }
@@ -98,6 +148,12 @@ impl Codes {
 /// The word of a row at which the tail stands.
 pub(crate) fn tail_word(dimension: usize) -> usize {
     dimension.div_ceil(4)
+}
+
+/// The words of a row: whole cache lines, as the kernels read them.
+pub(crate) fn code_row_words(dimension: usize) -> usize {
+    let words = (tail_word(dimension) + TAIL_WORDS).max(padded_code(dimension) / 4);
+    words.next_multiple_of(16)
 }
 
 /// The bytes of a code that the kernels read.
@@ -130,17 +186,30 @@ fn encode(vector: &[f32], metric: Metric, code: &mut [i8]) -> Tail {
         return Tail {
             scale: 1.0 / (square as f64).sqrt() as f32,
             square: 1.0,
+            largest,
         };
     }
     let scale = largest / CODE_MAX;
     Tail {
         scale,
         square: scale * scale * square as f32,
+        largest,
     }
 }
 
+/// The words behind a code.
+pub(crate) const TAIL_WORDS: usize = 3;
+
 /// The largest code. Not 128: the kernel takes absolute values in a byte.
 const CODE_MAX: f32 = 127.0;
+
+/// What a step of a code is of the largest component.
+pub(crate) const CODE_UNIT: f32 = 1.0 / CODE_MAX;
+
+const _: () = assert!(
+    CODE_MAX * CODE_UNIT == 1.0,
+    "the largest component comes back, and no further"
+);
 
 /// 1.5 · 2²³.
 const ROUNDING: f32 = 12_582_912.0;

@@ -37,7 +37,7 @@ impl Scan {
         &mut self,
         space: &Space,
         roll: &Roll,
-        query: &Query,
+        query: &mut Query,
         admission: &mut Admission<'_>,
         work: &mut Work,
     ) -> Option<usize> {

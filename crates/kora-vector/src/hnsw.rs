@@ -12,6 +12,7 @@ use crate::roll::Roll;
 use crate::scratch::Scratch;
 use crate::search::{Admission, Ground, Search};
 use crate::space::Space;
+use crate::storage::Storage;
 use crate::work::{Step, Work};
 
 /// What an index is made with, for life.
@@ -25,6 +26,8 @@ pub struct Parameters {
     pub m: usize,
     /// How many candidates an insertion looks at.
     pub ef_construction: usize,
+    /// In what form the vectors are kept.
+    pub storage: Storage,
     /// Seeds the levels: the same seed and the same operations make the same graph.
     pub seed: u64,
 }
@@ -53,7 +56,7 @@ impl Slot {
 /// One result of a search.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Hit {
-    /// Computed in f64 from the vectors as they were given, and rounded once; finite.
+    /// Computed in f64 from the query as it was given and the vector as it is kept, and rounded once; finite.
     pub distance: f32,
     /// Whose.
     pub slot: Slot,
@@ -88,8 +91,8 @@ pub struct Memory {
 
 /// An index of vectors, owned by one thread: a few are scanned, many are walked as an HNSW graph.
 ///
-/// Searches and insertions can be done at once, or in slices that end when a [`Work`] is spent; any number of both may be
-/// suspended while others run. A removed vector is walked and not returned.
+/// Searches and insertions can be done at once, or in slices that end when a [`Work`] is spent; any number of both may
+/// be suspended while others run. A removed vector is walked and not returned.
 ///
 /// A small index has no graph, and every search of it is exact. Once [`GRAPH_MIN`] vectors are live it grows one: each
 /// insertion from then on links its own vector and helps with two of the old ones, so that none of them takes
@@ -133,7 +136,7 @@ impl Index {
         );
         Index {
             parameters,
-            space: Space::new(parameters.metric, parameters.dimension),
+            space: Space::new(parameters.metric, parameters.dimension, parameters.storage),
             roll: Roll::default(),
             graph: None,
             levels: Levels::new(parameters.seed, parameters.m),
@@ -224,15 +227,16 @@ impl Index {
         self.begin_walk(query, k, ef)
     }
 
-    /// Goes on with a search of this index. Done gives the hits, nearest first, equals by slot: the best `k`, and beyond
-    /// them every further one found at the distance of the k-th, so that the caller may break such ties its own way.
+    /// Goes on with a search of this index. Done gives the hits, nearest first, equals by slot: the best `k`, and
+    /// beyond them every further one found at the distance of the k-th, so that the caller may break such ties its own
+    /// way.
     pub fn resume_search(&mut self, search: &mut Search, work: &mut Work) -> Step<Vec<Hit>> {
         self.resume(search, Admission::All, work)
     }
 
-    /// The same, with only those slots for which `admits` holds: the search walks on through the others until it has found
-    /// enough or seen all, and scans where few are admitted. `admits` is asked once per slot that is met, about live
-    /// ones only, and must answer alike at every resumption.
+    /// The same, with only those slots for which `admits` holds: the search walks on through the others until it has
+    /// found enough or seen all, and scans where few are admitted. `admits` is asked once per slot that is met, about
+    /// live ones only, and must answer alike at every resumption.
     pub fn resume_search_where(
         &mut self,
         search: &mut Search,
@@ -265,9 +269,10 @@ impl Index {
         self.finish(search)
     }
 
-    /// The vector in a slot, exactly as it was given.
-    pub fn vector(&self, slot: Slot) -> &[f32] {
-        self.space.vector(slot.0)
+    /// Writes the vector that is kept in a slot, in place of what `vector` held: exactly as it was given under
+    /// [`Storage::F32`], else as nearly as the storage has it. Panics if there is no such slot.
+    pub fn copy_vector(&self, slot: Slot, vector: &mut Vec<f32>) {
+        self.space.copy_vector(slot.0, vector);
     }
 
     /// Whether the slot holds a vector that searches return.
@@ -327,8 +332,8 @@ impl Index {
         Step::Done(())
     }
 
-    /// Frees some of the index's memory, so that dropping a large one stalls nobody. After the first step the index is good
-    /// for nothing but the next; after `Done`, dropping it costs nothing.
+    /// Frees some of the index's memory, so that dropping a large one stalls nobody. After the first step the index is
+    /// good for nothing but the next; after `Done`, dropping it costs nothing.
     pub fn dismantle_step(&mut self, work: &mut Work) -> Step<()> {
         loop {
             self.scratches.clear();
@@ -453,15 +458,17 @@ impl Index {
     }
 }
 
-/// Distances that a walk computes per result it wants, in units of what a scan pays for one: about 14 at ef 100 (100,000 ×
-/// 50), each some three times as dear as the scan's, whose rows come in order.
+/// Distances that a walk computes per result it wants, in units of what a scan pays for one: about 14 at ef 100
+/// (100,000 × 50), each some three times as dear as the scan's, whose rows come in order.
 const WALK_PER_RESULT: u64 = 12;
 
-/// An index of fewer live vectors has no graph. Below it a scan costs what a walk at ef 100 does, or less, and is exact (50
-/// dimensions: some 25 ns a vector against 40 µs; Zen 4, November 2026). The same figure as `WALK_PER_RESULT` gives.
+/// An index of fewer live vectors has no graph. Below it a scan costs what a walk at ef 100 does, or less, and is exact
+/// (50 dimensions: some 25 ns a vector against 40 µs; Zen 4, November 2026). The same figure as `WALK_PER_RESULT`
+/// gives.
 pub const GRAPH_MIN: usize = 1_024;
 
-/// Loose vectors that an insertion links beside its own: the graph is complete after half as many inserts as it began with.
+/// Loose vectors that an insertion links beside its own: the graph is complete after half as many inserts as it began
+/// with.
 const LOOSE_PER_INSERT: usize = 2;
 
 /// Giving a page of 4 KiB back takes about 0.2 µs: 600 units.

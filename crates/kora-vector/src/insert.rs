@@ -1,5 +1,5 @@
-//! Inserting a vector: *prepare* searches its neighbours and chooses links, the long part, which changes nothing; *link* sets
-//! them, a short step per link.
+//! Inserting a vector: *prepare* searches its neighbours and chooses links, the long part, which changes nothing;
+//! *link* sets them, a short step per link.
 //!
 //! Both may pause anywhere, and other operations may run meanwhile. What keeps that sound: slots are never reused, so a
 //! candidate found is still a node; the root never moves; and a node that is linked but not finished is walked and
@@ -94,8 +94,13 @@ impl Insertion {
     }
 
     fn step(&mut self, space: &Space, graph: &mut Graph, work: &mut Work) -> Step<()> {
-        let walk = &mut self.scratch.walk;
-        let probe = space.probe(self.slot);
+        if matches!(self.stage, Stage::Begin) {
+            space.frame_stored(self.slot, &mut self.scratch.query);
+        }
+        let Scratch {
+            query, walk, chosen, ..
+        } = &mut *self.scratch;
+        let probe = query.probe();
         match &mut self.stage {
             Stage::Begin => {
                 let Some(root) = graph.root() else {
@@ -103,7 +108,7 @@ impl Insertion {
                     return Step::Done(());
                 };
                 self.linked_at_start = graph.linked_count();
-                self.scratch.chosen.clear();
+                chosen.clear();
                 self.layers.clear();
                 let at = enter(space, probe, root, &mut walk.distances);
                 self.stage = Stage::Descend {
@@ -121,7 +126,7 @@ impl Insertion {
             }
             Stage::Beam { layer } => {
                 if !expand(space, graph, *layer, probe, walk, &mut |_| true, work) {
-                    self.layers.push(self.scratch.chosen.len());
+                    self.layers.push(chosen.len());
                     self.stage = Stage::Choose { layer: *layer, next: 0 };
                 }
             }
@@ -150,7 +155,7 @@ impl Insertion {
             bench
                 .slots
                 .extend(chosen[first..].iter().map(|candidate| candidate.slot()));
-            if is_diverse(space, candidate, &bench.slots, &mut bench.distances, work) {
+            if is_diverse(space, candidate, &bench.slots, &mut bench.measured, work) {
                 chosen.push(candidate);
             }
             return;
@@ -161,8 +166,8 @@ impl Insertion {
             self.stage = Stage::Beam { layer: layer - 1 };
             return;
         }
-        // A graph that doubled while this insertion was suspended has neighbours it never saw. Looking again each time it
-        // doubles costs a logarithm, and covers the insertion that began beside an almost empty graph.
+        // A graph that doubled while this insertion was suspended has neighbours it never saw. Looking again each time
+        // it doubles costs a logarithm, and covers the insertion that began beside an almost empty graph.
         if graph.linked_count() > 2 * self.linked_at_start {
             self.stage = Stage::Begin;
             return;

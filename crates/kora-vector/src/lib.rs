@@ -2,10 +2,11 @@
 //!
 //! # How to read this crate
 //!
-//! [`hnsw`] is the public face. Behind it, from the bottom: `distance/` sums over vectors, `arena` holds rows that never
-//! move, `space` turns sums over rows into distances, `graph` holds the links and defines a sound graph, `pool` and `scratch`
-//! are what a walk remembers, `search` walks, `select` chooses links, `insert` searches and then links, `exact` measures
-//! everything.
+//! [`hnsw`] is the public face. Behind it, from the bottom: `distance/` sums over vectors, `arena` holds rows that
+//! never move, `floats`, `half`, `code` and `residual` are the forms a vector is kept in and [`storage`] says which,
+//! `space` turns sums over rows into distances and `fold` minds the ends of f32, `graph` holds the links and defines a
+//! sound graph, `pool` and `scratch` are what a walk remembers, `search` walks, `select` chooses links, `insert`
+//! searches and then links, `exact` measures everything.
 //!
 //! # Departures from the paper
 //!
@@ -29,18 +30,23 @@ mod arena;
 mod code;
 mod distance;
 mod exact;
+mod floats;
+mod fold;
 pub mod graph;
+mod half;
 pub mod hnsw;
 mod insert;
 mod level;
 pub mod limits;
 pub mod metric;
 mod pool;
+mod residual;
 mod roll;
 mod scratch;
 mod search;
 mod select;
 mod space;
+pub mod storage;
 pub mod work;
 
 pub use graph::Fault;
@@ -48,4 +54,5 @@ pub use hnsw::{Hit, Index, Memory, Parameters, Slot};
 pub use insert::Insertion;
 pub use metric::{Metric, Refusal, vet};
 pub use search::{Search, Statistics};
+pub use storage::Storage;
 pub use work::{Step, Work};

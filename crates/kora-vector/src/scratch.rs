@@ -30,9 +30,17 @@ pub(crate) struct Walk {
 #[derive(Debug, Default)]
 pub(crate) struct Bench {
     pub(crate) slots: Vec<u32>,
-    pub(crate) distances: Vec<f32>,
+    pub(crate) measured: Measured,
     pub(crate) candidates: Vec<Candidate>,
     pub(crate) links: Vec<Link>,
+}
+
+/// What it takes to measure from a stored vector.
+#[derive(Debug, Default)]
+pub(crate) struct Measured {
+    /// Holds the vector, where it has to be decoded.
+    pub(crate) row: Vec<f32>,
+    pub(crate) distances: Vec<f32>,
 }
 
 impl Scratch {
@@ -41,7 +49,8 @@ impl Scratch {
             + self.walk.pool.bytes()
             + self.walk.visited.bytes()
             + (self.walk.fresh.capacity() + self.walk.distances.capacity()) * 4
-            + (self.bench.slots.capacity() + self.bench.distances.capacity() + self.bench.links.capacity()) * 4
+            + (self.bench.slots.capacity() + self.bench.links.capacity()) * 4
+            + (self.bench.measured.row.capacity() + self.bench.measured.distances.capacity()) * 4
             + (self.bench.candidates.capacity() + self.chosen.capacity()) * size_of::<Candidate>()
             + size_of::<Scratch>()
     }
@@ -79,8 +88,8 @@ impl Visited {
         self.touched.push(slot);
     }
 
-    /// Reads slots into `fresh`, leaving out those seen before. Whether a neighbour was seen is a coin toss, so no branch
-    /// depends on it: every slot is written, and the place moves on only behind a new one.
+    /// Reads slots into `fresh`, leaving out those seen before. Whether a neighbour was seen is a coin toss, so no
+    /// branch depends on it: every slot is written, and the place moves on only behind a new one.
     #[inline]
     pub(crate) fn sift(&mut self, slots: impl Iterator<Item = u32>, count_max: usize, fresh: &mut Vec<u32>) {
         fresh.resize(count_max, 0);

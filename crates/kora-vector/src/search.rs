@@ -113,8 +113,8 @@ impl Search {
         }
     }
 
-    /// Leaves out what is farther than `radius`: the answer is what lies within it, the `k` nearest at most. To be called
-    /// before the search is resumed for the first time.
+    /// Leaves out what is farther than `radius`: the answer is what lies within it, the `k` nearest at most. To be
+    /// called before the search is resumed for the first time.
     pub fn within(mut self, radius: f32) -> Search {
         self.radius = radius;
         self
@@ -181,8 +181,9 @@ impl Search {
                 let to = (from + REFINED_AT_ONCE).min(worth);
                 let some = &results[from..to];
                 some.iter().for_each(|candidate| space.prefetch(candidate.slot()));
-                let refine = |candidate: &Candidate| Hit::new(space.refine(query, candidate.slot()), candidate.slot());
-                hits.extend(some.iter().map(refine));
+                let mut refine =
+                    |candidate: &Candidate| Hit::new(space.refine(query, candidate.slot()), candidate.slot());
+                hits.extend(some.iter().map(&mut refine));
                 work.spend_distances(2 * some.len(), space.dimension());
                 self.statistics.distances += some.len() as u64;
                 if to == worth {
@@ -287,8 +288,8 @@ pub(crate) fn begin_beam(walk: &mut Walk, capacity: usize, at: Candidate, is_res
     }
 }
 
-/// One step of the beam: measures the neighbours of the nearest candidate not yet expanded. False when none is left that
-/// could lead to a better result. Whom `admits` turns away is walked and takes no place.
+/// One step of the beam: measures the neighbours of the nearest candidate not yet expanded. False when none is left
+/// that could lead to a better result. Whom `admits` turns away is walked and takes no place.
 #[inline]
 pub(crate) fn expand(
     space: &Space,
@@ -327,8 +328,8 @@ pub(crate) fn expand(
     true
 }
 
-/// How many of the results, in the order of the walk, may be among the best k once their distances are exact: k, as many
-/// as the walk's order is wrong about, and those which it cannot tell from the last of these.
+/// How many of the results, in the order of the walk, may be among the best k once their distances are exact: k, as
+/// many as the walk's order is wrong about, and those which it cannot tell from the last of these.
 fn worth_refining(space: &Space, results: &[Candidate], k: usize) -> usize {
     let sure = k + space.doubtful(k);
     match results.get(sure - 1) {
@@ -355,5 +356,6 @@ fn cut(hits: &mut Vec<Hit>, k: usize) {
 /// Results refined between two looks at the allowance.
 const REFINED_AT_ONCE: usize = 32;
 
-/// Distances after which a walk that has not filled its pool is judged. A guess: about what a whole search at ef 50 costs.
+/// Distances after which a walk that has not filled its pool is judged. A guess: about what a whole search at ef 50
+/// costs.
 const TRIAL_DISTANCES: u64 = 1_000;

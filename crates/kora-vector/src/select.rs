@@ -2,8 +2,8 @@
 
 use crate::graph::{Graph, Link};
 use crate::pool::Candidate;
-use crate::scratch::Bench;
-use crate::space::{Probe, Space};
+use crate::scratch::{Bench, Measured};
+use crate::space::Space;
 use crate::work::Work;
 
 /// Whether the link offered to a node shall be the pinned one of the new node.
@@ -17,17 +17,18 @@ pub(crate) enum Offer {
 
 /// Whether `candidate` deserves a link beside those already `kept`.
 ///
-/// It does unless one of them is nearer to it than the node itself is: whoever walks to that one finds the candidate from
-/// there, and the place is better spent on another direction. This is what makes a graph navigable where the nearest M
-/// would all lie in one clump. A duplicate of a kept one adds no direction at all.
+/// It does unless one of them is nearer to it than the node itself is: whoever walks to that one finds the candidate
+/// from there, and the place is better spent on another direction. This is what makes a graph navigable where the
+/// nearest M would all lie in one clump. A duplicate of a kept one adds no direction at all.
 pub(crate) fn is_diverse(
     space: &Space,
     candidate: Candidate,
     kept: &[u32],
-    distances: &mut Vec<f32>,
+    measured: &mut Measured,
     work: &mut Work,
 ) -> bool {
-    let probe = space.probe(candidate.slot());
+    let Measured { row, distances } = measured;
+    let probe = space.probe(candidate.slot(), row);
     // The kept are nearest first, and the nearest refuse most candidates: so a few at a time, to stop early.
     kept.chunks(GROUP).all(|group| {
         work.spend_distances(group.len(), space.walk_price());
@@ -59,8 +60,8 @@ pub(crate) fn offer(
     bench.slots.extend(graph.links(layer, node).map(Link::slot));
     bench.slots.push(newcomer);
     work.spend_distances(bench.slots.len(), space.walk_price());
-    let probe: Probe<'_> = space.probe(node);
-    space.measure(probe, &bench.slots, &mut bench.distances);
+    let Measured { row, distances } = &mut bench.measured;
+    space.measure(space.probe(node, row), &bench.slots, distances);
     let mut pinned: Vec<u32> = graph
         .links(layer, node)
         .filter(|link| link.is_pinned())
@@ -74,7 +75,7 @@ pub(crate) fn offer(
         bench
             .slots
             .iter()
-            .zip(&bench.distances)
+            .zip(&*distances)
             .map(|(&slot, &d)| Candidate::new(d, slot)),
     );
     bench.candidates.sort_unstable();
@@ -87,7 +88,7 @@ pub(crate) fn offer(
         let slot = candidate.slot();
         let is_pinned = pinned.contains(&slot);
         if !is_pinned {
-            if places == 0 || !is_diverse(space, candidate, &bench.slots, &mut bench.distances, work) {
+            if places == 0 || !is_diverse(space, candidate, &bench.slots, &mut bench.measured, work) {
                 continue;
             }
             places -= 1;

@@ -1,43 +1,55 @@
 //! The vectors of an index and the distances between them.
 //!
-//! There are two kinds of distance. The *walk distance* orders candidates: an f32 sum over the rows, monotone in the
-//! true distance (under l2 it is the square, under cosine the negated similarity). The *refined distance* is what a hit
-//! carries: computed in f64 from the raw vectors, rounded to f32 once, and exactly 0 between identical vectors.
+//! There are two kinds of distance. The *walk distance* orders candidates: an f32 sum over what the walk reads,
+//! monotone in the distance there (under l2 it is the square, under cosine the negated similarity). The *refined
+//! distance* is what a hit carries: computed in f64 from the best that is kept of a vector ([`Storage`]), rounded to
+//! f32 once, and exactly 0 between identical vectors.
 //!
-//! From [`CODED_DIMENSION_MIN`] dimensions on the walk reads codes of a byte per component instead of the rows (see `code`),
-//! and only the refined distance reads these.
+//! Where there are codes of a byte per component (see `code`) the walk reads them, and only the refined distance reads
+//! the rest.
 //!
-//! A walk distance that f32 cannot hold (huge or tiny components are legal) is computed again in f64 and folded into the
-//! ends of the f32 range, where it still sorts. That costs one well-predicted comparison per distance.
+//! A walk distance that f32 cannot hold (huge or tiny components are legal) is computed again in f64 and folded into
+//! the ends of the f32 range, where it still sorts. That costs one well-predicted comparison per distance.
 
-use crate::arena::Rows;
 use crate::code::{CodeProbe, Codes, Tail};
 use crate::distance::{Kernel, padded, prefetch, unpadded_dot, unpadded_square};
+use crate::floats::Floats;
+use crate::fold::{SAFE_MAX, SAFE_MIN, cosine, fold, is_tiny, scale};
+use crate::half::Halves;
 use crate::metric::Metric;
+use crate::residual::Residuals;
+use crate::storage::Storage;
 
-/// The stored vectors, raw as given, and how they are compared.
+/// The stored vectors, and how they are compared.
 pub(crate) struct Space {
     metric: Metric,
     dimension: usize,
-    /// A row: the components, zeros up to `length`, then the scale: 1/norm under cosine, NaN where that or a product
-    /// with it would leave f32; 1 under the other metrics.
-    rows: Rows,
-    /// The first few vectors, one after the other with nothing between them, as long as there are no more: a tiny
-    /// collection costs its vectors. Invariant: empty once `rows` is not.
-    early: Vec<f32>,
     /// The dimension, padded for the kernels.
     length: usize,
     kernel: &'static Kernel,
-    /// What the walk reads, in place of the rows. Invariant: one code per row.
+    /// What the walk reads, in place of rows. Invariant: one code per vector; there are codes unless `fine` has rows
+    /// for the walk.
     codes: Option<Codes>,
+    fine: Fine,
     /// Whether some vector is so short that sums over it may vanish in f32: then a sum near zero is not believed.
     tiny: bool,
 }
 
-/// The vector that others are measured against: a query, or a stored row.
+/// What is kept of a vector beside its code, or in place of one.
+enum Fine {
+    /// All of it. The scale of a row is 1/norm under cosine, NaN where that or a product with it would leave f32; 1
+    /// under the other metrics.
+    Floats(Floats),
+    /// Eleven digits. The scale of a row is the same, times the row's unit.
+    Halves(Halves),
+    /// What the code leaves over, if anything is kept of that.
+    Residuals(Option<Residuals>),
+}
+
+/// The vector that others are measured against: a query, or a stored one.
 #[derive(Clone, Copy)]
 pub(crate) struct Probe<'a> {
-    /// Padded.
+    /// Padded. Empty for a stored vector where the walk reads codes.
     floats: &'a [f32],
     /// Multiplies a dot product, beside the row's own scale.
     scale: f32,
@@ -58,6 +70,8 @@ pub(crate) struct Query {
     code: Vec<i8>,
     dimension: usize,
     tail: Tail,
+    /// The stored vector that is being measured, decoded.
+    decoded: Vec<f32>,
 }
 
 impl Query {
@@ -74,35 +88,35 @@ impl Query {
     }
 
     pub(crate) fn bytes(&self) -> usize {
-        self.raw.capacity() * size_of::<f32>() + self.code.capacity()
+        (self.raw.capacity() + self.decoded.capacity()) * size_of::<f32>() + self.code.capacity()
     }
 }
 
 impl Space {
-    pub(crate) fn new(metric: Metric, dimension: usize) -> Space {
-        let length = padded(dimension);
-        let line = if length < LINE_WORDS { length } else { LINE_WORDS };
-        let row_words = (length + 1).next_multiple_of(line);
-        let codes = (dimension >= CODED_DIMENSION_MIN).then(|| Codes::new(metric, dimension));
+    pub(crate) fn new(metric: Metric, dimension: usize, storage: Storage) -> Space {
+        let fine = match storage {
+            Storage::F32 => Fine::Floats(Floats::new(dimension)),
+            Storage::F16 => Fine::Halves(Halves::new(dimension)),
+            Storage::Q16 => Fine::Residuals(Some(Residuals::new(dimension))),
+            Storage::Q8 => Fine::Residuals(None),
+        };
         Space {
             metric,
             dimension,
-            rows: Rows::new(row_words),
-            early: Vec::new(),
-            length,
+            length: padded(dimension),
             kernel: Kernel::detect(),
-            codes,
+            codes: storage.has_codes(dimension).then(|| Codes::new(metric, dimension)),
+            fine,
             tiny: false,
         }
     }
 
-    /// What a walk distance costs, in components read.
+    /// What a walk distance costs, in components of an f32 read.
     pub(crate) fn walk_price(&self) -> usize {
-        // A component of one byte instead of four.
-        if self.codes.is_some() {
-            self.dimension / 4
-        } else {
-            self.dimension
+        match &self.fine {
+            _ if self.codes.is_some() => self.dimension / 4,
+            Fine::Halves(_) => self.dimension / 2,
+            _ => self.dimension,
         }
     }
 
@@ -111,7 +125,11 @@ impl Space {
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.rows.len().max(self.early.len() / self.dimension)
+        match &self.fine {
+            Fine::Floats(floats) => floats.len(),
+            Fine::Halves(halves) => halves.len(),
+            Fine::Residuals(_) => self.codes.as_ref().map_or(0, Codes::len),
+        }
     }
 
     /// Which instruction set the distances are computed with.
@@ -120,68 +138,87 @@ impl Space {
     }
 
     pub(crate) fn bytes(&self) -> usize {
-        let early = self.early.capacity() * size_of::<f32>();
-        early + self.rows.allocated_bytes() + self.codes.as_ref().map_or(0, Codes::bytes)
+        let fine = match &self.fine {
+            Fine::Floats(floats) => floats.bytes(),
+            Fine::Halves(halves) => halves.bytes(),
+            Fine::Residuals(residuals) => residuals.as_ref().map_or(0, Residuals::bytes),
+        };
+        fine + self.codes.as_ref().map_or(0, Codes::bytes)
     }
 
-    /// Stores a vector: its row is complete when this returns, before any link can name it.
+    /// Stores a vector: all that is kept of it is in place when this returns, before any link can name it.
     pub(crate) fn push(&mut self, vector: &[f32]) -> u32 {
-        if self.rows.len() == 0 {
-            if self.early.len() < EARLY_MAX * self.dimension {
-                self.early.reserve_exact(self.dimension);
-                self.early.extend_from_slice(vector);
+        let slot = self.len() as u32;
+        if let Fine::Floats(floats) = &mut self.fine {
+            if floats.is_early() {
+                floats.push_early(vector);
                 self.tiny |= is_tiny(unpadded_dot(vector, vector).sum);
-                return self.len() as u32 - 1;
+                return slot;
             }
             self.settle();
         }
-        self.push_row(vector)
+        self.push_row(vector);
+        slot
     }
 
     /// Moves the early vectors into rows, as a graph needs them.
     pub(crate) fn settle(&mut self) {
-        let early = std::mem::take(&mut self.early);
-        for vector in early.chunks_exact(self.dimension) {
-            self.push_row(vector);
+        if let Fine::Floats(floats) = &mut self.fine {
+            let early = floats.take_early();
+            for vector in early.chunks_exact(self.dimension) {
+                self.push_row(vector);
+            }
         }
     }
 
-    /// The vector, as it was given.
-    pub(crate) fn vector(&self, slot: u32) -> &[f32] {
-        if self.rows.len() == 0 {
-            let start = slot as usize * self.dimension;
-            return &self.early[start..start + self.dimension];
+    /// Writes the vector that is kept in a slot: as it was given, as nearly as the storage has it.
+    pub(crate) fn copy_vector(&self, slot: u32, vector: &mut Vec<f32>) {
+        if let Fine::Floats(floats) = &self.fine {
+            vector.clear();
+            vector.reserve_exact(self.dimension);
+            vector.extend_from_slice(&floats.vector(slot)[..self.dimension]);
+        } else {
+            self.decode(slot, self.dimension, vector);
         }
-        &self.rows.floats(slot)[..self.dimension]
     }
 
     /// Writes a query into the form the walk needs.
     pub(crate) fn frame(&mut self, vector: &[f32], query: &mut Query) {
-        query.dimension = self.dimension;
         query.raw.clear();
         query.raw.extend_from_slice(vector);
-        query.raw.resize(self.length, 0.0);
-        query.square = self.kernel.fine_dot(&query.raw, &query.raw).sum;
-        query.scale = scale(self.metric, query.square);
-        self.tiny |= is_tiny(query.square);
-        if let Some(codes) = &self.codes {
-            query.tail = codes.frame(vector, &mut query.code);
-        }
+        self.tiny |= is_tiny(self.complete(query));
     }
 
-    /// A stored vector as the one that others are measured against.
-    pub(crate) fn probe(&self, slot: u32) -> Probe<'_> {
-        let row = self.rows.floats(slot);
-        let none = CodeProbe {
-            code: &[],
-            dimension: 0,
-            tail: Tail::default(),
-        };
-        let code = self.codes.as_ref().map_or(none, |codes| codes.probe(slot));
-        Probe {
-            floats: &row[..self.length],
-            scale: row[self.length],
-            code,
+    /// The same with a stored vector.
+    pub(crate) fn frame_stored(&self, slot: u32, query: &mut Query) {
+        self.copy_vector(slot, &mut query.raw);
+        self.complete(query);
+    }
+
+    /// A stored vector as the one that others are measured against, decoded into the buffer if the walk needs it so.
+    #[inline]
+    pub(crate) fn probe<'a>(&'a self, slot: u32, buffer: &'a mut Vec<f32>) -> Probe<'a> {
+        let code = CodeProbe::EMPTY;
+        match &self.fine {
+            _ if self.codes.is_some() => Probe {
+                floats: &[],
+                scale: 0.0,
+                code: self.codes.as_ref().map_or(code, |codes| codes.probe(slot)),
+            },
+            Fine::Halves(halves) => {
+                self.decode(slot, self.length, buffer);
+                Probe {
+                    floats: buffer,
+                    scale: halves.scale(slot) / halves.unit(slot),
+                    code,
+                }
+            }
+            Fine::Floats(floats) => Probe {
+                floats: floats.vector(slot),
+                scale: floats.scale(slot),
+                code,
+            },
+            Fine::Residuals(_) => unreachable!("residuals stand beside codes"),
         }
     }
 
@@ -189,14 +226,24 @@ impl Space {
     #[inline]
     pub(crate) fn measure(&self, probe: Probe<'_>, slots: &[u32], out: &mut Vec<f32>) {
         out.resize(slots.len(), 0.0);
-        match (&self.codes, self.metric) {
-            (Some(codes), _) => codes.measure(self.kernel, probe.code, slots, out),
-            (None, Metric::L2) => self.kernel.squares(probe.floats, &self.rows, slots, out),
-            (None, Metric::Cosine | Metric::InnerProduct) => {
-                self.kernel.dots(probe.floats, &self.rows, slots, out);
-                let scale = -probe.scale;
-                out.iter_mut().for_each(|distance| *distance *= scale);
+        match &self.fine {
+            _ if self.codes.is_some() => {
+                let codes = self.codes.as_ref().expect("just seen");
+                codes.measure(self.kernel, probe.code, slots, out);
             }
+            Fine::Floats(floats) if self.metric == Metric::L2 => {
+                self.kernel.squares(probe.floats, floats.rows(), slots, out);
+            }
+            Fine::Floats(floats) => self.kernel.dots(probe.floats, floats.rows(), slots, out),
+            Fine::Halves(halves) if self.metric == Metric::L2 => {
+                self.kernel.half_squares(probe.floats, halves.rows(), slots, out);
+            }
+            Fine::Halves(halves) => self.kernel.half_dots(probe.floats, halves.rows(), slots, out),
+            Fine::Residuals(_) => unreachable!("residuals stand beside codes"),
+        }
+        if self.codes.is_none() && self.metric != Metric::L2 {
+            let scale = -probe.scale;
+            out.iter_mut().for_each(|distance| *distance *= scale);
         }
         let floor = if self.tiny { SAFE_MIN } else { -1.0 };
         // Written so that NaN is unsafe too. All are looked at together first, without a branch for each.
@@ -236,21 +283,24 @@ impl Space {
     }
 
     /// The distance that a hit carries.
-    pub(crate) fn refine(&self, query: &Query, slot: u32) -> f32 {
-        let distance = if self.rows.len() == 0 {
-            let (query_raw, vector) = (&query.raw[..self.dimension], self.vector(slot));
+    pub(crate) fn refine(&self, query: &mut Query, slot: u32) -> f32 {
+        let vector = match &self.fine {
+            Fine::Floats(floats) => floats.vector(slot),
+            Fine::Halves(_) | Fine::Residuals(_) => {
+                self.decode(slot, self.length, &mut query.decoded);
+                &query.decoded
+            }
+        };
+        // An early vector is not padded.
+        let distance = if vector.len() < self.length {
+            let raw = &query.raw[..self.dimension];
             match self.metric {
-                Metric::L2 => unpadded_square(query_raw, vector).sqrt(),
-                Metric::Cosine => cosine(unpadded_dot(query_raw, vector), query.square),
-                Metric::InnerProduct => -unpadded_dot(query_raw, vector).sum,
+                Metric::L2 => unpadded_square(raw, vector).sqrt(),
+                Metric::Cosine => cosine(unpadded_dot(raw, vector), query.square),
+                Metric::InnerProduct => -unpadded_dot(raw, vector).sum,
             }
         } else {
-            let row = &self.rows.floats(slot)[..self.length];
-            match self.metric {
-                Metric::L2 => self.kernel.fine_square(&query.raw, row).sqrt(),
-                Metric::Cosine => cosine(self.kernel.fine_dot(&query.raw, row), query.square),
-                Metric::InnerProduct => -self.kernel.fine_dot(&query.raw, row).sum,
-            }
+            self.measure_wide(&query.raw, query.square, vector)
         };
         // Adding 0 turns −0 into 0.
         let distance = distance + 0.0;
@@ -258,156 +308,138 @@ impl Space {
     }
 
     pub(crate) fn release_chunk(&mut self) -> Option<usize> {
-        self.early = Vec::new();
-        self.rows
-            .release_chunk()
-            .or_else(|| self.codes.as_mut()?.release_chunk())
+        let freed = match &mut self.fine {
+            Fine::Floats(floats) => floats.release_chunk(),
+            Fine::Halves(halves) => halves.release_chunk(),
+            Fine::Residuals(residuals) => residuals.as_mut().and_then(Residuals::release_chunk),
+        };
+        freed.or_else(|| self.codes.as_mut()?.release_chunk())
     }
 
-    /// Asks the caches for the row that `refine` will read.
+    /// Asks the caches for what `refine` will read.
     pub(crate) fn prefetch(&self, slot: u32) {
-        prefetch(self.rows.address(slot), self.length + 1);
+        match &self.fine {
+            Fine::Floats(floats) => prefetch(floats.rows().address(slot), self.length),
+            Fine::Halves(halves) => prefetch(halves.rows().address(slot), halves.rows().row_words()),
+            Fine::Residuals(residuals) => {
+                if let Some(codes) = &self.codes {
+                    let (row, words) = codes.row(slot);
+                    prefetch(row, words);
+                }
+                if let Some(residuals) = residuals {
+                    prefetch(residuals.address(slot), residuals.row_words());
+                }
+            }
+        }
     }
 
-    fn push_row(&mut self, vector: &[f32]) -> u32 {
-        let slot = self.rows.push();
-        let row = self.rows.floats_mut(slot);
-        row[..vector.len()].copy_from_slice(vector);
-        let square = self.kernel.fine_dot(&row[..self.length], &row[..self.length]).sum;
-        row[self.length] = scale(self.metric, square);
+    fn push_row(&mut self, vector: &[f32]) {
+        let (kernel, metric, length) = (self.kernel, self.metric, self.length);
+        let mut square = 0.0;
+        match &mut self.fine {
+            Fine::Floats(floats) => floats.push(vector, |row| {
+                square = kernel.fine_dot(row, row).sum;
+                scale(metric, square)
+            }),
+            Fine::Halves(halves) => {
+                let slot = halves.push(vector);
+                let mut decoded = vec![0.0; length];
+                kernel.decode_halves(halves.halves(slot), halves.unit(slot), &mut decoded);
+                square = kernel.fine_dot(&decoded, &decoded).sum;
+                halves.set_scale(slot, scale(metric, square) * halves.unit(slot));
+            }
+            Fine::Residuals(_) => square = unpadded_dot(vector, vector).sum,
+        }
         self.tiny |= is_tiny(square);
         if let Some(codes) = &mut self.codes {
-            codes.push(vector);
+            let slot = codes.push(vector);
+            if let Fine::Residuals(Some(residuals)) = &mut self.fine {
+                let (code, largest) = codes.code(slot);
+                residuals.push(vector, code, largest);
+            }
         }
-        slot
+    }
+
+    /// Writes what is kept of a vector, and zeros up to `length`.
+    fn decode(&self, slot: u32, length: usize, out: &mut Vec<f32>) {
+        out.resize(length, 0.0);
+        out[self.dimension..].fill(0.0);
+        let out_vector = &mut out[..self.dimension];
+        match &self.fine {
+            Fine::Floats(floats) => out_vector.copy_from_slice(&floats.vector(slot)[..self.dimension]),
+            Fine::Halves(halves) => {
+                let unit = halves.unit(slot);
+                self.kernel
+                    .decode_halves(&halves.halves(slot)[..self.dimension], unit, out_vector);
+            }
+            Fine::Residuals(residuals) => {
+                let codes = self.codes.as_ref().expect("residuals stand beside codes");
+                let (code, largest) = codes.code(slot);
+                let residual = residuals.as_ref().map(|residuals| residuals.residual(slot));
+                self.kernel.decode_codes(code, residual, largest, out_vector);
+            }
+        }
+    }
+
+    /// Pads a query and adds what follows from its components; gives the squared norm.
+    fn complete(&self, query: &mut Query) -> f64 {
+        query.dimension = self.dimension;
+        if let Some(codes) = &self.codes {
+            query.tail = codes.frame(&query.raw, &mut query.code);
+        }
+        query.raw.resize(self.length, 0.0);
+        query.square = self.kernel.fine_dot(&query.raw, &query.raw).sum;
+        query.scale = scale(self.metric, query.square);
+        query.square
+    }
+
+    /// The true distance, in f64.
+    fn measure_wide(&self, raw: &[f32], square: f64, vector: &[f32]) -> f64 {
+        match self.metric {
+            Metric::L2 => self.kernel.fine_square(raw, vector).sqrt(),
+            Metric::Cosine => cosine(self.kernel.fine_dot(raw, vector), square),
+            Metric::InnerProduct => -self.kernel.fine_dot(raw, vector).sum,
+        }
     }
 
     /// Replaces those walk distances that f32 arithmetic could not give.
     #[cold]
     #[inline(never)]
     fn measure_again(&self, probe: Probe<'_>, slots: &[u32], out: &mut [f32], is_safe: impl Fn(&f32) -> bool) {
+        let mut decoded = Vec::new();
         for (distance, &slot) in out.iter_mut().zip(slots) {
-            if !is_safe(distance) {
-                *distance = self.measure_folded(probe, slot);
+            if is_safe(distance) {
+                continue;
             }
+            if let Some(codes) = &self.codes {
+                *distance = fold(codes.measure_wide(probe.code, slot));
+                continue;
+            }
+            self.decode(slot, self.length, &mut decoded);
+            *distance = match self.metric {
+                Metric::L2 => fold(self.kernel.fine_square(probe.floats, &decoded)),
+                Metric::InnerProduct => fold(-self.kernel.fine_dot(probe.floats, &decoded).sum),
+                Metric::Cosine => {
+                    let square = self.kernel.fine_dot(probe.floats, probe.floats).sum;
+                    (cosine(self.kernel.fine_dot(probe.floats, &decoded), square) - 1.0) as f32
+                }
+            };
         }
     }
-
-    fn measure_folded(&self, probe: Probe<'_>, slot: u32) -> f32 {
-        let row = &self.rows.floats(slot)[..self.length];
-        match self.metric {
-            Metric::L2 => fold(self.kernel.fine_square(probe.floats, row)),
-            Metric::InnerProduct => fold(-self.kernel.fine_dot(probe.floats, row).sum),
-            Metric::Cosine => {
-                let square = self.kernel.fine_dot(probe.floats, probe.floats).sum;
-                (cosine(self.kernel.fine_dot(probe.floats, row), square) - 1.0) as f32
-            }
-        }
-    }
 }
-
-/// 1 − cosine similarity, from the dot product and both squared norms.
-fn cosine(pair: crate::distance::Pair, left_square: f64) -> f64 {
-    // The root of the product, not the product of the roots: √(x·x) is exactly x, so a vector against itself divides
-    // two equal numbers. The squares of f32 norms times each other stay within 1e-180 and 1e+172.
-    let distance = 1.0 - pair.sum / (left_square * pair.right_square).sqrt();
-    // What is left of parallel vectors after rounding is noise, not distance.
-    if distance < COSINE_NOISE {
-        0.0
-    } else {
-        distance.min(2.0)
-    }
-}
-
-/// 1/norm under cosine, or NaN where a sum with it might leave f32: NaN spreads to every product, and is looked for there.
-fn scale(metric: Metric, square: f64) -> f32 {
-    if metric != Metric::Cosine {
-        return 1.0;
-    }
-    let norm = square.sqrt();
-    if (NORM_SAFE_MIN..NORM_SAFE_MAX).contains(&norm) {
-        (1.0 / norm) as f32
-    } else {
-        f32::NAN
-    }
-}
-
-/// Whether products with a vector of this squared norm may vanish in f32. The zero vector's do, and rightly.
-fn is_tiny(square: f64) -> bool {
-    square > 0.0 && square < NORM_SAFE_MIN * NORM_SAFE_MIN
-}
-
-/// Maps a number that f32 holds badly to one that it holds, keeping the order: beyond the safe range the logarithm grows
-/// where the number would. Exact zero stays zero.
-fn fold(value: f64) -> f32 {
-    let size = value.abs();
-    let folded = if size >= f64::from(SAFE_MAX) {
-        f64::from(SAFE_MAX) * (1.0 + (size / f64::from(SAFE_MAX)).log2())
-    } else if size <= f64::from(SAFE_MIN) && size > 0.0 {
-        f64::from(SAFE_MIN) / (1.0 + (f64::from(SAFE_MIN) / size).log2())
-    } else {
-        size
-    };
-    folded.copysign(value) as f32
-}
-
-/// Sums of f32 products between these are trusted: far enough from both ends that a partial sum has not left f32 without
-/// the whole showing it.
-const SAFE_MIN: f32 = 1e-30;
-const SAFE_MAX: f32 = 1e30;
-
-/// Norms whose products, and whose products with an inverse norm, stay between the two above.
-const NORM_SAFE_MIN: f64 = 1e-12;
-const NORM_SAFE_MAX: f64 = 1e15;
-
-/// f64 rounding in a cosine: about √65,536 roundings of 1.1e-16 at the widest vector, and a little more.
-const COSINE_NOISE: f64 = 1e-13;
 
 /// The relative error of an f32 sum in eight chains or more, with room: measured below 4e-7 at 2,048 dimensions.
 const TOLERANCE: f32 = 2e-6;
 
-/// So many vectors are kept without padding before they become rows.
-const EARLY_MAX: usize = 32;
-
-/// From here on the walk reads codes. At 50 dimensions they answer × 1.35 as fast as rows at recall 0.95 and × 1.14 at 0.99
-/// (100,000 vectors, `benches/index.py`, Zen 4, November 2026); below 32 a code takes as many cache lines as a row.
-const CODED_DIMENSION_MIN: usize = 32;
-
 /// With codes at least this many results beyond k are refined. At k 10 the 20 best of the walk hold the 10 best as
 /// surely as the whole pool does (384 dimensions, recall 0.9966, prototype).
 const DOUBTFUL_MIN: usize = 10;
-
-/// The f32 of a cache line. Rows are whole lines, so that none straddles one more than it must.
-const LINE_WORDS: usize = 16;
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
-
-    #[test]
-    fn folding_keeps_the_order_of_all_magnitudes() {
-        let mut last = f32::NEG_INFINITY;
-        for exponent in (-90..=86).rev() {
-            let folded = fold(-(10f64.powi(exponent)));
-            assert!(
-                folded > last && folded.is_finite(),
-                "1e{exponent}: {folded} after {last}"
-            );
-            last = folded;
-        }
-        assert!(fold(0.0) > last);
-        last = fold(0.0);
-        for exponent in -90..=86 {
-            let folded = fold(10f64.powi(exponent));
-            assert!(
-                folded > last && folded.is_finite(),
-                "1e{exponent}: {folded} after {last}"
-            );
-            last = folded;
-        }
-    }
 
     fn component() -> impl Strategy<Value = f32> {
         prop_oneof![
@@ -426,7 +458,7 @@ mod tests {
             vectors in prop::collection::vec(prop::collection::vec(component(), 6), 2..6),
         ) {
             for metric in Metric::ALL {
-                let mut space = Space::new(metric, 6);
+                let mut space = Space::new(metric, 6, Storage::F32);
                 let mut query = Query::default();
                 let vectors: Vec<&Vec<f32>> =
                     vectors.iter().filter(|vector| crate::metric::vet(vector, metric).is_ok()).collect();
@@ -438,16 +470,18 @@ mod tests {
                     space.measure(query.probe(), &slots, &mut out);
                     prop_assert!(out.iter().all(|distance| distance.is_finite()), "{metric}: {out:?}");
                     for &slot in &slots {
-                        let distance = space.refine(&query, slot);
+                        let distance = space.refine(&mut query, slot);
                         prop_assert!(distance.is_finite());
                         if metric == Metric::Cosine {
                             prop_assert!((0.0..=2.0).contains(&distance));
                         }
                     }
                     if metric != Metric::InnerProduct {
-                        prop_assert_eq!(space.refine(&query, own), 0.0);
+                        prop_assert_eq!(space.refine(&mut query, own), 0.0);
                     }
-                    prop_assert_eq!(space.vector(own), &vector[..]);
+                    let mut kept = Vec::new();
+                    space.copy_vector(own, &mut kept);
+                    prop_assert_eq!(&kept, *vector);
                 }
             }
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use kora_vector::{Hit, Index, Insertion, Parameters, Search, Slot, Step, Work};
+use kora_vector::{Hit, Index, Insertion, Parameters, Search, Slot, Step, Storage, Work};
 
 use super::element_table::ElementTable;
 use super::slot_names::SlotNames;
@@ -77,10 +77,11 @@ impl Collection {
         found.is_some()
     }
 
-    pub(crate) fn vector(&self, name: &[u8]) -> Option<&[f32]> {
-        self.elements
-            .find(name, &self.names)
-            .map(|slot| self.index.vector(slot))
+    pub(crate) fn vector(&self, name: &[u8]) -> Option<Box<[f32]>> {
+        let slot = self.elements.find(name, &self.names)?;
+        let mut vector = Vec::new();
+        self.index.copy_vector(slot, &mut vector);
+        Some(vector.into_boxed_slice())
     }
 
     pub(crate) fn holds(&self, name: &[u8]) -> bool {
@@ -207,6 +208,7 @@ fn new_index(schema: &Schema) -> Index {
         metric: schema.graph.metric,
         m: schema.graph.m,
         ef_construction: schema.graph.ef_construction,
+        storage: Storage::F32,
         seed: schema.generation.0,
     })
 }

@@ -86,7 +86,7 @@ impl Shard {
         let vector = self
             .current(&element.collection)
             .and_then(|collection| collection.vector(&element.name));
-        Part::Vector(vector.map(Box::from))
+        Part::Vector(vector)
     }
 
     pub(super) fn holds(&mut self, element: &Element) -> Part {

@@ -1,32 +1,53 @@
-//! The sums with AVX2 and FMA: eight f32, four f64 or 32 codes at a time, and four rows together.
+//! The sums with AVX2, FMA and F16C: eight f32, four f64 or 32 codes at a time, and four rows together.
 
 use std::arch::x86_64::*;
 
 use crate::arena::Rows;
 use crate::code::{CodeProbe, tail_word};
-use crate::distance::{CODE_LANES, LANES, Pair, prefetch};
+use crate::distance::{CODE_LANES, LANES, Pair, prefetch, scalar};
 
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 pub(super) fn dot(query: &[f32], rows: &Rows, slots: &[u32], out: &mut [f32]) {
-    for_rows::<false>(query, rows, slots, out);
+    for_rows::<false, false>(query, rows, slots, out);
 }
 
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 pub(super) fn square(query: &[f32], rows: &Rows, slots: &[u32], out: &mut [f32]) {
-    for_rows::<true>(query, rows, slots, out);
+    for_rows::<true, false>(query, rows, slots, out);
 }
 
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 pub(super) fn code_dot(probe: CodeProbe<'_>, rows: &Rows, slots: &[u32], out: &mut [f32]) {
     for_codes::<false>(probe, rows, slots, out);
 }
 
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 pub(super) fn code_square(probe: CodeProbe<'_>, rows: &Rows, slots: &[u32], out: &mut [f32]) {
     for_codes::<true>(probe, rows, slots, out);
 }
 
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(super) fn half_dot(query: &[f32], rows: &Rows, slots: &[u32], out: &mut [f32]) {
+    for_rows::<false, true>(query, rows, slots, out);
+}
+
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(super) fn half_square(query: &[f32], rows: &Rows, slots: &[u32], out: &mut [f32]) {
+    for_rows::<true, true>(query, rows, slots, out);
+}
+
+/// The scalar loop, which the compiler turns into these instructions; so with the next.
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(super) fn decode_halves(halves: &[u16], unit: f32, out: &mut [f32]) {
+    scalar::decode_halves(halves, unit, out);
+}
+
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(super) fn decode_codes(code: &[i8], residual: Option<&[i8]>, largest: f32, out: &mut [f32]) {
+    scalar::decode_codes(code, residual, largest, out);
+}
+
+#[target_feature(enable = "avx2,fma,f16c")]
 pub(super) fn fine_dot(left: &[f32], right: &[f32]) -> Pair {
     let mut sums = [_mm256_setzero_pd(); 2];
     let mut squares = [_mm256_setzero_pd(); 2];
@@ -43,7 +64,7 @@ pub(super) fn fine_dot(left: &[f32], right: &[f32]) -> Pair {
     }
 }
 
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 pub(super) fn fine_square(left: &[f32], right: &[f32]) -> Pair {
     let mut sums = [_mm256_setzero_pd(); 2];
     for at in (0..left.len()).step_by(LANES) {
@@ -59,43 +80,70 @@ pub(super) fn fine_square(left: &[f32], right: &[f32]) -> Pair {
     }
 }
 
-/// The loop that both f32 sums share: four rows at a time, so that a piece of the query is loaded once for all of them,
-/// their chains of additions fill each other's waits, and they are added across in one go.
+/// The loop over rows of f32 or of halves: four rows at a time, so that a piece of the query is loaded once for all of
+/// them, their chains of additions fill each other's waits, and they are added across in one go.
 #[inline]
-#[target_feature(enable = "avx2,fma")]
-fn for_rows<const SQUARE: bool>(query: &[f32], rows: &Rows, slots: &[u32], out: &mut [f32]) {
-    let mut soon = four(rows, slots, 0, query.len() + 1);
+#[target_feature(enable = "avx2,fma,f16c")]
+fn for_rows<const SQUARE: bool, const HALF: bool>(query: &[f32], rows: &Rows, slots: &[u32], out: &mut [f32]) {
+    let end = if HALF { query.len() / 2 } else { query.len() };
+    let mut soon = four(rows, slots, 0, end + 1);
     for (group, out) in out.chunks_mut(GROUP).enumerate() {
         let four_rows = soon;
-        soon = four(rows, slots, (group + 1) * GROUP, query.len() + 1);
+        soon = four(rows, slots, (group + 1) * GROUP, end + 1);
+        let mut units = [_mm256_setzero_ps(); GROUP];
+        if SQUARE && HALF {
+            for (unit, row) in units.iter_mut().zip(four_rows) {
+                // SAFETY: behind the halves stand the two words of scale and unit.
+                *unit = _mm256_set1_ps(unsafe { *row.add(end + 1) });
+            }
+        }
         let mut sums = [_mm256_setzero_ps(); GROUP];
         for at in (0..query.len()).step_by(LANES) {
             // SAFETY: the query is a multiple of LANES long, so a load of LANES at `at` is within it.
             let q = unsafe { _mm256_loadu_ps(query.as_ptr().add(at)) };
-            for (sum, row) in sums.iter_mut().zip(four_rows) {
-                // SAFETY: `four` gives rows only, and a row is longer than the query.
-                let r = unsafe { _mm256_loadu_ps(row.add(at)) };
-                *sum = if SQUARE {
-                    let difference = _mm256_sub_ps(q, r);
-                    _mm256_fmadd_ps(difference, difference, *sum)
+            for i in 0..GROUP {
+                // SAFETY: `four` gives rows only, and a row holds as many components as the query.
+                let r = unsafe { load::<HALF>(four_rows[i], at) };
+                sums[i] = if SQUARE {
+                    let difference = if HALF {
+                        _mm256_fnmadd_ps(r, units[i], q)
+                    } else {
+                        _mm256_sub_ps(q, r)
+                    };
+                    _mm256_fmadd_ps(difference, difference, sums[i])
                 } else {
-                    _mm256_fmadd_ps(q, r, *sum)
+                    _mm256_fmadd_ps(q, r, sums[i])
                 };
             }
         }
         let totals = totals_f32(sums);
         for ((sum, total), row) in out.iter_mut().zip(totals).zip(four_rows) {
             // SAFETY: the row is longer than the query by its scale at least.
-            let scale = unsafe { *row.add(query.len()) };
+            let scale = unsafe { *row.add(end) };
             *sum = if SQUARE { total } else { total * scale };
         }
     }
 }
 
-/// The loop over codes. A product of two signed bytes is made of what the instruction takes, an unsigned and a signed one:
+/// Eight components of a row. They must be within it.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+unsafe fn load<const HALF: bool>(row: *const f32, at: usize) -> __m256 {
+    // SAFETY: the caller's promise.
+    unsafe {
+        if HALF {
+            _mm256_cvtph_ps(_mm_loadu_si128(row.cast::<u16>().add(at).cast()))
+        } else {
+            _mm256_loadu_ps(row.add(at))
+        }
+    }
+}
+
+/// The loop over codes. A product of two signed bytes is made of what the instruction takes, an unsigned and a signed
+/// one:
 /// |row| times the probe with the row's sign. Two products fit 16 bits, since a code stops at 127.
 #[inline]
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 fn for_codes<const SQUARE: bool>(probe: CodeProbe<'_>, rows: &Rows, slots: &[u32], out: &mut [f32]) {
     let words = tail_word(probe.dimension);
     let ones = _mm256_set1_epi16(1);
@@ -134,7 +182,7 @@ fn for_codes<const SQUARE: bool>(probe: CodeProbe<'_>, rows: &Rows, slots: &[u32
 
 /// Ones for the components in the last register of a code, zeros for what stands behind them.
 #[inline]
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 fn last_mask(dimension: usize) -> __m256i {
     let count = (dimension - 1) % CODE_LANES + 1;
     let mut mask = [0i8; CODE_LANES];
@@ -143,8 +191,8 @@ fn last_mask(dimension: usize) -> __m256i {
     unsafe { _mm256_loadu_si256(mask.as_ptr().cast()) }
 }
 
-/// The rows of the next four slots, asked from the caches. Where fewer are left the last is repeated: measuring it again is
-/// cheaper than a loop for the rest; where none is, the rows are not read.
+/// The rows of the next four slots, asked from the caches. Where fewer are left the last is repeated: measuring it
+/// again is cheaper than a loop for the rest; where none is, the rows are not read.
 #[inline]
 fn four(rows: &Rows, slots: &[u32], from: usize, words: usize) -> [*const f32; GROUP] {
     let mut addresses = [std::ptr::null(); GROUP];
@@ -166,7 +214,7 @@ fn four(rows: &Rows, slots: &[u32], from: usize, words: usize) -> [*const f32; G
 
 /// Eight components as twice four f64.
 #[inline]
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 fn widen(vector: &[f32], at: usize) -> [__m256d; 2] {
     let eight: &[f32; LANES] = vector[at..at + LANES]
         .try_into()
@@ -181,7 +229,7 @@ fn widen(vector: &[f32], at: usize) -> [__m256d; 2] {
 
 /// The sums of the lanes of each of four registers.
 #[inline]
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 fn totals_f32(sums: [__m256; GROUP]) -> [f32; GROUP] {
     let pairs = _mm256_hadd_ps(_mm256_hadd_ps(sums[0], sums[1]), _mm256_hadd_ps(sums[2], sums[3]));
     let four = _mm_add_ps(_mm256_castps256_ps128(pairs), _mm256_extractf128_ps::<1>(pairs));
@@ -192,7 +240,7 @@ fn totals_f32(sums: [__m256; GROUP]) -> [f32; GROUP] {
 }
 
 #[inline]
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 fn total_f64(sums: [__m256d; 2]) -> f64 {
     let four = _mm256_add_pd(sums[0], sums[1]);
     let two = _mm_add_pd(_mm256_castpd256_pd128(four), _mm256_extractf128_pd::<1>(four));
@@ -201,7 +249,7 @@ fn total_f64(sums: [__m256d; 2]) -> f64 {
 
 /// The sums of the lanes of each of four registers.
 #[inline]
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 fn totals_i32(sums: [__m256i; GROUP]) -> [i32; GROUP] {
     let pairs = _mm256_hadd_epi32(_mm256_hadd_epi32(sums[0], sums[1]), _mm256_hadd_epi32(sums[2], sums[3]));
     let four = _mm_add_epi32(_mm256_castsi256_si128(pairs), _mm256_extracti128_si256::<1>(pairs));
@@ -211,6 +259,6 @@ fn totals_i32(sums: [__m256i; GROUP]) -> [i32; GROUP] {
     totals
 }
 
-/// Rows measured together: as many as have all their sums in registers beside their loads. The next group is fetched while
-/// one is measured: 4 to 7 rows ahead, where 3 to 6 were best.
+/// Rows measured together: as many as have all their sums in registers beside their loads. The next group is fetched
+/// while one is measured: 4 to 7 rows ahead, where 3 to 6 were best.
 const GROUP: usize = 4;

@@ -4,12 +4,13 @@
 //! f64, one pair at a time. [`scalar`] is their definition; the other files say the same faster. An index asks for its
 //! [`Kernel`] once, when it is made: the processor does not change, so nothing is detected per call.
 //!
-//! Rows and queries are padded with zeros to a multiple of [`LANES`], so no kernel has a tail. Behind the padding stands
-//! the row's *scale* (1/norm under cosine, else 1): a dot product comes back multiplied by it.
+//! Rows and queries are padded with zeros to a multiple of [`LANES`], so no kernel has a tail. Behind the padding
+//! stands the row's *scale* (1/norm under cosine, else 1): a dot product comes back multiplied by it. A row of halves
+//! has its *unit* behind that: a component is its half times the unit.
 #![allow(unsafe_code)]
 
 use crate::arena::Rows;
-use crate::code::{CodeProbe, padded_code, tail_word};
+use crate::code::{CodeProbe, TAIL_WORDS, padded_code, tail_word};
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -17,7 +18,7 @@ mod avx2;
 mod neon;
 mod scalar;
 
-/// The four sums, as one instruction set computes them.
+/// The sums and decodings, as one instruction set computes them.
 #[derive(Clone, Copy)]
 pub(crate) struct Kernel {
     /// Which instruction set.
@@ -28,18 +29,28 @@ pub(crate) struct Kernel {
     fine_square: OnePair,
     code_dot: ManyCodes,
     code_square: ManyCodes,
+    half_dot: ManyRows,
+    half_square: ManyRows,
+    decode_halves: DecodeHalves,
+    decode_codes: DecodeCodes,
 }
 
 /// Writes one sum per row. Unsafe to call: the processor must have the kernel's instructions, the query must be
 /// `padded(dimension)` long, the rows longer than that, every slot a row, and `out` as long as `slots`.
 type ManyRows = unsafe fn(query: &[f32], rows: &Rows, slots: &[u32], out: &mut [f32]);
 
-/// Writes one distance per row of codes. Unsafe to call: the processor must have the kernel's instructions, the probe be
-/// padded, the rows at least as long, their tail within them, every slot a row, `out` as long as `slots`.
+/// Writes one distance per row of codes. Unsafe to call: the processor must have the kernel's instructions, the probe
+/// be padded, the rows at least as long, their tail within them, every slot a row, `out` as long as `slots`.
 type ManyCodes = unsafe fn(probe: CodeProbe<'_>, rows: &Rows, slots: &[u32], out: &mut [f32]);
 
 /// Unsafe to call: the processor must have the kernel's instructions, and both slices be equally long and padded.
 type OnePair = unsafe fn(left: &[f32], right: &[f32]) -> Pair;
+
+/// Writes each half times the unit. Unsafe to call: the processor must have the kernel's instructions.
+type DecodeHalves = unsafe fn(halves: &[u16], unit: f32, out: &mut [f32]);
+
+/// Writes the component that each code says, with its residual if there are any. Unsafe to call: as `DecodeHalves`.
+type DecodeCodes = unsafe fn(code: &[i8], residual: Option<&[i8]>, largest: f32, out: &mut [f32]);
 
 /// Two sums of one pair of vectors, in f64.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -55,7 +66,10 @@ impl Kernel {
     /// The fastest kernel this processor can run.
     pub(crate) fn detect() -> &'static Kernel {
         #[cfg(target_arch = "x86_64")]
-        if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma") {
+        if std::arch::is_x86_feature_detected!("avx2")
+            && std::arch::is_x86_feature_detected!("fma")
+            && std::arch::is_x86_feature_detected!("f16c")
+        {
             return &AVX2;
         }
         #[cfg(target_arch = "aarch64")]
@@ -97,6 +111,37 @@ impl Kernel {
         check_codes(probe, rows, slots, out);
         // SAFETY: as in `code_dots`.
         unsafe { (self.code_square)(probe, rows, slots, out) }
+    }
+
+    /// For each slot the dot product of the query and its row of halves, times the row's scale.
+    #[inline]
+    pub(crate) fn half_dots(&self, query: &[f32], rows: &Rows, slots: &[u32], out: &mut [f32]) {
+        check_halves(query, rows, slots, out);
+        // SAFETY: the instructions were detected when this kernel was chosen, `check_halves` asserts the lengths, and
+        // `Rows::address` asserts each slot.
+        unsafe { (self.half_dot)(query, rows, slots, out) }
+    }
+
+    /// For each slot the squared Euclidean distance of the query and its row of halves.
+    #[inline]
+    pub(crate) fn half_squares(&self, query: &[f32], rows: &Rows, slots: &[u32], out: &mut [f32]) {
+        check_halves(query, rows, slots, out);
+        // SAFETY: as in `half_dots`.
+        unsafe { (self.half_square)(query, rows, slots, out) }
+    }
+
+    /// Writes each half times the unit.
+    pub(crate) fn decode_halves(&self, halves: &[u16], unit: f32, out: &mut [f32]) {
+        assert!(halves.len() == out.len(), "a component per half");
+        // SAFETY: the instructions were detected when this kernel was chosen.
+        unsafe { (self.decode_halves)(halves, unit, out) }
+    }
+
+    /// Writes the component that each code says, with its residual if there are any.
+    pub(crate) fn decode_codes(&self, code: &[i8], residual: Option<&[i8]>, largest: f32, out: &mut [f32]) {
+        assert!(code.len() == out.len(), "a component per code");
+        // SAFETY: as in `decode_halves`.
+        unsafe { (self.decode_codes)(code, residual, largest, out) }
     }
 
     /// The dot product, and the squared norm of `right`.
@@ -171,9 +216,17 @@ fn check(query: &[f32], rows: &Rows, slots: &[u32], out: &mut [f32]) {
     assert!(slots.len() == out.len(), "one sum per slot");
 }
 
+fn check_halves(query: &[f32], rows: &Rows, slots: &[u32], out: &mut [f32]) {
+    assert!(
+        query.len().is_multiple_of(LANES) && query.len() / 2 + 2 <= rows.row_words(),
+        "the query is padded; a row holds as many halves, scale and unit"
+    );
+    assert!(slots.len() == out.len(), "one sum per slot");
+}
+
 fn check_codes(probe: CodeProbe<'_>, rows: &Rows, slots: &[u32], out: &mut [f32]) {
     assert!(probe.code.len() == padded_code(probe.dimension), "the probe is padded");
-    let words = (tail_word(probe.dimension) + 2).max(probe.code.len() / 4);
+    let words = (tail_word(probe.dimension) + TAIL_WORDS).max(probe.code.len() / 4);
     assert!(
         words <= rows.row_words(),
         "a row holds code and tail, and as many bytes as are read"
@@ -189,6 +242,10 @@ static SCALAR: Kernel = Kernel {
     fine_square: scalar::fine_square,
     code_dot: scalar::code_dot,
     code_square: scalar::code_square,
+    half_dot: scalar::half_dot,
+    half_square: scalar::half_square,
+    decode_halves: scalar::decode_halves,
+    decode_codes: scalar::decode_codes,
 };
 
 #[cfg(target_arch = "x86_64")]
@@ -200,6 +257,10 @@ static AVX2: Kernel = Kernel {
     fine_square: avx2::fine_square,
     code_dot: avx2::code_dot,
     code_square: avx2::code_square,
+    half_dot: avx2::half_dot,
+    half_square: avx2::half_square,
+    decode_halves: avx2::decode_halves,
+    decode_codes: avx2::decode_codes,
 };
 
 #[cfg(target_arch = "aarch64")]
@@ -211,6 +272,10 @@ static NEON: Kernel = Kernel {
     fine_square: neon::fine_square,
     code_dot: neon::code_dot,
     code_square: neon::code_square,
+    half_dot: neon::half_dot,
+    half_square: neon::half_square,
+    decode_halves: scalar::decode_halves,
+    decode_codes: scalar::decode_codes,
 };
 
 /// Rows are padded to this many components: the f32 of one AVX2 register, two of NEON.

@@ -8,12 +8,12 @@ use crate::distance::{AHEAD, LANES, Pair, prefetch};
 
 #[target_feature(enable = "neon")]
 pub(super) fn dot(query: &[f32], rows: &Rows, slots: &[u32], out: &mut [f32]) {
-    for_rows::<false>(query, rows, slots, out);
+    for_rows::<false, false>(query, rows, slots, out);
 }
 
 #[target_feature(enable = "neon")]
 pub(super) fn square(query: &[f32], rows: &Rows, slots: &[u32], out: &mut [f32]) {
-    for_rows::<true>(query, rows, slots, out);
+    for_rows::<true, false>(query, rows, slots, out);
 }
 
 #[target_feature(enable = "neon")]
@@ -24,6 +24,16 @@ pub(super) fn code_dot(probe: CodeProbe<'_>, rows: &Rows, slots: &[u32], out: &m
 #[target_feature(enable = "neon")]
 pub(super) fn code_square(probe: CodeProbe<'_>, rows: &Rows, slots: &[u32], out: &mut [f32]) {
     for_codes::<true>(probe, rows, slots, out);
+}
+
+#[target_feature(enable = "neon")]
+pub(super) fn half_dot(query: &[f32], rows: &Rows, slots: &[u32], out: &mut [f32]) {
+    for_rows::<false, true>(query, rows, slots, out);
+}
+
+#[target_feature(enable = "neon")]
+pub(super) fn half_square(query: &[f32], rows: &Rows, slots: &[u32], out: &mut [f32]) {
+    for_rows::<true, true>(query, rows, slots, out);
 }
 
 #[target_feature(enable = "neon")]
@@ -59,49 +69,58 @@ pub(super) fn fine_square(left: &[f32], right: &[f32]) -> Pair {
     }
 }
 
-/// The loop that both f32 sums share: fetch ahead, add up one row in four chains, finish with the row's scale.
+/// The loop over rows of f32 or of halves: fetch ahead, add up one row in four chains, finish with the row's scale.
 #[inline]
 #[target_feature(enable = "neon")]
-fn for_rows<const SQUARE: bool>(query: &[f32], rows: &Rows, slots: &[u32], out: &mut [f32]) {
+fn for_rows<const SQUARE: bool, const HALF: bool>(query: &[f32], rows: &Rows, slots: &[u32], out: &mut [f32]) {
+    let end = if HALF { query.len() / 2 } else { query.len() };
     for &slot in slots.iter().take(AHEAD) {
-        prefetch(rows.address(slot), query.len() + 1);
+        prefetch(rows.address(slot), end + 1);
     }
     for (i, sum) in out.iter_mut().enumerate() {
         if let Some(&soon) = slots.get(i + AHEAD) {
-            prefetch(rows.address(soon), query.len() + 1);
+            prefetch(rows.address(soon), end + 1);
         }
         let row = rows.address(slots[i]);
+        // SAFETY: the row is longer than the query by its scale at least, and one of halves by its unit too.
+        let (scale, unit) = unsafe { (*row.add(end), if HALF { *row.add(end + 1) } else { 1.0 }) };
         let mut sums = [vdupq_n_f32(0.0); 4];
         for at in (0..query.len()).step_by(LANES) {
             // An even group of lanes goes to chains 0 and 1, an odd one to 2 and 3.
             let chain = (at / LANES % 2) * 2;
             for half in 0..2 {
-                let (q, r) = (
-                    query.as_ptr().wrapping_add(at + 4 * half),
-                    row.wrapping_add(at + 4 * half),
-                );
-                // SAFETY: the query is a multiple of LANES, twice four, so the load is within it; the row is longer.
-                sums[chain + half] = unsafe { add::<SQUARE>(sums[chain + half], q, r) };
+                let place = at + 4 * half;
+                // SAFETY: the query is a multiple of LANES, twice four, so the loads are within it and the row.
+                let (q, r) = unsafe { (vld1q_f32(query.as_ptr().add(place)), load::<HALF>(row, place)) };
+                sums[chain + half] = if SQUARE {
+                    let difference = if HALF { vfmsq_n_f32(q, r, unit) } else { vsubq_f32(q, r) };
+                    vfmaq_f32(sums[chain + half], difference, difference)
+                } else {
+                    vfmaq_f32(sums[chain + half], q, r)
+                };
             }
         }
         let all = vaddvq_f32(vaddq_f32(vaddq_f32(sums[0], sums[1]), vaddq_f32(sums[2], sums[3])));
-        // SAFETY: the row is longer than the query by its scale at least.
-        let scale = unsafe { *row.add(query.len()) };
         *sum = if SQUARE { all } else { all * scale };
     }
 }
 
-/// Four more terms. Both pointers must be valid for four f32.
+/// Four components of a row. They must be within it.
 #[inline]
 #[target_feature(enable = "neon")]
-unsafe fn add<const SQUARE: bool>(sum: float32x4_t, query: *const f32, row: *const f32) -> float32x4_t {
-    // SAFETY: the caller's promise.
-    let (q, r) = unsafe { (vld1q_f32(query), vld1q_f32(row)) };
-    if SQUARE {
-        let difference = vsubq_f32(q, r);
-        return vfmaq_f32(sum, difference, difference);
+unsafe fn load<const HALF: bool>(row: *const f32, at: usize) -> float32x4_t {
+    if !HALF {
+        // SAFETY: the caller's promise.
+        return unsafe { vld1q_f32(row.add(at)) };
     }
-    vfmaq_f32(sum, q, r)
+    // SAFETY: the caller's promise.
+    let halves = unsafe { vld1_u16(row.cast::<u16>().add(at)) };
+    // As `from_half` does it: the intrinsic that converts is not in stable Rust.
+    let words = vmovl_u16(halves);
+    let magnitude = vshlq_n_u32::<13>(vandq_u32(words, vdupq_n_u32(0x7fff)));
+    let value = vmulq_n_f32(vreinterpretq_f32_u32(magnitude), f32::from_bits((127 + 112) << 23));
+    let sign = vshlq_n_u32::<16>(vandq_u32(words, vdupq_n_u32(0x8000)));
+    vreinterpretq_f32_u32(vorrq_u32(vreinterpretq_u32_f32(value), sign))
 }
 
 /// The loop over codes: products of bytes in 16 bits, added in pairs to 32.

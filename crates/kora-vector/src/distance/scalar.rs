@@ -1,8 +1,10 @@
 //! The definition: what every other kernel must compute, up to the order of its additions.
 
 use crate::arena::Rows;
-use crate::code::{CodeProbe, tail_word};
+use crate::code::{CODE_UNIT, CodeProbe, tail_word};
 use crate::distance::{AHEAD, Pair, prefetch};
+use crate::half::from_half;
+use crate::residual::{FINE_STEPS, FINE_UNIT};
 
 pub(super) fn dot(query: &[f32], rows: &Rows, slots: &[u32], out: &mut [f32]) {
     for (i, sum) in out.iter_mut().enumerate() {
@@ -54,6 +56,51 @@ pub(super) fn code_square(probe: CodeProbe<'_>, rows: &Rows, slots: &[u32], out:
     for (distance, &slot) in out.iter_mut().zip(slots) {
         let square = rows.floats(slot)[tail_word(probe.dimension) + 1];
         *distance = (probe.tail.square + square) - 2.0 * decoded_dot(probe, rows, slot);
+    }
+}
+
+pub(super) fn half_dot(query: &[f32], rows: &Rows, slots: &[u32], out: &mut [f32]) {
+    for (sum, &slot) in out.iter_mut().zip(slots) {
+        let halves = rows.halves(slot);
+        let dot: f32 = query.iter().zip(halves).map(|(q, &h)| q * from_half(h)).sum();
+        *sum = dot * rows.floats(slot)[query.len() / 2];
+    }
+}
+
+pub(super) fn half_square(query: &[f32], rows: &Rows, slots: &[u32], out: &mut [f32]) {
+    for (sum, &slot) in out.iter_mut().zip(slots) {
+        let unit = rows.floats(slot)[query.len() / 2 + 1];
+        let differences = query
+            .iter()
+            .zip(rows.halves(slot))
+            .map(|(q, &h)| q - from_half(h) * unit);
+        *sum = differences.map(|difference| difference * difference).sum();
+    }
+}
+
+#[inline(always)]
+pub(super) fn decode_halves(halves: &[u16], unit: f32, out: &mut [f32]) {
+    for (component, &half) in out.iter_mut().zip(halves) {
+        *component = from_half(half) * unit;
+    }
+}
+
+/// The order of the products is part of the definition: every kernel gives the same bits, and none leaves f32, since
+/// what is multiplied by the largest component is at most 1.
+#[inline(always)]
+pub(super) fn decode_codes(code: &[i8], residual: Option<&[i8]>, largest: f32, out: &mut [f32]) {
+    match residual {
+        None => {
+            for (component, &part) in out.iter_mut().zip(code) {
+                *component = f32::from(part) * CODE_UNIT * largest;
+            }
+        }
+        Some(residual) => {
+            for ((component, &part), &rest) in out.iter_mut().zip(code).zip(residual) {
+                let whole = FINE_STEPS * i32::from(part) + i32::from(rest);
+                *component = whole as f32 * FINE_UNIT * largest;
+            }
+        }
     }
 }
 

@@ -115,7 +115,7 @@ proptest! {
     ) {
         let length = padded_code(dimension);
         let at = tail_word(dimension);
-        let mut rows = Rows::new((at + 2).max(length / 4));
+        let mut rows = Rows::new((at + 3).max(length / 4));
         let mut state = seed | 1;
         for _ in 0..7 {
             let row = rows.push();
@@ -134,7 +134,7 @@ proptest! {
         for kernel in kernels() {
             for probe_slot in slots {
                 let code = &rows.bytes(probe_slot)[..length];
-                let tail = crate::code::Tail { scale: 0.25, square: 3.0 };
+                let tail = crate::code::Tail { scale: 0.25, square: 3.0, largest: 1.0 };
                 let probe = CodeProbe { code, dimension, tail };
                 let (mut got, mut want) = ([0.0; 7], [0.0; 7]);
                 kernel.code_dots(probe, &rows, &slots, &mut got);

@@ -36,6 +36,7 @@ fn parameters(metric: Metric, dimension: usize, m: usize) -> Parameters {
         metric,
         m,
         ef_construction: 60,
+        storage: Storage::F32,
         seed: 42,
     }
 }
@@ -48,6 +49,12 @@ fn graphed(parameters: Parameters) -> Index {
 fn walk(index: &mut Index, query: &[f32], k: usize, ef: usize) -> Vec<Hit> {
     let search = index.begin_walk(query, k, ef);
     index.finish(search)
+}
+
+fn vector_of(index: &Index, slot: Slot) -> Vec<f32> {
+    let mut vector = Vec::new();
+    index.copy_vector(slot, &mut vector);
+    vector
 }
 
 /// What holds for every answer, however approximate.
@@ -85,18 +92,22 @@ fn recall(index: &mut Index, queries: &[Vec<f32>], k: usize, ef: usize) -> f64 {
 
 #[test]
 fn a_walk_finds_nearly_what_brute_force_finds() {
-    // On rows, and on codes.
-    for (dimension, count) in [(16, 5_000), (128, 2_000)] {
+    // On rows, on halves, and on codes.
+    let kinds = Storage::ALL.map(|storage| (storage, 128, 2_000));
+    for (storage, dimension, count) in [(Storage::F32, 16, 5_000)].into_iter().chain(kinds) {
         for metric in Metric::ALL {
             let mut random = Random::new(5);
-            let mut index = graphed(parameters(metric, dimension, 16));
+            let mut index = graphed(Parameters {
+                storage,
+                ..parameters(metric, dimension, 16)
+            });
             for _ in 0..count {
                 index.insert(&random.clumped(dimension));
             }
             index.check().unwrap();
             let queries: Vec<Vec<f32>> = (0..100).map(|_| random.clumped(dimension)).collect();
             let recall = recall(&mut index, &queries, 10, 100);
-            assert!(recall >= 0.98, "{metric} over {dimension}: recall {recall}");
+            assert!(recall >= 0.98, "{metric} over {dimension}, {storage}: recall {recall}");
             let hits = walk(&mut index, &queries[0], 10, 100);
             assert_honest(&mut index, &queries[0], &hits, 10);
         }
@@ -225,7 +236,7 @@ fn a_vector_finds_itself_at_exactly_zero() {
             index.check().unwrap();
             let mut found = 0;
             for (vector, slot) in vectors.iter().zip(slots) {
-                assert_eq!(index.vector(slot), &vector[..]);
+                assert_eq!(&vector_of(&index, slot), vector);
                 assert_eq!(index.exact(vector, 1)[0].distance, 0.0, "{metric} at scale {scale}");
                 let hits = walk(&mut index, vector, 1, 40);
                 assert!(hits.iter().all(|hit| hit.distance.is_finite()));
@@ -403,10 +414,7 @@ impl Model {
         match op {
             Op::Insert => self.live.push(self.index.insert(&vector)),
             Op::InsertCopy => {
-                let vector = self
-                    .live
-                    .first()
-                    .map_or(vector, |&slot| self.index.vector(slot).to_vec());
+                let vector = self.live.first().map_or(vector, |&slot| vector_of(&self.index, slot));
                 self.live.push(self.index.insert(&vector));
             }
             Op::BeginInsert => {
@@ -489,8 +497,9 @@ proptest! {
         m in 2usize..=6,
         length in 1usize..400,
         small_max in prop::sample::select(vec![0, 0, 3, 40]),
+        storage in prop::sample::select(Storage::ALL.to_vec()),
     ) {
-        let parameters = Parameters { dimension: 5, metric, m, ef_construction: 12, seed };
+        let parameters = Parameters { dimension: 5, metric, m, ef_construction: 12, storage, seed };
         let mut model =
             Model { index: Index::with_small_max(parameters, small_max), random: Random::new(seed), live: Vec::new(), pending: Vec::new() };
         for _ in 0..length {
