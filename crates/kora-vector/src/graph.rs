@@ -1,19 +1,20 @@
 //! The links of the graph, layer by layer, and the written definition of a sound graph.
 //!
 //! A node's list is a run of link words of fixed length; a word of all ones ends it early. On the base layer lists lie
-//! side by side, one per slot (2M words: whole cache lines at M 16). A node of a higher level has a *tower*: one row of M words
-//! per layer above the base, in an arena of their own, since only one node in M has one.
+//! side by side, one per slot (2M words: whole cache lines at M 16). A node of a higher level has a *tower*: one row of
+//! M words per layer above the base, in an arena of their own, since only one node in M has one.
 //!
 //! # Every node stays reachable
 //!
-//! The paper cuts a full list to the best, and the link that is cut may have been the last that led to its target. Here each
-//! node except the root has on each of its layers one *pinned* link leading to it, set when the node is linked, from a
-//! node that was linked before, and never cut. The pinned links of a layer form a tree under the root, so everything is
-//! reachable however the other links change. It costs one bit of a word that was read anyway; counting the links to a
-//! node instead, or keeping all links in pairs, needs memory and does not prevent two nodes holding on to each other only.
+//! The paper cuts a full list to the best, and the link that is cut may have been the last that led to its target. Here
+//! each node except the root has on each of its layers one *pinned* link leading to it, set when the node is linked,
+//! from a node that was linked before, and never cut. The pinned links of a layer form a tree under the root, so
+//! everything is reachable however the other links change. It costs one bit of a word that was read anyway; counting
+//! the links to a node instead, or keeping all links in pairs, needs memory and does not prevent two nodes holding on
+//! to each other only.
 //!
-//! The tree would be lost if the root moved, so it does not: the first node linked is the entry for good, and stands
-//! on the highest layer there is. So that a node keeps room for links of its own choice, at most half its list is pinned.
+//! The tree would be lost if the root moved, so it does not: the first node linked is the entry for good, and stands on
+//! the highest layer there is. So that a node keeps room for links of its own choice, at most half its list is pinned.
 
 use std::fmt;
 use std::ops::Range;

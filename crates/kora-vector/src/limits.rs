@@ -27,8 +27,8 @@ pub const LAYER_MAX: usize = 24;
 /// index means deep queries, and those pay for their own memory.
 pub const SCRATCH_KEPT_MAX: usize = 8;
 
-/// How many equals of the k-th result an exact search returns beyond k. Beyond it the caller's order among equals is cut
-/// by slot. A guess: far above honest ties, far below what a reply could carry.
+/// How many equals of the k-th result an exact search returns beyond k. Beyond it the caller's order among equals is
+/// cut by slot. A guess: far above honest ties, far below what a reply could carry.
 pub const TIES_MAX: usize = 1_024;
 
 const _: () = assert!(M_MIN >= 2, "the level multiplier 1/ln(M) needs M above 1");

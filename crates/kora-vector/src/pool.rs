@@ -43,10 +43,10 @@ impl Candidate {
 
 /// The pool of a beam: at most `capacity` results, and what is still to be walked.
 ///
-/// One sorted run instead of the paper's two heaps: a result is its own candidate, marked once expanded, so one insertion
-/// serves both (measured × 1.11 on queries at 384 dimensions). Two things do not fit in the run. Nodes that are walked
-/// but may not be returned wait in `frontier`. And above [`SORTED_MAX`] results an insertion would move too many bytes,
-/// so there the results are a heap and every candidate waits in `frontier`, as in the paper.
+/// One sorted run instead of the paper's two heaps: a result is its own candidate, marked once expanded, so one
+/// insertion serves both (measured × 1.11 on queries at 384 dimensions). Two things do not fit in the run. Nodes that
+/// are walked but may not be returned wait in `frontier`. And above [`SORTED_MAX`] results an insertion would move too
+/// many bytes, so there the results are a heap and every candidate waits in `frontier`, as in the paper.
 #[derive(Debug, Default)]
 pub(crate) struct Pool {
     capacity: usize,

@@ -303,6 +303,9 @@ pub(crate) fn expand(
     let Some(at) = walk.pool.next() else {
         return false;
     };
+    if layer == 0 {
+        prefetch_list(graph, walk.pool.upcoming());
+    }
     let slots = graph.links(layer, at.slot()).map(Link::slot);
     walk.visited.sift(slots, graph.capacity(layer), &mut walk.fresh);
     space.measure(probe, &walk.fresh, &mut walk.distances);
@@ -317,15 +320,21 @@ pub(crate) fn expand(
             }
         }
     }
-    if layer == 0
-        && let Some(upcoming) = walk.pool.upcoming()
-    {
+    if layer == 0 {
+        prefetch_list(graph, walk.pool.upcoming());
+    }
+    true
+}
+
+/// Asks the caches for the links of a node that is likely to be expanded next.
+#[inline]
+fn prefetch_list(graph: &Graph, upcoming: Option<Candidate>) {
+    if let Some(upcoming) = upcoming {
         let list = graph.base_address(upcoming.slot());
         (0..graph.capacity(0) * 4)
             .step_by(64)
             .for_each(|line| prefetch_line(list.wrapping_add(line)));
     }
-    true
 }
 
 /// How many of the results, in the order of the walk, may be among the best k once their distances are exact: k, as

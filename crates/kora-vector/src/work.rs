@@ -3,8 +3,8 @@
 /// What an operation may still spend before it has to pause.
 ///
 /// The unit is one vector component read: about a third of a nanosecond. Each distance costs its dimension plus
-/// [`OVERHEAD`], so the same allowance lasts about as long at 50 dimensions as at 1,536. Counting instead of looking at a
-/// clock keeps this crate a pure function of its inputs: a slice ends at the same place on every run.
+/// [`OVERHEAD`], so the same allowance lasts about as long at 50 dimensions as at 1,536. Counting instead of looking at
+/// a clock keeps this crate a pure function of its inputs: a slice ends at the same place on every run.
 #[derive(Debug)]
 pub struct Work {
     left: u64,

@@ -86,41 +86,42 @@ pub(super) fn fine_square(left: &[f32], right: &[f32]) -> Pair {
 #[target_feature(enable = "avx2,fma,f16c")]
 fn for_rows<const SQUARE: bool, const HALF: bool>(query: &[f32], rows: &Rows, slots: &[u32], out: &mut [f32]) {
     let end = if HALF { query.len() / 2 } else { query.len() };
-    let mut soon = four(rows, slots, 0, end + 1);
-    for (group, out) in out.chunks_mut(GROUP).enumerate() {
-        let four_rows = soon;
-        soon = four(rows, slots, (group + 1) * GROUP, end + 1);
-        let mut units = [_mm256_setzero_ps(); GROUP];
-        if SQUARE && HALF {
-            for (unit, row) in units.iter_mut().zip(four_rows) {
-                // SAFETY: behind the halves stand the two words of scale and unit.
-                *unit = _mm256_set1_ps(unsafe { *row.add(end + 1) });
+    for (slots, out) in slots.chunks(BLOCK).zip(out.chunks_mut(BLOCK)) {
+        let block = Block::new(rows, slots, end + 1);
+        for (group, out) in out.chunks_mut(GROUP).enumerate() {
+            let four_rows = block.group(group);
+            let mut units = [_mm256_setzero_ps(); GROUP];
+            if SQUARE && HALF {
+                for (unit, row) in units.iter_mut().zip(four_rows) {
+                    // SAFETY: behind the halves stand the two words of scale and unit.
+                    *unit = _mm256_set1_ps(unsafe { *row.add(end + 1) });
+                }
             }
-        }
-        let mut sums = [_mm256_setzero_ps(); GROUP];
-        for at in (0..query.len()).step_by(LANES) {
-            // SAFETY: the query is a multiple of LANES long, so a load of LANES at `at` is within it.
-            let q = unsafe { _mm256_loadu_ps(query.as_ptr().add(at)) };
-            for i in 0..GROUP {
-                // SAFETY: `four` gives rows only, and a row holds as many components as the query.
-                let r = unsafe { load::<HALF>(four_rows[i], at) };
-                sums[i] = if SQUARE {
-                    let difference = if HALF {
-                        _mm256_fnmadd_ps(r, units[i], q)
+            let mut sums = [_mm256_setzero_ps(); GROUP];
+            for at in (0..query.len()).step_by(LANES) {
+                // SAFETY: the query is a multiple of LANES long, so a load of LANES at `at` is within it.
+                let q = unsafe { _mm256_loadu_ps(query.as_ptr().add(at)) };
+                for i in 0..GROUP {
+                    // SAFETY: a block has rows only, and a row holds as many components as the query.
+                    let r = unsafe { load::<HALF>(four_rows[i], at) };
+                    sums[i] = if SQUARE {
+                        let difference = if HALF {
+                            _mm256_fnmadd_ps(r, units[i], q)
+                        } else {
+                            _mm256_sub_ps(q, r)
+                        };
+                        _mm256_fmadd_ps(difference, difference, sums[i])
                     } else {
-                        _mm256_sub_ps(q, r)
+                        _mm256_fmadd_ps(q, r, sums[i])
                     };
-                    _mm256_fmadd_ps(difference, difference, sums[i])
-                } else {
-                    _mm256_fmadd_ps(q, r, sums[i])
-                };
+                }
             }
-        }
-        let totals = totals_f32(sums);
-        for ((sum, total), row) in out.iter_mut().zip(totals).zip(four_rows) {
-            // SAFETY: the row is longer than the query by its scale at least.
-            let scale = unsafe { *row.add(end) };
-            *sum = if SQUARE { total } else { total * scale };
+            let totals = totals_f32(sums);
+            for ((sum, total), row) in out.iter_mut().zip(totals).zip(four_rows) {
+                // SAFETY: the row is longer than the query by its scale at least.
+                let scale = unsafe { *row.add(end) };
+                *sum = if SQUARE { total } else { total * scale };
+            }
         }
     }
 }
@@ -140,42 +141,42 @@ unsafe fn load<const HALF: bool>(row: *const f32, at: usize) -> __m256 {
 }
 
 /// The loop over codes. A product of two signed bytes is made of what the instruction takes, an unsigned and a signed
-/// one:
-/// |row| times the probe with the row's sign. Two products fit 16 bits, since a code stops at 127.
+/// one: |row| times the probe with the row's sign. Two products fit 16 bits, since a code stops at 127.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
 fn for_codes<const SQUARE: bool>(probe: CodeProbe<'_>, rows: &Rows, slots: &[u32], out: &mut [f32]) {
     let words = tail_word(probe.dimension);
     let ones = _mm256_set1_epi16(1);
     let mask = last_mask(probe.dimension);
-    let mut soon = four(rows, slots, 0, words + 2);
-    for (group, out) in out.chunks_mut(GROUP).enumerate() {
-        let four_rows = soon;
-        soon = four(rows, slots, (group + 1) * GROUP, words + 2);
-        let mut sums = [_mm256_setzero_si256(); GROUP];
-        for at in (0..probe.code.len()).step_by(CODE_LANES) {
-            // SAFETY: the probe is padded to a multiple of CODE_LANES.
-            let mut p = unsafe { _mm256_loadu_si256(probe.code.as_ptr().add(at).cast()) };
-            if at + CODE_LANES > probe.dimension {
-                p = _mm256_and_si256(p, mask);
+    for (slots, out) in slots.chunks(BLOCK).zip(out.chunks_mut(BLOCK)) {
+        let block = Block::new(rows, slots, words + 2);
+        for (group, out) in out.chunks_mut(GROUP).enumerate() {
+            let four_rows = block.group(group);
+            let mut sums = [_mm256_setzero_si256(); GROUP];
+            for at in (0..probe.code.len()).step_by(CODE_LANES) {
+                // SAFETY: the probe is padded to a multiple of CODE_LANES.
+                let mut p = unsafe { _mm256_loadu_si256(probe.code.as_ptr().add(at).cast()) };
+                if at + CODE_LANES > probe.dimension {
+                    p = _mm256_and_si256(p, mask);
+                }
+                for (sum, row) in sums.iter_mut().zip(four_rows) {
+                    // SAFETY: a block has rows only, and a row has as many bytes as the padded probe.
+                    let r = unsafe { _mm256_loadu_si256(row.cast::<i8>().add(at).cast()) };
+                    let pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(r), _mm256_sign_epi8(p, r));
+                    *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(pairs, ones));
+                }
             }
-            for (sum, row) in sums.iter_mut().zip(four_rows) {
-                // SAFETY: `four` gives rows only, and a row has as many bytes as the padded probe.
-                let r = unsafe { _mm256_loadu_si256(row.cast::<i8>().add(at).cast()) };
-                let pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(r), _mm256_sign_epi8(p, r));
-                *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(pairs, ones));
+            let totals = totals_i32(sums);
+            for ((distance, total), row) in out.iter_mut().zip(totals).zip(four_rows) {
+                // SAFETY: behind the code stand the words of the tail.
+                let (scale, square) = unsafe { (*row.add(words), *row.add(words + 1)) };
+                let dot = total as f32 * (probe.tail.scale * scale);
+                *distance = if SQUARE {
+                    (probe.tail.square + square) - 2.0 * dot
+                } else {
+                    -dot
+                };
             }
-        }
-        let totals = totals_i32(sums);
-        for ((distance, total), row) in out.iter_mut().zip(totals).zip(four_rows) {
-            // SAFETY: behind the code stand the two words of the tail.
-            let (scale, square) = unsafe { (*row.add(words), *row.add(words + 1)) };
-            let dot = total as f32 * (probe.tail.scale * scale);
-            *distance = if SQUARE {
-                (probe.tail.square + square) - 2.0 * dot
-            } else {
-                -dot
-            };
         }
     }
 }
@@ -191,25 +192,51 @@ fn last_mask(dimension: usize) -> __m256i {
     unsafe { _mm256_loadu_si256(mask.as_ptr().cast()) }
 }
 
-/// The rows of the next four slots, asked from the caches. Where fewer are left the last is repeated: measuring it
-/// again is cheaper than a loop for the rest; where none is, the rows are not read.
-#[inline]
-fn four(rows: &Rows, slots: &[u32], from: usize, words: usize) -> [*const f32; GROUP] {
-    let mut addresses = [std::ptr::null(); GROUP];
-    let Some(rest) = slots.get(from..).filter(|rest| !rest.is_empty()) else {
-        return addresses;
-    };
-    for (i, address) in addresses.iter_mut().enumerate() {
-        *address = match rest.get(i) {
-            Some(&slot) => {
-                let row = rows.address(slot);
-                prefetch(row, words);
-                row
+/// The rows of up to [`BLOCK`] slots. Where a group of four is not full its last row is repeated: measuring it again is
+/// cheaper than a loop for the rest.
+struct Block {
+    addresses: [*const f32; BLOCK],
+    count: usize,
+    words: usize,
+    /// How many rows beyond the group being measured the caches are asked for.
+    ahead: usize,
+}
+
+impl Block {
+    #[inline]
+    fn new(rows: &Rows, slots: &[u32], words: usize) -> Block {
+        let mut addresses = [std::ptr::null(); BLOCK];
+        let ahead = if words <= SHORT_WORDS { BLOCK } else { GROUP };
+        let mut last = std::ptr::null();
+        for (i, (address, &slot)) in addresses.iter_mut().zip(slots).enumerate() {
+            last = rows.address(slot);
+            *address = last;
+            if i < GROUP + ahead {
+                prefetch(last, words);
             }
-            None => rows.address(rest[rest.len() - 1]),
-        };
+        }
+        let count = slots.len();
+        addresses[count..count.next_multiple_of(GROUP)].fill(last);
+        Block {
+            addresses,
+            count,
+            words,
+            ahead,
+        }
     }
-    addresses
+
+    /// Four rows; those to come are asked from the caches.
+    #[inline]
+    fn group(&self, group: usize) -> [*const f32; GROUP] {
+        let begin = group * GROUP;
+        if group > 0 {
+            let soon = begin + self.ahead;
+            for &address in &self.addresses[soon.min(self.count)..(soon + GROUP).min(self.count)] {
+                prefetch(address, self.words);
+            }
+        }
+        std::array::from_fn(|i| self.addresses[begin + i])
+    }
 }
 
 /// Eight components as twice four f64.
@@ -259,6 +286,11 @@ fn totals_i32(sums: [__m256i; GROUP]) -> [i32; GROUP] {
     totals
 }
 
-/// Rows measured together: as many as have all their sums in registers beside their loads. The next group is fetched
-/// while one is measured: 4 to 7 rows ahead, where 3 to 6 were best.
+/// Rows measured together: as many as have all their sums in registers beside their loads.
 const GROUP: usize = 4;
+
+/// Rows looked up together: the list of a node at the usual M.
+const BLOCK: usize = 32;
+
+/// Rows up to two cache lines long are all asked for at once.
+const SHORT_WORDS: usize = 32;

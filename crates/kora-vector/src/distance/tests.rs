@@ -171,3 +171,64 @@ fn components_near_the_end_of_f32_stay_finite_in_the_fine_sums() {
         assert!(kernel.fine_dot(&tiny, &tiny).sum > 0.0);
     }
 }
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn every_kernel_sums_halves_as_it_sums_what_they_say(
+        dimension in prop_oneof![1usize..=70, 1usize..=2048],
+        unit in prop::sample::select(vec![1.0f32, 1.0 / 1024.0, 32.0]),
+        seed in any::<u64>(),
+    ) {
+        let length = padded(dimension);
+        let mut rows = Rows::new(crate::half::half_row_words(dimension));
+        let mut state = seed | 1;
+        let mut draw = || { state = crate::level::xorshift64(state); state };
+        for _ in 0..7 {
+            let row = rows.push();
+            for half in &mut rows.halves_mut(row)[..dimension] {
+                // Every exponent but the highest, subnormals too, and either sign.
+                *half = (draw() >> 40) as u16 & 0xbfff;
+            }
+            rows.floats_mut(row)[length / 2..length / 2 + 2].copy_from_slice(&[0.5, unit]);
+        }
+        let mut query: Vec<f32> = (0..dimension).map(|_| (draw() >> 40) as f32 / 8_388_608.0 - 1.0).collect();
+        query.resize(length, 0.0);
+        let slots = [6, 0, 5, 1, 4, 2, 3];
+        for kernel in kernels() {
+            let (mut dots, mut squares) = ([0.0; 7], [0.0; 7]);
+            kernel.half_dots(&query, &rows, &slots, &mut dots);
+            kernel.half_squares(&query, &rows, &slots, &mut squares);
+            for (place, &slot) in slots.iter().enumerate() {
+                let mut decoded = vec![0.0; length];
+                kernel.decode_halves(&rows.halves(slot)[..length], 1.0, &mut decoded);
+                let mut want = vec![0.0; length];
+                SCALAR.decode_halves(&rows.halves(slot)[..length], 1.0, &mut want);
+                prop_assert_eq!(&decoded, &want, "{}", kernel.name);
+                let want: f64 = query.iter().zip(&decoded).map(|(&q, &r)| f64::from(q) * f64::from(r)).sum();
+                let slack = 1e-5 * magnitude(&query, &decoded, product) + 1e-30;
+                prop_assert!((f64::from(dots[place]) * 2.0 - want).abs() <= slack, "{}", kernel.name);
+                decoded.iter_mut().for_each(|component| *component *= unit);
+                let want = kernel.fine_square(&query, &decoded);
+                prop_assert!((f64::from(squares[place]) - want).abs() <= 1e-5 * want + 1e-30, "{}", kernel.name);
+            }
+        }
+    }
+
+    #[test]
+    fn every_kernel_decodes_to_the_same_bits(
+        pairs in prop::collection::vec((-127i8..=127, -127i8..=127), 1..300),
+        largest in prop_oneof![Just(f32::MAX), Just(f32::from_bits(1)), 1e-40f32..1.0],
+    ) {
+        let (code, residual): (Vec<i8>, Vec<i8>) = pairs.into_iter().unzip();
+        for residual in [None, Some(&residual[..])] {
+            let (mut got, mut want) = (vec![0.0; code.len()], vec![0.0; code.len()]);
+            SCALAR.decode_codes(&code, residual, largest, &mut want);
+            for kernel in kernels() {
+                kernel.decode_codes(&code, residual, largest, &mut got);
+                prop_assert_eq!(&got, &want, "{}", kernel.name);
+            }
+        }
+    }
+}
