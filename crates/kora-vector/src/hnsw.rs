@@ -322,7 +322,8 @@ impl Index {
         }
     }
 
-    /// Goes on growing the graph, where that was begun and inserts have paused. Done when there is nothing to do.
+    /// Goes on growing the graph, where that was begun and inserts have paused. Done when there is nothing to do, which
+    /// is seen at once, so that it may be called whenever there is time.
     pub fn tend(&mut self, work: &mut Work) -> Step<()> {
         while !self.loose.is_empty() {
             if self.link_loose(work) == Step::More || work.is_spent() {

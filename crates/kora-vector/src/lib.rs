@@ -27,6 +27,8 @@
 #![deny(unsafe_code)]
 
 mod arena;
+#[cfg(feature = "bench")]
+pub mod bench;
 mod code;
 mod distance;
 mod exact;

@@ -111,6 +111,13 @@ impl Space {
         }
     }
 
+    /// The same, walked on rows.
+    #[cfg(feature = "bench")]
+    pub(crate) fn without_codes(mut self) -> Space {
+        self.codes = None;
+        self
+    }
+
     /// What a walk distance costs, in components of an f32 read.
     pub(crate) fn walk_price(&self) -> usize {
         match &self.fine {

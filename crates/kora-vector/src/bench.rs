@@ -1,0 +1,43 @@
+//! The kernels as the walk calls them, shown to `benches/`.
+
+use crate::metric::Metric;
+use crate::space::Space;
+use crate::storage::Storage;
+
+/// Vectors in the form of one storage kind, and nothing else of an index.
+pub struct Table {
+    space: Space,
+    row: Vec<f32>,
+    distances: Vec<f32>,
+}
+
+impl Table {
+    /// A table of these vectors, one after the other, of this dimension. The walk reads codes if the kind has them.
+    pub fn new(metric: Metric, storage: Storage, dimension: usize, vectors: &[f32]) -> Table {
+        Table::fill(Space::new(metric, dimension, storage), vectors)
+    }
+
+    /// A table of f32 rows whose walk reads these rows, at any dimension.
+    pub fn of_rows(metric: Metric, dimension: usize, vectors: &[f32]) -> Table {
+        Table::fill(Space::new(metric, dimension, Storage::F32).without_codes(), vectors)
+    }
+
+    /// The walk distances from one vector to others.
+    pub fn measure(&mut self, from: u32, to: &[u32]) -> &[f32] {
+        let probe = self.space.probe(from, &mut self.row);
+        self.space.measure(probe, to, &mut self.distances);
+        &self.distances
+    }
+
+    fn fill(mut space: Space, vectors: &[f32]) -> Table {
+        for vector in vectors.chunks_exact(space.dimension()) {
+            space.push(vector);
+        }
+        space.settle();
+        Table {
+            space,
+            row: Vec::new(),
+            distances: Vec::new(),
+        }
+    }
+}
