@@ -178,7 +178,14 @@ impl Search {
                 let results = walk.pool.results();
                 let worth = worth_refining(space, results, self.k);
                 let from = hits.len();
-                let to = (from + REFINED_AT_ONCE).min(worth);
+                // A short answer's k best first, then a few at a time, as long as they may still change it.
+                let is_short = self.k <= SHORT_ANSWER_MAX && space.doubtful(self.k) > 0;
+                let at_once = match from < self.k {
+                    true if is_short => self.k - from,
+                    false if is_short => DOUBTED_AT_ONCE,
+                    _ => REFINED_AT_ONCE,
+                };
+                let to = (from + at_once).min(worth);
                 let some = &results[from..to];
                 some.iter().for_each(|candidate| space.prefetch(candidate.slot()));
                 let mut refine =
@@ -186,7 +193,7 @@ impl Search {
                 hits.extend(some.iter().map(&mut refine));
                 work.spend_distances(2 * some.len(), space.dimension());
                 self.statistics.distances += some.len() as u64;
-                if to == worth {
+                if to == worth || (is_short && to >= self.k && is_settled(space, hits, results, self.k)) {
                     let mut hits = std::mem::take(hits);
                     cut(&mut hits, self.k);
                     return Step::Done(hits);
@@ -353,6 +360,26 @@ fn worth_refining(space: &Space, results: &[Candidate], k: usize) -> usize {
     }
 }
 
+/// Whether none of the results that are left is likely to be among the best k: each would have to be nearer than the
+/// walk says by more than twice what the walk was wrong by about any of those refined. Where distances are folded into
+/// the ends of f32 that error is huge, and nothing is settled.
+fn is_settled(space: &Space, hits: &[Hit], results: &[Candidate], k: usize) -> bool {
+    let Some(next) = results.get(hits.len()) else {
+        return true;
+    };
+    let said = |candidate: &Candidate| space.refined_of_walk(candidate.distance());
+    // The hits stand in the order of the results.
+    let errors = hits
+        .iter()
+        .zip(results)
+        .map(|(hit, candidate)| said(candidate) - hit.distance);
+    let error = errors.fold(0.0f32, |largest, error| largest.max(error.abs()));
+    let mut distances: Vec<f32> = hits.iter().map(|hit| hit.distance).collect();
+    let (_, kth, _) = distances.select_nth_unstable_by(k - 1, f32::total_cmp);
+    let nearest = said(next) - 2.0 * error;
+    nearest > *kth + space.tolerance(*kth)
+}
+
 /// Sorts by (distance, slot) and keeps the best k, with every equal of the k-th.
 fn cut(hits: &mut Vec<Hit>, k: usize) {
     hits.sort_unstable_by(Hit::order);
@@ -364,6 +391,12 @@ fn cut(hits: &mut Vec<Hit>, k: usize) {
 
 /// Results refined between two looks at the allowance.
 const REFINED_AT_ONCE: usize = 32;
+
+/// The same once the k best are refined: what is fetched together, and refined beyond need at most.
+const DOUBTED_AT_ONCE: usize = 4;
+
+/// So many results at most are looked at again after each few refined, which costs as many steps each time.
+const SHORT_ANSWER_MAX: usize = 32;
 
 /// Distances after which a walk that has not filled its pool is judged. A guess: about what a whole search at ef 50
 /// costs.

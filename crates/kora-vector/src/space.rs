@@ -283,6 +283,15 @@ impl Space {
         if self.codes.is_some() { k.max(DOUBTFUL_MIN) } else { 0 }
     }
 
+    /// What a refined distance would be if the walk were right.
+    pub(crate) fn refined_of_walk(&self, distance: f32) -> f32 {
+        match self.metric {
+            Metric::Cosine => 1.0 + distance,
+            Metric::L2 => distance.max(0.0).sqrt(),
+            Metric::InnerProduct => distance,
+        }
+    }
+
     /// How far two walk distances may lie apart although the refined ones are equal.
     pub(crate) fn tolerance(&self, distance: f32) -> f32 {
         let absolute = if self.metric == Metric::Cosine { TOLERANCE } else { 0.0 };

@@ -115,6 +115,26 @@ fn a_walk_finds_nearly_what_brute_force_finds() {
 }
 
 #[test]
+fn what_the_codes_have_in_the_wrong_order_is_refined() {
+    for storage in [Storage::F32, Storage::Q16] {
+        for metric in Metric::ALL {
+            let mut random = Random::new(17);
+            let mut index = graphed(Parameters {
+                storage,
+                ..parameters(metric, 64, 16)
+            });
+            for _ in 0..2_000 {
+                index.insert(&random.clumped(64));
+            }
+            // A pool that holds everything: whatever is missing from the answer was not refined.
+            let queries: Vec<Vec<f32>> = (0..50).map(|_| random.clumped(64)).collect();
+            let recall = recall(&mut index, &queries, 10, 2_000);
+            assert!(recall >= 0.998, "{storage} {metric}: recall {recall}");
+        }
+    }
+}
+
+#[test]
 fn recall_and_count_hold_after_nine_in_ten_are_removed_and_replaced() {
     for metric in [Metric::Cosine, Metric::L2] {
         let mut random = Random::new(6);
