@@ -176,15 +176,16 @@ impl Search {
             Stage::Beam => return self.beam(ground, graph, admission, work),
             Stage::Refine { hits } => {
                 let results = walk.pool.results();
-                let worth = worth_refining(space, results, self.k);
                 let from = hits.len();
                 // A short answer's k best first, then a few at a time, as long as they may still change it.
                 let is_short = self.k <= SHORT_ANSWER_MAX && space.doubtful(self.k) > 0;
-                let at_once = match from < self.k {
-                    true if is_short => self.k - from,
-                    false if is_short => DOUBTED_AT_ONCE,
-                    _ => REFINED_AT_ONCE,
-                };
+                let mut worth = worth_refining(space, results, self.k);
+                let mut at_once = REFINED_AT_ONCE;
+                if is_short {
+                    worth = worth.max(results.len().min(DOUBTED_MAX));
+                    let doubted = from.saturating_sub(self.k);
+                    at_once = at_once.min((self.k.saturating_sub(from)).max(doubted / 2).max(DOUBTED_AT_ONCE));
+                }
                 let to = (from + at_once).min(worth);
                 let some = &results[from..to];
                 some.iter().for_each(|candidate| space.prefetch(candidate.slot()));
@@ -392,8 +393,11 @@ fn cut(hits: &mut Vec<Hit>, k: usize) {
 /// Results refined between two looks at the allowance.
 const REFINED_AT_ONCE: usize = 32;
 
-/// The same once the k best are refined: what is fetched together, and refined beyond need at most.
+/// The first few beyond the k best of a short answer; then half as many again as were refined so far.
 const DOUBTED_AT_ONCE: usize = 4;
+
+/// Where so many are refined and the answer may still change, codes say nothing there, and it is left at that.
+const DOUBTED_MAX: usize = 1_000;
 
 /// So many results at most are looked at again after each few refined, which costs as many steps each time.
 const SHORT_ANSWER_MAX: usize = 32;

@@ -118,18 +118,22 @@ fn a_walk_finds_nearly_what_brute_force_finds() {
 fn what_the_codes_have_in_the_wrong_order_is_refined() {
     for storage in [Storage::F32, Storage::Q16] {
         for metric in Metric::ALL {
+            // All near one place, some steps of a code apart: the codes' order is wrong about many.
             let mut random = Random::new(17);
+            let centre = random.clumped(64);
+            let mut near = || -> Vec<f32> { centre.iter().map(|x| x + 0.03 * random.unit()).collect() };
             let mut index = graphed(Parameters {
                 storage,
                 ..parameters(metric, 64, 16)
             });
             for _ in 0..2_000 {
-                index.insert(&random.clumped(64));
+                index.insert(&near());
             }
-            // A pool that holds everything: whatever is missing from the answer was not refined.
-            let queries: Vec<Vec<f32>> = (0..50).map(|_| random.clumped(64)).collect();
-            let recall = recall(&mut index, &queries, 10, 2_000);
-            assert!(recall >= 0.998, "{storage} {metric}: recall {recall}");
+            // A pool so deep that it holds the answer: what is missing was not refined.
+            let queries: Vec<Vec<f32>> = (0..50).map(|_| near()).collect();
+            let recall = recall(&mut index, &queries, 10, 500);
+            println!("{storage} {metric} {recall}");
+            assert!(recall >= 0.99, "{storage} {metric}: recall {recall}");
         }
     }
 }
