@@ -90,6 +90,13 @@ class Server:
         """The asyncio flavour of redis-py, connected to this server."""
         return redis.asyncio.Redis(port=self.port, protocol=protocol, socket_timeout=PATIENCE_S, **options)
 
+    def run(self, *command: object) -> subprocess.CompletedProcess[str]:
+        """A client's program, run to its end."""
+        words = [str(word) for word in command]
+        return subprocess.run(
+            words, capture_output=True, text=True, env=environment(), stdin=subprocess.DEVNULL, timeout=PATIENCE_S, check=False
+        )
+
     def redis_cli(self, *arguments: str, stdin: str = "", **variables: str) -> subprocess.CompletedProcess[str]:
         """redis-cli against this server, formatted as on a terminal."""
         return subprocess.run(
