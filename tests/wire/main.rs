@@ -7,4 +7,5 @@ mod fairness;
 mod harness;
 mod hostile;
 mod pipelines;
+mod redis_rs;
 mod refusals;
