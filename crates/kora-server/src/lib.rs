@@ -6,6 +6,7 @@ mod client;
 pub mod config;
 mod connection;
 pub mod demo;
+mod descriptors;
 mod host;
 pub mod ping;
 pub mod serve;

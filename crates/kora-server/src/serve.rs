@@ -19,6 +19,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use crate::acceptor::Acceptor;
 use crate::config::{Config, Exposure, ListenAddress, Necessity, VectorMetric};
 use crate::connection::ConnectionLimits;
+use crate::descriptors::room_for;
 use crate::host::Process;
 use crate::worker::Worker;
 
@@ -126,7 +127,7 @@ pub fn start(config: &Config) -> Result<Running, StartError> {
         };
         threads.push(worker.spawn().map_err(StartError::Thread)?);
     }
-    let maxclients = config.maxclients.get();
+    let maxclients = room_for(config.maxclients.get(), workers);
     let listening = Listening {
         listeners,
         workers: arrivals,
