@@ -3,6 +3,7 @@
 import os
 import pathlib
 import re
+import resource
 import signal
 import subprocess
 import tempfile
@@ -25,9 +26,18 @@ def environment(**variables: str) -> dict[str, str]:
 
 
 class Server:
-    """`kora serve` with these flags, in an empty folder of its own (so no config/kora.toml is found)."""
+    """`kora serve` with these flags, in an empty folder of its own (so no config/kora.toml is found).
 
-    def __init__(self, *flags: str, variables: dict[str, str] | None = None, folder: pathlib.Path | None = None):
+    `open_files` are the soft and the hard limit that it is started with.
+    """
+
+    def __init__(
+        self,
+        *flags: str,
+        variables: dict[str, str] | None = None,
+        folder: pathlib.Path | None = None,
+        open_files: tuple[int, int] | None = None,
+    ):
         self.temporary = tempfile.TemporaryDirectory()
         self.folder = folder or pathlib.Path(self.temporary.name)
         self.log = open(pathlib.Path(self.temporary.name) / "log", "w+b")
@@ -38,6 +48,7 @@ class Server:
             stdin=subprocess.DEVNULL,
             stdout=self.log,
             stderr=subprocess.STDOUT,
+            preexec_fn=(lambda: resource.setrlimit(resource.RLIMIT_NOFILE, open_files)) if open_files else None,
         )
         try:
             self.port = self.await_port()
@@ -92,9 +103,14 @@ class Server:
 
     def run(self, *command: object) -> subprocess.CompletedProcess[str]:
         """A client's program, run to its end."""
-        words = [str(word) for word in command]
         return subprocess.run(
-            words, capture_output=True, text=True, env=environment(), stdin=subprocess.DEVNULL, timeout=PATIENCE_S, check=False
+            [str(word) for word in command],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            env=environment(),
+            timeout=PATIENCE_S,
+            check=False,
         )
 
     def redis_cli(self, *arguments: str, stdin: str = "", **variables: str) -> subprocess.CompletedProcess[str]:
