@@ -165,6 +165,27 @@ fn every_command_is_documented_with_its_syntax() {
     }
 }
 
+/// A command that no seed says is one that fuzzing finds late, if at all.
+#[test]
+fn every_command_is_in_a_seed_of_the_fuzzer() {
+    let mut said = Vec::new();
+    for seed in fs::read_dir(root().join("tests/fuzz/seeds/command")).expect("there are seeds") {
+        said.extend(fs::read(seed.expect("it can be read").path()).expect("it can be read"));
+    }
+    said.make_ascii_lowercase();
+    let check = |entry: &Entry| {
+        // A subcommand's own word, behind its container's.
+        let word = entry.name.rsplit('|').next().unwrap_or(entry.name);
+        let spelled = format!("${}\r\n{word}\r\n", word.len());
+        let is_said = said.windows(spelled.len()).any(|part| part == spelled.as_bytes());
+        assert!(is_said, "no file in tests/fuzz/seeds/command says {}", entry.name);
+    };
+    for entry in table::all() {
+        check(entry);
+        entry.subcommands.iter().for_each(check);
+    }
+}
+
 /// Which crates a crate may know.
 const ARROWS: &[(&str, &[&str])] = &[
     ("kora-engine", &["kora-mesh", "kora-resp", "kora-vector"]),

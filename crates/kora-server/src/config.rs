@@ -175,7 +175,8 @@ impl Config {
         }
     }
 
-    fn from_text(path: &Path, text: &str) -> Result<Self, ConfigError> {
+    /// The defaults overlaid by a file of this text; errors name it by its path.
+    pub fn from_text(path: &Path, text: &str) -> Result<Self, ConfigError> {
         toml::from_str(text).map_err(|error| ConfigError::in_file(path, text, &error))
     }
 

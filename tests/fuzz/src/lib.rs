@@ -2,7 +2,7 @@
 //!
 //! | | needs | what |
 //! |---|---|---|
-//! | `tests/fuzz/run 20` | Rust, a C++ compiler | 20 seconds of each target with libFuzzer, guided by coverage: the short run of CI |
+//! | `tests/fuzz/run 12` | Rust, a C++ compiler | 12 seconds of each target with libFuzzer, guided by coverage: a part of `tests/run` |
 //! | `tests/fuzz/run 3600 reader` | the same | an hour of one target |
 //! | `cargo test --manifest-path tests/fuzz/Cargo.toml --no-default-features` | Rust | every seed, and each with random changes |
 //!
@@ -14,6 +14,8 @@
 
 #![forbid(unsafe_code)]
 
+pub mod command;
+pub mod config;
 pub mod glob;
 pub mod number;
 pub mod reader;
@@ -22,7 +24,9 @@ pub mod reader;
 pub type Check = fn(&[u8]);
 
 /// Every target by the name of its folder of seeds.
-pub const TARGETS: [(&str, Check); 3] = [
+pub const TARGETS: [(&str, Check); 5] = [
+    ("command", command::check),
+    ("config", config::check),
     ("glob", glob::check),
     ("number", number::check),
     ("reader", reader::check),

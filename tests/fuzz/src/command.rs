@@ -1,0 +1,115 @@
+//! Requests of any words, read as commands.
+//!
+//! The first byte says whether the connection has authenticated; the rest is what it sent. What must hold:
+//!
+//! 1. Every request is a command or refused in one printable line, which quotes no more than a little of it.
+//! 2. The name may be written in any case of letters.
+//! 3. Before the password only what leads to it is read.
+//! 4. What is set, asked for or created is within the limits: finite components, as many as were said, names that fit.
+
+use kora_engine::command::table::{self, Access, Parsed};
+use kora_engine::command::{Command, Element};
+use kora_engine::limits::{COLLECTION_NAME_BYTES_MAX, K_MAX, KEY_BYTES_MAX};
+use kora_resp::{Reader, ReaderLimits, Request};
+use kora_vector::limits::DIMENSION_MAX;
+
+/// Panics if one of the four does not hold.
+pub fn check(bytes: &[u8]) {
+    let [choice, stream @ ..] = bytes else { return };
+    let access = match choice % 4 {
+        0 => Access::BeforeAuth,
+        _ => Access::Full,
+    };
+    let mut reader = Reader::new(ReaderLimits::default());
+    let mut unread = stream;
+    while let Ok(Some(request)) = reader.read(unread) {
+        let consumed = request.consumed();
+        if request.arguments().next().is_some() {
+            check_request(&request, access);
+        }
+        unread = &unread[consumed..];
+    }
+}
+
+fn check_request(request: &Request<'_>, access: Access) {
+    let parsed = table::parse(request, access);
+    check_command(&parsed.command);
+    let known = table::find(parsed.name.as_bytes());
+    assert_eq!(known.is_some(), !parsed.name.is_empty());
+    if access == Access::BeforeAuth && !matches!(parsed.command, Command::Refused(_)) {
+        assert!(
+            known.is_some_and(|entry| entry.before_auth),
+            "{} before AUTH",
+            parsed.name
+        );
+    }
+    assert_eq!(parsed.name, in_capitals(request, access).name);
+}
+
+/// The same with the first two words in capitals: the name and the subcommand, if it has one.
+fn in_capitals(request: &Request<'_>, access: Access) -> Parsed {
+    let words: Vec<Vec<u8>> = request.arguments().map(<[u8]>::to_vec).collect();
+    let mut spelled = format!("*{}\r\n", words.len()).into_bytes();
+    for (place, word) in words.iter().enumerate() {
+        spelled.extend(format!("${}\r\n", word.len()).into_bytes());
+        spelled.extend(if place < 2 {
+            word.to_ascii_uppercase()
+        } else {
+            word.clone()
+        });
+        spelled.extend(b"\r\n");
+    }
+    let mut reader = Reader::new(ReaderLimits::default());
+    let request = reader.read(&spelled).expect("it was a request").expect("it is whole");
+    table::parse(&request, access)
+}
+
+fn check_command(command: &Command) {
+    match command {
+        Command::Refused(error) => {
+            let text = error.to_string();
+            assert!(text.len() <= ERROR_BYTES_MAX, "{} bytes: {text}", text.len());
+            assert!(!text.contains(['\r', '\n']), "{text:?}");
+            let code = text.split(' ').next().unwrap_or_default();
+            assert!(
+                !code.is_empty() && code.bytes().all(|byte| byte.is_ascii_uppercase()),
+                "{text}"
+            );
+        }
+        Command::VectorSet(element, vector) => {
+            check_element(element);
+            check_vector(vector);
+        }
+        Command::VectorGet(element, _) => check_element(element),
+        Command::VectorDelete(elements) => {
+            assert!(!elements.is_empty());
+            for (collection, name) in elements.iter() {
+                assert!(collection.len() <= COLLECTION_NAME_BYTES_MAX);
+                assert!(collection.len() + 1 + name.len() <= KEY_BYTES_MAX);
+            }
+        }
+        Command::VectorQuery(query) => {
+            check_vector(&query.vector);
+            assert!((1..=K_MAX).contains(&query.k));
+            assert!(query.target.len() <= KEY_BYTES_MAX + 2);
+        }
+        Command::VectorCreate(creation) => {
+            assert!((1..=DIMENSION_MAX).contains(&creation.dimension));
+            assert!((1..=COLLECTION_NAME_BYTES_MAX).contains(&creation.collection.len()));
+        }
+        _ => (),
+    }
+}
+
+fn check_element(element: &Element) {
+    assert!((1..=COLLECTION_NAME_BYTES_MAX).contains(&element.collection.len()));
+    assert!(element.collection.len() + 1 + element.name.len() <= KEY_BYTES_MAX);
+}
+
+fn check_vector(vector: &[f32]) {
+    assert!((1..=DIMENSION_MAX).contains(&vector.len()));
+    assert!(vector.iter().all(|component| component.is_finite()));
+}
+
+/// Every error in words, with what it quotes escaped.
+const ERROR_BYTES_MAX: usize = 1024;
