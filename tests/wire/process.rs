@@ -40,7 +40,7 @@ fn clients_that_never_read_do_not_take_the_memory() {
     for workers in WORKER_COUNTS {
         let server = Server::start(workers);
         let mut client = server.connect();
-        fill(&mut client);
+        fill(&mut client, "big");
         let before = resident_bytes();
         // 275 kB a reply, 1.1 GB in all.
         let query = words("VECQUERY big 500 1 1").repeat(500);
@@ -66,12 +66,42 @@ fn clients_that_never_read_do_not_take_the_memory() {
 }
 
 #[test]
+fn a_late_reader_of_long_keys_is_paused_and_not_dropped() {
+    let _alone = alone();
+    for workers in WORKER_COUNTS {
+        let server = Server::start(workers);
+        println!("{workers} workers:");
+        // One collection is on all shards; the others each on one, which may be another worker's than the client's.
+        for collection in ["big", "{a}", "{b}"] {
+            fill(&mut server.connect(), collection);
+            // 275 kB a reply, 357 MB in all: more than the 256 MiB of all clients, of which each worker has its share.
+            let count = 1_300 / workers;
+            let query = words(&format!("VECQUERY {collection} 500 1 1")).repeat(count);
+            let mut late = server.connect();
+            let mut sibling = late.sibling();
+            thread::scope(|scope| {
+                scope.spawn(move || sibling.send(&query));
+                // The server has made all replies that it wants to hold when it has nothing more to do.
+                await_rest();
+                let first = late.reply();
+                for number in 1..count {
+                    assert!(
+                        late.reply() == first,
+                        "{collection}, reply {number} with {workers} workers"
+                    );
+                }
+            });
+        }
+    }
+}
+
+#[test]
 fn clients_that_leave_in_the_middle_of_a_pipeline_leave_no_memory_behind() {
     let _alone = alone();
     for workers in WORKER_COUNTS {
         let server = Server::start(workers);
         let mut client = server.connect();
-        fill(&mut client);
+        fill(&mut client, "big");
         let query = words("VECQUERY big 500 1 1").repeat(300);
         let mut most = 0;
         let before = resident_bytes();
@@ -121,13 +151,26 @@ fn requests_that_repeat_a_name_a_hundred_thousand_times_are_not_multiplied() {
     }
 }
 
-/// 500 vectors with keys of 504 bytes.
-fn fill(client: &mut Client) {
+/// Until this process does nothing any more.
+fn await_rest() {
+    let mut before = cpu_ticks();
+    for _ in 0..100 {
+        thread::sleep(Duration::from_millis(100));
+        let now = cpu_ticks();
+        if now <= before + 1 {
+            return;
+        }
+        before = now;
+    }
+}
+
+/// 500 vectors with elements of 500 bytes.
+fn fill(client: &mut Client, collection: &str) {
     let mut sent = Vec::new();
     for number in 0..500 {
         sent.extend(request(&[
             "VECSET",
-            &format!("big:{number:0500}"),
+            &format!("{collection}:{number:0500}"),
             "2",
             "1",
             &number.to_string(),

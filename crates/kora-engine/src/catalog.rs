@@ -7,15 +7,15 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use kora_mesh::{Board, Sequence};
+use kora_mesh::{Board, Gauge, Sequence};
 use kora_vector::Metric;
 
 /// Tells a collection from every other, also from earlier ones of the same name. Later ones are larger.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Generation(pub u64);
 
-/// What a collection is. Never changes during the collection's life.
-#[derive(Clone, PartialEq, Debug)]
+/// What a collection is. But for the gauge, it never changes during the collection's life.
+#[derive(Debug)]
 pub struct Schema {
     /// Its name.
     pub name: Bytes,
@@ -25,6 +25,8 @@ pub struct Schema {
     pub dimension: usize,
     /// What distance means.
     pub graph: GraphSettings,
+    /// How long an element's name is on average, roughly: what replies about many of them will cost.
+    pub name_bytes: Gauge,
 }
 
 /// How the graphs of a collection are built and searched.
@@ -70,6 +72,12 @@ impl Catalog {
     pub(crate) fn generation_of(&self, name: &[u8]) -> Option<Generation> {
         self.board
             .inspect(name, |schema| schema.map(|schema| schema.generation))
+    }
+
+    /// How long the names of its elements are on average, roughly, if there is a collection of that name.
+    pub(crate) fn name_bytes(&self, name: &[u8]) -> Option<usize> {
+        let bytes = |schema: &Arc<Schema>| usize::try_from(schema.name_bytes.get()).unwrap_or(usize::MAX);
+        self.board.inspect(name, |schema| schema.map(bytes))
     }
 
     /// How many collections there are.

@@ -131,7 +131,7 @@ impl Line {
     /// A seat whose reply is known already.
     pub(crate) fn seat_reply(&mut self, reply: Reply, taken: Taken) {
         let taken = Taken {
-            bytes: reply.bytes_hint(),
+            bytes: reply_bytes(&reply),
             ..taken
         };
         self.push(State::Ready(reply), taken);
@@ -141,7 +141,7 @@ impl Line {
     /// The last reply of a connection, for which there is always a seat.
     pub(crate) fn seat_last_reply(&mut self, reply: Reply, taken: Taken) {
         let taken = Taken {
-            bytes: reply.bytes_hint(),
+            bytes: reply_bytes(&reply),
             ..taken
         };
         self.account.add(taken.bytes);
@@ -173,7 +173,7 @@ impl Line {
     pub(crate) fn fill(&mut self, sequence: u32, reply: Reply) -> Taken {
         let (reply, bytes) = match self.is_heard() {
             true => {
-                let bytes = reply.bytes_hint();
+                let bytes = reply_bytes(&reply);
                 (reply, bytes)
             }
             false => (Reply::Null, 0),
@@ -192,16 +192,18 @@ impl Line {
         taken
     }
 
-    /// Encodes the ready prefix.
+    /// Encodes the ready prefix, or the beginning of it if that is much: whoever drains asks again.
     pub(crate) fn drain(&mut self, out: &mut BytesMut) {
         if !self.is_heard() {
             return;
         }
-        while let Some(Seat {
-            version,
-            taken,
-            state: State::Ready(reply),
-        }) = self.seats.front()
+        let end = out.len() + DRAIN_BYTES;
+        while out.len() < end
+            && let Some(Seat {
+                version,
+                taken,
+                state: State::Ready(reply),
+            }) = self.seats.front()
         {
             write_reply(reply, *version, out);
             self.account.remove(taken.bytes);
@@ -336,3 +338,12 @@ impl Line {
         }
     }
 }
+
+/// What a reply will have cost when it stands in the connection's output: that grows by doubling. Charged less here, a
+/// connection that may still read would be over its share by the mere spelling of what it has.
+fn reply_bytes(reply: &Reply) -> usize {
+    2 * reply.bytes_hint()
+}
+
+/// What is encoded at once: enough for many small replies in one write, and little beside what clients may hold.
+const DRAIN_BYTES: usize = 256 * 1024;

@@ -55,6 +55,7 @@
 mod board;
 mod doorbell;
 mod flag;
+mod gauge;
 mod lane;
 pub mod limits;
 mod mesh;
@@ -66,6 +67,7 @@ mod sync;
 pub use board::{Board, Bucket, Decision};
 pub use doorbell::{Armed, Doorbell};
 pub use flag::Flag;
+pub use gauge::Gauge;
 pub use mesh::{WorkerId, build, credit_for};
 pub use port::{Port, PortStats};
 pub use sequence::Sequence;

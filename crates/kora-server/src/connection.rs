@@ -22,6 +22,7 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::acceptor::Arrival;
 use crate::config::OutputLimit;
 use crate::host::Process;
+use crate::output::Output;
 
 /// One client's connection.
 pub(crate) struct Connection {
@@ -34,7 +35,7 @@ pub(crate) struct Connection {
     reader: Reader,
     access: Access,
     input: BytesMut,
-    output: BytesMut,
+    output: Output,
     /// A command that has to wait; nothing behind it is looked at.
     held: Option<Parsed>,
     intake: Intake,
@@ -118,7 +119,7 @@ impl Connection {
             reader: Reader::new(limits.of(access)),
             access,
             input: BytesMut::new(),
-            output: BytesMut::new(),
+            output: Output::default(),
             held: None,
             intake: Intake::Open,
             unheard: false,
@@ -150,8 +151,8 @@ impl Connection {
         }
         loop {
             let decoded = self.decode();
-            let standing = self.engine.borrow_mut().drain(self.line, &mut self.output);
-            self.write_what_fits()?;
+            let standing = self.engine.borrow_mut().drain(self.line, self.output.room());
+            self.output.write_to(&self.stream)?;
             match standing {
                 Standing::Killed => return Ok(End::Cut),
                 Standing::Dropped { bytes } => {
@@ -186,7 +187,7 @@ impl Connection {
 
     /// Tells the engine what the buffers hold, and hears whether more may be read.
     fn settle_account(&mut self) {
-        let bytes = self.input.capacity() + self.output.capacity();
+        let bytes = self.input.capacity() + self.output.bytes_held();
         let mut engine = self.engine.borrow_mut();
         if engine.account(self.line, bytes) {
             self.paused_since = None;
@@ -365,20 +366,6 @@ impl Connection {
         // Whoever goes on sending for longer does not want to know.
         timeout(PARTING_MAX, forget).await.unwrap_or(Ok(()))
     }
-
-    fn write_what_fits(&mut self) -> io::Result<()> {
-        while !self.output.is_empty() {
-            match self.stream.try_write(&self.output) {
-                Ok(written) => self.output.advance(written),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-                Err(error) => return Err(error),
-            }
-        }
-        if self.output.capacity() > OUTPUT_BYTES_KEPT {
-            self.output = BytesMut::new();
-        }
-        Ok(())
-    }
 }
 
 impl ConnectionLimits {
@@ -417,6 +404,3 @@ const PAUSE_LOOK: Duration = Duration::from_millis(20);
 /// How long connections are not read from before the largest is dropped. Long beside the time that a client needs to
 /// take its replies, short beside a user's patience.
 const PAUSE_MAX: Duration = Duration::from_secs(10);
-
-/// An output buffer larger than this is not kept once it is empty.
-const OUTPUT_BYTES_KEPT: usize = 64 * 1024;

@@ -8,6 +8,7 @@ mod connection;
 pub mod demo;
 mod descriptors;
 mod host;
+mod output;
 pub mod ping;
 pub mod serve;
 mod turn;

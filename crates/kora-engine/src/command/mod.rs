@@ -109,18 +109,33 @@ impl Command {
 /// Memory that the reply will take, roughly, so that a client that asks for much is not read from before it arrives.
 pub(crate) fn reply_bytes_expected(command: &Command, catalog: &Catalog) -> usize {
     match command {
-        Command::VectorQuery(query) => query.k * HIT_BYTES,
+        Command::VectorQuery(query) => 2 * query.k * (HIT_BYTES + key_bytes_expected(&query.target, catalog)),
         Command::VectorGet(element, _) => catalog
             .find(&element.collection)
             .map_or(0, |schema| schema.dimension * COMPONENT_BYTES),
-        Command::VectorList => catalog.len() * HIT_BYTES,
+        Command::VectorList => catalog.len() * NAME_BYTES,
         Command::CommandInfo(_) | Command::CommandDocs(_) => table::all().count() * ENTRY_BYTES,
         _ => 0,
     }
 }
 
-/// A key of usual length with its distance, in memory and as text.
-const HIT_BYTES: usize = 96;
+/// How long the keys are that a query of this target finds. It may name a collection in three ways; of one that does not
+/// exist there is nothing to find.
+fn key_bytes_expected(target: &[u8], catalog: &Catalog) -> usize {
+    let colon = target.iter().rposition(|byte| *byte == b':');
+    let names = [Some(target), colon.map(|colon| &target[..colon])];
+    let found = names.into_iter().flatten().find_map(|name| {
+        let name_bytes = catalog.name_bytes(name)?;
+        Some(name.len() + 1 + name_bytes)
+    });
+    found.unwrap_or(0)
+}
+
+/// A hit as text, without its key. It counts twice, as text does in a connection's output: that grows by doubling.
+const HIT_BYTES: usize = 32;
+
+/// A collection's name of usual length, in memory and as text.
+const NAME_BYTES: usize = 96;
 
 /// A component as text, with RESP2's header around it.
 const COMPONENT_BYTES: usize = 20;

@@ -20,6 +20,8 @@ pub(crate) struct Collection {
     names: SlotNames,
     /// Inserts and searches that hold their place in `index` between slices. While there are any, the index stays.
     suspended: usize,
+    /// Names pushed to `names`, and their bytes.
+    named: (u64, u64),
 }
 
 impl Collection {
@@ -31,6 +33,7 @@ impl Collection {
             elements: ElementTable::new(),
             names: SlotNames::new(),
             suspended: 0,
+            named: (0, 0),
         }
     }
 
@@ -46,10 +49,20 @@ impl Collection {
     /// Begins to set a vector. Nothing can be seen of it before [`Collection::resume_set`] is done.
     pub(crate) fn begin_set(&mut self, name: &[u8], vector: &[f32]) -> Unlinked {
         self.suspended += 1;
+        self.measure(name);
         Unlinked {
             insertion: self.index.begin_insert(vector),
             named: self.names.push(name),
         }
+    }
+
+    /// Tells everybody how long names are here. All shards of a collection say it, and mean about the same: names are
+    /// spread by their hash. It is rounded up, so that it seldom changes.
+    fn measure(&mut self, name: &[u8]) {
+        let (count, bytes) = self.named;
+        self.named = (count + 1, bytes + name.len() as u64);
+        let mean = self.named.1 / self.named.0;
+        self.schema.name_bytes.set(mean.next_multiple_of(MEAN_STEP_BYTES));
     }
 
     /// Goes on setting a vector. When it is done, the vector that had the name before is deleted.
@@ -129,6 +142,7 @@ impl Collection {
         let index = std::mem::replace(&mut self.index, new_index(&self.schema));
         let elements = std::mem::replace(&mut self.elements, ElementTable::new());
         let names = std::mem::replace(&mut self.names, SlotNames::new());
+        self.named = (0, 0);
         Some(Remains { index, elements, names })
     }
 
@@ -212,6 +226,9 @@ fn new_index(schema: &Schema) -> Index {
         seed: schema.generation.0,
     })
 }
+
+/// Names of one kind differ by a few bytes, and nobody needs to know so exactly.
+const MEAN_STEP_BYTES: u64 = 16;
 
 /// Giving a chunk back costs about as much as reading some thousand components.
 const CHUNK_FREE_WORK: u64 = 4096;

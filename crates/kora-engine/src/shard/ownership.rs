@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use kora_mesh::Gauge;
 
 use super::{Shard, Unfinished};
 use crate::catalog::{Generation, Schema};
@@ -27,6 +28,7 @@ impl Shard {
                     generation: self.setup.catalog.next_generation(),
                     dimension: proposal.dimension,
                     graph: proposal.graph,
+                    name_bytes: Gauge::new(0),
                 });
                 self.setup.catalog.publish(Arc::clone(&schema));
                 Ok(schema)

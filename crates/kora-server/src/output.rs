@@ -1,0 +1,69 @@
+//! What a connection has still to send.
+
+use std::collections::VecDeque;
+use std::io;
+
+use bytes::{Buf, BytesMut};
+use tokio::net::TcpStream;
+
+/// Encoded replies, in chunks.
+///
+/// In one buffer a client that takes its replies late would cost a multiple of them: the buffer doubles when it is full,
+/// and what has been taken at its front makes room only when it is more than half.
+///
+/// Invariant: no chunk is empty but the last.
+#[derive(Default)]
+pub(crate) struct Output {
+    chunks: VecDeque<BytesMut>,
+}
+
+impl Output {
+    /// Where the next replies go. A little of them at a time: a chunk may grow beyond its size.
+    pub(crate) fn room(&mut self) -> &mut BytesMut {
+        if self.chunks.back().is_none_or(|chunk| chunk.len() >= CHUNK_BYTES) {
+            self.chunks.push_back(BytesMut::new());
+        }
+        self.chunks.back_mut().expect("there is one now")
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.chunks.iter().map(BytesMut::len).sum()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.chunks.front().is_none_or(BytesMut::is_empty)
+    }
+
+    /// Memory held, or twice what is in it, whichever is more. A chunk that is full doubles, and counts as if it had: counted
+    /// only then, it would be too late to stop reading.
+    pub(crate) fn bytes_held(&self) -> usize {
+        self.chunks
+            .iter()
+            .map(|chunk| chunk.capacity().max(2 * chunk.len()))
+            .sum()
+    }
+
+    /// Sends what the socket takes.
+    pub(crate) fn write_to(&mut self, stream: &TcpStream) -> io::Result<()> {
+        while let Some(chunk) = self.chunks.front_mut() {
+            while !chunk.is_empty() {
+                match stream.try_write(chunk) {
+                    Ok(written) => chunk.advance(written),
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                    Err(error) => return Err(error),
+                }
+            }
+            if self.chunks.len() == 1 && self.chunks[0].capacity() <= BYTES_KEPT {
+                return Ok(());
+            }
+            self.chunks.pop_front();
+        }
+        Ok(())
+    }
+}
+
+/// Where a new chunk is begun.
+const CHUNK_BYTES: usize = 64 * 1024;
+
+/// A chunk larger than this is not kept once it is empty.
+const BYTES_KEPT: usize = 64 * 1024;
