@@ -1,12 +1,14 @@
 //! Whether what was heard is what the twin expects.
 
+use std::collections::BTreeSet;
+
 use bytes::{Bytes, BytesMut};
 use kora_tests::reply::{Protocol, Value, starts_with_null_array, take};
 
 use crate::Expected;
 use crate::name::Name;
 use crate::say::Say;
-use crate::twin::Recall;
+use crate::twin::{Recall, Scannable};
 
 /// What differs, or how good a query's reply is.
 pub(crate) fn compare(
@@ -44,6 +46,7 @@ pub(crate) fn compare(
         Expected::Help(container, subcommands) => helps(container, subcommands, &reply),
         Expected::Described(names) => describes(names, &reply),
         Expected::Documented(names) => documents(names, &reply, protocol),
+        Expected::Scanned(scannable) => scanned(scannable, &reply),
         Expected::Names(names) => {
             let mut heard: Vec<&Bytes> = reply
                 .items()
@@ -174,6 +177,33 @@ fn described(item: &Value) -> Result<Option<(&str, i32)>, String> {
     }
     let arity = i32::try_from(*arity).map_err(|_| "no arity")?;
     Ok(Some((name, arity)))
+}
+
+/// SCAN: keys that are there, and a cursor.
+fn scanned(scannable: &Scannable, reply: &Value) -> Result<Recall, String> {
+    let (next, keys) = scan_parts(reply).ok_or("no cursor with keys")?;
+    let found: BTreeSet<Bytes> = keys.iter().cloned().collect();
+    is(
+        found.len() == keys.len() && found.is_subset(&scannable.keys),
+        scannable,
+        reply,
+    )?;
+    is(next < 1 << 53, "a cursor that a double holds", reply)?;
+    is(
+        !scannable.is_whole || (next == 0 && found == scannable.keys),
+        scannable,
+        reply,
+    )
+}
+
+/// The cursor and the keys of a reply to SCAN.
+pub(crate) fn scan_parts(reply: &Value) -> Option<(u64, Vec<Bytes>)> {
+    let [Value::Bulk(cursor), Value::Array(keys)] = reply.items()? else {
+        return None;
+    };
+    let cursor = std::str::from_utf8(cursor).ok()?.parse().ok()?;
+    let keys: Option<Vec<Bytes>> = keys.iter().map(|key| key.bytes().cloned()).collect();
+    Some((cursor, keys?))
 }
 
 fn documents(names: &[Name], reply: &Value, protocol: Protocol) -> Result<Recall, String> {

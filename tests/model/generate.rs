@@ -75,6 +75,11 @@ fn request(name: Name, author: &mut Author) -> Vec<Vec<u8>> {
         ),
         Name::VecDrop => format!("VECDROP {}", collection(author)),
         Name::VecInfo => format!("VECINFO {}", collection(author)),
+        Name::Scan => scan(author),
+        Name::Type => {
+            let (key, name) = (key(author), collection(author));
+            format!("TYPE {}", author.random.pick(&[&key, name, "nothing", "a:", ":"]))
+        }
         Name::ClientKill => kill(author),
         Name::Echo => format!("ECHO {}", author.random.any()),
         // Not too often, or nothing is ever there.
@@ -96,7 +101,7 @@ fn forms(name: Name) -> &'static [&'static str] {
         | Name::VecInfo => {
             unreachable!("made of names")
         }
-        Name::ClientKill | Name::Echo => unreachable!("made of sessions and numbers"),
+        Name::ClientKill | Name::Echo | Name::Scan | Name::Type => unreachable!("made of sessions, numbers and names"),
         Name::VecList => &["VECLIST"],
         Name::Auth => &[
             "AUTH sesame",
@@ -240,6 +245,28 @@ fn create(author: &mut Author) -> String {
         "EF_SEARCH 25",
     ] {
         if author.random.percent(30) {
+            request.push_str(&format!(" {option}"));
+        }
+    }
+    request
+}
+
+fn scan(author: &mut Author) -> String {
+    let mut request = format!(
+        "SCAN {}",
+        author.random.pick(&["0", "0", "0", "1", "9007199254740991", "abc"])
+    );
+    for option in [
+        "COUNT 1000",
+        "COUNT 3",
+        "MATCH a:*",
+        "match *{t}*1",
+        "MATCH ??c:1*",
+        "TYPE vector",
+        "TYPE VectorSet",
+        "TYPE string",
+    ] {
+        if author.random.percent(20) {
             request.push_str(&format!(" {option}"));
         }
     }

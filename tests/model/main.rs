@@ -22,7 +22,8 @@ use std::sync::Once;
 
 use kora_engine::command::table;
 use kora_tests::random::Random;
-use kora_tests::request::typed;
+use kora_tests::reply::{Protocol, take};
+use kora_tests::request::{typed, words};
 
 use crate::generate::{Step, program};
 use crate::name::Name;
@@ -139,7 +140,32 @@ fn run(server: Server, program: &[Step]) -> Result<Recall, String> {
         total.found += recall.found;
         total.wanted += recall.wanted;
     }
-    Ok(total)
+    sessions += 1;
+    subject.connect(sessions);
+    walk(server, &mut subject, sessions, &twin).map(|()| total)
+}
+
+/// Scans from the beginning to the end, a few keys at a time: each key that there is must come, and nothing else.
+fn walk(server: Server, subject: &mut Subject, id: u64, twin: &Twin) -> Result<(), String> {
+    if let Some(password) = server.password {
+        subject.say(id, &words(&format!("AUTH {password}")));
+    }
+    let (mut cursor, mut found) = (0, BTreeSet::new());
+    for _ in 0..WALK_STEPS_MAX {
+        let mut heard = subject.say(id, &words(&format!("SCAN {cursor} COUNT 3"))).bytes;
+        let reply = take(&mut heard, Protocol::Two).ok_or("SCAN without a reply")?;
+        let (next, keys) = compare::scan_parts(&reply).ok_or_else(|| format!("SCAN {cursor} answered {reply:?}"))?;
+        found.extend(keys);
+        if next == 0 {
+            let there = twin.keys();
+            return match found == there {
+                true => Ok(()),
+                false => Err(format!("a scan found {found:?} and not {there:?}")),
+            };
+        }
+        cursor = next;
+    }
+    Err(format!("a scan does not end, and is at {cursor}"))
 }
 
 /// The same, with a panic of the engine as one more way to differ.
@@ -196,6 +222,9 @@ fn show(step: &Step) -> String {
 
 /// Connected at any time.
 const CLIENTS: usize = 3;
+
+/// Far more than a scan of what a program leaves behind takes.
+const WALK_STEPS_MAX: usize = 1000;
 
 /// Programs on each server in an ordinary run.
 const SEEDS: u64 = 300;

@@ -31,8 +31,10 @@ pub(crate) enum Name {
     Info,
     Ping,
     Quit,
+    Scan,
     Select,
     Shutdown,
+    Type,
     VecCreate,
     VecDel,
     VecDrop,
@@ -44,7 +46,7 @@ pub(crate) enum Name {
 }
 
 impl Name {
-    pub(crate) const ALL: [Name; 37] = [
+    pub(crate) const ALL: [Name; 39] = [
         Name::Auth,
         Name::Client,
         Name::ClientGetname,
@@ -72,8 +74,10 @@ impl Name {
         Name::Info,
         Name::Ping,
         Name::Quit,
+        Name::Scan,
         Name::Select,
         Name::Shutdown,
+        Name::Type,
         Name::VecCreate,
         Name::VecDel,
         Name::VecDrop,
@@ -114,6 +118,8 @@ impl Name {
             Name::Info => ("info", -1),
             Name::Ping => ("ping", -1),
             Name::Quit => ("quit", -1),
+            Name::Scan => ("scan", -2),
+            Name::Type => ("type", 2),
             Name::Select => ("select", 2),
             Name::Shutdown => ("shutdown", -1),
             Name::VecCreate => ("veccreate", -4),

@@ -13,18 +13,21 @@ use crate::world::World;
 /// # Panics
 /// If they disagree.
 pub(crate) fn run(world: &mut World) {
-    let mut total = 0;
+    let mut there = Vec::new();
     for collection in 0..world.scenario.collections.len() {
-        total += audit_collection(world, collection);
+        there.extend(audit_collection(world, collection));
     }
-    let [size, list] = ask(world, vec![Command::Size, Command::List])
+    let [size, list, scan] = ask(world, vec![Command::Size, Command::List, Command::Scan])
         .try_into()
         .expect("each command has its event");
     assert_eq!(
         size.reply(),
-        Some(&Value::Integer(total as i64)),
+        Some(&Value::Integer(there.len() as i64)),
         "DBSIZE is what can be read"
     );
+    let mut scanned = replies::scanned(scan.reply().expect("answered"), &world.scenario).expect("checked when it came");
+    scanned.sort_unstable();
+    assert_eq!(scanned, there, "SCAN returns each key once");
     let there = world.scenario.collections.iter();
     let mut names: Vec<&str> = there
         .map(|collection| collection.name)
@@ -47,7 +50,7 @@ pub(crate) fn flush(world: &mut World) {
 }
 
 /// The vectors of one collection: as VECGET, VECQUERY and VECINFO say.
-fn audit_collection(world: &mut World, collection: usize) -> usize {
+fn audit_collection(world: &mut World, collection: usize) -> Vec<Key> {
     let scenario = world.scenario.clone();
     let of = &scenario.collections[collection];
     let there = world.catalog().find(of.name.as_bytes());
@@ -83,7 +86,7 @@ fn audit_collection(world: &mut World, collection: usize) -> usize {
         }
         Some(_) => check_description(described, dimension, read.len()),
     }
-    read.len()
+    read
 }
 
 fn check_description(event: &Event, dimension: usize, live: usize) {

@@ -22,6 +22,9 @@ pub(crate) enum Command {
     List,
     Info(usize),
     Size,
+    /// From the beginning to the end.
+    Scan,
+    Type(Key),
     ClientList,
     /// The session to close, and whether it is the asking one.
     Kill(u64, Victim),
@@ -132,6 +135,9 @@ impl Command {
             Command::List => words("VECLIST"),
             Command::Info(collection) => words(&format!("VECINFO {}", name(*collection))),
             Command::Size => words("DBSIZE"),
+            // More than there are, so that the whole of it is one reply.
+            Command::Scan => words("SCAN 0 COUNT 1000"),
+            Command::Type(key) => words(&format!("TYPE {}", key.text(scenario))),
             Command::ClientList => words("CLIENT LIST"),
             Command::Kill(id, _) => words(&format!("CLIENT KILL ID {id} SKIPME no")),
             Command::Unknown => words("NONSENSE 1 2"),
@@ -225,6 +231,8 @@ impl Speaker {
             90 if scenario.kills == Occurrence::Sometimes && random.percent(20) => Command::Quit,
             91 if scenario.kills == Occurrence::Sometimes && random.percent(10) => Command::Shutdown,
             92 => Command::Ping(None),
+            93 => Command::Scan,
+            94 => Command::Type(key),
             _ => Command::Get(key),
         }
     }

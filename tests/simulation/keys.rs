@@ -11,7 +11,7 @@
 
 use crate::command::{Command, Key, Target, Vector};
 use crate::history::{Event, History};
-use crate::replies::{got, hits, is_distance};
+use crate::replies::{got, hits, is_distance, scanned};
 use crate::scenario::Scenario;
 use kora_tests::reply::Value;
 
@@ -80,6 +80,13 @@ impl<'a> KeyHistory<'a> {
                 (Command::Get(key), Some(reply)) if *key == self.key => {
                     self.check_read(number, got(reply, event.protocol, *key, self.scenario));
                 }
+                (Command::Type(key), Some(reply)) if *key == self.key => {
+                    self.check_presence(number, *reply == Value::Simple("vector".to_owned()));
+                }
+                (Command::Scan, Some(reply)) => {
+                    let keys = scanned(reply, self.scenario).expect("checked when it came");
+                    self.check_presence(number, keys.contains(&self.key));
+                }
                 (Command::Query(query), Some(_)) if query.collection == self.key.collection => {
                     self.check_query(number, event);
                 }
@@ -100,6 +107,14 @@ impl<'a> KeyHistory<'a> {
                 self.show(read)
             ),
         }
+    }
+
+    fn check_presence(&self, read: usize, is_there: bool) {
+        if !is_there {
+            return self.check_absent(read);
+        }
+        let text = self.key.text(self.scenario);
+        assert!(self.may_be_there(read), "key {text} was not there: {}", self.show(read));
     }
 
     fn check_query(&self, read: usize, event: &Event) {

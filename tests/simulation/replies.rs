@@ -39,6 +39,8 @@ pub(crate) fn check(event: &Event, scenario: &Scenario, session: u64) {
         (Command::List, Value::Array(names)) => listed(event, names, scenario),
         (Command::Info(collection), reply) => described(event, *collection, reply, scenario),
         (Command::Size, Value::Integer(size)) => *size >= 0,
+        (Command::Scan, reply) => scanned(reply, scenario).is_some(),
+        (Command::Type(_), Value::Simple(name)) => ["vector", "none"].contains(&name.as_str()),
         (Command::ClientList, reply) => lists_session(reply, event.protocol, session),
         (Command::Kill(_, Victim::Myself), reply) => *reply == Value::Integer(1),
         (Command::Kill(_, Victim::Other), Value::Integer(0 | 1)) => true,
@@ -82,6 +84,22 @@ pub(crate) fn hits(event: &Event, query: &Query, scenario: &Scenario) -> Option<
         .into_iter()
         .map(|(text, distance)| Some((key_of(&text)?, distance)))
         .collect()
+}
+
+/// The vectors in the reply to a SCAN of everything, without the names of collections.
+pub(crate) fn scanned(reply: &Value, scenario: &Scenario) -> Option<Vec<Key>> {
+    let [cursor, Value::Array(texts)] = reply.items()? else {
+        return None;
+    };
+    assert_eq!(*cursor, Value::bulk("0"), "the scan came to its end");
+    let is_name = |text: &Value| scenario.collections.iter().any(|of| *text == Value::bulk(of.name));
+    let all = scenario.keys();
+    let key_of = |text: &Value| {
+        all.iter()
+            .copied()
+            .find(|key| *text == Value::bulk(&key.text(scenario)))
+    };
+    texts.iter().filter(|text| !is_name(text)).map(key_of).collect()
 }
 
 /// True if this is the distance of that vector.

@@ -3,6 +3,8 @@
 use kora_tests::random::Random;
 use kora_vector::Metric;
 
+use crate::command::Key;
+
 /// The world of one seed.
 #[derive(Clone, Debug)]
 pub(crate) struct Scenario {
@@ -81,6 +83,14 @@ impl Scenario {
             flushes: occurrence(random, 25),
             kills: occurrence(random, 25),
         }
+    }
+
+    /// Every key that a client may name.
+    pub(crate) fn keys(&self) -> Vec<Key> {
+        let collections = self.collections.iter().enumerate();
+        collections
+            .flat_map(|(collection, of)| (0..of.elements).map(move |element| Key { collection, element }))
+            .collect()
     }
 
     /// A world in which nothing is dropped and nobody vanishes, so that whatever was set is there.

@@ -46,6 +46,7 @@ pub struct GraphSettings {
 pub struct Catalog {
     board: Board<Arc<Schema>>,
     generations: Sequence,
+    hash_seed: u64,
 }
 
 impl Catalog {
@@ -55,7 +56,13 @@ impl Catalog {
         Catalog {
             board: Board::new(hash_seed),
             generations: Sequence::new(),
+            hash_seed,
         }
+    }
+
+    /// What keys the hashes of names.
+    pub(crate) fn hash_seed(&self) -> u64 {
+        self.hash_seed
     }
 
     /// The collection of that name, as of now.

@@ -80,6 +80,12 @@ pub enum ClientError {
     UnknownMetric { got: Vec<u8> },
     /// VECCREATE of a collection that exists.
     CollectionExists { collection: Vec<u8> },
+    /// There are as many collections as there can be.
+    TooManyCollections,
+    /// SCAN with something that is no cursor.
+    InvalidCursor,
+    /// A pattern longer than the limit.
+    PatternTooLong { bytes: usize },
     /// The collection was dropped and made again each time that the query was asked.
     QueryOvertaken { collection: Vec<u8> },
 }
@@ -195,6 +201,15 @@ impl fmt::Display for ClientError {
                 "ERR vector dimension mismatch - got {got} but collection '{}' has {dimension}",
                 Quoted(collection)
             ),
+            Self::TooManyCollections => {
+                let max = crate::limits::COLLECTIONS_MAX;
+                write!(f, "ERR too many collections, at most {max} are allowed")
+            }
+            Self::InvalidCursor => f.write_str("ERR invalid cursor"),
+            Self::PatternTooLong { bytes } => {
+                let max = kora_resp::limits::PATTERN_BYTES_MAX;
+                write!(f, "ERR the pattern has {bytes} bytes, at most {max} are allowed")
+            }
             Self::UnknownMetric { got } => {
                 write!(f, "ERR unknown metric '{}': COSINE, L2 and IP are known", Quoted(got))
             }

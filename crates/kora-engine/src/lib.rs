@@ -10,6 +10,7 @@ mod answer;
 mod catalog;
 mod clients;
 pub mod command;
+mod cursor;
 mod docs;
 mod engine;
 mod error;
@@ -30,6 +31,7 @@ mod stats;
 mod turn;
 
 pub use catalog::{Catalog, Generation, GraphSettings, Schema};
+pub use cursor::Cursor;
 pub use engine::{Admission, Engine, Progress, Standing};
 pub use error::ClientError;
 pub use lines::LineId;

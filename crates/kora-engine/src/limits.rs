@@ -46,6 +46,13 @@ pub const BUCKETS_PER_SLICE: usize = 8;
 /// Vectors deleted in one slice of VECDEL: each takes under a microsecond.
 pub const ELEMENTS_PER_SLICE: usize = 512;
 
+/// Keys that one slice of SCAN passes or looks at.
+pub const SCAN_PER_SLICE: usize = 512;
+
+/// Collections that there can be: half of what a cursor of SCAN can tell apart on one shard, so that dropped ones that a
+/// shard still holds find room.
+pub const COLLECTIONS_MAX: usize = 1 << (crate::cursor::SECTION_BITS - 1);
+
 /// Names moved into the reply in one slice of VECLIST.
 pub const NAMES_PER_SLICE: usize = 4096;
 

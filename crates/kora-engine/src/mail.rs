@@ -6,7 +6,8 @@ use bytes::Bytes;
 use kora_mesh::WorkerId;
 
 use crate::catalog::{Generation, GraphSettings, Schema};
-use crate::command::{ClientFilter, ClientPage, Element, ElementList};
+use crate::command::{ClientFilter, ClientPage, Element, ElementList, ScanFilter};
+use crate::cursor::ScanPlace;
 use crate::error::ClientError;
 use crate::router::ShardId;
 use crate::stats::WorkerStats;
@@ -69,6 +70,8 @@ pub(crate) enum Ask {
     Count,
     /// The names of all collections.
     List,
+    /// Some keys of this shard.
+    Scan(Box<ScanAsk>),
 
     /// To a worker: lines of CLIENT LIST, from this place on.
     Clients { filter: Arc<ClientFilter>, start: usize },
@@ -91,6 +94,15 @@ pub(crate) struct Question {
     pub(crate) schema: Arc<Schema>,
     pub(crate) vector: Box<[f32]>,
     pub(crate) k: usize,
+}
+
+/// Some keys that somebody wants.
+pub(crate) struct ScanAsk {
+    pub(crate) filter: Arc<ScanFilter>,
+    /// Where to go on.
+    pub(crate) at: ScanPlace,
+    /// How many keys to look at, at least 1.
+    pub(crate) left: usize,
 }
 
 /// A collection that somebody wants.
@@ -121,8 +133,18 @@ pub(crate) enum Part {
     Withdrawn(Option<Arc<Schema>>),
     Description(Description),
     Names(Vec<Bytes>),
+    Scanned(Box<Scanned>),
     Clients(ClientPage),
     Stats(Box<WorkerStats>),
+}
+
+/// Some keys of one shard.
+pub(crate) struct Scanned {
+    pub(crate) keys: Vec<Bytes>,
+    /// How many keys were wanted beyond those that were looked at.
+    pub(crate) left: usize,
+    /// Where to go on; `None` if the shard has no more.
+    pub(crate) next: Option<ScanPlace>,
 }
 
 /// What one shard found.

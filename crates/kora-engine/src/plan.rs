@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use kora_resp::Reply;
 
 use crate::catalog::Catalog;
-use crate::command::{Command, Element, ElementList, VectorQuery};
+use crate::command::{Command, Element, ElementList, KeyType, ScanRequest, VectorQuery};
 use crate::gather::{self, Around, Describing, Dropping, Finding, Flushing, Gather, Informing, Joining};
-use crate::gather::{ListingClients, Next, Querying, Shape};
+use crate::gather::{ListingClients, Next, Querying, Scanning, Shape};
 use crate::mail::{Ask, IfThere, Proposal, Target};
 use crate::router::{Placement, ShardId, Spread};
 
@@ -48,6 +49,8 @@ pub(crate) fn needs(command: &Command, placement: Placement, catalog: &Catalog) 
                 Route::One(placement.shard_of_element(collection, name)),
             )
         }
+        Command::Scan(request) => (Order::Any, route_of_scan(request, placement)),
+        Command::Type(key) => (Order::Any, route_of_query(key, placement)),
         Command::VectorDelete(_) => (Order::AfterQueries, Route::All),
         Command::VectorGet(element, _) => (Order::Any, Route::One(home(element))),
         Command::VectorQuery(query) => (Order::Any, route_of_query(&query.target, placement)),
@@ -91,6 +94,8 @@ pub(crate) fn start(command: Command, me: u64, here: Target, around: &Around<'_>
         }
         Command::VectorDelete(elements) => delete(&elements, placement),
         Command::VectorQuery(query) => start_query(*query, around),
+        Command::Scan(request) => Scanning::start(*request, around),
+        Command::Type(key) => type_of(&key, around),
         Command::VectorCreate(creation) => {
             let owner = Target::Shard(placement.shard_of(&creation.collection));
             let graph = creation.graph(around.setup.graph);
@@ -234,6 +239,33 @@ fn start_query(query: VectorQuery, around: &Around<'_>) -> Next {
         Gather::Finding(Box::new(finding)),
         vec![(Target::Shard(shard), Ask::Holds(element))],
     )
+}
+
+/// A key is the name of a collection, or the key of a vector, or nothing's.
+fn type_of(key: &Bytes, around: &Around<'_>) -> Next {
+    if around.catalog().holds(key) {
+        return Next::Reply(Reply::Simple(KeyType::VectorSet.name()));
+    }
+    let colon = key.iter().rposition(|byte| *byte == b':');
+    let Some(colon) = colon.filter(|colon| around.catalog().holds(&key[..*colon])) else {
+        return Next::Reply(Reply::Simple("none"));
+    };
+    let element = Element {
+        collection: key.slice(..colon),
+        name: key.slice(colon + 1..),
+    };
+    let shard = around.placement().shard_of_element(&element.collection, &element.name);
+    let asks = vec![(Target::Shard(shard), Ask::Holds(element))];
+    Next::Ask(Gather::One(Shape::VectorOrNone), asks)
+}
+
+fn route_of_scan(request: &ScanRequest, placement: Placement) -> Route {
+    let shard = request.cursor.shard;
+    if shard.index() < placement.shard_count() {
+        Route::One(shard)
+    } else {
+        Route::Here
+    }
 }
 
 fn route_of_query(target: &[u8], placement: Placement) -> Route {

@@ -45,8 +45,9 @@ Names of commands and options may be written in any case of letters. A command t
 the connection lives on.
 ";
 
-const GROUPS: [(&str, &str); 3] = [
+const GROUPS: [(&str, &str); 4] = [
     ("vector", "Vectors"),
+    ("generic", "Keys"),
     ("connection", "Connection"),
     ("server", "Server"),
 ];

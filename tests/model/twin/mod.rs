@@ -3,6 +3,7 @@
 //! It reads the words of a request by itself and shares no code with the engine.
 
 mod connection;
+mod keys;
 mod query;
 mod server;
 mod vectors;
@@ -13,6 +14,7 @@ use bytes::Bytes;
 use kora_tests::reply::Protocol;
 use kora_vector::Metric;
 
+pub(crate) use self::keys::Scannable;
 pub(crate) use self::query::{Asked, Recall};
 pub(crate) use self::server::SETTINGS;
 use crate::name::Name;
@@ -68,6 +70,8 @@ pub(crate) enum Expected {
     Documented(Vec<Name>),
     /// These names, in any order.
     Names(Vec<&'static str>),
+    /// A cursor and some of these keys, or all.
+    Scanned(Scannable),
 }
 
 type Answer = Result<Expected, Say>;
@@ -181,7 +185,9 @@ impl Twin {
             Name::DbSize => Ok(Expected::Reply(Say::count(self.size()))),
             Name::FlushAll | Name::FlushDb => self.flush(words),
             Name::Info => Ok(self.info(words)),
+            Name::Scan => self.scan(words),
             Name::Shutdown => self.shutdown(id, words),
+            Name::Type => self.type_of(words),
             Name::VecCreate => self.create(words),
             Name::VecDel => self.delete(words),
             Name::VecDrop => {
@@ -229,6 +235,11 @@ impl Words<'_> {
     fn integer(&self, index: usize) -> Option<i64> {
         let text = std::str::from_utf8(&self.0[index]).ok()?;
         text.parse().ok().filter(|number: &i64| number.to_string() == text)
+    }
+
+    fn unsigned(&self, index: usize) -> Option<u64> {
+        let text = std::str::from_utf8(&self.0[index]).ok()?;
+        text.parse().ok().filter(|number: &u64| number.to_string() == text)
     }
 
     fn number(&self, index: usize, what: &str, min: usize, max: usize) -> Result<usize, Say> {

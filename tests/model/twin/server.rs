@@ -98,6 +98,7 @@ pub(super) fn listed(words: &Words<'_>) -> Answer {
         let category = words.0[4].to_ascii_lowercase();
         names()
             .filter(|name| match category.as_slice() {
+                b"keyspace" => ["scan", "type"].contains(name),
                 b"vector" => name.starts_with("vec"),
                 b"connection" => ["auth", "client", "echo", "hello", "ping", "quit", "select"].contains(name),
                 _ => false,

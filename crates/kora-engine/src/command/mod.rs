@@ -4,6 +4,7 @@
 mod admin;
 mod arguments;
 mod connection;
+mod keys;
 pub mod syntax;
 pub mod table;
 mod vectors;
@@ -13,6 +14,7 @@ use bytes::Bytes;
 pub(crate) use self::admin::listed;
 pub use self::admin::{ClientFilter, ClientPage};
 pub use self::connection::{Credentials, Hello};
+pub use self::keys::{KeyType, ScanFilter, ScanRequest};
 pub(crate) use self::vectors::vet;
 pub use self::vectors::{Creation, Element, ElementList, VectorForm, VectorQuery};
 
@@ -73,6 +75,11 @@ pub enum Command {
     /// `SHUTDOWN`
     Shutdown,
 
+    /// `SCAN cursor …`
+    Scan(Box<ScanRequest>),
+    /// `TYPE key`
+    Type(Bytes),
+
     /// `VECSET key dim …`
     VectorSet(Element, Box<[f32]>),
     /// `VECGET key [FP32]`
@@ -114,6 +121,8 @@ pub(crate) fn reply_bytes_expected(command: &Command, catalog: &Catalog) -> usiz
             .find(&element.collection)
             .map_or(0, |schema| schema.dimension * COMPONENT_BYTES),
         Command::VectorList => catalog.len() * NAME_BYTES,
+        // A client that asks for more than there is gets what there is.
+        Command::Scan(request) => request.count.min(SCAN_EXPECTED_MAX) * NAME_BYTES,
         Command::CommandInfo(_) | Command::CommandDocs(_) => table::all().count() * ENTRY_BYTES,
         _ => 0,
     }
@@ -136,6 +145,9 @@ const HIT_BYTES: usize = 32;
 
 /// A collection's name of usual length, in memory and as text.
 const NAME_BYTES: usize = 96;
+
+/// Keys that a SCAN is expected to return at most: beyond that its reply is counted when it comes.
+const SCAN_EXPECTED_MAX: usize = 4096;
 
 /// A component as text, with RESP2's header around it.
 const COMPONENT_BYTES: usize = 20;

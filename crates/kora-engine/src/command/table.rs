@@ -6,7 +6,7 @@ use kora_resp::{Request, glob};
 
 use super::arguments::Arguments;
 use super::syntax::{self, Argument};
-use super::{Command, admin, connection, vectors};
+use super::{Command, admin, connection, keys, vectors};
 use crate::error::ClientError;
 
 /// One command, or one subcommand of a container.
@@ -77,6 +77,9 @@ impl Entry {
         categories.push(if has("fast") { "@fast" } else { "@slow" });
         if self.group == "connection" {
             categories.push("@connection");
+        }
+        if self.group == "generic" {
+            categories.push("@keyspace");
         }
         if self.group == "vector" {
             categories.push("@vector");
@@ -233,7 +236,7 @@ pub(super) const PLAIN: Entry = Entry {
 };
 
 /// Every command stands in its family's file, beside its parser.
-const FAMILIES: [&[Entry]; 3] = [admin::ENTRIES, connection::ENTRIES, vectors::ENTRIES];
+const FAMILIES: [&[Entry]; 4] = [admin::ENTRIES, connection::ENTRIES, keys::ENTRIES, vectors::ENTRIES];
 
 #[cfg(test)]
 mod tests {

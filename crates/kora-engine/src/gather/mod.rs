@@ -6,15 +6,17 @@
 mod clients;
 mod collections;
 mod query;
+mod scanning;
 
 use kora_resp::Reply;
 
 pub(crate) use self::clients::{Informing, ListingClients};
 pub(crate) use self::collections::{Describing, Dropping, Flushing, Joining, set};
 pub(crate) use self::query::{Finding, Querying};
+pub(crate) use self::scanning::Scanning;
 
 use crate::catalog::Catalog;
-use crate::command::{KillReply, VectorForm};
+use crate::command::{KeyType, KillReply, VectorForm};
 use crate::error::ClientError;
 use crate::mail::{Ask, Part, Target};
 use crate::router::Placement;
@@ -44,6 +46,8 @@ pub(crate) enum Gather {
     Finding(Box<Finding>),
     /// VECQUERY.
     Querying(Box<Querying>),
+    /// SCAN.
+    Scanning(Box<Scanning>),
     /// VECINFO.
     Describing(Box<Describing>),
     /// CLIENT LIST.
@@ -58,6 +62,8 @@ pub(crate) enum Shape {
     Ok,
     Vector(VectorForm),
     Names,
+    /// The type of a key that may be a vector's.
+    VectorOrNone,
 }
 
 /// What a command lets happen behind it while it waits.
@@ -116,6 +122,7 @@ impl Gather {
                 Gate::Closed
             }
             Gather::Querying(querying) => querying.gate(),
+            Gather::Scanning(_) => Gate::ReadOnly,
         }
     }
 
@@ -149,6 +156,7 @@ impl Gather {
             (Gather::Flushing(flushing), Part::Done) => flushing.absorb(around),
             (Gather::Finding(finding), Part::Holds(there)) => finding.found(there, around),
             (Gather::Querying(querying), Part::Hits(hits)) => querying.absorb(from, hits, around),
+            (Gather::Scanning(scanning), Part::Scanned(part)) => scanning.absorb(*part, around),
             (Gather::Describing(describing), Part::Description(part)) => describing.absorb(from, part),
             (Gather::ListingClients(listing), Part::Clients(page)) => listing.absorb(from, page),
             (Gather::Informing(informing), Part::Stats(stats)) => informing.absorb(*stats, around),
@@ -167,6 +175,8 @@ impl Shape {
                 let bytes: Vec<u8> = vector.iter().flat_map(|component| component.to_le_bytes()).collect();
                 Reply::Bulk(bytes.into())
             }
+            (Shape::VectorOrNone, Part::Holds(true)) => Reply::Simple(KeyType::Vector.name()),
+            (Shape::VectorOrNone, Part::Holds(false)) => Reply::Simple("none"),
             (Shape::Names, Part::Names(names)) => Reply::Array(names.into_iter().map(Reply::Bulk).collect()),
             _ => unreachable!("each ask has one kind of answer"),
         }

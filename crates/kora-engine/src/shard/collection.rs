@@ -25,12 +25,12 @@ pub(crate) struct Collection {
 }
 
 impl Collection {
-    pub(crate) fn new(schema: Arc<Schema>) -> Collection {
+    pub(crate) fn new(schema: Arc<Schema>, hash_seed: u64) -> Collection {
         let index = new_index(&schema);
         Collection {
             schema,
             index,
-            elements: ElementTable::new(),
+            elements: ElementTable::new(hash_seed),
             names: SlotNames::new(),
             suspended: 0,
             named: (0, 0),
@@ -101,6 +101,13 @@ impl Collection {
         self.elements.find(name, &self.names).is_some()
     }
 
+    /// Keys of vectors in the order of a scan, from a position on: as many as are wanted or a few more. And the position
+    /// to go on from, if there may be more.
+    pub(crate) fn scan(&self, from: u32, wanted: usize) -> (Vec<Bytes>, Option<u32>) {
+        let (slots, next) = self.elements.scan(from, wanted);
+        (slots.into_iter().map(|slot| self.key(slot)).collect(), next)
+    }
+
     pub(crate) fn begin_search(&mut self, vector: &[f32], k: usize, ef: usize) -> Search {
         self.suspended += 1;
         self.index.begin_search(vector, k, ef)
@@ -140,7 +147,7 @@ impl Collection {
             return None;
         }
         let index = std::mem::replace(&mut self.index, new_index(&self.schema));
-        let elements = std::mem::replace(&mut self.elements, ElementTable::new());
+        let elements = self.elements.renew();
         let names = std::mem::replace(&mut self.names, SlotNames::new());
         self.named = (0, 0);
         Some(Remains { index, elements, names })

@@ -4,17 +4,17 @@
 //! of at most [`SEGMENT_ENTRIES_MAX`] entries; a full segment splits in two by one more bit of the hash, which moves
 //! that many entries and no more (Fagin et al. 1979).
 
-use std::hash::{BuildHasher, RandomState};
-
 use hashbrown::HashTable;
 use kora_vector::Slot;
+use siphasher::sip::SipHasher13;
 
 use super::slot_names::SlotNames;
+use crate::cursor::SCAN_PREFIX_BITS;
 
 /// Name → slot. The names themselves stand in [`SlotNames`].
 pub(crate) struct ElementTable {
-    /// Keyed at random: nobody outside can choose names that collide.
-    hasher: RandomState,
+    /// Keys the hash: random in a server, so that nobody outside can choose names that collide.
+    hash_seed: u64,
     /// The segment of each prefix of `depth` bits. Invariant: `directory.len() == 1 << depth`.
     directory: Vec<u32>,
     depth: u32,
@@ -36,18 +36,24 @@ struct Entry {
 }
 
 impl ElementTable {
-    pub(crate) fn new() -> ElementTable {
+    pub(crate) fn new(hash_seed: u64) -> ElementTable {
         let segment = Segment {
             depth: 0,
             entries: HashTable::new(),
         };
         ElementTable {
-            hasher: RandomState::new(),
+            hash_seed,
             directory: vec![0],
             depth: 0,
             segments: vec![segment],
             len: 0,
         }
+    }
+
+    /// Makes it empty; returns it as it was.
+    pub(crate) fn renew(&mut self) -> ElementTable {
+        let empty = ElementTable::new(self.hash_seed);
+        std::mem::replace(self, empty)
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -89,6 +95,44 @@ impl ElementTable {
         let (entry, _) = found.remove();
         self.len -= 1;
         Some(entry.slot)
+    }
+
+    /// The slots of the names whose hash has a prefix from `from` on, in the order of their prefixes: `wanted` of them, and
+    /// all that share the last one's prefix. And the prefix to go on from, if there may be more.
+    ///
+    /// A name keeps its hash for as long as the table lives, however much it splits meanwhile: so whoever goes on until
+    /// there is nothing to go on from has met every name that was there all the time.
+    pub(crate) fn scan(&self, from: u32, wanted: usize) -> (Vec<Slot>, Option<u32>) {
+        let mut slots = Vec::new();
+        let mut last = None;
+        let mut place = self.directory_place(from << (32 - SCAN_PREFIX_BITS));
+        for _ in 0..SEGMENTS_PER_SCAN {
+            let Some(&segment) = self.directory.get(place) else {
+                return (slots, None);
+            };
+            let segment = &self.segments[segment as usize];
+            let mut entries: Vec<(u32, Slot)> = segment
+                .entries
+                .iter()
+                .map(|entry| (scan_prefix(entry.hash), entry.slot))
+                .filter(|(prefix, _)| *prefix >= from)
+                .collect();
+            entries.sort_unstable_by_key(|(prefix, slot)| (*prefix, slot.index()));
+            for (prefix, slot) in entries {
+                if slots.len() >= wanted && last != Some(prefix) {
+                    return (slots, Some(prefix));
+                }
+                last = Some(prefix);
+                slots.push(slot);
+            }
+            place += 1 << (self.depth - segment.depth);
+        }
+        if place >= self.directory.len() {
+            return (slots, None);
+        }
+        // More segments than bits of a prefix: then some names are met twice, and none is missed.
+        let next = scan_prefix((place as u32) << (32 - self.depth));
+        (slots, Some(next))
     }
 
     /// Bytes held, without the names.
@@ -144,14 +188,26 @@ impl ElementTable {
     }
 
     fn hash(&self, name: &[u8]) -> u32 {
-        (self.hasher.hash_one(name) >> 32) as u32
+        let hasher = SipHasher13::new_with_keys(self.hash_seed, !self.hash_seed.rotate_left(32));
+        (hasher.hash(name) >> 32) as u32
     }
 
     fn segment_of(&self, hash: u32) -> usize {
-        // A shift by all 32 bits is not one: depth 0 has a directory of one.
-        let prefix = if self.depth == 0 { 0 } else { hash >> (32 - self.depth) };
-        self.directory[prefix as usize] as usize
+        self.directory[self.directory_place(hash)] as usize
     }
+
+    fn directory_place(&self, hash: u32) -> usize {
+        // A shift by all 32 bits is not one: depth 0 has a directory of one.
+        if self.depth == 0 {
+            0
+        } else {
+            (hash >> (32 - self.depth)) as usize
+        }
+    }
+}
+
+fn scan_prefix(hash: u32) -> u32 {
+    hash >> (32 - SCAN_PREFIX_BITS)
 }
 
 /// Spreads 32 bits over the 64 that hashbrown looks at (Fibonacci hashing): within a segment the leading ones are alike.
@@ -166,6 +222,12 @@ const SEGMENT_ENTRIES_MAX: usize = 4096;
 /// chance) make a segment grow.
 const DEPTH_MAX: u32 = 20;
 
+/// Segments looked through in one scan. Only after mass deletion are more than a few empty.
+const SEGMENTS_PER_SCAN: usize = 16;
+
+// Each scan gets past one prefix at least, or a client would scan for ever.
+const _: () = assert!(SEGMENTS_PER_SCAN > 1 << (DEPTH_MAX - SCAN_PREFIX_BITS));
+
 #[cfg(test)]
 mod tests {
     use std::collections::HashMap;
@@ -175,7 +237,7 @@ mod tests {
     #[test]
     fn a_table_agrees_with_a_hash_map_through_many_splits() {
         let mut names = SlotNames::new();
-        let mut table = ElementTable::new();
+        let mut table = ElementTable::new(7);
         let mut twin: HashMap<Vec<u8>, Slot> = HashMap::new();
         let mut state = 88_172_645_463_325_252_u64;
         for index in 0..60_000 {
@@ -205,9 +267,39 @@ mod tests {
     }
 
     #[test]
+    fn a_scan_meets_every_name_that_stays_while_the_table_splits() {
+        let mut names = SlotNames::new();
+        let mut table = ElementTable::new(7);
+        let mut add = |table: &mut ElementTable, index: u32| {
+            let slot = names.push(&index.to_le_bytes());
+            table.insert(slot, &names);
+        };
+        (0..3000).for_each(|index| add(&mut table, index));
+        let (mut next, mut met, mut added, mut steps) = (Some(0), Vec::new(), 3000, 0);
+        while let Some(from) = next {
+            let (slots, after) = table.scan(from, 10);
+            assert!(slots.len() < 10 + 100, "few share a prefix");
+            assert!(after.is_none_or(|after| after > from), "each scan gets on");
+            met.extend(slots);
+            next = after;
+            (added..added + 40).for_each(|index| add(&mut table, index));
+            added += 40;
+            steps += 1;
+        }
+        assert!(
+            table.segments.len() > 8 && steps > 300,
+            "{} segments, {steps} steps",
+            table.segments.len()
+        );
+        met.sort_unstable();
+        let first: Vec<usize> = met.iter().map(|slot| slot.index()).take(3000).collect();
+        assert_eq!(first, (0..3000).collect::<Vec<usize>>(), "each once");
+    }
+
+    #[test]
     fn a_table_is_dismantled_segment_by_segment() {
         let mut names = SlotNames::new();
-        let mut table = ElementTable::new();
+        let mut table = ElementTable::new(7);
         for index in 0..10_000_u32 {
             let slot = names.push(&index.to_le_bytes());
             table.insert(slot, &names);

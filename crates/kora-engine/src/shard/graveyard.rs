@@ -2,19 +2,18 @@
 //! nobody anything.
 
 use std::collections::VecDeque;
-use std::collections::hash_map::IntoValues;
 
-use bytes::Bytes;
 use kora_vector::{Step, Work};
 
-use super::collection::{Collection, Remains};
+use super::collection::Remains;
+use super::held::LetGo;
 
 /// What is to be freed, oldest first. It holds what was once held live and grows by nothing else, so it needs no limit.
 #[derive(Default)]
 pub(crate) struct Graveyard {
     remains: VecDeque<Remains>,
     /// Whole tables of collections, taken by FLUSHALL.
-    tables: VecDeque<IntoValues<Bytes, Collection>>,
+    tables: VecDeque<LetGo>,
 }
 
 impl Graveyard {
@@ -22,8 +21,8 @@ impl Graveyard {
         self.remains.push_back(remains);
     }
 
-    pub(crate) fn bury_all(&mut self, collections: IntoValues<Bytes, Collection>) {
-        self.tables.push_back(collections);
+    pub(crate) fn bury_all(&mut self, table: LetGo) {
+        self.tables.push_back(table);
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -41,13 +40,20 @@ impl Graveyard {
                 continue;
             }
             let Some(table) = self.tables.front_mut() else { return };
-            match table.next() {
-                Some(collection) => self.remains.push_back(collection.into_remains()),
-                None => drop(self.tables.pop_front()),
+            match (table.collections.next(), table.names.next()) {
+                (None, None) => drop(self.tables.pop_front()),
+                (collection, _name) => {
+                    let remains = collection.flatten().map(|collection| collection.into_remains());
+                    self.remains.extend(remains);
+                    work.spend(NAME_FREE_WORK);
+                }
             }
         }
     }
 }
+
+/// A name and a place in the table.
+const NAME_FREE_WORK: u64 = 256;
 
 /// The fixed parts of a collection: about ten blocks to give back.
 const COLLECTION_FREE_WORK: u64 = 2048;

@@ -7,12 +7,13 @@
 mod collection;
 mod element_table;
 mod graveyard;
+mod held;
 mod ownership;
 mod queue;
+mod scan;
 mod slot_names;
 mod vectors;
 
-use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -21,9 +22,11 @@ use kora_vector::Work;
 
 use self::collection::{Collection, Remains};
 use self::graveyard::Graveyard;
+use self::held::Held;
 use self::ownership::{Listing, Sweep};
 pub(crate) use self::queue::Origin;
 use self::queue::{Queue, Stage};
+use self::scan::Scan;
 use self::vectors::{Delete, Insert, Query};
 use crate::catalog::Generation;
 use crate::limits::SLICE_WORK;
@@ -37,7 +40,7 @@ pub(crate) struct Shard {
     placement: Placement,
     setup: Arc<Setup>,
     /// Invariant: at most one generation of a name, the newest that this shard has seen.
-    collections: HashMap<Bytes, Collection>,
+    collections: Held,
     /// The newest generation ever held.
     newest_held: Option<Generation>,
     /// Vectors in all collections held.
@@ -55,6 +58,7 @@ pub(crate) enum Unfinished {
     Query(Query),
     List(Listing),
     Sweep(Sweep),
+    Scan(Scan),
 }
 
 impl Shard {
@@ -63,7 +67,7 @@ impl Shard {
             id,
             placement,
             setup,
-            collections: HashMap::new(),
+            collections: Held::default(),
             newest_held: None,
             live: 0,
             graveyard: Graveyard::default(),
@@ -130,13 +134,8 @@ impl Shard {
     /// # Panics
     /// If something does not hold.
     pub(crate) fn assert_sound(&self) {
-        for collection in self.collections.values() {
-            collection.assert_sound();
-        }
-        assert_eq!(
-            self.live,
-            self.collections.values().map(Collection::live).sum::<usize>()
-        );
+        self.collections.iter().for_each(Collection::assert_sound);
+        assert_eq!(self.live, self.collections.iter().map(Collection::live).sum::<usize>());
         self.queue.assert_sound();
     }
 
@@ -155,6 +154,7 @@ impl Shard {
             Ask::Describe(schema) => Ok(self.describe(&schema)),
             Ask::Count => Ok(Part::Count(self.live as u64)),
             Ask::List => self.list(Listing::default()),
+            Ask::Scan(ask) => self.scan(Scan::new(*ask)),
             Ask::Clients { .. } | Ask::Kill { .. } | Ask::Stats => {
                 unreachable!("asks to a worker are answered by the engine")
             }
@@ -168,6 +168,7 @@ impl Shard {
             Unfinished::Query(query) => self.resume_query(query),
             Unfinished::List(listing) => self.list(listing),
             Unfinished::Sweep(sweep) => self.withdraw_before(sweep),
+            Unfinished::Scan(scan) => self.scan(scan),
         }
     }
 
@@ -186,19 +187,20 @@ impl Shard {
     /// Lets go of all older collections at once.
     fn release_before(&mut self, before: Generation) -> Part {
         if self.newest_held < Some(before) {
-            let collections = std::mem::take(&mut self.collections);
             self.live = 0;
-            self.graveyard.bury_all(collections.into_values());
+            self.graveyard.bury_all(self.collections.clear());
             return Part::Done;
         }
         // Some were made while the flush was on its way. That is rare, and sorting them out is one pass over the table.
-        let (old, new) = std::mem::take(&mut self.collections)
-            .into_iter()
-            .partition(|(_, collection)| collection.schema().generation < before);
-        self.collections = new;
-        self.live = self.collections.values().map(Collection::live).sum();
-        let old: HashMap<Bytes, Collection> = old;
-        self.graveyard.bury_all(old.into_values());
+        let old: Vec<Bytes> = self
+            .collections
+            .iter()
+            .filter(|collection| collection.schema().generation < before)
+            .map(|collection| collection.schema().name.clone())
+            .collect();
+        for name in old {
+            self.detach(&name);
+        }
         Part::Done
     }
 

@@ -10,7 +10,7 @@ use kora_mesh::Gauge;
 use super::{Shard, Unfinished};
 use crate::catalog::{Generation, Schema};
 use crate::error::ClientError;
-use crate::limits::{BUCKETS_PER_SLICE, NAMES_PER_SLICE};
+use crate::limits::{BUCKETS_PER_SLICE, COLLECTIONS_MAX, NAMES_PER_SLICE};
 use crate::mail::{IfThere, Part, Proposal};
 
 impl Shard {
@@ -22,6 +22,7 @@ impl Shard {
             Some(_) => Err(ClientError::CollectionExists {
                 collection: proposal.name.to_vec(),
             }),
+            None if self.setup.catalog.len() >= COLLECTIONS_MAX => Err(ClientError::TooManyCollections),
             None => {
                 let schema = Arc::new(Schema {
                     name: proposal.name,
@@ -87,7 +88,7 @@ impl Shard {
         Err(Box::new(Unfinished::List(listing)))
     }
 
-    fn owns_name(&self, name: &[u8]) -> bool {
+    pub(super) fn owns_name(&self, name: &[u8]) -> bool {
         self.placement.shard_of(name) == self.id
     }
 

@@ -171,12 +171,10 @@ impl Shard {
             );
             self.detach(&schema.name);
             self.newest_held = self.newest_held.max(Some(schema.generation));
-            self.collections
-                .insert(schema.name.clone(), Collection::new(Arc::clone(schema)));
+            let collection = Collection::new(Arc::clone(schema), self.setup.catalog.hash_seed());
+            return self.collections.insert(collection);
         }
-        self.collections
-            .get_mut(&schema.name)
-            .expect("inserted if it was not there")
+        self.collections.get_mut(&schema.name).expect("looked up a moment ago")
     }
 
     fn assert_owns(&self, collection: &[u8], name: &[u8]) {

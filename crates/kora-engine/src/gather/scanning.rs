@@ -1,0 +1,60 @@
+//! SCAN: one shard after the other, until as many keys were looked at as the client wants.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use kora_resp::Reply;
+
+use super::{Around, Gather, Next};
+use crate::command::{ScanFilter, ScanRequest};
+use crate::cursor::{Cursor, ScanPlace};
+use crate::mail::{Ask, ScanAsk, Scanned, Target};
+use crate::router::ShardId;
+
+/// A SCAN of which a part is missing.
+pub(crate) struct Scanning {
+    filter: Arc<ScanFilter>,
+    /// Which shard was asked last.
+    shard: ShardId,
+    keys: Vec<Bytes>,
+}
+
+impl Scanning {
+    pub(crate) fn start(request: ScanRequest, around: &Around<'_>) -> Next {
+        let scanning = Scanning {
+            filter: Arc::new(request.filter),
+            shard: request.cursor.shard,
+            keys: Vec::new(),
+        };
+        scanning.ask(request.cursor.at, request.count, around)
+    }
+
+    pub(crate) fn absorb(mut self, part: Scanned, around: &Around<'_>) -> Next {
+        self.keys.extend(part.keys);
+        if let Some(at) = part.next {
+            let shard = self.shard;
+            return self.reply(Cursor { shard, at });
+        }
+        self.shard = ShardId(self.shard.0 + 1);
+        self.ask(ScanPlace::default(), part.left, around)
+    }
+
+    fn ask(self, at: ScanPlace, left: usize, around: &Around<'_>) -> Next {
+        let shard = self.shard;
+        if shard.index() >= around.placement().shard_count() {
+            return self.reply(Cursor::START);
+        }
+        if left == 0 {
+            return self.reply(Cursor { shard, at });
+        }
+        let filter = Arc::clone(&self.filter);
+        let ask = Ask::Scan(Box::new(ScanAsk { filter, at, left }));
+        Next::Ask(Gather::Scanning(Box::new(self)), vec![(Target::Shard(shard), ask)])
+    }
+
+    fn reply(self, next: Cursor) -> Next {
+        let cursor = Reply::Bulk(next.number().to_string().into());
+        let keys = self.keys.into_iter().map(Reply::Bulk).collect();
+        Next::Reply(Reply::Array(vec![cursor, Reply::Array(keys)]))
+    }
+}

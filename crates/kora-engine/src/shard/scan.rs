@@ -1,0 +1,128 @@
+//! SCAN on one shard: first the names of the collections that it decides about, then the vectors it holds, collection by
+//! collection.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::{Shard, Unfinished};
+use crate::command::{KeyType, ScanFilter};
+use crate::cursor::ScanPlace;
+use crate::limits::SCAN_PER_SLICE;
+use crate::mail::{Part, ScanAsk, Scanned};
+
+/// A SCAN between two slices.
+pub(crate) struct Scan {
+    filter: Arc<ScanFilter>,
+    /// Where it goes on.
+    at: ScanPlace,
+    /// Keys that are still to be looked at.
+    left: usize,
+    /// Keys that were passed and are still to be held against the filter.
+    passed: std::vec::IntoIter<Bytes>,
+    keys: Vec<Bytes>,
+}
+
+impl Scan {
+    pub(crate) fn new(ask: ScanAsk) -> Scan {
+        Scan {
+            filter: ask.filter,
+            at: ask.at,
+            left: ask.left,
+            passed: Vec::new().into_iter(),
+            keys: Vec::new(),
+        }
+    }
+
+    fn pass(&mut self, keys: Vec<Bytes>) {
+        self.left = self.left.saturating_sub(keys.len());
+        self.passed = keys.into_iter();
+    }
+
+    /// Holds a key against the filter; returns the work that it was.
+    fn look_at(&mut self, key: Bytes) -> usize {
+        let work = self.filter.work(&key);
+        if self.filter.matches(&key) {
+            self.keys.push(key);
+        }
+        work
+    }
+
+    /// To the beginning of the next section.
+    fn next_section(&mut self) {
+        self.at = ScanPlace {
+            section: self.at.section + 1,
+            position: 0,
+        };
+    }
+}
+
+impl Shard {
+    /// Looks at keys until it has seen as many as were asked for or there are no more.
+    pub(super) fn scan(&mut self, mut scan: Scan) -> Result<Part, Box<Unfinished>> {
+        let mut work = 0;
+        loop {
+            if work >= SCAN_PER_SLICE {
+                return Err(Box::new(Unfinished::Scan(scan)));
+            }
+            if let Some(key) = scan.passed.next() {
+                work += scan.look_at(key);
+                continue;
+            }
+            if scan.left == 0 {
+                let at = scan.at;
+                return Ok(scanned(scan, Some(at)));
+            }
+            work += match scan.at.section {
+                0 => self.scan_names(&mut scan),
+                section if section <= self.collections.places() => self.scan_vectors(&mut scan),
+                _ => return Ok(scanned(scan, None)),
+            };
+        }
+    }
+
+    /// One bucket of the catalog.
+    fn scan_names(&self, scan: &mut Scan) -> usize {
+        let bucket = scan.at.position as usize;
+        if !scan.filter.wants(KeyType::VectorSet) || bucket >= self.setup.catalog.bucket_count() {
+            scan.next_section();
+            return 1;
+        }
+        let schemas = self.setup.catalog.bucket(bucket);
+        let work = 1 + schemas.len();
+        let own = schemas.into_iter().filter(|schema| self.owns_name(&schema.name));
+        scan.pass(own.map(|schema| schema.name.clone()).collect());
+        scan.at.position += 1;
+        work
+    }
+
+    /// Some vectors of one collection.
+    fn scan_vectors(&self, scan: &mut Scan) -> usize {
+        // Nothing of a collection that was dropped is shown, though it may still be held.
+        let collection = self.collections.at(scan.at.section - 1).filter(|collection| {
+            let schema = collection.schema();
+            self.setup.catalog.generation_of(&schema.name) == Some(schema.generation)
+        });
+        let Some(collection) = collection.filter(|_| scan.filter.wants(KeyType::Vector)) else {
+            scan.next_section();
+            return 1;
+        };
+        let wanted = scan.left.min(SCAN_PER_SLICE);
+        let (keys, next) = collection.scan(scan.at.position, wanted);
+        let work = 1 + keys.len();
+        scan.pass(keys);
+        match next {
+            Some(position) => scan.at.position = position,
+            None => scan.next_section(),
+        }
+        work
+    }
+}
+
+fn scanned(scan: Scan, next: Option<ScanPlace>) -> Part {
+    Part::Scanned(Box::new(Scanned {
+        keys: scan.keys,
+        left: scan.left,
+        next,
+    }))
+}

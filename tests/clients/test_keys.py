@@ -1,0 +1,71 @@
+"""SCAN and TYPE: every key of every shard, through redis-py and redis-cli --bigkeys."""
+
+import pytest
+import redis
+
+from vectors import vecset
+
+
+@pytest.fixture
+def keys(client):
+    names = {f"scanned:{index}".encode() for index in range(300)} | {f"{{tag}}x:{index}".encode() for index in range(50)}
+    with client.pipeline(transaction=False) as pipeline:
+        for name in names:
+            pipeline.execute_command("VECSET", name, 2, 1, len(name))
+        pipeline.execute()
+    return names | {b"scanned", b"{tag}x"}
+
+
+@pytest.mark.parametrize("count", [None, 1, 7, 100_000])
+def test_a_scan_meets_every_key_once(client, keys, count):
+    assert sorted(client.scan_iter(count=count)) == sorted(keys)
+
+
+def test_a_scan_matches_patterns_and_types(client, keys):
+    assert set(client.scan_iter(match="scanned:1?")) == {b"scanned:%d" % index for index in range(10, 20)}
+    assert set(client.scan_iter(_type="vectorset")) == {b"scanned", b"{tag}x"}
+    assert set(client.scan_iter(match="{tag}*", _type="VECTOR")) == {b"{tag}x:%d" % index for index in range(50)}
+    assert list(client.scan_iter(_type="string")) == []
+
+
+def test_keys_that_stay_are_met_while_others_come_and_go(client, keys):
+    met, cursor = set(), 0
+    for turn in range(10_000):
+        cursor, some = client.scan(cursor, count=5)
+        met |= set(some)
+        if cursor == 0:
+            break
+        vecset(client, f"scanned:new{turn}", [1, 2])
+        client.execute_command("VECDEL", f"scanned:new{turn - 3}")
+    assert cursor == 0
+    assert met >= keys
+
+
+def test_a_key_has_a_type(client, keys):
+    assert client.type("scanned:1") == b"vector"
+    assert client.type("scanned") == b"vectorset"
+    assert client.type("scanned:no") == b"none"
+    assert client.type("") == b"none"
+
+
+def test_what_is_no_scan_is_refused(client):
+    for words, error in [
+        (["x"], "invalid cursor"),
+        (["-1"], "invalid cursor"),
+        (["0", "COUNT", "0"], "syntax error"),
+        (["0", "COUNT", "ten"], "value is not an integer or out of range"),
+        (["0", "MATCH"], "syntax error"),
+        (["0", "MATCH", "*" * 2000], "the pattern has 2000 bytes, at most 1024 are allowed"),
+    ]:
+        with pytest.raises(redis.ResponseError, match=error):
+            client.execute_command("SCAN", *words)
+    # A number that no reply gave is some place, or behind all places.
+    assert client.execute_command("SCAN", 2**64 - 1)[1] == []
+
+
+def test_redis_cli_finds_the_big_keys(server, client, keys):
+    ran = server.redis_cli("--bigkeys")
+    assert f"Sampled {len(keys)} keys in the keyspace!" in ran.stdout
+    assert "350 vectors with" in ran.stdout
+    assert "2 vectorsets with" in ran.stdout
+    assert ran.stderr == ""
