@@ -224,11 +224,26 @@ fn query(author: &mut Author) -> Vec<Vec<u8>> {
     };
     let k = *author.random.pick(&[1, 3, 5, 10, 10, 200]);
     let mut request = words(&format!("VECQUERY {target} {k}"));
-    let dimension = dimension(author, &target);
-    let vector = vector(author, dimension);
-    push_vector(&mut request, &vector, author);
-    if author.random.percent(20) {
-        request.extend(words(&format!("EF {}", author.random.pick(&[1, 10, 300]))));
+    if author.random.percent(15) {
+        request.extend([b"KEY".to_vec(), key(author).into_bytes()]);
+    } else {
+        let dimension = dimension(author, &target);
+        let vector = vector(author, dimension);
+        push_vector(&mut request, &vector, author);
+    }
+    for option in [
+        "EF 1",
+        "EF 10",
+        "ef 300",
+        "RADIUS 0.5",
+        "radius -1.25",
+        "RADIUS 3",
+        "WITHINFO",
+        "WithInfo",
+    ] {
+        if author.random.percent(8) {
+            request.extend(words(option));
+        }
     }
     request
 }

@@ -68,6 +68,10 @@ pub enum ClientError {
     NotNumber { position: usize, got: Vec<u8> },
     /// A component that is NaN, infinite, or too large for 32 bits.
     NotFinite { position: usize, got: Vec<u8> },
+    /// VECQUERY RADIUS with something that is no distance.
+    Radius { got: Vec<u8> },
+    /// VECQUERY KEY of a vector that is not there.
+    NoSuchVector { key: Vec<u8> },
     /// A vector without direction, under cosine.
     ZeroVector,
     /// A vector of another dimension than the collection's.
@@ -189,6 +193,8 @@ impl fmt::Display for ClientError {
                     Quoted(got)
                 )
             }
+            Self::Radius { got } => write!(f, "ERR RADIUS must be a finite 32-bit float, got '{}'", Quoted(got)),
+            Self::NoSuchVector { key } => write!(f, "ERR no such vector '{}'", Quoted(key)),
             Self::ZeroVector => {
                 f.write_str("ERR invalid vector: a zero vector has no direction, so it has no cosine distance")
             }

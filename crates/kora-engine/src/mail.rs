@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use kora_mesh::WorkerId;
+use kora_vector::Statistics;
 
 use crate::catalog::{Generation, GraphSettings, Schema};
 use crate::command::{ClientFilter, ClientPage, Element, ElementList, ScanFilter};
@@ -94,6 +95,7 @@ pub(crate) struct Question {
     pub(crate) schema: Arc<Schema>,
     pub(crate) vector: Box<[f32]>,
     pub(crate) k: usize,
+    pub(crate) radius: Option<f32>,
 }
 
 /// Some keys that somebody wants.
@@ -154,8 +156,9 @@ pub(crate) struct Hits {
     pub(crate) generation: Option<Generation>,
     /// Whole keys with their distances, by (distance, key), at most k.
     pub(crate) hits: Vec<(Bytes, f32)>,
-    /// True if these are all vectors that the shard has: a wider search would find no more.
+    /// True if these are all vectors of the shard that can be in the answer: a wider search would find no more.
     pub(crate) all: bool,
+    pub(crate) statistics: Statistics,
 }
 
 /// What one shard holds of a collection.

@@ -6,9 +6,9 @@ use bytes::Bytes;
 use kora_resp::Reply;
 
 use crate::catalog::Catalog;
-use crate::command::{Command, Element, ElementList, KeyType, ScanRequest, VectorQuery};
-use crate::gather::{self, Around, Describing, Dropping, Finding, Flushing, Gather, Informing, Joining};
-use crate::gather::{ListingClients, Next, Querying, Scanning, Shape};
+use crate::command::{Center, Command, Element, ElementList, KeyType, ScanRequest};
+use crate::gather::{self, Around, Describing, Dropping, Flushing, Gather, Informing, Joining};
+use crate::gather::{ListingClients, Next, Scanning, Shape};
 use crate::mail::{Ask, IfThere, Proposal, Target};
 use crate::router::{Placement, ShardId, Spread};
 
@@ -53,7 +53,10 @@ pub(crate) fn needs(command: &Command, placement: Placement, catalog: &Catalog) 
         Command::Type(key) => (Order::Any, route_of_query(key, placement)),
         Command::VectorDelete(_) => (Order::AfterQueries, Route::All),
         Command::VectorGet(element, _) => (Order::Any, Route::One(home(element))),
-        Command::VectorQuery(query) => (Order::Any, route_of_query(&query.target, placement)),
+        Command::VectorQuery(query) => match query.center {
+            Center::Given(_) => (Order::Any, route_of_query(&query.target, placement)),
+            Center::Stored(_) => (Order::Any, Route::All),
+        },
         Command::VectorCreate(_) | Command::VectorDrop(_) | Command::Flush => (Order::AfterAll, Route::All),
         Command::VectorList | Command::VectorInfo(_) | Command::DatabaseSize => (Order::Any, Route::All),
         Command::ClientList(_) | Command::ClientKill(..) | Command::Info(_) => (Order::Any, Route::All),
@@ -93,7 +96,7 @@ pub(crate) fn start(command: Command, me: u64, here: Target, around: &Around<'_>
             )
         }
         Command::VectorDelete(elements) => delete(&elements, placement),
-        Command::VectorQuery(query) => start_query(*query, around),
+        Command::VectorQuery(query) => gather::query(*query, around),
         Command::Scan(request) => Scanning::start(*request, around),
         Command::Type(key) => type_of(&key, around),
         Command::VectorCreate(creation) => {
@@ -209,35 +212,6 @@ fn delete(elements: &ElementList, placement: Placement) -> Next {
             total: 0,
         },
         asks,
-    )
-}
-
-/// The first argument of VECQUERY is a collection's name, or that followed by `:*`, or the key of a vector.
-fn start_query(query: VectorQuery, around: &Around<'_>) -> Next {
-    let target = query.target.clone();
-    if around.catalog().holds(&target) {
-        return Querying::start(&target, query, around);
-    }
-    if let Some(name) = target.strip_suffix(b":*")
-        && around.catalog().holds(name)
-    {
-        return Querying::start(name, query, around);
-    }
-    let Some(colon) = target.iter().rposition(|byte| *byte == b':') else {
-        return Querying::start(&target, query, around);
-    };
-    let element = Element {
-        collection: target.slice(..colon),
-        name: target.slice(colon + 1..),
-    };
-    let shard = around.placement().shard_of_element(&element.collection, &element.name);
-    let finding = Finding {
-        collection: element.collection.clone(),
-        query,
-    };
-    Next::Ask(
-        Gather::Finding(Box::new(finding)),
-        vec![(Target::Shard(shard), Ask::Holds(element))],
     )
 }
 

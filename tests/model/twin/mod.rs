@@ -7,6 +7,7 @@ mod keys;
 mod query;
 mod server;
 mod vectors;
+mod wish;
 
 use std::collections::BTreeMap;
 

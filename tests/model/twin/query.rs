@@ -14,6 +14,8 @@ pub(crate) struct Asked {
     pub(crate) vector: Vec<f32>,
     pub(crate) k: usize,
     pub(crate) ef: usize,
+    pub(crate) radius: Option<f32>,
+    pub(crate) with_info: bool,
     /// Shards that hold a part.
     pub(crate) parts: usize,
 }
@@ -28,10 +30,18 @@ pub(crate) struct Recall {
 impl Asked {
     /// What is wrong with the reply, or how good it is.
     pub(crate) fn judge(&self, reply: &Value, protocol: Protocol) -> Result<Recall, String> {
+        let (reply, is_exact) = self.open(reply)?;
         let hits = reply.scored(protocol).ok_or("not keys with distances")?;
-        let wanted = self.k.min(self.vectors.len());
-        if hits.len() != wanted {
+        let wanted = self.k.min(self.within());
+        if self.radius.is_none() && hits.len() != wanted {
             return Err(format!("{} hits instead of {wanted}", hits.len()));
+        }
+        if hits.len() > self.k
+            || hits
+                .iter()
+                .any(|(_, distance)| *distance > self.radius.unwrap_or(f32::INFINITY))
+        {
+            return Err(format!("more than {} hits, or farther than {:?}", self.k, self.radius));
         }
         for (key, distance) in &hits {
             let Some((_, vector)) = self.vectors.iter().find(|(there, _)| there == key) else {
@@ -50,13 +60,49 @@ impl Asked {
             return Err(format!("not in order: {pair:?}"));
         }
         let recall = self.recall(&hits, wanted);
-        if self.is_exhaustive() {
+        if self.is_exhaustive() || is_exact {
             if recall.found < recall.wanted {
                 return Err(format!("{recall:?}, though every candidate was kept"));
             }
             self.check_ties(&hits)?;
         }
         Ok(recall)
+    }
+
+    /// The hits, and whether they are said to be exact.
+    fn open<'a>(&self, reply: &'a Value) -> Result<(&'a Value, bool), String> {
+        if !self.with_info {
+            return Ok((reply, false));
+        }
+        let Some([hits, info]) = reply.items() else {
+            return Err("not hits with what they cost".to_owned());
+        };
+        let number = |name: &str| match info.field(name) {
+            Some(Value::Integer(number)) => Ok(*number as usize),
+            other => Err(format!("{name} is {other:?}")),
+        };
+        let (distances, rounds) = (number("distances")?, number("rounds")?);
+        number("nodes")?;
+        let is_exact = match info.field("mode").and_then(Value::bytes).map(|mode| mode.as_ref()) {
+            Some(b"exact") => true,
+            Some(b"approximate") => false,
+            other => return Err(format!("the mode is {other:?}")),
+        };
+        if is_exact && rounds > 0 && distances < self.vectors.len() {
+            return Err(format!("exact with {distances} distances over {}", self.vectors.len()));
+        }
+        Ok((hits, is_exact))
+    }
+
+    /// How many vectors are surely within the radius.
+    fn within(&self) -> usize {
+        let Some(radius) = self.radius else {
+            return self.vectors.len();
+        };
+        let distances = self.vectors.iter().map(|(_, vector)| self.distance(vector));
+        distances
+            .filter(|distance| *distance <= f64::from(radius) && !is_close(radius, *distance))
+            .count()
     }
 
     fn distance(&self, vector: &[f32]) -> f64 {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use kora_vector::Metric;
 
-use super::{Answer, Asked, Collection, Expected, Twin, Words, quoted, syntax};
+use super::{Answer, Collection, Expected, Twin, Words, quoted, syntax};
 use crate::say::Say;
 use crate::subject::DEFAULTS;
 
@@ -137,41 +137,8 @@ impl Twin {
         Ok(Expected::Fields(fields, collection.vectors.len()))
     }
 
-    pub(super) fn query(&mut self, words: &Words<'_>) -> Answer {
-        if words.0[1].len() > KEY_BYTES_MAX {
-            return Err(key_too_long(&words.0[1]));
-        }
-        let k = words.number(2, "k", 1, K_MAX)?;
-        let (mut ef, mut end) = (None, words.count());
-        if words.count() >= 6 && words.is(words.count() - 2, "EF") {
-            end -= 2;
-            ef = Some(words.number(end + 1, "EF", 1, EF_MAX)?);
-        }
-        let vector = if words.is(3, "FP32") && end == 5 {
-            words.blob(4)?
-        } else {
-            words.components(3, end)?
-        };
-        let Some((name, collection)) = self.meant(&words.owned(1)) else {
-            return Ok(Expected::Reply(Say::Array(Vec::new())));
-        };
-        collection.vet(&name, &vector)?;
-        let vectors = collection.vectors.iter().map(|(element, vector)| {
-            let key = [name.as_ref(), b":", element.as_ref()].concat();
-            (Bytes::from(key), vector.clone())
-        });
-        Ok(Expected::Nearest(Asked {
-            metric: collection.metric,
-            vectors: vectors.collect(),
-            vector,
-            k,
-            ef: ef.unwrap_or(collection.ef_search).max(k),
-            parts: if name.starts_with(b"{") { 1 } else { self.shards },
-        }))
-    }
-
     /// The collection that the first argument of a query means.
-    fn meant(&self, target: &Bytes) -> Option<(Bytes, &Collection)> {
+    pub(super) fn meant(&self, target: &Bytes) -> Option<(Bytes, &Collection)> {
         let named = |name: &[u8]| self.collections.get_key_value(name);
         let by_key = || {
             let colon = target.iter().rposition(|byte| *byte == b':')?;
@@ -186,7 +153,7 @@ impl Twin {
 }
 
 impl Collection {
-    fn vet(&self, name: &[u8], vector: &[f32]) -> Result<(), Say> {
+    pub(super) fn vet(&self, name: &[u8], vector: &[f32]) -> Result<(), Say> {
         if vector.len() != self.dimension {
             return Say::error(format!(
                 "ERR vector dimension mismatch - got {} but collection '{}' has {}",
@@ -204,7 +171,7 @@ impl Collection {
 
 impl Words<'_> {
     /// The collection stands before the last `:`.
-    fn key(&self, index: usize) -> Result<(Bytes, Bytes), Say> {
+    pub(super) fn key(&self, index: usize) -> Result<(Bytes, Bytes), Say> {
         let key = self.owned(index);
         if key.len() > KEY_BYTES_MAX {
             return Err(key_too_long(&key));
@@ -219,7 +186,7 @@ impl Words<'_> {
         Ok((key.slice(..colon), key.slice(colon + 1..)))
     }
 
-    fn components(&self, start: usize, end: usize) -> Result<Vec<f32>, Say> {
+    pub(super) fn components(&self, start: usize, end: usize) -> Result<Vec<f32>, Say> {
         let component = |index: usize| {
             let (position, got) = (index - start + 1, quoted(&self.0[index]));
             let text = std::str::from_utf8(&self.0[index]).unwrap_or("no text");
@@ -236,7 +203,7 @@ impl Words<'_> {
         (start..end).map(component).collect()
     }
 
-    fn blob(&self, index: usize) -> Result<Vec<f32>, Say> {
+    pub(super) fn blob(&self, index: usize) -> Result<Vec<f32>, Say> {
         let blob = &self.0[index];
         if blob.is_empty() || !blob.len().is_multiple_of(4) {
             let got = blob.len();
@@ -269,7 +236,7 @@ pub(super) fn vet_name(name: &[u8]) -> Result<(), Say> {
     }
 }
 
-fn key_too_long(key: &[u8]) -> Say {
+pub(super) fn key_too_long(key: &[u8]) -> Say {
     let bytes = key.len();
     Say::Error(format!(
         "ERR the key has {bytes} bytes, at most {KEY_BYTES_MAX} are allowed"
@@ -278,6 +245,5 @@ fn key_too_long(key: &[u8]) -> Say {
 
 // The limits as they are documented, and not as the code names them.
 const DIMENSION_MAX: usize = 65_536;
-const KEY_BYTES_MAX: usize = 65_536;
-const K_MAX: usize = 100_000;
-const EF_MAX: usize = 100_000;
+pub(super) const KEY_BYTES_MAX: usize = 65_536;
+pub(super) const EF_MAX: usize = 100_000;

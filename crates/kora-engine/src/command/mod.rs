@@ -16,7 +16,7 @@ pub use self::admin::{ClientFilter, ClientPage};
 pub use self::connection::{Credentials, Hello};
 pub use self::keys::{KeyType, ScanFilter, ScanRequest};
 pub(crate) use self::vectors::vet;
-pub use self::vectors::{Creation, Element, ElementList, VectorForm, VectorQuery};
+pub use self::vectors::{Center, Creation, Element, ElementList, VectorForm, VectorQuery, Wish};
 
 use crate::catalog::Catalog;
 use crate::error::ClientError;
@@ -105,7 +105,13 @@ impl Command {
             Command::VectorSet(element, vector) => {
                 element.collection.len() + element.name.len() + size_of_val::<[f32]>(vector)
             }
-            Command::VectorQuery(query) => query.target.len() + size_of_val::<[f32]>(&query.vector),
+            Command::VectorQuery(query) => {
+                let center = match &query.center {
+                    Center::Given(vector) => size_of_val::<[f32]>(vector),
+                    Center::Stored(key) => key.collection.len() + key.name.len(),
+                };
+                query.target.len() + center
+            }
             Command::VectorDelete(elements) => elements.bytes(),
             _ => 0,
         };
@@ -116,7 +122,7 @@ impl Command {
 /// Memory that the reply will take, roughly, so that a client that asks for much is not read from before it arrives.
 pub(crate) fn reply_bytes_expected(command: &Command, catalog: &Catalog) -> usize {
     match command {
-        Command::VectorQuery(query) => 2 * query.k * (HIT_BYTES + key_bytes_expected(&query.target, catalog)),
+        Command::VectorQuery(query) => 2 * query.wish.k * (HIT_BYTES + key_bytes_expected(&query.target, catalog)),
         Command::VectorGet(element, _) => catalog
             .find(&element.collection)
             .map_or(0, |schema| schema.dimension * COMPONENT_BYTES),

@@ -88,17 +88,37 @@ pub enum VectorForm {
     Fp32,
 }
 
-/// `VECQUERY collection k v1 … vdim [EF n]`, `VECQUERY collection k FP32 blob [EF n]`
+/// `VECQUERY collection k v1 … vdim …`, `VECQUERY collection k FP32 blob …`, `VECQUERY collection k KEY key …`
 #[derive(Debug)]
 pub struct VectorQuery {
     /// What is asked, in the three ways of saying it.
     pub target: Bytes,
+    /// What the neighbours are sought of.
+    pub center: Center,
+    /// What else was said.
+    pub wish: Wish,
+}
+
+/// What the neighbours are sought of.
+#[derive(Debug)]
+pub enum Center {
+    /// A vector that was given.
+    Given(Box<[f32]>),
+    /// The vector that has this key.
+    Stored(Element),
+}
+
+/// How many neighbours are wanted, and how they are sought.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Wish {
     /// Number of neighbours wanted.
     pub k: usize,
     /// Candidates to keep, if the client says so.
     pub ef: Option<usize>,
-    /// What the neighbours are sought of.
-    pub vector: Box<[f32]>,
+    /// The greatest distance wanted; finite.
+    pub radius: Option<f32>,
+    /// Say what the search cost.
+    pub with_info: bool,
 }
 
 /// `VECCREATE collection DIM d [METRIC COSINE|L2|IP] [M m] [EF_CONSTRUCTION n] [EF_SEARCH n]`
@@ -179,24 +199,71 @@ pub(super) fn query(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     if target.len() > crate::limits::KEY_BYTES_MAX {
         return Err(ClientError::KeyTooLong { bytes: target.len() });
     }
-    let k = arguments.number(2, "k", 1, K_MAX)?;
-    let (ef, end) = match arguments.count() {
-        count if count >= 6 && arguments.is(count - 2, "EF") => {
-            (Some(arguments.number(count - 1, "EF", 1, EF_MAX)?), count - 2)
-        }
-        count => (None, count),
+    let mut wish = Wish {
+        k: arguments.number(2, "k", 1, K_MAX)?,
+        ef: None,
+        radius: None,
+        with_info: false,
     };
-    let vector = if arguments.is(3, "FP32") && end == 5 {
-        floats_of_blob(arguments.word(4))?
+    let count = arguments.count();
+    let center = if arguments.is(3, "FP32") && count > 4 {
+        let vector = floats_of_blob(arguments.word(4))?;
+        wish.read(arguments, 5)?;
+        Center::Given(vector)
+    } else if arguments.is(3, "KEY") && count > 4 {
+        wish.read(arguments, 5)?;
+        Center::Stored(arguments.element(4)?)
     } else {
-        floats_of_words(arguments, 3, end)?
+        let options = options_start(arguments, 4);
+        wish.read(arguments, options)?;
+        Center::Given(floats_of_words(arguments, 3, options)?)
     };
     Ok(Command::VectorQuery(Box::new(VectorQuery {
         target: arguments.owned(1),
-        k,
-        ef,
-        vector,
+        center,
+        wish,
     })))
+}
+
+/// Where the options behind the components begin: they are known by their names, which are no numbers. Found from the
+/// end, so that something else between the components is refused as the component that it is not.
+fn options_start(arguments: &Arguments<'_>, min: usize) -> usize {
+    let mut start = arguments.count();
+    loop {
+        if start > min && arguments.is(start - 1, WITH_INFO) {
+            start -= 1;
+        } else if start > min + 1 && (arguments.is(start - 2, "EF") || arguments.is(start - 2, "RADIUS")) {
+            start -= 2;
+        } else {
+            return start;
+        }
+    }
+}
+
+impl Wish {
+    /// Reads the options from `start` to the end.
+    fn read(&mut self, arguments: &Arguments<'_>, start: usize) -> Result<(), ClientError> {
+        let mut at = start;
+        while at < arguments.count() {
+            let has_value = at + 1 < arguments.count();
+            if arguments.is(at, WITH_INFO) {
+                self.with_info = true;
+                at += 1;
+            } else if has_value && arguments.is(at, "EF") {
+                self.ef = Some(arguments.number(at + 1, "EF", 1, EF_MAX)?);
+                at += 2;
+            } else if has_value && arguments.is(at, "RADIUS") {
+                let radius = number::parse_finite_f32(arguments.word(at + 1));
+                self.radius = Some(radius.map_err(|_| ClientError::Radius {
+                    got: arguments.word(at + 1).to_vec(),
+                })?);
+                at += 2;
+            } else {
+                return Err(ClientError::Syntax);
+            }
+        }
+        Ok(())
+    }
 }
 
 /// `VECCREATE collection DIM d …`
@@ -381,7 +448,7 @@ pub(super) const ENTRIES: &[Entry] = &[
     Entry {
         name: "vecquery",
         reply: "The nearest vectors with their distances, nearest first: in RESP2 a flat array `key, distance, key, …`, in RESP3 an array of `[key, distance]`. Empty if nothing of that name exists.",
-        notes: "`collection` is a collection's exact name, or that name followed by `:*`, or the key of a vector that exists (its collection is meant), in this order. Distances: cosine = 1 − cosine similarity, in [0, 2]; l2 = the Euclidean distance; ip = the negative inner product; lower is nearer for all three. A vector is at cosine and l2 distance exactly 0 from itself. Ties are broken by key. Distances are printed with the fewest digits that read back to the same 32-bit float, whole numbers without a point.\n\n`EF` is the number of candidates kept while searching (at least k; the collection's `EF_SEARCH` otherwise): more finds more of the true neighbours and costs more. A collection that is spread over S shards is searched on each with ⌈EF/√S⌉.",
+        notes: "`collection` is a collection's exact name, or that name followed by `:*`, or the key of a vector that exists (its collection is meant), in this order. Distances: cosine = 1 − cosine similarity, in [0, 2]; l2 = the Euclidean distance; ip = the negative inner product; lower is nearer for all three. A vector is at cosine and l2 distance exactly 0 from itself. Ties are broken by key. Distances are printed with the fewest digits that read back to the same 32-bit float, whole numbers without a point.\n\n`EF` is the number of candidates kept while searching (at least k; the collection's `EF_SEARCH` otherwise): more finds more of the true neighbours and costs more. A collection that is spread over S shards is searched on each with ⌈EF/√S⌉. `RADIUS` leaves out what is farther than `r`, in the distances of the reply: the answer is all that is found within it, k at most. `KEY` seeks the neighbours of the vector that has this key, itself included.\n\nWith `WITHINFO` the reply is an array of two: the neighbours, and a map of `distances` (how many were computed), `nodes` (whose links were read), `mode` (`exact` if every vector was measured on every shard, so that nothing nearer can exist, else `approximate`) and `rounds` (1, and one more each time that a shard had to be asked again).",
         arity: -4,
         summary: "Returns the k nearest vectors of a collection with their distances, nearest first. The collection is \
                   named exactly, or as name:*, or by the key of one of its vectors.",
@@ -401,6 +468,17 @@ pub(super) const ENTRIES: &[Entry] = &[
     },
 ];
 
+const WITH_INFO: &str = "WITHINFO";
+
+const CENTER: Argument = Argument::one_of(
+    "center",
+    &[
+        Argument::double("component").multiple(),
+        Argument::string("blob").after("FP32"),
+        Argument::key("key").after("KEY"),
+    ],
+);
+
 const VECTOR: Argument = Argument::one_of(
     "vector",
     &[
@@ -414,8 +492,10 @@ const VECSET: &[Argument] = &[Argument::key("key"), Argument::integer("dim"), VE
 const VECQUERY: &[Argument] = &[
     Argument::key("collection"),
     Argument::integer("k"),
-    VECTOR,
+    CENTER,
     Argument::integer("n").after("EF").optional(),
+    Argument::double("r").after("RADIUS").optional(),
+    Argument::word("withinfo", WITH_INFO).optional(),
 ];
 
 const VECCREATE: &[Argument] = &[

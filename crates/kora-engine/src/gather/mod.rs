@@ -5,6 +5,7 @@
 
 mod clients;
 mod collections;
+mod finding;
 mod query;
 mod scanning;
 
@@ -12,7 +13,8 @@ use kora_resp::Reply;
 
 pub(crate) use self::clients::{Informing, ListingClients};
 pub(crate) use self::collections::{Describing, Dropping, Flushing, Joining, set};
-pub(crate) use self::query::{Finding, Querying};
+pub(crate) use self::finding::{Fetching, Finding, query};
+pub(crate) use self::query::Querying;
 pub(crate) use self::scanning::Scanning;
 
 use crate::catalog::Catalog;
@@ -42,6 +44,8 @@ pub(crate) enum Gather {
     Dropping(Dropping),
     /// FLUSHALL.
     Flushing(Flushing),
+    /// VECQUERY for the neighbours of a stored vector, which is asked for first.
+    Fetching(Box<Fetching>),
     /// VECQUERY by the key of a vector, whose existence is asked for first.
     Finding(Box<Finding>),
     /// VECQUERY.
@@ -118,9 +122,8 @@ impl Gather {
             | Gather::Describing(_)
             | Gather::ListingClients(_)
             | Gather::Informing(_) => Gate::Open,
-            Gather::Creating | Gather::Joining(_) | Gather::Dropping(_) | Gather::Flushing(_) | Gather::Finding(_) => {
-                Gate::Closed
-            }
+            Gather::Creating | Gather::Joining(_) | Gather::Dropping(_) | Gather::Flushing(_) => Gate::Closed,
+            Gather::Fetching(_) | Gather::Finding(_) => Gate::Closed,
             Gather::Querying(querying) => querying.gate(),
             Gather::Scanning(_) => Gate::ReadOnly,
         }
@@ -154,6 +157,7 @@ impl Gather {
             (Gather::Joining(joining), Part::Decided(decision)) => joining.decided(decision, around),
             (Gather::Dropping(dropping), part) => dropping.absorb(part, around),
             (Gather::Flushing(flushing), Part::Done) => flushing.absorb(around),
+            (Gather::Fetching(fetching), Part::Vector(vector)) => fetching.fetched(vector, around),
             (Gather::Finding(finding), Part::Holds(there)) => finding.found(there, around),
             (Gather::Querying(querying), Part::Hits(hits)) => querying.absorb(from, hits, around),
             (Gather::Scanning(scanning), Part::Scanned(part)) => scanning.absorb(*part, around),

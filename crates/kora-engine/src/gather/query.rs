@@ -7,39 +7,36 @@ use std::sync::Arc;
 use bytes::Bytes;
 use kora_resp::Reply;
 
-use super::{Around, Gate, Gather, Next};
+use super::{Around, Gate, Gather, Next, integer};
 use crate::catalog::Schema;
-use crate::command::{self, VectorQuery};
+use crate::command::{self, Wish};
 use crate::error::ClientError;
 use crate::limits::QUERY_AGAIN_MAX;
 use crate::mail::{Ask, Hits, Question, Target};
 use crate::router::{ShardId, ef_of_part};
 
-/// A query by the key of a vector, waiting to hear whether there is such a vector.
-pub(crate) struct Finding {
-    pub(crate) collection: Bytes,
-    pub(crate) query: VectorQuery,
-}
-
-impl Finding {
-    pub(crate) fn found(self, there: bool, around: &Around<'_>) -> Next {
-        if there {
-            Querying::start(&self.collection, self.query, around)
-        } else {
-            nothing()
-        }
-    }
-}
-
 /// A query of which parts are still missing.
 pub(crate) struct Querying {
     question: Arc<Question>,
+    wish: Wish,
     /// What the client gave, or the collection's; at least k.
     ef: usize,
+    /// What the parts that are in have cost.
+    cost: Cost,
     parts: Vec<QueryPart>,
     missing: usize,
     /// Times that the whole query was asked again, because its parts knew different generations.
     again: u8,
+}
+
+/// What a query has cost so far, on all shards together.
+#[derive(Clone, Copy, Default)]
+struct Cost {
+    distances: u64,
+    nodes: u64,
+    /// Every part of the answer that counts was exact.
+    is_exact: bool,
+    rounds: i64,
 }
 
 struct QueryPart {
@@ -51,57 +48,53 @@ struct QueryPart {
 
 impl Querying {
     /// Asks every shard that holds part of the collection, if there is one of that name now.
-    pub(crate) fn start(collection: &[u8], query: VectorQuery, around: &Around<'_>) -> Next {
+    pub(crate) fn start(collection: &[u8], vector: Box<[f32]>, wish: Wish, around: &Around<'_>) -> Next {
         let Some(schema) = around.catalog().find(collection) else {
-            return nothing();
+            return nothing(wish);
         };
-        if let Err(error) = vet(&schema, &query.vector) {
+        if let Err(error) = vet(&schema, &vector) {
             return Next::error(&error);
         }
-        let ef = query.ef.unwrap_or(schema.graph.ef_search).max(query.k);
+        let ef = wish.ef.unwrap_or(schema.graph.ef_search).max(wish.k);
         let question = Question {
             schema,
-            vector: query.vector,
-            k: query.k,
+            vector,
+            k: wish.k,
+            radius: wish.radius,
         };
-        Querying::ask(Arc::new(question), ef, 0, around)
+        let querying = Querying {
+            question: Arc::new(question),
+            wish,
+            ef,
+            cost: Cost::default(),
+            parts: Vec::new(),
+            missing: 0,
+            again: 0,
+        };
+        querying.ask(around)
     }
 
-    fn ask(question: Arc<Question>, ef: usize, again: u8, around: &Around<'_>) -> Next {
+    fn ask(mut self, around: &Around<'_>) -> Next {
+        let question = &self.question;
         let shards: Vec<ShardId> = around.placement().parts_of(&question.schema.name).collect();
-        let ef_part = ef_of_part(ef, shards.len());
+        let ef = ef_of_part(self.ef, shards.len());
         let asks = shards
             .iter()
             .map(|shard| {
-                (
-                    Target::Shard(*shard),
-                    Ask::Query {
-                        question: Arc::clone(&question),
-                        ef: ef_part,
-                    },
-                )
+                let question = Arc::clone(question);
+                (Target::Shard(*shard), Ask::Query { question, ef })
             })
             .collect();
         let whole = shards.len() == 1;
-        let parts: Vec<QueryPart> = shards
-            .into_iter()
-            .map(|shard| QueryPart {
-                shard,
-                found: Hits::default(),
-                whole,
-            })
-            .collect();
-        let missing = parts.len();
-        Next::Ask(
-            Gather::Querying(Box::new(Querying {
-                question,
-                ef,
-                parts,
-                missing,
-                again,
-            })),
-            asks,
-        )
+        let part = |shard| QueryPart {
+            shard,
+            found: Hits::default(),
+            whole,
+        };
+        self.parts = shards.into_iter().map(part).collect();
+        self.missing = self.parts.len();
+        self.cost.rounds += 1;
+        Next::Ask(Gather::Querying(Box::new(self)), asks)
     }
 
     pub(crate) fn gate(&self) -> Gate {
@@ -113,6 +106,8 @@ impl Querying {
     }
 
     pub(crate) fn absorb(mut self: Box<Self>, from: Target, found: Hits, around: &Around<'_>) -> Next {
+        self.cost.distances += found.statistics.distances;
+        self.cost.nodes += found.statistics.nodes;
         let part = self.parts.iter_mut().find(|part| Target::Shard(part.shard) == from);
         part.expect("only shards that were asked answer").found = found;
         self.missing -= 1;
@@ -126,21 +121,23 @@ impl Querying {
         let (merged, taken) = merge(&self.parts, self.question.k);
         let asks = self.crowded(&taken);
         if asks.is_empty() {
-            return Next::Reply(Reply::Scored(merged));
+            self.cost.is_exact = self.parts.iter().all(|part| part.found.statistics.is_exact);
+            return Next::Reply(self.cost.reply(merged, self.wish));
         }
         self.missing = asks.len();
+        self.cost.rounds += 1;
         Next::Ask(Gather::Querying(self), asks)
     }
 
     /// The collection was dropped while it was being queried.
-    fn overtaken(self, around: &Around<'_>) -> Next {
+    fn overtaken(mut self, around: &Around<'_>) -> Next {
         // A single part saw it gone, so there was a moment without it, and that is an answer.
         if self.parts.len() == 1 {
-            return nothing();
+            return nothing(self.wish);
         }
         let name = &self.question.schema.name;
         let Some(schema) = around.catalog().find(name) else {
-            return nothing();
+            return nothing(self.wish);
         };
         if self.again == QUERY_AGAIN_MAX {
             return Next::error(&ClientError::QueryOvertaken {
@@ -154,8 +151,11 @@ impl Querying {
             schema,
             vector: self.question.vector.clone(),
             k: self.question.k,
+            radius: self.question.radius,
         };
-        Querying::ask(Arc::new(question), self.ef, self.again + 1, around)
+        self.question = Arc::new(question);
+        self.again += 1;
+        self.ask(around)
     }
 
     /// Those shards that may hold more of the answer than they were given the chance to find, with the whole ef.
@@ -258,8 +258,30 @@ fn vet(schema: &Schema, vector: &[f32]) -> Result<(), ClientError> {
     command::vet(vector, schema.graph.metric)
 }
 
-fn nothing() -> Next {
-    Next::Reply(Reply::Scored(Vec::new()))
+impl Cost {
+    fn reply(self, hits: Vec<(Bytes, f32)>, wish: Wish) -> Reply {
+        if !wish.with_info {
+            return Reply::Scored(hits);
+        }
+        let mode = if self.is_exact { "exact" } else { "approximate" };
+        let fields = [
+            ("distances", Reply::Integer(integer(self.distances))),
+            ("nodes", Reply::Integer(integer(self.nodes))),
+            ("mode", Reply::Bulk(Bytes::from_static(mode.as_bytes()))),
+            ("rounds", Reply::Integer(self.rounds)),
+        ];
+        let map = fields.map(|(name, value)| (Reply::Bulk(Bytes::from_static(name.as_bytes())), value));
+        Reply::Array(vec![Reply::Scored(hits), Reply::Map(map.into())])
+    }
+}
+
+/// There is nothing of that name, and that is certain.
+pub(super) fn nothing(wish: Wish) -> Next {
+    let cost = Cost {
+        is_exact: true,
+        ..Cost::default()
+    };
+    Next::Reply(cost.reply(Vec::new(), wish))
 }
 
 /// One in 16: k of 5 with 2 shards, of 3 with 4 or more.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use kora_vector::{Search, Step, Work};
+use kora_vector::{Search, Statistics, Step, Work};
 
 use super::collection::{Collection, Unlinked};
 use super::{Shard, Unfinished};
@@ -107,14 +107,22 @@ impl Shard {
             }));
         }
         let Some(collection) = self.held(&question.schema).filter(|collection| collection.live() > 0) else {
+            let statistics = Statistics {
+                is_exact: true,
+                ..Statistics::default()
+            };
             return Ok(Part::Hits(Hits {
                 generation: newest,
                 hits: Vec::new(),
                 all: true,
+                statistics,
             }));
         };
-        let search = collection.begin_search(&question.vector, question.k, ef);
-        self.resume_query(Query { question, search })
+        let mut search = collection.begin_search(&question.vector, question.k, ef);
+        if let Some(radius) = question.radius {
+            search = search.within(radius);
+        }
+        self.resume_query(Query { question, search, ef })
     }
 
     pub(super) fn resume_query(&mut self, mut query: Query) -> Result<Part, Box<Unfinished>> {
@@ -125,12 +133,16 @@ impl Shard {
         match collection.resume_search(&mut query.search, &mut work) {
             Step::More => Err(Box::new(Unfinished::Query(query))),
             Step::Done(found) => {
-                let hits = collection.best(found, query.question.k);
-                let all = hits.len() >= collection.live();
+                let Question { k, radius, .. } = *query.question;
+                let hits = collection.best(found, k);
+                // Within a radius, fewer than were sought are all that the walk saw before it came to farther ones.
+                let all = hits.len() >= collection.live() || (radius.is_some() && hits.len() < k.min(query.ef));
+                let statistics = query.search.statistics();
                 Ok(Part::Hits(Hits {
                     generation: Some(query.question.schema.generation),
                     hits,
                     all,
+                    statistics,
                 }))
             }
         }
@@ -193,6 +205,7 @@ pub(crate) struct Insert {
 pub(crate) struct Query {
     question: Arc<Question>,
     search: Search,
+    ef: usize,
 }
 
 /// A VECDEL between two slices.

@@ -1,0 +1,117 @@
+//! What the twin reads out of a VECQUERY.
+
+use bytes::Bytes;
+
+use super::vectors::{EF_MAX, KEY_BYTES_MAX, key_too_long};
+use super::{Answer, Asked, Expected, Twin, Words, quoted, syntax};
+use crate::say::Say;
+
+/// The options of a query.
+#[derive(Clone, Copy, Default)]
+struct Wish {
+    ef: Option<usize>,
+    radius: Option<f32>,
+    with_info: bool,
+}
+
+impl Twin {
+    pub(super) fn query(&mut self, words: &Words<'_>) -> Answer {
+        if words.0[1].len() > KEY_BYTES_MAX {
+            return Err(key_too_long(&words.0[1]));
+        }
+        let k = words.number(2, "k", 1, K_MAX)?;
+        let mut wish = Wish::default();
+        let vector = if words.is(3, "FP32") && words.count() > 4 {
+            let vector = words.blob(4)?;
+            wish.read(words, 5)?;
+            vector
+        } else if words.is(3, "KEY") && words.count() > 4 {
+            wish.read(words, 5)?;
+            self.stored(words)?
+        } else {
+            let start = Wish::start(words);
+            wish.read(words, start)?;
+            words.components(3, start)?
+        };
+        let Some((name, collection)) = self.meant(&words.owned(1)) else {
+            let asked = Asked {
+                metric: kora_vector::Metric::L2,
+                vectors: Vec::new(),
+                vector,
+                k,
+                ef: k,
+                radius: wish.radius,
+                with_info: wish.with_info,
+                parts: 1,
+            };
+            return Ok(Expected::Nearest(asked));
+        };
+        collection.vet(&name, &vector)?;
+        let vectors = collection.vectors.iter().map(|(element, vector)| {
+            let key = [name.as_ref(), b":", element.as_ref()].concat();
+            (Bytes::from(key), vector.clone())
+        });
+        Ok(Expected::Nearest(Asked {
+            metric: collection.metric,
+            vectors: vectors.collect(),
+            vector,
+            k,
+            ef: wish.ef.unwrap_or(collection.ef_search).max(k),
+            radius: wish.radius,
+            with_info: wish.with_info,
+            parts: if name.starts_with(b"{") { 1 } else { self.shards },
+        }))
+    }
+
+    fn stored(&self, words: &Words<'_>) -> Result<Vec<f32>, Say> {
+        let (name, element) = words.key(4)?;
+        let collection = self.collections.get(&name);
+        let found = collection.and_then(|collection| collection.vectors.get(&element));
+        let missing = || Say::Error(format!("ERR no such vector '{}'", quoted(&words.0[4])));
+        found.cloned().ok_or_else(missing)
+    }
+}
+
+impl Wish {
+    /// Where the options behind the components begin.
+    fn start(words: &Words<'_>) -> usize {
+        let mut start = words.count();
+        while start > 4 {
+            if words.is(start - 1, "WITHINFO") {
+                start -= 1;
+            } else if start > 5 && (words.is(start - 2, "EF") || words.is(start - 2, "RADIUS")) {
+                start -= 2;
+            } else {
+                break;
+            }
+        }
+        start
+    }
+
+    fn read(&mut self, words: &Words<'_>, mut at: usize) -> Result<(), Say> {
+        while at < words.count() {
+            if words.is(at, "WITHINFO") {
+                self.with_info = true;
+                at += 1;
+                continue;
+            }
+            if at + 1 == words.count() {
+                return syntax();
+            } else if words.is(at, "EF") {
+                self.ef = Some(words.number(at + 1, "EF", 1, EF_MAX)?);
+            } else if words.is(at, "RADIUS") {
+                let got = quoted(&words.0[at + 1]);
+                let radius = got.parse().ok().filter(|radius: &f32| radius.is_finite());
+                let error = || Say::Error(format!("ERR RADIUS must be a finite 32-bit float, got '{got}'"));
+                self.radius = Some(radius.ok_or_else(error)?);
+            } else {
+                return syntax();
+            }
+            at += 2;
+        }
+        Ok(())
+    }
+}
+
+// The limits as they are documented, and not as the code names them.
+const K_MAX: usize = 100_000;
