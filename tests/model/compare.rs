@@ -46,6 +46,15 @@ pub(crate) fn compare(
         Expected::Help(container, subcommands) => helps(container, subcommands, &reply),
         Expected::Described(names) => describes(names, &reply),
         Expected::Documented(names) => documents(names, &reply, protocol),
+        Expected::Floats(numbers, error, in_binary) => {
+            let heard = floats(&reply, *in_binary).ok_or("no numbers")?;
+            let is_near = |(number, heard): (&f32, &f32)| (number - heard).abs() <= *error;
+            is(
+                heard.len() == numbers.len() && numbers.iter().zip(&heard).all(is_near),
+                (numbers, error),
+                &reply,
+            )
+        }
         Expected::Scanned(scannable) => scanned(scannable, &reply),
         Expected::Names(names) => {
             let mut heard: Vec<&Bytes> = reply
@@ -177,6 +186,16 @@ fn described(item: &Value) -> Result<Option<(&str, i32)>, String> {
     }
     let arity = i32::try_from(*arity).map_err(|_| "no arity")?;
     Ok(Some((name, arity)))
+}
+
+fn floats(reply: &Value, in_binary: bool) -> Option<Vec<f32>> {
+    if in_binary {
+        let (chunks, rest) = reply.bytes()?.as_chunks::<4>();
+        return rest
+            .is_empty()
+            .then(|| chunks.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect());
+    }
+    reply.items()?.iter().map(Value::number).collect()
 }
 
 /// SCAN: keys that are there, and a cursor.

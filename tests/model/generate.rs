@@ -255,11 +255,14 @@ fn create(author: &mut Author) -> String {
         "METRIC L2",
         "metric ip",
         "METRIC Cosine",
+        "QUANT q8",
+        "QUANT Q16",
+        "QUANT f16",
         "M 4",
         "EF_CONSTRUCTION 50",
         "EF_SEARCH 25",
     ] {
-        if author.random.percent(30) {
+        if author.random.percent(20) {
             request.push_str(&format!(" {option}"));
         }
     }

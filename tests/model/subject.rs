@@ -12,7 +12,7 @@ use kora_engine::{
 };
 use kora_resp::{Reader, ReaderLimits};
 use kora_tests::request::encode;
-use kora_vector::Metric;
+use kora_vector::{Metric, Storage};
 
 use crate::twin::SETTINGS;
 
@@ -162,6 +162,7 @@ pub(crate) const LOCAL_ADDRESS: &str = "10.0.0.2:6379";
 /// What collections get that do not say otherwise.
 pub(crate) const DEFAULTS: GraphSettings = GraphSettings {
     metric: Metric::Cosine,
+    storage: Storage::F32,
     m: 8,
     ef_construction: 60,
     ef_search: 40,

@@ -9,6 +9,7 @@ use kora_engine::{Catalog, CpuTime, Engine, Facts, GraphSettings, Host, Placemen
 use kora_mesh::Armed;
 use kora_tests::random::Random;
 use kora_tests::reply::Value;
+use kora_vector::Storage;
 
 use crate::command::{Command, Speaker, Victim};
 use crate::connection::{Around, Connection, Life, Woken};
@@ -93,6 +94,7 @@ impl World {
             catalog: Catalog::new(1),
             graph: GraphSettings {
                 metric: scenario.metric,
+                storage: Storage::F32,
                 m: 4,
                 ef_construction: 20,
                 ef_search: 10,

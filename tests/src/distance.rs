@@ -16,6 +16,11 @@ pub fn naive(metric: Metric, a: &[f32], b: &[f32]) -> f64 {
     }
 }
 
+/// A vector's Euclidean length.
+pub fn length(vector: &[f32]) -> f64 {
+    vector.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt()
+}
+
 /// True if a printed distance is the naive one, as nearly as sums of f32 can be.
 pub fn is_close(printed: f32, naive: f64) -> bool {
     (f64::from(printed) - naive).abs() <= TOLERANCE * naive.abs().max(1.0)

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use kora_mesh::{Board, Gauge, Sequence};
-use kora_vector::Metric;
+use kora_vector::{Metric, Storage};
 
 /// Tells a collection from every other, also from earlier ones of the same name. Later ones are larger.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -34,6 +34,8 @@ pub struct Schema {
 pub struct GraphSettings {
     /// What distance means.
     pub metric: Metric,
+    /// In what form vectors are kept.
+    pub storage: Storage,
     /// Links of a node on the upper layers; twice as many on the lowest.
     pub m: usize,
     /// Candidates looked at when a vector is inserted.

@@ -82,6 +82,8 @@ pub enum ClientError {
     },
     /// VECCREATE with a metric that does not exist.
     UnknownMetric { got: Vec<u8> },
+    /// VECCREATE with a form of vectors that does not exist.
+    UnknownStorage { got: Vec<u8> },
     /// VECCREATE of a collection that exists.
     CollectionExists { collection: Vec<u8> },
     /// There are as many collections as there can be.
@@ -207,6 +209,13 @@ impl fmt::Display for ClientError {
                 "ERR vector dimension mismatch - got {got} but collection '{}' has {dimension}",
                 Quoted(collection)
             ),
+            Self::UnknownStorage { got } => {
+                write!(
+                    f,
+                    "ERR unknown quantization '{}': F32, F16, Q16 and Q8 are known",
+                    Quoted(got)
+                )
+            }
             Self::TooManyCollections => {
                 let max = crate::limits::COLLECTIONS_MAX;
                 write!(f, "ERR too many collections, at most {max} are allowed")

@@ -19,13 +19,14 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use clap::{ArgMatches, Args, FromArgMatches};
+use kora_vector::Storage;
 use serde::{Deserialize, Serialize};
 
 pub use self::bind::{Bind, ListenAddress, Necessity};
 pub use self::error::ConfigError;
 pub use self::invocation::{Invocation, parse, parse_from};
 pub use self::memory::{ClientMemory, OutputLimit};
-pub use self::value::{IdleLaps, LogLevel, MemorySize, Number, Secret, VectorMetric};
+pub use self::value::{IdleLaps, LogLevel, MemorySize, Number, Secret, VectorMetric, VectorQuant};
 
 /// Everything that can be set, with its effective value.
 ///
@@ -112,6 +113,11 @@ pub struct Config {
     #[serde(with = "text")]
     pub vector_metric: VectorMetric,
 
+    /// Form in which the vectors of such a collection are kept: f32, f16, q16 or q8 [default: f32]
+    #[arg(long, env = "KORA_VECTOR_QUANT", value_name = "FORM")]
+    #[serde(with = "text")]
+    pub vector_quant: VectorQuant,
+
     /// Links of a vector on each level of a collection that a VECSET creates, 2 to 512 [default: 16]
     #[arg(long, env = "KORA_VECTOR_M", value_name = "LINKS")]
     #[serde(with = "text")]
@@ -146,6 +152,7 @@ impl Default for Config {
             idle_laps: IdleLaps::Automatic,
             turn_budget_us: Number::constant(500),
             vector_metric: VectorMetric::Cosine,
+            vector_quant: VectorQuant(Storage::F32),
             vector_m: Number::constant(16),
             vector_ef_construction: Number::constant(200),
             vector_ef_search: Number::constant(100),

@@ -230,6 +230,7 @@ fn setup(config: &Config, workers: usize, addresses: &[SocketAddr], host: Proces
         catalog: Catalog::new(random_seed()),
         graph: GraphSettings {
             metric,
+            storage: config.vector_quant.0,
             m: config.vector_m.get() as usize,
             ef_construction: config.vector_ef_construction.get() as usize,
             ef_search: config.vector_ef_search.get() as usize,

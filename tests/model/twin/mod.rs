@@ -3,6 +3,7 @@
 //! It reads the words of a request by itself and shares no code with the engine.
 
 mod connection;
+mod form;
 mod keys;
 mod query;
 mod server;
@@ -15,6 +16,7 @@ use bytes::Bytes;
 use kora_tests::reply::Protocol;
 use kora_vector::Metric;
 
+use self::form::Form;
 pub(crate) use self::keys::Scannable;
 pub(crate) use self::query::{Asked, Recall};
 pub(crate) use self::server::SETTINGS;
@@ -45,6 +47,7 @@ pub(crate) struct Session {
 pub(crate) struct Collection {
     dimension: usize,
     metric: Metric,
+    form: Form,
     m: usize,
     ef_construction: usize,
     ef_search: usize,
@@ -71,6 +74,8 @@ pub(crate) enum Expected {
     Documented(Vec<Name>),
     /// These names, in any order.
     Names(Vec<&'static str>),
+    /// Numbers, each as near as said; and whether they come as bytes.
+    Floats(Vec<f32>, f32, bool),
     /// A cursor and some of these keys, or all.
     Scanned(Scannable),
 }

@@ -5,10 +5,14 @@ use kora_tests::distance::{is_close, naive};
 use kora_tests::reply::{Protocol, Value};
 use kora_vector::Metric;
 
+use super::form::Form;
+
 /// A query, and everything that could be found.
 #[derive(Clone, Debug)]
 pub(crate) struct Asked {
     pub(crate) metric: Metric,
+    /// In which form the vectors are kept, and the one asked for was.
+    pub(crate) forms: [Form; 2],
     /// Whole keys.
     pub(crate) vectors: Vec<(Bytes, Vec<f32>)>,
     pub(crate) vector: Vec<f32>,
@@ -48,10 +52,11 @@ impl Asked {
                 return Err(format!("{key:?} is not there"));
             };
             let right = self.distance(vector);
-            if !is_close(*distance, right) {
+            if !self.is_near(*distance, vector) {
                 return Err(format!("{key:?} is at {right}, not {distance}"));
             }
-            if self.metric != Metric::InnerProduct && *vector == self.vector && *distance != 0.0 {
+            let is_exact = self.forms.iter().all(|form| form.is_exact());
+            if is_exact && self.metric != Metric::InnerProduct && *vector == self.vector && *distance != 0.0 {
                 return Err(format!("{key:?} is what was asked for and at {distance}"));
             }
         }
@@ -99,14 +104,29 @@ impl Asked {
         let Some(radius) = self.radius else {
             return self.vectors.len();
         };
-        let distances = self.vectors.iter().map(|(_, vector)| self.distance(vector));
-        distances
-            .filter(|distance| *distance <= f64::from(radius) && !is_close(radius, *distance))
+        let vectors = self.vectors.iter().map(|(_, vector)| vector);
+        vectors
+            .filter(|vector| self.distance(vector) <= f64::from(radius) && !self.is_near(radius, vector))
             .count()
     }
 
     fn distance(&self, vector: &[f32]) -> f64 {
         naive(self.metric, &self.vector, vector)
+    }
+
+    /// True if this may be the distance of a vector, in the form in which it is kept.
+    fn is_near(&self, distance: f32, vector: &[f32]) -> bool {
+        let right = self.distance(vector);
+        is_close(distance, right) || (f64::from(distance) - right).abs() <= self.error(vector)
+    }
+
+    /// How far the distance of this vector may be off.
+    fn error(&self, vector: &[f32]) -> f64 {
+        let [form, center_form] = self.forms;
+        let error = form.distance_error(self.metric, vector, &self.vector)
+            + center_form.distance_error(self.metric, &self.vector, vector);
+        // Both at once: the product of two errors comes on top.
+        1.1 * error
     }
 
     /// True if each shard keeps more candidates than it holds vectors.
@@ -120,7 +140,12 @@ impl Asked {
         }
         let mut distances: Vec<f64> = self.vectors.iter().map(|(_, vector)| self.distance(vector)).collect();
         distances.sort_by(f64::total_cmp);
-        let last = distances[wanted - 1];
+        let error = self
+            .vectors
+            .iter()
+            .map(|(_, vector)| self.error(vector))
+            .fold(0.0, f64::max);
+        let last = distances[wanted - 1] + error;
         let found = hits
             .iter()
             .filter(|(_, distance)| f64::from(*distance) <= last || is_close(*distance, last));

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use kora_vector::Metric;
 
+use super::form::Form;
 use super::{Answer, Collection, Expected, Twin, Words, quoted, syntax};
 use crate::say::Say;
 use crate::subject::DEFAULTS;
@@ -34,6 +35,7 @@ impl Twin {
         let made = Collection {
             dimension,
             metric: DEFAULTS.metric,
+            form: Form::ALL[0],
             m: DEFAULTS.m,
             ef_construction: DEFAULTS.ef_construction,
             ef_search: DEFAULTS.ef_search,
@@ -53,8 +55,13 @@ impl Twin {
         }
         let (name, element) = words.key(1)?;
         let collection = self.collections.get(&name);
+        let form = collection.map_or(Form::ALL[0], |collection| collection.form);
         let reply = match collection.and_then(|collection| collection.vectors.get(&element)) {
             None => Say::Null,
+            Some(vector) if !form.is_exact() => {
+                let error = form.component_error(vector);
+                return Ok(Expected::Floats(vector.clone(), error, in_binary));
+            }
             Some(vector) if in_binary => Say::Bulk(kora_tests::request::blob(vector).into()),
             Some(vector) => Say::Floats(vector.clone()),
         };
@@ -77,6 +84,7 @@ impl Twin {
         let mut made = Collection {
             dimension: 0,
             metric: DEFAULTS.metric,
+            form: Form::ALL[0],
             m: DEFAULTS.m,
             ef_construction: DEFAULTS.ef_construction,
             ef_search: DEFAULTS.ef_search,
@@ -100,6 +108,14 @@ impl Twin {
                     return Say::error(format!("ERR unknown metric '{got}': COSINE, L2 and IP are known"));
                 };
                 made.metric = metric;
+            } else if words.is(option, "QUANT") {
+                let Some(form) = Form::ALL.into_iter().find(|form| words.is(value, form.name)) else {
+                    let got = quoted(&words.0[value]);
+                    return Say::error(format!(
+                        "ERR unknown quantization '{got}': F32, F16, Q16 and Q8 are known"
+                    ));
+                };
+                made.form = form;
             } else if words.is(option, "M") {
                 made.m = words.number(value, "M", 2, 512)?;
             } else if words.is(option, "EF_CONSTRUCTION") {
@@ -129,6 +145,7 @@ impl Twin {
             ("collection", Say::Bulk(name)),
             ("dimension", Say::count(collection.dimension)),
             ("metric", Say::bulk(collection.metric.name())),
+            ("quant", Say::bulk(collection.form.name)),
             ("m", Say::count(collection.m)),
             ("ef_construction", Say::count(collection.ef_construction)),
             ("ef_search", Say::count(collection.ef_search)),

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use super::form::Form;
 use super::vectors::{EF_MAX, KEY_BYTES_MAX, key_too_long};
 use super::{Answer, Asked, Expected, Twin, Words, quoted, syntax};
 use crate::say::Say;
@@ -21,21 +22,22 @@ impl Twin {
         }
         let k = words.number(2, "k", 1, K_MAX)?;
         let mut wish = Wish::default();
-        let vector = if words.is(3, "FP32") && words.count() > 4 {
+        let (vector, center_form) = if words.is(3, "FP32") && words.count() > 4 {
             let vector = words.blob(4)?;
             wish.read(words, 5)?;
-            vector
+            (vector, Form::ALL[0])
         } else if words.is(3, "KEY") && words.count() > 4 {
             wish.read(words, 5)?;
             self.stored(words)?
         } else {
             let start = Wish::start(words);
             wish.read(words, start)?;
-            words.components(3, start)?
+            (words.components(3, start)?, Form::ALL[0])
         };
         let Some((name, collection)) = self.meant(&words.owned(1)) else {
             let asked = Asked {
                 metric: kora_vector::Metric::L2,
+                forms: [Form::ALL[0]; 2],
                 vectors: Vec::new(),
                 vector,
                 k,
@@ -53,6 +55,7 @@ impl Twin {
         });
         Ok(Expected::Nearest(Asked {
             metric: collection.metric,
+            forms: [collection.form, center_form],
             vectors: vectors.collect(),
             vector,
             k,
@@ -63,12 +66,12 @@ impl Twin {
         }))
     }
 
-    fn stored(&self, words: &Words<'_>) -> Result<Vec<f32>, Say> {
+    fn stored(&self, words: &Words<'_>) -> Result<(Vec<f32>, Form), Say> {
         let (name, element) = words.key(4)?;
         let collection = self.collections.get(&name);
-        let found = collection.and_then(|collection| collection.vectors.get(&element));
-        let missing = || Say::Error(format!("ERR no such vector '{}'", quoted(&words.0[4])));
-        found.cloned().ok_or_else(missing)
+        let found =
+            collection.and_then(|collection| Some((collection.vectors.get(&element)?.clone(), collection.form)));
+        found.ok_or_else(|| Say::Error(format!("ERR no such vector '{}'", quoted(&words.0[4]))))
     }
 }
 

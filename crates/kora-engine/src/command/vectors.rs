@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use kora_resp::number;
 use kora_vector::limits::{DIMENSION_MAX, M_MAX, M_MIN};
-use kora_vector::{Metric, Refusal};
+use kora_vector::{Metric, Refusal, Storage};
 
 use super::Command;
 use super::arguments::Arguments;
@@ -121,7 +121,7 @@ pub struct Wish {
     pub with_info: bool,
 }
 
-/// `VECCREATE collection DIM d [METRIC COSINE|L2|IP] [M m] [EF_CONSTRUCTION n] [EF_SEARCH n]`
+/// `VECCREATE collection DIM d [METRIC COSINE|L2|IP] [QUANT F32|F16|Q16|Q8] [M m] [EF_CONSTRUCTION n] [EF_SEARCH n]`
 #[derive(Debug)]
 pub struct Creation {
     /// The new collection's name.
@@ -130,6 +130,8 @@ pub struct Creation {
     pub dimension: usize,
     /// Its metric, if given.
     pub metric: Option<Metric>,
+    /// The form of its vectors, if given.
+    pub storage: Option<Storage>,
     /// Its M, if given.
     pub m: Option<usize>,
     /// Its ef_construction, if given.
@@ -143,6 +145,7 @@ impl Creation {
     pub(crate) fn graph(&self, defaults: GraphSettings) -> GraphSettings {
         GraphSettings {
             metric: self.metric.unwrap_or(defaults.metric),
+            storage: self.storage.unwrap_or(defaults.storage),
             m: self.m.unwrap_or(defaults.m),
             ef_construction: self.ef_construction.unwrap_or(defaults.ef_construction),
             ef_search: self.ef_search.unwrap_or(defaults.ef_search),
@@ -274,6 +277,7 @@ pub(super) fn create(arguments: &Arguments<'_>) -> Result<Command, ClientError> 
         collection,
         dimension: 0,
         metric: None,
+        storage: None,
         m: None,
         ef_construction: None,
         ef_search: None,
@@ -289,6 +293,10 @@ pub(super) fn create(arguments: &Arguments<'_>) -> Result<Command, ClientError> 
             let got = arguments.word(value);
             let metric = Metric::parse(got).ok_or_else(|| ClientError::UnknownMetric { got: got.to_vec() })?;
             creation.metric = Some(metric);
+        } else if arguments.is(option, "QUANT") {
+            let got = arguments.word(value);
+            let storage = Storage::parse(got).ok_or_else(|| ClientError::UnknownStorage { got: got.to_vec() })?;
+            creation.storage = Some(storage);
         } else if arguments.is(option, "M") {
             creation.m = Some(arguments.number(value, "M", M_MIN, M_MAX)?);
         } else if arguments.is(option, "EF_CONSTRUCTION") {
@@ -388,7 +396,7 @@ pub(super) const ENTRIES: &[Entry] = &[
     Entry {
         name: "veccreate",
         reply: "`OK`.",
-        notes: "An error if the collection exists. What is not given is taken from the settings `vector-metric`, `vector-m`, `vector-ef-construction`, `vector-ef-search`. A larger M or EF_CONSTRUCTION builds a better graph more slowly; M also costs memory: 4 bytes for each of 2·M links of a vector.",
+        notes: "An error if the collection exists. What is not given is taken from the settings `vector-metric`, `vector-quant`, `vector-m`, `vector-ef-construction`, `vector-ef-search`. A larger M or EF_CONSTRUCTION builds a better graph more slowly; M also costs memory: 4 bytes for each of 2·M links of a vector.\n\n`QUANT` is the form in which vectors are kept:\n\n| | bytes of a vector at 50 and 384 dimensions | a component comes back within | of the 10 nearest it can tell |\n|---|---|---|---|\n| `F32` | 320, 2,048 | nothing: the same bits | all |\n| `F16` | 128, 832 | 1/2,048 of the vector's largest | 0.995 |\n| `Q16` | 128, 832 | 1/62,000 of the vector's largest | 0.995 |\n| `Q8` | 64, 448 | 1/253 of the vector's largest | 0.95 |\n\nLinks and keys come on top. Under a form other than `F32`, VECGET returns what was kept, and distances are those to it.",
         arity: -4,
         summary: "Makes an empty collection. An error if there is one of that name.",
         arguments: VECCREATE,
@@ -421,7 +429,7 @@ pub(super) const ENTRIES: &[Entry] = &[
     Entry {
         name: "vecget",
         reply: "The components: an array of doubles (RESP3) or of their texts (RESP2); with `FP32` one bulk of little-endian 32-bit floats. Null if there is no such vector.",
-        notes: "What was set comes back exactly, whatever the metric: with `FP32` the very bytes.",
+        notes: "What was set comes back exactly, whatever the metric: with `FP32` the very bytes. In a collection with another `QUANT` than `F32` it comes back as it was kept.",
         arity: -2,
         summary: "Returns a vector's components, or with FP32 the bytes of its little-endian 32-bit floats.",
         arguments: &[Argument::key("key"), Argument::word("fp32", "FP32").optional()],
@@ -430,7 +438,7 @@ pub(super) const ENTRIES: &[Entry] = &[
     },
     Entry {
         name: "vecinfo",
-        reply: "A map: `collection`, `dimension`, `metric`, `m`, `ef_construction`, `ef_search`, then of all shards together `vectors` (those that exist), `deleted` (those the graph still walks over), `levels`, `vectors_bytes`, `links_bytes`, `keys_bytes`, and under `shards` the same for each shard. Null if there is no such collection.",
+        reply: "A map: `collection`, `dimension`, `metric`, `quant`, `m`, `ef_construction`, `ef_search`, then of all shards together `vectors` (those that exist), `deleted` (those the graph still walks over), `levels`, `vectors_bytes`, `links_bytes`, `keys_bytes`, and under `shards` the same for each shard. Null if there is no such collection.",
         arity: 2,
         summary: "Describes a collection: dimension, metric, parameters, vectors and memory per shard and in total.",
         arguments: &[Argument::key("collection")],
@@ -459,7 +467,7 @@ pub(super) const ENTRIES: &[Entry] = &[
     Entry {
         name: "vecset",
         reply: "`OK`.",
-        notes: "A vector's key is `collection:element`: the collection is what stands before the key's last `:`, so `tenant1:docs:42` is element `42` of `tenant1:docs`. The first VECSET of a collection creates it with that dimension and the settings `vector-metric`, `vector-m`, `vector-ef-construction` and `vector-ef-search`; VECCREATE chooses others. Setting an existing key replaces its vector. `blob` is `dim` little-endian 32-bit floats. Components must be finite; under cosine a zero vector is refused, since it has no direction. Nothing is changed by a refused VECSET.",
+        notes: "A vector's key is `collection:element`: the collection is what stands before the key's last `:`, so `tenant1:docs:42` is element `42` of `tenant1:docs`. The first VECSET of a collection creates it with that dimension and the settings `vector-metric`, `vector-quant`, `vector-m`, `vector-ef-construction` and `vector-ef-search`; VECCREATE chooses others. Setting an existing key replaces its vector. `blob` is `dim` little-endian 32-bit floats. Components must be finite; under cosine a zero vector is refused, since it has no direction. Nothing is changed by a refused VECSET.",
         arity: -4,
         summary: "Sets the vector of the key collection:element. The first one creates the collection.",
         arguments: VECSET,
@@ -510,6 +518,17 @@ const VECCREATE: &[Argument] = &[
         ],
     )
     .after("METRIC")
+    .optional(),
+    Argument::one_of(
+        "quant",
+        &[
+            Argument::word("f32", "F32"),
+            Argument::word("f16", "F16"),
+            Argument::word("q16", "Q16"),
+            Argument::word("q8", "Q8"),
+        ],
+    )
+    .after("QUANT")
     .optional(),
     Argument::integer("m").after("M").optional(),
     Argument::integer("n").after("EF_CONSTRUCTION").optional(),

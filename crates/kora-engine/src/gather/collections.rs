@@ -184,6 +184,10 @@ impl Describing {
                 "metric",
                 Reply::Bulk(Bytes::from_static(graph.metric.name().as_bytes())),
             ),
+            (
+                "quant",
+                Reply::Bulk(Bytes::from_static(graph.storage.name().as_bytes())),
+            ),
             ("m", count(graph.m)),
             ("ef_construction", count(graph.ef_construction)),
             ("ef_search", count(graph.ef_search)),

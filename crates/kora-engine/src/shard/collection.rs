@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use kora_vector::{Hit, Index, Insertion, Parameters, Search, Slot, Step, Storage, Work};
+use kora_vector::{Hit, Index, Insertion, Parameters, Search, Slot, Step, Work};
 
 use super::element_table::ElementTable;
 use super::slot_names::SlotNames;
@@ -229,7 +229,7 @@ fn new_index(schema: &Schema) -> Index {
         metric: schema.graph.metric,
         m: schema.graph.m,
         ef_construction: schema.graph.ef_construction,
-        storage: Storage::F32,
+        storage: schema.graph.storage,
         seed: schema.generation.0,
     })
 }

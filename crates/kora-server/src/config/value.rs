@@ -4,6 +4,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use kora_vector::Storage;
+
 use super::error::BadValue;
 
 /// A whole number from `MIN` to `MAX`, both allowed.
@@ -269,6 +271,25 @@ impl fmt::Display for VectorMetric {
             Self::L2 => "l2",
             Self::InnerProduct => "ip",
         })
+    }
+}
+
+/// In what form the vectors of a collection that a VECSET creates are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VectorQuant(pub Storage);
+
+impl FromStr for VectorQuant {
+    type Err = BadValue;
+
+    fn from_str(text: &str) -> Result<Self, BadValue> {
+        let storage = Storage::parse(text.as_bytes()).map(Self);
+        storage.ok_or_else(|| BadValue::new(text, "f32, f16, q16 or q8"))
+    }
+}
+
+impl fmt::Display for VectorQuant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.name().to_ascii_lowercase())
     }
 }
 
