@@ -53,7 +53,7 @@ pub const SCAN_PER_SLICE: usize = 512;
 /// shard still holds find room.
 pub const COLLECTIONS_MAX: usize = 1 << (crate::cursor::SECTION_BITS - 1);
 
-/// Names moved into the reply in one slice of VECLIST.
+/// Names put into a reply in one slice of VECLIST or VECQUERY.
 pub const NAMES_PER_SLICE: usize = 4096;
 
 /// Names that one COMMAND INFO, COMMAND DOCS, CONFIG GET or INFO may ask for. A description is some five kilobytes in

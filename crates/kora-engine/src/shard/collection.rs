@@ -8,6 +8,7 @@ use kora_vector::{Hit, Index, Insertion, Parameters, Search, Slot, Step, Work};
 use super::element_table::ElementTable;
 use super::slot_names::SlotNames;
 use crate::catalog::Schema;
+use crate::limits::NAMES_PER_SLICE;
 use crate::mail::Description;
 
 /// One shard's part of a collection.
@@ -113,32 +114,63 @@ impl Collection {
         self.index.begin_search(vector, k, ef)
     }
 
-    pub(crate) fn resume_search(&mut self, search: &mut Search, work: &mut Work) -> Step<Vec<Hit>> {
-        let step = self.index.resume_search(search, work);
-        if matches!(step, Step::Done(_)) {
-            self.suspended -= 1;
-        }
-        step
+    /// Goes on with a search. When it is done, the hits are to be named with [`Collection::name_hits`] to the end.
+    pub(crate) fn resume_search(&mut self, search: &mut Search, k: usize, work: &mut Work) -> Step<Unnamed> {
+        let Step::Done(hits) = self.index.resume_search(search, work) else {
+            return Step::More;
+        };
+        Step::Done(Unnamed {
+            hits: hits.into_iter(),
+            equals: Vec::new().into_iter(),
+            k,
+            named: Vec::new(),
+        })
     }
 
-    /// The whole keys of the k best hits. The index breaks ties by slot; a client must not see that, so they are broken
-    /// by key here: the index hands over every hit that it cannot tell from the k-th.
-    pub(crate) fn best(&self, hits: Vec<Hit>, k: usize) -> Vec<(Bytes, f32)> {
-        let mut named: Vec<(f32, Slot)> = hits
-            .into_iter()
-            .filter(|hit| self.index.is_live(hit.slot))
-            // Adding zero makes a zero of either sign the one that is printed `0`.
-            .map(|hit| (hit.distance + 0.0, hit.slot))
-            .collect();
-        named.sort_unstable_by(|a, b| {
-            a.0.total_cmp(&b.0)
-                .then_with(|| self.names.name(a.1).cmp(self.names.name(b.1)))
-        });
-        named.truncate(k);
-        named
-            .into_iter()
-            .map(|(distance, slot)| (self.key(slot), distance))
-            .collect()
+    /// Gives hits their whole keys, some at a time; the best k of them when all are named.
+    ///
+    /// The index breaks ties by slot; a client must not see that, so they are broken by name here: the index hands over
+    /// every hit that it cannot tell from the k-th.
+    pub(crate) fn name_hits(&mut self, unnamed: &mut Unnamed) -> Step<Vec<(Bytes, f32)>> {
+        let end = unnamed.k.min(unnamed.named.len() + NAMES_PER_SLICE);
+        while unnamed.named.len() < end {
+            let Some((slot, distance)) = unnamed.equals.next() else {
+                if !self.take_equals(unnamed) {
+                    self.suspended -= 1;
+                    return Step::Done(std::mem::take(&mut unnamed.named));
+                }
+                continue;
+            };
+            unnamed.named.push((self.key(slot), distance));
+        }
+        if end < unnamed.k {
+            return Step::More;
+        }
+        self.suspended -= 1;
+        Step::Done(std::mem::take(&mut unnamed.named))
+    }
+
+    /// Takes the next hits at one distance, in the order of their names; false if there are no more.
+    fn take_equals(&self, unnamed: &mut Unnamed) -> bool {
+        let Some(first) = unnamed.hits.next() else {
+            return false;
+        };
+        let mut equals = vec![first];
+        while let Some(next) = unnamed
+            .hits
+            .as_slice()
+            .first()
+            .filter(|hit| hit.distance == first.distance)
+        {
+            equals.push(*next);
+            unnamed.hits.next();
+        }
+        equals.retain(|hit| self.index.is_live(hit.slot));
+        equals.sort_unstable_by(|a, b| self.names.name(a.slot).cmp(self.names.name(b.slot)));
+        // Adding zero makes a zero of either sign the one that is printed `0`.
+        let equals: Vec<(Slot, f32)> = equals.into_iter().map(|hit| (hit.slot, hit.distance + 0.0)).collect();
+        unnamed.equals = equals.into_iter();
+        true
     }
 
     /// An index of nothing but deleted vectors is replaced by a new one; returns the old one, to be freed in slices.
@@ -198,6 +230,16 @@ impl Collection {
 pub(crate) struct Unlinked {
     insertion: Insertion,
     named: Slot,
+}
+
+/// What a search has found, while its keys are put together.
+pub(crate) struct Unnamed {
+    /// Invariant: by distance.
+    hits: std::vec::IntoIter<Hit>,
+    /// Hits at one distance, by name.
+    equals: std::vec::IntoIter<(Slot, f32)>,
+    k: usize,
+    named: Vec<(Bytes, f32)>,
 }
 
 /// What a collection leaves behind, to be freed a little at a time.

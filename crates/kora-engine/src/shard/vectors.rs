@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use kora_vector::{Search, Statistics, Step, Work};
 
-use super::collection::{Collection, Unlinked};
+use super::collection::{Collection, Unlinked, Unnamed};
 use super::{Shard, Unfinished};
 use crate::catalog::Schema;
 use crate::command::{Element, ElementList};
@@ -122,7 +122,12 @@ impl Shard {
         if let Some(radius) = question.radius {
             search = search.within(radius);
         }
-        self.resume_query(Query { question, search, ef })
+        self.resume_query(Query {
+            question,
+            search,
+            ef,
+            unnamed: None,
+        })
     }
 
     pub(super) fn resume_query(&mut self, mut query: Query) -> Result<Part, Box<Unfinished>> {
@@ -130,22 +135,26 @@ impl Shard {
         let Some(collection) = self.held(&query.question.schema) else {
             return Ok(Part::Hits(Hits::default()));
         };
-        match collection.resume_search(&mut query.search, &mut work) {
-            Step::More => Err(Box::new(Unfinished::Query(query))),
-            Step::Done(found) => {
-                let Question { k, radius, .. } = *query.question;
-                let hits = collection.best(found, k);
-                // Within a radius, fewer than were sought are all that the walk saw before it came to farther ones.
-                let all = hits.len() >= collection.live() || (radius.is_some() && hits.len() < k.min(query.ef));
-                let statistics = query.search.statistics();
-                Ok(Part::Hits(Hits {
-                    generation: Some(query.question.schema.generation),
-                    hits,
-                    all,
-                    statistics,
-                }))
-            }
-        }
+        let Question { k, radius, .. } = *query.question;
+        let mut unnamed = match query.unnamed.take() {
+            Some(unnamed) => unnamed,
+            None => match collection.resume_search(&mut query.search, k, &mut work) {
+                Step::More => return Err(Box::new(Unfinished::Query(query))),
+                Step::Done(unnamed) => unnamed,
+            },
+        };
+        let Step::Done(hits) = collection.name_hits(&mut unnamed) else {
+            query.unnamed = Some(unnamed);
+            return Err(Box::new(Unfinished::Query(query)));
+        };
+        // Within a radius, fewer than were sought are all that the walk saw before it came to farther ones.
+        let all = hits.len() >= collection.live() || (radius.is_some() && hits.len() < k.min(query.ef));
+        Ok(Part::Hits(Hits {
+            generation: Some(query.question.schema.generation),
+            hits,
+            all,
+            statistics: query.search.statistics(),
+        }))
     }
 
     pub(super) fn describe(&mut self, schema: &Schema) -> Part {
@@ -206,6 +215,8 @@ pub(crate) struct Query {
     question: Arc<Question>,
     search: Search,
     ef: usize,
+    /// What it has found, from then on.
+    unnamed: Option<Unnamed>,
 }
 
 /// A VECDEL between two slices.
