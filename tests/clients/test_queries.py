@@ -1,9 +1,12 @@
 """What VECQUERY can be asked beside k: RADIUS, KEY, WITHINFO; and collections that keep vectors in a smaller form."""
 
+import time
+
 import numpy
 import pytest
 import redis
 
+from server import PATIENCE_S
 from vectors import blob, keys, pairs, vecquery, vecset
 
 
@@ -82,3 +85,21 @@ def test_an_unknown_form_is_refused(client):
 def redis_info(client, collection):
     info = client.execute_command("VECINFO", collection)
     return info if isinstance(info, dict) else dict(zip(info[::2], info[1::2]))
+
+
+def test_a_graph_grows_to_its_end_while_nobody_asks(server, client, protocol):
+    """At 1,024 vectors a graph is begun; inserts alone would need 512 more to finish it."""
+    generator = numpy.random.default_rng(6)
+    with client.pipeline(transaction=False) as pipeline:
+        for number, vector in enumerate(generator.standard_normal((1_200, 8))):
+            vecset(pipeline, f"{{one}}grown:{number}", vector)
+        pipeline.execute()
+
+    def mode():
+        _, info = vecquery(client, "{one}grown", 1, numpy.ones(8), "EF", 10, "WITHINFO")
+        return (info if protocol == 3 else dict(zip(info[::2], info[1::2])))[b"mode"]
+
+    end = time.monotonic() + PATIENCE_S
+    while mode() == b"exact":
+        assert time.monotonic() < end, "the graph was not finished"
+        time.sleep(0.01)

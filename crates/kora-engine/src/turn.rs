@@ -103,7 +103,7 @@ impl Engine {
 
     pub(crate) fn has_work(&self) -> bool {
         !self.worker_asks.is_empty()
-            || self.shards.iter().any(|shard| shard.has_asks() || shard.has_remains())
+            || self.shards.iter().any(|shard| shard.has_asks() || shard.has_remains() || shard.has_upkeep())
             // Whoever was woken for the credit that is left may not have needed it.
             || (!self.credit_waiters.is_empty() && self.credit_left() > 0)
     }
@@ -166,6 +166,7 @@ impl Engine {
             let mut worked = self.take_requests();
             worked |= self.execute_round(host);
             worked |= self.free_remains();
+            worked = worked || self.keep_up();
             if !worked {
                 return progress;
             }
@@ -274,6 +275,14 @@ impl Engine {
             }
         }
         worked
+    }
+
+    /// Lets a collection do what it has to do for itself, if nobody asks anything.
+    fn keep_up(&mut self) -> bool {
+        let idle = self.shards.iter_mut().find(|shard| shard.has_upkeep());
+        let found = idle.is_some();
+        idle.into_iter().for_each(Shard::keep_up);
+        found
     }
 
     fn answer(&mut self, worker: WorkerId, response: Response, host: &dyn Host) {

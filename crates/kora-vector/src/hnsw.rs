@@ -322,6 +322,11 @@ impl Index {
         }
     }
 
+    /// True if [`Index::tend`] would find something to do.
+    pub fn has_upkeep(&self) -> bool {
+        !self.loose.is_empty()
+    }
+
     /// Goes on growing the graph, where that was begun and inserts have paused. Done when there is nothing to do, which
     /// is seen at once, so that it may be called whenever there is time.
     pub fn tend(&mut self, work: &mut Work) -> Step<()> {

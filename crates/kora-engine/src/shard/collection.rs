@@ -23,6 +23,8 @@ pub(crate) struct Collection {
     suspended: usize,
     /// Names pushed to `names`, and their bytes.
     named: (u64, u64),
+    /// It stands in the shard's list of those that have something to do.
+    in_upkeep: bool,
 }
 
 impl Collection {
@@ -35,6 +37,7 @@ impl Collection {
             names: SlotNames::new(),
             suspended: 0,
             named: (0, 0),
+            in_upkeep: false,
         }
     }
 
@@ -171,6 +174,20 @@ impl Collection {
         let equals: Vec<(Slot, f32)> = equals.into_iter().map(|hit| (hit.slot, hit.distance + 0.0)).collect();
         unnamed.equals = equals.into_iter();
         true
+    }
+
+    /// True if it has something to do and nobody knows yet.
+    pub(crate) fn begin_upkeep(&mut self) -> bool {
+        let is_news = !self.in_upkeep && self.index.has_upkeep();
+        self.in_upkeep |= is_news;
+        is_news
+    }
+
+    /// Does what it has to do.
+    pub(crate) fn keep_up(&mut self, work: &mut Work) -> Step<()> {
+        let step = self.index.tend(work);
+        self.in_upkeep = step == Step::More;
+        step
     }
 
     /// An index of nothing but deleted vectors is replaced by a new one; returns the old one, to be freed in slices.

@@ -12,6 +12,7 @@ mod ownership;
 mod queue;
 mod scan;
 mod slot_names;
+mod upkeep;
 mod vectors;
 
 use std::rc::Rc;
@@ -27,6 +28,7 @@ use self::ownership::{Listing, Sweep};
 pub(crate) use self::queue::Origin;
 use self::queue::{Queue, Stage};
 use self::scan::Scan;
+use self::upkeep::Upkeep;
 use self::vectors::{Delete, Insert, Query};
 use crate::catalog::Generation;
 use crate::limits::SLICE_WORK;
@@ -46,6 +48,7 @@ pub(crate) struct Shard {
     /// Vectors in all collections held.
     live: usize,
     graveyard: Graveyard,
+    upkeep: Upkeep,
     queue: Queue,
     /// A shard stays with its worker's thread: nothing in it is synchronised.
     _not_send: std::marker::PhantomData<Rc<()>>,
@@ -71,6 +74,7 @@ impl Shard {
             newest_held: None,
             live: 0,
             graveyard: Graveyard::default(),
+            upkeep: Upkeep::new(),
             queue: Queue::default(),
             _not_send: std::marker::PhantomData,
         }

@@ -47,6 +47,7 @@ impl Shard {
             Step::Done(()) => {
                 let added = collection.live() - before;
                 self.live += added;
+                self.note_upkeep(&insert.schema.name, insert.schema.generation);
                 Ok(Part::Done)
             }
         }
