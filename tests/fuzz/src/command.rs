@@ -7,9 +7,11 @@
 //! 3. Before the password only what leads to it is read.
 //! 4. What is set, asked for or created is within the limits: finite components, as many as were said, names that fit.
 
+use kora_engine::Cursor;
 use kora_engine::command::table::{self, Access, Parsed};
-use kora_engine::command::{Command, Element};
-use kora_engine::limits::{COLLECTION_NAME_BYTES_MAX, K_MAX, KEY_BYTES_MAX};
+use kora_engine::command::{Center, Command, Element};
+use kora_engine::limits::{COLLECTION_NAME_BYTES_MAX, EF_MAX, K_MAX, KEY_BYTES_MAX};
+use kora_resp::limits::PATTERN_BYTES_MAX;
 use kora_resp::{Reader, ReaderLimits, Request};
 use kora_vector::limits::DIMENSION_MAX;
 
@@ -89,9 +91,23 @@ fn check_command(command: &Command) {
             }
         }
         Command::VectorQuery(query) => {
-            check_vector(&query.vector);
-            assert!((1..=K_MAX).contains(&query.k));
+            match &query.center {
+                Center::Given(vector) => check_vector(vector),
+                Center::Stored(element) => check_element(element),
+            }
+            assert!((1..=K_MAX).contains(&query.wish.k));
+            assert!(query.wish.ef.is_none_or(|ef| (1..=EF_MAX).contains(&ef)));
+            assert!(query.wish.radius.is_none_or(f32::is_finite));
             assert!(query.target.len() <= KEY_BYTES_MAX + 2);
+        }
+        Command::Scan(request) => {
+            assert!(request.count >= 1);
+            // What was given is some place, and a place that is given out again is the same.
+            if usize::from(request.cursor.shard.0) < SHARDS_MAX {
+                assert_eq!(Cursor::of_number(request.cursor.number()), request.cursor);
+            }
+            let pattern = request.filter.pattern.as_ref();
+            assert!(pattern.is_none_or(|pattern| pattern.len() <= PATTERN_BYTES_MAX));
         }
         Command::VectorCreate(creation) => {
             assert!((1..=DIMENSION_MAX).contains(&creation.dimension));
@@ -110,6 +126,9 @@ fn check_vector(vector: &[f32]) {
     assert!((1..=DIMENSION_MAX).contains(&vector.len()));
     assert!(vector.iter().all(|component| component.is_finite()));
 }
+
+/// As many shards as the settings allow, and as a cursor can tell.
+const SHARDS_MAX: usize = 256;
 
 /// Every error in words, with what it quotes escaped.
 const ERROR_BYTES_MAX: usize = 1024;
