@@ -69,3 +69,20 @@ def test_redis_cli_finds_the_big_keys(server, client, keys):
     assert "350 vectors with" in ran.stdout
     assert "2 vectorsets with" in ran.stdout
     assert ran.stderr == ""
+
+
+def test_a_reply_stays_small_however_much_is_asked_for(client):
+    names = {b"long:%d" % index + b"x" * 60_000 for index in range(200)}
+    with client.pipeline(transaction=False) as pipeline:
+        for name in names:
+            vecset(pipeline, name, [1, 2])
+        pipeline.execute()
+    met, cursor, largest = set(), 0, 0
+    while True:
+        cursor, some = client.scan(cursor, count=1_000_000_000)
+        met |= set(some)
+        largest = max(largest, sum(map(len, some)))
+        if cursor == 0:
+            break
+    assert met == names | {b"long"}
+    assert largest < 6 << 20

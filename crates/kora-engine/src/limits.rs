@@ -49,6 +49,10 @@ pub const ELEMENTS_PER_SLICE: usize = 512;
 /// Keys that one slice of SCAN passes or looks at.
 pub const SCAN_PER_SLICE: usize = 512;
 
+/// Bytes of keys after which a SCAN replies, however many it was asked for: a client that asks for a billion would else
+/// make the server hold them all. COUNT is a wish in Redis too.
+pub const SCAN_REPLY_BYTES_MAX: usize = 4 << 20;
+
 /// Collections that there can be: half of what a cursor of SCAN can tell apart on one shard, so that dropped ones that a
 /// shard still holds find room.
 pub const COLLECTIONS_MAX: usize = 1 << (crate::cursor::SECTION_BITS - 1);

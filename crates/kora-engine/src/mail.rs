@@ -105,6 +105,8 @@ pub(crate) struct ScanAsk {
     pub(crate) at: ScanPlace,
     /// How many keys to look at, at least 1.
     pub(crate) left: usize,
+    /// Bytes of keys after which it was enough.
+    pub(crate) room: usize,
 }
 
 /// A collection that somebody wants.
@@ -145,6 +147,8 @@ pub(crate) struct Scanned {
     pub(crate) keys: Vec<Bytes>,
     /// How many keys were wanted beyond those that were looked at.
     pub(crate) left: usize,
+    /// Bytes of keys that would still have been welcome.
+    pub(crate) room: usize,
     /// Where to go on; `None` if the shard has no more.
     pub(crate) next: Option<ScanPlace>,
 }

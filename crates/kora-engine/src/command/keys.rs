@@ -118,7 +118,7 @@ pub(super) const ENTRIES: &[Entry] = &[
     Entry {
         name: "scan",
         reply: "An array of two: the cursor to go on from, `0` at the end, and an array of keys.",
-        notes: "Begin with cursor 0 and go on with the cursor of each reply until it is 0. Every key that is there all the time is returned, over all shards; one that comes or goes meanwhile may be or not; rarely one is returned twice. A collection's name is returned once beside the keys of its vectors. `COUNT` is how many keys are looked at for one reply, 10 if it is not given; `MATCH` (a glob pattern) and `TYPE` (`vector`, `vectorset`) leave out some of them, so that a reply may be empty before the end.",
+        notes: "Begin with cursor 0 and go on with the cursor of each reply until it is 0. Every key that is there all the time is returned, over all shards; one that comes or goes meanwhile may be or not; rarely one is returned twice. A collection's name is returned once beside the keys of its vectors. `COUNT` is how many keys are looked at for one reply, 10 if it is not given, and fewer where they come to more than 4 MiB; `MATCH` (a glob pattern) and `TYPE` (`vector`, `vectorset`) leave out some of them, so that a reply may be empty before the end.",
         arity: -2,
         flags: &["readonly"],
         summary: "Returns some of the keys, and a cursor to go on from.",

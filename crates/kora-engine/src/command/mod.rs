@@ -20,6 +20,7 @@ pub use self::vectors::{Center, Creation, Element, ElementList, VectorForm, Vect
 
 use crate::catalog::Catalog;
 use crate::error::ClientError;
+use crate::limits::SCAN_REPLY_BYTES_MAX;
 
 /// A command with its arguments, checked as far as that can be done without looking at any data.
 #[derive(Debug)]
@@ -128,7 +129,7 @@ pub(crate) fn reply_bytes_expected(command: &Command, catalog: &Catalog) -> usiz
             .map_or(0, |schema| schema.dimension * COMPONENT_BYTES),
         Command::VectorList => catalog.len() * NAME_BYTES,
         // A client that asks for more than there is gets what there is.
-        Command::Scan(request) => request.count.min(SCAN_EXPECTED_MAX) * NAME_BYTES,
+        Command::Scan(request) => request.count.saturating_mul(NAME_BYTES).min(2 * SCAN_REPLY_BYTES_MAX),
         Command::CommandInfo(_) | Command::CommandDocs(_) => table::all().count() * ENTRY_BYTES,
         _ => 0,
     }
@@ -151,9 +152,6 @@ const HIT_BYTES: usize = 32;
 
 /// A collection's name of usual length, in memory and as text.
 const NAME_BYTES: usize = 96;
-
-/// Keys that a SCAN is expected to return at most: beyond that its reply is counted when it comes.
-const SCAN_EXPECTED_MAX: usize = 4096;
 
 /// A component as text, with RESP2's header around it.
 const COMPONENT_BYTES: usize = 20;

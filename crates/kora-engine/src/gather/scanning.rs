@@ -8,6 +8,7 @@ use kora_resp::Reply;
 use super::{Around, Gather, Next};
 use crate::command::{ScanFilter, ScanRequest};
 use crate::cursor::{Cursor, ScanPlace};
+use crate::limits::SCAN_REPLY_BYTES_MAX;
 use crate::mail::{Ask, ScanAsk, Scanned, Target};
 use crate::router::ShardId;
 
@@ -26,7 +27,7 @@ impl Scanning {
             shard: request.cursor.shard,
             keys: Vec::new(),
         };
-        scanning.ask(request.cursor.at, request.count, around)
+        scanning.ask(request.cursor.at, request.count, SCAN_REPLY_BYTES_MAX, around)
     }
 
     pub(crate) fn absorb(mut self, part: Scanned, around: &Around<'_>) -> Next {
@@ -36,10 +37,10 @@ impl Scanning {
             return self.reply(Cursor { shard, at });
         }
         self.shard = ShardId(self.shard.0 + 1);
-        self.ask(ScanPlace::default(), part.left, around)
+        self.ask(ScanPlace::default(), part.left, part.room, around)
     }
 
-    fn ask(self, at: ScanPlace, left: usize, around: &Around<'_>) -> Next {
+    fn ask(self, at: ScanPlace, left: usize, room: usize, around: &Around<'_>) -> Next {
         let shard = self.shard;
         if shard.index() >= around.placement().shard_count() {
             return self.reply(Cursor::START);
@@ -48,7 +49,7 @@ impl Scanning {
             return self.reply(Cursor { shard, at });
         }
         let filter = Arc::clone(&self.filter);
-        let ask = Ask::Scan(Box::new(ScanAsk { filter, at, left }));
+        let ask = Ask::Scan(Box::new(ScanAsk { filter, at, left, room }));
         Next::Ask(Gather::Scanning(Box::new(self)), vec![(Target::Shard(shard), ask)])
     }
 

@@ -112,6 +112,12 @@ impl Collection {
         (slots.into_iter().map(|slot| self.key(slot)).collect(), next)
     }
 
+    /// The mean length of a key, in bytes: the collection's name and what was ever named in it.
+    pub(crate) fn key_bytes_mean(&self) -> usize {
+        let (names, bytes) = self.named;
+        self.schema.name.len() + 1 + (bytes / names.max(1)) as usize
+    }
+
     pub(crate) fn begin_search(&mut self, vector: &[f32], k: usize, ef: usize) -> Search {
         self.suspended += 1;
         self.index.begin_search(vector, k, ef)

@@ -18,6 +18,8 @@ pub(crate) struct Scan {
     at: ScanPlace,
     /// Keys that are still to be looked at.
     left: usize,
+    /// Bytes of keys for which the reply has room. Invariant: nothing is left when there is none.
+    room: usize,
     /// Keys that were passed and are still to be held against the filter.
     passed: std::vec::IntoIter<Bytes>,
     keys: Vec<Bytes>,
@@ -29,6 +31,7 @@ impl Scan {
             filter: ask.filter,
             at: ask.at,
             left: ask.left,
+            room: ask.room,
             passed: Vec::new().into_iter(),
             keys: Vec::new(),
         }
@@ -43,7 +46,11 @@ impl Scan {
     fn look_at(&mut self, key: Bytes) -> usize {
         let work = self.filter.work(&key);
         if self.filter.matches(&key) {
+            self.room = self.room.saturating_sub(key.len());
             self.keys.push(key);
+        }
+        if self.room == 0 {
+            self.left = 0;
         }
         work
     }
@@ -107,8 +114,9 @@ impl Shard {
             scan.next_section();
             return 1;
         };
-        let wanted = scan.left.min(SCAN_PER_SLICE);
-        let (keys, next) = collection.scan(scan.at.position, wanted);
+        // By the mean: which keys come next is as good as chance.
+        let portion = (PORTION_BYTES / collection.key_bytes_mean()).clamp(1, SCAN_PER_SLICE);
+        let (keys, next) = collection.scan(scan.at.position, scan.left.min(portion));
         let work = 1 + keys.len();
         scan.pass(keys);
         match next {
@@ -123,6 +131,10 @@ fn scanned(scan: Scan, next: Option<ScanPlace>) -> Part {
     Part::Scanned(Box::new(Scanned {
         keys: scan.keys,
         left: scan.left,
+        room: scan.room,
         next,
     }))
 }
+
+/// Bytes of keys fetched at once, beyond what they are expected to be only by chance.
+const PORTION_BYTES: usize = 256 << 10;
