@@ -91,7 +91,9 @@ pub enum ClientError {
     /// SCAN with something that is no cursor.
     InvalidCursor,
     /// A pattern longer than the limit.
-    PatternTooLong { bytes: usize },
+    PatternTooLong { bytes: usize, max: usize },
+    /// A name of a connection or its library longer than the limit.
+    ClientTextTooLong { attribute: &'static str, bytes: usize },
     /// The collection was dropped and made again each time that the query was asked.
     QueryOvertaken { collection: Vec<u8> },
 }
@@ -221,9 +223,12 @@ impl fmt::Display for ClientError {
                 write!(f, "ERR too many collections, at most {max} are allowed")
             }
             Self::InvalidCursor => f.write_str("ERR invalid cursor"),
-            Self::PatternTooLong { bytes } => {
-                let max = kora_resp::limits::PATTERN_BYTES_MAX;
+            Self::PatternTooLong { bytes, max } => {
                 write!(f, "ERR the pattern has {bytes} bytes, at most {max} are allowed")
+            }
+            Self::ClientTextTooLong { attribute, bytes } => {
+                let max = crate::limits::CLIENT_TEXT_BYTES_MAX;
+                write!(f, "ERR {attribute} has {bytes} bytes, at most {max} are allowed")
             }
             Self::UnknownMetric { got } => {
                 write!(f, "ERR unknown metric '{}': COSINE, L2 and IP are known", Quoted(got))

@@ -51,7 +51,7 @@ pub const SCAN_PER_SLICE: usize = 512;
 
 /// Bytes of keys after which a SCAN replies, however many it was asked for: a client that asks for a billion would else
 /// make the server hold them all. COUNT is a wish in Redis too.
-pub const SCAN_REPLY_BYTES_MAX: usize = 4 << 20;
+pub const SCAN_REPLY_BYTES_MAX: usize = 1 << 20;
 
 /// Collections that there can be: half of what a cursor of SCAN can tell apart on one shard, so that dropped ones that a
 /// shard still holds find room.
@@ -62,7 +62,13 @@ pub const NAMES_PER_SLICE: usize = 4096;
 
 /// Names that one COMMAND INFO, COMMAND DOCS, CONFIG GET or INFO may ask for. A description is some five kilobytes in
 /// memory: the million names that fit a request would be as many gigabytes. Tools ask for a command or two.
-pub const NAMES_MAX: usize = 1024;
+pub const NAMES_MAX: usize = 128;
+
+/// Bytes of a pattern for names of settings or commands, none of which is half as long.
+pub const NAME_PATTERN_BYTES_MAX: usize = 64;
+
+/// Bytes of what a connection may call itself or its library. It is kept as long as the connection lives.
+pub const CLIENT_TEXT_BYTES_MAX: usize = 1024;
 
 /// Bytes of a client's text that an error quotes.
 pub const QUOTED_BYTES_MAX: usize = 128;

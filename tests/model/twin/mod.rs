@@ -187,7 +187,7 @@ impl Twin {
             Name::CommandDocs => Ok(server::documented(words)),
             Name::CommandInfo => Ok(server::described(words)),
             Name::CommandList => server::listed(words),
-            Name::ConfigGet => Ok(server::settings(words)),
+            Name::ConfigGet => server::settings(words),
             Name::DbSize => Ok(Expected::Reply(Say::count(self.size()))),
             Name::FlushAll | Name::FlushDb => self.flush(words),
             Name::Info => Ok(self.info(words)),

@@ -105,6 +105,7 @@ pub(super) fn listed(words: &Words<'_>) -> Answer {
             })
             .collect()
     } else if words.is(3, "PATTERN") {
+        vet_pattern(&words.0[4])?;
         names().filter(|name| matches(&words.0[4], name)).collect()
     } else {
         return syntax();
@@ -112,11 +113,19 @@ pub(super) fn listed(words: &Words<'_>) -> Answer {
     Ok(Expected::Names(admitted))
 }
 
-pub(super) fn settings(words: &Words<'_>) -> Expected {
+pub(super) fn settings(words: &Words<'_>) -> Answer {
+    words.0[2..].iter().try_for_each(|pattern| vet_pattern(pattern))?;
     let all = FIXED_SETTINGS.iter().chain(&SETTINGS);
     let matching = all.filter(|(name, _)| words.0[2..].iter().any(|pattern| matches(pattern, name)));
     let pairs = matching.map(|(name, value)| (Say::bulk(name), Say::bulk(value)));
-    Expected::Reply(Say::Map(pairs.collect()))
+    Ok(Expected::Reply(Say::Map(pairs.collect())))
+}
+
+fn vet_pattern(pattern: &[u8]) -> Result<(), Say> {
+    match pattern.len() {
+        ..=64 => Ok(()),
+        bytes => Say::error(format!("ERR the pattern has {bytes} bytes, at most 64 are allowed")),
+    }
 }
 
 /// Patterns in programs are words, or words before a `*`.

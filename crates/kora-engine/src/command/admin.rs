@@ -8,7 +8,7 @@ use super::arguments::Arguments;
 use super::syntax::Argument;
 use super::table::{self, Entry, Filter, PLAIN};
 use crate::error::ClientError;
-use crate::limits::NAMES_MAX;
+use crate::limits::{NAME_PATTERN_BYTES_MAX, NAMES_MAX};
 
 /// Which clients are meant; what is not given excludes nobody.
 #[derive(Clone, Default, Debug)]
@@ -25,6 +25,15 @@ pub struct ClientFilter {
     pub no_ordinary: bool,
     /// The asking client itself, if it is to be left out.
     pub skip_me: Option<bool>,
+}
+
+impl ClientFilter {
+    /// Bytes held.
+    pub(crate) fn bytes(&self) -> usize {
+        let texts = [&self.address, &self.local_address, &self.user];
+        let texts: usize = texts.into_iter().flatten().map(Bytes::len).sum();
+        texts + self.ids.as_ref().map_or(0, |ids| ids.capacity() * size_of::<u64>())
+    }
 }
 
 /// One part of a list of clients: where it goes on, if it does.
@@ -72,6 +81,9 @@ pub(super) fn command_list(arguments: &Arguments<'_>) -> Result<Command, ClientE
     } else if arguments.is(3, "ACLCAT") {
         Filter::Category(value)
     } else if arguments.is(3, "PATTERN") {
+        if value.len() > NAME_PATTERN_BYTES_MAX {
+            return Err(pattern_too_long(value.len()));
+        }
         Filter::Pattern(value)
     } else {
         return Err(ClientError::Syntax);
@@ -100,7 +112,12 @@ pub(super) fn command_help(_: &Arguments<'_>) -> Result<Command, ClientError> {
 
 /// `CONFIG GET pattern [pattern …]`
 pub(super) fn config_get(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
-    Ok(Command::ConfigGet(names(arguments, 2)?))
+    let patterns = names(arguments, 2)?;
+    // Each is held against every setting in one go.
+    if let Some(long) = patterns.iter().find(|pattern| pattern.len() > NAME_PATTERN_BYTES_MAX) {
+        return Err(pattern_too_long(long.len()));
+    }
+    Ok(Command::ConfigGet(patterns))
 }
 
 /// `CONFIG HELP`
@@ -210,6 +227,11 @@ fn names(arguments: &Arguments<'_>, start: usize) -> Result<Vec<Bytes>, ClientEr
             got: got.to_string().into_bytes(),
         }),
     }
+}
+
+fn pattern_too_long(bytes: usize) -> ClientError {
+    let max = NAME_PATTERN_BYTES_MAX;
+    ClientError::PatternTooLong { bytes, max }
 }
 
 /// Looks an option of COMMAND LIST up in the table.

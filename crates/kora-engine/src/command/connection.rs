@@ -8,6 +8,7 @@ use super::syntax::Argument;
 use super::table::{Entry, PLAIN};
 use super::{Command, KillReply, LibraryAttribute, admin};
 use crate::error::ClientError;
+use crate::limits::CLIENT_TEXT_BYTES_MAX;
 
 /// A user's name and password.
 #[derive(Clone, PartialEq, Eq)]
@@ -205,6 +206,10 @@ pub(super) fn client_help(_: &Arguments<'_>) -> Result<Command, ClientError> {
 
 /// Text that stands in CLIENT LIST: no byte that could be taken for its separators.
 fn client_text(arguments: &Arguments<'_>, index: usize, attribute: &'static str) -> Result<Bytes, ClientError> {
+    let bytes = arguments.word(index).len();
+    if bytes > CLIENT_TEXT_BYTES_MAX {
+        return Err(ClientError::ClientTextTooLong { attribute, bytes });
+    }
     if arguments.word(index).iter().all(|byte| (b'!'..=b'~').contains(byte)) {
         Ok(arguments.owned(index))
     } else {

@@ -10,6 +10,7 @@ use super::syntax::Argument;
 use super::table::{Entry, PLAIN};
 use crate::cursor::Cursor;
 use crate::error::ClientError;
+use crate::limits::KEY_BYTES_MAX;
 
 /// `SCAN cursor [MATCH pattern] [COUNT count] [TYPE type]`
 #[derive(Debug)]
@@ -87,7 +88,9 @@ fn scan(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
         } else if arguments.is(option, "MATCH") {
             filter.pattern = pattern(arguments, value)?;
         } else if arguments.is(option, "TYPE") {
-            filter.type_name = Some(arguments.owned(value));
+            // As much of it as tells it from every type there is.
+            let word = arguments.word(value);
+            filter.type_name = Some(Bytes::copy_from_slice(&word[..word.len().min(TYPE_NAME_BYTES_KEPT)]));
         } else {
             return Err(ClientError::Syntax);
         }
@@ -103,13 +106,18 @@ fn scan(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
 fn pattern(arguments: &Arguments<'_>, index: usize) -> Result<Option<Bytes>, ClientError> {
     let bytes = arguments.word(index).len();
     if bytes > PATTERN_BYTES_MAX {
-        return Err(ClientError::PatternTooLong { bytes });
+        let max = PATTERN_BYTES_MAX;
+        return Err(ClientError::PatternTooLong { bytes, max });
     }
     Ok(Some(arguments.owned(index)).filter(|pattern| pattern != "*"))
 }
 
 /// `TYPE key`
 fn type_of(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+    let bytes = arguments.word(1).len();
+    if bytes > KEY_BYTES_MAX {
+        return Err(ClientError::KeyTooLong { bytes });
+    }
     Ok(Command::Type(arguments.owned(1)))
 }
 
@@ -118,7 +126,7 @@ pub(super) const ENTRIES: &[Entry] = &[
     Entry {
         name: "scan",
         reply: "An array of two: the cursor to go on from, `0` at the end, and an array of keys.",
-        notes: "Begin with cursor 0 and go on with the cursor of each reply until it is 0. Every key that is there all the time is returned, over all shards; one that comes or goes meanwhile may be or not; rarely one is returned twice. A collection's name is returned once beside the keys of its vectors. `COUNT` is how many keys are looked at for one reply, 10 if it is not given, and fewer where they come to more than 4 MiB; `MATCH` (a glob pattern) and `TYPE` (`vector`, `vectorset`) leave out some of them, so that a reply may be empty before the end.",
+        notes: "Begin with cursor 0 and go on with the cursor of each reply until it is 0. Every key that is there all the time is returned, over all shards; one that comes or goes meanwhile may be or not; rarely one is returned twice. A collection's name is returned once beside the keys of its vectors. `COUNT` is how many keys are looked at for one reply, 10 if it is not given, and fewer where they come to more than 1 MiB; `MATCH` (a glob pattern) and `TYPE` (`vector`, `vectorset`) leave out some of them, so that a reply may be empty before the end.",
         arity: -2,
         flags: &["readonly"],
         summary: "Returns some of the keys, and a cursor to go on from.",
@@ -153,6 +161,9 @@ const KEYS: Entry = Entry {
 
 /// Passing a key takes some 100 ns, in which a pattern gets about so many steps on.
 const STEPS_PER_WORK: usize = 128;
+
+/// More than any type's name has.
+const TYPE_NAME_BYTES_KEPT: usize = 16;
 
 /// Redis's default.
 const SCAN_COUNT: usize = 10;

@@ -114,10 +114,20 @@ impl Command {
                 query.target.len() + center
             }
             Command::VectorDelete(elements) => elements.bytes(),
+            Command::Ping(Some(text)) | Command::Echo(text) | Command::Type(text) => text.len(),
+            Command::ClientSetName(text) | Command::ClientSetInfo(_, text) => text.len(),
+            Command::Scan(request) => request.filter.pattern.as_ref().map_or(0, Bytes::len),
+            Command::Info(names) | Command::ConfigGet(names) => bytes_of(names),
+            Command::CommandInfo(Some(names)) | Command::CommandDocs(Some(names)) => bytes_of(names),
+            Command::ClientList(filter) | Command::ClientKill(filter, _) => filter.bytes(),
             _ => 0,
         };
         payload + SEAT_BYTES
     }
+}
+
+fn bytes_of(names: &[Bytes]) -> usize {
+    names.iter().map(|name| name.len() + size_of::<Bytes>()).sum()
 }
 
 /// Memory that the reply will take, roughly, so that a client that asks for much is not read from before it arrives.
@@ -129,7 +139,10 @@ pub(crate) fn reply_bytes_expected(command: &Command, catalog: &Catalog) -> usiz
             .map_or(0, |schema| schema.dimension * COMPONENT_BYTES),
         Command::VectorList => catalog.len() * NAME_BYTES,
         // A client that asks for more than there is gets what there is.
-        Command::Scan(request) => request.count.saturating_mul(NAME_BYTES).min(2 * SCAN_REPLY_BYTES_MAX),
+        Command::Scan(request) => request
+            .count
+            .saturating_mul(SCANNED_BYTES)
+            .min(2 * SCAN_REPLY_BYTES_MAX),
         Command::CommandInfo(_) | Command::CommandDocs(_) => table::all().count() * ENTRY_BYTES,
         _ => 0,
     }
@@ -148,13 +161,17 @@ fn key_bytes_expected(target: &[u8], catalog: &Catalog) -> usize {
 }
 
 /// A hit as text, without its key. It counts twice, as text does in a connection's output: that grows by doubling.
-const HIT_BYTES: usize = 32;
+const HIT_BYTES: usize = 80;
 
 /// A collection's name of usual length, in memory and as text.
 const NAME_BYTES: usize = 96;
 
-/// A component as text, with RESP2's header around it.
-const COMPONENT_BYTES: usize = 20;
+/// What a component is charged with in a reply: its text with RESP2's header around it, twice as a hit is. Expecting less
+/// than is charged later would let in more than there is room for, and then somebody is dropped for it.
+const COMPONENT_BYTES: usize = 48;
+
+/// What a key in a reply to SCAN is expected to be charged with: one of some 200 bytes, twice.
+const SCANNED_BYTES: usize = 512;
 
 /// One command's description.
 const ENTRY_BYTES: usize = 2048;

@@ -8,7 +8,7 @@ use super::collection::{Collection, Unlinked, Unnamed};
 use super::{Shard, Unfinished};
 use crate::catalog::Schema;
 use crate::command::{Element, ElementList};
-use crate::limits::{ELEMENTS_PER_SLICE, SLICE_WORK};
+use crate::limits::{ELEMENTS_PER_SLICE, QUERY_AGAIN_MAX, SLICE_WORK};
 use crate::mail::{Description, Hits, Part, Question, Setting};
 
 impl Shard {
@@ -128,6 +128,7 @@ impl Shard {
             search,
             ef,
             unnamed: None,
+            again: 0,
         })
     }
 
@@ -148,8 +149,26 @@ impl Shard {
             query.unnamed = Some(unnamed);
             return Err(Box::new(Unfinished::Query(query)));
         };
+        // Emptied while this query held its place.
+        let remains = collection.renew_if_empty();
+        let live = collection.live();
+        self.graveyard_take(remains);
+        // A vector that was replaced meanwhile took a place and was then not there: sought again, with what is there now.
+        if radius.is_none() && hits.len() < k.min(live).min(query.ef) && query.again < QUERY_AGAIN_MAX {
+            let again = query.again + 1;
+            let collection = self.held(&query.question.schema).expect("held a moment ago");
+            let search = collection.begin_search(&query.question.vector, k, query.ef);
+            let (question, ef, unnamed) = (query.question, query.ef, None);
+            return Err(Box::new(Unfinished::Query(Query {
+                question,
+                search,
+                ef,
+                unnamed,
+                again,
+            })));
+        }
         // Within a radius, fewer than were sought are all that the walk saw before it came to farther ones.
-        let all = hits.len() >= collection.live() || (radius.is_some() && hits.len() < k.min(query.ef));
+        let all = hits.len() >= live || (radius.is_some() && hits.len() < k.min(query.ef));
         Ok(Part::Hits(Hits {
             generation: Some(query.question.schema.generation),
             hits,
@@ -218,6 +237,8 @@ pub(crate) struct Query {
     ef: usize,
     /// What it has found, from then on.
     unnamed: Option<Unnamed>,
+    /// Times that it was begun again.
+    again: u8,
 }
 
 /// A VECDEL between two slices.
