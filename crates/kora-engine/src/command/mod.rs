@@ -160,7 +160,8 @@ fn key_bytes_expected(target: &[u8], catalog: &Catalog) -> usize {
     found.unwrap_or(0)
 }
 
-/// A hit as text, without its key. It counts twice, as text does in a connection's output: that grows by doubling.
+/// What a hit is charged with in a reply beside its key. It counts twice, as every reply does: once as it is held, and once
+/// as text on its way out.
 const HIT_BYTES: usize = 80;
 
 /// A collection's name of usual length, in memory and as text.
