@@ -112,7 +112,7 @@ impl Subject {
             let is_closed_at_once = matches!(standing, Standing::Killed | Standing::Dropped { .. });
             assert_eq!(ready, !bytes.is_empty() || is_closed_at_once);
             match standing {
-                Standing::Served { owed } => assert!(!owed, "session {session} waits for ever"),
+                Standing::Served { owed, .. } => assert!(!owed, "session {session} waits for ever"),
                 Standing::Finished | Standing::Killed | Standing::Dropped { .. } => {
                     engine.disconnect(connection.line);
                     heard.closed.push(*session);

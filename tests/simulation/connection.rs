@@ -114,7 +114,10 @@ impl Connection {
             owed: VecDeque::new(),
             protocol: Protocol::Two,
             intake: Intake::Open,
-            standing: Standing::Served { owed: false },
+            standing: Standing::Served {
+                owed: false,
+                ready: false,
+            },
             woken: Arc::new(Woken::default()),
             again: false,
             was_killed: false,
@@ -321,7 +324,7 @@ impl Connection {
             let event = around.history.end(event, reply, (around.names)());
             replies::check(event, around.scenario, self.client as u64);
         }
-        if let Standing::Served { owed } = self.standing {
+        if let Standing::Served { owed, .. } = self.standing {
             assert_eq!(owed, !self.owed.is_empty(), "both sides count alike: {}", self.show());
         }
     }

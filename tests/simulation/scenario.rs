@@ -12,6 +12,8 @@ pub(crate) struct Scenario {
     pub(crate) shards: usize,
     /// Unanswered requests allowed between two workers.
     pub(crate) credit: usize,
+    /// What clients of one worker may hold: in some worlds so little that replies wait for each other.
+    pub(crate) client_bytes_max: usize,
     /// Of collections that a VECSET makes.
     pub(crate) metric: Metric,
     pub(crate) collections: Vec<Collection>,
@@ -65,6 +67,7 @@ impl Scenario {
     pub(crate) fn new(random: &mut Random) -> Scenario {
         let deep = random.percent(4);
         let collections = collections(random, if deep { 0 } else { 8 });
+        let is_wide = collections.iter().any(Collection::is_wide);
         Scenario {
             workers: random.between(1, 5),
             shards: random.between(1, 8),
@@ -72,6 +75,11 @@ impl Scenario {
                 0 => 64,
                 _ if deep => 1024,
                 _ => random.between(1, 4),
+            },
+            client_bytes_max: if deep || is_wide || random.percent(50) {
+                1 << 30
+            } else {
+                64 << 10
             },
             metric: *random.pick(&Metric::ALL),
             collections,

@@ -99,7 +99,7 @@ impl World {
                 ef_construction: 20,
                 ef_search: 10,
             },
-            client_bytes_max: 1 << 30,
+            client_bytes_max: scenario.client_bytes_max,
             password: None,
             settings: Vec::new(),
             facts: Facts::default(),

@@ -208,6 +208,18 @@ fn a_client_is_killed_on_whatever_worker_it_is() {
 }
 
 #[test]
+fn whoever_kills_itself_is_answered_that_and_nothing_behind_it() {
+    on_each_worker_count(|server| {
+        for _ in 0..20 {
+            let mut client = server.connect();
+            let id = id_of(&mut client);
+            client.send(format!("CLIENT KILL ID {id} SKIPME no\r\nPING\r\nPING\r\n"));
+            client.expect_end(":1\r\n");
+        }
+    });
+}
+
+#[test]
 fn names_and_libraries_hold_no_blanks_or_line_ends() {
     on_each_worker_count(|server| {
         let mut client = server.connect();

@@ -1,7 +1,8 @@
 //! The commands that a connection's own worker answers by itself.
 
 use bytes::Bytes;
-use kora_resp::{Reply, Version, glob};
+use kora_resp::glob::{Case, Pattern};
+use kora_resp::{Reply, Version};
 
 use crate::command::table::{self, Access};
 use crate::command::{Command, Credentials, Hello, LibraryAttribute, listed};
@@ -127,11 +128,11 @@ fn is_same(password: &[u8], given: &[u8]) -> bool {
 }
 
 fn settings(patterns: &[Bytes], setup: &Setup) -> Reply {
-    let matches = |name: &str| {
-        patterns
-            .iter()
-            .any(|pattern| glob::matches(pattern, name.as_bytes(), glob::Case::Insensitive))
-    };
+    let patterns: Vec<Pattern> = patterns
+        .iter()
+        .map(|text| Pattern::new(text, Case::Insensitive))
+        .collect();
+    let matches = |name: &str| patterns.iter().any(|pattern| pattern.matches(name.as_bytes()));
     let own = setup
         .settings
         .iter()

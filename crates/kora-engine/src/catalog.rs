@@ -119,6 +119,16 @@ impl Catalog {
         self.board.withdraw(name)
     }
 
+    /// Takes collections of one bucket away. Only those whose names the caller owns.
+    pub(crate) fn withdraw_where(&self, bucket: usize, mut is_withdrawn: impl FnMut(&Schema) -> bool) {
+        self.board.withdraw_where(bucket, |schema| is_withdrawn(schema));
+    }
+
+    /// How many collections a bucket holds.
+    pub(crate) fn bucket_len(&self, index: usize) -> usize {
+        self.board.bucket(index).len()
+    }
+
     /// How many buckets there are to look through.
     pub(crate) fn bucket_count(&self) -> usize {
         self.board.bucket_count()

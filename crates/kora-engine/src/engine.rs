@@ -49,6 +49,11 @@ pub struct Engine {
     pub(crate) outboxes: Vec<VecDeque<Request>>,
     /// Connections whose command found no credit, in the order they came.
     pub(crate) credit_waiters: VecDeque<LineId>,
+    /// Connections whose command expects a reply for which there is no memory, in the order they came. Bounded by the
+    /// connections.
+    pub(crate) room_waiters: VecDeque<LineId>,
+    /// How many of them found room.
+    rooms_given: u64,
     /// Wakes whoever drives the turns, while it sleeps.
     pub(crate) sleeper: Option<Waker>,
     /// A client's next reply has become ready in this turn.
@@ -56,6 +61,8 @@ pub struct Engine {
     /// Time spent on commands outside of turns since the last one.
     pub(crate) inline_us: u64,
     shutdown: bool,
+    /// When a command was last begun or answered outside of a turn.
+    clock_us: u64,
     /// When the thread's CPU clock was last read.
     pub(crate) cpu_look: CpuLook,
     pub(crate) stats: WorkerStats,
@@ -95,6 +102,8 @@ pub enum Standing {
     Served {
         /// Replies that are still owed to it.
         owed: bool,
+        /// Some of them can be taken now: there were more than are encoded at once.
+        ready: bool,
     },
     /// It is to be closed once what it was given is written: nothing more is owed to it.
     Finished,
@@ -126,10 +135,13 @@ impl Engine {
             worker_asks: VecDeque::new(),
             outboxes: (0..placement.worker_count()).map(|_| VecDeque::new()).collect(),
             credit_waiters: VecDeque::new(),
+            room_waiters: VecDeque::new(),
+            rooms_given: 0,
             sleeper: None,
             reply_is_ready: false,
             inline_us: 0,
             shutdown: false,
+            clock_us: 0,
             cpu_look: CpuLook::default(),
             stats: WorkerStats {
                 worker: worker.index(),
@@ -153,8 +165,12 @@ impl Engine {
 
     /// The connection has gone. What it began is finished; nobody hears of it.
     pub fn disconnect(&mut self, line: LineId) {
+        if self.lines.line(line).awaited_bytes.take().is_some() {
+            self.room_waiters.retain(|waiter| *waiter != line);
+        }
         self.lines.line(line).set_presence(Presence::Gone);
         self.lines.give_up_if_done(line);
+        self.wake_room_waiters();
     }
 
     /// What a connection may say at the moment: its limits before it has authenticated are narrower.
@@ -184,12 +200,17 @@ impl Engine {
             self.queue_for_credit(id);
             return Admission::Later(parsed);
         }
+        let expected = command::reply_bytes_expected(&parsed.command, &self.setup, self.lines.len());
+        if !self.finds_room(id, expected) {
+            return Admission::Later(parsed);
+        }
         self.stats.commands += 1;
         let name = if parsed.name.is_empty() { UNKNOWN } else { parsed.name };
         let since_us = host.now_us();
+        self.clock_us = since_us;
+        self.start_cpu_look(since_us, host);
         let counter = self.stats.by_command.counter(name);
         let bytes = parsed.command.bytes_held();
-        let expected = command::reply_bytes_expected(&parsed.command, &self.setup.catalog);
         let refused = matches!(parsed.command, Command::Refused(_));
         let line = self.lines.line(id);
         line.session.last_us = since_us;
@@ -230,9 +251,22 @@ impl Engine {
         let connections = self.lines.len();
         let line = self.lines.line(id);
         line.account.set_buffers(buffer_bytes);
-        let may_grow = line.account.may_grow(connections);
+        let may_be_read = line.awaited_bytes.is_none() && line.account.may_grow(connections);
         self.drop_largest_if_over();
-        may_grow
+        self.wake_room_waiters();
+        may_be_read
+    }
+
+    /// How many commands have found memory for their replies that had to wait for it. While this grows, whoever waits comes
+    /// nearer.
+    pub fn rooms_given(&self) -> u64 {
+        self.rooms_given
+    }
+
+    /// The time when a command was last submitted, or when its answer was found if that was at once: for whoever submits
+    /// many and must not keep others waiting.
+    pub fn clock_us(&self) -> u64 {
+        self.clock_us
     }
 
     /// Whether a connection may be given more memory: its next request is not looked at otherwise.
@@ -289,14 +323,19 @@ impl Engine {
     pub fn drain(&mut self, id: LineId, out: &mut BytesMut) -> Standing {
         let line = self.lines.line(id);
         line.drain(out);
-        match line.presence() {
+        let standing = match line.presence() {
             Presence::Killed => Standing::Killed,
             Presence::Dropped => Standing::Dropped {
                 bytes: line.dropped_bytes,
             },
             Presence::Leaving if line.is_empty() => Standing::Finished,
-            _ => Standing::Served { owed: !line.is_empty() },
-        }
+            _ => Standing::Served {
+                owed: !line.is_empty(),
+                ready: line.has_ready(),
+            },
+        };
+        self.wake_room_waiters();
+        standing
     }
 
     /// True if a reply is ready or the connection is to be closed at once. Otherwise `waker` is woken when one of them
@@ -352,11 +391,52 @@ impl Engine {
         }
     }
 
+    /// True if there is memory for a reply of so many bytes. Otherwise the connection queues for it: it is woken when room
+    /// was kept for it.
+    fn finds_room(&mut self, id: LineId, bytes: usize) -> bool {
+        let (connections, is_first) = (self.lines.len(), self.room_waiters.is_empty());
+        let line = self.lines.line(id);
+        if line.account.take_reserved() {
+            return true;
+        }
+        if line.awaited_bytes.is_none() {
+            if line.account.has_room_for(bytes, is_first, connections) {
+                return true;
+            }
+            line.awaited_bytes = Some(bytes);
+            self.room_waiters.push_back(id);
+        }
+        self.lines.line(id).block();
+        false
+    }
+
+    /// Keeps room for as many waiting connections as there is room for, and lets them try again.
+    pub(crate) fn wake_room_waiters(&mut self) {
+        while let Some(id) = self.room_waiters.front() {
+            let connections = self.lines.len();
+            let line = self.lines.line(*id);
+            let bytes = line.awaited_bytes.expect("whoever waits says for how much");
+            let is_heard = matches!(line.presence(), Presence::Here | Presence::Leaving);
+            if is_heard && !line.account.has_room_for(bytes, true, connections) {
+                return;
+            }
+            self.room_waiters.pop_front();
+            line.awaited_bytes = None;
+            if is_heard {
+                line.account.reserve(bytes);
+                self.rooms_given += 1;
+            }
+            line.unblock();
+        }
+    }
+
     fn seat_answer(&mut self, id: LineId, reply: Option<Reply>, taken: Taken, host: &dyn Host) {
         let Some(reply) = reply else { return };
         let outcome = Outcome::of(&reply);
         self.lines.line(id).seat_reply(reply, taken);
-        let latency_us = host.now_us().saturating_sub(taken.since_us);
+        self.clock_us = host.now_us();
+        self.look_at_cpu(self.clock_us, host);
+        let latency_us = self.clock_us.saturating_sub(taken.since_us);
         self.stats.by_command.count(taken.counter, outcome, latency_us);
     }
 

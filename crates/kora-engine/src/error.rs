@@ -88,6 +88,8 @@ pub enum ClientError {
     CollectionExists { collection: Vec<u8> },
     /// There are as many collections as there can be.
     TooManyCollections,
+    /// A reply that would take more memory than clients may hold.
+    ReplyTooLarge { bytes_max: usize },
     /// SCAN with something that is no cursor.
     InvalidCursor,
     /// A pattern longer than the limit.
@@ -222,6 +224,10 @@ impl fmt::Display for ClientError {
                 let max = crate::limits::COLLECTIONS_MAX;
                 write!(f, "ERR too many collections, at most {max} are allowed")
             }
+            Self::ReplyTooLarge { bytes_max } => write!(
+                f,
+                "ERR the reply would take more than the {bytes_max} bytes of memory that one worker has for its clients; ask for less or raise maxmemory-clients"
+            ),
             Self::InvalidCursor => f.write_str("ERR invalid cursor"),
             Self::PatternTooLong { bytes, max } => {
                 write!(f, "ERR the pattern has {bytes} bytes, at most {max} are allowed")

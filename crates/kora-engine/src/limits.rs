@@ -40,9 +40,6 @@ pub const QUERY_AGAIN_MAX: u8 = 2;
 /// Clients described in one part of a CLIENT LIST, so that ten thousand of them are listed in slices.
 pub const CLIENTS_PER_PART: usize = 256;
 
-/// Buckets of the catalog looked through in one slice of VECLIST or FLUSHALL.
-pub const BUCKETS_PER_SLICE: usize = 8;
-
 /// Vectors deleted in one slice of VECDEL: each takes under a microsecond.
 pub const ELEMENTS_PER_SLICE: usize = 512;
 
@@ -57,7 +54,7 @@ pub const SCAN_REPLY_BYTES_MAX: usize = 1 << 20;
 /// shard still holds find room.
 pub const COLLECTIONS_MAX: usize = 1 << (crate::cursor::SECTION_BITS - 1);
 
-/// Names put into a reply in one slice of VECLIST or VECQUERY.
+/// Names of collections looked at in one slice of VECLIST or FLUSHALL.
 pub const NAMES_PER_SLICE: usize = 4096;
 
 /// Names that one COMMAND INFO, COMMAND DOCS, CONFIG GET or INFO may ask for. A description is some five kilobytes in

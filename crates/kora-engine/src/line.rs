@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::task::Waker;
 
 use bytes::BytesMut;
-use kora_resp::{Reply, Version, write_reply};
+use kora_resp::{Reply, Version, Writing};
 
 use crate::gather::{Gate, Gather};
 use crate::ledger::Account;
@@ -27,6 +27,8 @@ pub(crate) struct Line {
     /// Invariant: `seats.len() <= PIPELINE_DEPTH`, and one more for a last word.
     seats: VecDeque<Seat>,
     head: u32,
+    /// The reply that is being encoded: of the seat that was before the head.
+    leaving: Option<Leaving>,
     /// Seats that still gather.
     waiting: usize,
     /// Waiting seats behind which nothing may be submitted.
@@ -38,6 +40,8 @@ pub(crate) struct Line {
     blocked: bool,
     /// It stands in the engine's queue for credit.
     pub(crate) queues_for_credit: bool,
+    /// Bytes of a reply for which it stands in the engine's queue for memory.
+    pub(crate) awaited_bytes: Option<usize>,
     presence: Presence,
     /// What it held when it was dropped for that.
     pub(crate) dropped_bytes: usize,
@@ -72,6 +76,13 @@ enum State {
     Ready(Reply),
 }
 
+/// A reply on its way out.
+struct Leaving {
+    writing: Writing,
+    /// What the account still holds for it.
+    bytes: usize,
+}
+
 /// When a seat was taken, and for what.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Taken {
@@ -90,12 +101,14 @@ impl Line {
             account,
             seats: VecDeque::new(),
             head: 0,
+            leaving: None,
             waiting: 0,
             closed_by: 0,
             read_only_by: 0,
             waker: None,
             blocked: false,
             queues_for_credit: false,
+            awaited_bytes: None,
             presence: Presence::Here,
             dropped_bytes: 0,
         }
@@ -199,35 +212,48 @@ impl Line {
         }
         let end = out.len() + DRAIN_BYTES;
         while out.len() < end
-            && let Some(Seat {
-                version,
-                taken,
-                state: State::Ready(reply),
-            }) = self.seats.front()
+            && let Some(mut leaving) = self.leaving.take().or_else(|| self.pop_ready())
         {
-            write_reply(reply, *version, out);
-            self.account.remove(taken.bytes);
-            self.seats.pop_front();
-            self.head = self.head.wrapping_add(1);
-            // There is room for one more. Whoever drains tries again without being woken.
-            self.blocked = false;
+            let start = out.len();
+            if leaving.writing.write(end - start, out) {
+                self.account.remove(leaving.bytes);
+                continue;
+            }
+            // What is written counts where it was written to.
+            let written = (2 * (out.len() - start)).min(leaving.bytes);
+            self.account.remove(written);
+            leaving.bytes -= written;
+            self.leaving = Some(leaving);
         }
+    }
+
+    fn pop_ready(&mut self) -> Option<Leaving> {
+        if !matches!(self.seats.front()?.state, State::Ready(_)) {
+            return None;
+        }
+        let Seat { version, taken, state } = self.seats.pop_front()?;
+        self.head = self.head.wrapping_add(1);
+        // There is room for one more. Whoever drains tries again without being woken.
+        self.blocked = false;
+        let State::Ready(reply) = state else { return None };
+        Some(Leaving {
+            writing: Writing::new(reply, version),
+            bytes: taken.bytes,
+        })
     }
 
     /// True if something can be drained.
     pub(crate) fn has_ready(&self) -> bool {
-        matches!(
-            self.seats.front(),
-            Some(Seat {
-                state: State::Ready(_),
-                ..
-            })
-        )
+        let head_is_ready = || {
+            let head = self.seats.front();
+            head.is_some_and(|seat| matches!(seat.state, State::Ready(_)))
+        };
+        self.leaving.is_some() || head_is_ready()
     }
 
     /// True if no reply is owed.
     pub(crate) fn is_empty(&self) -> bool {
-        self.seats.is_empty()
+        self.seats.is_empty() && self.leaving.is_none()
     }
 
     pub(crate) fn presence(&self) -> Presence {
@@ -255,6 +281,9 @@ impl Line {
 
     /// A client that asks for much and leaves holds nothing of it: not what is ready, nor (in `fill`) what is to come.
     fn forget_replies(&mut self) {
+        if let Some(leaving) = self.leaving.take() {
+            self.account.remove(leaving.bytes);
+        }
         for seat in &mut self.seats {
             if let State::Ready(reply) = &mut seat.state {
                 *reply = Reply::Null;
@@ -341,7 +370,7 @@ impl Line {
 
 /// What a reply will have cost when it stands in the connection's output: that grows by doubling. Charged less here, a
 /// connection that may still read would be over its share by the mere spelling of what it has.
-fn reply_bytes(reply: &Reply) -> usize {
+pub(crate) fn reply_bytes(reply: &Reply) -> usize {
     2 * reply.bytes_hint()
 }
 

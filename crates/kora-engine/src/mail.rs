@@ -129,6 +129,7 @@ pub(crate) enum IfThere {
 /// One part of an answer.
 pub(crate) enum Part {
     Done,
+    Refused(ClientError),
     Count(u64),
     Vector(Option<Box<[f32]>>),
     Holds(bool),
@@ -162,6 +163,8 @@ pub(crate) struct Hits {
     pub(crate) hits: Vec<(Bytes, f32)>,
     /// True if these are all vectors of the shard that can be in the answer: a wider search would find no more.
     pub(crate) all: bool,
+    /// Their keys would take more memory than there is: there are none here.
+    pub(crate) too_many: bool,
     pub(crate) statistics: Statistics,
 }
 

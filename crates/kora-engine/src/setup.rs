@@ -6,7 +6,7 @@ use kora_mesh::{Port, WorkerId};
 
 use crate::catalog::{Catalog, GraphSettings};
 use crate::mail::{Request, Response};
-use crate::router::Placement;
+use crate::router::{Placement, Spread};
 
 /// What never changes while the server runs. Shared by all engines.
 pub struct Setup {
@@ -69,6 +69,15 @@ pub fn berths(workers: usize, credit: usize) -> Vec<Berth> {
 }
 
 impl Setup {
+    /// Bytes that one shard's part of an answer about this collection may take. Parts of an answer overlap in what they
+    /// offer, so each may be half of what one worker's clients may hold; of a single part that is the limit.
+    pub(crate) fn hits_bytes_max(&self, collection: &[u8]) -> usize {
+        match self.placement.spread_of(collection) {
+            Spread::One(_) => self.client_bytes_max,
+            Spread::All => self.client_bytes_max / 2,
+        }
+    }
+
     /// All workers.
     pub(crate) fn workers(&self) -> impl Iterator<Item = WorkerId> + use<> {
         (0..self.placement.worker_count()).map(WorkerId::from_index)

@@ -26,6 +26,7 @@ impl Engine {
         let mut progress = self.take_replies(host);
         self.empty_outboxes();
         self.wake_credit_waiters();
+        self.wake_room_waiters();
         // Before anything is executed here, so that the other shards of a query work at the same time as ours.
         self.port.flush();
         if self.execute_for(start_us, budget_us, host) == Progress::Worked {
@@ -88,7 +89,6 @@ impl Engine {
     /// never leaves its connection's task. Where others are asked too, or time is up, the next turn does it.
     pub(crate) fn work_inline(&mut self, start_us: u64, host: &dyn Host) {
         let before_us = self.inline_us;
-        self.start_cpu_look(start_us, host);
         while !self.port.has_staged() && self.inline_us < INLINE_BUDGET_US && self.execute_round(host) {
             let now_us = host.now_us();
             self.look_at_cpu(now_us, host);
@@ -186,7 +186,7 @@ impl Engine {
     }
 
     /// Reads the thread's CPU clock, if it has not been read for a while, and notes what was used since.
-    fn look_at_cpu(&mut self, now_us: u64, host: &dyn Host) {
+    pub(crate) fn look_at_cpu(&mut self, now_us: u64, host: &dyn Host) {
         if now_us.saturating_sub(self.cpu_look.wall_us) >= CPU_LOOK_US {
             let cpu_us = host.thread_cpu_us();
             self.stats.slice_us_max = self.stats.slice_us_max.max(cpu_us.saturating_sub(self.cpu_look.cpu_us));
@@ -198,7 +198,7 @@ impl Engine {
     }
 
     /// Starts to measure: what was used before is not a slice of the engine's.
-    fn start_cpu_look(&mut self, now_us: u64, host: &dyn Host) {
+    pub(crate) fn start_cpu_look(&mut self, now_us: u64, host: &dyn Host) {
         if now_us.saturating_sub(self.cpu_look.wall_us) >= CPU_LOOK_US {
             self.cpu_look = CpuLook {
                 wall_us: now_us,

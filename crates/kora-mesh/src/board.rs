@@ -84,6 +84,26 @@ impl<V: Clone> Board<V> {
         self.decide(name, |_| Decision::Withdraw)
     }
 
+    /// Takes away all of one bucket that `is_withdrawn`, in one indivisible step: a copy of the bucket, and not one for each
+    /// name. Runs it again whenever another thread changed the bucket in between.
+    pub fn withdraw_where(&self, bucket: usize, mut is_withdrawn: impl FnMut(&V) -> bool) {
+        let place = &self.buckets[bucket];
+        let mut current = place.load();
+        loop {
+            let mut entries = current.entries.clone();
+            entries.retain(|entry| !is_withdrawn(&entry.value));
+            if entries.len() == current.len() {
+                return;
+            }
+            let (names_before, names_after) = (current.len(), entries.len());
+            let found = place.compare_and_swap(&*current, Arc::new(Bucket { entries }));
+            if Arc::ptr_eq(&found, &current) {
+                return self.names.change(names_before, names_after);
+            }
+            current = found;
+        }
+    }
+
     /// Lets `judge` decide about `name` in view of what stands there, in one indivisible step; returns what stood
     /// there.
     ///
@@ -249,6 +269,19 @@ mod tests {
             assert_eq!(board.find(name), Some(value));
         }
         assert_eq!(board.len(), 5);
+    }
+
+    #[test]
+    fn a_bucket_is_withdrawn_from_in_one_step() {
+        let board = Board::new(4);
+        (0..10_000).for_each(|value| drop(board.publish(&name(value), value)));
+        for bucket in 0..board.bucket_count() {
+            board.withdraw_where(bucket, |value| value % 3 == 0);
+        }
+        assert_eq!(board.len(), 6_666);
+        assert!((0..10_000).all(|value| board.find(&name(value)).is_some() == (value % 3 != 0)));
+        (0..board.bucket_count()).for_each(|bucket| board.withdraw_where(bucket, |_| true));
+        assert!(board.is_empty());
     }
 
     #[test]

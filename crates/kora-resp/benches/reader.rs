@@ -207,7 +207,7 @@ fn replies(rounds: usize) {
     let many = vec![Reply::Integer(42); HITS];
     let write = |reply: &Reply, version, out: &mut BytesMut| {
         out.clear();
-        write_reply(reply, version, out);
+        write_reply(reply.clone(), version, out);
         black_box(&out);
     };
     let mut out = [(); 6].map(|()| BytesMut::new());
@@ -222,12 +222,14 @@ fn replies(rounds: usize) {
         Subject::new("Scored, RESP3", || write(&scored, Version::Resp3, four)),
         Subject::new("as many integers, RESP2", || {
             five.clear();
-            many.iter().for_each(|reply| write_reply(reply, Version::Resp2, five));
+            many.iter()
+                .for_each(|reply| write_reply(reply.clone(), Version::Resp2, five));
             black_box(&five);
         }),
         Subject::new("as many integers, RESP3", || {
             six.clear();
-            many.iter().for_each(|reply| write_reply(reply, Version::Resp3, six));
+            many.iter()
+                .for_each(|reply| write_reply(reply.clone(), Version::Resp3, six));
             black_box(&six);
         }),
     ];
@@ -257,7 +259,7 @@ fn text_request(values: &[f32]) -> Vec<u8> {
     for value in values {
         text.clear();
         print_f32(*value, &mut text);
-        write_reply(&Reply::Bulk(Bytes::copy_from_slice(&text)), Version::Resp2, &mut bytes);
+        write_reply(Reply::Bulk(Bytes::copy_from_slice(&text)), Version::Resp2, &mut bytes);
     }
     bytes.to_vec()
 }

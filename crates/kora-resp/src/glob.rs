@@ -20,78 +20,154 @@ pub enum Case {
     Insensitive,
 }
 
-/// Whether `pattern` matches the whole of `text`.
+/// A pattern that texts can be held against.
 ///
-/// Takes at most `pattern.len() × text.len()` steps and no memory: after a mismatch only the last star moves on. What the
-/// stars before it took need never be taken back, for they already took as little as they could.
-pub fn matches(pattern: &[u8], text: &[u8], case: Case) -> bool {
-    let (mut rest, mut at) = (pattern, 0);
-    // The pattern behind the last star, and where in the text that star may end next.
-    let mut retry: Option<(&[u8], usize)> = None;
-    loop {
-        if let [b'*', behind @ ..] = rest {
-            rest = behind;
-            retry = Some((behind, at));
-            continue;
-        }
-        if rest.is_empty() && at == text.len() {
-            return true;
-        }
-        let step = text.get(at).and_then(|&byte| one(rest, byte, case));
-        if let Some(behind) = step {
-            rest = behind;
-            at += 1;
-            continue;
-        }
-        match retry {
-            Some((behind, end)) if end < text.len() => {
-                rest = behind;
-                at = end + 1;
-                retry = Some((behind, end + 1));
+/// Reads each byte of a text once and for each takes as many steps as the pattern has elements, 64 of them at a time; a
+/// text that can no longer match, or can no longer fail to, is not read to its end. The elements that a match may have
+/// come to are bits (Baeza-Yates and Gonnet 1992, "A new approach to text searching"); a star is a bit that stays.
+///
+/// Going back to the last star after a mismatch, as Redis does, takes no memory, but pattern × text steps: a third of a
+/// second for a kilobyte of pattern and one longest key.
+#[derive(Clone, Debug)]
+pub struct Pattern {
+    /// 64-bit words that hold a bit for each element and one for the end.
+    words: usize,
+    /// For each byte, the elements that match it: `256 * words` words.
+    matching: Box<[u64]>,
+    /// Elements before which a star stands.
+    stars: Box<[u64]>,
+    /// How many elements there are. The bit of that number means that the pattern is at its end.
+    elements: usize,
+    case: Case,
+}
+
+impl Pattern {
+    /// Takes memory and time for each 64 of the pattern's elements: 2 KiB to be filled.
+    pub fn new(pattern: &[u8], case: Case) -> Pattern {
+        let words = pattern.len() / 64 + 1;
+        let mut compiled = Pattern {
+            words,
+            matching: vec![0; 256 * words].into(),
+            stars: vec![0; words].into(),
+            elements: 0,
+            case,
+        };
+        let mut rest = pattern;
+        while let Some(first) = rest.first() {
+            let (word, bit) = (compiled.elements / 64, 1 << (compiled.elements % 64));
+            if *first == b'*' {
+                compiled.stars[word] |= bit;
+                rest = &rest[1..];
+                continue;
             }
-            _ => return false,
+            let (set, behind) = element(rest, case);
+            for byte in set.bytes() {
+                compiled.matching[usize::from(byte) * words + word] |= bit;
+            }
+            rest = behind;
+            compiled.elements += 1;
         }
+        compiled
+    }
+
+    /// Whether it matches the whole of `text`.
+    pub fn matches(&self, text: &[u8]) -> bool {
+        match self.words {
+            1 => self.matches_with(&mut [0], text),
+            words => self.matches_with(&mut vec![0; words], text),
+        }
+    }
+
+    /// Memory that it holds.
+    pub fn bytes(&self) -> usize {
+        (self.matching.len() + self.stars.len()) * size_of::<u64>()
+    }
+
+    /// How much work it is to hold a text of so many bytes against it, in steps of a nanosecond or less.
+    pub fn steps(&self, text_bytes: usize) -> usize {
+        self.words * text_bytes
+    }
+
+    /// `at` has a bit for each element that a match may have come to.
+    fn matches_with(&self, at: &mut [u64], text: &[u8]) -> bool {
+        let (end_word, end) = (self.elements / 64, 1 << (self.elements % 64));
+        let ends_in_star = self.stars[end_word] & end != 0;
+        at[0] = 1;
+        for byte in text {
+            if ends_in_star && at[end_word] & end != 0 {
+                return true;
+            }
+            let matching = &self.matching[usize::from(fold(*byte, self.case)) * self.words..][..self.words];
+            let (mut carry, mut any) = (0, 0);
+            for ((at, matching), stars) in at.iter_mut().zip(matching).zip(&self.stars) {
+                let stepped = *at & matching;
+                *at = stepped << 1 | carry | *at & stars;
+                carry = stepped >> 63;
+                any |= *at;
+            }
+            if any == 0 {
+                return false;
+            }
+        }
+        at[end_word] & end != 0
     }
 }
 
-/// The pattern behind its first element, if that element (not a star) matches `byte`.
-fn one(pattern: &[u8], byte: u8, case: Case) -> Option<&[u8]> {
+/// The bytes that an element matches, a bit each.
+#[derive(Clone, Copy, Default)]
+struct Set([u64; 4]);
+
+impl Set {
+    fn add(&mut self, byte: u8) {
+        self.0[usize::from(byte / 64)] |= 1 << (byte % 64);
+    }
+
+    fn others(self) -> Set {
+        Set(self.0.map(|word| !word))
+    }
+
+    fn holds(self, byte: u8) -> bool {
+        self.0[usize::from(byte / 64)] >> (byte % 64) & 1 == 1
+    }
+
+    fn bytes(self) -> impl Iterator<Item = u8> {
+        (0..=u8::MAX).filter(move |byte| self.holds(*byte))
+    }
+}
+
+/// What the first element of a pattern, which is no star, matches, and the pattern behind it. Of letters that are equal
+/// only the small one is in the set.
+fn element(pattern: &[u8], case: Case) -> (Set, &[u8]) {
+    let mut set = Set::default();
     match pattern {
-        [] => None,
-        [b'?', behind @ ..] => Some(behind),
+        [] => (set, pattern),
+        [b'?', behind @ ..] => (set.others(), behind),
         [b'[', b'^', class @ ..] => {
-            let (found, behind) = bracket(class, byte, case);
-            (!found).then_some(behind)
+            let (set, behind) = bracket(class, case);
+            (set.others(), behind)
         }
-        [b'[', class @ ..] => {
-            let (found, behind) = bracket(class, byte, case);
-            found.then_some(behind)
-        }
+        [b'[', class @ ..] => bracket(class, case),
         [b'\\', literal, behind @ ..] | [literal, behind @ ..] => {
-            (fold(*literal, case) == fold(byte, case)).then_some(behind)
+            set.add(fold(*literal, case));
+            (set, behind)
         }
     }
 }
 
-/// Whether `byte` is in the bracket whose inside starts `class`, and the pattern behind the bracket.
-fn bracket(mut class: &[u8], byte: u8, case: Case) -> (bool, &[u8]) {
-    let byte = fold(byte, case);
-    let mut found = false;
+/// What is in the bracket whose inside starts `class`, and the pattern behind the bracket.
+fn bracket(mut class: &[u8], case: Case) -> (Set, &[u8]) {
+    let mut set = Set::default();
     loop {
         match class {
-            [] => return (found, class),
-            [b'\\', literal, behind @ ..] => {
-                found |= fold(*literal, case) == byte;
-                class = behind;
-            }
-            [b']', behind @ ..] => return (found, behind),
-            [first, b'-', last, behind @ ..] => {
+            [] => return (set, class),
+            [b']', behind @ ..] => return (set, behind),
+            [first, b'-', last, behind @ ..] if *first != b'\\' => {
                 let (first, last) = (fold(*first, case), fold(*last, case));
-                found |= (first.min(last)..=first.max(last)).contains(&byte);
+                (first.min(last)..=first.max(last)).for_each(|byte| set.add(byte));
                 class = behind;
             }
-            [literal, behind @ ..] => {
-                found |= fold(*literal, case) == byte;
+            [b'\\', literal, behind @ ..] | [literal, behind @ ..] => {
+                set.add(fold(*literal, case));
                 class = behind;
             }
         }

@@ -33,5 +33,5 @@ mod request;
 
 pub use crate::error::ProtocolError;
 pub use crate::limits::{Login, ReaderLimits};
-pub use crate::reply::{Reply, Version, write_reply};
+pub use crate::reply::{Reply, Version, Writing, write_reply};
 pub use crate::request::{Reader, Request};

@@ -5,6 +5,7 @@
 //! only as f64, so that the f32 0.1 would read 0.10000000149011612. Tests hold every spelling against its decoders.
 
 use std::borrow::Cow;
+use std::vec;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use redis_protocol::error::RedisProtocolError;
@@ -107,69 +108,135 @@ impl Reply {
 /// # Panics
 ///
 /// If the reply nests deeper than [`REPLY_DEPTH_MAX`], which no command can build.
-pub fn write_reply(reply: &Reply, version: Version, out: &mut BytesMut) {
-    write_at(reply, version, out, 0);
+pub fn write_reply(reply: Reply, version: Version, out: &mut BytesMut) {
+    let finished = Writing::new(reply, version).write(usize::MAX, out);
+    debug_assert!(finished, "there was room for all of it");
 }
 
-fn write_at(reply: &Reply, version: Version, out: &mut BytesMut, depth: usize) {
-    assert!(depth <= REPLY_DEPTH_MAX, "replies nest at most REPLY_DEPTH_MAX deep");
-    let write_all = |replies: &[Reply], out: &mut BytesMut| {
-        for reply in replies {
-            write_at(reply, version, out, depth + 1);
+/// A reply that is being spelled, some of it at a time: one of a hundred thousand neighbours takes as long as thousands of
+/// small ones, and its memory goes as it is spelled.
+#[derive(Debug)]
+pub struct Writing {
+    version: Version,
+    /// What comes next.
+    next: Option<Reply>,
+    /// What comes after that: aggregates that were begun, outermost first, and a pair's value where its key was.
+    /// Invariant: at most one of each for each of [`REPLY_DEPTH_MAX`] levels.
+    rest: Vec<Rest>,
+}
+
+/// What is left of a reply.
+#[derive(Debug)]
+enum Rest {
+    Value(Option<Reply>),
+    Replies(vec::IntoIter<Reply>),
+    Pairs(vec::IntoIter<(Reply, Reply)>),
+    Scored(vec::IntoIter<(Bytes, f32)>),
+    Floats(vec::IntoIter<f32>),
+}
+
+impl Writing {
+    /// Nothing of it is spelled yet.
+    pub fn new(reply: Reply, version: Version) -> Writing {
+        Writing {
+            version,
+            next: Some(reply),
+            rest: Vec::new(),
         }
-    };
-    match reply {
-        Reply::Array(replies) => {
-            header(b'*', replies.len(), out);
-            write_all(replies, out);
-        }
-        Reply::Set(replies) => {
-            header(kind(version, b'~'), replies.len(), out);
-            write_all(replies, out);
-        }
-        Reply::Push(replies) => {
-            header(kind(version, b'>'), replies.len(), out);
-            write_all(replies, out);
-        }
-        Reply::Map(pairs) => {
-            match version {
-                Version::Resp2 => header(b'*', pairs.len() * 2, out),
-                Version::Resp3 => header(b'%', pairs.len(), out),
+    }
+
+    /// Appends more of it to `out`, until that has grown by `bytes` or a little more; true when all of it is spelled.
+    ///
+    /// # Panics
+    ///
+    /// If the reply nests deeper than [`REPLY_DEPTH_MAX`], which no command can build.
+    pub fn write(&mut self, bytes: usize, out: &mut BytesMut) -> bool {
+        let end = out.len().saturating_add(bytes);
+        let version = self.version;
+        while out.len() < end {
+            if let Some(reply) = self.next.take() {
+                self.begin(reply, out);
+                continue;
             }
-            for (key, value) in pairs {
-                write_at(key, version, out, depth + 1);
-                write_at(value, version, out, depth + 1);
+            let Some(rest) = self.rest.last_mut() else { break };
+            let is_finished = match rest {
+                Rest::Value(reply) => {
+                    self.next = reply.take();
+                    true
+                }
+                Rest::Replies(replies) => {
+                    self.next = replies.next();
+                    self.next.is_none()
+                }
+                Rest::Pairs(pairs) => match pairs.next() {
+                    Some((key, value)) => {
+                        self.next = Some(key);
+                        self.rest.push(Rest::Value(Some(value)));
+                        false
+                    }
+                    None => true,
+                },
+                Rest::Scored(pairs) => {
+                    let pair = pairs.next();
+                    pair.iter()
+                        .for_each(|(name, score)| write_scored(name, *score, version, out));
+                    pair.is_none()
+                }
+                Rest::Floats(values) => {
+                    let value = values.next();
+                    value.iter().for_each(|value| write_double(*value, version, out));
+                    value.is_none()
+                }
+            };
+            if is_finished {
+                self.rest.pop();
             }
         }
-        Reply::Scored(pairs) => write_scored(pairs, version, out),
-        Reply::Floats(values) => {
-            header(b'*', values.len(), out);
-            out.reserve(values.len() * FLOAT_BYTES);
-            for value in values {
-                write_double(*value, version, out);
-            }
-        }
-        Reply::Double(value) => write_double(*value, version, out),
-        Reply::NullArray if version == Version::Resp2 => out.put_slice(b"*-1\r\n"),
-        scalar => match version {
-            Version::Resp2 => write_resp2(scalar, out),
-            Version::Resp3 => write_resp3(scalar, out),
-        },
+        self.next.is_none() && self.rest.is_empty()
+    }
+
+    /// Spells a scalar, or the header of an aggregate.
+    fn begin(&mut self, reply: Reply, out: &mut BytesMut) {
+        let version = self.version;
+        let (kind, count, rest) = match reply {
+            Reply::Array(replies) => (b'*', replies.len(), Rest::Replies(replies.into_iter())),
+            Reply::Set(replies) => (kind(version, b'~'), replies.len(), Rest::Replies(replies.into_iter())),
+            Reply::Push(replies) => (kind(version, b'>'), replies.len(), Rest::Replies(replies.into_iter())),
+            Reply::Map(pairs) => match version {
+                Version::Resp2 => (b'*', pairs.len() * 2, Rest::Pairs(pairs.into_iter())),
+                Version::Resp3 => (b'%', pairs.len(), Rest::Pairs(pairs.into_iter())),
+            },
+            Reply::Scored(pairs) => match version {
+                Version::Resp2 => (b'*', pairs.len() * 2, Rest::Scored(pairs.into_iter())),
+                Version::Resp3 => (b'*', pairs.len(), Rest::Scored(pairs.into_iter())),
+            },
+            Reply::Floats(values) => (b'*', values.len(), Rest::Floats(values.into_iter())),
+            scalar => return write_scalar(&scalar, version, out),
+        };
+        header(kind, count, out);
+        self.rest.push(rest);
+        assert!(
+            self.rest.len() <= 2 * REPLY_DEPTH_MAX,
+            "replies nest at most REPLY_DEPTH_MAX deep"
+        );
     }
 }
 
-fn write_scored(pairs: &[(Bytes, f32)], version: Version, out: &mut BytesMut) {
-    match version {
-        Version::Resp2 => header(b'*', pairs.len() * 2, out),
-        Version::Resp3 => header(b'*', pairs.len(), out),
+fn write_scalar(scalar: &Reply, version: Version, out: &mut BytesMut) {
+    match (scalar, version) {
+        (Reply::Double(value), _) => write_double(*value, version, out),
+        (Reply::NullArray, Version::Resp2) => out.put_slice(b"*-1\r\n"),
+        (scalar, Version::Resp2) => write_resp2(scalar, out),
+        (scalar, Version::Resp3) => write_resp3(scalar, out),
     }
-    for (name, score) in pairs {
-        if version == Version::Resp3 {
-            header(b'*', 2, out);
-        }
-        bulk(name, version, out);
-        write_double(*score, version, out);
+}
+
+fn write_scored(name: &[u8], score: f32, version: Version, out: &mut BytesMut) {
+    if version == Version::Resp3 {
+        header(b'*', 2, out);
     }
+    bulk(name, version, out);
+    write_double(score, version, out);
 }
 
 /// Our own digits: redis-protocol would widen the f32 and print the digits of the f64.
@@ -209,7 +276,7 @@ fn write_resp2(scalar: &Reply, out: &mut BytesMut) {
         Reply::Bulk(bytes) => Resp2::BulkString(bytes),
         Reply::Text(text) | Reply::Verbatim(text) => Resp2::BulkString(text.as_bytes()),
         Reply::Null => Resp2::Null,
-        _ => unreachable!("write_at spells aggregates, doubles and the null array itself"),
+        _ => unreachable!("Writing spells aggregates, doubles and the null array itself"),
     };
     encode(out, |out| encode_resp2(out, &frame, false));
 }
@@ -254,7 +321,7 @@ fn write_resp3(scalar: &Reply, out: &mut BytesMut) {
             attributes,
         },
         Reply::Null | Reply::NullArray => Resp3::Null,
-        _ => unreachable!("write_at spells aggregates and doubles itself"),
+        _ => unreachable!("Writing spells aggregates and doubles itself"),
     };
     encode(out, |out| encode_resp3(out, &frame, false));
 }

@@ -43,6 +43,8 @@ pub(crate) struct Connection {
     unheard: bool,
     /// Since when clients have held so much memory that this one is not read from.
     paused_since: Option<Instant>,
+    /// How many commands had found memory then.
+    rooms_given: u64,
     /// Since when more replies than the soft limit have waited for the client.
     over_soft_since: Option<Instant>,
     stopping: watch::Receiver<bool>,
@@ -124,6 +126,7 @@ impl Connection {
             intake: Intake::Open,
             unheard: false,
             paused_since: None,
+            rooms_given: 0,
             over_soft_since: None,
             stopping,
             shutdown,
@@ -177,7 +180,8 @@ impl Connection {
             }
             self.settle_account();
             let paused = self.paused_since.is_some();
-            if decoded == Decoded::Burst || (decoded == Decoded::Short && !paused) {
+            let is_ready = matches!(standing, Standing::Served { ready: true, .. });
+            if is_ready || decoded == Decoded::Burst || (decoded == Decoded::Short && !paused) {
                 yield_now().await;
                 continue;
             }
@@ -193,8 +197,12 @@ impl Connection {
             self.paused_since = None;
             return;
         }
-        // Whoever waits here may itself hold what others wait for: half a request, replies nobody takes. After a while
-        // somebody has to go, and it is the one that holds most.
+        // Whoever waits here may itself hold what others wait for: half a request, replies nobody takes. After a while in
+        // which nobody came nearer somebody has to go, and it is the one that holds most.
+        if self.held.is_some() && self.rooms_given != engine.rooms_given() {
+            self.rooms_given = engine.rooms_given();
+            self.paused_since = None;
+        }
         let since = *self.paused_since.get_or_insert_with(Instant::now);
         if since.elapsed() > PAUSE_MAX {
             self.paused_since = None;
@@ -226,6 +234,7 @@ impl Connection {
     /// Submits whole requests until one has to wait, the bytes are used up, or it was enough for now.
     fn decode(&mut self) -> Decoded {
         let mut engine = self.engine.borrow_mut();
+        let start_us = kora_engine::Host::now_us(&self.host);
         if let Some(parsed) = self.held.take()
             && engine.is_served(self.line)
             && let Admission::Later(parsed) = engine.submit(self.line, parsed, &self.host)
@@ -246,7 +255,7 @@ impl Connection {
                 decoded = Decoded::Short;
                 break;
             }
-            if count == DECODE_BURST {
+            if count == DECODE_BURST || engine.clock_us().saturating_sub(start_us) > DECODE_US {
                 decoded = Decoded::Burst;
                 break;
             }
@@ -393,6 +402,10 @@ const READ_BURST_BYTES: usize = 256 * 1024;
 
 /// Requests decoded at one go: some tens of microseconds if they are small and queue elsewhere.
 const DECODE_BURST: usize = 256;
+
+/// How long requests are decoded at one go, in microseconds, however few they are: COMMAND DOCS takes as long as a hundred
+/// others.
+const DECODE_US: u64 = 200;
 
 /// How long a client that is still sending is given to read its last replies: many round trips on any network, and not
 /// long for a server that is stopping.

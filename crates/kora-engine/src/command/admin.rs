@@ -1,6 +1,7 @@
 //! Syntax of the commands about the server and its clients.
 
 use bytes::Bytes;
+use kora_resp::glob::{Case, Pattern};
 use kora_resp::number;
 
 use super::Command;
@@ -84,7 +85,7 @@ pub(super) fn command_list(arguments: &Arguments<'_>) -> Result<Command, ClientE
         if value.len() > NAME_PATTERN_BYTES_MAX {
             return Err(pattern_too_long(value.len()));
         }
-        Filter::Pattern(value)
+        Filter::Pattern(Pattern::new(&value, Case::Insensitive))
     } else {
         return Err(ClientError::Syntax);
     };

@@ -1,8 +1,9 @@
 //! Syntax of the commands on keys of any type.
 
 use bytes::Bytes;
+use kora_resp::glob::{Case, Pattern};
 use kora_resp::limits::PATTERN_BYTES_MAX;
-use kora_resp::{glob, number};
+use kora_resp::number;
 
 use super::Command;
 use super::arguments::Arguments;
@@ -27,21 +28,20 @@ pub struct ScanRequest {
 #[derive(Default, Debug)]
 pub struct ScanFilter {
     /// Those that match this glob pattern.
-    pub pattern: Option<Bytes>,
+    pub pattern: Option<Pattern>,
     /// Those of this type.
     pub type_name: Option<Bytes>,
 }
 
 impl ScanFilter {
     pub(crate) fn matches(&self, key: &[u8]) -> bool {
-        let pattern = self.pattern.as_ref();
-        pattern.is_none_or(|pattern| glob::matches(pattern, key, glob::Case::Sensitive))
+        self.pattern.as_ref().is_none_or(|pattern| pattern.matches(key))
     }
 
     /// How much work that is, a key of usual length without a pattern being one.
     pub(crate) fn work(&self, key: &[u8]) -> usize {
-        let pattern = self.pattern.as_ref().map_or(0, Bytes::len);
-        1 + pattern * key.len() / STEPS_PER_WORK
+        let steps = self.pattern.as_ref().map_or(0, |pattern| pattern.steps(key.len()));
+        1 + steps / STEPS_PER_WORK
     }
 
     pub(crate) fn wants(&self, kind: KeyType) -> bool {
@@ -103,13 +103,13 @@ fn scan(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
 }
 
 /// A glob pattern; none if it is one that matches everything.
-fn pattern(arguments: &Arguments<'_>, index: usize) -> Result<Option<Bytes>, ClientError> {
-    let bytes = arguments.word(index).len();
-    if bytes > PATTERN_BYTES_MAX {
-        let max = PATTERN_BYTES_MAX;
+fn pattern(arguments: &Arguments<'_>, index: usize) -> Result<Option<Pattern>, ClientError> {
+    let pattern = arguments.word(index);
+    if pattern.len() > PATTERN_BYTES_MAX {
+        let (bytes, max) = (pattern.len(), PATTERN_BYTES_MAX);
         return Err(ClientError::PatternTooLong { bytes, max });
     }
-    Ok(Some(arguments.owned(index)).filter(|pattern| pattern != "*"))
+    Ok((pattern != b"*").then(|| Pattern::new(pattern, Case::Sensitive)))
 }
 
 /// `TYPE key`
@@ -159,7 +159,7 @@ const KEYS: Entry = Entry {
     ..PLAIN
 };
 
-/// Passing a key takes some 100 ns, in which a pattern gets about so many steps on.
+/// Passing a key takes some 100 ns, in which a match gets about so many steps on.
 const STEPS_PER_WORK: usize = 128;
 
 /// More than any type's name has.

@@ -10,6 +10,7 @@ pub mod table;
 mod vectors;
 
 use bytes::Bytes;
+use kora_resp::glob::Pattern;
 
 pub(crate) use self::admin::listed;
 pub use self::admin::{ClientFilter, ClientPage};
@@ -21,6 +22,8 @@ pub use self::vectors::{Center, Creation, Element, ElementList, VectorForm, Vect
 use crate::catalog::Catalog;
 use crate::error::ClientError;
 use crate::limits::SCAN_REPLY_BYTES_MAX;
+use crate::router::Spread;
+use crate::setup::Setup;
 
 /// A command with its arguments, checked as far as that can be done without looking at any data.
 #[derive(Debug)]
@@ -116,7 +119,7 @@ impl Command {
             Command::VectorDelete(elements) => elements.bytes(),
             Command::Ping(Some(text)) | Command::Echo(text) | Command::Type(text) => text.len(),
             Command::ClientSetName(text) | Command::ClientSetInfo(_, text) => text.len(),
-            Command::Scan(request) => request.filter.pattern.as_ref().map_or(0, Bytes::len),
+            Command::Scan(request) => request.filter.pattern.as_ref().map_or(0, Pattern::bytes),
             Command::Info(names) | Command::ConfigGet(names) => bytes_of(names),
             Command::CommandInfo(Some(names)) | Command::CommandDocs(Some(names)) => bytes_of(names),
             Command::ClientList(filter) | Command::ClientKill(filter, _) => filter.bytes(),
@@ -130,10 +133,19 @@ fn bytes_of(names: &[Bytes]) -> usize {
     names.iter().map(|name| name.len() + size_of::<Bytes>()).sum()
 }
 
-/// Memory that the reply will take, roughly, so that a client that asks for much is not read from before it arrives.
-pub(crate) fn reply_bytes_expected(command: &Command, catalog: &Catalog) -> usize {
+/// Memory that the reply will take, roughly, from the shards' first parts until it is written: so that a client that asks
+/// for much waits until there is room for it.
+pub(crate) fn reply_bytes_expected(command: &Command, setup: &Setup, connections: usize) -> usize {
+    let catalog = &setup.catalog;
     match command {
-        Command::VectorQuery(query) => 2 * query.wish.k * (HIT_BYTES + key_bytes_expected(&query.target, catalog)),
+        Command::VectorQuery(query) => {
+            // Each part may be a whole answer; then the reply counts twice.
+            let times = match setup.placement.spread_of(&query.target) {
+                Spread::One(_) => 2,
+                Spread::All => setup.placement.shard_count().max(2),
+            };
+            times * query.wish.k * (HIT_BYTES + key_bytes_expected(&query.target, catalog))
+        }
         Command::VectorGet(element, _) => catalog
             .find(&element.collection)
             .map_or(0, |schema| schema.dimension * COMPONENT_BYTES),
@@ -143,6 +155,7 @@ pub(crate) fn reply_bytes_expected(command: &Command, catalog: &Catalog) -> usiz
             .count
             .saturating_mul(SCANNED_BYTES)
             .min(2 * SCAN_REPLY_BYTES_MAX),
+        Command::ClientList(_) => connections * setup.placement.worker_count() * CLIENT_LINE_BYTES,
         Command::CommandInfo(_) | Command::CommandDocs(_) => table::all().count() * ENTRY_BYTES,
         _ => 0,
     }
@@ -173,6 +186,9 @@ const COMPONENT_BYTES: usize = 48;
 
 /// What a key in a reply to SCAN is expected to be charged with: one of some 200 bytes, twice.
 const SCANNED_BYTES: usize = 512;
+
+/// A line of CLIENT LIST, gathered and in the reply. Connections are about as many on each worker.
+const CLIENT_LINE_BYTES: usize = 1024;
 
 /// One command's description.
 const ENTRY_BYTES: usize = 2048;

@@ -2,7 +2,8 @@
 //! client (COMMAND, COMMAND DOCS, the reference in the documentation) is read off here.
 
 use bytes::Bytes;
-use kora_resp::{Request, glob};
+use kora_resp::Request;
+use kora_resp::glob::Pattern;
 
 use super::arguments::Arguments;
 use super::syntax::{self, Argument};
@@ -37,14 +38,14 @@ pub struct Entry {
 }
 
 /// `FILTERBY` of COMMAND LIST.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, Debug)]
 pub enum Filter {
     /// Commands of a module; there are no modules.
     Module,
     /// Commands of an ACL category.
     Category(Bytes),
     /// Commands whose name matches a glob pattern.
-    Pattern(Bytes),
+    Pattern(Pattern),
 }
 
 impl Filter {
@@ -55,7 +56,7 @@ impl Filter {
                 .categories()
                 .iter()
                 .any(|known| known.as_bytes()[1..].eq_ignore_ascii_case(category)),
-            Filter::Pattern(pattern) => glob::matches(pattern, entry.name.as_bytes(), glob::Case::Insensitive),
+            Filter::Pattern(pattern) => pattern.matches(entry.name.as_bytes()),
         }
     }
 }

@@ -118,12 +118,13 @@ impl Gather {
         match self {
             Gather::One(_)
             | Gather::Sum { .. }
-            | Gather::Killed { .. }
             | Gather::Describing(_)
             | Gather::ListingClients(_)
             | Gather::Informing(_) => Gate::Open,
             Gather::Creating | Gather::Joining(_) | Gather::Dropping(_) | Gather::Flushing(_) => Gate::Closed,
             Gather::Fetching(_) | Gather::Finding(_) => Gate::Closed,
+            // Whoever kills itself is not heard any more, on however many workers it is looked for.
+            Gather::Killed { .. } => Gate::Closed,
             Gather::Querying(querying) => querying.gate(),
             Gather::Scanning(_) => Gate::ReadOnly,
         }
@@ -132,6 +133,7 @@ impl Gather {
     /// Takes one part in.
     pub(crate) fn absorb(self, from: Target, part: Part, around: &Around<'_>) -> Next {
         match (self, part) {
+            (Gather::One(_), Part::Refused(error)) => Next::error(&error),
             (Gather::One(shape), part) => Next::Reply(shape.show(part)),
             (Gather::Sum { missing, total }, Part::Count(count)) => match missing - 1 {
                 0 => Next::Reply(Reply::Integer(integer(total + count))),

@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::collections::binary_heap::PeekMut;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -12,6 +13,7 @@ use crate::catalog::Schema;
 use crate::command::{self, Wish};
 use crate::error::ClientError;
 use crate::limits::QUERY_AGAIN_MAX;
+use crate::line::reply_bytes;
 use crate::mail::{Ask, Hits, Question, Target};
 use crate::router::{ShardId, ef_of_part};
 
@@ -114,15 +116,24 @@ impl Querying {
         if self.missing > 0 {
             return Next::Wait(Gather::Querying(self));
         }
+        let bytes_max = around.setup.client_bytes_max;
+        if self.parts.iter().any(|part| part.found.too_many) {
+            return Next::error(&ClientError::ReplyTooLarge { bytes_max });
+        }
         let generation = Some(self.question.schema.generation);
         if self.parts.iter().any(|part| part.found.generation != generation) {
             return self.overtaken(around);
         }
-        let (merged, taken) = merge(&self.parts, self.question.k);
-        let asks = self.crowded(&taken);
+        let order = order(&self.parts, self.question.k);
+        let asks = self.crowded(&order);
         if asks.is_empty() {
             self.cost.is_exact = self.parts.iter().all(|part| part.found.statistics.is_exact);
-            return Next::Reply(self.cost.reply(merged, self.wish));
+            let reply = self.cost.reply(merge(self.parts, &order), self.wish);
+            // Else its client would be dropped for it.
+            return match reply_bytes(&reply) > bytes_max {
+                true => Next::error(&ClientError::ReplyTooLarge { bytes_max }),
+                false => Next::Reply(reply),
+            };
         }
         self.missing = asks.len();
         self.cost.rounds += 1;
@@ -159,11 +170,13 @@ impl Querying {
     }
 
     /// Those shards that may hold more of the answer than they were given the chance to find, with the whole ef.
-    fn crowded(&mut self, taken: &[usize]) -> Vec<(Target, Ask)> {
+    fn crowded(&mut self, order: &[usize]) -> Vec<(Target, Ask)> {
         let (k, parts) = (self.question.k, self.parts.len());
+        let mut taken = vec![0; parts];
+        order.iter().for_each(|part| taken[*part] += 1);
         let mut asks = Vec::new();
         for (part, taken) in self.parts.iter_mut().zip(taken) {
-            if part.whole || !is_crowded(&part.found, *taken, k, parts) {
+            if part.whole || !is_crowded(&part.found, taken, k, parts) {
                 continue;
             }
             part.whole = true;
@@ -190,24 +203,33 @@ fn is_crowded(found: &Hits, taken: usize, k: usize, parts: usize) -> bool {
     found.hits.len() < k || ways >= CROWDED_BY_CHANCE
 }
 
-/// Merges what the parts found, each sorted by (distance, key), into the k best; and how many each part gave.
-fn merge(parts: &[QueryPart], k: usize) -> (Vec<(Bytes, f32)>, Vec<usize>) {
+/// Which part gives the best hit of all, which the second best, and so on, up to k.
+fn order(parts: &[QueryPart], k: usize) -> Vec<usize> {
     let mut heads: BinaryHeap<Reverse<Head<'_>>> = parts
         .iter()
         .enumerate()
         .filter_map(|(part, QueryPart { found, .. })| Head::of(&found.hits, part, 0))
         .map(Reverse)
         .collect();
-    let mut taken = vec![0; parts.len()];
-    let mut merged = Vec::new();
-    while merged.len() < k {
-        let Some(Reverse(head)) = heads.pop() else { break };
-        let hits = &parts[head.part].found.hits;
-        merged.push(hits[head.place].clone());
-        taken[head.part] += 1;
-        heads.extend(Head::of(hits, head.part, head.place + 1).map(Reverse));
+    let mut order = Vec::new();
+    while order.len() < k
+        && let Some(mut first) = heads.peek_mut()
+    {
+        let Head { part, place, .. } = first.0;
+        order.push(part);
+        match Head::of(&parts[part].found.hits, part, place + 1) {
+            Some(next) => first.0 = next,
+            None => drop(PeekMut::pop(first)),
+        }
     }
-    (merged, taken)
+    order
+}
+
+/// Merges what the parts found, each sorted by (distance, key).
+fn merge(parts: Vec<QueryPart>, order: &[usize]) -> Vec<(Bytes, f32)> {
+    let mut hits: Vec<_> = parts.into_iter().map(|part| part.found.hits.into_iter()).collect();
+    let next = |part: &usize| hits[*part].next().expect("each part has what it was said to give");
+    order.iter().map(next).collect()
 }
 
 /// The best hit of a part that was not taken yet. Total order: distance, then key; no two shards hold the same key.

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use kora_vector::{Hit, Index, Insertion, Parameters, Search, Slot, Step, Work};
+use kora_vector::{Index, Insertion, Parameters, Search, Slot, Step, Work};
 
 use super::element_table::ElementTable;
+use super::naming::{Named, Naming};
 use super::slot_names::SlotNames;
 use crate::catalog::Schema;
-use crate::limits::NAMES_PER_SLICE;
 use crate::mail::Description;
 
 /// One shard's part of a collection.
@@ -123,63 +123,36 @@ impl Collection {
         self.index.begin_search(vector, k, ef)
     }
 
-    /// Goes on with a search. When it is done, the hits are to be named with [`Collection::name_hits`] to the end.
-    pub(crate) fn resume_search(&mut self, search: &mut Search, k: usize, work: &mut Work) -> Step<Unnamed> {
+    /// Goes on with a search. When it is done, the best k hits are to be named with [`Collection::name_hits`] to the end;
+    /// their keys may take `room` bytes.
+    pub(crate) fn resume_search(
+        &mut self,
+        search: &mut Search,
+        k: usize,
+        room: usize,
+        work: &mut Work,
+    ) -> Step<Naming> {
         let Step::Done(hits) = self.index.resume_search(search, work) else {
             return Step::More;
         };
-        Step::Done(Unnamed {
-            hits: hits.into_iter(),
-            equals: Vec::new().into_iter(),
-            k,
-            named: Vec::new(),
-        })
+        Step::Done(Naming::new(hits, k, room))
     }
 
-    /// Gives hits their whole keys, some at a time; the best k of them when all are named.
-    ///
-    /// The index breaks ties by slot; a client must not see that, so they are broken by name here: the index hands over
-    /// every hit that it cannot tell from the k-th.
-    pub(crate) fn name_hits(&mut self, unnamed: &mut Unnamed) -> Step<Vec<(Bytes, f32)>> {
-        let end = unnamed.k.min(unnamed.named.len() + NAMES_PER_SLICE);
-        while unnamed.named.len() < end {
-            let Some((slot, distance)) = unnamed.equals.next() else {
-                if !self.take_equals(unnamed) {
-                    self.suspended -= 1;
-                    return Step::Done(std::mem::take(&mut unnamed.named));
-                }
-                continue;
-            };
-            unnamed.named.push((self.key(slot), distance));
+    /// Gives hits their whole keys, some at a time.
+    pub(crate) fn name_hits(&mut self, naming: &mut Naming, work: &mut Work) -> Step<Named> {
+        let step = naming.resume(self, work);
+        if step != Step::More {
+            self.suspended -= 1;
         }
-        if end < unnamed.k {
-            return Step::More;
-        }
-        self.suspended -= 1;
-        Step::Done(std::mem::take(&mut unnamed.named))
+        step
     }
 
-    /// Takes the next hits at one distance, in the order of their names; false if there are no more.
-    fn take_equals(&self, unnamed: &mut Unnamed) -> bool {
-        let Some(first) = unnamed.hits.next() else {
-            return false;
-        };
-        let mut equals = vec![first];
-        while let Some(next) = unnamed
-            .hits
-            .as_slice()
-            .first()
-            .filter(|hit| hit.distance == first.distance)
-        {
-            equals.push(*next);
-            unnamed.hits.next();
-        }
-        equals.retain(|hit| self.index.is_live(hit.slot));
-        equals.sort_unstable_by(|a, b| self.names.name(a.slot).cmp(self.names.name(b.slot)));
-        // Adding zero makes a zero of either sign the one that is printed `0`.
-        let equals: Vec<(Slot, f32)> = equals.into_iter().map(|hit| (hit.slot, hit.distance + 0.0)).collect();
-        unnamed.equals = equals.into_iter();
-        true
+    pub(crate) fn is_live(&self, slot: Slot) -> bool {
+        self.index.is_live(slot)
+    }
+
+    pub(crate) fn name(&self, slot: Slot) -> &[u8] {
+        self.names.name(slot)
     }
 
     /// True if it has something to do and nobody knows yet.
@@ -253,16 +226,6 @@ impl Collection {
 pub(crate) struct Unlinked {
     insertion: Insertion,
     named: Slot,
-}
-
-/// What a search has found, while its keys are put together.
-pub(crate) struct Unnamed {
-    /// Invariant: by distance.
-    hits: std::vec::IntoIter<Hit>,
-    /// Hits at one distance, by name.
-    equals: std::vec::IntoIter<(Slot, f32)>,
-    k: usize,
-    named: Vec<(Bytes, f32)>,
 }
 
 /// What a collection leaves behind, to be freed a little at a time.

@@ -8,10 +8,12 @@ mod collection;
 mod element_table;
 mod graveyard;
 mod held;
+mod naming;
 mod ownership;
 mod queue;
 mod scan;
 mod slot_names;
+mod ties;
 mod upkeep;
 mod vectors;
 
@@ -61,6 +63,7 @@ pub(crate) enum Unfinished {
     Query(Query),
     List(Listing),
     Sweep(Sweep),
+    Release { before: Generation, from: u32 },
     Scan(Scan),
 }
 
@@ -154,7 +157,7 @@ impl Shard {
             Ask::Withdraw(name) => Ok(self.withdraw(&name)),
             Ask::Release { name, generation } => Ok(self.release(&name, generation)),
             Ask::WithdrawBefore(before) => self.withdraw_before(Sweep::new(before)),
-            Ask::ReleaseBefore(before) => Ok(self.release_before(before)),
+            Ask::ReleaseBefore(before) => self.release_before(before, 0),
             Ask::Describe(schema) => Ok(self.describe(&schema)),
             Ask::Count => Ok(Part::Count(self.live as u64)),
             Ask::List => self.list(Listing::default()),
@@ -171,6 +174,7 @@ impl Shard {
             Unfinished::Delete(delete) => self.delete(delete),
             Unfinished::Query(query) => self.resume_query(query),
             Unfinished::List(listing) => self.list(listing),
+            Unfinished::Release { before, from } => self.release_before(before, from),
             Unfinished::Sweep(sweep) => self.withdraw_before(sweep),
             Unfinished::Scan(scan) => self.scan(scan),
         }
@@ -188,24 +192,25 @@ impl Shard {
         Part::Done
     }
 
-    /// Lets go of all older collections at once.
-    fn release_before(&mut self, before: Generation) -> Part {
+    /// Lets go of all older collections: at once, or if some were made while the flush was on its way, some at a time.
+    fn release_before(&mut self, before: Generation, from: u32) -> Result<Part, Box<Unfinished>> {
         if self.newest_held < Some(before) {
             self.live = 0;
             self.graveyard.bury_all(self.collections.clear());
-            return Part::Done;
+            return Ok(Part::Done);
         }
-        // Some were made while the flush was on its way. That is rare, and sorting them out is one pass over the table.
-        let old: Vec<Bytes> = self
-            .collections
-            .iter()
-            .filter(|collection| collection.schema().generation < before)
-            .map(|collection| collection.schema().name.clone())
-            .collect();
-        for name in old {
-            self.detach(&name);
+        let end = self.collections.places().min(from.saturating_add(PLACES_PER_SLICE));
+        for place in from..end {
+            let old = self.collections.at(place);
+            let old = old.filter(|collection| collection.schema().generation < before);
+            if let Some(name) = old.map(|collection| collection.schema().name.clone()) {
+                self.detach(&name);
+            }
         }
-        Part::Done
+        if end == self.collections.places() {
+            return Ok(Part::Done);
+        }
+        Err(Box::new(Unfinished::Release { before, from: end }))
     }
 
     fn detach(&mut self, name: &Bytes) {
@@ -221,3 +226,6 @@ impl Shard {
         }
     }
 }
+
+/// Places of collections looked at in one slice of FLUSHALL.
+const PLACES_PER_SLICE: u32 = 512;

@@ -10,7 +10,7 @@ use kora_mesh::Gauge;
 use super::{Shard, Unfinished};
 use crate::catalog::{Generation, Schema};
 use crate::error::ClientError;
-use crate::limits::{BUCKETS_PER_SLICE, COLLECTIONS_MAX, NAMES_PER_SLICE};
+use crate::limits::{COLLECTIONS_MAX, NAMES_PER_SLICE};
 use crate::mail::{IfThere, Part, Proposal};
 
 impl Shard {
@@ -46,39 +46,41 @@ impl Shard {
 
     /// Withdraws the older ones of the collections that this shard owns, some buckets of the catalog at a time.
     pub(super) fn withdraw_before(&mut self, mut sweep: Sweep) -> Result<Part, Box<Unfinished>> {
-        let end = (sweep.bucket + BUCKETS_PER_SLICE).min(self.setup.catalog.bucket_count());
-        for bucket in sweep.bucket..end {
-            for schema in self.setup.catalog.bucket(bucket) {
-                if schema.generation < sweep.before && self.owns_name(&schema.name) {
-                    self.setup.catalog.withdraw(&schema.name);
-                }
+        let catalog = &self.setup.catalog;
+        let mut looked_at = 0;
+        while looked_at < NAMES_PER_SLICE {
+            if sweep.bucket == catalog.bucket_count() {
+                return Ok(Part::Done);
             }
+            looked_at += BUCKET_WORK + catalog.bucket_len(sweep.bucket);
+            catalog.withdraw_where(sweep.bucket, |schema| {
+                schema.generation < sweep.before && self.owns_name(&schema.name)
+            });
+            sweep.bucket += 1;
         }
-        sweep.bucket = end;
-        if end == self.setup.catalog.bucket_count() {
-            Ok(Part::Done)
-        } else {
-            Err(Box::new(Unfinished::Sweep(sweep)))
-        }
+        Err(Box::new(Unfinished::Sweep(sweep)))
     }
 
     /// Collects the names of all collections, in byte order, some at a time.
     pub(super) fn list(&mut self, mut listing: Listing) -> Result<Part, Box<Unfinished>> {
-        let buckets = self.setup.catalog.bucket_count();
-        if listing.bucket < buckets {
-            let end = (listing.bucket + BUCKETS_PER_SLICE).min(buckets);
-            for bucket in listing.bucket..end {
-                listing.sorted.extend(
-                    self.setup
-                        .catalog
-                        .bucket(bucket)
-                        .iter()
-                        .map(|schema| schema.name.clone()),
-                );
-            }
-            listing.bucket = end;
-        } else {
-            for _ in 0..NAMES_PER_SLICE {
+        let catalog = &self.setup.catalog;
+        let mut looked_at = 0;
+        while looked_at < NAMES_PER_SLICE {
+            if listing.bucket < catalog.bucket_count() {
+                let names = catalog.bucket(listing.bucket);
+                looked_at += BUCKET_WORK + names.len();
+                listing.bytes += names
+                    .iter()
+                    .map(|schema| 2 * (schema.name.len() + NAME_BYTES))
+                    .sum::<usize>();
+                if listing.bytes > self.setup.client_bytes_max {
+                    let bytes_max = self.setup.client_bytes_max;
+                    return Ok(Part::Refused(ClientError::ReplyTooLarge { bytes_max }));
+                }
+                listing.sorted.extend(names.iter().map(|schema| schema.name.clone()));
+                listing.bucket += 1;
+            } else {
+                looked_at += 1;
                 match listing.sorted.pop_first() {
                     Some(name) => listing.names.push(name),
                     None => return Ok(Part::Names(listing.names)),
@@ -113,6 +115,14 @@ impl Sweep {
 #[derive(Default)]
 pub(crate) struct Listing {
     bucket: usize,
+    /// What the names take, here and in the reply.
+    bytes: usize,
     sorted: BTreeSet<Bytes>,
     names: Vec<Bytes>,
 }
+
+/// Looking at a bucket costs about as much as looking at so many names.
+const BUCKET_WORK: usize = 64;
+
+/// A name in a reply, without its bytes. It counts twice, as every reply does.
+const NAME_BYTES: usize = 48;

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use kora_vector::{Search, Statistics, Step, Work};
 
-use super::collection::{Collection, Unlinked, Unnamed};
+use super::collection::{Collection, Unlinked};
+use super::naming::Naming;
 use super::{Shard, Unfinished};
 use crate::catalog::Schema;
 use crate::command::{Element, ElementList};
@@ -116,6 +117,7 @@ impl Shard {
                 generation: newest,
                 hits: Vec::new(),
                 all: true,
+                too_many: false,
                 statistics,
             }));
         };
@@ -127,43 +129,51 @@ impl Shard {
             question,
             search,
             ef,
-            unnamed: None,
+            naming: None,
             again: 0,
         })
     }
 
     pub(super) fn resume_query(&mut self, mut query: Query) -> Result<Part, Box<Unfinished>> {
         let mut work = Work::new(SLICE_WORK);
+        let room = self.setup.hits_bytes_max(&query.question.schema.name);
         let Some(collection) = self.held(&query.question.schema) else {
             return Ok(Part::Hits(Hits::default()));
         };
         let Question { k, radius, .. } = *query.question;
-        let mut unnamed = match query.unnamed.take() {
-            Some(unnamed) => unnamed,
-            None => match collection.resume_search(&mut query.search, k, &mut work) {
+        let mut naming = match query.naming.take() {
+            Some(naming) => naming,
+            None => match collection.resume_search(&mut query.search, k, room, &mut work) {
                 Step::More => return Err(Box::new(Unfinished::Query(query))),
-                Step::Done(unnamed) => unnamed,
+                Step::Done(naming) => naming,
             },
         };
-        let Step::Done(hits) = collection.name_hits(&mut unnamed) else {
-            query.unnamed = Some(unnamed);
+        let Step::Done(named) = collection.name_hits(&mut naming, &mut work) else {
+            query.naming = Some(naming);
             return Err(Box::new(Unfinished::Query(query)));
         };
         // Emptied while this query held its place.
         let remains = collection.renew_if_empty();
         let live = collection.live();
         self.graveyard_take(remains);
+        let Some(hits) = named else {
+            return Ok(Part::Hits(Hits {
+                generation: Some(query.question.schema.generation),
+                too_many: true,
+                ..Hits::default()
+            }));
+        };
         // A vector that was replaced meanwhile took a place and was then not there: sought again, with what is there now.
         if radius.is_none() && hits.len() < k.min(live).min(query.ef) && query.again < QUERY_AGAIN_MAX {
             let again = query.again + 1;
             let collection = self.held(&query.question.schema).expect("held a moment ago");
             let search = collection.begin_search(&query.question.vector, k, query.ef);
-            let (question, ef, unnamed) = (query.question, query.ef, None);
+            let (question, ef, naming) = (query.question, query.ef, None);
             return Err(Box::new(Unfinished::Query(Query {
                 question,
                 search,
                 ef,
-                unnamed,
+                naming,
                 again,
             })));
         }
@@ -173,6 +183,7 @@ impl Shard {
             generation: Some(query.question.schema.generation),
             hits,
             all,
+            too_many: false,
             statistics: query.search.statistics(),
         }))
     }
@@ -236,7 +247,7 @@ pub(crate) struct Query {
     search: Search,
     ef: usize,
     /// What it has found, from then on.
-    unnamed: Option<Unnamed>,
+    naming: Option<Naming>,
     /// Times that it was begun again.
     again: u8,
 }

@@ -2,6 +2,10 @@ use proptest::prelude::*;
 
 use super::*;
 
+fn matches(pattern: &[u8], text: &[u8], case: Case) -> bool {
+    Pattern::new(pattern, case).matches(text)
+}
+
 #[track_caller]
 fn assert_matches(pattern: &[u8], text: &[u8], expected: bool) {
     for case in [Case::Sensitive, Case::Insensitive] {
@@ -95,13 +99,32 @@ fn many_stars_take_no_longer_than_one() {
     ));
 }
 
+/// Elements on both sides of a word's end, with stars before and behind it.
+#[test]
+fn a_pattern_may_be_longer_than_a_word() {
+    for length in [62, 63, 64, 65, 127, 128, 129, 1000] {
+        let text: Vec<u8> = (0..length).map(|index| b'a' + (index % 23) as u8).collect();
+        for star in [0, 1, length / 2, length - 1, length] {
+            let pattern = [&text[..star], b"*", &text[star..]].concat();
+            assert!(matches(&pattern, &text, Case::Sensitive), "{length} {star}");
+            let longer = [&text[..star], b"zzz", &text[star..]].concat();
+            assert!(matches(&pattern, &longer, Case::Sensitive), "{length} {star}");
+            assert!(!matches(&pattern, &text[1..], Case::Sensitive), "{length} {star}");
+            assert!(!matches(&text, &longer, Case::Sensitive), "{length} {star}");
+        }
+    }
+}
+
 /// What a star means, said directly: some number of bytes, then the rest.
 fn naive(pattern: &[u8], text: &[u8], case: Case) -> bool {
     match (pattern, text) {
         ([b'*', rest @ ..], _) => (0..=text.len()).any(|taken| naive(rest, &text[taken..], case)),
         ([], _) => text.is_empty(),
         (_, []) => false,
-        (_, [byte, after @ ..]) => one(pattern, *byte, case).is_some_and(|rest| naive(rest, after, case)),
+        (_, [byte, after @ ..]) => {
+            let (set, rest) = element(pattern, case);
+            set.holds(fold(*byte, case)) && naive(rest, after, case)
+        }
     }
 }
 
@@ -113,7 +136,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(4_096))]
 
     #[test]
-    fn the_last_star_is_enough_to_go_back_to(
+    fn a_match_is_one_of_all_ways_to_share_a_text_among_the_stars(
         pattern in bytes_of(b"***aabbA?[]^-\\", 0..10),
         text in bytes_of(b"aabbA]-", 0..10),
     ) {

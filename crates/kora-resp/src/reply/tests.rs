@@ -11,7 +11,7 @@ use crate::number::FloatText;
 fn assert_spelled(reply: Reply, resp2: &str, resp3: &str) {
     for (version, expected) in [(Version::Resp2, resp2), (Version::Resp3, resp3)] {
         let mut out = BytesMut::from(&b"+before\r\n"[..]);
-        write_reply(&reply, version, &mut out);
+        write_reply(reply.clone(), version, &mut out);
         assert_eq!(
             out[9..].escape_ascii().to_string(),
             expected.as_bytes().escape_ascii().to_string(),
@@ -136,14 +136,14 @@ fn nested(depth: usize) -> Reply {
 #[test]
 fn the_deepest_reply_is_written() {
     let mut out = BytesMut::new();
-    write_reply(&nested(REPLY_DEPTH_MAX), Version::Resp3, &mut out);
+    write_reply(nested(REPLY_DEPTH_MAX), Version::Resp3, &mut out);
     assert_eq!(out.len(), REPLY_DEPTH_MAX * 4 + 3);
 }
 
 #[test]
 #[should_panic(expected = "REPLY_DEPTH_MAX")]
 fn a_deeper_reply_is_a_bug() {
-    write_reply(&nested(REPLY_DEPTH_MAX + 1), Version::Resp3, &mut BytesMut::new());
+    write_reply(nested(2 * REPLY_DEPTH_MAX + 1), Version::Resp3, &mut BytesMut::new());
 }
 
 fn any_reply() -> impl Strategy<Value = Reply> {
@@ -268,11 +268,26 @@ fn understood3(reply: &Reply, decoded: &Decoded3) -> bool {
 
 proptest! {
     #[test]
+    fn a_reply_written_in_pieces_is_the_same(reply in any_reply(), bytes in 1_usize..40) {
+        for version in [Version::Resp2, Version::Resp3] {
+            let (mut whole, mut pieces) = (BytesMut::new(), BytesMut::new());
+            write_reply(reply.clone(), version, &mut whole);
+            let mut writing = Writing::new(reply.clone(), version);
+            let mut steps = 0;
+            while !writing.write(bytes, &mut pieces) {
+                steps += 1;
+                prop_assert!(pieces.len() >= steps * bytes, "each step writes what it may");
+            }
+            prop_assert_eq!(&whole, &pieces);
+        }
+    }
+
+    #[test]
     fn what_is_written_is_what_a_client_reads(replies in prop::collection::vec(any_reply(), 1..4)) {
         let (mut resp2, mut resp3) = (BytesMut::new(), BytesMut::new());
         for reply in &replies {
-            write_reply(reply, Version::Resp2, &mut resp2);
-            write_reply(reply, Version::Resp3, &mut resp3);
+            write_reply(reply.clone(), Version::Resp2, &mut resp2);
+            write_reply(reply.clone(), Version::Resp3, &mut resp3);
         }
         let (mut rest2, mut rest3) = (&resp2[..], &resp3[..]);
         for reply in &replies {

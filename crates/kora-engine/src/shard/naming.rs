@@ -1,0 +1,137 @@
+//! Hits get their keys: a query of a hundred thousand neighbours in slices, and none that would take more memory than a
+//! reply may.
+
+use std::vec;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use kora_vector::{Hit, Slot, Step, Work};
+
+use super::collection::Collection;
+use super::ties::Ties;
+
+/// What a search has found, while its keys are put together.
+///
+/// The index breaks ties by slot; a client must not see that, so they are broken by name here: the index hands over every
+/// hit that it cannot tell from the k-th.
+pub(crate) struct Naming {
+    /// Invariant: by distance.
+    hits: vec::IntoIter<Hit>,
+    /// Those at the distance of the last one taken from `hits`, while more of them are to come.
+    ties: Ties,
+    stage: Stage,
+    distance: f32,
+    k: usize,
+    named: Vec<(Bytes, f32)>,
+    /// Bytes that keys may still take.
+    room: usize,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// Hits at one distance are being put in order.
+    Ordering,
+    /// They are being named.
+    Naming,
+}
+
+/// The best k hits with their keys, by distance and key; `None` if they take more memory than there is.
+pub(crate) type Named = Option<Vec<(Bytes, f32)>>;
+
+impl Naming {
+    pub(crate) fn new(hits: Vec<Hit>, k: usize, room: usize) -> Naming {
+        Naming {
+            hits: hits.into_iter(),
+            ties: Ties::default(),
+            stage: Stage::Naming,
+            distance: f32::NEG_INFINITY,
+            k,
+            named: Vec::new(),
+            room,
+        }
+    }
+
+    /// Goes on for one slice.
+    pub(crate) fn resume(&mut self, collection: &Collection, work: &mut Work) -> Step<Named> {
+        // The keys of one slice share one piece of memory: one allocation instead of thousands.
+        let (mut keys, mut ends) = (BytesMut::new(), Vec::new());
+        let step = loop {
+            if self.named.len() + ends.len() == self.k {
+                break Step::Done(());
+            }
+            match self.next_hit(collection, work) {
+                Some(Some(slot)) => {
+                    work.spend(NAME_WORK);
+                    let name = collection.name(slot);
+                    let bytes = collection.schema().name.len() + 1 + name.len();
+                    if bytes + HIT_BYTES > self.room {
+                        return Step::Done(None);
+                    }
+                    self.room -= bytes + HIT_BYTES;
+                    keys.put_slice(&collection.schema().name);
+                    keys.put_u8(b':');
+                    keys.put_slice(name);
+                    ends.push((keys.len(), self.distance));
+                }
+                Some(None) => {}
+                None => break Step::Done(()),
+            }
+            if work.is_spent() {
+                break Step::More;
+            }
+        };
+        let keys = keys.freeze();
+        let mut start = 0;
+        for (end, distance) in ends {
+            self.named.push((keys.slice(start..end), distance));
+            start = end;
+        }
+        match step {
+            Step::Done(()) => Step::Done(Some(std::mem::take(&mut self.named))),
+            Step::More => Step::More,
+        }
+    }
+
+    /// Comes a step nearer to the next hit in order, and returns it if it is reached. `None` if there are no more.
+    fn next_hit(&mut self, collection: &Collection, work: &mut Work) -> Option<Option<Slot>> {
+        let compare = |a: Slot, b: Slot| {
+            let (a, b) = (collection.name(a), collection.name(b));
+            work.spend(COMPARISON_WORK + a.len().min(b.len()) as u64 / BYTES_PER_WORK);
+            a.cmp(b)
+        };
+        let next = self.hits.as_slice().first().copied();
+        match (self.stage, next) {
+            (Stage::Ordering, Some(hit)) if hit.distance == self.distance => {
+                self.hits.next();
+                if collection.is_live(hit.slot) {
+                    self.ties.push(hit.slot, compare);
+                }
+                Some(None)
+            }
+            (Stage::Ordering, _) => {
+                self.stage = Stage::Naming;
+                Some(None)
+            }
+            (Stage::Naming, next) => {
+                let first = self.ties.pop(compare);
+                if first.is_none() {
+                    // Adding zero makes a zero of either sign the one that is printed `0`.
+                    self.distance = next?.distance + 0.0;
+                    self.stage = Stage::Ordering;
+                }
+                Some(first)
+            }
+        }
+    }
+}
+
+/// A hit beside its key: a range of bytes and a distance.
+const HIT_BYTES: usize = size_of::<(Bytes, f32)>();
+
+/// Naming a hit takes some 70 ns: its name comes from memory.
+const NAME_WORK: u64 = 256;
+
+/// A comparison of two names that come from memory.
+const COMPARISON_WORK: u64 = 64;
+
+/// Bytes of two names that are compared in the time of a unit of work.
+const BYTES_PER_WORK: u64 = 4;
