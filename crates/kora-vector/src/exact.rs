@@ -2,7 +2,6 @@
 
 use std::collections::BinaryHeap;
 
-use crate::hnsw::Hit;
 use crate::limits::TIES_MAX;
 use crate::pool::Candidate;
 use crate::roll::Roll;
@@ -60,14 +59,11 @@ impl Scan {
         (looked_at > 0).then_some(measured)
     }
 
-    /// The hits, nearest first, with the equals of the last.
-    pub(crate) fn take_hits(&mut self) -> Vec<Hit> {
+    /// The hits in no order, with the equals of the last.
+    pub(crate) fn take_hits(&mut self) -> Vec<Candidate> {
         let mut all = std::mem::take(&mut self.best).into_vec();
         all.append(&mut self.ties);
-        all.sort_unstable();
-        all.into_iter()
-            .map(|candidate| Hit::new(candidate.distance(), candidate.slot()))
-            .collect()
+        all
     }
 
     fn offer(&mut self, candidate: Candidate) {

@@ -1,6 +1,5 @@
 //! The public face: an index of vectors, searched by nearness.
 
-use std::cmp::Ordering;
 use std::ops::Range;
 
 use crate::graph::{Fault, Graph};
@@ -68,13 +67,6 @@ impl Hit {
             distance,
             slot: Slot(slot),
         }
-    }
-
-    /// By distance, equals by slot.
-    pub(crate) fn order(left: &Hit, right: &Hit) -> Ordering {
-        left.distance
-            .total_cmp(&right.distance)
-            .then(left.slot.cmp(&right.slot))
     }
 }
 

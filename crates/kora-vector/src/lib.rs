@@ -47,6 +47,7 @@ mod roll;
 mod scratch;
 mod search;
 mod select;
+mod sort;
 mod space;
 pub mod storage;
 pub mod work;

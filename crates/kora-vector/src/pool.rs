@@ -3,6 +3,8 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
+use crate::sort::RUN;
+
 /// A slot at a distance, packed so that one integer comparison orders by (distance, slot).
 ///
 /// The high word is the distance with its bits turned so that they sort as numbers; the low word is the slot, shifted
@@ -144,6 +146,17 @@ impl Pool {
     #[inline]
     pub(crate) fn upcoming(&self) -> Option<Candidate> {
         self.run.get(self.cursor).copied()
+    }
+
+    /// The results in no order, if they are too many to be put in order at one go; they are to be given back in order.
+    pub(crate) fn take_unsorted(&mut self) -> Option<Vec<Candidate>> {
+        (self.heap.len() > RUN).then(|| std::mem::take(&mut self.heap).into_vec())
+    }
+
+    /// Takes back the results, nearest first.
+    pub(crate) fn put_sorted(&mut self, results: Vec<Candidate>) {
+        debug_assert!(results.is_sorted() && self.heap.is_empty());
+        self.run = results;
     }
 
     /// The results, nearest first. The pool is to be reset before it walks again.

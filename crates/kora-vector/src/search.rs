@@ -7,6 +7,7 @@ use crate::hnsw::{Hit, Slot};
 use crate::pool::Candidate;
 use crate::roll::Roll;
 use crate::scratch::{Scratch, Walk};
+use crate::sort::Sorting;
 use crate::space::{Probe, Space};
 use crate::work::{Step, Work};
 
@@ -44,6 +45,10 @@ enum Stage {
     Refine { hits: Vec<Hit> },
     /// No walk: every live vector is measured.
     Scan(Scan),
+    /// The beam has found so many that they are put in order first.
+    Rank(Sorting),
+    /// So many hits that they are put in order some at a time.
+    Order(Sorting),
 }
 
 /// Which slots may be returned, beside being live. The others are walked and take no place.
@@ -154,7 +159,16 @@ impl Search {
                     self.statistics.distances += measured as u64;
                     Step::More
                 }
-                None => Step::Done(scan.take_hits()),
+                None => {
+                    self.stage = Stage::Order(Sorting::new(scan.take_hits()));
+                    Step::More
+                }
+            };
+        }
+        if let Stage::Order(sorting) = &mut self.stage {
+            return match sorting.resume(work) {
+                Step::More => Step::More,
+                Step::Done(sorted) => Step::Done(best(&sorted, self.k)),
             };
         }
         let graph = ground
@@ -195,12 +209,20 @@ impl Search {
                 work.spend_distances(2 * some.len(), space.dimension());
                 self.statistics.distances += some.len() as u64;
                 if to == worth || (is_short && to >= self.k && is_settled(space, hits, results, self.k)) {
-                    let mut hits = std::mem::take(hits);
-                    cut(&mut hits, self.k);
-                    return Step::Done(hits);
+                    let candidates = hits
+                        .iter()
+                        .map(|hit| Candidate::new(hit.distance, hit.slot.number()))
+                        .collect();
+                    self.stage = Stage::Order(Sorting::new(candidates));
                 }
             }
-            Stage::Scan(_) => unreachable!("scanned above"),
+            Stage::Rank(sorting) => {
+                if let Step::Done(sorted) = sorting.resume(work) {
+                    walk.pool.put_sorted(sorted);
+                    self.stage = Stage::Refine { hits: Vec::new() };
+                }
+            }
+            Stage::Scan(_) | Stage::Order(_) => unreachable!("handled above"),
         }
         Step::More
     }
@@ -233,7 +255,10 @@ impl Search {
             }
         };
         if !went_on {
-            self.stage = Stage::Refine { hits: Vec::new() };
+            self.stage = match walk.pool.take_unsorted() {
+                Some(results) => Stage::Rank(Sorting::new(results)),
+                None => Stage::Refine { hits: Vec::new() },
+            };
             return Step::More;
         }
         self.statistics.nodes += 1;
@@ -381,13 +406,17 @@ fn is_settled(space: &Space, hits: &[Hit], results: &[Candidate], k: usize) -> b
     nearest > *kth + space.tolerance(*kth)
 }
 
-/// Sorts by (distance, slot) and keeps the best k, with every equal of the k-th.
-fn cut(hits: &mut Vec<Hit>, k: usize) {
-    hits.sort_unstable_by(Hit::order);
-    if let Some(last) = hits.get(k - 1).copied() {
-        let equals = hits[k..].iter().take_while(|hit| hit.distance == last.distance).count();
-        hits.truncate(k + equals);
-    }
+/// The best k, with every equal of the k-th.
+fn best(sorted: &[Candidate], k: usize) -> Vec<Hit> {
+    let equals = match sorted.get(k - 1) {
+        Some(last) => sorted[k..]
+            .iter()
+            .take_while(|hit| hit.distance() == last.distance())
+            .count(),
+        None => 0,
+    };
+    let hit = |candidate: &Candidate| Hit::new(candidate.distance(), candidate.slot());
+    sorted[..sorted.len().min(k + equals)].iter().map(hit).collect()
 }
 
 /// Results refined between two looks at the allowance.

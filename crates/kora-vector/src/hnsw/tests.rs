@@ -67,7 +67,7 @@ fn assert_honest(index: &mut Index, query: &[f32], hits: &[Hit], wanted: usize) 
     );
     assert!(
         hits.windows(2)
-            .all(|pair| Hit::order(&pair[0], &pair[1]) == Ordering::Less),
+            .all(|pair| (pair[0].distance, pair[0].slot) < (pair[1].distance, pair[1].slot)),
         "sorted, none twice"
     );
     let truth = index.exact(query, index.live().max(1));
