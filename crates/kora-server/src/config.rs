@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::bind::{Bind, ListenAddress, Necessity};
 pub use self::error::ConfigError;
-pub use self::invocation::{Invocation, parse, parse_from};
+pub use self::invocation::{Invocation, parse, parse_from, unknown_variables};
 pub use self::memory::{ClientMemory, OutputLimit};
 pub use self::value::{IdleLaps, LogLevel, MemorySize, Number, Secret, VectorMetric, VectorQuant};
 

@@ -12,6 +12,9 @@ fn main() -> ExitCode {
     match config::parse() {
         Ok(Invocation::Serve(config)) => {
             log(config.loglevel.tracing_name());
+            for variable in config::unknown_variables() {
+                tracing::warn!(variable, "no such setting; config/kora.toml lists them");
+            }
             report(serve::run(&config))
         }
         Ok(Invocation::Demo(options, config)) => {
@@ -43,6 +46,8 @@ fn log(level: &str) {
         .with_writer(io::stderr)
         .with_target(false)
         .with_ansi(colour)
+        // Whoever read the log may have gone. That is no reason to stop, and it would complain to where nobody reads.
+        .log_internal_errors(false)
         .init();
 }
 

@@ -1,6 +1,6 @@
 //! The command line: what the program was asked to do, with its settings.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, value_parser};
@@ -41,6 +41,22 @@ pub fn parse_from(words: impl IntoIterator<Item = OsString>) -> Result<Invocatio
         Some((_, flags)) => Ok(Invocation::Serve(load(flags)?)),
         None => Ok(Invocation::Serve(load(&matches)?)),
     }
+}
+
+/// Variables of the environment that look like settings and are none: `KORA_PROT`, or what an orchestrator sets for a
+/// service of our name. They change nothing, and whoever misspelled one would like to hear of it.
+pub fn unknown_variables() -> Vec<String> {
+    let command = command();
+    let of_subcommands = command.get_subcommands().flat_map(Command::get_arguments);
+    let known: Vec<&OsStr> = command
+        .get_arguments()
+        .chain(of_subcommands)
+        .filter_map(Arg::get_env)
+        .collect();
+    let names = std::env::vars_os().map(|(name, _)| name);
+    let unknown =
+        names.filter(|name| name.as_encoded_bytes().starts_with(b"KORA_") && !known.contains(&name.as_os_str()));
+    unknown.map(|name| name.to_string_lossy().into_owned()).collect()
 }
 
 pub(super) fn config_path(flags: &ArgMatches) -> Option<&Path> {
