@@ -41,6 +41,11 @@ class TestSettings:
         names = ("maxclients", "vector-m", "vector-ef-search", "vector-ef-construction")
         assert [settings[name] for name in names] == ["11", "12", "13", "200"]
 
+    def test_a_variable_that_is_no_setting_is_named(self):
+        with Server(variables={"KORA_PROT": "7000", "KORA_VECTOR_M": "12"}) as server:
+            words = server.words()
+            assert "KORA_PROT" in words and "KORA_VECTOR_M" not in words and "KORA_PORT" not in words
+
     def test_the_shipped_file_changes_nothing(self):
         with Server(folder=REPOSITORY) as shipped, Server() as plain:
             with shipped.client(protocol=3) as one, plain.client(protocol=3) as other:
@@ -130,6 +135,25 @@ class TestStop:
             assert client.ping()
             server.process.send_signal(signal.SIGTERM)
             assert server.wait() == 0
+
+    def test_a_log_that_nobody_reads_any_more_keeps_it_from_nothing(self):
+        """Its log goes to a pipe whose reader leaves, as in `kora 2>&1 | head -1`."""
+        process = subprocess.Popen(
+            [BINARY, "serve"], cwd=NOWHERE, env=environment(KORA_PORT="0"), stderr=subprocess.PIPE, text=True
+        )
+        try:
+            address = None
+            while not address:
+                address = re.search(r"listening on 127.0.0.1:(\d+)\s", process.stderr.readline())
+            process.stderr.close()
+            for _ in range(3):
+                with redis.Redis(port=int(address[1]), protocol=3) as client:
+                    assert client.ping()
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(PATIENCE_S) == 0
+        finally:
+            process.kill()
+            process.wait()
 
     def test_shutdown_ends_it_with_status_0(self):
         with Server() as server, server.client(protocol=2) as client:
