@@ -40,6 +40,10 @@ pub const QUERY_AGAIN_MAX: u8 = 2;
 /// Clients described in one part of a CLIENT LIST, so that ten thousand of them are listed in slices.
 pub const CLIENTS_PER_PART: usize = 256;
 
+/// Rounds in one of which an overdue consolidation gets a slice, while somebody asks something. Rounds are at most a slice
+/// long, so that it gets a fifth of the time at least.
+pub const OVERDUE_ROUNDS: u64 = 4;
+
 /// Vectors deleted in one slice of VECDEL: each takes under a microsecond.
 pub const ELEMENTS_PER_SLICE: usize = 512;
 

@@ -173,6 +173,11 @@ pub(crate) struct Hits {
 pub(crate) struct Description {
     pub(crate) live: usize,
     pub(crate) deleted: usize,
+    pub(crate) slots: usize,
+    pub(crate) vacant: usize,
+    pub(crate) chunks: usize,
+    /// How much of the consolidation under way is done, if one is: the least of all shards' shares.
+    pub(crate) consolidated: Option<f64>,
     pub(crate) levels: usize,
     pub(crate) vectors_bytes: usize,
     pub(crate) links_bytes: usize,

@@ -6,7 +6,7 @@ use kora_mesh::{Armed, WorkerId};
 
 use crate::engine::{CpuLook, Engine, Progress};
 use crate::gather::{Around, Next};
-use crate::limits::{CPU_LOOK_US, DELIVERY_US, INLINE_BUDGET_US};
+use crate::limits::{CPU_LOOK_US, DELIVERY_US, INLINE_BUDGET_US, OVERDUE_ROUNDS};
 use crate::lines::LineId;
 use crate::mail::{Ask, Request, Response, Target, Ticket};
 use crate::plan::Route;
@@ -166,6 +166,7 @@ impl Engine {
             let mut worked = self.take_requests();
             worked |= self.execute_round(host);
             worked |= self.free_remains();
+            worked |= self.keep_up_overdue();
             worked = worked || self.keep_up();
             if !worked {
                 return progress;
@@ -275,6 +276,19 @@ impl Engine {
             }
         }
         worked
+    }
+
+    /// Lets a collection do what it has to do although somebody asks something, in every fourth round: deletions are
+    /// quicker than what follows from them.
+    fn keep_up_overdue(&mut self) -> bool {
+        if !self.stats.slices.is_multiple_of(OVERDUE_ROUNDS) {
+            return false;
+        }
+        let overdue = self
+            .shards
+            .iter_mut()
+            .filter_map(|shard| shard.keep_up_if_overdue().then_some(()));
+        overdue.count() > 0
     }
 
     /// Lets a collection do what it has to do for itself, if nobody asks anything.

@@ -2,16 +2,17 @@
 //!
 //! The first chunk holds a few rows, so that a tiny collection stays tiny; each next one as many as all before it
 //! together, up to about [`CHUNK_BYTES_MAX`]. Growth therefore allocates and never copies, and an address once taken
-//! stays right until the arena is dropped: which is what lets a later reader on another thread walk in place.
+//! stays right until its row is given back: which is what lets a later reader on another thread walk in place.
 //!
 //! This file and `distance/` are the only ones with `unsafe`: here because rows are raw aligned memory.
 #![allow(unsafe_code)]
 
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::ptr::NonNull;
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
-/// An append-only table of equal rows, each a run of 4-byte words (f32 or u32), zeroed when new.
+/// A table of equal rows, each a run of 4-byte words (f32 or u32), zeroed when its chunk is new. It grows and shrinks at
+/// its end.
 pub(crate) struct Rows {
     /// Invariant: every row below `len` lies in one of these; chunk `i` is an allocation of `chunk_rows(i)` rows.
     chunks: Vec<NonNull<u8>>,
@@ -64,7 +65,36 @@ impl Rows {
         (self.len - 1) as u32
     }
 
-    /// Where a row begins. Valid for `row_bytes`, aligned for a word, until the arena is dropped.
+    /// Makes sure that there is a row of this number: an old one, or the next.
+    pub(crate) fn reach(&mut self, row: u32) {
+        if row as usize == self.len {
+            self.push();
+        }
+    }
+
+    /// Forgets the rows from `len` on. The chunks that held nothing else are spare then.
+    pub(crate) fn truncate(&mut self, len: usize) {
+        self.len = self.len.min(len);
+    }
+
+    /// Frees a spare chunk; the bytes freed, or none if there is none.
+    pub(crate) fn release_spare(&mut self) -> Option<usize> {
+        let last = self.chunks.len().checked_sub(1)?;
+        let rows = self.chunk_layout(last).size() / self.row_bytes;
+        if self.capacity - rows < self.len {
+            return None;
+        }
+        self.release_chunk()
+    }
+
+    /// Writes one row over another.
+    pub(crate) fn copy(&mut self, from: u32, to: u32) {
+        for (word, place) in self.words(from).iter().zip(self.words(to)) {
+            place.store(word.load(Relaxed), Relaxed);
+        }
+    }
+
+    /// Where a row begins. Valid for `row_bytes`, aligned for a word, until the row is given back.
     #[inline(always)]
     pub(crate) fn address(&self, row: u32) -> *const f32 {
         assert!((row as usize) < self.len, "row {row} of {}", self.len);
@@ -127,6 +157,10 @@ impl Rows {
         let words = self.floats_mut(row);
         // SAFETY: as in `halves`, and any bytes make an f32.
         unsafe { std::slice::from_raw_parts_mut(words.as_mut_ptr().cast(), words.len() * 2) }
+    }
+
+    pub(crate) fn chunk_count(&self) -> usize {
+        self.chunks.len()
     }
 
     pub(crate) fn allocated_bytes(&self) -> usize {
@@ -211,6 +245,36 @@ mod tests {
             }
             assert_eq!(freed, held);
             assert_eq!(rows.len(), 0);
+        }
+    }
+
+    #[test]
+    fn rows_that_are_given_back_take_their_chunks_along() {
+        for row_words in [1, 64, 3_000, 400_000] {
+            let mut rows = Rows::new(row_words);
+            let rows_max = ((8 << 20) / (row_words * 4)).min(20_000) as u32;
+            for _ in 0..rows_max {
+                rows.push();
+            }
+            (0..rows_max).for_each(|row| rows.floats_mut(row)[0] = row as f32);
+            let full = rows.allocated_bytes();
+            rows.truncate(rows_max as usize / 2);
+            while rows.release_spare().is_some() {}
+            assert_eq!(rows.len(), rows_max as usize / 2);
+            assert!(rows.allocated_bytes() < full);
+            (0..rows_max / 2).for_each(|row| assert_eq!(rows.floats(row)[0], row as f32));
+            rows.reach(rows_max / 2);
+            rows.reach(0);
+            assert_eq!(rows.len(), rows_max as usize / 2 + 1);
+            rows.copy(0, rows_max / 2);
+            assert_eq!(rows.floats(rows_max / 2)[0], 0.0);
+            for _ in rows_max / 2 + 1..rows_max {
+                rows.push();
+            }
+            assert_eq!(rows.allocated_bytes(), full);
+            rows.truncate(0);
+            while rows.release_spare().is_some() {}
+            assert_eq!(rows.allocated_bytes(), 0);
         }
     }
 

@@ -30,8 +30,8 @@ impl Table {
     }
 
     fn fill(mut space: Space, vectors: &[f32]) -> Table {
-        for vector in vectors.chunks_exact(space.dimension()) {
-            space.push(vector);
+        for (slot, vector) in vectors.chunks_exact(space.dimension()).enumerate() {
+            space.put(slot as u32, vector);
         }
         space.settle();
         Table {

@@ -70,12 +70,19 @@ impl Codes {
         self.rows.len()
     }
 
-    pub(crate) fn push(&mut self, vector: &[f32]) -> u32 {
-        let row = self.rows.push();
+    pub(crate) fn rows(&self) -> &Rows {
+        &self.rows
+    }
+
+    pub(crate) fn rows_mut(&mut self) -> &mut Rows {
+        &mut self.rows
+    }
+
+    pub(crate) fn put(&mut self, row: u32, vector: &[f32]) {
+        self.rows.reach(row);
         let tail = encode(vector, self.metric, &mut self.rows.bytes_mut(row)[..self.dimension]);
         let at = tail_word(self.dimension);
         self.rows.floats_mut(row)[at..at + TAIL_WORDS].copy_from_slice(&[tail.scale, tail.square, tail.largest]);
-        row
     }
 
     /// A row's code without padding, and the largest component.
@@ -177,6 +184,8 @@ fn encode(vector: &[f32], metric: Metric, code: &mut [i8]) -> Tail {
         for (place, &component) in code.iter_mut().zip(vector) {
             *place = (f64::from(component) * factor).round() as i8;
         }
+    } else {
+        code.fill(0);
     }
     let square: i64 = code
         .iter()
@@ -249,11 +258,11 @@ mod tests {
         let vector: Vec<f32> = (0..100).map(|i| (i as f32 * 0.37).sin()).collect();
         let mut out = [0.0];
         let mut codes = Codes::new(Metric::L2, 100);
-        codes.push(&vector);
+        codes.put(0, &vector);
         codes.measure(kernel, codes.probe(0), &[0], &mut out);
         assert_eq!(out, [0.0]);
         let mut codes = Codes::new(Metric::Cosine, 100);
-        codes.push(&vector);
+        codes.put(0, &vector);
         codes.measure(kernel, codes.probe(0), &[0], &mut out);
         assert!((out[0] + 1.0).abs() < 1e-6);
     }

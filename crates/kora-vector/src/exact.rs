@@ -31,7 +31,8 @@ impl Scan {
     }
 
     /// Measures the next few live vectors that are admitted; how many, or none when there are no more. Slots added
-    /// meanwhile are seen too.
+    /// meanwhile are seen too. A vector that moved, always to a lower slot, may have been passed by in between: it is
+    /// measured where it was.
     pub(crate) fn step(
         &mut self,
         space: &Space,
@@ -43,14 +44,14 @@ impl Scan {
         let mut looked_at = 0;
         let mut measured = 0;
         let from = std::mem::replace(&mut self.next, space.len());
-        for slot in roll.live_from(from) {
+        for slot in roll.live_or_moved_from(from) {
             if looked_at == AT_ONCE {
                 self.next = slot as usize;
                 break;
             }
             looked_at += 1;
             if admission.admits(slot) {
-                self.offer(Candidate::new(space.refine(query, slot), slot));
+                self.offer(Candidate::new(space.refine(query, slot), slot), roll);
                 measured += 1;
             }
         }
@@ -66,7 +67,10 @@ impl Scan {
         all
     }
 
-    fn offer(&mut self, candidate: Candidate) {
+    fn offer(&mut self, candidate: Candidate, roll: &Roll) {
+        if roll.is_doomed(candidate.slot()) && self.knows(candidate, roll) {
+            return;
+        }
         if self.best.len() < self.k {
             self.best.push(candidate);
             return;
@@ -86,6 +90,15 @@ impl Scan {
         } else if self.ties.len() < TIES_MAX {
             self.ties.push(worst);
         }
+    }
+}
+
+impl Scan {
+    /// Whether the vector that was here is among the best already, from where it is now.
+    fn knows(&self, candidate: Candidate, roll: &Roll) -> bool {
+        let there = roll.resolve(candidate.slot());
+        let mut known = self.best.iter().chain(&self.ties);
+        known.any(|other| Some(other.slot()) == there)
     }
 }
 

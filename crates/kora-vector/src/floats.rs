@@ -33,9 +33,9 @@ impl Floats {
         self.early.capacity() * size_of::<f32>() + self.rows.allocated_bytes()
     }
 
-    /// Whether the next vector is still one of the early ones.
-    pub(crate) fn is_early(&self) -> bool {
-        self.rows.len() == 0 && self.early.len() < EARLY_MAX * self.dimension
+    /// Whether this slot is one of the early ones, or will be.
+    pub(crate) fn is_early(&self, slot: u32) -> bool {
+        self.rows.len() == 0 && (slot as usize) < EARLY_MAX
     }
 
     /// Appends one of the early vectors.
@@ -49,12 +49,22 @@ impl Floats {
         std::mem::take(&mut self.early)
     }
 
-    /// Appends a row; `scale` is asked for the one that belongs to the padded vector.
-    pub(crate) fn push(&mut self, vector: &[f32], scale: impl FnOnce(&[f32]) -> f32) {
-        let slot = self.rows.push();
+    /// Writes an early vector over another.
+    pub(crate) fn put_early(&mut self, slot: u32, vector: &[f32]) {
+        let start = slot as usize * self.dimension;
+        self.early[start..start + self.dimension].copy_from_slice(vector);
+    }
+
+    /// Writes a row; `scale` is asked for the one that belongs to the padded vector.
+    pub(crate) fn put(&mut self, slot: u32, vector: &[f32], scale: impl FnOnce(&[f32]) -> f32) {
+        self.rows.reach(slot);
         let row = self.rows.floats_mut(slot);
         row[..vector.len()].copy_from_slice(vector);
         row[self.length] = scale(&row[..self.length]);
+    }
+
+    pub(crate) fn rows_mut(&mut self) -> &mut Rows {
+        &mut self.rows
     }
 
     /// The rows, for the kernels. There are none as long as the vectors are early.

@@ -8,13 +8,13 @@
 //!
 //! The paper cuts a full list to the best, and the link that is cut may have been the last that led to its target. Here
 //! each node except the root has on each of its layers one *pinned* link leading to it, set when the node is linked,
-//! from a node that was linked before, and never cut. The pinned links of a layer form a tree under the root, so
-//! everything is reachable however the other links change. It costs one bit of a word that was read anyway; counting
-//! the links to a node instead, or keeping all links in pairs, needs memory and does not prevent two nodes holding on
-//! to each other only.
+//! and never cut. The pinned links of a layer form a tree under the root, so everything is reachable however the other
+//! links change. It costs one bit of a word that was read anyway, and four bytes for a node to know its *host*, who
+//! holds that link: so a tree can be mended where nodes leave it (see `tree`). Counting the links to a node instead, or
+//! keeping all links in pairs, needs memory and does not prevent two nodes holding on to each other only.
 //!
-//! The tree would be lost if the root moved, so it does not: the first node linked is the entry for good, and stands on
-//! the highest layer there is. So that a node keeps room for links of its own choice, at most half its list is pinned.
+//! The root stands on the highest layer there is; another takes its place before it goes. So that a node keeps room for
+//! links of its own choice, at most half its list is pinned.
 
 use std::fmt;
 use std::ops::Range;
@@ -29,15 +29,24 @@ pub(crate) struct Graph {
     m: usize,
     /// Per slot: 2M link words.
     base: Rows,
-    /// Per slot: the first row of its tower, or `NONE`.
-    towers: Rows,
-    /// Per layer of a tower: its height (in the first row only), then M link words.
-    upper: Rows,
-    /// The first node that was linked. Invariant: stands on every layer, is never unlinked.
+    /// Per slot: the first row of its tower or `NONE`, and the host on the base layer or `NONE`.
+    slots: Rows,
+    /// Per layer of a tower: its height (in the first row only), the host on that layer or `NONE`, then M link words.
+    /// Towers stand in one table, until they are brought to the other one because many have gone: see
+    /// [`Graph::rebuild_tower`].
+    upper: [Rows; 2],
+    /// Which of the two new towers are built in: 0 or 1.
+    upper_now: usize,
+    /// Towers that are not used, by their height, in the table that is used now.
+    vacant_towers: Vec<Vec<u32>>,
+    /// Where every walk begins. Invariant: stands on every layer, is not doomed.
     root: Option<u32>,
     /// The highest layer.
     height: usize,
+    /// Nodes that are walked.
     linked_count: usize,
+    /// Those of them that have left the tree.
+    detached_count: usize,
 }
 
 /// One entry of a list: a slot, and whether the link is pinned.
@@ -74,16 +83,28 @@ impl fmt::Display for Fault {
 
 impl std::error::Error for Fault {}
 
+/// What a check has to know beside the graph.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Census {
+    /// Slots that are not linked yet and may be live all the same.
+    pub(crate) loose: Range<u32>,
+    /// Whether no link of a node that stays leads to a doomed one any more.
+    pub(crate) swept: bool,
+}
+
 impl Graph {
     pub(crate) fn new(m: usize) -> Graph {
         Graph {
             m,
             base: Rows::new(2 * m),
-            towers: Rows::new(1),
-            upper: Rows::new(m + 1),
+            slots: Rows::new(2),
+            upper: [Rows::new(m + TOWER_HEAD), Rows::new(m + TOWER_HEAD)],
+            upper_now: 0,
+            vacant_towers: Vec::new(),
             root: None,
             height: 0,
             linked_count: 0,
+            detached_count: 0,
         }
     }
 
@@ -100,26 +121,36 @@ impl Graph {
         self.linked_count
     }
 
-    /// Whether the node is walked.
+    /// Whether the node is walked, and not about to be forgotten.
     pub(crate) fn is_linked(&self, slot: u32) -> bool {
-        self.root == Some(slot) || self.links(0, slot).next().is_some()
+        self.root == Some(slot) || self.host(0, slot).is_some()
     }
 
-    /// Makes room for one more slot, on layers 0 to `level`; nothing leads to it yet.
-    pub(crate) fn push(&mut self, level: usize) -> u32 {
-        let slot = self.base.push();
+    /// Makes room for a slot, new or vacant, on layers 0 to `level`; nothing leads to it yet.
+    pub(crate) fn open(&mut self, slot: u32, level: usize) {
+        self.base.reach(slot);
+        self.slots.reach(slot);
         self.base.words(slot).iter().for_each(|word| word.store(NONE, Relaxed));
-        assert_eq!(self.towers.push(), slot, "every slot has an entry in both tables");
         let tower = self.build_tower(level);
-        self.towers.words(slot)[0].store(tower, Relaxed);
-        slot
+        self.set_tower(slot, tower);
+        self.slots.words(slot)[1].store(NONE, Relaxed);
+    }
+
+    /// Forgets the links of a node that nothing leads to.
+    pub(crate) fn close(&mut self, slot: u32) {
+        let level = self.level(slot);
+        if level > 0 {
+            self.give_up_tower(self.tower(slot), level);
+            self.set_tower(slot, NONE);
+        }
+        self.base.words(slot).iter().for_each(|word| word.store(NONE, Relaxed));
     }
 
     /// The highest layer the node stands on.
     pub(crate) fn level(&self, slot: u32) -> usize {
-        match self.towers.words(slot)[0].load(Relaxed) {
+        match self.tower(slot) {
             NONE => 0,
-            tower => self.upper.words(tower)[0].load(Relaxed) as usize,
+            tower => self.tower_row(tower, 1)[0].load(Relaxed) as usize,
         }
     }
 
@@ -135,18 +166,168 @@ impl Graph {
     pub(crate) fn admit(&mut self, slot: u32) {
         self.linked_count += 1;
         let level = self.level(slot);
-        if level <= self.height {
+        if level > self.height {
+            self.lift(self.root.expect("only the first node is linked without a root"), level);
+            self.height = level;
+        }
+    }
+
+    /// Takes a node that nothing is pinned by out of the tree of a layer.
+    pub(crate) fn leave_tree(&mut self, layer: usize, slot: u32) {
+        debug_assert_eq!(self.pinned_count(layer, slot), 0, "nobody hangs on it");
+        self.unpin(layer, slot);
+        self.detached_count += usize::from(layer == 0);
+    }
+
+    /// Those that have left the tree are not walked any more.
+    pub(crate) fn dismiss_detached(&mut self) {
+        self.linked_count -= std::mem::take(&mut self.detached_count);
+    }
+
+    /// Makes another node the entry; it has no host on any layer.
+    pub(crate) fn set_root(&mut self, slot: u32) {
+        assert_eq!(self.level(slot), self.height, "the root stands on every layer");
+        self.root = Some(slot);
+    }
+
+    /// Lets a node stand on more layers, where its list is empty.
+    pub(crate) fn lift(&mut self, slot: u32, level: usize) {
+        let before = self.level(slot);
+        if level <= before {
             return;
         }
-        let root = self.root.expect("only the first node is linked without a root");
-        // The old tower is left behind: it happens at most LAYER_MAX times in the life of a graph.
-        let tower = self.build_tower(level);
-        for layer in 1..=self.height {
-            let links: Vec<Link> = self.links(layer, root).collect();
-            self.write(self.upper.words(tower + layer as u32 - 1)[1..].iter(), &links);
+        let (old, tower) = (self.tower(slot), self.build_tower(level));
+        for layer in 1..=before {
+            let (from, to) = (self.tower_row(old, layer), self.tower_row(tower, layer));
+            from[1..]
+                .iter()
+                .zip(&to[1..])
+                .for_each(|(word, place)| place.store(word.load(Relaxed), Relaxed));
         }
-        self.towers.words(root)[0].store(tower, Relaxed);
-        self.height = level;
+        self.set_tower(slot, tower);
+        if before > 0 {
+            self.give_up_tower(old, before);
+        }
+    }
+
+    /// The node that holds the pinned link to this one on a layer; none for the root, and for one that is not linked
+    /// there.
+    pub(crate) fn host(&self, layer: usize, slot: u32) -> Option<u32> {
+        let host = self.host_word(layer, slot).load(Relaxed);
+        (host != NONE).then_some(host)
+    }
+
+    /// Pins a link that is there. Nothing is pinned to its target yet.
+    pub(crate) fn pin(&mut self, layer: usize, host: u32, slot: u32) {
+        debug_assert!(self.host(layer, slot).is_none(), "one pinned link leads to a node");
+        self.mark(layer, host, slot, true);
+        self.note_host(layer, host, slot);
+    }
+
+    /// Notes that the pinned link to a node is this one's.
+    pub(crate) fn note_host(&mut self, layer: usize, host: u32, slot: u32) {
+        self.host_word(layer, slot).store(host, Relaxed);
+    }
+
+    /// Makes the pinned link to a node an ordinary one.
+    pub(crate) fn unpin(&mut self, layer: usize, slot: u32) {
+        let host = self.host(layer, slot).expect("a pinned link leads to it");
+        self.mark(layer, host, slot, false);
+        self.host_word(layer, slot).store(NONE, Relaxed);
+    }
+
+    /// How many of a node's links are pinned.
+    pub(crate) fn pinned_count(&self, layer: usize, slot: u32) -> usize {
+        self.links(layer, slot).filter(|link| link.is_pinned()).count()
+    }
+
+    /// Whether a list has room for one more pinned link, perhaps in the place of another.
+    pub(crate) fn has_pinned_room(&self, layer: usize, slot: u32) -> bool {
+        self.pinned_count(layer, slot) < self.pinned_max(layer)
+    }
+
+    /// Puts a node's lists and place in the tree where another slot is, which is open and has no tower.
+    pub(crate) fn move_node(&mut self, from: u32, to: u32) {
+        let level = self.level(from);
+        self.base.copy(from, to);
+        self.slots.copy(from, to);
+        if level > 0 {
+            // The old tower stays with the old slot, whose readers go on.
+            let tower = self.build_tower(level);
+            for layer in 1..=level {
+                let (old, new) = (self.tower_row(self.tower(from), layer), self.tower_row(tower, layer));
+                old.iter()
+                    .zip(new)
+                    .for_each(|(word, place)| place.store(word.load(Relaxed), Relaxed));
+            }
+            self.set_tower(to, tower);
+        }
+        for layer in 0..=level {
+            let children: Vec<u32> = self
+                .links(layer, to)
+                .filter(|link| link.is_pinned())
+                .map(Link::slot)
+                .collect();
+            children.into_iter().for_each(|child| self.note_host(layer, to, child));
+            if let Some(host) = self.host(layer, to) {
+                self.redirect(layer, host, from, to);
+                self.host_word(layer, from).store(NONE, Relaxed);
+            }
+            // What the old node still leads to is not its own any more.
+            self.list(layer, from)
+                .iter()
+                .filter(|word| word.load(Relaxed) != NONE)
+                .for_each(|word| word.store(word.load(Relaxed) & !PINNED, Relaxed));
+        }
+        if self.root == Some(from) {
+            self.root = Some(to);
+        }
+    }
+
+    /// Lets a link lead to another slot.
+    pub(crate) fn redirect(&mut self, layer: usize, slot: u32, from: u32, to: u32) {
+        let word = self.word_of(layer, slot, from);
+        word.store(to | word.load(Relaxed) & PINNED, Relaxed);
+    }
+
+    /// Forgets the slots from `len` on, which are closed.
+    pub(crate) fn truncate(&mut self, len: usize) {
+        self.base.truncate(len);
+        self.slots.truncate(len);
+    }
+
+    /// Frees a chunk that no slot needs; the bytes freed, or none if there is none.
+    pub(crate) fn release_spare(&mut self) -> Option<usize> {
+        let unused = &mut self.upper[1 - self.upper_now];
+        let tables = [&mut self.base, &mut self.slots, unused];
+        tables.into_iter().find_map(Rows::release_spare)
+    }
+
+    /// Begins to bring all towers together, each with [`Graph::rebuild_tower`].
+    pub(crate) fn begin_rebuilding(&mut self) {
+        self.upper_now = 1 - self.upper_now;
+        self.vacant_towers.clear();
+    }
+
+    /// Brings one node's tower to the table that is used now.
+    pub(crate) fn rebuild_tower(&mut self, slot: u32) {
+        let (old, level) = (self.tower(slot), self.level(slot));
+        if level == 0 || table_of(old) == self.upper_now {
+            return;
+        }
+        let tower = self.build_tower(level);
+        for layer in 1..=level {
+            let (from, to) = (self.tower_row(old, layer), self.tower_row(tower, layer));
+            from.iter()
+                .zip(to)
+                .for_each(|(word, place)| place.store(word.load(Relaxed), Relaxed));
+        }
+        self.set_tower(slot, tower);
+    }
+
+    /// All towers were rebuilt.
+    pub(crate) fn end_rebuilding(&mut self) {
+        self.upper[1 - self.upper_now].truncate(0);
     }
 
     /// How many links a list on this layer holds.
@@ -189,16 +370,25 @@ impl Graph {
 
     /// Bytes of the links and of what is kept per slot beside the vector.
     pub(crate) fn bytes(&self) -> usize {
-        let tables = self.base.allocated_bytes() + self.towers.allocated_bytes() + self.upper.allocated_bytes();
-        tables + size_of::<Graph>()
+        let [one, other] = &self.upper;
+        let tables = [&self.base, &self.slots, one, other].map(Rows::allocated_bytes);
+        tables.iter().sum::<usize>() + size_of::<Graph>()
+    }
+
+    pub(crate) fn chunk_count(&self) -> usize {
+        let [one, other] = &self.upper;
+        [&self.base, &self.slots, one, other]
+            .map(Rows::chunk_count)
+            .iter()
+            .sum()
     }
 
     pub(crate) fn release_chunk(&mut self) -> Option<usize> {
         self.root = None;
         self.base
             .release_chunk()
-            .or_else(|| self.upper.release_chunk())
-            .or_else(|| self.towers.release_chunk())
+            .or_else(|| self.upper.iter_mut().find_map(Rows::release_chunk))
+            .or_else(|| self.slots.release_chunk())
     }
 
     #[inline]
@@ -206,12 +396,41 @@ impl Graph {
         if layer == 0 {
             return self.base.words(slot);
         }
-        let tower = self.towers.words(slot)[0].load(Relaxed);
-        debug_assert!(
-            tower != NONE && layer <= self.level(slot),
-            "slot {slot} does not stand on layer {layer}"
-        );
-        &self.upper.words(tower + layer as u32 - 1)[1..]
+        debug_assert!(layer <= self.level(slot), "slot {slot} does not stand on layer {layer}");
+        &self.tower_row(self.tower(slot), layer)[TOWER_HEAD..]
+    }
+
+    fn tower(&self, slot: u32) -> u32 {
+        self.slots.words(slot)[0].load(Relaxed)
+    }
+
+    fn set_tower(&mut self, slot: u32, tower: u32) {
+        self.slots.words(slot)[0].store(tower, Relaxed);
+    }
+
+    /// What a tower has on a layer, its head included.
+    #[inline]
+    fn tower_row(&self, tower: u32, layer: usize) -> &[AtomicU32] {
+        self.upper[table_of(tower)].words((tower & !OTHER_TABLE) + layer as u32 - 1)
+    }
+
+    fn host_word(&self, layer: usize, slot: u32) -> &AtomicU32 {
+        match layer {
+            0 => &self.slots.words(slot)[1],
+            _ => &self.tower_row(self.tower(slot), layer)[1],
+        }
+    }
+
+    /// The word of a link that is there.
+    fn word_of(&self, layer: usize, slot: u32, target: u32) -> &AtomicU32 {
+        let leads = |word: &&AtomicU32| word.load(Relaxed) & !PINNED == target;
+        let found = self.list(layer, slot).iter().find(leads);
+        found.unwrap_or_else(|| panic!("layer {layer}: {slot} has a link to {target}"))
+    }
+
+    fn mark(&mut self, layer: usize, slot: u32, target: u32, pinned: bool) {
+        self.word_of(layer, slot, target)
+            .store(Link::new(target, pinned).0, Relaxed);
     }
 
     fn write<'a>(&self, list: impl ExactSizeIterator<Item = &'a AtomicU32>, links: &[Link]) {
@@ -226,65 +445,92 @@ impl Graph {
         if level == 0 {
             return NONE;
         }
-        let tower = self.upper.len() as u32;
-        for _ in 0..level {
-            let row = self.upper.push();
-            self.upper.words(row)[1..]
+        let tower = self.vacant_towers.get_mut(level).and_then(Vec::pop).unwrap_or_else(|| {
+            let table = &mut self.upper[self.upper_now];
+            let first = table.len() as u32;
+            for _ in 0..level {
+                table.push();
+            }
+            first | if self.upper_now == 1 { OTHER_TABLE } else { 0 }
+        });
+        for layer in 1..=level {
+            self.tower_row(tower, layer)
                 .iter()
                 .for_each(|word| word.store(NONE, Relaxed));
         }
-        self.upper.words(tower)[0].store(level as u32, Relaxed);
+        self.tower_row(tower, 1)[0].store(level as u32, Relaxed);
         tower
     }
+
+    /// Keeps a tower for the next node of its level.
+    fn give_up_tower(&mut self, tower: u32, level: usize) {
+        if table_of(tower) != self.upper_now {
+            return;
+        }
+        if self.vacant_towers.len() <= level {
+            self.vacant_towers.resize(level + 1, Vec::new());
+        }
+        self.vacant_towers[level].push(tower);
+    }
+}
+
+fn table_of(tower: u32) -> usize {
+    usize::from(tower & OTHER_TABLE != 0)
 }
 
 /// The definition of a sound graph, and its test. Slow: it reads every link.
 ///
-/// 1. Every link names a slot that exists, not its own, and none twice; the target stands on the layer of the link.
-/// 2. At most half of a list is pinned, and exactly one pinned link leads to each node on each of its layers, none to
-///    the root.
-/// 3. Walking from the root down, through all links of each layer, reaches every linked node, and every live one that is not
-///    loose on each layer it stands on.
+/// 1. Every link of a node that is reached names a slot that exists, not its own, and none twice; the target stands on
+///    the layer of the link.
+/// 2. At most half of a list is pinned. The pinned links of a layer are a tree under the root, and each node of it knows
+///    its host.
+/// 3. Every node that walking from the root down reaches is in the tree, on every layer it stands on, unless it is doomed:
+///    then no pinned link leads to it or from it any more, or it is in the tree as well.
+/// 4. Every live node that is not loose is in the tree, on each layer it stands on.
 impl Graph {
-    /// `loose` are the slots that are not linked yet and may be live all the same.
-    pub(crate) fn check(&self, roll: &Roll, loose: Range<u32>) -> Result<(), Fault> {
+    pub(crate) fn check(&self, roll: &Roll, census: &Census) -> Result<(), Fault> {
         let slots = self.base.len();
         let mut linked = vec![false; slots];
         for layer in (0..=self.height).rev() {
-            let mut pinned_to = vec![0u32; slots];
-            let mut reached = vec![false; slots];
+            let in_tree = self.check_tree(layer)?;
+            let mut reached = in_tree.clone();
             // Whoever was reached above is where the walk on this layer may begin.
             let mut open: Vec<u32> = (0..slots as u32).filter(|&slot| linked[slot as usize]).collect();
             open.extend(self.root.filter(|&root| !linked[root as usize]));
+            open.extend((0..slots as u32).filter(|&slot| in_tree[slot as usize] && !linked[slot as usize]));
             open.iter().for_each(|&slot| reached[slot as usize] = true);
             while let Some(slot) = open.pop() {
                 linked[slot as usize] = true;
-                self.check_list(layer, slot, &mut pinned_to)?;
+                self.check_list(layer, slot)?;
                 for link in self.links(layer, slot) {
                     if !std::mem::replace(&mut reached[link.slot() as usize], true) {
                         open.push(link.slot());
                     }
                 }
             }
-            let settled = |&slot: &u32| !loose.contains(&slot) && self.level(slot) >= layer;
-            for slot in roll.live_from(0).filter(settled) {
-                fault_unless(reached[slot as usize], || {
-                    format!("live slot {slot} is not reachable on layer {layer}")
+            for slot in (0..slots as u32).filter(|&slot| reached[slot as usize] && !in_tree[slot as usize]) {
+                fault_unless(roll.is_doomed(slot) && !census.swept, || {
+                    format!("layer {layer}: {slot} is reached and not in the tree")
                 })?;
+                fault_unless(
+                    self.host(layer, slot).is_none() && self.pinned_count(layer, slot) == 0,
+                    || format!("layer {layer}: {slot} left the tree and still has its place there"),
+                )?;
             }
-            for slot in 0..slots {
-                let wanted = u32::from(reached[slot] && Some(slot as u32) != self.root);
-                fault_unless(pinned_to[slot] == wanted, || {
-                    format!(
-                        "layer {layer}: {} pinned links lead to {slot}, not {wanted}",
-                        pinned_to[slot]
-                    )
+            let settled = |&slot: &u32| !census.loose.contains(&slot) && self.level(slot) >= layer;
+            for slot in roll.live_from(0).filter(settled) {
+                fault_unless(in_tree[slot as usize], || {
+                    format!("live slot {slot} is not in the tree of layer {layer}")
                 })?;
             }
         }
-        let reached = linked.iter().filter(|&&linked| linked).count();
-        fault_unless(reached == self.linked_count, || {
-            format!("{reached} nodes reached of {}", self.linked_count)
+        let in_tree = self.check_tree(0)?.into_iter().filter(|&in_tree| in_tree).count();
+        fault_unless(in_tree + self.detached_count == self.linked_count, || {
+            let left = self.detached_count;
+            format!(
+                "{in_tree} nodes in the tree and {left} that left it, of {}",
+                self.linked_count
+            )
         })?;
         let live = roll.live_from(0).count();
         fault_unless(live == roll.live_count(), || {
@@ -292,7 +538,27 @@ impl Graph {
         })
     }
 
-    fn check_list(&self, layer: usize, slot: u32, pinned_to: &mut [u32]) -> Result<(), Fault> {
+    /// Whom the pinned links of a layer lead to, from the root.
+    fn check_tree(&self, layer: usize) -> Result<Vec<bool>, Fault> {
+        let mut in_tree = vec![false; self.base.len()];
+        let mut open: Vec<u32> = self.root.into_iter().collect();
+        open.iter().for_each(|&root| in_tree[root as usize] = true);
+        while let Some(slot) = open.pop() {
+            for link in self.links(layer, slot).filter(|link| link.is_pinned()) {
+                let twice = std::mem::replace(&mut in_tree[link.slot() as usize], true);
+                fault_unless(!twice, || {
+                    format!("layer {layer}: two pinned links lead to {}", link.slot())
+                })?;
+                fault_unless(self.host(layer, link.slot()) == Some(slot), || {
+                    format!("layer {layer}: {} does not know its host {slot}", link.slot())
+                })?;
+                open.push(link.slot());
+            }
+        }
+        Ok(in_tree)
+    }
+
+    fn check_list(&self, layer: usize, slot: u32) -> Result<(), Fault> {
         let links: Vec<Link> = self.links(layer, slot).collect();
         let pinned = links.iter().filter(|link| link.is_pinned()).count();
         fault_unless(pinned <= self.pinned_max(layer), || {
@@ -309,7 +575,6 @@ impl Graph {
             fault_unless(links[..place].iter().all(|l| l.slot() != target), || {
                 name() + " is there twice"
             })?;
-            pinned_to[target as usize] += u32::from(link.is_pinned());
         }
         Ok(())
     }
@@ -324,3 +589,9 @@ const NONE: u32 = u32::MAX;
 
 /// The mark of a pinned link.
 const PINNED: u32 = 1 << 31;
+
+/// The mark of a tower in the second of the two tables.
+const OTHER_TABLE: u32 = 1 << 31;
+
+/// Words of a tower's row before its links: its height, and the host.
+const TOWER_HEAD: usize = 2;

@@ -36,9 +36,13 @@ impl Halves {
         &self.rows
     }
 
-    /// Appends a row whose scale is still to be set.
-    pub(crate) fn push(&mut self, vector: &[f32]) -> u32 {
-        let slot = self.rows.push();
+    pub(crate) fn rows_mut(&mut self) -> &mut Rows {
+        &mut self.rows
+    }
+
+    /// Writes a row whose scale is still to be set.
+    pub(crate) fn put(&mut self, slot: u32, vector: &[f32]) {
+        self.rows.reach(slot);
         let unit = unit(vector);
         for (place, &component) in self.rows.halves_mut(slot).iter_mut().zip(vector) {
             let half = to_half(component / unit);
@@ -46,7 +50,6 @@ impl Halves {
             *place = half & SIGN_OF_HALF | (half & !SIGN_OF_HALF).min(LARGEST_KEPT);
         }
         self.rows.floats_mut(slot)[self.length / 2 + 1] = unit;
-        slot
     }
 
     pub(crate) fn set_scale(&mut self, slot: u32, scale: f32) {

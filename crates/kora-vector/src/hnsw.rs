@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 
-use crate::graph::{Fault, Graph};
+use crate::consolidate::{Consolidation, Estate, Occasion};
+use crate::graph::{Census, Fault, Graph};
 use crate::insert::{Insertion, Progress};
 use crate::level::Levels;
 use crate::limits::{DIMENSION_MAX, EF_MAX, K_MAX, M_MAX, M_MIN, SCRATCH_KEPT_MAX, SLOTS_MAX};
@@ -12,7 +13,7 @@ use crate::scratch::Scratch;
 use crate::search::{Admission, Ground, Search};
 use crate::space::Space;
 use crate::storage::Storage;
-use crate::work::{Step, Work};
+use crate::work::{FREED_BYTES_PER_UNIT, Step, Work};
 
 /// What an index is made with, for life.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -31,7 +32,8 @@ pub struct Parameters {
     pub seed: u64,
 }
 
-/// The place of a vector in its index. Never reused.
+/// The place of a vector in its index, which may change: see [`Index::drain_moves`]. After the vector's removal another
+/// one may be given the place, but not while a search or an insertion is under way that began before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Slot(u32);
 
@@ -42,7 +44,7 @@ impl Slot {
         Slot(index as u32)
     }
 
-    /// Its number, from 0 in the order of insertion.
+    /// Its number, from 0.
     pub fn index(self) -> usize {
         self.0 as usize
     }
@@ -89,6 +91,10 @@ pub struct Memory {
 /// A small index has no graph, and every search of it is exact. Once [`GRAPH_MIN`] vectors are live it grows one: each
 /// insertion from then on links its own vector and helps with two of the old ones, so that none of them takes
 /// long; until the last is linked, searches go on scanning.
+///
+/// Removed vectors leave the graph together, in small steps, and their slots are given out again: insertions do some of
+/// that when a tenth are dead, and [`Index::tend`] does it when there is time. When many slots are vacant, the vectors in
+/// the highest ones move to lower ones, and memory is given back.
 pub struct Index {
     parameters: Parameters,
     space: Space,
@@ -100,6 +106,9 @@ pub struct Index {
     loose: Range<u32>,
     /// The linking of the first loose slot, once begun.
     conversion: Option<Box<Insertion>>,
+    consolidation: Consolidation,
+    /// Units of work that the last insertion took to be linked.
+    insert_work: u64,
     /// So many live vectors have no graph.
     small_max: usize,
     /// Invariant: at most `SCRATCH_KEPT_MAX`, and none while there is no graph.
@@ -134,6 +143,8 @@ impl Index {
             levels: Levels::new(parameters.seed, parameters.m),
             loose: 0..0,
             conversion: None,
+            consolidation: Consolidation::default(),
+            insert_work: 0,
             small_max,
             scratches: Vec::new(),
         }
@@ -145,34 +156,51 @@ impl Index {
     }
 
     /// Stores a vector and begins to insert it. It is not found before the insertion is resumed to its end; giving the
-    /// insertion up leaves the slot unused.
+    /// insertion up leaves the slot unused for as long as the index lives.
     ///
     /// Panics if the vector has not the index's dimension; it must have passed [`vet`](crate::vet).
     pub fn begin_insert(&mut self, vector: &[f32]) -> Insertion {
         self.assert_fits(vector);
-        assert!(self.space.len() < SLOTS_MAX, "an index holds at most {SLOTS_MAX} slots");
-        let slot = self.space.push(vector);
-        self.roll.cover(self.space.len());
+        let slot = self.roll.take();
+        assert!((slot as usize) < SLOTS_MAX, "an index holds at most {SLOTS_MAX} slots");
+        let slots = self.space.len() as u32;
+        self.space.put(slot, vector);
         if self.graph.is_none() && self.roll.live_count() >= self.small_max {
-            self.plant_graph(slot);
+            self.plant_graph(slots);
         }
         if let Some(graph) = &mut self.graph {
-            assert_eq!(
-                graph.push(self.levels.draw()),
-                slot,
-                "row and links have the same number"
-            );
+            graph.open(slot, self.levels.draw());
         }
-        Insertion::new(self.take_scratch(), slot, self.parameters.ef_construction)
+        let (scratch, reader) = (self.take_scratch(), self.consolidation.reader());
+        let mut insertion = Insertion::new(scratch, slot, self.parameters.ef_construction, reader);
+        insertion.progress = Progress::Consolidating(self.share());
+        insertion
     }
 
     /// Goes on with an insertion of this index. Done gives the slot, which is live from then on.
     pub fn resume_insert(&mut self, insertion: &mut Insertion, work: &mut Work) -> Step<Slot> {
-        if insertion.progress == Progress::Linking {
-            if let Some(graph) = &mut self.graph
-                && insertion.resume(&self.space, graph, work) == Step::More
-            {
+        while let Progress::Consolidating(left) = insertion.progress {
+            if left == 0 || !self.consolidates(Occasion::Insert) {
+                insertion.progress = Progress::Linking;
+                break;
+            }
+            let before = work.left();
+            let _ = self.consolidate(Occasion::Insert, work);
+            let spent = (before - work.left()).max(1);
+            insertion.progress = Progress::Consolidating(left.saturating_sub(spent));
+            if work.is_spent() {
                 return Step::More;
+            }
+        }
+        if insertion.progress == Progress::Linking {
+            if let Some(graph) = &mut self.graph {
+                let before = work.left();
+                let step = insertion.resume(&self.space, graph, &self.roll, work);
+                insertion.spent += before - work.left();
+                if step == Step::More {
+                    return Step::More;
+                }
+                self.insert_work = insertion.spent;
             }
             insertion.progress = Progress::Helping(LOOSE_PER_INSERT);
         }
@@ -187,9 +215,9 @@ impl Index {
                 insertion.progress = Progress::Helping(left - 1);
             }
         }
-        self.roll.set_live(insertion.slot());
+        self.roll.set_live(insertion.slot().number());
         self.keep_scratch(std::mem::take(&mut insertion.scratch));
-        Step::Done(Slot(insertion.slot()))
+        Step::Done(insertion.slot())
     }
 
     /// Inserts a vector at once.
@@ -202,7 +230,7 @@ impl Index {
         }
     }
 
-    /// Removes a vector, which must be live. Its node stays, to be walked; its slot is not given out again.
+    /// Removes a vector, which must be live. That marks it; its node stays for a while, to be walked.
     pub fn remove(&mut self, slot: Slot) {
         self.roll.set_dead(slot.0);
     }
@@ -214,7 +242,7 @@ impl Index {
     pub fn begin_search(&mut self, query: &[f32], k: usize, ef: usize) -> Search {
         if self.is_scanned(ef) {
             let scratch = self.frame(query, k, ef);
-            return Search::scan(scratch, k, ef);
+            return Search::scan(scratch, k, ef, self.consolidation.reader());
         }
         self.begin_walk(query, k, ef)
     }
@@ -247,7 +275,7 @@ impl Index {
     /// Begins an exact search: every live vector is measured. To be resumed as any other.
     pub fn begin_exact(&mut self, query: &[f32], k: usize) -> Search {
         let scratch = self.frame(query, k, EF_MAX);
-        Search::scan(scratch, k, EF_MAX)
+        Search::scan(scratch, k, EF_MAX, self.consolidation.reader())
     }
 
     /// Goes on with an exact search.
@@ -269,7 +297,20 @@ impl Index {
 
     /// Whether the slot holds a vector that searches return.
     pub fn is_live(&self, slot: Slot) -> bool {
-        slot.index() < self.space.len() && self.roll.is_live(slot.0)
+        slot.index() < self.roll.slots() && self.roll.is_live(slot.0)
+    }
+
+    /// Where the vector is by now that a search has found here: for as long as the search is kept. None if it was
+    /// removed.
+    pub fn find(&self, slot: Slot) -> Option<Slot> {
+        let there = self.roll.resolve(slot.0)?;
+        self.roll.is_live(there).then_some(Slot(there))
+    }
+
+    /// Vectors that have moved since this was asked last, in that order: from where, to where. They do so while
+    /// insertions are resumed and in [`Index::tend`].
+    pub fn drain_moves(&mut self) -> std::vec::Drain<'_, (Slot, Slot)> {
+        self.consolidation.moves.drain(..)
     }
 
     /// How many vectors searches return.
@@ -282,9 +323,25 @@ impl Index {
         self.roll.removed()
     }
 
-    /// How many slots were given out: every slot's number is below this.
+    /// How many slots there are, taken or vacant: every slot's number is below this.
     pub fn slots(&self) -> usize {
-        self.space.len()
+        self.roll.slots()
+    }
+
+    /// How many of them are vacant, for the next insertions.
+    pub fn vacant(&self) -> usize {
+        self.roll.vacant_count()
+    }
+
+    /// How much of the consolidation under way is done, as a share; none if none is under way.
+    pub fn consolidated(&self) -> Option<f64> {
+        let (done, all) = self.consolidation.progress()?;
+        Some((done as f64 / all.max(1) as f64).min(1.0))
+    }
+
+    /// How many blocks of memory its tables are made of, each of a mebibyte at most.
+    pub fn chunks(&self) -> usize {
+        self.space.chunk_count() + self.graph.as_ref().map_or(0, |graph| graph.chunk_count())
     }
 
     /// How many layers the graph has; none while there is no graph.
@@ -309,21 +366,37 @@ impl Index {
     /// Whether the graph is sound: see [`graph`](crate::graph) for what that means. Reads every link.
     pub fn check(&self) -> Result<(), Fault> {
         match &self.graph {
-            Some(graph) => graph.check(&self.roll, self.loose.clone()),
+            Some(graph) => {
+                let census = self.consolidation.census();
+                let loose = self.loose.clone();
+                graph.check(&self.roll, &Census { loose, ..census })
+            }
             None => Ok(()),
         }
     }
 
     /// True if [`Index::tend`] would find something to do.
     pub fn has_upkeep(&self) -> bool {
-        !self.loose.is_empty()
+        !self.loose.is_empty() || self.consolidates(Occasion::Idle)
     }
 
-    /// Goes on growing the graph, where that was begun and inserts have paused. Done when there is nothing to do, which
-    /// is seen at once, so that it may be called whenever there is time.
+    /// True if [`Index::tend`] should be called also while there is other work: vectors are removed faster than
+    /// insertions can see to it.
+    pub fn is_overdue(&self) -> bool {
+        self.roll.removed() * OVERDUE_ONE_IN > self.roll.live_count() && self.consolidates(Occasion::Insert)
+    }
+
+    /// Goes on growing the graph, where that was begun and inserts have paused, and with consolidation. Done when there is
+    /// nothing to do, which is seen at once, so that it may be called whenever there is time; there may be something when
+    /// a search or an insertion has ended.
     pub fn tend(&mut self, work: &mut Work) -> Step<()> {
         while !self.loose.is_empty() {
             if self.link_loose(work) == Step::More || work.is_spent() {
+                return Step::More;
+            }
+        }
+        while self.consolidates(Occasion::Idle) {
+            if self.consolidate(Occasion::Idle, work) == Step::More && work.is_spent() {
                 return Step::More;
             }
         }
@@ -350,9 +423,10 @@ impl Index {
     /// Begins a search that walks if there is a graph and all are on it, whatever a scan would cost.
     pub(crate) fn begin_walk(&mut self, query: &[f32], k: usize, ef: usize) -> Search {
         let scratch = self.frame(query, k, ef);
+        let reader = self.consolidation.reader();
         match &self.graph {
-            Some(graph) if self.loose.is_empty() => Search::walk(&self.space, graph, scratch, k, ef),
-            _ => Search::scan(scratch, k, ef),
+            Some(graph) if self.loose.is_empty() => Search::walk(&self.space, graph, scratch, (k, ef), reader),
+            _ => Search::scan(scratch, k, ef, reader),
         }
     }
 
@@ -384,11 +458,7 @@ impl Index {
         self.space.settle();
         let mut graph = Box::new(Graph::new(self.parameters.m));
         for slot in 0..slots {
-            assert_eq!(
-                graph.push(self.levels.draw()),
-                slot,
-                "row and links have the same number"
-            );
+            graph.open(slot, self.levels.draw());
         }
         self.loose = 0..slots;
         self.graph = Some(graph);
@@ -401,10 +471,11 @@ impl Index {
         // A slot that is not live was removed, or its own insertion will link it.
         if self.conversion.is_none() && self.roll.is_live(slot) && !graph.is_linked(slot) {
             let scratch = self.scratches.pop().unwrap_or_default();
-            self.conversion = Some(Box::new(Insertion::new(scratch, slot, self.parameters.ef_construction)));
+            let (ef, reader) = (self.parameters.ef_construction, self.consolidation.reader());
+            self.conversion = Some(Box::new(Insertion::new(scratch, slot, ef, reader)));
         }
         if let Some(conversion) = &mut self.conversion {
-            if conversion.resume(&self.space, graph, work) == Step::More {
+            if conversion.resume(&self.space, graph, &self.roll, work) == Step::More {
                 return Step::More;
             }
             let scratch = std::mem::take(&mut conversion.scratch);
@@ -413,6 +484,32 @@ impl Index {
         }
         self.loose.start += 1;
         Step::Done(())
+    }
+
+    /// Whether there is something to consolidate. Not before the graph is complete: the loose have no place in it.
+    fn consolidates(&self, occasion: Occasion) -> bool {
+        self.loose.is_empty() && self.consolidation.has_work(&self.roll, self.graph.as_deref(), occasion)
+    }
+
+    fn consolidate(&mut self, occasion: Occasion, work: &mut Work) -> Step<()> {
+        let mut scratch = self.take_scratch();
+        let estate = Estate {
+            space: &mut self.space,
+            graph: self.graph.as_deref_mut(),
+            roll: &mut self.roll,
+            scratch: &mut scratch,
+        };
+        let step = self.consolidation.step(estate, occasion, work);
+        self.keep_scratch(scratch);
+        step
+    }
+
+    /// What an insertion is to do for consolidation, by what insertions cost: the more, the more are dead.
+    fn share(&self) -> u64 {
+        let spent = self.insert_work;
+        let (removed, live) = (self.roll.removed() as u64, self.roll.live_count() as u64);
+        let by_share = spent.saturating_mul(removed * SHARE_PER_DEAD) / live.max(1);
+        by_share.clamp(SHARE_MIN, spent.saturating_mul(SHARE_MAX).max(SHARE_MIN))
     }
 
     pub(crate) fn finish(&mut self, mut search: Search) -> Vec<Hit> {
@@ -469,8 +566,18 @@ pub const GRAPH_MIN: usize = 1_024;
 /// with.
 const LOOSE_PER_INSERT: usize = 2;
 
-/// Giving a page of 4 KiB back takes about 0.2 µs: 600 units.
-const FREED_BYTES_PER_UNIT: u64 = 8;
+/// With one dead for each so many live an insertion spends as much again on consolidation as on itself. A dead vector
+/// takes about half the work of an inserted one; so, one removed for each inserted, the dead stay below a fifth.
+const SHARE_PER_DEAD: u64 = 5;
+
+/// An insertion spends at most so many times its own work on consolidation: it is to end some time.
+const SHARE_MAX: u64 = 4;
+
+/// And at least this, if there is anything to do: about what ten distances cost.
+const SHARE_MIN: u64 = 4_096;
+
+/// With more dead than one for so many live, removals have outrun insertions.
+const OVERDUE_ONE_IN: usize = 4;
 
 #[cfg(test)]
 mod tests;

@@ -1,16 +1,21 @@
 //! Inserting a vector: *prepare* searches its neighbours and chooses links, the long part, which changes nothing;
 //! *link* sets them, a short step per link.
 //!
-//! Both may pause anywhere, and other operations may run meanwhile. What keeps that sound: slots are never reused, so a
-//! candidate found is still a node; the root never moves; and a node that is linked but not finished is walked and
-//! not returned, as a dead one is.
+//! Both may pause anywhere, and other operations may run meanwhile. What keeps that sound: an insertion is a
+//! [`Reader`], so that no slot it knows is given to another vector; what it has found and is doomed by the time of
+//! linking is left out, what moved is followed; and a node that is linked but not finished is walked and not returned, as
+//! a dead one is.
 
+use crate::consolidate::Reader;
 use crate::graph::{Graph, Link};
+use crate::hnsw::Slot;
 use crate::pool::Candidate;
+use crate::roll::Roll;
 use crate::scratch::Scratch;
 use crate::search::{begin_beam, descend, enter, expand};
 use crate::select::{Offer, is_diverse, offer};
 use crate::space::Space;
+use crate::tree::find_host;
 use crate::work::{Step, Work};
 
 /// An insertion under way. The slot and its row exist; nothing leads to it before the insertion is resumed to its end.
@@ -23,15 +28,21 @@ pub struct Insertion {
     stage: Stage,
     /// How far it is.
     pub(crate) progress: Progress,
+    /// Units of work that linking it has cost.
+    pub(crate) spent: u64,
     /// How large the graph was when the search for neighbours began.
     linked_at_start: usize,
     /// Where the links chosen on each layer begin in `scratch.chosen`, the topmost layer first.
     layers: Vec<usize>,
+    /// Given up with the rest when the insertion ends.
+    _reader: Reader,
 }
 
 /// How far an insertion is, as the index sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Progress {
+    /// If the dead are more than there should be, so much work is still to be done on that.
+    Consolidating(u64),
     /// The node is not linked, or not on all its layers.
     Linking,
     /// The node is linked; so many loose ones are to be linked too before it counts.
@@ -46,9 +57,10 @@ enum Stage {
         layer: usize,
         at: Candidate,
     },
-    /// On one of its layers.
+    /// On one of its layers, so many nodes expanded there.
     Beam {
         layer: usize,
+        expanded: usize,
     },
     /// The beam is done; of its results, those before `next` have been considered.
     Choose {
@@ -65,26 +77,29 @@ enum Stage {
 }
 
 impl Insertion {
-    pub(crate) fn new(scratch: Box<Scratch>, slot: u32, ef: usize) -> Insertion {
+    pub(crate) fn new(scratch: Box<Scratch>, slot: u32, ef: usize, reader: Reader) -> Insertion {
         Insertion {
             scratch,
             slot,
             ef,
             stage: Stage::Begin,
             progress: Progress::Linking,
+            spent: 0,
             linked_at_start: 0,
             layers: Vec::new(),
+            _reader: reader,
         }
     }
 
-    pub(crate) fn slot(&self) -> u32 {
-        self.slot
+    /// The slot of its vector, from its beginning on.
+    pub fn slot(&self) -> Slot {
+        Slot::from_index(self.slot as usize)
     }
 
-    pub(crate) fn resume(&mut self, space: &Space, graph: &mut Graph, work: &mut Work) -> Step<()> {
+    pub(crate) fn resume(&mut self, space: &Space, graph: &mut Graph, roll: &Roll, work: &mut Work) -> Step<()> {
         self.scratch.walk.visited.cover(space.len());
         loop {
-            if let Step::Done(()) = self.step(space, graph, work) {
+            if let Step::Done(()) = self.step(space, graph, roll, work) {
                 return Step::Done(());
             }
             if work.is_spent() {
@@ -93,7 +108,7 @@ impl Insertion {
         }
     }
 
-    fn step(&mut self, space: &Space, graph: &mut Graph, work: &mut Work) -> Step<()> {
+    fn step(&mut self, space: &Space, graph: &mut Graph, roll: &Roll, work: &mut Work) -> Step<()> {
         if matches!(self.stage, Stage::Begin) {
             space.frame_stored(self.slot, &mut self.scratch.query);
         }
@@ -118,20 +133,28 @@ impl Insertion {
             }
             Stage::Descend { layer, at } => {
                 if *layer <= graph.level(self.slot) {
-                    begin_beam(walk, self.ef, *at, true);
-                    self.stage = Stage::Beam { layer: *layer };
-                } else if !descend(space, graph, *layer, at, probe, walk, work) {
+                    begin_beam(walk, self.ef, *at, !roll.is_leaving(at.slot()));
+                    self.stage = Stage::Beam {
+                        layer: *layer,
+                        expanded: 0,
+                    };
+                } else if !descend(space, graph, roll, (*layer, at), probe, walk, work) {
                     *layer -= 1;
                 }
             }
-            Stage::Beam { layer } => {
-                if !expand(space, graph, *layer, probe, walk, &mut |_| true, work) {
+            Stage::Beam { layer, expanded } => {
+                // Those that are on their way out are walked, and make no neighbours.
+                let mut admits = |slot| !roll.is_leaving(slot);
+                *expanded += 1;
+                // Where nearly all are, the neighbours are sought among so many.
+                let is_enough = *expanded > PATIENCE * self.ef && walk.pool.result_count() > 0;
+                if is_enough || !expand(space, graph, roll, *layer, probe, walk, &mut admits, work) {
                     self.layers.push(chosen.len());
                     self.stage = Stage::Choose { layer: *layer, next: 0 };
                 }
             }
             Stage::Choose { .. } => self.choose(space, graph, work),
-            Stage::Link { .. } => return self.link(space, graph, work),
+            Stage::Link { .. } => return self.link(space, graph, roll, work),
         }
         Step::More
     }
@@ -143,7 +166,10 @@ impl Insertion {
         };
         let layer = *layer;
         let Scratch {
-            walk, bench, chosen, ..
+            query,
+            walk,
+            bench,
+            chosen,
         } = &mut *self.scratch;
         let results = walk.pool.results();
         let first = *self.layers.last().expect("this layer's beginning was pushed");
@@ -161,9 +187,17 @@ impl Insertion {
             return;
         }
         if layer > 0 {
-            let nearest = results[0].unexpanded();
+            let nearest = results.first().map(|nearest| nearest.unexpanded());
+            // Nobody but the root may stay.
+            let nearest = nearest.unwrap_or_else(|| {
+                let root = graph.root().expect("whoever walks began at one");
+                enter(space, query.probe(), root, &mut walk.distances)
+            });
             begin_beam(walk, self.ef, nearest, true);
-            self.stage = Stage::Beam { layer: layer - 1 };
+            self.stage = Stage::Beam {
+                layer: layer - 1,
+                expanded: 0,
+            };
             return;
         }
         // A graph that doubled while this insertion was suspended has neighbours it never saw. Looking again each time
@@ -180,21 +214,28 @@ impl Insertion {
     }
 
     /// Sets the links of one layer one by one, from the base up: whoever meets the node on a layer can go down from it.
-    fn link(&mut self, space: &Space, graph: &mut Graph, work: &mut Work) -> Step<()> {
+    fn link(&mut self, space: &Space, graph: &mut Graph, roll: &Roll, work: &mut Work) -> Step<()> {
         let Stage::Link { layer, next, host } = &mut self.stage else {
             unreachable!("called in this stage")
         };
         let Scratch { bench, chosen, .. } = &mut *self.scratch;
         let root = [Candidate::new(0.0, graph.root().expect("this node is not the first"))];
         // Layers the graph did not have when the search began hold the root, and whoever came since.
-        let chosen = match self.layers.len().checked_sub(*layer + 1) {
-            Some(place) => {
-                let end = self.layers.get(place + 1).copied().unwrap_or(chosen.len());
-                &chosen[self.layers[place]..end]
-            }
-            None => &root,
-        };
+        let range = self.layers.len().checked_sub(*layer + 1).map(|place| {
+            let end = self.layers.get(place + 1).copied().unwrap_or(chosen.len());
+            self.layers[place]..end
+        });
         if *host == self.slot {
+            let found = range.map_or(&[][..], |range| &chosen[range]);
+            let mut staying = staying(roll, found);
+            if staying.is_empty() {
+                // All that were found are doomed by now: others are sought.
+                if *layer == 0 && !found.is_empty() {
+                    self.stage = Stage::Begin;
+                    return Step::More;
+                }
+                staying.extend(root);
+            }
             // The list and the pinned link in one step: the node is never reached without the one or the other.
             if *layer == 0 {
                 graph.admit(self.slot);
@@ -202,27 +243,22 @@ impl Insertion {
             bench.links.clear();
             bench
                 .links
-                .extend(chosen.iter().map(|candidate| Link::new(candidate.slot(), false)));
-            *host = find_host(graph, *layer, chosen, self.slot);
-            if bench.links.len() < graph.capacity(*layer) && bench.links.iter().all(|link| link.slot() != *host) {
+                .extend(staying.iter().map(|candidate| Link::new(candidate.slot(), false)));
+            *host = find_host(graph, *layer, &staying, self.slot);
+            let is_known = bench.links.iter().any(|link| link.slot() == *host);
+            if bench.links.len() < graph.capacity(*layer) && !is_known && !roll.is_doomed(*host) {
                 bench.links.push(Link::new(*host, false));
             }
             graph.set_links(*layer, self.slot, &bench.links);
             offer(space, graph, (*layer, *host), self.slot, Offer::Pinned, bench, work);
             return Step::More;
         }
+        let chosen = range.map_or(&root[..], |range| &chosen[range]);
         if let Some(neighbour) = chosen.get(*next) {
             *next += 1;
-            if neighbour.slot() != *host {
-                offer(
-                    space,
-                    graph,
-                    (*layer, neighbour.slot()),
-                    self.slot,
-                    Offer::Ordinary,
-                    bench,
-                    work,
-                );
+            let there = roll.resolve(neighbour.slot());
+            if let Some(there) = there.filter(|&there| !leads_to(graph, *layer, there, self.slot)) {
+                offer(space, graph, (*layer, there), self.slot, Offer::Ordinary, bench, work);
             }
             return Step::More;
         }
@@ -238,30 +274,23 @@ impl Insertion {
     }
 }
 
-/// The node that shall hold the pinned link to the newcomer: the nearest of the chosen with room for one, or else one
-/// further down the tree of pinned links. Thousands of identical vectors all choose the same neighbour, and go down.
-///
-/// Each step down goes to a node linked later, so it ends, at a leaf at the latest. Which way is taken rotates with the
-/// number of the newcomer, so that the tree fills evenly and stays shallow.
-fn find_host(graph: &Graph, layer: usize, chosen: &[Candidate], newcomer: u32) -> u32 {
-    let pinned = |slot| graph.links(layer, slot).filter(|link| link.is_pinned());
-    let has_room = |slot| pinned(slot).count() < graph.pinned_max(layer);
-    if let Some(near) = chosen
-        .iter()
-        .map(|candidate| candidate.slot())
-        .find(|&slot| has_room(slot))
-    {
-        return near;
+/// Those of the chosen that stay, where they are now.
+fn staying(roll: &Roll, chosen: &[Candidate]) -> Vec<Candidate> {
+    let mut staying: Vec<Candidate> = Vec::with_capacity(chosen.len());
+    for candidate in chosen {
+        if let Some(there) = roll.resolve(candidate.slot())
+            && staying.iter().all(|other| other.slot() != there)
+        {
+            staying.push(Candidate::new(candidate.distance(), there));
+        }
     }
-    let mut host = chosen[0].slot();
-    let mut turn = newcomer as usize;
-    while !has_room(host) {
-        let ways = pinned(host).count();
-        host = pinned(host)
-            .nth(turn % ways)
-            .expect("one of the links just counted")
-            .slot();
-        turn = if turn < ways { newcomer as usize } else { turn / ways };
-    }
-    host
+    staying
 }
+
+/// Whether a link is there already, as that of the host is, or that of a node met under two numbers.
+fn leads_to(graph: &Graph, layer: usize, slot: u32, target: u32) -> bool {
+    graph.links(layer, slot).any(|link| link.slot() == target)
+}
+
+/// Nodes that are expanded for each place in the pool while it is not full: only among many dead it takes more than one.
+const PATIENCE: usize = 4;

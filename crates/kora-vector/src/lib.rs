@@ -3,26 +3,27 @@
 //! # How to read this crate
 //!
 //! [`hnsw`] is the public face. Behind it, from the bottom: `distance/` sums over vectors, `arena` holds rows that
-//! never move, `floats`, `half`, `code` and `residual` are the forms a vector is kept in and [`storage`] says which,
+//! do not move while they are read, `floats`, `half`, `code` and `residual` are the forms a vector is kept in and [`storage`] says which,
 //! `space` turns sums over rows into distances and `fold` minds the ends of f32, `graph` holds the links and defines a
-//! sound graph, `pool` and `scratch` are what a walk remembers, `search` walks, `select` chooses links, `insert`
-//! searches and then links, `exact` measures everything.
+//! sound graph, `roll` knows what each slot is for, `pool` and `scratch` are what a walk remembers, `search` walks,
+//! `select` chooses links, `insert` searches and then links, `exact` measures everything. `consolidate` lets the dead leave
+//! and gives memory back; it mends the `tree` that makes all reachable and, with `mend`, their neighbours' lists.
 //!
 //! # Departures from the paper
 //!
 //! The algorithm is that of Malkov and Yashunin, "Efficient and robust approximate nearest neighbor search using
 //! Hierarchical Navigable Small World graphs" (2018). What differs:
 //!
-//! 1. **The entry never moves.** The first node linked stays the entry, and is lifted to the highest layer there is. The
-//!    paper makes each node that draws a new highest level the entry; for the walk one is as good as the other, and a fixed
-//!    root lets an operation be suspended without watching it.
-//! 2. **Every node has one pinned in-link per layer**, from a node linked before it: so each node stays reachable however
-//!    lists are cut. See `graph`.
+//! 1. **The entry stays.** The first node linked is the entry, and is lifted to the highest layer there is, until it dies:
+//!    then another one is. The paper makes each node that draws a new highest level the entry; for the walk one is as good
+//!    as the other.
+//! 2. **Every node has one pinned in-link per layer**, and these are a tree under the entry: so each node stays reachable
+//!    however lists are cut. See `graph`.
 //! 3. **One sorted pool** instead of a heap of candidates and a heap of results. See `pool`.
 //! 4. **Duplicates take one link.** The heuristic (algorithm 4) keeps a candidate as far from the node as from a kept one; if
 //!    they are the same vector, it adds nothing and is left out, so that a thousand copies do not fill each other's lists.
-//! 5. **Removal marks.** A dead node is walked and linked like any other and takes no place among the results; the walk
-//!    goes on until enough living ones are found.
+//! 5. **Removal marks.** A dead node is walked like any other and takes no place among the results; the walk goes on until
+//!    enough living ones are found. The dead leave together, later: see `consolidate`.
 //! 6. **The walk's distances are not the answer's.** The walk compares f32 sums; the hits are measured again in f64.
 #![deny(unsafe_code)]
 
@@ -30,6 +31,7 @@ mod arena;
 #[cfg(feature = "bench")]
 pub mod bench;
 mod code;
+mod consolidate;
 mod distance;
 mod exact;
 mod floats;
@@ -40,6 +42,7 @@ pub mod hnsw;
 mod insert;
 mod level;
 pub mod limits;
+mod mend;
 pub mod metric;
 mod pool;
 mod residual;
@@ -50,6 +53,7 @@ mod select;
 mod sort;
 mod space;
 pub mod storage;
+mod tree;
 pub mod work;
 
 pub use graph::Fault;

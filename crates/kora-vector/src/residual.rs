@@ -24,9 +24,17 @@ impl Residuals {
         self.rows.allocated_bytes()
     }
 
-    /// Appends what `code` leaves over of `vector`.
-    pub(crate) fn push(&mut self, vector: &[f32], code: &[i8], largest: f32) {
-        let row = self.rows.push();
+    pub(crate) fn rows(&self) -> &Rows {
+        &self.rows
+    }
+
+    pub(crate) fn rows_mut(&mut self) -> &mut Rows {
+        &mut self.rows
+    }
+
+    /// Writes what `code` leaves over of `vector`.
+    pub(crate) fn put(&mut self, row: u32, vector: &[f32], code: &[i8], largest: f32) {
+        self.rows.reach(row);
         let factor = f64::from(FINE_MAX) / f64::from(largest.max(f32::MIN_POSITIVE * f32::EPSILON));
         let places = self.rows.bytes_mut(row).iter_mut().zip(vector).zip(code);
         for ((place, &component), &part) in places {

@@ -33,6 +33,8 @@ pub(crate) struct Bench {
     pub(crate) measured: Measured,
     pub(crate) candidates: Vec<Candidate>,
     pub(crate) links: Vec<Link>,
+    /// Neighbours that a list loses, and those whose links were followed in their place.
+    pub(crate) gone: Vec<u32>,
 }
 
 /// What it takes to measure from a stored vector.
@@ -49,7 +51,7 @@ impl Scratch {
             + self.walk.pool.bytes()
             + self.walk.visited.bytes()
             + (self.walk.fresh.capacity() + self.walk.distances.capacity()) * 4
-            + (self.bench.slots.capacity() + self.bench.links.capacity()) * 4
+            + (self.bench.slots.capacity() + self.bench.links.capacity() + self.bench.gone.capacity()) * 4
             + (self.bench.measured.row.capacity() + self.bench.measured.distances.capacity()) * 4
             + (self.bench.candidates.capacity() + self.chosen.capacity()) * size_of::<Candidate>()
             + size_of::<Scratch>()
@@ -86,6 +88,10 @@ impl Visited {
     pub(crate) fn insert(&mut self, slot: u32) {
         self.words[slot as usize / 64] |= 1 << (slot % 64);
         self.touched.push(slot);
+    }
+
+    pub(crate) fn holds(&self, slot: u32) -> bool {
+        self.words[slot as usize / 64] >> (slot % 64) & 1 == 1
     }
 
     /// Reads slots into `fresh`, leaving out those seen before. Whether a neighbour was seen is a coin toss, so no

@@ -1,5 +1,6 @@
 //! Walking the graph: the greedy descent through the upper layers, the beam on one layer, and the search made of both.
 
+use crate::consolidate::Reader;
 use crate::distance::prefetch_line;
 use crate::exact::Scan;
 use crate::graph::{Graph, Link};
@@ -12,7 +13,8 @@ use crate::space::{Probe, Space};
 use crate::work::{Step, Work};
 
 /// A search under way. It holds its own copy of the query and no reference into the index, so inserts, removals and
-/// other searches may run between its slices.
+/// other searches may run between its slices. As long as there is one, no slot that it has returned is given to another
+/// vector: see [`Index::find`](crate::Index::find).
 #[derive(Debug)]
 pub struct Search {
     pub(crate) scratch: Box<Scratch>,
@@ -22,6 +24,7 @@ pub struct Search {
     radius: f32,
     statistics: Statistics,
     stage: Stage,
+    _reader: Reader,
 }
 
 /// What a search has cost so far.
@@ -79,9 +82,15 @@ pub(crate) struct Ground<'a> {
 
 impl Search {
     /// The query was framed into `scratch` before.
-    pub(crate) fn walk(space: &Space, graph: &Graph, mut scratch: Box<Scratch>, k: usize, ef: usize) -> Search {
+    pub(crate) fn walk(
+        space: &Space,
+        graph: &Graph,
+        mut scratch: Box<Scratch>,
+        (k, ef): (usize, usize),
+        reader: Reader,
+    ) -> Search {
         let Some(root) = graph.root() else {
-            return Search::scan(scratch, k, ef);
+            return Search::scan(scratch, k, ef, reader);
         };
         let at = enter(space, scratch.query.probe(), root, &mut scratch.walk.distances);
         let stage = Stage::Descend {
@@ -100,10 +109,11 @@ impl Search {
             radius: f32::INFINITY,
             statistics,
             stage,
+            _reader: reader,
         }
     }
 
-    pub(crate) fn scan(scratch: Box<Scratch>, k: usize, ef: usize) -> Search {
+    pub(crate) fn scan(scratch: Box<Scratch>, k: usize, ef: usize, reader: Reader) -> Search {
         let statistics = Statistics {
             is_exact: true,
             ..Statistics::default()
@@ -115,6 +125,7 @@ impl Search {
             radius: f32::INFINITY,
             statistics,
             stage: Stage::Scan(Scan::new(k.min(ef))),
+            _reader: reader,
         }
     }
 
@@ -141,7 +152,14 @@ impl Search {
             if let Step::Done(mut hits) = self.step(ground, admission, work) {
                 // A node may have died since it was found. Its place is not filled again: a removal that races a query
                 // may cost that.
-                hits.retain(|hit| hit.distance <= self.radius && ground.roll.is_live(hit.slot.number()));
+                hits.retain_mut(|hit| hit.distance <= self.radius && follow(ground.roll, hit));
+                if ground.roll.has_moves() {
+                    // It may have been met in both places.
+                    hits.sort_unstable_by(|one, two| {
+                        one.distance.total_cmp(&two.distance).then(one.slot.cmp(&two.slot))
+                    });
+                    hits.dedup();
+                }
                 return Step::Done(hits);
             }
             if work.is_spent() {
@@ -176,12 +194,14 @@ impl Search {
             .expect("a search that walks began on a graph, and graphs stay");
         match &mut self.stage {
             Stage::Descend { layer: 0, at } => {
+                let here = ground.roll.resolve(at.slot()).unwrap_or(at.slot());
+                *at = Candidate::new(at.distance(), here);
                 let is_result = ground.roll.is_live(at.slot()) && admission.admits(at.slot());
                 begin_beam(walk, self.ef, *at, is_result);
                 self.stage = Stage::Beam;
             }
             Stage::Descend { layer, at } => {
-                if !descend(space, graph, *layer, at, query.probe(), walk, work) {
+                if !descend(space, graph, ground.roll, (*layer, at), query.probe(), walk, work) {
                     *layer -= 1;
                 }
                 self.statistics.nodes += 1;
@@ -239,22 +259,27 @@ impl Search {
         let (space, roll) = (ground.space, ground.roll);
         let all_live = roll.live_count() == graph.linked_count();
         let went_on = match admission {
-            Admission::All if all_live => expand(space, graph, 0, query.probe(), walk, &mut |_| true, work),
-            Admission::All => expand(
-                space,
-                graph,
-                0,
-                query.probe(),
-                walk,
-                &mut |slot| roll.is_live(slot),
-                work,
-            ),
+            Admission::All if all_live => expand(space, graph, roll, 0, query.probe(), walk, &mut |_| true, work),
+            Admission::All => {
+                let mut admits = |slot| roll.is_live(slot);
+                expand(space, graph, roll, 0, query.probe(), walk, &mut admits, work)
+            }
             Admission::If(predicate) => {
                 let mut admits = |slot| roll.is_live(slot) && predicate(Slot::from_index(slot as usize));
-                expand(space, graph, 0, query.probe(), walk, &mut admits, work)
+                expand(space, graph, roll, 0, query.probe(), walk, &mut admits, work)
             }
         };
         if !went_on {
+            let found = walk.pool.result_count();
+            // All are reached from the root, though perhaps not from where this walk came down.
+            if let Some(root) = graph
+                .root()
+                .filter(|&root| found < self.ef && !walk.visited.holds(root))
+            {
+                let root = enter(space, query.probe(), root, &mut walk.distances);
+                offer_or_pass(walk, root, roll.is_live(root.slot()) && admission.admits(root.slot()));
+                return Step::More;
+            }
             self.stage = match walk.pool.take_unsorted() {
                 Some(results) => Stage::Rank(Sorting::new(results)),
                 None => Stage::Refine { hits: Vec::new() },
@@ -285,14 +310,15 @@ pub(crate) fn enter(space: &Space, probe: Probe<'_>, root: u32, distances: &mut 
 pub(crate) fn descend(
     space: &Space,
     graph: &Graph,
-    layer: usize,
-    at: &mut Candidate,
+    roll: &Roll,
+    (layer, at): (usize, &mut Candidate),
     probe: Probe<'_>,
     walk: &mut Walk,
     work: &mut Work,
 ) -> bool {
     walk.fresh.clear();
-    walk.fresh.extend(graph.links(layer, at.slot()).map(Link::slot));
+    let links = graph.links(layer, at.slot()).map(|link| here(roll, link));
+    walk.fresh.extend(links);
     space.measure(probe, &walk.fresh, &mut walk.distances);
     work.spend_distances(walk.fresh.len() + 1, space.walk_price());
     let neighbours = walk
@@ -313,6 +339,10 @@ pub(crate) fn descend(
 pub(crate) fn begin_beam(walk: &mut Walk, capacity: usize, at: Candidate, is_result: bool) {
     walk.pool.reset(capacity);
     walk.visited.clear();
+    offer_or_pass(walk, at, is_result);
+}
+
+fn offer_or_pass(walk: &mut Walk, at: Candidate, is_result: bool) {
     walk.visited.insert(at.slot());
     if is_result {
         walk.pool.offer(at);
@@ -324,9 +354,14 @@ pub(crate) fn begin_beam(walk: &mut Walk, capacity: usize, at: Candidate, is_res
 /// One step of the beam: measures the neighbours of the nearest candidate not yet expanded. False when none is left
 /// that could lead to a better result. Whom `admits` turns away is walked and takes no place.
 #[inline]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "the inner loop: each is at hand where it is called"
+)]
 pub(crate) fn expand(
     space: &Space,
     graph: &Graph,
+    roll: &Roll,
     layer: usize,
     probe: Probe<'_>,
     walk: &mut Walk,
@@ -339,8 +374,14 @@ pub(crate) fn expand(
     if layer == 0 {
         prefetch_list(graph, walk.pool.upcoming());
     }
-    let slots = graph.links(layer, at.slot()).map(Link::slot);
-    walk.visited.sift(slots, graph.capacity(layer), &mut walk.fresh);
+    let links = graph.links(layer, at.slot());
+    if roll.has_moves() {
+        let slots = links.map(|link| here(roll, link));
+        walk.visited.sift(slots, graph.capacity(layer), &mut walk.fresh);
+    } else {
+        walk.visited
+            .sift(links.map(Link::slot), graph.capacity(layer), &mut walk.fresh);
+    }
     space.measure(probe, &walk.fresh, &mut walk.distances);
     work.spend_distances(walk.fresh.len() + 1, space.walk_price());
     for (&slot, &distance) in walk.fresh.iter().zip(&walk.distances) {
@@ -357,6 +398,22 @@ pub(crate) fn expand(
         prefetch_list(graph, walk.pool.upcoming());
     }
     true
+}
+
+/// Where a link leads to: whoever has moved is met at the new place.
+fn here(roll: &Roll, link: Link) -> u32 {
+    roll.resolve(link.slot()).unwrap_or(link.slot())
+}
+
+/// Whether a hit is still there, wherever that is by now.
+fn follow(roll: &Roll, hit: &mut Hit) -> bool {
+    match roll.resolve(hit.slot.number()) {
+        Some(there) if roll.is_live(there) => {
+            *hit = Hit::new(hit.distance, there);
+            true
+        }
+        _ => false,
+    }
 }
 
 /// Asks the caches for the links of a node that is likely to be expanded next.

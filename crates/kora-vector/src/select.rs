@@ -52,6 +52,9 @@ pub(crate) fn offer(
     let (layer, node) = place;
     let link = Link::new(newcomer, offer == Offer::Pinned);
     let capacity = graph.capacity(layer);
+    if offer == Offer::Pinned {
+        graph.note_host(layer, node, newcomer);
+    }
     if graph.links(layer, node).count() < capacity {
         graph.add_link(layer, node, link);
         return true;

@@ -11,6 +11,7 @@
 //! A walk distance that f32 cannot hold (huge or tiny components are legal) is computed again in f64 and folded into
 //! the ends of the f32 range, where it still sorts. That costs one well-predicted comparison per distance.
 
+use crate::arena::Rows;
 use crate::code::{CodeProbe, Codes, Tail};
 use crate::distance::{Kernel, padded, prefetch, unpadded_dot, unpadded_square};
 use crate::floats::Floats;
@@ -153,27 +154,46 @@ impl Space {
         fine + self.codes.as_ref().map_or(0, Codes::bytes)
     }
 
-    /// Stores a vector: all that is kept of it is in place when this returns, before any link can name it.
-    pub(crate) fn push(&mut self, vector: &[f32]) -> u32 {
-        let slot = self.len() as u32;
+    /// Stores a vector in a slot that nobody reads, or in the next one: all that is kept of it is in place when this
+    /// returns, before any link can name it.
+    pub(crate) fn put(&mut self, slot: u32, vector: &[f32]) {
+        let len = self.len();
         if let Fine::Floats(floats) = &mut self.fine {
-            if floats.is_early() {
-                floats.push_early(vector);
+            if floats.is_early(slot) {
+                if slot as usize == len {
+                    floats.push_early(vector);
+                } else {
+                    floats.put_early(slot, vector);
+                }
                 self.tiny |= is_tiny(unpadded_dot(vector, vector).sum);
-                return slot;
+                return;
             }
             self.settle();
         }
-        self.push_row(vector);
-        slot
+        self.put_row(slot, vector);
+    }
+
+    /// Stores what one slot holds in another one too. Not for early vectors.
+    pub(crate) fn copy(&mut self, from: u32, to: u32) {
+        self.tables().for_each(|rows| rows.copy(from, to));
+    }
+
+    /// Forgets the slots from `len` on. Not for early vectors.
+    pub(crate) fn truncate(&mut self, len: usize) {
+        self.tables().for_each(|rows| rows.truncate(len));
+    }
+
+    /// Frees a chunk that no slot needs; the bytes freed, or none if there is none.
+    pub(crate) fn release_spare(&mut self) -> Option<usize> {
+        self.tables().find_map(Rows::release_spare)
     }
 
     /// Moves the early vectors into rows, as a graph needs them.
     pub(crate) fn settle(&mut self) {
         if let Fine::Floats(floats) = &mut self.fine {
             let early = floats.take_early();
-            for vector in early.chunks_exact(self.dimension) {
-                self.push_row(vector);
+            for (slot, vector) in early.chunks_exact(self.dimension).enumerate() {
+                self.put_row(slot as u32, vector);
             }
         }
     }
@@ -349,16 +369,35 @@ impl Space {
         }
     }
 
-    fn push_row(&mut self, vector: &[f32]) {
+    pub(crate) fn chunk_count(&self) -> usize {
+        let fine = match &self.fine {
+            Fine::Floats(floats) => floats.rows().chunk_count(),
+            Fine::Halves(halves) => halves.rows().chunk_count(),
+            Fine::Residuals(residuals) => residuals.as_ref().map_or(0, |residuals| residuals.rows().chunk_count()),
+        };
+        fine + self.codes.as_ref().map_or(0, |codes| codes.rows().chunk_count())
+    }
+
+    /// Every table of rows.
+    fn tables(&mut self) -> impl Iterator<Item = &mut Rows> {
+        let fine = match &mut self.fine {
+            Fine::Floats(floats) => Some(floats.rows_mut()),
+            Fine::Halves(halves) => Some(halves.rows_mut()),
+            Fine::Residuals(residuals) => residuals.as_mut().map(Residuals::rows_mut),
+        };
+        fine.into_iter().chain(self.codes.as_mut().map(Codes::rows_mut))
+    }
+
+    fn put_row(&mut self, slot: u32, vector: &[f32]) {
         let (kernel, metric, length) = (self.kernel, self.metric, self.length);
         let mut square = 0.0;
         match &mut self.fine {
-            Fine::Floats(floats) => floats.push(vector, |row| {
+            Fine::Floats(floats) => floats.put(slot, vector, |row| {
                 square = kernel.fine_dot(row, row).sum;
                 scale(metric, square)
             }),
             Fine::Halves(halves) => {
-                let slot = halves.push(vector);
+                halves.put(slot, vector);
                 let mut decoded = vec![0.0; length];
                 kernel.decode_halves(halves.halves(slot), halves.unit(slot), &mut decoded);
                 square = kernel.fine_dot(&decoded, &decoded).sum;
@@ -368,10 +407,10 @@ impl Space {
         }
         self.tiny |= is_tiny(square);
         if let Some(codes) = &mut self.codes {
-            let slot = codes.push(vector);
+            codes.put(slot, vector);
             if let Fine::Residuals(Some(residuals)) = &mut self.fine {
                 let (code, largest) = codes.code(slot);
-                residuals.push(vector, code, largest);
+                residuals.put(slot, vector, code, largest);
             }
         }
     }
@@ -478,7 +517,8 @@ mod tests {
                 let mut query = Query::default();
                 let vectors: Vec<&Vec<f32>> =
                     vectors.iter().filter(|vector| crate::metric::vet(vector, metric).is_ok()).collect();
-                let slots: Vec<u32> = vectors.iter().map(|vector| space.push(vector)).collect();
+                let slots: Vec<u32> = (0..vectors.len() as u32).collect();
+                slots.iter().zip(&vectors).for_each(|(&slot, vector)| space.put(slot, vector));
                 space.settle();
                 let mut out = Vec::new();
                 for (vector, &own) in vectors.iter().zip(&slots) {

@@ -406,7 +406,7 @@ pub(super) const ENTRIES: &[Entry] = &[
     Entry {
         name: "vecdel",
         reply: "The number of vectors deleted.",
-        notes: "Deleting marks: it takes microseconds, and the vector is in no reply from then on. The graph still walks over it, and its memory is kept until the collection holds no vector at all or is dropped.",
+        notes: "Deleting marks: it takes microseconds, and the vector is in no reply from then on. It leaves the graph later, with others: when nobody asks anything and the deleted are one for each 64 vectors, or beside the work of VECSET when they are a tenth, or beside any work when they are a quarter. Then its place is free for another vector. When a quarter of the places are free, vectors move together and the memory goes back to the system.",
         arity: -2,
         flags: &["write"],
         keys: (1, -1, 1),
@@ -438,7 +438,7 @@ pub(super) const ENTRIES: &[Entry] = &[
     },
     Entry {
         name: "vecinfo",
-        reply: "A map: `collection`, `dimension`, `metric`, `quant`, `m`, `ef_construction`, `ef_search`, then of all shards together `vectors` (those that exist), `deleted` (those the graph still walks over), `levels`, `vectors_bytes`, `links_bytes`, `keys_bytes`, and under `shards` the same for each shard. Null if there is no such collection.",
+        reply: "A map: `collection`, `dimension`, `metric`, `quant`, `m`, `ef_construction`, `ef_search`, then of all shards together `vectors` (those that exist), `deleted` (those that still take a place), `dead_share` (`deleted` of both), `consolidated` (how much of the consolidation under way is done, of the shard that is least far; null if none is), `slots` (places), `slots_free` (for the next vectors), `chunks` (blocks of memory, of a mebibyte at most), `levels`, `vectors_bytes`, `links_bytes`, `keys_bytes`, and under `shards` the same for each shard. Null if there is no such collection.",
         arity: 2,
         summary: "Describes a collection: dimension, metric, parameters, vectors and memory per shard and in total.",
         arguments: &[Argument::key("collection")],
@@ -467,7 +467,7 @@ pub(super) const ENTRIES: &[Entry] = &[
     Entry {
         name: "vecset",
         reply: "`OK`.",
-        notes: "A vector's key is `collection:element`: the collection is what stands before the key's last `:`, so `tenant1:docs:42` is element `42` of `tenant1:docs`. The first VECSET of a collection creates it with that dimension and the settings `vector-metric`, `vector-quant`, `vector-m`, `vector-ef-construction` and `vector-ef-search`; VECCREATE chooses others. Setting an existing key replaces its vector; as after VECDEL, the graph still walks over the one before, and its memory is kept until the collection holds no vector at all or is dropped. `blob` is `dim` little-endian 32-bit floats. Components must be finite; under cosine a zero vector is refused, since it has no direction. Nothing is changed by a refused VECSET.",
+        notes: "A vector's key is `collection:element`: the collection is what stands before the key's last `:`, so `tenant1:docs:42` is element `42` of `tenant1:docs`. The first VECSET of a collection creates it with that dimension and the settings `vector-metric`, `vector-quant`, `vector-m`, `vector-ef-construction` and `vector-ef-search`; VECCREATE chooses others. Setting an existing key replaces its vector; the one before leaves as after VECDEL. `blob` is `dim` little-endian 32-bit floats. Components must be finite; under cosine a zero vector is refused, since it has no direction. Nothing is changed by a refused VECSET.",
         arity: -4,
         summary: "Sets the vector of the key collection:element. The first one creates the collection.",
         arguments: VECSET,

@@ -208,6 +208,13 @@ impl Description {
         Description {
             live: self.live + other.live,
             deleted: self.deleted + other.deleted,
+            slots: self.slots + other.slots,
+            vacant: self.vacant + other.vacant,
+            chunks: self.chunks + other.chunks,
+            consolidated: match (self.consolidated, other.consolidated) {
+                (Some(one), Some(two)) => Some(one.min(two)),
+                (one, two) => one.or(two),
+            },
             levels: self.levels.max(other.levels),
             vectors_bytes: self.vectors_bytes + other.vectors_bytes,
             links_bytes: self.links_bytes + other.links_bytes,
@@ -215,10 +222,16 @@ impl Description {
         }
     }
 
-    fn fields(&self) -> [(&'static str, Reply); 6] {
+    fn fields(&self) -> [(&'static str, Reply); 11] {
+        let dead_share = self.deleted as f64 / (self.live + self.deleted).max(1) as f64;
         [
             ("vectors", count(self.live)),
             ("deleted", count(self.deleted)),
+            ("dead_share", share(dead_share)),
+            ("consolidated", self.consolidated.map_or(Reply::Null, share)),
+            ("slots", count(self.slots)),
+            ("slots_free", count(self.vacant)),
+            ("chunks", count(self.chunks)),
             ("levels", count(self.levels)),
             ("vectors_bytes", count(self.vectors_bytes)),
             ("links_bytes", count(self.links_bytes)),
@@ -234,6 +247,11 @@ fn map(fields: Vec<(&'static str, Reply)>) -> Reply {
             .map(|(name, value)| (Reply::Bulk(Bytes::from_static(name.as_bytes())), value))
             .collect(),
     )
+}
+
+fn share(share: f64) -> Reply {
+    // Three digits: nobody needs to know it better.
+    Reply::Double((share * 1_000.0).round() as f32 / 1_000.0)
 }
 
 fn count(count: usize) -> Reply {

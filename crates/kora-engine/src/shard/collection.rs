@@ -17,8 +17,10 @@ pub(crate) struct Collection {
     index: Index,
     /// Invariant: holds exactly the live slots of `index`.
     elements: ElementTable,
-    /// Invariant: a name for each slot that `index` has given out.
+    /// Invariant: a name for each live slot of `index`, and each of an insertion under way.
     names: SlotNames,
+    /// Slots whose vector was removed or moved, while searches and inserts may still want the name.
+    stale: Vec<Slot>,
     /// Inserts and searches that hold their place in `index` between slices. While there are any, the index stays.
     suspended: usize,
     /// Names pushed to `names`, and their bytes.
@@ -35,6 +37,7 @@ impl Collection {
             index,
             elements: ElementTable::new(hash_seed),
             names: SlotNames::new(),
+            stale: Vec::new(),
             suspended: 0,
             named: (0, 0),
             in_upkeep: false,
@@ -54,10 +57,9 @@ impl Collection {
     pub(crate) fn begin_set(&mut self, name: &[u8], vector: &[f32]) -> Unlinked {
         self.suspended += 1;
         self.measure(name);
-        Unlinked {
-            insertion: self.index.begin_insert(vector),
-            named: self.names.push(name),
-        }
+        let insertion = self.index.begin_insert(vector);
+        self.names.set(insertion.slot(), name);
+        Unlinked { insertion }
     }
 
     /// Tells everybody how long names are here. All shards of a collection say it, and mean about the same: names are
@@ -71,25 +73,56 @@ impl Collection {
 
     /// Goes on setting a vector. When it is done, the vector that had the name before is deleted.
     pub(crate) fn resume_set(&mut self, unlinked: &mut Unlinked, work: &mut Work) -> Step<()> {
-        let Step::Done(slot) = self.index.resume_insert(&mut unlinked.insertion, work) else {
+        let step = self.index.resume_insert(&mut unlinked.insertion, work);
+        self.follow_moves();
+        let Step::Done(slot) = step else {
             return Step::More;
         };
-        assert_eq!(
-            slot, unlinked.named,
-            "the index gives slots out in order, and each is named at once"
-        );
         self.suspended -= 1;
         if let Some(before) = self.elements.insert(slot, &self.names) {
-            self.index.remove(before);
+            self.remove(before);
         }
         Step::Done(())
+    }
+
+    /// Gives the names of vectors that have moved to their new slots.
+    fn follow_moves(&mut self) {
+        for (from, to) in self.index.drain_moves() {
+            let name = self.names.name(from).to_vec();
+            self.names.set(to, &name);
+            self.elements.redirect(from, to, &self.names);
+            self.stale.push(from);
+        }
+        // Their chunks go with the slots.
+        self.names.truncate(self.index.slots());
+        self.forget_stale();
+    }
+
+    fn remove(&mut self, slot: Slot) {
+        self.index.remove(slot);
+        self.stale.push(slot);
+        self.forget_stale();
+    }
+
+    /// Forgets names of slots that hold nothing any more, some at a time, while nobody may still want them.
+    fn forget_stale(&mut self) {
+        for _ in 0..FORGOTTEN_AT_ONCE {
+            if self.suspended > 0 {
+                return;
+            }
+            let Some(slot) = self.stale.pop() else { return };
+            // Nobody is suspended, so that a slot that was taken again is live.
+            if !self.index.is_live(slot) {
+                self.names.forget(slot);
+            }
+        }
     }
 
     /// Deletes a vector; false if there is none of that name.
     pub(crate) fn delete(&mut self, name: &[u8]) -> bool {
         let found = self.elements.remove(name, &self.names);
         if let Some(slot) = found {
-            self.index.remove(slot);
+            self.remove(slot);
         }
         found.is_some()
     }
@@ -147,8 +180,10 @@ impl Collection {
         step
     }
 
-    pub(crate) fn is_live(&self, slot: Slot) -> bool {
-        self.index.is_live(slot)
+    /// Whether a vector that a search has found is still there, wherever it is by now. The name of its slot stays the same
+    /// for as long as the search is under way.
+    pub(crate) fn is_there(&self, slot: Slot) -> bool {
+        self.index.find(slot).is_some()
     }
 
     pub(crate) fn name(&self, slot: Slot) -> &[u8] {
@@ -162,21 +197,28 @@ impl Collection {
         is_news
     }
 
+    /// True if it should do so although others wait.
+    pub(crate) fn is_overdue(&self) -> bool {
+        self.index.is_overdue()
+    }
+
     /// Does what it has to do.
     pub(crate) fn keep_up(&mut self, work: &mut Work) -> Step<()> {
         let step = self.index.tend(work);
+        self.follow_moves();
         self.in_upkeep = step == Step::More;
         step
     }
 
     /// An index of nothing but deleted vectors is replaced by a new one; returns the old one, to be freed in slices.
     pub(crate) fn renew_if_empty(&mut self) -> Option<Remains> {
-        if self.suspended > 0 || self.live() > 0 || self.index.dead() == 0 {
+        if self.suspended > 0 || self.live() > 0 || self.index.slots() == 0 {
             return None;
         }
         let index = std::mem::replace(&mut self.index, new_index(&self.schema));
         let elements = self.elements.renew();
         let names = std::mem::replace(&mut self.names, SlotNames::new());
+        self.stale = Vec::new();
         self.named = (0, 0);
         Some(Remains { index, elements, names })
     }
@@ -194,6 +236,10 @@ impl Collection {
         Description {
             live: self.live(),
             deleted: self.index.dead(),
+            slots: self.index.slots(),
+            vacant: self.index.vacant(),
+            chunks: self.index.chunks(),
+            consolidated: self.index.consolidated(),
             levels: self.index.levels(),
             vectors_bytes: memory.vectors_bytes,
             links_bytes: memory.links_bytes,
@@ -225,7 +271,6 @@ impl Collection {
 /// A vector that has its slot and its name but can't be found yet.
 pub(crate) struct Unlinked {
     insertion: Insertion,
-    named: Slot,
 }
 
 /// What a collection leaves behind, to be freed a little at a time.
@@ -264,6 +309,9 @@ fn new_index(schema: &Schema) -> Index {
 
 /// Names of one kind differ by a few bytes, and nobody needs to know so exactly.
 const MEAN_STEP_BYTES: u64 = 16;
+
+/// Names forgotten each time that something is done, each some fifty nanoseconds: more than there come.
+const FORGOTTEN_AT_ONCE: usize = 64;
 
 /// Giving a chunk back costs about as much as reading some thousand components.
 const CHUNK_FREE_WORK: u64 = 4096;

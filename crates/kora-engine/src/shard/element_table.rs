@@ -84,6 +84,15 @@ impl ElementTable {
         None
     }
 
+    /// The name of `from`, which `to` has too, is that of `to` from now on.
+    pub(crate) fn redirect(&mut self, from: Slot, to: Slot, names: &SlotNames) {
+        let hash = self.hash(names.name(to));
+        let segment = self.segment_of(hash);
+        let entries = &mut self.segments[segment].entries;
+        let entry = entries.find_mut(spread(hash), |entry| entry.slot == from);
+        entry.expect("a live slot's name leads to it").slot = to;
+    }
+
     /// Forgets a name; returns its slot.
     pub(crate) fn remove(&mut self, name: &[u8], names: &SlotNames) -> Option<Slot> {
         let hash = self.hash(name);
@@ -93,6 +102,9 @@ impl ElementTable {
             .find_entry(spread(hash), |entry| names.name(entry.slot) == name)
             .ok()?;
         let (entry, _) = found.remove();
+        if entries.capacity() > SPARSE_ENTRIES_MIN && entries.len() < entries.capacity() / 4 {
+            entries.shrink_to(entries.len() * 2, |entry| spread(entry.hash));
+        }
         self.len -= 1;
         Some(entry.slot)
     }
@@ -218,6 +230,10 @@ fn spread(hash: u32) -> u64 {
 /// 4,096 entries of 8 bytes: a split moves 32 KiB, some tens of microseconds.
 const SEGMENT_ENTRIES_MAX: usize = 4096;
 
+/// A segment gives memory back when three quarters of it are unused, unless it is this small. So a slot's worth of entries is
+/// moved once for each that is deleted, at most.
+const SPARSE_ENTRIES_MIN: usize = 16;
+
 /// 2^20 segments of 4,096 are as many entries as there are slots. Hashes that agree in 20 bits beyond that (none do, by
 /// chance) make a segment grow.
 const DEPTH_MAX: u32 = 20;
@@ -249,7 +265,8 @@ mod tests {
                 let gone = table.remove(&name, &names);
                 assert_eq!(gone, twin.remove(&name), "at step {index}");
             }
-            let slot = names.push(&name);
+            let slot = Slot::from_index(index);
+            names.set(slot, &name);
             assert_eq!(table.insert(slot, &names), twin.insert(name, slot), "at step {index}");
             assert_eq!(table.len(), twin.len());
         }
@@ -262,6 +279,10 @@ mod tests {
         );
         for (name, slot) in &twin {
             assert_eq!(table.find(name, &names), Some(*slot));
+            let to = Slot::from_index(slot.index() + 60_000);
+            names.set(to, name);
+            table.redirect(*slot, to, &names);
+            assert_eq!(table.find(name, &names), Some(to));
         }
         assert_eq!(table.find(b"never set", &names), None);
     }
@@ -271,7 +292,8 @@ mod tests {
         let mut names = SlotNames::new();
         let mut table = ElementTable::new(7);
         let mut add = |table: &mut ElementTable, index: u32| {
-            let slot = names.push(&index.to_le_bytes());
+            let slot = Slot::from_index(index as usize);
+            names.set(slot, &index.to_le_bytes());
             table.insert(slot, &names);
         };
         (0..3000).for_each(|index| add(&mut table, index));
@@ -301,7 +323,8 @@ mod tests {
         let mut names = SlotNames::new();
         let mut table = ElementTable::new(7);
         for index in 0..10_000_u32 {
-            let slot = names.push(&index.to_le_bytes());
+            let slot = Slot::from_index(index as usize);
+            names.set(slot, &index.to_le_bytes());
             table.insert(slot, &names);
         }
         let segments = table.segments.len();

@@ -102,7 +102,7 @@ impl Naming {
         match (self.stage, next) {
             (Stage::Ordering, Some(hit)) if hit.distance == self.distance => {
                 self.hits.next();
-                if collection.is_live(hit.slot) {
+                if collection.is_there(hit.slot) {
                     self.ties.push(hit.slot, compare);
                 }
                 Some(None)

@@ -1,4 +1,5 @@
-//! What collections do for themselves when nobody asks anything: a graph that was begun is grown to its end.
+//! What collections do for themselves when nobody asks anything: a graph that was begun is grown to its end, what was
+//! deleted leaves it and gives its memory back. Where deletions outrun that, it is done in between as well.
 
 use std::collections::VecDeque;
 
@@ -6,6 +7,7 @@ use bytes::Bytes;
 use kora_vector::{Step, Work};
 
 use super::Shard;
+use super::collection::Collection;
 use crate::catalog::Generation;
 use crate::limits::SLICE_WORK;
 
@@ -32,6 +34,24 @@ impl Shard {
             Step::More => self.upkeep.push_back((name, generation)),
             Step::Done(()) => {}
         }
+    }
+
+    /// The same, although others wait, if that is overdue. Of many collections one is looked at.
+    pub(crate) fn keep_up_if_overdue(&mut self) -> bool {
+        let Some((name, generation)) = self.upkeep.front() else {
+            return false;
+        };
+        let overdue = self
+            .collections
+            .get(name)
+            .filter(|collection| collection.schema().generation == *generation)
+            .is_some_and(Collection::is_overdue);
+        if overdue {
+            self.keep_up();
+        } else {
+            self.upkeep.rotate_left(1);
+        }
+        overdue
     }
 
     /// Notes a collection that has found something to do.

@@ -48,7 +48,10 @@ impl Shard {
             Step::Done(()) => {
                 let added = collection.live() - before;
                 self.live += added;
-                self.note_upkeep(&insert.schema.name, insert.schema.generation);
+                let Insert { schema, unlinked } = insert;
+                // It may be the last whom consolidation waits for.
+                drop(unlinked);
+                self.note_upkeep(&schema.name, schema.generation);
                 Ok(Part::Done)
             }
         }
@@ -78,8 +81,10 @@ impl Shard {
             return false;
         }
         let remains = collection.renew_if_empty();
+        let schema = Arc::clone(collection.schema());
         self.live -= 1;
         self.graveyard_take(remains);
+        self.note_upkeep(&schema.name, schema.generation);
         true
     }
 
@@ -157,8 +162,9 @@ impl Shard {
         let live = collection.live();
         self.graveyard_take(remains);
         let Some(hits) = named else {
+            let schema = self.end_query(query).0;
             return Ok(Part::Hits(Hits {
-                generation: Some(query.question.schema.generation),
+                generation: Some(schema.generation),
                 too_many: true,
                 ..Hits::default()
             }));
@@ -179,13 +185,22 @@ impl Shard {
         }
         // Within a radius, fewer than were sought are all that the walk saw before it came to farther ones.
         let all = hits.len() >= live || (radius.is_some() && hits.len() < k.min(query.ef));
+        let (schema, statistics) = self.end_query(query);
         Ok(Part::Hits(Hits {
-            generation: Some(query.question.schema.generation),
+            generation: Some(schema.generation),
             hits,
             all,
             too_many: false,
-            statistics: query.search.statistics(),
+            statistics,
         }))
+    }
+
+    /// Lets go of a query: it may be the last whom consolidation waits for.
+    fn end_query(&mut self, query: Query) -> (Arc<Schema>, Statistics) {
+        let (schema, statistics) = (Arc::clone(&query.question.schema), query.search.statistics());
+        drop(query);
+        self.note_upkeep(&schema.name, schema.generation);
+        (schema, statistics)
     }
 
     pub(super) fn describe(&mut self, schema: &Schema) -> Part {

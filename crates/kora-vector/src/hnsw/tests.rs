@@ -216,15 +216,124 @@ fn an_index_emptied_by_removals_takes_and_finds_new_vectors() {
     let mut random = Random::new(8);
     let mut index = graphed(parameters(Metric::L2, 6, 4));
     for round in 0..5 {
-        let slots: Vec<Slot> = (0..200).map(|_| index.insert(&random.clumped(6))).collect();
+        let mut slots: Vec<Slot> = (0..200).map(|_| index.insert(&random.clumped(6))).collect();
+        follow(&mut index, &mut slots);
         let query = random.clumped(6);
         assert_eq!(walk(&mut index, &query, 5, 200).len(), 5, "round {round}");
         slots.iter().for_each(|&slot| index.remove(slot));
         assert_eq!(walk(&mut index, &query, 5, 200), []);
         assert_eq!(index.search(&query, 5, 200), []);
-        assert_eq!((index.live(), index.dead()), (0, 200 * (round + 1)));
+        assert_eq!(index.live(), 0);
+        assert!(index.slots() <= 600, "slots come round: {}", index.slots());
         index.check().unwrap();
     }
+}
+
+/// Notes who has moved.
+fn follow(index: &mut Index, slots: &mut [Slot]) {
+    for (from, to) in index.drain_moves() {
+        let moved = slots.iter_mut().find(|slot| **slot == from);
+        moved.into_iter().for_each(|slot| *slot = to);
+    }
+}
+
+/// Lets it consolidate until there is nothing to do.
+fn tend_fully(index: &mut Index) {
+    while index.has_upkeep() {
+        let _ = index.tend(&mut Work::new(50_000));
+        index.check().unwrap();
+    }
+}
+
+#[test]
+fn overwriting_a_few_vectors_takes_no_more_room_than_they_do() {
+    for count in [20, 1_500] {
+        let mut random = Random::new(20);
+        let mut index = Index::new(parameters(Metric::L2, 8, 8));
+        let mut slots: Vec<Slot> = (0..count).map(|_| index.insert(&random.clumped(8))).collect();
+        let before = index.memory();
+        for _ in 0..10 * count {
+            let place = random.below(count);
+            let slot = index.insert(&random.clumped(8));
+            index.remove(std::mem::replace(&mut slots[place], slot));
+            follow(&mut index, &mut slots);
+        }
+        index.check().unwrap();
+        let bound = count + count / 2 + 20;
+        assert!(index.slots() < bound, "{count}: {} slots", index.slots());
+        assert!(index.dead() * 5 < count + 10, "{count}: {} dead", index.dead());
+        let after = index.memory();
+        assert!(
+            after.vectors_bytes <= 2 * before.vectors_bytes,
+            "{count}: {after:?} of {before:?}"
+        );
+    }
+}
+
+#[test]
+fn an_index_that_shrank_is_as_small_and_as_good_as_a_new_one() {
+    let mut random = Random::new(21);
+    let mut index = Index::new(parameters(Metric::L2, 16, 16));
+    let vectors: Vec<Vec<f32>> = (0..20_000).map(|_| random.clumped(16)).collect();
+    let mut slots: Vec<Slot> = vectors.iter().map(|vector| index.insert(vector)).collect();
+    slots
+        .iter()
+        .enumerate()
+        .filter(|(place, _)| place % 10 != 3)
+        .for_each(|(_, &slot)| index.remove(slot));
+    tend_fully(&mut index);
+    for (from, to) in index.drain_moves() {
+        slots[from.index()] = to;
+    }
+    let mut fresh = Index::new(parameters(Metric::L2, 16, 16));
+    for (place, vector) in vectors.iter().enumerate().filter(|(place, _)| place % 10 == 3) {
+        fresh.insert(vector);
+        assert_eq!(
+            &vector_of(&index, slots[place]),
+            vector,
+            "a vector that moved is found where it went"
+        );
+    }
+    assert_eq!(
+        (index.live(), index.dead(), index.vacant(), index.slots()),
+        (2_000, 0, 0, 2_000)
+    );
+    let (memory, small) = (index.memory(), fresh.memory());
+    assert!(memory.vectors_bytes <= small.vectors_bytes, "{memory:?} of {small:?}");
+    assert!(
+        memory.links_bytes <= small.links_bytes + 16_384,
+        "{memory:?} of {small:?}"
+    );
+    let queries: Vec<Vec<f32>> = (0..200).map(|_| random.clumped(16)).collect();
+    let (shrunk, new) = (
+        recall(&mut index, &queries, 10, 50),
+        recall(&mut fresh, &queries, 10, 50),
+    );
+    println!("recall {shrunk} of {new}");
+    assert!(shrunk > new - 0.01, "recall {shrunk}, and {new} of a new index");
+}
+
+#[test]
+fn recall_holds_while_all_is_replaced_many_times() {
+    let mut random = Random::new(22);
+    let mut index = Index::new(parameters(Metric::L2, 16, 8));
+    let count = 3_000;
+    let mut slots: Vec<Slot> = (0..count).map(|_| index.insert(&random.clumped(16))).collect();
+    let queries: Vec<Vec<f32>> = (0..200).map(|_| random.clumped(16)).collect();
+    let fresh = recall(&mut index, &queries, 10, 40);
+    for step in 0..10 * count {
+        let place = random.below(count);
+        let slot = index.insert(&random.clumped(16));
+        index.remove(std::mem::replace(&mut slots[place], slot));
+        follow(&mut index, &mut slots);
+        if step % count == 0 {
+            index.check().unwrap();
+        }
+    }
+    let now = recall(&mut index, &queries, 10, 40);
+    println!("recall {now}, and {fresh} before");
+    // Clumps are the hardest: of words, 100,000 lose nothing one could measure (`benches/churn.py`).
+    assert!(now > fresh - 0.03, "recall {now}, and {fresh} before");
 }
 
 #[test]
@@ -232,10 +341,12 @@ fn the_same_seed_and_operations_make_the_same_answers() {
     let run = || {
         let mut random = Random::new(9);
         let mut index = graphed(parameters(Metric::Cosine, 10, 8));
+        let mut slots = Vec::new();
         for i in 0..1_500 {
-            index.insert(&random.clumped(10));
+            slots.push(index.insert(&random.clumped(10)));
+            follow(&mut index, &mut slots);
             if i % 3 == 0 {
-                index.remove(Slot::from_index(i));
+                index.remove(slots.swap_remove(random.below(slots.len())));
             }
         }
         (0..50)
@@ -354,7 +465,7 @@ fn ten_vectors_cost_less_than_a_kilobyte_beside_themselves() {
         index.search(&random.clumped(dimension), 3, 100);
         let memory = index.memory();
         let all = size_of::<Index>() + memory.vectors_bytes + memory.links_bytes + memory.scratch_bytes;
-        assert!(all - 10 * dimension * 4 < 700, "{dimension}: {all}");
+        assert!(all - 10 * dimension * 4 < 1_000, "{dimension}: {all}");
     }
 }
 
@@ -397,12 +508,14 @@ enum Op {
     BeginExact,
     SearchWhere,
     Tend,
+    TendFully,
+    RemoveMost,
     Resume,
     GiveUp,
 }
 
 impl Op {
-    const ALL: [Op; 11] = [
+    const ALL: [Op; 13] = [
         Op::Insert,
         Op::InsertCopy,
         Op::BeginInsert,
@@ -412,6 +525,8 @@ impl Op {
         Op::BeginExact,
         Op::SearchWhere,
         Op::Tend,
+        Op::TendFully,
+        Op::RemoveMost,
         Op::Resume,
         Op::GiveUp,
     ];
@@ -426,7 +541,8 @@ enum Pending {
 struct Model {
     index: Index,
     random: Random,
-    live: Vec<Slot>,
+    /// What is live, and as it was when it came back first.
+    live: Vec<(Slot, Vec<f32>)>,
     pending: Vec<Pending>,
 }
 
@@ -436,10 +552,14 @@ impl Model {
         let vector = self.random.clumped(dimension);
         let (k, ef) = (1 + self.random.below(12), 1 + self.random.below(30));
         match op {
-            Op::Insert => self.live.push(self.index.insert(&vector)),
+            Op::Insert => {
+                let slot = self.index.insert(&vector);
+                self.came(slot);
+            }
             Op::InsertCopy => {
-                let vector = self.live.first().map_or(vector, |&slot| vector_of(&self.index, slot));
-                self.live.push(self.index.insert(&vector));
+                let vector = self.live.first().map_or(vector, |(_, vector)| vector.clone());
+                let slot = self.index.insert(&vector);
+                self.came(slot);
             }
             Op::BeginInsert => {
                 let insertion = self.index.begin_insert(&vector);
@@ -447,8 +567,15 @@ impl Model {
             }
             Op::Remove => {
                 if !self.live.is_empty() {
-                    let slot = self.live.swap_remove(self.random.below(self.live.len()));
+                    let (slot, _) = self.live.swap_remove(self.random.below(self.live.len()));
                     self.index.remove(slot);
+                }
+            }
+            Op::RemoveMost => {
+                let left = self.live.len() - self.live.len() * self.random.below(10) / 10;
+                if self.random.below(8) == 0 {
+                    let gone = self.live.drain(left..);
+                    gone.for_each(|(slot, _)| self.index.remove(slot));
                 }
             }
             Op::Search => {
@@ -478,12 +605,42 @@ impl Model {
             Op::Tend => {
                 let _ = self.index.tend(&mut Work::new(self.random.below(2_000) as u64));
             }
+            Op::TendFully => {
+                while self.index.has_upkeep() {
+                    let _ = self.index.tend(&mut Work::new(self.random.below(2_000) as u64));
+                    assert_eq!(self.index.check(), Ok(()));
+                }
+            }
             Op::Resume => self.resume(),
             Op::GiveUp => {
                 if self.pending.len() > 20 {
                     self.pending.swap_remove(self.random.below(20));
                 }
             }
+        }
+    }
+
+    fn came(&mut self, slot: Slot) {
+        self.follow();
+        let vector = vector_of(&self.index, slot);
+        self.live.push((slot, vector));
+    }
+
+    /// Notes who has moved.
+    fn follow(&mut self) {
+        for (from, to) in self.index.drain_moves() {
+            let moved = self.live.iter_mut().find(|(slot, _)| *slot == from);
+            moved.expect("only the live move").0 = to;
+        }
+    }
+
+    /// Whatever moved, each vector is where it is said to be, and as it was.
+    fn check(&mut self) {
+        self.follow();
+        assert_eq!(self.index.live(), self.live.len());
+        for (slot, vector) in &self.live {
+            assert!(self.index.is_live(*slot));
+            assert_eq!(&vector_of(&self.index, *slot), vector);
         }
     }
 
@@ -496,8 +653,8 @@ impl Model {
         match &mut self.pending[chosen] {
             Pending::Insert(insertion) => {
                 if let Step::Done(slot) = self.index.resume_insert(insertion, &mut work) {
-                    self.live.push(slot);
                     self.pending.swap_remove(chosen);
+                    self.came(slot);
                 }
             }
             Pending::Search(search, query) => {
@@ -530,11 +687,16 @@ proptest! {
             let op = Op::ALL[model.random.below(Op::ALL.len())];
             model.apply(op);
             prop_assert_eq!(model.index.check(), Ok(()), "seed {} after {:?}", seed, op);
-            prop_assert_eq!(model.index.live(), model.live.len());
+            model.check();
         }
         while !model.pending.is_empty() {
             model.resume();
             prop_assert_eq!(model.index.check(), Ok(()), "seed {}", seed);
         }
+        while model.index.has_upkeep() {
+            let _ = model.index.tend(&mut Work::new(0));
+            prop_assert_eq!(model.index.check(), Ok(()), "seed {}", seed);
+        }
+        model.check();
     }
 }

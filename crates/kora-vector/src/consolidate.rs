@@ -1,0 +1,380 @@
+//! Consolidation: the dead leave the graph, their slots are taken again, and the memory of what is no longer needed is
+//! given back. All of it in steps, between which anything else may run.
+//!
+//! # Which way, and why
+//!
+//! The dead are gathered into a batch and leave together, as in FreshDiskANN (Singh and others, 2021): one sweep over all
+//! lists finds every link to them, which costs no memory for links back and, for a tenth of the nodes at once, hardly
+//! any time. What takes a lost neighbour's place comes from that neighbour's own list, as there; but a list is not
+//! pruned as a whole: the links that stay, stay, and only as many are chosen beside them as went (IP-DiskANN, Xu and
+//! others, 2025, replaces in-place with a few for each as well). So a list costs some dozen distances for each dead
+//! neighbour and not hundreds. MN-RU (Xiao and others, 2024) mends at the moment of a replacement with the vector that
+//! comes: that would tie two vectors together which have nothing to do with each other.
+//!
+//! # A batch of the dead
+//!
+//! 1. Another node becomes the root, if that one is dead. All that are dead are *doomed*: from now on no new link leads
+//!    to one of them.
+//! 2. *Detach*: one after the other leaves the tree of pinned links (see `tree`), so that nothing hangs on it.
+//! 3. *Sweep*: each list that names a doomed node is mended (see `mend`). Then nothing leads to them any more.
+//! 4. *Wait*: searches and insertions that began before hold their place and may know them still.
+//! 5. *Free*: their slots are vacant, and taken by the next insertions.
+//!
+//! # A batch of moves
+//!
+//! When a good part of the slots is vacant, the vectors in the highest slots are copied into the lowest vacant ones, each
+//! in one step with its links, its level and its place in the tree; the old slots are doomed, with a note of where their
+//! vector went, and links to them are followed there. The same sweep then lets all links lead to the new ones, the same
+//! wait follows, and the end of every table is given back. Vectors in the highest slots and not those in the sparsest
+//! chunks: so the tables of all widths, whose chunks hold different slots, end at the same place.
+
+use std::rc::{Rc, Weak};
+
+use crate::graph::{Census, Graph};
+use crate::hnsw::Slot;
+use crate::mend::mend;
+use crate::roll::Roll;
+use crate::scratch::Scratch;
+use crate::space::Space;
+use crate::tree::{detach_step, move_root};
+use crate::work::{FREED_BYTES_PER_UNIT, Step, Work};
+
+/// Consolidation of one index.
+#[derive(Debug, Default)]
+pub(crate) struct Consolidation {
+    stage: Stage,
+    /// What readers that begin now hold: see [`Reader`].
+    epoch: Rc<Epoch>,
+    /// How far the batch is, in slots that were dealt with, and of how many.
+    progress: (usize, usize),
+    /// Vectors that have moved since somebody asked: from where, to where.
+    pub(crate) moves: Vec<(Slot, Slot)>,
+}
+
+/// Held by whoever remembers slots between two slices: none that it may know is given to another vector meanwhile.
+#[derive(Clone, Debug)]
+pub(crate) struct Reader {
+    _epoch: Rc<Epoch>,
+}
+
+#[derive(Debug, Default)]
+struct Epoch;
+
+#[derive(Debug, Default)]
+enum Stage {
+    #[default]
+    Rest,
+    /// The doomed slot that is leaving the tree, the layer, and where the last step was.
+    Detach {
+        slot: u32,
+        layer: usize,
+        at: u32,
+    },
+    /// Live vectors move to lower slots.
+    Move,
+    /// Lists are mended; the next one's slot.
+    Sweep {
+        next: u32,
+    },
+    Wait {
+        readers: Weak<Epoch>,
+    },
+    Free,
+    /// Towers are brought together; the next one's slot.
+    Rebuild {
+        next: u32,
+    },
+    /// The chunks behind the last slot are freed.
+    Shrink,
+}
+
+/// The parts of an index that change.
+pub(crate) struct Estate<'a> {
+    pub(crate) space: &'a mut Space,
+    pub(crate) graph: Option<&'a mut Graph>,
+    pub(crate) roll: &'a mut Roll,
+    pub(crate) scratch: &'a mut Scratch,
+}
+
+/// When a batch begins.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Occasion {
+    /// Somebody inserts: not before it is worth it.
+    Insert,
+    /// There is nothing else to do.
+    Idle,
+}
+
+impl Consolidation {
+    /// A reader that begins now.
+    pub(crate) fn reader(&self) -> Reader {
+        Reader {
+            _epoch: Rc::clone(&self.epoch),
+        }
+    }
+
+    /// Whether a step would find something to do.
+    pub(crate) fn has_work(&self, roll: &Roll, graph: Option<&Graph>, occasion: Occasion) -> bool {
+        match &self.stage {
+            Stage::Rest => begins(roll, graph, occasion).is_some(),
+            Stage::Wait { readers } => readers.strong_count() == 0,
+            _ => true,
+        }
+    }
+
+    /// Slots dealt with by the batch under way, and of how many.
+    pub(crate) fn progress(&self) -> Option<(usize, usize)> {
+        (!matches!(self.stage, Stage::Rest)).then_some(self.progress)
+    }
+
+    pub(crate) fn census(&self) -> Census {
+        Census {
+            loose: 0..0,
+            swept: matches!(self.stage, Stage::Wait { .. } | Stage::Free),
+        }
+    }
+
+    /// Takes one step. Done when there is nothing to do, or nothing before readers have gone.
+    pub(crate) fn step(&mut self, mut estate: Estate<'_>, occasion: Occasion, work: &mut Work) -> Step<()> {
+        match &self.stage {
+            Stage::Rest => return self.begin(&mut estate, occasion, work),
+            Stage::Detach { slot, layer, at } => self.detach((*slot, *layer, *at), &mut estate, work),
+            Stage::Move => self.move_one(&mut estate, work),
+            Stage::Sweep { next } => self.sweep(*next, &mut estate, work),
+            Stage::Wait { readers } => {
+                if readers.strong_count() > 0 {
+                    return Step::Done(());
+                }
+                self.stage = Stage::Free;
+            }
+            Stage::Free => self.free(&mut estate, work),
+            Stage::Rebuild { next } => self.rebuild(*next, &mut estate, work),
+            Stage::Shrink => self.shrink(&mut estate, work),
+        }
+        Step::More
+    }
+
+    fn begin(&mut self, estate: &mut Estate<'_>, occasion: Occasion, work: &mut Work) -> Step<()> {
+        let Some(kind) = begins(estate.roll, estate.graph.as_deref(), occasion) else {
+            return Step::Done(());
+        };
+        let slots = estate.roll.slots();
+        if kind == Kind::Moves {
+            let moves = slots - estate.roll.live_count();
+            self.progress = (0, moves + slots + moves);
+            self.stage = Stage::Move;
+            return Step::More;
+        }
+        let doomed = estate.roll.dead_count();
+        let Some(graph) = estate.graph.as_deref_mut() else {
+            estate.roll.doom_dead();
+            self.progress = (0, doomed);
+            self.wait();
+            return Step::More;
+        };
+        if let Some(root) = graph.root().filter(|&root| estate.roll.is_leaving(root)) {
+            let heir = heir(graph, estate.roll, root).expect("a batch begins while some are live");
+            move_root(estate.space, graph, heir, &mut estate.scratch.bench, work);
+        }
+        estate.roll.doom_dead();
+        self.progress = (0, 2 * doomed + slots);
+        self.next_to_detach(0, estate);
+        Step::More
+    }
+
+    fn next_to_detach(&mut self, from: u32, estate: &mut Estate<'_>) {
+        self.stage = match estate.roll.next_doomed(from) {
+            Some(slot) => Stage::Detach {
+                slot,
+                layer: 0,
+                at: slot,
+            },
+            None => Stage::Sweep { next: 0 },
+        };
+    }
+
+    fn detach(&mut self, (slot, layer, at): (u32, usize, u32), estate: &mut Estate<'_>, work: &mut Work) {
+        let graph = estate.graph.as_deref_mut().expect("only nodes are detached");
+        if graph.host(layer, slot).is_some() {
+            let bench = &mut estate.scratch.bench;
+            let next = detach_step(estate.space, graph, estate.roll, (layer, slot), at, bench, work);
+            if let Some(at) = next {
+                self.stage = Stage::Detach { slot, layer, at };
+                return;
+            }
+        }
+        if layer < graph.level(slot) {
+            self.stage = Stage::Detach {
+                slot,
+                layer: layer + 1,
+                at: slot,
+            };
+            return;
+        }
+        self.progress.0 += 1;
+        self.next_to_detach(slot + 1, estate);
+    }
+
+    fn move_one(&mut self, estate: &mut Estate<'_>, work: &mut Work) {
+        let graph = estate
+            .graph
+            .as_deref_mut()
+            .expect("only an index with a graph moves its vectors");
+        let Some((from, to)) = estate.roll.next_move() else {
+            self.stage = Stage::Sweep { next: 0 };
+            return;
+        };
+        estate.space.copy(from, to);
+        graph.move_node(from, to);
+        estate.roll.note_move(from, to);
+        self.moves
+            .push((Slot::from_index(from as usize), Slot::from_index(to as usize)));
+        self.progress.0 += 1;
+        work.spend(MOVE_WORK + estate.space.dimension() as u64);
+    }
+
+    fn sweep(&mut self, next: u32, estate: &mut Estate<'_>, work: &mut Work) {
+        let graph = estate.graph.as_deref_mut().expect("only lists are swept");
+        let end = (next + SWEPT_AT_ONCE).min(estate.roll.slots() as u32);
+        let mut slot = next;
+        while slot < end && (slot == next || !work.is_spent()) {
+            if graph.is_linked(slot) && !estate.roll.is_doomed(slot) {
+                for layer in 0..=graph.level(slot) {
+                    mend(estate.space, graph, estate.roll, (layer, slot), estate.scratch, work);
+                }
+            }
+            slot += 1;
+        }
+        self.progress.0 += (slot - next) as usize;
+        self.stage = Stage::Sweep { next: slot };
+        if slot as usize == estate.roll.slots() {
+            graph.dismiss_detached();
+            self.wait();
+        }
+    }
+
+    /// Waits for those who read now.
+    fn wait(&mut self) {
+        let before = std::mem::take(&mut self.epoch);
+        self.stage = Stage::Wait {
+            readers: Rc::downgrade(&before),
+        };
+    }
+
+    fn free(&mut self, estate: &mut Estate<'_>, work: &mut Work) {
+        for _ in 0..FREED_AT_ONCE {
+            let Some(slot) = estate.roll.first_doomed() else {
+                self.end(estate);
+                return;
+            };
+            if let Some(graph) = estate.graph.as_deref_mut() {
+                graph.close(slot);
+            }
+            estate.roll.vacate(slot);
+            self.progress.0 += 1;
+            work.spend(FREE_WORK);
+        }
+    }
+
+    /// All are vacant.
+    fn end(&mut self, estate: &mut Estate<'_>) {
+        self.stage = Stage::Rest;
+        if let Some(graph) = estate.graph.as_deref_mut()
+            && estate.roll.has_moves()
+        {
+            estate.roll.truncate();
+            estate.space.truncate(estate.roll.slots());
+            graph.truncate(estate.roll.slots());
+            graph.begin_rebuilding();
+            self.stage = Stage::Rebuild { next: 0 };
+        }
+        estate.roll.forget_moves();
+    }
+
+    fn rebuild(&mut self, next: u32, estate: &mut Estate<'_>, work: &mut Work) {
+        let graph = estate.graph.as_deref_mut().expect("only a graph has towers");
+        let end = (next + REBUILT_AT_ONCE).min(estate.roll.slots() as u32);
+        (next..end).for_each(|slot| graph.rebuild_tower(slot));
+        work.spend(u64::from(end - next) * REBUILD_WORK);
+        self.stage = Stage::Rebuild { next: end };
+        if end as usize == estate.roll.slots() {
+            graph.end_rebuilding();
+            self.stage = Stage::Shrink;
+        }
+    }
+
+    fn shrink(&mut self, estate: &mut Estate<'_>, work: &mut Work) {
+        let links = || estate.graph.as_deref_mut()?.release_spare();
+        match estate.space.release_spare().or_else(links) {
+            Some(bytes) => work.spend(bytes as u64 / FREED_BYTES_PER_UNIT),
+            None => self.stage = Stage::Rest,
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Kind {
+    Dead,
+    Moves,
+}
+
+/// What kind of batch begins now, if any.
+fn begins(roll: &Roll, graph: Option<&Graph>, occasion: Occasion) -> Option<Kind> {
+    let (dead, live, vacant) = (roll.dead_count(), roll.live_count(), roll.vacant_count());
+    let one_in = match (occasion, graph) {
+        (_, None) => DEAD_ONE_IN_SMALL,
+        (Occasion::Insert, Some(_)) => DEAD_ONE_IN,
+        (Occasion::Idle, Some(_)) => DEAD_ONE_IN_IDLE,
+    };
+    // Nobody live: nobody could be the root. Such an index is of no use to anybody, and best replaced.
+    if live > 0 && dead > 0 && dead * one_in >= live {
+        return Some(Kind::Dead);
+    }
+    let is_sparse = vacant * VACANT_ONE_IN >= roll.slots() && vacant >= VACANT_MIN;
+    (graph.is_some() && live > 0 && is_sparse && roll.can_shrink()).then_some(Kind::Moves)
+}
+
+/// Who shall be the root: a neighbour of the old one, of as high a layer as there is one, or else anybody live.
+fn heir(graph: &Graph, roll: &Roll, root: u32) -> Option<u32> {
+    let stays = |slot: &u32| roll.is_live(*slot) && graph.is_linked(*slot);
+    let near = (0..=graph.height())
+        .rev()
+        .find_map(|layer| graph.links(layer, root).map(|link| link.slot()).find(stays));
+    near.or_else(|| roll.live_from(0).find(stays))
+}
+
+/// Under load a batch begins when a tenth as many are dead as live: a walk expands so many more nodes, and one sweep then
+/// finds two links in most lists that it mends.
+const DEAD_ONE_IN: usize = 10;
+
+/// With nothing else to do, a batch is worth a sweep when the dead are one in 64: that costs a list's look for each node
+/// and takes about as long as inserting one in a hundred of the vectors again.
+const DEAD_ONE_IN_IDLE: usize = 64;
+
+/// Without a graph there is nothing to sweep.
+const DEAD_ONE_IN_SMALL: usize = 16;
+
+/// Vectors move when a quarter of the slots is vacant. Steady replacement leaves a tenth to a fifth of them vacant, which
+/// the next insertions take: those are not to be moved for.
+const VACANT_ONE_IN: usize = 4;
+
+/// Fewer slots than this are not worth a look at every list.
+const VACANT_MIN: usize = 16;
+
+/// Lists swept in a step.
+const SWEPT_AT_ONCE: u32 = 16;
+
+/// Slots freed in a step.
+const FREED_AT_ONCE: usize = 16;
+
+/// Towers looked at in a step.
+const REBUILT_AT_ONCE: u32 = 256;
+
+/// A node's rows are read and written, from memory: about eight cache misses.
+const MOVE_WORK: u64 = 2_048;
+
+/// A slot's list is cleared.
+const FREE_WORK: u64 = 128;
+
+/// A look at a slot's tower.
+const REBUILD_WORK: u64 = 16;
