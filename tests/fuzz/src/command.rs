@@ -107,7 +107,7 @@ fn check_command(command: &Command) {
                 assert_eq!(Cursor::of_number(request.cursor.number()), request.cursor);
             }
             let pattern = request.filter.pattern.as_ref();
-            assert!(pattern.is_none_or(|pattern| pattern.len() <= PATTERN_BYTES_MAX));
+            assert!(pattern.is_none_or(|pattern| pattern.bytes() <= 257 * 8 * (PATTERN_BYTES_MAX / 64 + 1)));
         }
         Command::VectorCreate(creation) => {
             assert!((1..=DIMENSION_MAX).contains(&creation.dimension));
