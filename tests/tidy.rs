@@ -188,10 +188,11 @@ fn every_command_is_in_a_seed_of_the_fuzzer() {
 
 /// Which crates a crate may know.
 const ARROWS: &[(&str, &[&str])] = &[
-    ("kora-engine", &["kora-mesh", "kora-resp", "kora-vector"]),
+    ("kora-engine", &["kora-mesh", "kora-resp", "kora-values", "kora-vector"]),
     ("kora-mesh", &[]),
     ("kora-resp", &[]),
     ("kora-server", &["kora-engine", "kora-mesh", "kora-resp", "kora-vector"]),
+    ("kora-values", &[]),
     ("kora-vector", &[]),
 ];
 
