@@ -5,10 +5,21 @@
 //!
 //! | question | file |
 //! |---|---|
+//! | what is a string, and what may be done to it? | `string_value.rs` |
+//! | which text is an integer? | `integer.rs` |
+//! | which text is a float, and how is a sum of floats printed? | `float.rs` |
+//! | what does a client read when it cannot be done? | `error.rs` |
 //! | where are ten million entries found, and how are they scanned while they change? | `segment_table.rs` |
 
 #![forbid(unsafe_code)]
 
+mod error;
+mod float;
+mod integer;
 pub mod segment_table;
+mod string_value;
 
+pub use crate::error::ValueError;
+pub use crate::integer::Digits;
 pub use crate::segment_table::SegmentTable;
+pub use crate::string_value::{StringEncoding, StringValue};

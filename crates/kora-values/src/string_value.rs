@@ -1,0 +1,283 @@
+//! A string: any bytes, kept as small as they are.
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::error::ValueError;
+use crate::float::LongDouble;
+use crate::integer::{self, Digits};
+
+/// What a key of type `string` holds.
+#[derive(Clone, Debug)]
+pub struct StringValue(Form);
+
+#[derive(Clone, Debug)]
+enum Form {
+    /// Bytes that are an integer's text.
+    Integer(i64),
+    /// Bytes that came whole. Invariant: fewer than `SHARED_BYTES_MIN`.
+    Whole(Box<[u8]>),
+    /// Bytes that were changed in place: with room for more. Invariant: fewer than `SHARED_BYTES_MIN`.
+    Grown(Vec<u8>),
+    /// Many bytes: a reply shares them instead of copying. They are copied when they change while a reply is under way.
+    Shared(Arc<Vec<u8>>),
+}
+
+/// What OBJECT ENCODING calls the form of a string.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum StringEncoding {
+    /// An integer of 64 bits.
+    Int,
+    /// At most 44 bytes that came whole.
+    Embstr,
+    /// All others.
+    Raw,
+}
+
+impl fmt::Display for StringEncoding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            StringEncoding::Int => "int",
+            StringEncoding::Embstr => "embstr",
+            StringEncoding::Raw => "raw",
+        })
+    }
+}
+
+impl StringValue {
+    /// A string of these bytes, as SET makes it: an integer's text becomes an integer.
+    pub fn new(bytes: &[u8]) -> StringValue {
+        match integer::parse(bytes) {
+            Some(integer) => StringValue::of_integer(integer),
+            None => StringValue::whole(bytes),
+        }
+    }
+
+    /// The string that is this integer's text.
+    pub fn of_integer(integer: i64) -> StringValue {
+        StringValue(Form::Integer(integer))
+    }
+
+    /// How many bytes it has (STRLEN).
+    pub fn len(&self) -> usize {
+        match &self.0 {
+            Form::Integer(integer) => Digits::new().print(*integer).len(),
+            form => form.stored().len(),
+        }
+    }
+
+    /// Whether it has none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Its bytes; `digits` is room for an integer's.
+    pub fn bytes<'value>(&'value self, digits: &'value mut Digits) -> &'value [u8] {
+        match &self.0 {
+            Form::Integer(integer) => digits.print(*integer),
+            form => form.stored(),
+        }
+    }
+
+    /// Its bytes for a reply: many are shared, few are copied.
+    pub fn to_bytes(&self) -> Bytes {
+        match &self.0 {
+            Form::Shared(bytes) => Bytes::from_owner(Lent(Arc::clone(bytes))),
+            _ => Bytes::copy_from_slice(self.bytes(&mut Digits::new())),
+        }
+    }
+
+    /// The bytes from `start` to `end`, both included; negative ones count from the end: -1 is the last (GETRANGE).
+    pub fn range(&self, start: i64, end: i64) -> Bytes {
+        let range = included(self.len(), start, end);
+        match &self.0 {
+            Form::Shared(_) => self.to_bytes().slice(range),
+            _ => Bytes::copy_from_slice(&self.bytes(&mut Digits::new())[range]),
+        }
+    }
+
+    /// Puts `tail` behind it, unless it becomes longer than `bytes_max` (APPEND). Returns how long it is.
+    pub fn append(&mut self, tail: &[u8], bytes_max: usize) -> Result<usize, ValueError> {
+        let new_len = checked_len(self.len(), tail.len(), bytes_max)?;
+        let mut bytes = self.take(new_len);
+        if bytes.capacity() < new_len {
+            // Room for more, so that a string that grows by a byte at a time is not copied each time.
+            bytes.reserve_exact(tail.len() + new_len.min(ROOM_BYTES_MAX));
+        }
+        bytes.extend_from_slice(tail);
+        self.put(bytes);
+        Ok(new_len)
+    }
+
+    /// Writes `part` over it from `offset` on, with zeros before it if it is shorter, unless it becomes longer than
+    /// `bytes_max` (SETRANGE). Returns how long it is. An empty part changes nothing.
+    pub fn set_range(&mut self, offset: usize, part: &[u8], bytes_max: usize) -> Result<usize, ValueError> {
+        let len = self.len();
+        if part.is_empty() {
+            return Ok(len);
+        }
+        let end = checked_len(offset, part.len(), bytes_max)?;
+        let mut bytes = self.take(len);
+        if bytes.capacity() < end && end / 2 > len {
+            // Many zeros come from the system, which writes none of them before they are read.
+            let mut zeroed = vec![0; end];
+            zeroed[..len].copy_from_slice(&bytes);
+            bytes = zeroed;
+        }
+        bytes.resize(len.max(end), 0);
+        bytes[offset..end].copy_from_slice(part);
+        self.put(bytes);
+        Ok(len.max(end))
+    }
+
+    /// Adds to the integer that it is (INCRBY, and with a negative `by` DECRBY). Returns the sum.
+    pub fn increment(&mut self, by: i64) -> Result<i64, ValueError> {
+        let sum = self
+            .integer()
+            .ok_or(ValueError::NotAnInteger)?
+            .checked_add(by)
+            .ok_or(ValueError::IntegerOverflow)?;
+        self.0 = Form::Integer(sum);
+        Ok(sum)
+    }
+
+    /// Adds the float that `by` spells to the float that it is (INCRBYFLOAT). Returns the sum as it is kept.
+    pub fn increment_float(&mut self, by: &[u8]) -> Result<String, ValueError> {
+        let now = LongDouble::parse(self.bytes(&mut Digits::new())).ok_or(ValueError::NotAFloat)?;
+        let by = LongDouble::parse(by).ok_or(ValueError::NotAFloat)?;
+        let sum = now.add(by).ok_or(ValueError::FloatOverflow)?.print();
+        *self = StringValue::whole(sum.as_bytes());
+        Ok(sum)
+    }
+
+    /// What OBJECT ENCODING says.
+    pub fn encoding(&self) -> StringEncoding {
+        match &self.0 {
+            Form::Integer(_) => StringEncoding::Int,
+            Form::Whole(bytes) if bytes.len() <= EMBSTR_BYTES_MAX => StringEncoding::Embstr,
+            _ => StringEncoding::Raw,
+        }
+    }
+
+    /// Bytes held beside the value itself.
+    pub fn heap_bytes(&self) -> usize {
+        match &self.0 {
+            Form::Integer(_) => 0,
+            Form::Whole(bytes) => bytes.len(),
+            Form::Grown(bytes) => bytes.capacity(),
+            Form::Shared(bytes) => bytes.capacity() + size_of::<Vec<u8>>() + ARC_COUNTS_BYTES,
+        }
+    }
+
+    /// A string that is kept as it came, even if it is an integer's text.
+    fn whole(bytes: &[u8]) -> StringValue {
+        StringValue(if bytes.len() < SHARED_BYTES_MIN {
+            Form::Whole(bytes.into())
+        } else {
+            Form::Shared(Arc::new(bytes.to_vec()))
+        })
+    }
+
+    fn integer(&self) -> Option<i64> {
+        match &self.0 {
+            Form::Integer(integer) => Some(*integer),
+            form => integer::parse(form.stored()),
+        }
+    }
+
+    /// Its bytes, to be changed and [`put`](StringValue::put) back. Room for `capacity` where they must be copied.
+    fn take(&mut self, capacity: usize) -> Vec<u8> {
+        match &mut self.0 {
+            Form::Grown(bytes) => return std::mem::take(bytes),
+            Form::Shared(shared) => {
+                // What a reply still holds stays as it is.
+                if let Some(bytes) = Arc::get_mut(shared) {
+                    return std::mem::take(bytes);
+                }
+            }
+            Form::Integer(_) | Form::Whole(_) => {}
+        }
+        let mut bytes = Vec::with_capacity(capacity);
+        bytes.extend_from_slice(self.bytes(&mut Digits::new()));
+        bytes
+    }
+
+    fn put(&mut self, bytes: Vec<u8>) {
+        self.0 = if bytes.len() < SHARED_BYTES_MIN {
+            Form::Grown(bytes)
+        } else {
+            Form::Shared(Arc::new(bytes))
+        };
+    }
+}
+
+impl Form {
+    /// The bytes of any but an integer.
+    fn stored(&self) -> &[u8] {
+        match self {
+            Form::Integer(_) => unreachable!("an integer's text is not stored"),
+            Form::Whole(bytes) => bytes,
+            Form::Grown(bytes) => bytes,
+            Form::Shared(bytes) => bytes,
+        }
+    }
+}
+
+/// Bytes that a reply holds on to.
+struct Lent(Arc<Vec<u8>>);
+
+impl AsRef<[u8]> for Lent {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// `len + more`, if a string may be that long.
+fn checked_len(len: usize, more: usize, bytes_max: usize) -> Result<usize, ValueError> {
+    len.checked_add(more)
+        .filter(|sum| *sum <= bytes_max)
+        .ok_or(ValueError::TooLong)
+}
+
+/// What lies from `start` to `end`, both included, of `len` places; negative ones count from the end.
+fn included(len: usize, start: i64, end: i64) -> Range<usize> {
+    let len = i64::try_from(len).expect("memory is smaller");
+    // Both behind the other end and the wrong way around: Redis sees that before it moves them to the first.
+    if len == 0 || (start < 0 && end < 0 && start > end) {
+        return 0..0;
+    }
+    let from_end = |place: i64| {
+        if place < 0 {
+            len.saturating_add(place).max(0)
+        } else {
+            place
+        }
+    };
+    let (start, end) = (from_end(start), from_end(end).min(len - 1));
+    if start > end {
+        0..0
+    } else {
+        start as usize..end as usize + 1
+    }
+}
+
+/// The longest string that Redis calls `embstr`, before 8.2 made it depend on the key's length, too.
+const EMBSTR_BYTES_MAX: usize = 44;
+
+/// From 16 KiB on copying costs more than sharing: an allocation and two counts.
+const SHARED_BYTES_MIN: usize = 16 << 10;
+
+/// A string that grows gets room for as much again, up to a mebibyte: Redis's `SDS_MAX_PREALLOC`.
+const ROOM_BYTES_MAX: usize = 1 << 20;
+
+/// What an `Arc` keeps before its value.
+const ARC_COUNTS_BYTES: usize = 2 * size_of::<usize>();
+
+// A key's entry holds a value; three words are what a growing string needs, and no other form makes it more.
+const _: () = assert!(size_of::<StringValue>() == 24);
+
+#[cfg(test)]
+mod tests;
