@@ -8,12 +8,15 @@ use rustc_apfloat::{Float, ParseError, Round, Status, StatusAnd};
 
 /// A `long double`; may be infinite, is never NaN.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct LongDouble(X87DoubleExtended);
+pub struct LongDouble(X87DoubleExtended);
 
 impl LongDouble {
+    /// 0.
+    pub(crate) const ZERO: LongDouble = LongDouble(X87DoubleExtended::ZERO);
+
     /// The float that the whole of `text` spells: decimal or hexadecimal, or `inf` or `infinity` in any case of letters.
     /// `None` for anything else, for what is too large, and for what is not 0 and too small.
-    pub(crate) fn parse(text: &[u8]) -> Option<LongDouble> {
+    pub fn parse(text: &[u8]) -> Option<LongDouble> {
         if text.len() > TEXT_BYTES_MAX {
             return None;
         }
@@ -37,7 +40,8 @@ impl LongDouble {
         value.is_finite().then_some(LongDouble(value))
     }
 
-    pub(crate) fn is_finite(self) -> bool {
+    /// Whether it is not infinite.
+    pub fn is_finite(self) -> bool {
         self.0.is_finite()
     }
 

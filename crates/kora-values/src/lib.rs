@@ -6,6 +6,8 @@
 //! | question | file |
 //! |---|---|
 //! | what is a string, and what may be done to it? | `string_value.rs` |
+//! | what is a hash, and what may be done to it? | `hash_value.rs`; small ones `hash_value/small.rs`, large ones `large.rs` |
+//! | how are some of its fields drawn? | `hash_value/sample.rs` |
 //! | which text is an integer? | `integer.rs` |
 //! | which text is a float, and how is a sum of floats printed? | `float.rs` |
 //! | what does a client read when it cannot be done? | `error.rs` |
@@ -15,11 +17,14 @@
 
 mod error;
 mod float;
+mod hash_value;
 mod integer;
 pub mod segment_table;
 mod string_value;
 
 pub use crate::error::ValueError;
+pub use crate::float::LongDouble;
+pub use crate::hash_value::{Field, FieldValue, HashEncoding, HashValue, SMALL_BYTES_MAX, SMALL_FIELDS_MAX, Sample};
 pub use crate::integer::Digits;
 pub use crate::segment_table::SegmentTable;
 pub use crate::string_value::{StringEncoding, StringValue};

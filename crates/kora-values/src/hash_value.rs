@@ -1,0 +1,248 @@
+//! A hash: values under the names of fields.
+
+mod large;
+mod sample;
+mod small;
+
+use std::fmt;
+
+use bytes::Bytes;
+
+pub use self::sample::Sample;
+
+use self::large::LargeHash;
+use self::small::SmallHash;
+use crate::error::ValueError;
+use crate::float::LongDouble;
+use crate::integer::{self, Digits};
+
+/// What a key of type `hash` holds.
+///
+/// Small ones are one piece of memory in which fields keep the order they came in. One that has had more than
+/// [`SMALL_FIELDS_MAX`] fields, or anything longer than [`SMALL_BYTES_MAX`], is a table, and stays one.
+#[derive(Debug)]
+pub struct HashValue {
+    /// Keys the hashes of a table's fields.
+    hash_seed: u64,
+    form: Form,
+}
+
+#[derive(Debug)]
+enum Form {
+    Small(SmallHash),
+    Large(LargeHash),
+}
+
+/// What a field holds.
+#[derive(Clone, Copy, Debug)]
+pub enum FieldValue<'hash> {
+    /// Few bytes.
+    Short(&'hash [u8]),
+    /// Many, which a reply can share.
+    Long(&'hash Bytes),
+}
+
+impl<'hash> FieldValue<'hash> {
+    /// The bytes.
+    pub fn bytes(self) -> &'hash [u8] {
+        match self {
+            FieldValue::Short(bytes) => bytes,
+            FieldValue::Long(bytes) => bytes,
+        }
+    }
+
+    /// The bytes for a reply: many are shared, few are copied.
+    pub fn to_bytes(self) -> Bytes {
+        match self {
+            FieldValue::Short(bytes) => Bytes::copy_from_slice(bytes),
+            FieldValue::Long(bytes) => bytes.clone(),
+        }
+    }
+}
+
+/// A field's name and what it holds.
+pub type Field<'hash> = (&'hash [u8], FieldValue<'hash>);
+
+/// What OBJECT ENCODING calls the form of a hash.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum HashEncoding {
+    /// Small.
+    Listpack,
+    /// A table.
+    Hashtable,
+}
+
+impl fmt::Display for HashEncoding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            HashEncoding::Listpack => "listpack",
+            HashEncoding::Hashtable => "hashtable",
+        })
+    }
+}
+
+impl HashValue {
+    /// A hash without fields. `hash_seed` is a secret, so that nobody outside can choose fields that collide.
+    pub fn new(hash_seed: u64) -> HashValue {
+        HashValue {
+            hash_seed,
+            form: Form::Small(SmallHash::default()),
+        }
+    }
+
+    /// A hash without fields in the form of this one: for a copy, which [`scan`](HashValue::scan) and
+    /// [`set`](HashValue::set) make in steps.
+    pub fn empty_like(&self) -> HashValue {
+        let mut empty = HashValue::new(self.hash_seed);
+        if let Form::Large(_) = self.form {
+            empty.make_large();
+        }
+        empty
+    }
+
+    /// How many fields it has.
+    pub fn len(&self) -> usize {
+        match &self.form {
+            Form::Small(small) => small.len(),
+            Form::Large(large) => large.len(),
+        }
+    }
+
+    /// Whether it has none: then its key should go.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// What a field holds (HGET).
+    pub fn get(&self, field: &[u8]) -> Option<FieldValue<'_>> {
+        match &self.form {
+            Form::Small(small) => small.get(field).map(FieldValue::Short),
+            Form::Large(large) => large.get(field),
+        }
+    }
+
+    /// Makes it a table if `pair_count` pairs, of which nothing is longer than `longest` bytes, are to be set and will not
+    /// do in a small one. Redis looks at a whole HSET before it sets the first, so a field given twice counts twice.
+    pub fn expect(&mut self, pair_count: usize, longest: usize) {
+        if pair_count > SMALL_FIELDS_MAX || longest > SMALL_BYTES_MAX {
+            self.make_large();
+        }
+    }
+
+    /// Sets a field; whether it is new (HSET).
+    pub fn set(&mut self, field: &[u8], value: &[u8]) -> bool {
+        self.expect(1, field.len().max(value.len()));
+        match &mut self.form {
+            Form::Small(small) => {
+                let is_new = small.set(field, value);
+                let len = small.len();
+                self.expect(len, 0);
+                is_new
+            }
+            Form::Large(large) => large.set(field, value),
+        }
+    }
+
+    /// Deletes a field; whether there was one (HDEL).
+    pub fn remove(&mut self, field: &[u8]) -> bool {
+        match &mut self.form {
+            Form::Small(small) => small.remove(field),
+            Form::Large(large) => large.remove(field),
+        }
+    }
+
+    /// Adds to the integer that a field holds, 0 if there is none (HINCRBY). Returns the sum.
+    pub fn increment(&mut self, field: &[u8], by: i64) -> Result<i64, ValueError> {
+        let now = match self.get(field) {
+            Some(value) => integer::parse(value.bytes()).ok_or(ValueError::FieldNotAnInteger)?,
+            None => 0,
+        };
+        let sum = now.checked_add(by).ok_or(ValueError::IntegerOverflow)?;
+        self.set(field, Digits::new().print(sum));
+        Ok(sum)
+    }
+
+    /// Adds to the float that a field holds, 0 if there is none (HINCRBYFLOAT). Returns the sum as it is kept.
+    pub fn increment_float(&mut self, field: &[u8], by: LongDouble) -> Result<String, ValueError> {
+        let now = match self.get(field) {
+            Some(value) => LongDouble::parse(value.bytes()).ok_or(ValueError::FieldNotAFloat)?,
+            None => LongDouble::ZERO,
+        };
+        let sum = now.add(by).ok_or(ValueError::FloatOverflow)?.print();
+        self.set(field, sum.as_bytes());
+        Ok(sum)
+    }
+
+    /// About `wanted` fields from a place on, and the place to go on from, if there are more (HSCAN, and HGETALL in
+    /// steps). The first place is 0; a later one is beyond the one before and below 2³².
+    ///
+    /// Every field that is there from the first step to the last is met. A small hash comes at once, wherever one begins.
+    pub fn scan(&self, from: u64, wanted: usize) -> (Vec<Field<'_>>, Option<u64>) {
+        match &self.form {
+            Form::Small(small) => (small.iter().map(short).collect(), None),
+            Form::Large(large) => large.scan(from, wanted),
+        }
+    }
+
+    /// Some field, each about as likely as any other (HRANDFIELD). `random` gives 64 random bits at each call.
+    pub fn random(&self, mut random: impl FnMut() -> u64) -> Option<Field<'_>> {
+        match &self.form {
+            Form::Small(small) if small.len() == 0 => None,
+            Form::Small(small) => small.iter().nth((random() % small.len() as u64) as usize).map(short),
+            Form::Large(large) => large.random(random),
+        }
+    }
+
+    /// What OBJECT ENCODING says.
+    pub fn encoding(&self) -> HashEncoding {
+        match &self.form {
+            Form::Small(_) => HashEncoding::Listpack,
+            Form::Large(_) => HashEncoding::Hashtable,
+        }
+    }
+
+    /// Bytes held, with the value itself.
+    pub fn bytes(&self) -> usize {
+        let held = match &self.form {
+            Form::Small(small) => small.heap_bytes(),
+            Form::Large(large) => large.heap_bytes(),
+        };
+        size_of::<HashValue>() + held
+    }
+
+    /// Frees some thousand fields; false when there was nothing left. For a hash that is used no more.
+    pub fn dismantle(&mut self) -> bool {
+        match &mut self.form {
+            Form::Small(small) => {
+                let had_fields = small.len() > 0;
+                *small = SmallHash::default();
+                had_fields
+            }
+            Form::Large(large) => large.dismantle(),
+        }
+    }
+
+    fn make_large(&mut self) {
+        let Form::Small(small) = &self.form else {
+            return;
+        };
+        let mut large = LargeHash::new(self.hash_seed);
+        for (field, value) in small.iter() {
+            large.set(field, value);
+        }
+        self.form = Form::Large(large);
+    }
+}
+
+fn short<'hash>((field, value): (&'hash [u8], &'hash [u8])) -> Field<'hash> {
+    (field, FieldValue::Short(value))
+}
+
+/// The most fields of a small hash: Redis 8.2's `hash-max-listpack-entries`.
+pub const SMALL_FIELDS_MAX: usize = 512;
+
+/// The longest field or value of a small hash, in bytes: Redis 8.2's `hash-max-listpack-value`.
+pub const SMALL_BYTES_MAX: usize = 64;
+
+#[cfg(test)]
+mod tests;
