@@ -1,0 +1,178 @@
+"""The commands that are compared, by family: what arguments each takes, and which options."""
+
+from draw import Draw
+
+
+def string_commands(draw: Draw) -> dict:
+    key, value = draw.key, draw.value
+    return {
+        b"SET": lambda: [key(), value(), *set_options(draw)],
+        b"GET": lambda: [key()],
+        b"GETEX": lambda: [key(), *draw.choice([[], [b"PERSIST"], draw.expiry(), draw.expiry(), [*draw.expiry(), b"PERSIST"]])],
+        b"GETDEL": lambda: [key()],
+        b"GETSET": lambda: [key(), value()],
+        b"SETNX": lambda: [key(), value()],
+        b"SETEX": lambda: [key(), draw.lifetime(1), value()],
+        b"PSETEX": lambda: [key(), draw.lifetime(1000), value()],
+        b"MSET": lambda: pairs(draw, key),
+        b"MSETNX": lambda: pairs(draw, key),
+        b"MGET": lambda: draw.keys(),
+        b"APPEND": lambda: [key(), value()],
+        b"STRLEN": lambda: [key()],
+        b"GETRANGE": lambda: [key(), draw.place(), draw.place()],
+        b"SETRANGE": lambda: [key(), offset(draw), value()],
+        b"INCR": lambda: [key()],
+        b"DECR": lambda: [key()],
+        b"INCRBY": lambda: [key(), draw.integer()],
+        b"DECRBY": lambda: [key(), draw.integer()],
+        b"INCRBYFLOAT": lambda: [key(), draw.float()],
+    }
+
+
+def hash_commands(draw: Draw) -> dict:
+    key, field, value = draw.key, draw.field, draw.value
+
+    def fields():
+        return [field() for _ in range(draw.between(1, 5))]
+
+    return {
+        b"HSET": lambda: [key(), *(many_fields(draw) if draw.chance(0.03) else pairs(draw, field))],
+        b"HSETNX": lambda: [key(), field(), value()],
+        b"HGET": lambda: [key(), field()],
+        b"HMGET": lambda: [key(), *fields()],
+        b"HGETALL": lambda: [key()],
+        b"HDEL": lambda: [key(), *([b"%d" % number for number in range(600)] if draw.chance(0.1) else fields())],
+        b"HEXISTS": lambda: [key(), field()],
+        b"HLEN": lambda: [key()],
+        b"HKEYS": lambda: [key()],
+        b"HVALS": lambda: [key()],
+        b"HSTRLEN": lambda: [key(), field()],
+        b"HINCRBY": lambda: [key(), field(), draw.integer()],
+        b"HINCRBYFLOAT": lambda: [key(), field(), draw.float()],
+        b"HRANDFIELD": lambda: [key(), *draw.choice([[], [draw.count()], [draw.count(), b"WITHVALUES"]])],
+    }
+
+
+def key_commands(draw: Draw) -> dict:
+    key = draw.key
+    return {
+        b"DEL": lambda: draw.keys(),
+        b"UNLINK": lambda: draw.keys(),
+        b"EXISTS": lambda: draw.keys(),
+        b"TOUCH": lambda: draw.keys(),
+        b"TYPE": lambda: [key()],
+        b"RENAME": lambda: [key(), key()],
+        b"RENAMENX": lambda: [key(), key()],
+        b"COPY": lambda: [key(), key(), *some_of(draw, [[b"REPLACE"], [b"DB", draw.choice([b"0", b"0", b"1", b"x"])]])],
+        b"RANDOMKEY": lambda: [],
+        b"KEYS": lambda: [draw.pattern()],
+        b"DBSIZE": lambda: [],
+        b"FLUSHALL": lambda: draw.choice([[], [], [b"ASYNC"], [b"SYNC"], [b"NOW"]]),
+        b"FLUSHDB": lambda: draw.choice([[], [], [b"ASYNC"], [b"SYNC"], [b"NOW"]]),
+        b"OBJECT": lambda: [*draw.choice([[b"ENCODING"], [b"ENCODING"], [b"ENCODING"], [b"IDLETIME"], [b"FREQ"], [b"NO"]]), key()],
+        b"MEMORY": lambda: [b"USAGE", key(), *draw.choice([[], [], [b"SAMPLES", draw.count()]])],
+        b"TIME": lambda: [],
+        b"PING": lambda: draw.choice([[], [value_of(draw)]]),
+        b"ECHO": lambda: [value_of(draw)],
+        b"NOSUCHCOMMAND": lambda: [value_of(draw)],
+    }
+
+
+def expiry_commands(draw: Draw) -> dict:
+    def conditions():
+        return some_of(draw, [[b"NX"], [b"XX"], [b"GT"], [b"LT"], *([[b"AT"]] if draw.chance(0.05) else [])], probability=0.18)
+
+    return {
+        b"EXPIRE": lambda: [draw.key(), draw.lifetime(1), *conditions()],
+        b"PEXPIRE": lambda: [draw.key(), draw.lifetime(1000), *conditions()],
+        b"EXPIREAT": lambda: [draw.key(), draw.moment(1), *conditions()],
+        b"PEXPIREAT": lambda: [draw.key(), draw.moment(1000), *conditions()],
+        b"TTL": lambda: [draw.key()],
+        b"PTTL": lambda: [draw.key()],
+        b"EXPIRETIME": lambda: [draw.key()],
+        b"PEXPIRETIME": lambda: [draw.key()],
+        b"PERSIST": lambda: [draw.key()],
+    }
+
+
+def scan_commands(draw: Draw) -> dict:
+    def options(more=()):
+        return some_of(draw, [[b"MATCH", draw.pattern()], [b"COUNT", draw.count()], *more], probability=0.4)
+
+    types = [b"string", b"hash", b"STRING", b"list", b"zset", b"nonsense"]
+    return {
+        b"SCAN": lambda: [cursor(draw), *options([[b"TYPE", draw.choice(types)]])],
+        b"HSCAN": lambda: [draw.key(), cursor(draw), *options([[b"NOVALUES"]])],
+    }
+
+
+def transaction_commands(draw: Draw) -> dict:
+    return {
+        b"MULTI": lambda: [],
+        b"EXEC": lambda: [],
+        b"DISCARD": lambda: [],
+        b"WATCH": lambda: draw.keys(),
+        b"UNWATCH": lambda: [],
+    }
+
+
+# In which share of a program's commands each family comes.
+FAMILIES = {
+    "string": (string_commands, 30),
+    "hash": (hash_commands, 30),
+    "key": (key_commands, 16),
+    "expiry": (expiry_commands, 14),
+    "scan": (scan_commands, 5),
+    "transaction": (transaction_commands, 5),
+}
+
+# How much more often than the others of its family a command comes. What empties everything would leave nothing to the
+# rest, what fills it gives the rest something to do.
+SHARES = {
+    b"SET": 3, b"MSET": 0.4, b"GETDEL": 0.5, b"HSET": 4, b"HDEL": 0.6, b"DEL": 0.4, b"UNLINK": 0.3, b"RENAME": 0.4,
+    b"FLUSHALL": 0.05, b"FLUSHDB": 0.05, b"NOSUCHCOMMAND": 0.2, b"ECHO": 0.2, b"PING": 0.2, b"TIME": 0.2, b"OBJECT": 2,
+    b"DISCARD": 0.3, b"MULTI": 2, b"EXEC": 0.2,
+}  # fmt: skip
+
+# These need all their keys in one slot: within a transaction, or always (WATCH).
+ONE_SLOT = {b"RENAME", b"RENAMENX", b"COPY", b"MSETNX", b"WATCH"}
+
+
+def set_options(draw: Draw) -> list[bytes]:
+    options = some_of(draw, [draw.expiry(), [b"KEEPTTL"], [b"NX"], [b"XX"], [b"GET"]], probability=0.2)
+    return [b"NONSENSE"] if draw.chance(0.01) else options
+
+
+def some_of(draw: Draw, options: list[list[bytes]], probability: float = 0.3) -> list[bytes]:
+    """Each with this probability, in any order: often more than go together."""
+    chosen = [option for option in options if draw.chance(probability)]
+    draw.random.shuffle(chosen)
+    return [word if index else draw.cased(word) for option in chosen for index, word in enumerate(option)]
+
+
+def pairs(draw: Draw, name) -> list[bytes]:
+    return [word for _ in range(draw.between(1, 4)) for word in (name(), draw.value())]
+
+
+def many_fields(draw: Draw) -> list[bytes]:
+    """About as many as a small hash may have."""
+    count = draw.choice([500, 511, 512, 513, 600, 1500])
+    return [word for number in range(count) for word in (b"%d" % number, b"v%d" % number)]
+
+
+def offset(draw: Draw) -> bytes:
+    if draw.chance(0.03):
+        # At the longest that a string may be and beyond, and at what overflows.
+        return draw.choice([b"1048570", b"1048576", b"536870911", b"4294967296", b"9223372036854775807", b"-1"])
+    return b"%d" % draw.between(0, 60) if draw.chance(0.9) else draw.integer()
+
+
+def cursor(draw: Draw) -> bytes:
+    """Mostly the beginning; a number from elsewhere leads anywhere, and what is no number is refused."""
+    if draw.chance(0.9):
+        return b"0"
+    return draw.choice([b"1", b"123456789", b"9007199254740991", b"18446744073709551615", b"18446744073709551616", b"-1", b"", b"x", b" 0", b"00", b"+1", b"0x"])
+
+
+def value_of(draw: Draw) -> bytes:
+    return draw.choice([b"", b"hello", b"\x00\xff"])

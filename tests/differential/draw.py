@@ -1,0 +1,114 @@
+"""Arguments, drawn at random: mostly such as collide and are in order, now and then odd ones."""
+
+import random
+
+# Few, so that commands meet: of all bytes, some in one slot by their tag, one empty, one that has no tag though it looks so.
+TAGS = [b"a", b"b"]
+KEYS = [b"{a}1", b"{a}2", b"{a}3", b"{a}\x00\xff", b"{b}1", b"{b}2", b"k", b"key two", b"", b"{}x", b"\xf0\x9f\x8d\x8b", b"L" * 300]
+# Those that mostly are hashes: if any key were anything, most commands would meet the wrong type.
+HASHES = {b"{a}2", b"{a}\x00\xff", b"{b}2", b"key two", b"{}x", b"L" * 300}
+FIELDS = [b"f1", b"f2", b"f3", b"f4", b"", b"\x00\r\n\xff", b"number", b"F" * 64, b"G" * 65]
+INTEGERS = [b"0", b"1", b"-1", b"2", b"10", b"-7", b"100", b"9223372036854775807", b"-9223372036854775808", b"9223372036854775806"]
+ODD_INTEGERS = [
+    b"", b" 1", b"1 ", b"+1", b"01", b"-0", b"0x10", b"1.0", b"1e3", b"abc", b"-", b"9223372036854775808",
+    b"-9223372036854775809", b"99999999999999999999999", b"1\x00", b"\xff", b"inf",
+]
+FLOATS = [
+    b"0", b"1", b"-1", b"0.1", b"-0.1", b"3.0", b"1e3", b"5.0e3", b"200", b"10.5", b".5", b"5.", b"+2", b"-0", b"1e-18",
+    b"0x1p3", b"0xA.8", b"123456789012345678", b"3.14159265358979323846", b"1e17", b"1e300", b"1e4900", b"-1e4900", b"1e-4000",
+]
+ODD_FLOATS = [b"inf", b"-inf", b"+Infinity", b"nan", b"-nan", b"", b" 1", b"1 ", b"1e", b".", b"0x", b"1e5000", b"1e-6000", b"abc", b"1.2.3", b"1\x00"]
+# Longer than what Redis embeds, longer than a small hash's value may be, and longer than what is copied into a reply.
+LENGTHS = [44, 45, 63, 64, 65, 300, 20_000]
+# The years 2050 to 2100: never reached by a run, and few, so that GT and LT meet what is equal.
+FAR_S = [2_524_608_000, 2_524_608_001, 2_840_140_800, 4_102_444_800]
+PAST_S = [1, 1_000_000_000]
+ODD_TIMES = [b"0", b"-1", b"-100", b"9223372036854775807", b"-9223372036854775808", b"9223372036854775", b"-9223372036854775", b"9223372036854776"]
+PATTERNS = [b"*", b"", b"?", b"{a}*", b"{b}?", b"[^k]*", b"f[1-3]", b"*\\**", b"k", b"nothing", b"[a-", b"\\", b"*1*"]
+
+
+class Draw:
+    """A source of arguments. The same seed gives the same ones."""
+
+    def __init__(self, seed: str):
+        self.random = random.Random(seed)
+        # A lifetime relative to now is drawn once only: equal ones would expire in an order that the clock decides.
+        # While it is set, keys are drawn from those of this tag.
+        self.tag = None
+        # Whether what is to be done now is done to hashes, to strings (False) or to either (None).
+        self.to_hashes = None
+        self.lifetimes_s = self.random.sample(range(1_000, 1_000_000, 10), 2_000)
+
+    def chance(self, probability: float) -> bool:
+        return self.random.random() < probability
+
+    def choice(self, values):
+        return self.random.choice(values)
+
+    def between(self, least: int, most: int) -> int:
+        return self.random.randint(least, most)
+
+    def key(self) -> bytes:
+        """A key, mostly one that is likely to be of the type that is wanted; the first are used most."""
+        keys = KEYS if self.tag is None else [key for key in KEYS if key.startswith(b"{%s}" % self.tag)]
+        if self.to_hashes is not None and self.chance(0.85):
+            keys = [key for key in keys if (key in HASHES) == self.to_hashes]
+        return self.choice(keys[: self.choice([2, 4, len(keys)])])
+
+    def keys(self) -> list[bytes]:
+        return [self.key() for _ in range(self.between(1, 5))]
+
+    def field(self) -> bytes:
+        return self.choice(FIELDS[: self.choice([2, 4, len(FIELDS)])])
+
+    def value(self) -> bytes:
+        kind = self.between(0, 9)
+        if kind < 4:
+            return self.integer()
+        if kind < 5:
+            return self.float()
+        if kind < 8:
+            return self.choice([b"", b"v", b"value", b"x" * 20, b"\x00\xff\r\n", "größe".encode()])
+        return bytes([self.between(0, 255)]) * self.choice(LENGTHS[: self.choice([5, len(LENGTHS)])])
+
+    def integer(self) -> bytes:
+        return self.choice(ODD_INTEGERS) if self.chance(0.1) else self.choice(INTEGERS[: self.choice([7, len(INTEGERS)])])
+
+    def float(self) -> bytes:
+        return self.choice(ODD_FLOATS) if self.chance(0.1) else self.choice(FLOATS[: self.choice([14, len(FLOATS)])])
+
+    def place(self) -> bytes:
+        """A place in a string."""
+        near = [b"0", b"1", b"-1", b"3", b"-3", b"10", b"-10", b"100", b"-100"]
+        return self.choice(near) if self.chance(0.9) else self.integer()
+
+    def count(self) -> bytes:
+        return self.choice([b"0", b"1", b"2", b"-1", b"-3", b"10", b"-10", b"1000", b"-600"]) if self.chance(0.9) else self.integer()
+
+    def pattern(self) -> bytes:
+        return self.choice(PATTERNS)
+
+    def odd_word(self) -> bytes:
+        """What is neither a word of a command nor a time that comes within a run."""
+        return self.choice([b"", b"abc", b"\x00", b"NONSENSE", b"1.5", b"-5", b"v" * 70, b"9" * 30])
+
+    def lifetime(self, unit_s: int) -> bytes:
+        """A time to live from now on, `unit_s` to the second."""
+        if self.chance(0.15):
+            return self.choice(ODD_TIMES) if self.chance(0.7) else self.choice(ODD_INTEGERS)
+        return b"%d" % (self.lifetimes_s.pop() * unit_s)
+
+    def moment(self, unit_s: int) -> bytes:
+        """An absolute time, `unit_s` to the second."""
+        if self.chance(0.15):
+            return self.choice(ODD_TIMES) if self.chance(0.7) else self.choice(ODD_INTEGERS)
+        return b"%d" % (self.choice(PAST_S if self.chance(0.15) else FAR_S) * unit_s)
+
+    def expiry(self) -> list[bytes]:
+        """EX, PX, EXAT or PXAT and their number."""
+        option = self.choice([b"EX", b"PX", b"EXAT", b"PXAT"])
+        unit_s = 1000 if option.startswith(b"P") else 1
+        return [option, self.moment(unit_s) if option.endswith(b"AT") else self.lifetime(unit_s)]
+
+    def cased(self, word: bytes) -> bytes:
+        return self.choice([word, word, word.lower(), word.title()])
