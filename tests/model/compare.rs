@@ -32,6 +32,11 @@ pub(crate) fn compare(
     if !bytes.is_empty() {
         return Err(format!("more than one reply: {reply:?}, {bytes:?}"));
     }
+    judge(expected, &reply, protocol, shards)
+}
+
+fn judge(expected: &Expected, reply: &Value, protocol: Protocol, shards: usize) -> Result<Recall, String> {
+    let reply = reply.clone();
     match expected {
         Expected::Silence => unreachable!("looked at first"),
         Expected::Reply(say) => is(reply == say.heard(protocol), say, &reply),
@@ -56,6 +61,39 @@ pub(crate) fn compare(
             )
         }
         Expected::Scanned(scannable) => scanned(scannable, &reply),
+        Expected::Many(all) => {
+            let items = reply.items().ok_or("no array")?;
+            is(items.len() == all.len(), all.len(), &reply)?;
+            for (expected, item) in all.iter().zip(items) {
+                judge(expected, item, protocol, shards)?;
+            }
+            Ok(Recall::default())
+        }
+        Expected::OneOf(choices) => is(
+            choices.iter().any(|choice| choice.heard(protocol) == reply),
+            choices,
+            &reply,
+        ),
+        Expected::Positive => is(matches!(reply, Value::Integer(1..)), "a positive number", &reply),
+        Expected::Bag(says) => {
+            let items = reply.items().ok_or("no array")?.to_vec();
+            let says = says.iter().map(|say| say.heard(protocol)).collect();
+            is(sorted(items) == sorted(says), "the same in any order", &reply)
+        }
+        Expected::Pairs(pairs) if protocol == Protocol::Three => {
+            let map = Say::Map(pairs.clone()).heard(protocol);
+            is(map == reply, map, &reply)
+        }
+        Expected::Pairs(pairs) => {
+            let heard = pairs_of(&reply)?;
+            is(
+                sorted_pairs(&heard) == sorted_pairs(&said(pairs, protocol)),
+                pairs,
+                &reply,
+            )
+        }
+        Expected::FieldsScanned(pairs, no_values) => fields_scanned(&said(pairs, protocol), *no_values, &reply),
+        Expected::Drawn(sample, pairs) => drawn(*sample, &said(pairs, protocol), &reply, protocol),
         Expected::Names(names) => {
             let mut heard: Vec<&Bytes> = reply
                 .items()
@@ -241,4 +279,81 @@ fn documents(names: &[Name], reply: &Value, protocol: Protocol) -> Result<Recall
         }
     }
     Ok(Recall::default())
+}
+
+fn said(pairs: &[(Say, Say)], protocol: Protocol) -> Vec<(Value, Value)> {
+    let heard = |(field, value): &(Say, Say)| (field.heard(protocol), value.heard(protocol));
+    pairs.iter().map(heard).collect()
+}
+
+fn pairs_of(reply: &Value) -> Result<Vec<(Value, Value)>, String> {
+    let items = reply.items().ok_or("no array")?;
+    let (pairs, rest) = items.as_chunks::<2>();
+    is(rest.is_empty(), "pairs", reply)?;
+    Ok(pairs
+        .iter()
+        .map(|[field, value]| (field.clone(), value.clone()))
+        .collect())
+}
+
+fn sorted(mut values: Vec<Value>) -> Vec<Value> {
+    values.sort_by_cached_key(|value| format!("{value:?}"));
+    values
+}
+
+fn sorted_pairs(pairs: &[(Value, Value)]) -> Vec<(Value, Value)> {
+    let mut pairs = pairs.to_vec();
+    pairs.sort_by_cached_key(|pair| format!("{pair:?}"));
+    pairs
+}
+
+/// HSCAN: from the beginning to the end all, from elsewhere some. Programs have few fields, so one reply holds all.
+fn fields_scanned(there: &[(Value, Value)], no_values: bool, reply: &Value) -> Result<Recall, String> {
+    let [Value::Bulk(cursor), found] = reply.items().ok_or("no array")? else {
+        return Err(format!("no cursor with fields: {reply:?}"));
+    };
+    let is_known = match no_values {
+        true => found
+            .items()
+            .ok_or("no array")?
+            .iter()
+            .all(|field| there.iter().any(|(known, _)| known == field)),
+        false => pairs_of(found)?.iter().all(|pair| there.contains(pair)),
+    };
+    is(is_known && cursor.iter().all(u8::is_ascii_digit), there, reply)
+}
+
+/// HRANDFIELD: as many as there can be, all of which there are, and different ones unless the count is negative.
+fn drawn(
+    sample: Option<(i64, bool)>,
+    there: &[(Value, Value)],
+    reply: &Value,
+    protocol: Protocol,
+) -> Result<Recall, String> {
+    let Some((count, with_values)) = sample else {
+        let is_one = there.iter().any(|(field, _)| field == reply);
+        return is(is_one || (there.is_empty() && *reply == Value::Null), there, reply);
+    };
+    let items = reply.items().ok_or("no array")?;
+    let found: Vec<Value> = match (with_values, protocol) {
+        (false, _) => items.to_vec(),
+        (true, Protocol::Two) => {
+            let pairs = pairs_of(reply)?;
+            is(pairs.iter().all(|pair| there.contains(pair)), there, reply)?;
+            pairs.into_iter().map(|(field, _)| field).collect()
+        }
+        (true, Protocol::Three) => items.iter().filter_map(|pair| pair.items()?.first().cloned()).collect(),
+    };
+    let wanted = match count {
+        0.. => usize::try_from(count).unwrap_or(usize::MAX).min(there.len()),
+        _ if there.is_empty() => 0,
+        _ => usize::try_from(count.unsigned_abs()).unwrap_or(usize::MAX),
+    };
+    let is_known = found.iter().all(|field| there.iter().any(|(known, _)| known == field));
+    let different: BTreeSet<String> = found.iter().map(|field| format!("{field:?}")).collect();
+    is(
+        is_known && found.len() == wanted && (count < 0 || different.len() == found.len()),
+        there,
+        reply,
+    )
 }

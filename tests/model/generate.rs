@@ -1,5 +1,7 @@
 //! Programs by chance: requests that are right most of the time, and wrong in many ways.
 
+mod values;
+
 use kora_tests::random::Random;
 use kora_tests::request::{blob, words};
 
@@ -11,6 +13,8 @@ use crate::subject::address;
 pub(crate) struct Step {
     /// Which of the clients that are connected, counted in order of their sessions.
     pub(crate) client: usize,
+    /// What passes before it.
+    pub(crate) wait_ms: u64,
     pub(crate) words: Vec<Vec<u8>>,
 }
 
@@ -34,10 +38,12 @@ pub(crate) fn program(mut random: Random) -> Vec<Step> {
         .map(|_| {
             let name = name(author);
             let mut words = request(name, author);
-            if author.random.percent(8) {
+            let adds_floats = matches!(name, Name::IncrByFloat | Name::HIncrByFloat);
+            if author.random.percent(8) && !adds_floats {
                 spoil(&mut words, author);
             }
             Step {
+                wait_ms: *author.random.pick(&[0, 0, 0, 0, 0, 0, 1, 40, 1500]),
                 client: author.random.below(3),
                 words,
             }
@@ -55,6 +61,9 @@ fn name(author: &mut Author) -> Name {
         71..74 => Name::VecCreate,
         74 => Name::VecDrop,
         75 => Name::VecInfo,
+        76..80 => Name::Set,
+        80..83 => Name::HSet,
+        83..85 => Name::Exec,
         _ => *author.random.pick(&Name::ALL),
     }
 }
@@ -76,10 +85,7 @@ fn request(name: Name, author: &mut Author) -> Vec<Vec<u8>> {
         Name::VecDrop => format!("VECDROP {}", collection(author)),
         Name::VecInfo => format!("VECINFO {}", collection(author)),
         Name::Scan => scan(author),
-        Name::Type => {
-            let (key, name) = (key(author), collection(author));
-            format!("TYPE {}", author.random.pick(&[&key, name, "nothing", "a:", ":"]))
-        }
+        name if values::has(name) => values::request(name, author),
         Name::ClientKill => kill(author),
         Name::Echo => format!("ECHO {}", author.random.any()),
         // Not too often, or nothing is ever there.
@@ -101,7 +107,18 @@ fn forms(name: Name) -> &'static [&'static str] {
         | Name::VecInfo => {
             unreachable!("made of names")
         }
-        Name::ClientKill | Name::Echo | Name::Scan | Name::Type => unreachable!("made of sessions, numbers and names"),
+        Name::ClientKill | Name::Echo | Name::Scan => unreachable!("made of sessions, numbers and names"),
+        Name::Discard => &["DISCARD"],
+        Name::Exec => &["EXEC"],
+        Name::Multi => &["MULTI"],
+        Name::Unwatch => &["UNWATCH"],
+        Name::RandomKey => &["RANDOMKEY"],
+        Name::Time => &["TIME"],
+        Name::Keys => &["KEYS *", "KEYS k*", "KEYS a:1?", "KEYS nothing"],
+        Name::Memory => &["MEMORY", "MEMORY NOTHING"],
+        Name::MemoryHelp => &["MEMORY HELP"],
+        Name::Object => &["OBJECT", "OBJECT NOTHING k1"],
+        Name::ObjectHelp => &["OBJECT HELP"],
         Name::VecList => &["VECLIST"],
         Name::Auth => &[
             "AUTH sesame",
@@ -161,6 +178,7 @@ fn forms(name: Name) -> &'static [&'static str] {
         Name::Quit => &["QUIT", "QUIT now"],
         Name::Select => &["SELECT 0", "SELECT 1", "SELECT zero", "SELECT -1"],
         Name::Shutdown => &["SHUTDOWN", "SHUTDOWN NOSAVE", "SHUTDOWN SAVE FORCE", "SHUTDOWN LATER"],
+        name => unreachable!("{name:?} is made of keys"),
     }
 }
 
@@ -283,6 +301,7 @@ fn scan(author: &mut Author) -> String {
         "TYPE vector",
         "TYPE VectorSet",
         "TYPE string",
+        "TYPE hash",
     ] {
         if author.random.percent(20) {
             request.push_str(&format!(" {option}"));

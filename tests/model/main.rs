@@ -115,18 +115,20 @@ fn run(server: Server, program: &[Step]) -> Result<Recall, String> {
     for step in program {
         while twin.sessions.len() < CLIENTS {
             sessions += 1;
-            subject.connect(sessions);
-            twin.connect(sessions);
+            let since_us = subject.connect(sessions);
+            twin.connect(sessions, since_us);
         }
         let ids: Vec<u64> = twin.sessions.keys().copied().collect();
         let id = ids[step.client];
         let protocol_before = twin.sessions[&id].protocol;
+        subject.wait(step.wait_ms);
+        let heard = subject.say(id, &step.words);
+        twin.now_us = heard.taken_us;
         let expected = twin.answer(id, &step.words);
         let protocol = twin
             .sessions
             .get(&id)
             .map_or(protocol_before, |session| session.protocol);
-        let heard = subject.say(id, &step.words);
         let closed: Vec<u64> = ids.into_iter().filter(|id| !twin.sessions.contains_key(id)).collect();
         if heard.closed != closed {
             return Err(format!(
@@ -142,6 +144,7 @@ fn run(server: Server, program: &[Step]) -> Result<Recall, String> {
     }
     sessions += 1;
     subject.connect(sessions);
+    twin.expire();
     walk(server, &mut subject, sessions, &twin).map(|()| total)
 }
 
@@ -217,7 +220,12 @@ fn shrink(server: Server, mut program: Vec<Step>) -> Vec<Step> {
 }
 
 fn show(step: &Step) -> String {
-    format!("client {}: {}", step.client, typed(&step.words))
+    format!(
+        "client {} after {} ms: {}",
+        step.client,
+        step.wait_ms,
+        typed(&step.words)
+    )
 }
 
 /// Connected at any time.

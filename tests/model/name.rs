@@ -43,10 +43,80 @@ pub(crate) enum Name {
     VecList,
     VecQuery,
     VecSet,
+    Append,
+    Copy,
+    Decr,
+    DecrBy,
+    Del,
+    Discard,
+    Exec,
+    Exists,
+    Expire,
+    ExpireAt,
+    ExpireTime,
+    Get,
+    GetDel,
+    GetEx,
+    GetRange,
+    GetSet,
+    HDel,
+    HExists,
+    HGet,
+    HGetAll,
+    HIncrBy,
+    HIncrByFloat,
+    HKeys,
+    HLen,
+    HMGet,
+    HMSet,
+    HRandField,
+    HScan,
+    HSet,
+    HSetNx,
+    HStrLen,
+    HVals,
+    Incr,
+    IncrBy,
+    IncrByFloat,
+    Keys,
+    Memory,
+    MemoryHelp,
+    MemoryUsage,
+    MGet,
+    MSet,
+    MSetNx,
+    Multi,
+    Object,
+    ObjectEncoding,
+    ObjectFreq,
+    ObjectHelp,
+    ObjectIdleTime,
+    ObjectRefCount,
+    Persist,
+    PExpire,
+    PExpireAt,
+    PExpireTime,
+    PSetEx,
+    PTtl,
+    RandomKey,
+    Rename,
+    RenameNx,
+    Set,
+    SetEx,
+    SetNx,
+    SetRange,
+    StrLen,
+    Substr,
+    Time,
+    Touch,
+    Ttl,
+    Unlink,
+    Unwatch,
+    Watch,
 }
 
 impl Name {
-    pub(crate) const ALL: [Name; 39] = [
+    pub(crate) const ALL: [Name; 109] = [
         Name::Auth,
         Name::Client,
         Name::ClientGetname,
@@ -86,6 +156,76 @@ impl Name {
         Name::VecList,
         Name::VecQuery,
         Name::VecSet,
+        Name::Append,
+        Name::Copy,
+        Name::Decr,
+        Name::DecrBy,
+        Name::Del,
+        Name::Discard,
+        Name::Exec,
+        Name::Exists,
+        Name::Expire,
+        Name::ExpireAt,
+        Name::ExpireTime,
+        Name::Get,
+        Name::GetDel,
+        Name::GetEx,
+        Name::GetRange,
+        Name::GetSet,
+        Name::HDel,
+        Name::HExists,
+        Name::HGet,
+        Name::HGetAll,
+        Name::HIncrBy,
+        Name::HIncrByFloat,
+        Name::HKeys,
+        Name::HLen,
+        Name::HMGet,
+        Name::HMSet,
+        Name::HRandField,
+        Name::HScan,
+        Name::HSet,
+        Name::HSetNx,
+        Name::HStrLen,
+        Name::HVals,
+        Name::Incr,
+        Name::IncrBy,
+        Name::IncrByFloat,
+        Name::Keys,
+        Name::Memory,
+        Name::MemoryHelp,
+        Name::MemoryUsage,
+        Name::MGet,
+        Name::MSet,
+        Name::MSetNx,
+        Name::Multi,
+        Name::Object,
+        Name::ObjectEncoding,
+        Name::ObjectFreq,
+        Name::ObjectHelp,
+        Name::ObjectIdleTime,
+        Name::ObjectRefCount,
+        Name::Persist,
+        Name::PExpire,
+        Name::PExpireAt,
+        Name::PExpireTime,
+        Name::PSetEx,
+        Name::PTtl,
+        Name::RandomKey,
+        Name::Rename,
+        Name::RenameNx,
+        Name::Set,
+        Name::SetEx,
+        Name::SetNx,
+        Name::SetRange,
+        Name::StrLen,
+        Name::Substr,
+        Name::Time,
+        Name::Touch,
+        Name::Ttl,
+        Name::Unlink,
+        Name::Unwatch,
+        Name::Watch,
     ];
 
     /// As in the table: `container|subcommand`, and the number of words, negative for at least that many.
@@ -130,6 +270,76 @@ impl Name {
             Name::VecList => ("veclist", 1),
             Name::VecQuery => ("vecquery", -4),
             Name::VecSet => ("vecset", -4),
+            Name::Append => ("append", 3),
+            Name::Copy => ("copy", -3),
+            Name::Decr => ("decr", 2),
+            Name::DecrBy => ("decrby", 3),
+            Name::Del => ("del", -2),
+            Name::Discard => ("discard", 1),
+            Name::Exec => ("exec", 1),
+            Name::Exists => ("exists", -2),
+            Name::Expire => ("expire", -3),
+            Name::ExpireAt => ("expireat", -3),
+            Name::ExpireTime => ("expiretime", 2),
+            Name::Get => ("get", 2),
+            Name::GetDel => ("getdel", 2),
+            Name::GetEx => ("getex", -2),
+            Name::GetRange => ("getrange", 4),
+            Name::GetSet => ("getset", 3),
+            Name::HDel => ("hdel", -3),
+            Name::HExists => ("hexists", 3),
+            Name::HGet => ("hget", 3),
+            Name::HGetAll => ("hgetall", 2),
+            Name::HIncrBy => ("hincrby", 4),
+            Name::HIncrByFloat => ("hincrbyfloat", 4),
+            Name::HKeys => ("hkeys", 2),
+            Name::HLen => ("hlen", 2),
+            Name::HMGet => ("hmget", -3),
+            Name::HMSet => ("hmset", -4),
+            Name::HRandField => ("hrandfield", -2),
+            Name::HScan => ("hscan", -3),
+            Name::HSet => ("hset", -4),
+            Name::HSetNx => ("hsetnx", 4),
+            Name::HStrLen => ("hstrlen", 3),
+            Name::HVals => ("hvals", 2),
+            Name::Incr => ("incr", 2),
+            Name::IncrBy => ("incrby", 3),
+            Name::IncrByFloat => ("incrbyfloat", 3),
+            Name::Keys => ("keys", 2),
+            Name::Memory => ("memory", -2),
+            Name::MemoryHelp => ("memory|help", 2),
+            Name::MemoryUsage => ("memory|usage", -3),
+            Name::MGet => ("mget", -2),
+            Name::MSet => ("mset", -3),
+            Name::MSetNx => ("msetnx", -3),
+            Name::Multi => ("multi", 1),
+            Name::Object => ("object", -2),
+            Name::ObjectEncoding => ("object|encoding", 3),
+            Name::ObjectFreq => ("object|freq", 3),
+            Name::ObjectHelp => ("object|help", 2),
+            Name::ObjectIdleTime => ("object|idletime", 3),
+            Name::ObjectRefCount => ("object|refcount", 3),
+            Name::Persist => ("persist", 2),
+            Name::PExpire => ("pexpire", -3),
+            Name::PExpireAt => ("pexpireat", -3),
+            Name::PExpireTime => ("pexpiretime", 2),
+            Name::PSetEx => ("psetex", 4),
+            Name::PTtl => ("pttl", 2),
+            Name::RandomKey => ("randomkey", 1),
+            Name::Rename => ("rename", 3),
+            Name::RenameNx => ("renamenx", 3),
+            Name::Set => ("set", -3),
+            Name::SetEx => ("setex", 4),
+            Name::SetNx => ("setnx", 3),
+            Name::SetRange => ("setrange", 4),
+            Name::StrLen => ("strlen", 2),
+            Name::Substr => ("substr", 4),
+            Name::Time => ("time", 1),
+            Name::Touch => ("touch", -2),
+            Name::Ttl => ("ttl", 2),
+            Name::Unlink => ("unlink", -2),
+            Name::Unwatch => ("unwatch", 1),
+            Name::Watch => ("watch", -2),
         }
     }
 
@@ -142,7 +352,10 @@ impl Name {
     }
 
     pub(crate) fn is_container(self) -> bool {
-        matches!(self, Name::Client | Name::Command | Name::Config)
+        matches!(
+            self,
+            Name::Client | Name::Command | Name::Config | Name::Memory | Name::Object
+        )
     }
 
     /// The command of that name, in any case of letters.
@@ -150,6 +363,41 @@ impl Name {
         Name::ALL
             .into_iter()
             .find(|name| name.text().as_bytes().eq_ignore_ascii_case(text))
+    }
+
+    /// Which of the twin's files speaks of it.
+    pub(crate) fn family(self) -> Family {
+        match self {
+            Name::Append | Name::Decr | Name::DecrBy | Name::Get | Name::GetDel | Name::GetEx | Name::GetRange => {
+                Family::String
+            }
+            Name::GetSet | Name::Incr | Name::IncrBy | Name::IncrByFloat | Name::MGet | Name::MSet | Name::MSetNx => {
+                Family::String
+            }
+            Name::PSetEx | Name::Set | Name::SetEx | Name::SetNx | Name::SetRange | Name::StrLen | Name::Substr => {
+                Family::String
+            }
+            Name::HDel | Name::HExists | Name::HGet | Name::HGetAll | Name::HIncrBy | Name::HIncrByFloat => {
+                Family::Hash
+            }
+            Name::HKeys | Name::HLen | Name::HMGet | Name::HMSet | Name::HRandField | Name::HScan => Family::Hash,
+            Name::HSet | Name::HSetNx | Name::HStrLen | Name::HVals => Family::Hash,
+            Name::Expire | Name::ExpireAt | Name::PExpire | Name::PExpireAt | Name::Persist => Family::Lifetime,
+            Name::Ttl | Name::PTtl | Name::ExpireTime | Name::PExpireTime => Family::Lifetime,
+            Name::Copy | Name::Del | Name::Exists | Name::Keys | Name::MemoryUsage | Name::ObjectEncoding => {
+                Family::Key
+            }
+            Name::ObjectFreq | Name::ObjectIdleTime | Name::ObjectRefCount | Name::RandomKey | Name::Rename => {
+                Family::Key
+            }
+            Name::RenameNx | Name::Scan | Name::Touch | Name::Type | Name::Unlink => Family::Key,
+            Name::Discard | Name::Exec | Name::Multi | Name::Unwatch | Name::Watch => Family::Transaction,
+            Name::VecCreate | Name::VecDel | Name::VecDrop | Name::VecGet | Name::VecInfo | Name::VecList => {
+                Family::Vector
+            }
+            Name::VecQuery | Name::VecSet => Family::Vector,
+            _ => Family::Server,
+        }
     }
 
     pub(crate) fn accepts(self, words: usize) -> bool {
@@ -164,4 +412,16 @@ impl Name {
     pub(crate) fn is_before_auth(self) -> bool {
         matches!(self, Name::Auth | Name::Hello | Name::Quit)
     }
+}
+
+/// Commands of one kind.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Family {
+    String,
+    Hash,
+    Lifetime,
+    Key,
+    Transaction,
+    Vector,
+    Server,
 }

@@ -32,6 +32,8 @@ struct Connection {
 #[derive(Debug)]
 pub(crate) struct Heard {
     pub(crate) bytes: BytesMut,
+    /// When the request was taken, in microseconds of Unix time.
+    pub(crate) taken_us: u64,
     /// Sessions that were closed meanwhile.
     pub(crate) closed: Vec<u64>,
 }
@@ -43,6 +45,10 @@ impl Host for Clock {
     fn now_us(&self) -> u64 {
         self.0.set(self.0.get() + 1);
         self.0.get()
+    }
+
+    fn unix_us(&self) -> u64 {
+        UNIX_US + self.0.get()
     }
 
     fn resident_bytes(&self) -> u64 {
@@ -66,6 +72,7 @@ impl Subject {
             catalog: Catalog::new(1),
             graph: DEFAULTS,
             client_bytes_max: 1 << 30,
+            string_bytes_max: 512 << 20,
             password: password.map(str::to_owned),
             settings: settings.to_vec(),
             facts: Facts::default(),
@@ -80,11 +87,21 @@ impl Subject {
         }
     }
 
-    pub(crate) fn connect(&mut self, id: u64) {
+    /// Returns when it came, in microseconds of Unix time.
+    pub(crate) fn connect(&mut self, id: u64) -> u64 {
         let worker = id as usize % self.engines.len();
         let session = Session::new(id, address(id), LOCAL_ADDRESS.to_owned(), self.clock.now_us());
+        let since_us = self.clock.unix_us();
         let line = self.engines[worker].connect(session);
         self.connections.insert(id, Connection { worker, line });
+        since_us
+    }
+
+    /// Lets time pass.
+    pub(crate) fn wait(&mut self, ms: u64) {
+        self.clock.0.set(self.clock.0.get() + ms * 1000);
+        // What has expired is reclaimed before it is counted.
+        self.settle();
     }
 
     /// Says one request and waits for what follows.
@@ -94,14 +111,20 @@ impl Subject {
         let mut reader = Reader::new(ReaderLimits::default());
         let request = reader.read(&request).expect("a request").expect("a whole one");
         let mut parsed = self.engines[worker].parse(line, &request);
-        while let Admission::Later(again) = self.engines[worker].submit(line, parsed, &self.clock) {
-            parsed = again;
+        let taken_us = loop {
+            // The clock moves when the engine looks at it, which is first of all when it takes a request.
+            let taken_us = self.clock.unix_us() + 1;
+            match self.engines[worker].submit(line, parsed, &self.clock) {
+                Admission::Taken => break taken_us,
+                Admission::Later(again) => parsed = again,
+            }
             self.settle();
-        }
+        };
         self.settle();
         let _ = self.engines[worker].take_shutdown();
         let mut heard = Heard {
             bytes: BytesMut::new(),
+            taken_us,
             closed: Vec::new(),
         };
         for (session, connection) in &self.connections {
@@ -125,6 +148,8 @@ impl Subject {
             }
         }
         self.connections.retain(|session, _| !heard.closed.contains(session));
+        // What those who have gone watched is forgotten.
+        self.settle();
         for engine in &mut self.engines {
             assert!(engine.is_quiet());
             engine.assert_sound();
@@ -170,3 +195,6 @@ pub(crate) const DEFAULTS: GraphSettings = GraphSettings {
 
 /// One command takes some hundred turns at the most, a FLUSHALL with all its slices.
 const TURNS_MAX: usize = 100_000;
+
+/// The time of day at which the clock starts, in microseconds: some day in 2026.
+const UNIX_US: u64 = 1_780_000_000_000_000;

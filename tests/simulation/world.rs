@@ -63,6 +63,10 @@ impl Host for Clock {
         self.0.get()
     }
 
+    fn unix_us(&self) -> u64 {
+        UNIX_US + self.0.get()
+    }
+
     fn resident_bytes(&self) -> u64 {
         0
     }
@@ -100,6 +104,7 @@ impl World {
                 ef_search: 10,
             },
             client_bytes_max: scenario.client_bytes_max,
+            string_bytes_max: 512 << 20,
             password: None,
             settings: Vec::new(),
             facts: Facts::default(),
@@ -395,3 +400,6 @@ const STEPS_MAX: usize = 2_000_000;
 
 /// Steps shown when something fails.
 const TRACE_STEPS: usize = 60;
+
+/// The time of day at which the clock starts, in microseconds: some day in 2026.
+const UNIX_US: u64 = 1_780_000_000_000_000;

@@ -28,6 +28,7 @@ pub(crate) fn answer(
     session: &mut Session,
     setup: &Setup,
     now_us: u64,
+    unix_us: u64,
 ) -> Result<(Option<Reply>, Effect), Command> {
     let reply = match command {
         Command::Refused(error) => Reply::Error(error.to_string()),
@@ -38,6 +39,10 @@ pub(crate) fn answer(
         Command::Hello(hello) => or_error(greet(*hello, session, setup)),
         Command::Authenticate(credentials) => {
             or_error(authenticate(&credentials, session, setup).map(|()| Reply::ok()))
+        }
+        Command::Time => {
+            let text = |number: u64| Reply::Text(number.to_string());
+            Reply::Array(vec![text(unix_us / 1_000_000), text(unix_us % 1_000_000)])
         }
         Command::Select => Reply::ok(),
         Command::ClientId => Reply::Integer(crate::gather::integer(session.id)),

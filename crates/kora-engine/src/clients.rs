@@ -56,6 +56,9 @@ impl Engine {
         WorkerStats {
             shards: self.shards.len(),
             vectors: self.shards.iter().map(|shard| shard.live() as u64).sum(),
+            keys: self.shards.iter().map(|shard| shard.key_counts().keys).sum(),
+            expiring: self.shards.iter().map(|shard| shard.key_counts().expiring).sum(),
+            expired: self.shards.iter().map(|shard| shard.key_counts().expired).sum(),
             clients: self.lines.len() as u64,
             client_bytes: self.ledger.held() as u64,
             queue_depth: self.queue_depth(),

@@ -17,9 +17,9 @@ pub struct Cursor {
 /// A place in the order in which the keys of one shard are scanned.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
 pub(crate) struct ScanPlace {
-    /// 0: the names of collections. From 1 on: the vectors of one collection each.
+    /// 0: the names of collections. 1: strings and hashes. From 2 on: the vectors of one collection each.
     pub(crate) section: u32,
-    /// In section 0 a bucket of the catalog, else a prefix of the names' hashes.
+    /// In section 0 a bucket of the catalog, else a prefix of the keys' or names' hashes.
     pub(crate) position: u32,
 }
 

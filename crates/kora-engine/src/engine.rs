@@ -10,23 +10,26 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Waker;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use kora_mesh::{Port, WorkerId};
 use kora_resp::Reply;
 
 use crate::answer::{Effect, answer};
 use crate::command::table::{self, Access, Parsed};
-use crate::command::{self, Command};
-use crate::gather::{Around, Next};
+use crate::command::{self, Action, Command};
+use crate::gather::{Around, Gather, Next, Shape};
 use crate::ledger::Ledger;
+use crate::limits::{DAY_LOOK_US, INLINE_BUDGET_US};
 use crate::line::{Line, Presence, Taken};
 use crate::lines::{LineId, Lines};
 use crate::mail::{Ask, Request, Response, Target, Ticket};
-use crate::plan::{self, Order};
+use crate::plan::{self, Order, Route};
+use crate::router::ShardId;
 use crate::session::Session;
 use crate::setup::{Berth, Host, Setup};
-use crate::shard::Shard;
+use crate::shard::{Origin, Shard};
 use crate::stats::{Outcome, WorkerStats};
+use crate::transaction::Intercepted;
 
 /// One worker's part of the server. It stays on the thread it was made on:
 ///
@@ -56,6 +59,8 @@ pub struct Engine {
     rooms_given: u64,
     /// Wakes whoever drives the turns, while it sleeps.
     pub(crate) sleeper: Option<Waker>,
+    /// When whoever sleeps wakes by himself, in milliseconds of Unix time: the next expiry that was known.
+    pub(crate) alarm_ms: Option<u64>,
     /// A client's next reply has become ready in this turn.
     pub(crate) reply_is_ready: bool,
     /// Time spent on commands outside of turns since the last one.
@@ -65,6 +70,7 @@ pub struct Engine {
     clock_us: u64,
     /// When the thread's CPU clock was last read.
     pub(crate) cpu_look: CpuLook,
+    day: DayLook,
     pub(crate) stats: WorkerStats,
     _not_send: PhantomData<Rc<()>>,
 }
@@ -74,6 +80,14 @@ pub struct Engine {
 pub(crate) struct CpuLook {
     pub(crate) wall_us: u64,
     pub(crate) cpu_us: u64,
+}
+
+/// How far the time of day is from the host's clock.
+#[derive(Clone, Copy, Default, Debug)]
+struct DayLook {
+    /// When to look again.
+    again_us: u64,
+    offset_us: i64,
 }
 
 /// Whether a turn found something to do.
@@ -138,11 +152,13 @@ impl Engine {
             room_waiters: VecDeque::new(),
             rooms_given: 0,
             sleeper: None,
+            alarm_ms: None,
             reply_is_ready: false,
             inline_us: 0,
             shutdown: false,
             clock_us: 0,
             cpu_look: CpuLook::default(),
+            day: DayLook::default(),
             stats: WorkerStats {
                 worker: worker.index(),
                 ..WorkerStats::default()
@@ -169,6 +185,8 @@ impl Engine {
             self.room_waiters.retain(|waiter| *waiter != line);
         }
         self.lines.line(line).set_presence(Presence::Gone);
+        let counter = self.stats.by_command.counter(UNKNOWN);
+        self.forget_watched(line, counter);
         self.lines.give_up_if_done(line);
         self.wake_room_waiters();
     }
@@ -204,11 +222,16 @@ impl Engine {
         if !self.finds_room(id, expected) {
             return Admission::Later(parsed);
         }
+        let acts_at_once = match (route, &parsed.command) {
+            (Route::One(shard), Command::OnKey(..)) => self.shard_at_once(id, shard),
+            _ => None,
+        };
         self.stats.commands += 1;
         let name = if parsed.name.is_empty() { UNKNOWN } else { parsed.name };
         let since_us = host.now_us();
         self.clock_us = since_us;
         self.start_cpu_look(since_us, host);
+        self.look_at_day(since_us, host);
         let counter = self.stats.by_command.counter(name);
         let bytes = parsed.command.bytes_held();
         let refused = matches!(parsed.command, Command::Refused(_));
@@ -221,7 +244,33 @@ impl Engine {
             bytes,
             expected,
         };
-        match answer(parsed.command, &mut line.session, &self.setup, since_us) {
+        let parsed = match line.is_transacting(&parsed.command) {
+            false => parsed,
+            true => match self.intercept(id, parsed, taken, self.here(), host) {
+                Intercepted::Answered(reply) => {
+                    self.seat_answer(id, Some(reply), taken, host);
+                    return Admission::Taken;
+                }
+                Intercepted::Begun(next, taken) => {
+                    self.take_seat(id, next, taken, host);
+                    self.work_inline(since_us, host);
+                    self.drop_largest_if_over();
+                    return Admission::Taken;
+                }
+                Intercepted::No(parsed) => parsed,
+            },
+        };
+        let command = match (acts_at_once, parsed.command) {
+            (Some(shard), Command::OnKey(key, action)) => {
+                self.act_at_once(id, shard, (&key, action), taken, host);
+                self.drop_largest_if_over();
+                return Admission::Taken;
+            }
+            (_, command) => command,
+        };
+        let unix_us = self.unix_us(since_us);
+        let line = self.lines.line(id);
+        match answer(command, &mut line.session, &self.setup, since_us, unix_us) {
             Ok((Some(reply), _)) if refused => {
                 line.seat_reply(reply, taken);
                 self.stats.by_command.count(counter, Outcome::Rejected, 0);
@@ -427,6 +476,63 @@ impl Engine {
                 self.rooms_given += 1;
             }
             line.unblock();
+        }
+    }
+
+    /// The place of the shard, if it is of this worker and may do at once what this client asks.
+    fn shard_at_once(&self, id: LineId, shard: ShardId) -> Option<usize> {
+        if self.setup.placement.worker_of(shard) != self.worker || self.inline_us >= INLINE_BUDGET_US {
+            return None;
+        }
+        let place = shard.index() / self.outboxes.len();
+        self.shards[place].is_open_to(self.origin(id)).then_some(place)
+    }
+
+    /// Does something to a key of this worker, without a way through the queue: what most commands of a cache are.
+    fn act_at_once(
+        &mut self,
+        id: LineId,
+        shard: usize,
+        (key, action): (&Bytes, Action),
+        taken: Taken,
+        host: &dyn Host,
+    ) {
+        self.stats.slices += 1;
+        let at_ms = self.unix_us(taken.since_us) / 1000;
+        match self.shards[shard].act(key, action, at_ms) {
+            Ok(reply) => {
+                self.seat_answer(id, Some(reply), taken, host);
+                self.inline_us += self.clock_us.saturating_sub(taken.since_us);
+                self.wake_for_expiry();
+            }
+            Err(unfinished) => {
+                let sequence = self.lines.line(id).take_seat(Gather::One(Shape::Whole), taken);
+                let (origin, ticket) = (self.origin(id), Ticket { line: id.0, sequence });
+                self.shards[shard].suspend(origin, ticket, unfinished);
+                self.work_inline(taken.since_us, host);
+            }
+        }
+    }
+
+    fn origin(&self, id: LineId) -> Origin {
+        Origin {
+            worker: self.worker,
+            line: id.0,
+        }
+    }
+
+    /// The time of day that was when the host's clock stood there, in microseconds of Unix time.
+    pub(crate) fn unix_us(&self, now_us: u64) -> u64 {
+        now_us.saturating_add_signed(self.day.offset_us)
+    }
+
+    /// Looks at the time of day, if that has not been done for a while: it may have been set.
+    pub(crate) fn look_at_day(&mut self, now_us: u64, host: &dyn Host) {
+        if now_us >= self.day.again_us {
+            self.day = DayLook {
+                again_us: now_us + DAY_LOOK_US,
+                offset_us: host.unix_us().cast_signed().wrapping_sub(now_us.cast_signed()),
+            };
         }
     }
 

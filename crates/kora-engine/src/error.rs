@@ -15,12 +15,64 @@ pub enum ClientError {
     UnknownSubcommand { command: &'static str, subcommand: Vec<u8> },
     /// Too few or too many arguments; `command` is lower case, `container|subcommand` for a subcommand.
     WrongArity { command: String },
+    /// A number of arguments that the arity allows and the command does not: a key without its value.
+    UnfitCount { command: &'static str },
     /// An option that the command does not know, or one without its value.
     Syntax,
     /// An option of HELLO that it does not know, or one without its values.
     HelloSyntax { option: Vec<u8> },
     /// A number was wanted.
     NotInteger,
+    /// The key holds something else.
+    WrongType,
+    /// RENAME of nothing.
+    NoSuchKey,
+    /// COPY of a key to itself.
+    SameObject,
+    /// A time that is not above zero where it must be, or too far away; which command.
+    InvalidExpiry { command: &'static str },
+    /// EXPIRE with an option it does not know.
+    UnsupportedOption { option: Vec<u8> },
+    /// EXPIRE NX with another condition.
+    ExpireNotCompatible,
+    /// EXPIRE GT LT.
+    ExpireGreaterAndLess,
+    /// SETRANGE before the beginning.
+    NegativeOffset,
+    /// DECRBY of the smallest number.
+    DecrementOverflow,
+    /// HRANDFIELD of the smallest number.
+    OutOfLongRange,
+    /// HRANDFIELD WITHVALUES of more pairs than can be counted.
+    OutOfRangeShort,
+    /// What a value itself says that is wrong.
+    Value(kora_values::ValueError),
+    /// SET of the name of a collection.
+    NameOfCollection { name: Vec<u8> },
+    /// OBJECT FREQ where nothing counts.
+    NoFrequency,
+    /// KEYS of more than a reply may hold.
+    TooManyKeys,
+    /// MULTI within MULTI.
+    NestedMulti,
+    /// WATCH within MULTI.
+    WatchInMulti,
+    /// EXEC without MULTI.
+    ExecWithoutMulti,
+    /// DISCARD without MULTI.
+    DiscardWithoutMulti,
+    /// EXEC behind a command that was refused.
+    ExecAborted,
+    /// EXEC with arguments.
+    ExecArity,
+    /// A command that cannot be queued.
+    NotInTransaction,
+    /// More commands than a transaction may have.
+    TransactionTooLong,
+    /// More keys than a connection may watch.
+    TooManyWatched,
+    /// Keys of several slots, where one is wanted.
+    CrossSlot,
     /// The connection has to AUTH first.
     NotAuthenticated,
     /// AUTH with a wrong name or password.
@@ -51,6 +103,8 @@ pub enum ClientError {
     NameTooLong { bytes: usize },
     /// The key is longer than the limit.
     KeyTooLong { bytes: usize },
+    /// The name of a hash's field is longer than the limit.
+    FieldTooLong { bytes: usize },
     /// An argument that must be a whole number in a range.
     OutOfRange {
         what: &'static str,
@@ -100,6 +154,20 @@ pub enum ClientError {
     QueryOvertaken { collection: Vec<u8> },
 }
 
+impl ClientError {
+    /// True if it is seen from the command's name and the number of its words, without what they mean: a transaction does
+    /// not queue that.
+    pub(crate) fn is_about_the_words(&self) -> bool {
+        matches!(
+            self,
+            Self::UnknownCommand { .. }
+                | Self::UnknownSubcommand { .. }
+                | Self::WrongArity { .. }
+                | Self::NotAuthenticated
+        )
+    }
+}
+
 impl fmt::Display for ClientError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         use crate::limits::{COLLECTION_NAME_BYTES_MAX, KEY_BYTES_MAX};
@@ -121,10 +189,61 @@ impl fmt::Display for ClientError {
                 let help = command.to_uppercase();
                 write!(f, "ERR unknown subcommand '{}'. Try {help} HELP.", Quoted(subcommand))
             }
+            Self::UnfitCount { command } => write!(f, "ERR wrong number of arguments for '{command}' command"),
             Self::WrongArity { command } => write!(f, "ERR wrong number of arguments for '{command}' command"),
             Self::Syntax => f.write_str("ERR syntax error"),
             Self::HelloSyntax { option } => write!(f, "ERR Syntax error in HELLO option '{}'", Quoted(option)),
             Self::NotInteger => f.write_str("ERR value is not an integer or out of range"),
+            Self::WrongType => f.write_str("WRONGTYPE Operation against a key holding the wrong kind of value"),
+            Self::NoSuchKey => f.write_str("ERR no such key"),
+            Self::SameObject => f.write_str("ERR source and destination objects are the same"),
+            Self::InvalidExpiry { command } => write!(f, "ERR invalid expire time in '{command}' command"),
+            Self::UnsupportedOption { option } => write!(f, "ERR Unsupported option {}", Quoted(option)),
+            Self::ExpireNotCompatible => {
+                f.write_str("ERR NX and XX, GT or LT options at the same time are not compatible")
+            }
+            Self::ExpireGreaterAndLess => f.write_str("ERR GT and LT options at the same time are not compatible"),
+            Self::NegativeOffset => f.write_str("ERR offset is out of range"),
+            Self::DecrementOverflow => f.write_str("ERR decrement would overflow"),
+            Self::OutOfLongRange => write!(
+                f,
+                "ERR value is out of range, value must between {} and {}",
+                -i64::MAX,
+                i64::MAX
+            ),
+            Self::OutOfRangeShort => f.write_str("ERR value is out of range"),
+            Self::Value(error) => write!(f, "ERR {error}"),
+            Self::NameOfCollection { name } => write!(
+                f,
+                "ERR '{}' is the name of a collection: DEL or VECDROP drops it with all its vectors",
+                Quoted(name)
+            ),
+            Self::NoFrequency => f.write_str(
+                "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when \
+                 switching between policies at runtime LRU and LFU data will take some time to adjust.",
+            ),
+            Self::TooManyKeys => {
+                let max = crate::limits::KEYS_REPLY_BYTES_MAX >> 20;
+                write!(f, "ERR more than {max} MiB of keys match: use SCAN")
+            }
+            Self::NestedMulti => f.write_str("ERR MULTI calls can not be nested"),
+            Self::WatchInMulti => f.write_str("ERR WATCH inside MULTI is not allowed"),
+            Self::ExecWithoutMulti => f.write_str("ERR EXEC without MULTI"),
+            Self::DiscardWithoutMulti => f.write_str("ERR DISCARD without MULTI"),
+            Self::ExecAborted => f.write_str("EXECABORT Transaction discarded because of previous errors."),
+            Self::ExecArity => f.write_str(
+                "EXECABORT Transaction discarded because of: wrong number of arguments for 'exec' command",
+            ),
+            Self::NotInTransaction => f.write_str("ERR Command not allowed inside a transaction"),
+            Self::TransactionTooLong => {
+                let max = crate::limits::TRANSACTION_COMMANDS_MAX;
+                write!(f, "ERR too many commands in a transaction, at most {max} are allowed")
+            }
+            Self::TooManyWatched => {
+                let max = crate::limits::WATCHED_KEYS_MAX;
+                write!(f, "ERR too many watched keys, at most {max} are allowed")
+            }
+            Self::CrossSlot => f.write_str("CROSSSLOT Keys in request don't hash to the same slot"),
             Self::NotAuthenticated => f.write_str("NOAUTH Authentication required."),
             Self::WrongPassword => f.write_str("WRONGPASS invalid username-password pair or user is disabled."),
             Self::NoPasswordConfigured => f.write_str(
@@ -160,6 +279,12 @@ impl fmt::Display for ClientError {
             ),
             Self::KeyTooLong { bytes } => {
                 write!(f, "ERR the key has {bytes} bytes, at most {KEY_BYTES_MAX} are allowed")
+            }
+            Self::FieldTooLong { bytes } => {
+                write!(
+                    f,
+                    "ERR the field has {bytes} bytes, at most {KEY_BYTES_MAX} are allowed"
+                )
             }
             Self::OutOfRange { what, min, max, got } => {
                 write!(
@@ -258,7 +383,9 @@ struct Quoted<'a>(&'a [u8]);
 
 impl fmt::Display for Quoted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown = &self.0[..self.0.len().min(QUOTED_BYTES_MAX)];
+        // A zero byte ends it, as in C.
+        let text = self.0.split(|byte| *byte == 0).next().unwrap_or_default();
+        let shown = &text[..text.len().min(QUOTED_BYTES_MAX)];
         for character in String::from_utf8_lossy(shown).chars() {
             let printable = if character.is_control() { ' ' } else { character };
             write!(f, "{printable}")?;

@@ -108,6 +108,7 @@ fn counters(fields: &mut Fields<'_>, stats: &[WorkerStats], _: &Around<'_>) {
         "total_commands_processed",
         stats.iter().map(|stats| stats.commands).sum::<u64>(),
     );
+    fields.add("expired_keys", stats.iter().map(|stats| stats.expired).sum::<u64>());
     fields.add(
         "evicted_clients",
         stats.iter().map(|stats| stats.clients_dropped).sum::<u64>(),
@@ -161,9 +162,10 @@ fn cpu(fields: &mut Fields<'_>, _: &[WorkerStats], around: &Around<'_>) {
 }
 
 fn keyspace(fields: &mut Fields<'_>, stats: &[WorkerStats], around: &Around<'_>) {
-    let keys: u64 = stats.iter().map(|stats| stats.vectors).sum();
+    let keys: u64 = stats.iter().map(|stats| stats.vectors + stats.keys).sum();
     if keys > 0 {
-        fields.add("db0", format_args!("keys={keys},expires=0,avg_ttl=0"));
+        let expires: u64 = stats.iter().map(|stats| stats.expiring).sum();
+        fields.add("db0", format_args!("keys={keys},expires={expires},avg_ttl=0"));
     }
     fields.add("kora_collections", around.catalog().len());
 }
@@ -178,6 +180,8 @@ fn numbers(stats: &WorkerStats) -> String {
     let numbers = [
         ("shards", stats.shards as u64),
         ("vectors", stats.vectors),
+        ("keys", stats.keys),
+        ("expiring", stats.expiring),
         ("clients", stats.clients),
         ("client_bytes", stats.client_bytes),
         ("connections", stats.connections),

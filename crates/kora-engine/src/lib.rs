@@ -28,6 +28,7 @@ mod session;
 mod setup;
 mod shard;
 mod stats;
+mod transaction;
 mod turn;
 
 pub use catalog::{Catalog, Generation, GraphSettings, Schema};

@@ -34,6 +34,10 @@ pub const INLINE_BUDGET_US: u64 = 100;
 /// much for each command. So `slice_us_max` may count so much of what was executed before.
 pub const CPU_LOOK_US: u64 = 200;
 
+/// How long may pass, in microseconds, before the time of day is looked at again: so much later it is noticed that somebody
+/// has set it.
+pub const DAY_LOOK_US: u64 = 100_000;
+
 /// Times that a query is asked again because its parts answered for different generations of the collection.
 pub const QUERY_AGAIN_MAX: u8 = 2;
 
@@ -49,6 +53,28 @@ pub const ELEMENTS_PER_SLICE: usize = 512;
 
 /// Keys that one slice of SCAN passes or looks at.
 pub const SCAN_PER_SLICE: usize = 512;
+
+/// Keys that one slice of a command on several keys looks at: each takes well under a microsecond.
+pub const KEYS_PER_SLICE: usize = 512;
+
+/// Fields that one slice of a command on a hash looks at.
+pub const FIELDS_PER_SLICE: usize = 512;
+
+/// Keys that expire in one slice when nobody asks for them.
+pub const EXPIRED_PER_SLICE: usize = 256;
+
+/// Bytes of keys that a KEYS may return.
+pub const KEYS_REPLY_BYTES_MAX: usize = 64 << 20;
+
+/// Bytes of values in one reply: as many as one string may have at most. A request of a few bytes may ask for one value a
+/// thousand times.
+pub const REPLY_BYTES_MAX: usize = kora_resp::limits::BULK_BYTES_CEILING;
+
+/// Commands that a connection may queue between MULTI and EXEC. Generous beside what pipelines of libraries hold.
+pub const TRANSACTION_COMMANDS_MAX: usize = 1 << 16;
+
+/// Keys that a connection may watch at one time.
+pub const WATCHED_KEYS_MAX: usize = 1 << 14;
 
 /// Bytes of keys after which a SCAN replies, however many it was asked for: a client that asks for a billion would else
 /// make the server hold them all. COUNT is a wish in Redis too.

@@ -6,11 +6,14 @@ use std::task::Waker;
 use bytes::BytesMut;
 use kora_resp::{Reply, Version, Writing};
 
+use crate::command::Command;
+use crate::error::ClientError;
 use crate::gather::{Gate, Gather};
 use crate::ledger::Account;
 use crate::limits::PIPELINE_DEPTH;
 use crate::session::Session;
 use crate::stats::CounterId;
+use crate::transaction::{Transaction, Watched};
 
 /// The replies owed to one client, in the order its requests arrived.
 ///
@@ -23,6 +26,10 @@ pub(crate) struct Line {
     pub(crate) session: Session,
     /// What the connection holds of the worker's memory.
     pub(crate) account: Account,
+    /// What is queued since MULTI, if that was said.
+    pub(crate) transaction: Option<Transaction>,
+    /// What its client watches.
+    pub(crate) watched: Option<Watched>,
     /// Invariant: `seats[i]` belongs to sequence `head + i`.
     /// Invariant: `seats.len() <= PIPELINE_DEPTH`, and one more for a last word.
     seats: VecDeque<Seat>,
@@ -99,6 +106,8 @@ impl Line {
         Line {
             session,
             account,
+            transaction: None,
+            watched: None,
             seats: VecDeque::new(),
             head: 0,
             leaving: None,
@@ -112,6 +121,16 @@ impl Line {
             presence: Presence::Here,
             dropped_bytes: 0,
         }
+    }
+
+    /// True if this command belongs to a transaction, or to what surrounds one.
+    pub(crate) fn is_transacting(&self, command: &Command) -> bool {
+        self.transaction.is_some()
+            || match command {
+                Command::Multi | Command::Exec | Command::Discard | Command::Watch(_) | Command::Unwatch => true,
+                Command::Refused(ClientError::WrongArity { command }) => command == "exec",
+                _ => false,
+            }
     }
 
     /// True if one more request may take a seat.
@@ -134,21 +153,34 @@ impl Line {
 
     /// Gives out the next seat.
     pub(crate) fn take_seat(&mut self, gather: Gather, taken: Taken) -> u32 {
-        let sequence = self.push(State::Waiting(gather), taken);
+        assert!(self.has_room(), "the engine looks for room before it gives out a seat");
+        self.take_last_seat(gather, taken)
+    }
+
+    /// A seat for what is still to be done when the client has gone: there is always one.
+    pub(crate) fn take_last_seat(&mut self, gather: Gather, taken: Taken) -> u32 {
+        let sequence = self.head.wrapping_add(self.seats.len() as u32);
+        self.account.add(taken.bytes);
         self.account.expect(taken.expected);
+        self.seats.push_back(Seat {
+            version: self.session.version,
+            taken,
+            state: State::Waiting(gather),
+        });
         self.waiting += 1;
         self.count_gate(sequence, 1);
         sequence
     }
 
+    /// When the command of a seat was taken, in microseconds of the host's clock.
+    pub(crate) fn since_us(&mut self, sequence: u32) -> u64 {
+        self.seat(sequence).taken.since_us
+    }
+
     /// A seat whose reply is known already.
     pub(crate) fn seat_reply(&mut self, reply: Reply, taken: Taken) {
-        let taken = Taken {
-            bytes: reply_bytes(&reply),
-            ..taken
-        };
-        self.push(State::Ready(reply), taken);
-        self.wake_if_head_ready();
+        assert!(self.has_room(), "the engine looks for room before it gives out a seat");
+        self.seat_last_reply(reply, taken);
     }
 
     /// The last reply of a connection, for which there is always a seat.
@@ -314,18 +346,6 @@ impl Line {
     pub(crate) fn unblock(&mut self) {
         self.blocked = false;
         self.wake();
-    }
-
-    fn push(&mut self, state: State, taken: Taken) -> u32 {
-        assert!(self.has_room(), "the engine looks for room before it gives out a seat");
-        let sequence = self.head.wrapping_add(self.seats.len() as u32);
-        self.account.add(taken.bytes);
-        self.seats.push_back(Seat {
-            version: self.session.version,
-            taken,
-            state,
-        });
-        sequence
     }
 
     fn seat(&mut self, sequence: u32) -> &mut Seat {

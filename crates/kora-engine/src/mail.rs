@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use kora_mesh::WorkerId;
+use kora_resp::Reply;
 use kora_vector::Statistics;
 
 use crate::catalog::{Generation, GraphSettings, Schema};
-use crate::command::{ClientFilter, ClientPage, Element, ElementList, ScanFilter};
+use crate::command::{Action, ClientFilter, ClientPage, Element, ElementList, ScanFilter, Transfer};
 use crate::cursor::ScanPlace;
 use crate::error::ClientError;
 use crate::router::ShardId;
+use crate::shard::Carried;
 use crate::stats::WorkerStats;
 
 /// The seat of a reply: which client, and which place in its line.
@@ -33,6 +35,9 @@ pub(crate) enum Target {
 pub struct Request {
     pub(crate) ticket: Ticket,
     pub(crate) target: Target,
+    /// When its command was taken from its connection, in milliseconds of Unix time: what has expired by then is not
+    /// there for it, on whatever shards it is executed.
+    pub(crate) at_ms: u64,
     pub(crate) ask: Ask,
 }
 
@@ -45,6 +50,24 @@ pub struct Response {
 
 /// What is asked of one shard, or of one worker.
 pub(crate) enum Ask {
+    /// Do this to a key; answers the whole reply.
+    Act(Box<Act>),
+    /// Do this to several keys.
+    Several(Box<SeveralAsk>),
+    /// Move or copy a value between two keys of this shard; answers the whole reply.
+    Transfer(Box<Transfer>),
+    /// Hand over what a key holds, and forget it or keep it.
+    Lift(Box<Lift>),
+    /// Take what another shard's key held.
+    Land(Box<Landing>),
+    /// Some key, by chance.
+    RandomKey,
+    /// Tell the client's next EXEC if one of these keys is changed.
+    Watch(Vec<Bytes>),
+    /// Forget what the client watches.
+    Unwatch,
+    /// A transaction's part on this shard, executed in one go.
+    Batch(Box<Batch>),
     /// Set a vector in this generation of its collection.
     Set(Box<Setting>),
     /// Delete vectors; answers their number.
@@ -80,6 +103,53 @@ pub(crate) enum Ask {
     Kill { filter: Arc<ClientFilter>, me: u64 },
     /// To a worker: its counters.
     Stats,
+}
+
+/// What is to be done to a key.
+pub(crate) struct Act {
+    pub(crate) key: Bytes,
+    pub(crate) action: Action,
+}
+
+/// One shard's part of a command on several keys.
+pub(crate) enum SeveralAsk {
+    /// Delete them, but for collections; answers how many there were.
+    Delete(Vec<Bytes>),
+    /// Delete them; answers how many there were, and the collections withdrawn because they had such a name.
+    DeleteAll(Vec<Bytes>),
+    /// How many of them are there?
+    Count(Vec<Bytes>),
+    /// The same, and they count as used.
+    Touch(Vec<Bytes>),
+    /// Their strings; each with its place in the reply.
+    GetStrings(Vec<(u32, Bytes)>),
+    /// Set strings.
+    SetStrings(Vec<(Bytes, Bytes)>),
+    /// Set strings if none of the keys is there; answers 1 or 0.
+    SetStringsIfAbsent(Vec<(Bytes, Bytes)>),
+}
+
+/// A value that somebody wants to carry elsewhere.
+pub(crate) struct Lift {
+    pub(crate) key: Bytes,
+    /// A copy stays behind.
+    pub(crate) keep: bool,
+}
+
+/// A value that arrives.
+pub(crate) struct Landing {
+    pub(crate) key: Bytes,
+    pub(crate) carried: Carried,
+    /// What is there already gives way; otherwise the value is handed back.
+    pub(crate) replaces: bool,
+}
+
+/// One shard's part of a transaction.
+pub(crate) struct Batch {
+    /// Answers nothing but [`Part::Overtaken`] if a key was changed that the client watches; forgets what it watches.
+    pub(crate) is_watched: bool,
+    /// What to execute, each with its command's place in the transaction.
+    pub(crate) asks: Vec<(u32, Ask)>,
 }
 
 /// A vector to set.
@@ -130,6 +200,24 @@ pub(crate) enum IfThere {
 pub(crate) enum Part {
     Done,
     Refused(ClientError),
+    /// The whole reply.
+    Reply(Reply),
+    /// Replies with their places in the whole.
+    Replies(Vec<(u32, Reply)>),
+    /// How many were deleted, and collections that have been withdrawn because one of the keys was their name.
+    Deleted(u64, Vec<Arc<Schema>>),
+    /// What a key held, if there was anything; or what found its place taken.
+    Carried(Option<Carried>),
+    /// Some key, chosen among so many, and a random number.
+    Chosen {
+        key: Option<Bytes>,
+        among: u64,
+        draw: u64,
+    },
+    /// A transaction's parts, each with its command's place.
+    Batch(Vec<(u32, Part)>),
+    /// A watched key was changed.
+    Overtaken,
     Count(u64),
     Vector(Option<Box<[f32]>>),
     Holds(bool),

@@ -6,10 +6,10 @@ use bytes::Bytes;
 use kora_resp::Reply;
 
 use crate::catalog::Catalog;
-use crate::command::{Center, Command, Element, ElementList, KeyType, ScanRequest};
-use crate::gather::{self, Around, Describing, Dropping, Flushing, Gather, Informing, Joining};
-use crate::gather::{ListingClients, Next, Scanning, Shape};
-use crate::mail::{Ask, IfThere, Proposal, Target};
+use crate::command::{Action, Center, Command, Element, ElementList, KeyAction, ScanRequest, SeveralKeys};
+use crate::gather::{self, Around, Choosing, Describing, Dropping, Flushing, Gather, Informing, Joining};
+use crate::gather::{ListingClients, Moving, Next, Scanning, Shape};
+use crate::mail::{Act, Ask, IfThere, Proposal, Target};
 use crate::router::{Placement, ShardId, Spread};
 
 /// What must be true of a connection's earlier commands before this one starts.
@@ -38,6 +38,27 @@ pub(crate) enum Route {
 pub(crate) fn needs(command: &Command, placement: Placement, catalog: &Catalog) -> (Order, Route) {
     let home = |element: &Element| placement.shard_of_element(&element.collection, &element.name);
     match command {
+        Command::OnKey(key, Action::Key(KeyAction::Delete)) if catalog.holds(key) => (Order::AfterAll, Route::All),
+        Command::OnKey(key, action) => {
+            let order = if action.is_write() {
+                Order::AfterQueries
+            } else {
+                Order::Any
+            };
+            (order, Route::One(placement.shard_of(key)))
+        }
+        Command::Several(several) => needs_of_several(several, placement, catalog),
+        Command::Transfer(transfer) => {
+            let (from, to) = (placement.shard_of(&transfer.from), placement.shard_of(&transfer.to));
+            (
+                Order::AfterQueries,
+                if from == to { Route::One(from) } else { Route::All },
+            )
+        }
+        Command::Watch(keys) => (Order::Any, route_of_keys(keys.iter(), placement)),
+        Command::Exec => (Order::AfterAll, Route::All),
+        Command::Unwatch | Command::Discard => (Order::Any, Route::All),
+        Command::RandomKey | Command::Keys(_) => (Order::Any, Route::All),
         Command::VectorSet(element, _) => match catalog.holds(&element.collection) {
             true => (Order::AfterQueries, Route::One(home(element))),
             false => (Order::AfterAll, Route::All),
@@ -50,7 +71,6 @@ pub(crate) fn needs(command: &Command, placement: Placement, catalog: &Catalog) 
             )
         }
         Command::Scan(request) => (Order::Any, route_of_scan(request, placement)),
-        Command::Type(key) => (Order::Any, route_of_query(key, placement)),
         Command::VectorDelete(_) => (Order::AfterQueries, Route::All),
         Command::VectorGet(element, _) => (Order::Any, Route::One(home(element))),
         Command::VectorQuery(query) => match query.center {
@@ -62,6 +82,8 @@ pub(crate) fn needs(command: &Command, placement: Placement, catalog: &Catalog) 
         Command::ClientList(_) | Command::ClientKill(..) | Command::Info(_) => (Order::Any, Route::All),
         Command::Shutdown => (Order::AfterAll, Route::Here),
         Command::Refused(_)
+        | Command::Multi
+        | Command::Time
         | Command::Ping(_)
         | Command::Echo(_)
         | Command::Quit
@@ -87,6 +109,18 @@ pub(crate) fn needs(command: &Command, placement: Placement, catalog: &Catalog) 
 pub(crate) fn start(command: Command, me: u64, here: Target, around: &Around<'_>) -> Next {
     let placement = around.placement();
     match command {
+        Command::OnKey(key, Action::Key(KeyAction::Delete)) if around.catalog().holds(&key) => {
+            gather::several(SeveralKeys::Delete(vec![key]), around)
+        }
+        Command::OnKey(key, action) => {
+            let shard = Target::Shard(placement.shard_of(&key));
+            let ask = Ask::Act(Box::new(Act { key, action }));
+            Next::Ask(Gather::One(Shape::Whole), vec![(shard, ask)])
+        }
+        Command::Several(several) => gather::several(several, around),
+        Command::Transfer(transfer) => Moving::start(*transfer, around),
+        Command::Keys(pattern) => Scanning::list(pattern, around),
+        Command::RandomKey => Choosing::start(around),
         Command::VectorSet(element, vector) => set(element, vector, around),
         Command::VectorGet(element, form) => {
             let shard = placement.shard_of_element(&element.collection, &element.name);
@@ -98,7 +132,6 @@ pub(crate) fn start(command: Command, me: u64, here: Target, around: &Around<'_>
         Command::VectorDelete(elements) => delete(&elements, placement),
         Command::VectorQuery(query) => gather::query(*query, around),
         Command::Scan(request) => Scanning::start(*request, around),
-        Command::Type(key) => type_of(&key, around),
         Command::VectorCreate(creation) => {
             let owner = Target::Shard(placement.shard_of(&creation.collection));
             let graph = creation.graph(around.setup.graph);
@@ -173,21 +206,11 @@ pub(crate) fn start(command: Command, me: u64, here: Target, around: &Around<'_>
 
 fn set(element: Element, vector: Box<[f32]>, around: &Around<'_>) -> Next {
     let Some(schema) = around.catalog().find(&element.collection) else {
-        let graph = around.setup.graph;
         // Refused here, before it makes a collection that would then be empty.
-        if let Err(error) = crate::command::vet(&vector, graph.metric) {
+        if let Err(error) = crate::command::vet(&vector, around.setup.graph.metric) {
             return Next::error(&error);
         }
-        let owner = Target::Shard(around.placement().shard_of(&element.collection));
-        let name = element.collection.clone();
-        let proposal = Proposal {
-            name,
-            dimension: vector.len(),
-            graph,
-            if_there: IfThere::Take,
-        };
-        let joining = Gather::Joining(Box::new(Joining { element, vector }));
-        return Next::Ask(joining, vec![(owner, Ask::Create(Box::new(proposal)))]);
+        return Joining::start(element, vector, around);
     };
     match gather::set(&schema, element, vector, around) {
         Ok((gather, ask)) => Next::Ask(gather, vec![ask]),
@@ -215,22 +238,48 @@ fn delete(elements: &ElementList, placement: Placement) -> Next {
     )
 }
 
-/// A key is the name of a collection, or the key of a vector, or nothing's.
-fn type_of(key: &Bytes, around: &Around<'_>) -> Next {
-    if around.catalog().holds(key) {
-        return Next::Reply(Reply::Simple(KeyType::VectorSet.name()));
+fn needs_of_several(several: &SeveralKeys, placement: Placement, catalog: &Catalog) -> (Order, Route) {
+    match several {
+        SeveralKeys::Delete(keys) if names_a_collection(keys, catalog) => (Order::AfterAll, Route::All),
+        SeveralKeys::Delete(keys) => (Order::AfterQueries, route_of_keys(keys.iter(), placement)),
+        SeveralKeys::Exist(keys) | SeveralKeys::Touch(keys) | SeveralKeys::GetStrings(keys) => {
+            (Order::Any, route_of_keys(keys.iter(), placement))
+        }
+        SeveralKeys::SetStrings(pairs) | SeveralKeys::SetStringsIfAbsent(pairs) => (
+            Order::AfterQueries,
+            route_of_keys(pairs.iter().map(|(key, _)| key), placement),
+        ),
     }
-    let colon = key.iter().rposition(|byte| *byte == b':');
-    let Some(colon) = colon.filter(|colon| around.catalog().holds(&key[..*colon])) else {
-        return Next::Reply(Reply::Simple("none"));
+}
+
+/// True if one of the keys is the name of a collection: to delete it is a decision that other shards hear of.
+pub(crate) fn names_a_collection(keys: &[Bytes], catalog: &Catalog) -> bool {
+    !catalog.is_empty() && keys.iter().any(|key| catalog.holds(key))
+}
+
+/// True if every part of the command is done by the shard that is asked first: then several such commands may be asked
+/// together.
+pub(crate) fn is_one_step(command: &Command, around: &Around<'_>) -> bool {
+    let catalog = around.catalog();
+    match command {
+        Command::OnKey(key, Action::Key(KeyAction::Delete)) => !catalog.holds(key),
+        Command::Several(SeveralKeys::Delete(keys)) => !names_a_collection(keys, catalog),
+        Command::VectorSet(element, _) => catalog.holds(&element.collection),
+        // Within a transaction their keys have one slot.
+        Command::Transfer(_) | Command::Several(_) | Command::OnKey(..) => true,
+        Command::VectorGet(..) | Command::VectorDelete(_) => true,
+        _ => false,
+    }
+}
+
+fn route_of_keys<'k>(mut keys: impl Iterator<Item = &'k Bytes>, placement: Placement) -> Route {
+    let Some(first) = keys.next().map(|key| placement.shard_of(key)) else {
+        return Route::Here;
     };
-    let element = Element {
-        collection: key.slice(..colon),
-        name: key.slice(colon + 1..),
-    };
-    let shard = around.placement().shard_of_element(&element.collection, &element.name);
-    let asks = vec![(Target::Shard(shard), Ask::Holds(element))];
-    Next::Ask(Gather::One(Shape::VectorOrNone), asks)
+    match keys.all(|key| placement.shard_of(key) == first) {
+        true => Route::One(first),
+        false => Route::All,
+    }
 }
 
 fn route_of_scan(request: &ScanRequest, placement: Placement) -> Route {

@@ -77,6 +77,9 @@ impl Placement {
 
     /// The shard of a whole key or of a collection's name.
     pub fn shard_of(self, key: &[u8]) -> ShardId {
+        if self.shards == 1 {
+            return ShardId(0);
+        }
         self.shard_of_slot(slot(&[key]))
     }
 

@@ -19,6 +19,8 @@ pub struct Setup {
     /// Memory that the clients of one worker may hold, in bytes: what they sent that is not answered, and replies that
     /// they have not taken.
     pub client_bytes_max: usize,
+    /// The longest string that commands may make of shorter ones, in bytes: what a client may send in one piece.
+    pub string_bytes_max: usize,
     /// What AUTH must bring, if anything.
     pub password: Option<String>,
     /// Every setting as CONFIG GET shows it.
@@ -88,6 +90,9 @@ impl Setup {
 pub trait Host {
     /// A clock that never goes back, in microseconds.
     fn now_us(&self) -> u64;
+
+    /// The time of day, in microseconds of Unix time. It may be set, also back.
+    fn unix_us(&self) -> u64;
 
     /// Memory of the process that is in RAM, in bytes.
     fn resident_bytes(&self) -> u64;

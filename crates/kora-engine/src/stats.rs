@@ -11,6 +11,12 @@ pub struct WorkerStats {
     pub shards: usize,
     /// Vectors on its shards.
     pub vectors: u64,
+    /// Strings and hashes on its shards.
+    pub keys: u64,
+    /// How many keys expire.
+    pub expiring: u64,
+    /// Keys that have expired and been reclaimed.
+    pub expired: u64,
     /// Connections it serves now.
     pub clients: u64,
     /// Connections it has ever served.

@@ -21,6 +21,7 @@ impl Engine {
         self.sleeper = None;
         self.inline_us = 0;
         let start_us = host.now_us();
+        self.look_at_day(start_us, host);
         self.start_cpu_look(start_us, host);
         self.reply_is_ready = false;
         let mut progress = self.take_replies(host);
@@ -52,6 +53,7 @@ impl Engine {
         let armed = self.port.arm(waker, || work || more());
         if armed == Armed::Park {
             self.sleeper = Some(waker.clone());
+            self.alarm_ms = self.next_expiry_ms();
         }
         armed
     }
@@ -69,8 +71,15 @@ impl Engine {
     }
 
     pub(crate) fn send(&mut self, ticket: Ticket, asks: Vec<(Target, Ask)>) {
+        let since_us = self.lines.line(LineId(ticket.line)).since_us(ticket.sequence);
+        let at_ms = self.unix_us(since_us) / 1000;
         for (target, ask) in asks {
-            let request = Request { ticket, target, ask };
+            let request = Request {
+                ticket,
+                target,
+                at_ms,
+                ask,
+            };
             let worker = match target {
                 Target::Shard(shard) => self.setup.placement.worker_of(shard),
                 Target::Worker(worker) => worker,
@@ -99,6 +108,7 @@ impl Engine {
         {
             sleeper.wake();
         }
+        self.wake_for_expiry();
     }
 
     pub(crate) fn has_work(&self) -> bool {
@@ -167,6 +177,7 @@ impl Engine {
             worked |= self.execute_round(host);
             worked |= self.free_remains();
             worked |= self.keep_up_overdue();
+            worked |= self.reclaim(host);
             worked = worked || self.keep_up();
             if !worked {
                 return progress;
@@ -222,7 +233,12 @@ impl Engine {
 
     /// Puts an ask to this worker where its turn will come.
     fn accept(&mut self, from: WorkerId, request: Request) {
-        let Request { ticket, target, ask } = request;
+        let Request {
+            ticket,
+            target,
+            at_ms,
+            ask,
+        } = request;
         match target {
             Target::Worker(worker) => {
                 assert_eq!(worker, self.worker, "a worker is asked what is its own");
@@ -238,6 +254,7 @@ impl Engine {
                     },
                     ticket,
                     ask,
+                    at_ms,
                 );
             }
         }
@@ -289,6 +306,43 @@ impl Engine {
             .iter_mut()
             .filter_map(|shard| shard.keep_up_if_overdue().then_some(()));
         overdue.count() > 0
+    }
+
+    /// Reclaims keys that have expired, as often as what was dropped is freed.
+    fn reclaim(&mut self, host: &dyn Host) -> bool {
+        if self.next_expiry_ms().is_none() {
+            return false;
+        }
+        let now_ms = self.unix_us(host.now_us()) / 1000;
+        let mut worked = false;
+        for shard in &mut self.shards {
+            if shard.has_due(now_ms) && (!shard.has_asks() || self.stats.slices.is_multiple_of(2)) {
+                shard.reclaim(now_ms);
+                worked = true;
+            }
+        }
+        worked
+    }
+
+    /// Wakes whoever drives the turns if a key expires before he thinks.
+    pub(crate) fn wake_for_expiry(&mut self) {
+        if self.sleeper.is_some()
+            && let Some(next_ms) = self.next_expiry_ms()
+            && self.alarm_ms.is_none_or(|alarm_ms| next_ms < alarm_ms)
+            && let Some(sleeper) = self.sleeper.take()
+        {
+            sleeper.wake();
+        }
+    }
+
+    fn next_expiry_ms(&self) -> Option<u64> {
+        self.shards.iter().filter_map(Shard::next_expiry_ms).min()
+    }
+
+    /// In how many microseconds the next key expires, if any does.
+    pub fn next_expiry_us(&self, now_us: u64) -> Option<u64> {
+        let next_ms = self.next_expiry_ms()?;
+        Some(next_ms.saturating_mul(1000).saturating_sub(self.unix_us(now_us)))
     }
 
     /// Lets a collection do what it has to do for itself, if nobody asks anything.

@@ -56,6 +56,8 @@ pub enum Reply {
     Array(Vec<Reply>),
     /// A map, in RESP2 an array in which keys and values alternate.
     Map(Vec<(Reply, Reply)>),
+    /// Pairs in an order: an array of arrays of two, in RESP2 an array in which they alternate.
+    Pairs(Vec<(Reply, Reply)>),
     /// A set, in RESP2 an array.
     Set(Vec<Reply>),
     /// Names with scores: an array of `[bulk, double]` pairs, in RESP2 an array in which names and bulk texts alternate.
@@ -95,6 +97,10 @@ impl Reply {
             Reply::Map(pairs) => pairs
                 .iter()
                 .map(|(key, value)| key.bytes_hint_at(depth + 1) + value.bytes_hint_at(depth + 1))
+                .sum(),
+            Reply::Pairs(pairs) => pairs
+                .iter()
+                .map(|(one, two)| one.bytes_hint_at(depth + 1) + two.bytes_hint_at(depth + 1) + SCALAR_BYTES)
                 .sum(),
             Reply::Scored(pairs) => pairs.iter().map(|(name, _)| name.len() + SCORED_BYTES).sum(),
             Reply::Floats(values) => values.len() * FLOAT_BYTES,
@@ -205,6 +211,13 @@ impl Writing {
             Reply::Map(pairs) => match version {
                 Version::Resp2 => (b'*', pairs.len() * 2, Rest::Pairs(pairs.into_iter())),
                 Version::Resp3 => (b'%', pairs.len(), Rest::Pairs(pairs.into_iter())),
+            },
+            Reply::Pairs(pairs) => match version {
+                Version::Resp2 => (b'*', pairs.len() * 2, Rest::Pairs(pairs.into_iter())),
+                Version::Resp3 => {
+                    let arrays: Vec<Reply> = pairs.into_iter().map(|(one, two)| Reply::Array(vec![one, two])).collect();
+                    (b'*', arrays.len(), Rest::Replies(arrays.into_iter()))
+                }
             },
             Reply::Scored(pairs) => match version {
                 Version::Resp2 => (b'*', pairs.len() * 2, Rest::Scored(pairs.into_iter())),

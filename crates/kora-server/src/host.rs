@@ -1,7 +1,7 @@
 //! The world as an engine sees it: a clock, and what the kernel says about the process.
 
 use std::fs;
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use kora_engine::{CpuTime, Host};
 use rustix::time::{ClockId, clock_gettime};
@@ -22,6 +22,11 @@ impl Process {
 impl Host for Process {
     fn now_us(&self) -> u64 {
         u64::try_from(self.start.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
+
+    fn unix_us(&self) -> u64 {
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        u64::try_from(since_epoch.as_micros()).unwrap_or(u64::MAX)
     }
 
     fn resident_bytes(&self) -> u64 {

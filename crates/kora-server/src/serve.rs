@@ -235,6 +235,7 @@ fn setup(config: &Config, workers: usize, addresses: &[SocketAddr], host: Proces
             ef_construction: config.vector_ef_construction.get() as usize,
             ef_search: config.vector_ef_search.get() as usize,
         },
+        string_bytes_max: usize::try_from(config.proto_max_bulk_len.bytes()).unwrap_or(usize::MAX),
         client_bytes_max: usize::try_from(config.maxmemory_clients.bytes()).unwrap_or(usize::MAX) / workers,
         password: config.requirepass.reveal().map(str::to_owned),
         settings: config.settings(),

@@ -8,9 +8,11 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
-use kora_engine::{Engine, Progress};
+use kora_engine::{Engine, Host as _, Progress};
 use kora_mesh::{Armed, Flag};
+use tokio::time::{Instant, Sleep};
 
 use crate::host::Process;
 
@@ -23,6 +25,8 @@ pub(crate) struct Turn {
     pub(crate) idle_laps: u32,
     /// Laps made since there was something to do.
     pub(crate) laps: u32,
+    /// Ends a sleep when a key expires.
+    pub(crate) alarm: Pin<Box<Sleep>>,
     pub(crate) stop: Arc<Flag>,
 }
 
@@ -48,7 +52,19 @@ impl Future for Turn {
         let stop = &turn.stop;
         if engine.park(context.waker(), || stop.is_raised()) == Armed::Stay {
             context.waker().wake_by_ref();
+        } else if let Some(us) = engine.next_expiry_us(turn.host.now_us()) {
+            let delay = Duration::from_micros(us.max(ALARM_US_MIN)).min(ALARM_MAX);
+            turn.alarm.as_mut().reset(Instant::now() + delay);
+            if turn.alarm.as_mut().poll(context).is_ready() {
+                context.waker().wake_by_ref();
+            }
         }
         Poll::Pending
     }
 }
+
+/// Keys that expire one soon after the other are reclaimed together: an expired key is found by nobody, so there is time.
+const ALARM_US_MIN: u64 = 10_000;
+
+/// The time of day may be set meanwhile, and then keys expire sooner.
+const ALARM_MAX: Duration = Duration::from_secs(60);

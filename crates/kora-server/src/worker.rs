@@ -5,6 +5,7 @@ use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use core_affinity::CoreId;
 use kora_engine::{Berth, Engine, Setup};
@@ -56,17 +57,19 @@ impl Worker {
             .event_interval(EVENT_INTERVAL)
             .build_local(LocalOptions::default())?;
         let engine = Rc::new(RefCell::new(Engine::new(self.berth, self.setup)));
-        let turn = Turn {
-            engine: Rc::clone(&engine),
-            host: self.host,
-            budget_us: self.turn_budget_us,
-            idle_laps: self.idle_laps,
-            laps: 0,
-            stop: self.stop,
-        };
+        let (budget_us, idle_laps, stop) = (self.turn_budget_us, self.idle_laps, self.stop);
         let mut arrivals = self.arrivals;
         let (host, limits, stopping, shutdown) = (self.host, self.limits, self.stopping, self.shutdown);
         runtime.block_on(async move {
+            let turn = Turn {
+                engine: Rc::clone(&engine),
+                host,
+                budget_us,
+                idle_laps,
+                laps: 0,
+                alarm: Box::pin(tokio::time::sleep(Duration::ZERO)),
+                stop,
+            };
             tokio::task::spawn_local(async move {
                 while let Some(arrival) = arrivals.recv().await {
                     let connection = Connection::new(

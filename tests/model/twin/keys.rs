@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 
+use super::values::Value;
 use super::{Answer, Expected, Twin, Words, syntax};
+use crate::name::Name;
 use crate::say::Say;
 
 /// What a SCAN may return: from cursor 0 all of these, if it may look at as many keys as there are, else some.
@@ -16,15 +18,135 @@ pub(crate) struct Scannable {
 }
 
 impl Twin {
-    pub(super) fn type_of(&self, words: &Words<'_>) -> Answer {
-        let key = words.owned(1);
-        let is_vector = || self.vector_keys().any(|there| there == key);
-        let name = match self.collections.contains_key(&key) {
-            true => "vectorset",
-            false if is_vector() => "vector",
-            false => "none",
+    pub(super) fn key_command(&mut self, name: Name, words: &Words<'_>) -> Answer {
+        let say = match name {
+            Name::Scan => return self.scan(words),
+            Name::Keys => {
+                let pattern = words.owned(1);
+                let keys = self.keys().into_iter().filter(|key| is_match(&pattern, key));
+                return Ok(Expected::Bag(keys.map(Say::Bulk).collect()));
+            }
+            Name::RandomKey => {
+                let keys = self.values.keys().cloned().chain(self.vector_keys());
+                let mut choices: Vec<Say> = keys.map(Say::Bulk).collect();
+                if choices.is_empty() {
+                    choices.push(Say::Null);
+                }
+                return Ok(Expected::OneOf(choices));
+            }
+            Name::Type => Say::Simple(self.kind(&words.any_key(1)?).unwrap_or("none")),
+            Name::Del | Name::Unlink => {
+                let keys = words.keys(1, 1)?;
+                Say::count(
+                    keys.iter()
+                        .filter(|key| self.remove(key) || self.drop_collection(key))
+                        .count(),
+                )
+            }
+            Name::Exists | Name::Touch => {
+                let keys = words.keys(1, 1)?;
+                Say::count(keys.iter().filter(|key| self.kind(key).is_some()).count())
+            }
+            Name::Rename | Name::RenameNx | Name::Copy => return self.transfer(name, words),
+            _ => return self.inspect(name, words),
         };
-        Ok(Expected::Reply(Say::Simple(name)))
+        Ok(Expected::Reply(say))
+    }
+
+    /// What a key holds.
+    pub(super) fn kind(&self, key: &Bytes) -> Option<&'static str> {
+        match self.values.get(key).map(|held| &held.value) {
+            Some(Value::String(_)) => Some("string"),
+            Some(Value::Hash(_)) => Some("hash"),
+            None if self.collections.contains_key(key) => Some("vectorset"),
+            None if self.vector_keys().any(|there| there == *key) => Some("vector"),
+            None => None,
+        }
+    }
+
+    /// Removes what a key holds, but for a collection.
+    pub(super) fn remove(&mut self, key: &Bytes) -> bool {
+        let is_value = self.values.remove(key).is_some();
+        let colon = key.iter().rposition(|byte| *byte == b':');
+        let is_vector = colon.is_some_and(|colon| {
+            let collection = self.collections.get_mut(&key[..colon]);
+            collection.is_some_and(|collection| collection.vectors.remove(&key[colon + 1..]).is_some())
+        });
+        if is_value || is_vector {
+            self.touch(key);
+        }
+        is_value || is_vector
+    }
+
+    pub(super) fn drop_collection(&mut self, name: &Bytes) -> bool {
+        let gone: Vec<Bytes> = self.vector_keys().filter(|key| belongs(key, name)).collect();
+        let is_there = self.collections.remove(name).is_some();
+        if is_there {
+            gone.iter().chain([name]).for_each(|key| self.touch(key));
+        }
+        is_there
+    }
+
+    fn transfer(&mut self, name: Name, words: &Words<'_>) -> Answer {
+        let (from, to) = (words.any_key(1)?, words.any_key(2)?);
+        let replaces = match name {
+            Name::Copy => copy_options(words)?,
+            name => name == Name::Rename,
+        };
+        if name == Name::Copy && from == to {
+            return Say::error("ERR source and destination objects are the same");
+        }
+        let done = |is_done| match name {
+            Name::Rename => Ok(Expected::Reply(Say::ok())),
+            _ => Ok(Expected::Reply(Say::Integer(is_done))),
+        };
+        match (self.kind(&from), self.kind(&to)) {
+            (None, _) if name == Name::Copy => return done(0),
+            (None, _) => return Say::error("ERR no such key"),
+            _ if from == to => return done(0),
+            (_, Some(_)) if !replaces => return done(0),
+            (Some("vector" | "vectorset"), _) => return super::values::wrong_type(),
+            (_, Some("vectorset")) => return Err(super::values::name_of_collection(&to)),
+            _ => {}
+        }
+        let held = self.values[&from].clone();
+        if name != Name::Copy {
+            self.remove(&from);
+        }
+        self.remove(&to);
+        self.touch(&to);
+        self.values.insert(to, held);
+        done(1)
+    }
+
+    fn inspect(&mut self, name: Name, words: &Words<'_>) -> Answer {
+        if name == Name::MemoryUsage {
+            for option in (3..words.count()).step_by(2) {
+                if !words.is(option, "SAMPLES") || option + 1 == words.count() {
+                    return syntax();
+                }
+                if words.needed_integer(option + 1)? < 0 {
+                    return syntax();
+                }
+            }
+        }
+        let key = words.any_key(2)?;
+        let choices: &[&str] = match self.kind(&key) {
+            None => return Ok(Expected::Reply(Say::Null)),
+            Some("string") => &["int", "embstr", "raw"],
+            Some("hash") => &["listpack", "hashtable"],
+            Some(_) => &["hnsw"],
+        };
+        match name {
+            Name::MemoryUsage => Ok(Expected::Positive),
+            Name::ObjectEncoding => Ok(Expected::OneOf(choices.iter().map(|word| Say::bulk(word)).collect())),
+            Name::ObjectRefCount => Ok(Expected::Reply(Say::Integer(1))),
+            Name::ObjectIdleTime => Ok(Expected::OneOf((0..100).map(Say::Integer).collect())),
+            _ => Say::error(
+                "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when \
+                 switching between policies at runtime LRU and LFU data will take some time to adjust.",
+            ),
+        }
     }
 
     pub(super) fn scan(&self, words: &Words<'_>) -> Answer {
@@ -53,8 +175,15 @@ impl Twin {
         let is_wanted = |name: &str| kind.as_ref().is_none_or(|kind| kind == name.as_bytes());
         let vectors = self.vector_keys().filter(|_| is_wanted("vector"));
         let names = self.collections.keys().filter(|_| is_wanted("vectorset")).cloned();
-        let mut keys: BTreeSet<Bytes> = vectors.chain(names).collect();
-        let looked_at = keys.len();
+        let values = self.values.iter().filter(|(_, held)| match held.value {
+            Value::String(_) => is_wanted("string"),
+            Value::Hash(_) => is_wanted("hash"),
+        });
+        let values = values.map(|(key, _)| key.clone());
+        let mut keys: BTreeSet<Bytes> = vectors.chain(names).chain(values).collect();
+        // Strings and hashes stand together, so those of the other type are looked at, too.
+        let unwanted = self.values.keys().filter(|key| !keys.contains(*key)).count();
+        let looked_at = keys.len() + unwanted;
         keys.retain(|key| pattern.as_ref().is_none_or(|pattern| is_match(pattern, key)));
         Ok(Expected::Scanned(Scannable {
             keys,
@@ -64,10 +193,11 @@ impl Twin {
 
     /// Every key that a scan returns.
     pub(crate) fn keys(&self) -> BTreeSet<Bytes> {
-        self.vector_keys().chain(self.collections.keys().cloned()).collect()
+        let names = self.collections.keys().chain(self.values.keys());
+        self.vector_keys().chain(names.cloned()).collect()
     }
 
-    fn vector_keys(&self) -> impl Iterator<Item = Bytes> {
+    pub(super) fn vector_keys(&self) -> impl Iterator<Item = Bytes> {
         self.collections.iter().flat_map(|(name, collection)| {
             let elements = collection.vectors.keys();
             elements.map(move |element| Bytes::from([name, b":".as_slice(), element].concat()))
@@ -75,8 +205,40 @@ impl Twin {
     }
 }
 
+/// True if it is the key of a vector of this collection.
+fn belongs(key: &[u8], name: &[u8]) -> bool {
+    key.iter()
+        .rposition(|byte| *byte == b':')
+        .is_some_and(|colon| &key[..colon] == name)
+}
+
+/// `[DB 0] [REPLACE]` of COPY: whether it replaces.
+pub(super) fn copy_options(words: &Words<'_>) -> Result<bool, Say> {
+    let (mut replaces, mut at) = (false, 3);
+    while at < words.count() {
+        if words.is(at, "REPLACE") {
+            replaces = true;
+            at += 1;
+        } else if words.is(at, "DB") && at + 1 < words.count() {
+            if i32::try_from(words.needed_integer(at + 1)?).is_err() {
+                return Say::error("ERR value is not an integer or out of range");
+            }
+            if words.integer(at + 1) != Some(0) {
+                return Say::error("ERR DB index is out of range");
+            }
+            at += 2;
+        } else {
+            return syntax();
+        }
+    }
+    match words.0[1] == words.0[2] {
+        true => Say::error("ERR source and destination objects are the same"),
+        false => Ok(replaces),
+    }
+}
+
 /// Patterns in programs are bytes, `?` and `*`.
-fn is_match(pattern: &[u8], text: &[u8]) -> bool {
+pub(super) fn is_match(pattern: &[u8], text: &[u8]) -> bool {
     match (pattern.split_first(), text.split_first()) {
         (None, _) => text.is_empty(),
         (Some((b'*', rest)), _) => (0..=text.len()).any(|start| is_match(rest, &text[start..])),

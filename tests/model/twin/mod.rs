@@ -5,8 +5,11 @@
 mod connection;
 mod form;
 mod keys;
+mod lifetimes;
 mod query;
 mod server;
+mod transactions;
+mod values;
 mod vectors;
 mod wish;
 
@@ -20,7 +23,9 @@ use self::form::Form;
 pub(crate) use self::keys::Scannable;
 pub(crate) use self::query::{Asked, Recall};
 pub(crate) use self::server::SETTINGS;
-use crate::name::Name;
+use self::transactions::{Transaction, Watched};
+use self::values::Held;
+use crate::name::{Family, Name};
 use crate::say::Say;
 
 /// The whole server.
@@ -29,6 +34,10 @@ pub(crate) struct Twin {
     pub(crate) password: Option<&'static str>,
     pub(crate) sessions: BTreeMap<u64, Session>,
     pub(crate) collections: BTreeMap<Bytes, Collection>,
+    /// Strings and hashes.
+    values: BTreeMap<Bytes, Held>,
+    /// The time of day, in microseconds of Unix time.
+    pub(crate) now_us: u64,
 }
 
 /// One connection.
@@ -40,6 +49,11 @@ pub(crate) struct Session {
     library_name: Bytes,
     library_version: Bytes,
     last_command: &'static str,
+    /// When it came, and when it last said something, in microseconds of Unix time.
+    since_us: u64,
+    last_us: u64,
+    transaction: Option<Transaction>,
+    watched: Watched,
 }
 
 /// A collection: its parameters, and vectors by element.
@@ -78,6 +92,20 @@ pub(crate) enum Expected {
     Floats(Vec<f32>, f32, bool),
     /// A cursor and some of these keys, or all.
     Scanned(Scannable),
+    /// An array of these, one for each command of a transaction.
+    Many(Vec<Expected>),
+    /// One of these.
+    OneOf(Vec<Say>),
+    /// A number above zero.
+    Positive,
+    /// An array of these, in any order.
+    Bag(Vec<Say>),
+    /// A map of these, in any order.
+    Pairs(Vec<(Say, Say)>),
+    /// HSCAN: cursor and some of these pairs, without values if so; from the beginning to the end all.
+    FieldsScanned(Vec<(Say, Say)>, bool),
+    /// HRANDFIELD: as many of these as was said, and whether with values.
+    Drawn(Option<(i64, bool)>, Vec<(Say, Say)>),
 }
 
 type Answer = Result<Expected, Say>;
@@ -89,10 +117,12 @@ impl Twin {
             password,
             sessions: BTreeMap::new(),
             collections: BTreeMap::new(),
+            values: BTreeMap::new(),
+            now_us: 0,
         }
     }
 
-    pub(crate) fn connect(&mut self, id: u64) {
+    pub(crate) fn connect(&mut self, id: u64, since_us: u64) {
         let session = Session {
             protocol: Protocol::Two,
             is_authenticated: self.password.is_none(),
@@ -100,19 +130,37 @@ impl Twin {
             library_name: Bytes::new(),
             library_version: Bytes::new(),
             last_command: "NULL",
+            since_us,
+            last_us: since_us,
+            transaction: None,
+            watched: Watched::default(),
         };
         self.sessions.insert(id, session);
     }
 
     /// What one request leads to. Sessions that it closes are gone then.
     pub(crate) fn answer(&mut self, id: u64, words: &[Vec<u8>]) -> Expected {
+        let now_us = self.now_us;
+        self.session(id).last_us = now_us;
         self.session(id).last_command = "unknown";
+        self.expire();
         let name = match self.name(id, words) {
             Ok(name) => name,
-            Err(refusal) => return Expected::Reply(refusal),
+            Err(refusal) => {
+                self.spoil(id);
+                return Expected::Reply(refusal);
+            }
         };
         self.session(id).last_command = name.text();
         let words = Words(words);
+        if let Some(expected) = self.queue(id, name, &words) {
+            return expected;
+        }
+        if name.family() == Family::Transaction {
+            return self
+                .transaction_command(id, name, &words)
+                .unwrap_or_else(Expected::Reply);
+        }
         match self.execute(id, name, &words) {
             Ok(expected) => expected,
             Err(refusal) => Expected::Reply(refusal),
@@ -160,6 +208,15 @@ impl Twin {
     }
 
     fn execute(&mut self, id: u64, name: Name, words: &Words<'_>) -> Answer {
+        match name.family() {
+            Family::String => return self.string_command(name, words),
+            Family::Hash => return self.hash_command(name, words),
+            Family::Lifetime => return self.lifetime_command(name, words),
+            Family::Key => return self.key_command(name, words),
+            Family::Transaction => unreachable!("looked at before"),
+            Family::Vector => return self.vector_command(name, words),
+            Family::Server => {}
+        }
         match name {
             Name::Auth => self.auth(id, words),
             Name::Hello => self.hello(id, words),
@@ -180,8 +237,12 @@ impl Twin {
             Name::ClientList => self.client_list(words),
             Name::ClientSetInfo => self.client_setinfo(id, words),
             Name::ClientSetname => self.client_setname(id, words),
-            Name::ClientHelp | Name::CommandHelp | Name::ConfigHelp => Ok(server::help(name)),
-            Name::Client | Name::Config => unreachable!("a container alone has too few words"),
+            Name::ClientHelp | Name::CommandHelp | Name::ConfigHelp | Name::MemoryHelp | Name::ObjectHelp => {
+                Ok(server::help(name))
+            }
+            Name::Client | Name::Config | Name::Memory | Name::Object => {
+                unreachable!("a container alone has too few words")
+            }
             Name::Command => Ok(Expected::Described(server::commands().map(Some).collect())),
             Name::CommandCount => Ok(Expected::Reply(Say::count(server::commands().count()))),
             Name::CommandDocs => Ok(server::documented(words)),
@@ -191,14 +252,23 @@ impl Twin {
             Name::DbSize => Ok(Expected::Reply(Say::count(self.size()))),
             Name::FlushAll | Name::FlushDb => self.flush(words),
             Name::Info => Ok(self.info(words)),
-            Name::Scan => self.scan(words),
             Name::Shutdown => self.shutdown(id, words),
-            Name::Type => self.type_of(words),
+            Name::Time => {
+                let text = |number: u64| Say::bulk(&number.to_string());
+                let parts = vec![text(self.now_us / 1_000_000), text(self.now_us % 1_000_000)];
+                Ok(Expected::Reply(Say::Array(parts)))
+            }
+            name => unreachable!("{name:?} has a family of its own"),
+        }
+    }
+
+    fn vector_command(&mut self, name: Name, words: &Words<'_>) -> Answer {
+        match name {
             Name::VecCreate => self.create(words),
             Name::VecDel => self.delete(words),
             Name::VecDrop => {
                 let name = words.collection(1)?;
-                let dropped = self.collections.remove(&name).is_some();
+                let dropped = self.drop_collection(&name);
                 Ok(Expected::Reply(Say::Integer(i64::from(dropped))))
             }
             Name::VecGet => self.get(words),
@@ -208,7 +278,7 @@ impl Twin {
                 Ok(Expected::Reply(Say::Array(names.collect())))
             }
             Name::VecQuery => self.query(words),
-            Name::VecSet => self.set(words),
+            _ => self.set(words),
         }
     }
 
@@ -216,7 +286,8 @@ impl Twin {
         self.collections
             .values()
             .map(|collection| collection.vectors.len())
-            .sum()
+            .sum::<usize>()
+            + self.values.len()
     }
 }
 
@@ -246,6 +317,37 @@ impl Words<'_> {
     fn unsigned(&self, index: usize) -> Option<u64> {
         let text = std::str::from_utf8(&self.0[index]).ok()?;
         text.parse().ok().filter(|number: &u64| number.to_string() == text)
+    }
+
+    fn needed_integer(&self, index: usize) -> Result<i64, Say> {
+        self.integer(index)
+            .ok_or_else(|| Say::Error("ERR value is not an integer or out of range".to_owned()))
+    }
+
+    /// A key of any type.
+    fn any_key(&self, index: usize) -> Result<Bytes, Say> {
+        Ok(self.owned(index))
+    }
+
+    /// Each `step`th word from `start` on, as a key.
+    fn keys(&self, start: usize, step: usize) -> Result<Vec<Bytes>, Say> {
+        (start..self.count())
+            .step_by(step)
+            .map(|index| self.any_key(index))
+            .collect()
+    }
+
+    /// `[count [WITHVALUES]]` of HRANDFIELD.
+    fn sample(&self) -> Result<Option<(i64, bool)>, Say> {
+        if self.count() == 2 {
+            return Ok(None);
+        }
+        let count = self.needed_integer(2)?;
+        match self.count() {
+            3 => Ok(Some((count, false))),
+            4 if self.is(3, "WITHVALUES") => Ok(Some((count, true))),
+            _ => syntax(),
+        }
     }
 
     fn number(&self, index: usize, what: &str, min: usize, max: usize) -> Result<usize, Say> {
@@ -290,7 +392,8 @@ fn wrong_arity(name: Name) -> Say {
 
 /// A client's bytes inside an error.
 fn quoted(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(&bytes[..bytes.len().min(QUOTED_BYTES)])
+    let text = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
+    String::from_utf8_lossy(&text[..text.len().min(QUOTED_BYTES)])
         .chars()
         .map(|character| if character.is_control() { ' ' } else { character })
         .collect()

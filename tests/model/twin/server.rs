@@ -10,21 +10,27 @@ impl Twin {
         if words.count() > 2 || (words.count() == 2 && !is_known) {
             return syntax();
         }
+        self.keys().iter().for_each(|key| self.touch(key));
         self.collections.clear();
+        self.values.clear();
         Ok(Expected::Reply(Say::ok()))
     }
 
     pub(super) fn shutdown(&mut self, id: u64, words: &Words<'_>) -> Answer {
+        if !self.shutdown_words(words) {
+            return syntax();
+        }
+        self.sessions.remove(&id);
+        Ok(Expected::Silence)
+    }
+
+    pub(super) fn shutdown_words(&self, words: &Words<'_>) -> bool {
         let is_known = |index: usize| {
             ["NOSAVE", "SAVE", "NOW", "FORCE"]
                 .iter()
                 .any(|word| words.is(index, word))
         };
-        if !(1..words.count()).all(is_known) {
-            return syntax();
-        }
-        self.sessions.remove(&id);
-        Ok(Expected::Silence)
+        (1..words.count()).all(is_known)
     }
 
     pub(super) fn info(&mut self, words: &Words<'_>) -> Expected {
@@ -45,8 +51,9 @@ impl Twin {
         }
         if wanted("keyspace") {
             lines.push("# Keyspace".to_owned());
+            let expires = self.values.values().filter(|held| held.expires_ms.is_some()).count();
             if self.size() > 0 {
-                lines.push(format!("db0:keys={},expires=0,avg_ttl=0", self.size()));
+                lines.push(format!("db0:keys={},expires={expires},avg_ttl=0", self.size()));
             }
             lines.push(format!("kora_collections:{}", self.collections.len()));
         }

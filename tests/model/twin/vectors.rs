@@ -43,7 +43,16 @@ impl Twin {
         };
         let there = self.collections.get(&name).unwrap_or(&made);
         there.vet(&name, &vector)?;
-        let collection = self.collections.entry(name).or_insert(made);
+        let key = words.owned(1);
+        if self.values.contains_key(&key) || self.values.contains_key(&name) {
+            return super::values::wrong_type();
+        }
+        if !self.collections.contains_key(&name) {
+            self.collections.insert(name.clone(), made);
+            self.touch(&name);
+        }
+        self.touch(&key);
+        let collection = self.collections.get_mut(&name).expect("made a moment ago");
         collection.vectors.insert(element, vector);
         Ok(Expected::Reply(Say::ok()))
     }
@@ -74,7 +83,11 @@ impl Twin {
             .collect::<Result<_, Say>>()?;
         let deleted = keys.iter().filter(|(name, element)| {
             let collection = self.collections.get_mut(name);
-            collection.is_some_and(|collection| collection.vectors.remove(element).is_some())
+            let is_there = collection.is_some_and(|collection| collection.vectors.remove(element).is_some());
+            if is_there {
+                self.touch(&Bytes::from([name, b":".as_slice(), element].concat()));
+            }
+            is_there
         });
         Ok(Expected::Reply(Say::count(deleted.count())))
     }
@@ -132,6 +145,10 @@ impl Twin {
         if self.collections.contains_key(&name) {
             return Say::error(format!("ERR collection '{}' already exists", quoted(&name)));
         }
+        if self.values.contains_key(&name) {
+            return super::values::wrong_type();
+        }
+        self.touch(&name);
         self.collections.insert(name, made);
         Ok(Expected::Reply(Say::ok()))
     }

@@ -142,6 +142,11 @@ pub(super) fn dbsize(_: &Arguments<'_>) -> Result<Command, ClientError> {
     Ok(Command::DatabaseSize)
 }
 
+/// `TIME`
+pub(super) fn time(_: &Arguments<'_>) -> Result<Command, ClientError> {
+    Ok(Command::Time)
+}
+
 /// `FLUSHALL [ASYNC|SYNC]`, `FLUSHDB [ASYNC|SYNC]`: both answer at once and free in slices, so both are the same.
 pub(super) fn flush(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     match arguments.count() {
@@ -281,7 +286,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         name: "dbsize",
         reply: "A number.",
         flags: &["readonly"],
-        summary: "Returns the number of keys: every vector is one.",
+        summary: "Returns the number of keys: strings, hashes, and every vector is one.",
         parse: dbsize,
         ..SERVER
     },
@@ -291,7 +296,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         notes: "What is created while it runs stays. ASYNC and SYNC do the same: it answers at once, and memory is freed a little at a time.",
         arity: -1,
         flags: &["write"],
-        summary: "Removes all collections and their vectors. Memory is freed in the background.",
+        summary: "Removes all keys, collections and vectors. Memory is freed in the background.",
         arguments: FLUSH,
         parse: flush,
         ..SERVER
@@ -325,6 +330,15 @@ pub(super) const ENTRIES: &[Entry] = &[
         summary: "Stops the server when what it has received is done.",
         arguments: SHUTDOWN,
         parse: shutdown,
+        ..SERVER
+    },
+    Entry {
+        name: "time",
+        reply: "An array of two texts: seconds of Unix time, and the microseconds beyond them.",
+        arity: 1,
+        flags: &["loading", "stale", "fast"],
+        summary: "Returns the server's time.",
+        parse: time,
         ..SERVER
     },
 ];

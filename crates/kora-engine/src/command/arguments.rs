@@ -38,6 +38,39 @@ impl<'r> Arguments<'r> {
         (index..self.count()).map(|index| self.owned(index)).collect()
     }
 
+    /// A key of any type, in its own memory.
+    pub(crate) fn key(&self, index: usize) -> Result<Bytes, ClientError> {
+        let bytes = self.word(index).len();
+        if bytes > KEY_BYTES_MAX {
+            return Err(ClientError::KeyTooLong { bytes });
+        }
+        Ok(self.owned(index))
+    }
+
+    /// The words from `index` on, each a key in its own memory.
+    pub(crate) fn keys_from(&self, index: usize) -> Result<Vec<Bytes>, ClientError> {
+        (index..self.count()).map(|index| self.key(index)).collect()
+    }
+
+    /// The name of a hash's field, in its own memory. As short as keys must be: patterns are held against both.
+    pub(crate) fn field(&self, index: usize) -> Result<Bytes, ClientError> {
+        let bytes = self.word(index).len();
+        if bytes > KEY_BYTES_MAX {
+            return Err(ClientError::FieldTooLong { bytes });
+        }
+        Ok(self.owned(index))
+    }
+
+    /// The words from `index` on, each the name of a field.
+    pub(crate) fn fields_from(&self, index: usize) -> Result<Vec<Bytes>, ClientError> {
+        (index..self.count()).map(|index| self.field(index)).collect()
+    }
+
+    /// A whole number of 64 bits.
+    pub(crate) fn integer(&self, index: usize) -> Result<i64, ClientError> {
+        number::parse_i64(self.word(index)).ok_or(ClientError::NotInteger)
+    }
+
     /// True if that word stands there, in any case of letters.
     pub(crate) fn is(&self, index: usize, word: &str) -> bool {
         index < self.count() && self.word(index).eq_ignore_ascii_case(word.as_bytes())

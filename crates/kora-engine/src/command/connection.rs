@@ -43,9 +43,7 @@ pub(super) fn ping(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     match arguments.count() {
         1 => Ok(Command::Ping(None)),
         2 => Ok(Command::Ping(Some(arguments.owned(1)))),
-        _ => Err(ClientError::WrongArity {
-            command: "ping".to_owned(),
-        }),
+        _ => Err(ClientError::UnfitCount { command: "ping" }),
     }
 }
 

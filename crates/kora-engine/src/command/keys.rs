@@ -5,13 +5,11 @@ use kora_resp::glob::{Case, Pattern};
 use kora_resp::limits::PATTERN_BYTES_MAX;
 use kora_resp::number;
 
-use super::Command;
+use super::action::{Action, Deadline, ExpireOnly, KeyAction, LifetimeForm};
 use super::arguments::Arguments;
-use super::syntax::Argument;
-use super::table::{Entry, PLAIN};
+use super::{Command, SeveralKeys, Transfer, TransferKind};
 use crate::cursor::Cursor;
 use crate::error::ClientError;
-use crate::limits::KEY_BYTES_MAX;
 
 /// `SCAN cursor [MATCH pattern] [COUNT count] [TYPE type]`
 #[derive(Debug)]
@@ -53,6 +51,10 @@ impl ScanFilter {
 /// What a key holds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum KeyType {
+    /// A string.
+    String,
+    /// A hash.
+    Hash,
     /// A vector.
     Vector,
     /// A collection: its name, not one of its vectors' keys.
@@ -63,6 +65,8 @@ impl KeyType {
     /// As TYPE says it.
     pub fn name(self) -> &'static str {
         match self {
+            KeyType::String => "string",
+            KeyType::Hash => "hash",
             KeyType::Vector => "vector",
             KeyType::VectorSet => "vectorset",
         }
@@ -70,8 +74,8 @@ impl KeyType {
 }
 
 /// `SCAN cursor …`
-fn scan(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
-    let cursor = number::parse_u64(arguments.word(1)).ok_or(ClientError::InvalidCursor)?;
+pub(super) fn scan(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+    let cursor = cursor(arguments, 1)?;
     let mut count = SCAN_COUNT;
     let mut filter = ScanFilter::default();
     for option in (2..arguments.count()).step_by(2) {
@@ -80,11 +84,7 @@ fn scan(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
             return Err(ClientError::Syntax);
         }
         if arguments.is(option, "COUNT") {
-            let given = number::parse_i64(arguments.word(value)).ok_or(ClientError::NotInteger)?;
-            count = usize::try_from(given)
-                .ok()
-                .filter(|count| *count > 0)
-                .ok_or(ClientError::Syntax)?;
+            count = scan_count(arguments, value)?;
         } else if arguments.is(option, "MATCH") {
             filter.pattern = pattern(arguments, value)?;
         } else if arguments.is(option, "TYPE") {
@@ -102,8 +102,38 @@ fn scan(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     })))
 }
 
+/// A cursor as C's `strtoull` reads it, which Redis does: spaces before it, a sign, leading zeros, nothing at all.
+pub(super) fn cursor(arguments: &Arguments<'_>, index: usize) -> Result<u64, ClientError> {
+    let word = arguments.word(index);
+    let text = word.split(|byte| *byte == 0).next().unwrap_or_default();
+    if text.is_empty() {
+        return Ok(0);
+    }
+    let text = text.trim_ascii_start();
+    let (is_negative, digits) = match text {
+        [b'-', digits @ ..] => (true, digits),
+        [b'+', digits @ ..] => (false, digits),
+        digits => (false, digits),
+    };
+    let zeros = digits.iter().take_while(|byte| **byte == b'0').count();
+    let significant = &digits[zeros..];
+    let number = match (digits.is_empty(), significant.is_empty()) {
+        (true, _) => None,
+        (_, true) => Some(0),
+        _ => number::parse_u64(significant),
+    };
+    let number = number.ok_or(ClientError::InvalidCursor)?;
+    Ok(if is_negative { number.wrapping_neg() } else { number })
+}
+
+/// COUNT of SCAN and HSCAN.
+pub(super) fn scan_count(arguments: &Arguments<'_>, index: usize) -> Result<usize, ClientError> {
+    let count = usize::try_from(arguments.integer(index)?).ok();
+    count.filter(|count| *count > 0).ok_or(ClientError::Syntax)
+}
+
 /// A glob pattern; none if it is one that matches everything.
-fn pattern(arguments: &Arguments<'_>, index: usize) -> Result<Option<Pattern>, ClientError> {
+pub(super) fn pattern(arguments: &Arguments<'_>, index: usize) -> Result<Option<Pattern>, ClientError> {
     let pattern = arguments.word(index);
     if pattern.len() > PATTERN_BYTES_MAX {
         let (bytes, max) = (pattern.len(), PATTERN_BYTES_MAX);
@@ -112,58 +142,240 @@ fn pattern(arguments: &Arguments<'_>, index: usize) -> Result<Option<Pattern>, C
     Ok((pattern != b"*").then(|| Pattern::new(pattern, Case::Sensitive)))
 }
 
-/// `TYPE key`
-fn type_of(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
-    let bytes = arguments.word(1).len();
-    if bytes > KEY_BYTES_MAX {
-        return Err(ClientError::KeyTooLong { bytes });
-    }
-    Ok(Command::Type(arguments.owned(1)))
+fn on_key(arguments: &Arguments<'_>, key: usize, action: KeyAction) -> Result<Command, ClientError> {
+    Ok(Command::OnKey(arguments.key(key)?, Action::Key(action)))
 }
 
-/// The commands of this family.
-pub(super) const ENTRIES: &[Entry] = &[
-    Entry {
-        name: "scan",
-        reply: "An array of two: the cursor to go on from, `0` at the end, and an array of keys.",
-        notes: "Begin with cursor 0 and go on with the cursor of each reply until it is 0. Every key that is there all the time is returned, over all shards; one that comes or goes meanwhile may be or not; rarely one is returned twice. A collection's name is returned once beside the keys of its vectors. `COUNT` is how many keys are looked at for one reply, 10 if it is not given, and fewer where they come to more than 1 MiB; `MATCH` (a glob pattern) and `TYPE` (`vector`, `vectorset`) leave out some of them, so that a reply may be empty before the end.",
-        arity: -2,
-        flags: &["readonly"],
-        summary: "Returns some of the keys, and a cursor to go on from.",
-        arguments: SCAN,
-        parse: scan,
-        ..KEYS
-    },
-    Entry {
-        name: "type",
-        reply: "`vector` for the key of a vector, `vectorset` for the name of a collection, else `none`.",
-        arity: 2,
-        flags: &["readonly", "fast"],
-        keys: (1, 1, 1),
-        summary: "Returns what a key holds.",
-        arguments: &[Argument::key("key")],
-        parse: type_of,
-        ..KEYS
-    },
-];
+pub(super) fn type_of(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+    on_key(arguments, 1, KeyAction::Type)
+}
 
-const SCAN: &[Argument] = &[
-    Argument::integer("cursor"),
-    Argument::pattern("pattern").after("MATCH").optional(),
-    Argument::integer("count").after("COUNT").optional(),
-    Argument::string("type").after("TYPE").optional(),
-];
+pub(super) fn del(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+    match arguments.count() {
+        2 => on_key(arguments, 1, KeyAction::Delete),
+        _ => Ok(Command::Several(SeveralKeys::Delete(arguments.keys_from(1)?))),
+    }
+}
 
-const KEYS: Entry = Entry {
-    group: "generic",
-    ..PLAIN
-};
+pub(super) fn exists(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+    match arguments.count() {
+        2 => on_key(arguments, 1, KeyAction::Exists),
+        _ => Ok(Command::Several(SeveralKeys::Exist(arguments.keys_from(1)?))),
+    }
+}
 
-/// Passing a key takes some 100 ns, in which a match gets about so many steps on.
-const STEPS_PER_WORK: usize = 128;
+pub(super) fn touch(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+    match arguments.count() {
+        2 => on_key(arguments, 1, KeyAction::Touch),
+        _ => Ok(Command::Several(SeveralKeys::Touch(arguments.keys_from(1)?))),
+    }
+}
+
+pub(super) fn expire(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+    set_expiry(arguments, "expire", 1000, false)
+}
+
+pub(super) fn expireat(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+    set_expiry(arguments, "expireat", 1000, true)
+}
+
+pub(super) fn pexpire(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+    set_expiry(arguments, "pexpire", 1, false)
+}
+
+pub(super) fn pexpireat(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+    set_expiry(arguments, "pexpireat", 1, true)
+}
+
+fn set_expiry(
+    arguments: &Arguments<'_>,
+    command: &'static str,
+    unit_ms: i64,
+    absolute: bool,
+) -> Result<Command, ClientError> {
+    let only = expire_only(arguments)?;
+    let invalid = || ClientError::InvalidExpiry { command };
+    let ms = arguments.integer(2)?.checked_mul(unit_ms).ok_or_else(invalid)?;
+    let deadline = match absolute {
+        true => Deadline::At(ms),
+        false if ms > RELATIVE_MS_MAX => return Err(invalid()),
+        false => Deadline::In(ms),
+    };
+    on_key(arguments, 1, KeyAction::Expire(deadline, only))
+}
+
+/// `[NX | XX | GT | LT]`
+fn expire_only(arguments: &Arguments<'_>) -> Result<ExpireOnly, ClientError> {
+    let mut only = ExpireOnly::default();
+    for index in 3..arguments.count() {
+        let words = [
+            ("NX", &mut only.if_none),
+            ("XX", &mut only.if_some),
+            ("GT", &mut only.if_later),
+            ("LT", &mut only.if_earlier),
+        ];
+        let found = words.into_iter().find(|(word, _)| arguments.is(index, word));
+        let (_, flag) = found.ok_or_else(|| ClientError::UnsupportedOption {
+            option: arguments.word(index).to_vec(),
+        })?;
+        *flag = true;
+    }
+    match only {
+        ExpireOnly {
+            if_none: true,
+            if_some,
+            if_later,
+            if_earlier,
+        } if if_some || if_later || if_earlier => Err(ClientError::ExpireNotCompatible),
+        ExpireOnly {
+            if_later: true,
+            if_earlier: true,
+            ..
+        } => Err(ClientError::ExpireGreaterAndLess),
+        only => Ok(only),
+    }
+}
+
+pub(super) fn ttl(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+    lifetime(arguments, false, false)
+}
+
+pub(super) fn pttl(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+    lifetime(arguments, true, false)
+}
+
+pub(super) fn expiretime(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+    lifetime(arguments, false, true)
+}
+
+pub(super) fn pexpiretime(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+    lifetime(arguments, true, true)
+}
+
+fn lifetime(arguments: &Arguments<'_>, in_ms: bool, absolute: bool) -> Result<Command, ClientError> {
+    on_key(arguments, 1, KeyAction::Lifetime(LifetimeForm { in_ms, absolute }))
+}
+
+pub(super) fn persist(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+    on_key(arguments, 1, KeyAction::Persist)
+}
+
+pub(super) fn rename(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+    transfer(arguments, TransferKind::Rename)
+}
+
+pub(super) fn renamenx(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+    transfer(arguments, TransferKind::RenameIfAbsent)
+}
+
+fn transfer(arguments: &Arguments<'_>, kind: TransferKind) -> Result<Command, ClientError> {
+    Ok(Command::Transfer(Box::new(Transfer {
+        from: arguments.key(1)?,
+        to: arguments.key(2)?,
+        kind,
+    })))
+}
+
+/// `COPY source destination [DB 0] [REPLACE]`
+pub(super) fn copy(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+    let mut kind = TransferKind::CopyIfAbsent;
+    let mut at = 3;
+    while at < arguments.count() {
+        if arguments.is(at, "REPLACE") {
+            kind = TransferKind::Copy;
+            at += 1;
+        } else if arguments.is(at, "DB") && at + 1 < arguments.count() {
+            let database = i32::try_from(arguments.integer(at + 1)?).map_err(|_| ClientError::NotInteger)?;
+            if database != 0 {
+                return Err(ClientError::DatabaseIndex);
+            }
+            at += 2;
+        } else {
+            return Err(ClientError::Syntax);
+        }
+    }
+    if arguments.word(1) == arguments.word(2) {
+        return Err(ClientError::SameObject);
+    }
+    transfer(arguments, kind)
+}
+
+pub(super) fn random_key(_: &Arguments<'_>) -> Result<Command, ClientError> {
+    Ok(Command::RandomKey)
+}
+
+pub(super) fn keys(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+    Ok(Command::Keys(pattern(arguments, 1)?))
+}
+
+pub(super) fn object_encoding(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+    on_key(arguments, 2, KeyAction::Encoding)
+}
+
+pub(super) fn object_freq(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+    on_key(arguments, 2, KeyAction::Frequency)
+}
+
+pub(super) fn object_idletime(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+    on_key(arguments, 2, KeyAction::IdleTime)
+}
+
+pub(super) fn object_refcount(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+    on_key(arguments, 2, KeyAction::ReferenceCount)
+}
+
+pub(super) fn object_help(_: &Arguments<'_>) -> Result<Command, ClientError> {
+    Ok(Command::Help(&[
+        "OBJECT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+        "ENCODING <key>",
+        "    Return the kind of internal representation used in order to store the value",
+        "    associated with a <key>.",
+        "FREQ <key>",
+        "    Return the access frequency index of the <key>. The returned integer is",
+        "    proportional to the logarithm of the recent access frequency of the key.",
+        "IDLETIME <key>",
+        "    Return the idle time of the <key>, that is the approximated number of",
+        "    seconds elapsed since the last access to the key.",
+        "REFCOUNT <key>",
+        "    Return the number of references of the value associated with the specified",
+        "    <key>.",
+        "HELP",
+        "    Print this help.",
+    ]))
+}
+
+/// `MEMORY USAGE key [SAMPLES count]`
+pub(super) fn memory_usage(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+    for option in (3..arguments.count()).step_by(2) {
+        if !arguments.is(option, "SAMPLES") || option + 1 == arguments.count() {
+            return Err(ClientError::Syntax);
+        }
+        if arguments.integer(option + 1)? < 0 {
+            return Err(ClientError::Syntax);
+        }
+    }
+    on_key(arguments, 2, KeyAction::MemoryUsage)
+}
+
+pub(super) fn memory_help(_: &Arguments<'_>) -> Result<Command, ClientError> {
+    Ok(Command::Help(&[
+        "MEMORY <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+        "USAGE <key> [SAMPLES <count>]",
+        "    Return memory in bytes used by <key> and its value.",
+        "HELP",
+        "    Print this help.",
+    ]))
+}
 
 /// More than any type's name has.
 const TYPE_NAME_BYTES_KEPT: usize = 16;
 
+/// Passing a key takes some 100 ns, in which a pattern gets about so many steps on.
+const STEPS_PER_WORK: usize = 128;
+
 /// Redis's default.
-const SCAN_COUNT: usize = 10;
+pub(super) const SCAN_COUNT: usize = 10;
+
+/// The longest time from now: what Redis refuses because it would be behind the end of 64 bits, at any time of the next
+/// hundred years.
+pub(super) const RELATIVE_MS_MAX: i64 = i64::MAX - (1 << 42);

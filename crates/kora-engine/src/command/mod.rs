@@ -1,17 +1,26 @@
 //! What clients can say: every command, parsed. The list of all commands is `table.rs`; the syntax of each stands in
 //! the file of its family.
 
+mod action;
 mod admin;
 mod arguments;
 mod connection;
+mod hashes;
+mod key_entries;
 mod keys;
+mod strings;
 pub mod syntax;
 pub mod table;
+mod transactions;
 mod vectors;
 
 use bytes::Bytes;
 use kora_resp::glob::Pattern;
 
+pub use self::action::{
+    Action, Deadline, ExpireOnly, HashAction, HashPart, HashScan, HashSetReply, KeyAction, Lifetime, LifetimeForm,
+    Only, Sample, StringAction, StringSetting,
+};
 pub(crate) use self::admin::listed;
 pub use self::admin::{ClientFilter, ClientPage};
 pub use self::connection::{Credentials, Hello};
@@ -79,10 +88,32 @@ pub enum Command {
     /// `SHUTDOWN`
     Shutdown,
 
+    /// `TIME`
+    Time,
+
+    /// What lies whole on the shard of one key.
+    OnKey(Bytes, Action),
+    /// What is split over the shards of several keys.
+    Several(SeveralKeys),
+    /// `RENAME`, `RENAMENX`, `COPY`
+    Transfer(Box<Transfer>),
     /// `SCAN cursor …`
     Scan(Box<ScanRequest>),
-    /// `TYPE key`
-    Type(Bytes),
+    /// `KEYS pattern`
+    Keys(Option<Pattern>),
+    /// `RANDOMKEY`
+    RandomKey,
+
+    /// `MULTI`
+    Multi,
+    /// `EXEC`
+    Exec,
+    /// `DISCARD`
+    Discard,
+    /// `WATCH key [key …]`
+    Watch(Vec<Bytes>),
+    /// `UNWATCH`
+    Unwatch,
 
     /// `VECSET key dim …`
     VectorSet(Element, Box<[f32]>),
@@ -102,6 +133,72 @@ pub enum Command {
     VectorInfo(Bytes),
 }
 
+/// A command on several keys that each shard can do its part of.
+#[derive(Debug)]
+pub enum SeveralKeys {
+    /// `DEL`, `UNLINK`
+    Delete(Vec<Bytes>),
+    /// `EXISTS`
+    Exist(Vec<Bytes>),
+    /// `TOUCH`
+    Touch(Vec<Bytes>),
+    /// `MGET`
+    GetStrings(Vec<Bytes>),
+    /// `MSET`
+    SetStrings(Vec<(Bytes, Bytes)>),
+    /// `MSETNX`
+    SetStringsIfAbsent(Vec<(Bytes, Bytes)>),
+}
+
+impl SeveralKeys {
+    fn bytes_held(&self) -> usize {
+        match self {
+            SeveralKeys::Delete(keys)
+            | SeveralKeys::Exist(keys)
+            | SeveralKeys::Touch(keys)
+            | SeveralKeys::GetStrings(keys) => bytes_of(keys),
+            SeveralKeys::SetStrings(pairs) | SeveralKeys::SetStringsIfAbsent(pairs) => {
+                let bytes = |(key, value): &(Bytes, Bytes)| key.len() + value.len() + 2 * size_of::<Bytes>();
+                pairs.iter().map(bytes).sum()
+            }
+        }
+    }
+}
+
+/// `RENAME`, `RENAMENX`, `COPY`
+#[derive(Clone, Debug)]
+pub struct Transfer {
+    /// Where the value is.
+    pub from: Bytes,
+    /// Where it shall be.
+    pub to: Bytes,
+    /// Under which conditions.
+    pub kind: TransferKind,
+}
+
+/// What a value leaves behind, and what may be in its way.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum TransferKind {
+    /// `RENAME`
+    Rename,
+    /// `RENAMENX`
+    RenameIfAbsent,
+    /// `COPY … REPLACE`
+    Copy,
+    /// `COPY`
+    CopyIfAbsent,
+}
+
+impl TransferKind {
+    pub(crate) fn is_copy(self) -> bool {
+        matches!(self, TransferKind::Copy | TransferKind::CopyIfAbsent)
+    }
+
+    pub(crate) fn replaces(self) -> bool {
+        matches!(self, TransferKind::Copy | TransferKind::Rename)
+    }
+}
+
 impl Command {
     /// Memory that the command holds until it is answered, roughly: what its client is charged for it.
     pub(crate) fn bytes_held(&self) -> usize {
@@ -117,7 +214,12 @@ impl Command {
                 query.target.len() + center
             }
             Command::VectorDelete(elements) => elements.bytes(),
-            Command::Ping(Some(text)) | Command::Echo(text) | Command::Type(text) => text.len(),
+            Command::Ping(Some(text)) | Command::Echo(text) => text.len(),
+            Command::Keys(Some(pattern)) => pattern.bytes(),
+            Command::OnKey(key, action) => key.len() + action.bytes_held(),
+            Command::Several(several) => several.bytes_held(),
+            Command::Transfer(transfer) => transfer.from.len() + transfer.to.len(),
+            Command::Watch(keys) => bytes_of(keys),
             Command::ClientSetName(text) | Command::ClientSetInfo(_, text) => text.len(),
             Command::Scan(request) => request.filter.pattern.as_ref().map_or(0, Pattern::bytes),
             Command::Info(names) | Command::ConfigGet(names) => bytes_of(names),

@@ -23,6 +23,13 @@ pub struct Element {
     pub name: Bytes,
 }
 
+impl Element {
+    /// The whole key.
+    pub(crate) fn key(&self) -> Vec<u8> {
+        [&self.collection, b":".as_slice(), &self.name].concat()
+    }
+}
+
 /// Many elements in little memory: VECDEL may name a million.
 #[derive(Clone, Default, Debug)]
 pub struct ElementList {

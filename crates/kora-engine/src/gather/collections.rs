@@ -7,19 +7,53 @@ use kora_resp::Reply;
 
 use super::{Around, Gather, Next, Shape, integer};
 use crate::catalog::{Generation, Schema};
-use crate::command::{self, Element};
+use crate::command::{self, Action, Element, KeyAction, KeyType};
 use crate::error::ClientError;
-use crate::mail::{Ask, Description, Part, Setting, Target};
+use crate::mail::{Act, Ask, Description, IfThere, Part, Proposal, Setting, Target};
 
 /// A VECSET whose collection is not there yet.
 pub(crate) struct Joining {
-    pub(crate) element: Element,
-    pub(crate) vector: Box<[f32]>,
+    element: Element,
+    vector: Box<[f32]>,
 }
 
 impl Joining {
+    /// First its key: if that holds something else, no collection is made.
+    pub(crate) fn start(element: Element, vector: Box<[f32]>, around: &Around<'_>) -> Next {
+        let shard = around.placement().shard_of_element(&element.collection, &element.name);
+        let look = Act {
+            key: element.key().into(),
+            action: Action::Key(KeyAction::Type),
+        };
+        let joining = Gather::Joining(Box::new(Joining { element, vector }));
+        Next::Ask(joining, vec![(Target::Shard(shard), Ask::Act(Box::new(look)))])
+    }
+
+    pub(crate) fn absorb(self: Box<Self>, part: Part, around: &Around<'_>) -> Next {
+        match part {
+            Part::Decided(decision) => self.decided(decision, around),
+            Part::Reply(Reply::Simple(kind)) if [KeyType::String, KeyType::Hash].map(KeyType::name).contains(&kind) => {
+                Next::error(&ClientError::WrongType)
+            }
+            _ => self.propose(around),
+        }
+    }
+
+    /// The owner of the name makes the collection.
+    fn propose(self: Box<Self>, around: &Around<'_>) -> Next {
+        let name = self.element.collection.clone();
+        let owner = Target::Shard(around.placement().shard_of(&name));
+        let proposal = Proposal {
+            name,
+            dimension: self.vector.len(),
+            graph: around.setup.graph,
+            if_there: IfThere::Take,
+        };
+        Next::Ask(Gather::Joining(self), vec![(owner, Ask::Create(Box::new(proposal)))])
+    }
+
     /// The owner has decided which collection has this name now: the one wanted, or one that somebody else made first.
-    pub(crate) fn decided(self, decision: Result<Arc<Schema>, ClientError>, around: &Around<'_>) -> Next {
+    fn decided(self, decision: Result<Arc<Schema>, ClientError>, around: &Around<'_>) -> Next {
         match decision.and_then(|schema| set(&schema, self.element, self.vector, around)) {
             Ok((gather, ask)) => Next::Ask(gather, vec![ask]),
             Err(error) => Next::error(&error),

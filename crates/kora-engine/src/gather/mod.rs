@@ -5,20 +5,26 @@
 
 mod clients;
 mod collections;
+mod executing;
 mod finding;
+mod moving;
 mod query;
 mod scanning;
+mod several;
 
 use kora_resp::Reply;
 
 pub(crate) use self::clients::{Informing, ListingClients};
 pub(crate) use self::collections::{Describing, Dropping, Flushing, Joining, set};
+pub(crate) use self::executing::{Entry, Executing};
 pub(crate) use self::finding::{Fetching, Finding, query};
+pub(crate) use self::moving::Moving;
 pub(crate) use self::query::Querying;
 pub(crate) use self::scanning::Scanning;
+pub(crate) use self::several::{Choosing, Deleting, Placing, SettingIfAbsent, several};
 
 use crate::catalog::Catalog;
-use crate::command::{KeyType, KillReply, VectorForm};
+use crate::command::{KillReply, VectorForm};
 use crate::error::ClientError;
 use crate::mail::{Ask, Part, Target};
 use crate::router::Placement;
@@ -30,6 +36,22 @@ pub(crate) enum Gather {
     One(Shape),
     /// The sum of the parts.
     Sum { missing: usize, total: u64 },
+    /// MSET: `OK` if no part says something else.
+    AllDone { missing: usize, refusal: Option<Reply> },
+    /// This is the reply, whatever the part says.
+    Replying(Reply),
+    /// MGET.
+    Placing(Box<Placing>),
+    /// MSETNX over several shards.
+    SettingIfAbsent(Box<SettingIfAbsent>),
+    /// DEL of keys of which some are names of collections.
+    Deleting(Box<Deleting>),
+    /// RENAME, RENAMENX and COPY between shards.
+    Moving(Box<Moving>),
+    /// RANDOMKEY.
+    Choosing(Choosing),
+    /// EXEC.
+    Executing(Box<Executing>),
     /// CLIENT KILL: the sum of the parts, said in the form that was asked for.
     Killed {
         missing: usize,
@@ -66,8 +88,8 @@ pub(crate) enum Shape {
     Ok,
     Vector(VectorForm),
     Names,
-    /// The type of a key that may be a vector's.
-    VectorOrNone,
+    /// The part is the reply.
+    Whole,
 }
 
 /// What a command lets happen behind it while it waits.
@@ -118,10 +140,16 @@ impl Gather {
         match self {
             Gather::One(_)
             | Gather::Sum { .. }
+            | Gather::AllDone { .. }
+            | Gather::Replying(_)
+            | Gather::Placing(_)
+            | Gather::Choosing(_)
             | Gather::Describing(_)
             | Gather::ListingClients(_)
             | Gather::Informing(_) => Gate::Open,
             Gather::Creating | Gather::Joining(_) | Gather::Dropping(_) | Gather::Flushing(_) => Gate::Closed,
+            Gather::SettingIfAbsent(_) | Gather::Deleting(_) | Gather::Moving(_) => Gate::Closed,
+            Gather::Executing(_) => Gate::Closed,
             Gather::Fetching(_) | Gather::Finding(_) => Gate::Closed,
             // Whoever kills itself is not heard any more, on however many workers it is looked for.
             Gather::Killed { .. } => Gate::Closed,
@@ -135,6 +163,27 @@ impl Gather {
         match (self, part) {
             (Gather::One(_), Part::Refused(error)) => Next::error(&error),
             (Gather::One(shape), part) => Next::Reply(shape.show(part)),
+            (Gather::Replying(reply), _) => Next::Reply(reply),
+            (Gather::Sum { missing, total }, Part::Deleted(count, withdrawn)) => {
+                debug_assert!(withdrawn.is_empty(), "nobody asked for it");
+                Gather::Sum { missing, total }.absorb(from, Part::Count(count), around)
+            }
+            (Gather::AllDone { missing, refusal }, part) => {
+                let refusal = match part {
+                    Part::Reply(reply) => Some(reply),
+                    _ => refusal,
+                };
+                match missing - 1 {
+                    0 => Next::Reply(refusal.unwrap_or_else(Reply::ok)),
+                    missing => Next::Wait(Gather::AllDone { missing, refusal }),
+                }
+            }
+            (Gather::Placing(placing), Part::Replies(replies)) => placing.absorb(replies),
+            (Gather::SettingIfAbsent(setting), part) => setting.absorb(part, around),
+            (Gather::Deleting(deleting), part) => deleting.absorb(part, around),
+            (Gather::Moving(moving), part) => moving.absorb(part, around),
+            (Gather::Choosing(choosing), Part::Chosen { key, among, draw }) => choosing.absorb(key, among, draw),
+            (Gather::Executing(executing), part) => executing.absorb(from, part, around),
             (Gather::Sum { missing, total }, Part::Count(count)) => match missing - 1 {
                 0 => Next::Reply(Reply::Integer(integer(total + count))),
                 missing => Next::Wait(Gather::Sum {
@@ -156,7 +205,7 @@ impl Gather {
                 Ok(_) => Next::Reply(Reply::ok()),
                 Err(error) => Next::error(&error),
             },
-            (Gather::Joining(joining), Part::Decided(decision)) => joining.decided(decision, around),
+            (Gather::Joining(joining), part) => joining.absorb(part, around),
             (Gather::Dropping(dropping), part) => dropping.absorb(part, around),
             (Gather::Flushing(flushing), Part::Done) => flushing.absorb(around),
             (Gather::Fetching(fetching), Part::Vector(vector)) => fetching.fetched(vector, around),
@@ -174,15 +223,15 @@ impl Gather {
 impl Shape {
     fn show(self, part: Part) -> Reply {
         match (self, part) {
+            (_, Part::Reply(reply)) => reply,
             (Shape::Ok, Part::Done) => Reply::ok(),
+            (Shape::Whole, Part::Count(count)) => Reply::Integer(integer(count)),
             (Shape::Vector(_), Part::Vector(None)) => Reply::Null,
             (Shape::Vector(VectorForm::Numbers), Part::Vector(Some(vector))) => Reply::Floats(vector.into_vec()),
             (Shape::Vector(VectorForm::Fp32), Part::Vector(Some(vector))) => {
                 let bytes: Vec<u8> = vector.iter().flat_map(|component| component.to_le_bytes()).collect();
                 Reply::Bulk(bytes.into())
             }
-            (Shape::VectorOrNone, Part::Holds(true)) => Reply::Simple(KeyType::Vector.name()),
-            (Shape::VectorOrNone, Part::Holds(false)) => Reply::Simple("none"),
             (Shape::Names, Part::Names(names)) => Reply::Array(names.into_iter().map(Reply::Bulk).collect()),
             _ => unreachable!("each ask has one kind of answer"),
         }

@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use kora_resp::Reply;
+use kora_resp::glob::Pattern;
 
 use super::{Around, Gather, Next};
 use crate::command::{ScanFilter, ScanRequest};
 use crate::cursor::{Cursor, ScanPlace};
-use crate::limits::SCAN_REPLY_BYTES_MAX;
+use crate::error::ClientError;
+use crate::limits::{KEYS_REPLY_BYTES_MAX, SCAN_REPLY_BYTES_MAX};
 use crate::mail::{Ask, ScanAsk, Scanned, Target};
 use crate::router::ShardId;
 
@@ -18,6 +20,16 @@ pub(crate) struct Scanning {
     /// Which shard was asked last.
     shard: ShardId,
     keys: Vec<Bytes>,
+    form: Form,
+}
+
+/// What is answered.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// SCAN: a cursor, and some keys.
+    Page,
+    /// KEYS: all keys.
+    List,
 }
 
 impl Scanning {
@@ -26,8 +38,24 @@ impl Scanning {
             filter: Arc::new(request.filter),
             shard: request.cursor.shard,
             keys: Vec::new(),
+            form: Form::Page,
         };
         scanning.ask(request.cursor.at, request.count, SCAN_REPLY_BYTES_MAX, around)
+    }
+
+    /// KEYS: a scan from the beginning to the end.
+    pub(crate) fn list(pattern: Option<Pattern>, around: &Around<'_>) -> Next {
+        let filter = ScanFilter {
+            pattern,
+            type_name: None,
+        };
+        let scanning = Scanning {
+            filter: Arc::new(filter),
+            shard: Cursor::START.shard,
+            keys: Vec::new(),
+            form: Form::List,
+        };
+        scanning.ask(Cursor::START.at, usize::MAX, KEYS_REPLY_BYTES_MAX, around)
     }
 
     pub(crate) fn absorb(mut self, part: Scanned, around: &Around<'_>) -> Next {
@@ -54,6 +82,12 @@ impl Scanning {
     }
 
     fn reply(self, next: Cursor) -> Next {
+        if self.form == Form::List {
+            return match next {
+                Cursor::START => Next::Reply(Reply::Array(self.keys.into_iter().map(Reply::Bulk).collect())),
+                _ => Next::error(&ClientError::TooManyKeys),
+            };
+        }
         let cursor = Reply::Bulk(next.number().to_string().into());
         let keys = self.keys.into_iter().map(Reply::Bulk).collect();
         Next::Reply(Reply::Array(vec![cursor, Reply::Array(keys)]))

@@ -9,6 +9,7 @@ use super::element_table::ElementTable;
 use super::naming::{Named, Naming};
 use super::slot_names::SlotNames;
 use crate::catalog::Schema;
+use crate::cursor::SCAN_PREFIX_BITS;
 use crate::mail::Description;
 
 /// One shard's part of a collection.
@@ -143,6 +144,16 @@ impl Collection {
     pub(crate) fn scan(&self, from: u32, wanted: usize) -> (Vec<Bytes>, Option<u32>) {
         let (slots, next) = self.elements.scan(from, wanted);
         (slots.into_iter().map(|slot| self.key(slot)).collect(), next)
+    }
+
+    /// The key of some vector: the first one behind a random place in the order of a scan.
+    pub(crate) fn random(&self, draw: u64) -> Option<Bytes> {
+        let from = (draw >> (64 - SCAN_PREFIX_BITS)) as u32;
+        let (mut slots, _) = self.elements.scan(from, 1);
+        if slots.is_empty() {
+            (slots, _) = self.elements.scan(0, 1);
+        }
+        slots.first().map(|slot| self.key(*slot))
     }
 
     /// The mean length of a key, in bytes: the collection's name and what was ever named in it.

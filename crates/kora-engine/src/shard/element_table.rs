@@ -66,7 +66,7 @@ impl ElementTable {
 
     /// The name of `from`, which `to` has too, is that of `to` from now on.
     pub(crate) fn redirect(&mut self, from: Slot, to: Slot, names: &SlotNames) {
-        let hash = self.hash(names.name(to));
+        let hash = hash(self.hash_seed, names.name(to));
         let entry = self.entries.find_mut(hash, |entry| entry.slot == from);
         entry.expect("a live slot's name leads to it").slot = to;
     }

@@ -3,10 +3,12 @@
 
 use std::collections::VecDeque;
 
+use kora_values::{HashValue, SMALL_FIELDS_MAX};
 use kora_vector::{Step, Work};
 
 use super::collection::Remains;
 use super::held::LetGo;
+use super::key_table::{KeyTable, Value};
 
 /// What is to be freed, oldest first. It holds what was once held live and grows by nothing else, so it needs no limit.
 #[derive(Default)]
@@ -14,6 +16,10 @@ pub(crate) struct Graveyard {
     remains: VecDeque<Remains>,
     /// Whole tables of collections, taken by FLUSHALL.
     tables: VecDeque<LetGo>,
+    /// Whole tables of keys, taken by FLUSHALL.
+    keys: VecDeque<KeyTable>,
+    /// Hashes of many fields. Boxed as they were.
+    hashes: VecDeque<Box<HashValue>>,
 }
 
 impl Graveyard {
@@ -25,8 +31,18 @@ impl Graveyard {
         self.tables.push_back(table);
     }
 
+    pub(crate) fn bury_keys(&mut self, keys: KeyTable) {
+        if keys.len() > 0 {
+            self.keys.push_back(keys);
+        }
+    }
+
+    pub(crate) fn bury_hash(&mut self, hash: Box<HashValue>) {
+        self.hashes.push_back(hash);
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
-        self.remains.is_empty() && self.tables.is_empty()
+        self.remains.is_empty() && self.tables.is_empty() && self.keys.is_empty() && self.hashes.is_empty()
     }
 
     /// Frees for one slice.
@@ -37,6 +53,25 @@ impl Graveyard {
                     self.remains.pop_front();
                 }
                 work.spend(COLLECTION_FREE_WORK);
+                continue;
+            }
+            if let Some(hash) = self.hashes.front_mut() {
+                work.spend(SEGMENT_FREE_WORK);
+                if !hash.dismantle() {
+                    self.hashes.pop_front();
+                }
+                continue;
+            }
+            if let Some(keys) = self.keys.front_mut() {
+                work.spend(SEGMENT_FREE_WORK);
+                let hashes = &mut self.hashes;
+                let is_more = keys.dismantle(|value| match value {
+                    Value::Hash(hash) if hash.len() > SMALL_FIELDS_MAX => hashes.push_back(hash),
+                    small => drop(small),
+                });
+                if !is_more {
+                    self.keys.pop_front();
+                }
                 continue;
             }
             let Some(table) = self.tables.front_mut() else { return };
@@ -57,3 +92,6 @@ const NAME_FREE_WORK: u64 = 256;
 
 /// The fixed parts of a collection: about ten blocks to give back.
 const COLLECTION_FREE_WORK: u64 = 2048;
+
+/// A segment of some thousand keys or fields, each with its name and its value to give back.
+const SEGMENT_FREE_WORK: u64 = 1 << 18;

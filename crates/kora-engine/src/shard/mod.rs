@@ -4,18 +4,27 @@
 //! are served. Only what the same client asked of the same shard after it waits, so that a client's commands take
 //! effect in the order it sent them.
 
+mod batch;
 mod collection;
 mod element_table;
+mod fields;
 mod graveyard;
+mod hashes;
 mod held;
+mod key_table;
+mod keys;
 mod naming;
 mod ownership;
 mod queue;
 mod scan;
+mod several;
 mod slot_names;
+mod strings;
 mod ties;
+mod transfer;
 mod upkeep;
 mod vectors;
+mod watches;
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -23,15 +32,22 @@ use std::sync::Arc;
 use bytes::Bytes;
 use kora_vector::Work;
 
+use self::batch::Executing;
 use self::collection::{Collection, Remains};
+use self::fields::Fields;
 use self::graveyard::Graveyard;
 use self::held::Held;
+pub(crate) use self::key_table::Carried;
+use self::key_table::KeyTable;
 use self::ownership::{Listing, Sweep};
 pub(crate) use self::queue::Origin;
 use self::queue::{Queue, Stage};
 use self::scan::Scan;
+use self::several::Several;
+use self::transfer::Copying;
 use self::upkeep::Upkeep;
 use self::vectors::{Delete, Insert, Query};
+use self::watches::Watches;
 use crate::catalog::Generation;
 use crate::limits::SLICE_WORK;
 use crate::mail::{Ask, Part, Ticket};
@@ -45,6 +61,13 @@ pub(crate) struct Shard {
     setup: Arc<Setup>,
     /// Invariant: at most one generation of a name, the newest that this shard has seen.
     collections: Held,
+    /// Invariant: where a string or a hash is, no vector is of the same key, nor a collection of that name.
+    keys: KeyTable,
+    watches: Watches,
+    /// What random choices come from.
+    draws: u64,
+    /// Keys that have expired and been reclaimed.
+    expired: u64,
     /// The newest generation ever held.
     newest_held: Option<Generation>,
     /// Vectors in all collections held.
@@ -56,6 +79,16 @@ pub(crate) struct Shard {
     _not_send: std::marker::PhantomData<Rc<()>>,
 }
 
+/// What a shard counts of its strings and hashes.
+pub(crate) struct KeyCounts {
+    /// Those that are there, with those that have expired and are not reclaimed yet.
+    pub(crate) keys: u64,
+    /// Those that expire.
+    pub(crate) expiring: u64,
+    /// Those that have expired and been reclaimed.
+    pub(crate) expired: u64,
+}
+
 /// An ask between two slices.
 pub(crate) enum Unfinished {
     Insert(Insert),
@@ -65,14 +98,33 @@ pub(crate) enum Unfinished {
     Sweep(Sweep),
     Release { before: Generation, from: u32 },
     Scan(Scan),
+    Several(Several),
+    Fields(Box<Fields>),
+    Copy(Box<Copying>),
+    Batch(Box<Executing>),
+}
+
+impl Unfinished {
+    /// True if nothing else may happen on the shard before it is done.
+    fn is_exclusive(&self) -> bool {
+        matches!(
+            self,
+            Unfinished::Several(_) | Unfinished::Fields(_) | Unfinished::Copy(_) | Unfinished::Batch(_)
+        )
+    }
 }
 
 impl Shard {
     pub(crate) fn new(id: ShardId, placement: Placement, setup: Arc<Setup>) -> Shard {
+        let hash_seed = setup.catalog.hash_seed();
         Shard {
             id,
             placement,
             setup,
+            keys: KeyTable::new(hash_seed),
+            watches: Watches::default(),
+            draws: hash_seed ^ u64::from(id.0),
+            expired: 0,
             collections: Held::default(),
             newest_held: None,
             live: 0,
@@ -88,8 +140,21 @@ impl Shard {
     }
 
     /// Takes an ask in; it is executed in [`Shard::slice`] when its client's turn comes.
-    pub(crate) fn enqueue(&mut self, origin: Origin, ticket: Ticket, ask: Ask) {
-        self.queue.push(origin, ticket, ask);
+    pub(crate) fn enqueue(&mut self, origin: Origin, ticket: Ticket, ask: Ask, at_ms: u64) {
+        self.queue.push(origin, ticket, ask, at_ms);
+    }
+
+    /// True if this client may have something done at once, before others that wait: nothing of its own waits, and nobody
+    /// has the shard to himself.
+    pub(crate) fn is_open_to(&self, origin: Origin) -> bool {
+        self.queue.is_open_to(origin)
+    }
+
+    /// What was begun at once and takes longer goes on in its turn.
+    pub(crate) fn suspend(&mut self, origin: Origin, ticket: Ticket, unfinished: Box<Unfinished>) {
+        let is_exclusive = unfinished.is_exclusive();
+        self.queue.admit(origin);
+        self.queue.suspend(origin, ticket, unfinished, is_exclusive);
     }
 
     /// True if some ask waits.
@@ -111,8 +176,8 @@ impl Shard {
     pub(crate) fn slice(&mut self) -> Option<(Origin, Ticket, Part)> {
         let (origin, ticket, stage) = self.queue.pop()?;
         let outcome = match stage {
-            Stage::Fresh(ask) => self.begin(ask),
-            Stage::Suspended(unfinished) => self.resume(*unfinished),
+            Stage::Fresh(ask, at_ms) => self.begin(ask, origin, at_ms),
+            Stage::Suspended(unfinished) => self.resume(*unfinished, origin),
         };
         match outcome {
             Ok(part) => {
@@ -120,7 +185,8 @@ impl Shard {
                 Some((origin, ticket, part))
             }
             Err(unfinished) => {
-                self.queue.suspend(origin, ticket, unfinished);
+                let is_exclusive = unfinished.is_exclusive();
+                self.queue.suspend(origin, ticket, unfinished, is_exclusive);
                 None
             }
         }
@@ -136,6 +202,25 @@ impl Shard {
         self.live
     }
 
+    /// What there is beside vectors.
+    pub(crate) fn key_counts(&self) -> KeyCounts {
+        KeyCounts {
+            keys: self.keys.len() as u64,
+            expiring: self.keys.expiring() as u64,
+            expired: self.expired,
+        }
+    }
+
+    /// True if a key has expired that nobody has asked for, and it may be reclaimed now.
+    pub(crate) fn has_due(&self, now_ms: u64) -> bool {
+        self.keys.has_due(now_ms) && !self.queue.is_taken()
+    }
+
+    /// When the next key expires, in milliseconds of Unix time.
+    pub(crate) fn next_expiry_ms(&self) -> Option<u64> {
+        self.keys.next_expiry_ms()
+    }
+
     /// Checks everything that must hold between two asks. For tests and the simulation.
     ///
     /// # Panics
@@ -144,32 +229,49 @@ impl Shard {
         self.collections.iter().for_each(Collection::assert_sound);
         assert_eq!(self.live, self.collections.iter().map(Collection::live).sum::<usize>());
         self.queue.assert_sound();
+        self.keys.assert_sound();
     }
 
-    fn begin(&mut self, ask: Ask) -> Result<Part, Box<Unfinished>> {
+    fn begin(&mut self, ask: Ask, origin: Origin, at_ms: u64) -> Result<Part, Box<Unfinished>> {
         match ask {
-            Ask::Set(setting) => self.set(*setting),
+            Ask::Act(act) => self.act(&act.key, act.action, at_ms).map(Part::Reply),
+            Ask::Several(ask) => self.do_several(Several::new(*ask, at_ms)),
+            Ask::Transfer(transfer) => self.transfer(*transfer, at_ms),
+            Ask::Lift(lift) => self.lift(*lift, at_ms),
+            Ask::Land(landing) => Ok(self.land(*landing, at_ms)),
+            Ask::RandomKey => Ok(self.random_key(at_ms)),
+            Ask::Watch(keys) => Ok(self.watch(keys, origin, at_ms)),
+            Ask::Unwatch => {
+                self.watches.unwatch(origin);
+                Ok(Part::Done)
+            }
+            Ask::Batch(batch) => self.begin_batch(*batch, origin, at_ms),
+            Ask::Set(setting) => self.set(*setting, at_ms),
             Ask::Delete(elements) => self.delete(Delete::new(elements)),
             Ask::Get(element) => Ok(self.get(&element)),
             Ask::Holds(element) => Ok(self.holds(&element)),
             Ask::Query { question, ef } => self.query(question, ef),
-            Ask::Create(proposal) => Ok(self.create(*proposal)),
+            Ask::Create(proposal) => Ok(self.create(*proposal, at_ms)),
             Ask::Withdraw(name) => Ok(self.withdraw(&name)),
             Ask::Release { name, generation } => Ok(self.release(&name, generation)),
             Ask::WithdrawBefore(before) => self.withdraw_before(Sweep::new(before)),
             Ask::ReleaseBefore(before) => self.release_before(before, 0),
             Ask::Describe(schema) => Ok(self.describe(&schema)),
-            Ask::Count => Ok(Part::Count(self.live as u64)),
+            Ask::Count => Ok(Part::Count((self.live + self.keys.len()) as u64)),
             Ask::List => self.list(Listing::default()),
-            Ask::Scan(ask) => self.scan(Scan::new(*ask)),
+            Ask::Scan(ask) => self.scan(Scan::new(*ask, at_ms)),
             Ask::Clients { .. } | Ask::Kill { .. } | Ask::Stats => {
                 unreachable!("asks to a worker are answered by the engine")
             }
         }
     }
 
-    fn resume(&mut self, unfinished: Unfinished) -> Result<Part, Box<Unfinished>> {
+    fn resume(&mut self, unfinished: Unfinished, origin: Origin) -> Result<Part, Box<Unfinished>> {
         match unfinished {
+            Unfinished::Several(several) => self.do_several(several),
+            Unfinished::Fields(fields) => self.do_fields(*fields).map(Part::Reply),
+            Unfinished::Copy(copying) => self.copy(*copying),
+            Unfinished::Batch(batch) => self.resume_batch(*batch, origin),
             Unfinished::Insert(insert) => self.resume_set(insert),
             Unfinished::Delete(delete) => self.delete(delete),
             Unfinished::Query(query) => self.resume_query(query),
@@ -178,6 +280,26 @@ impl Shard {
             Unfinished::Sweep(sweep) => self.withdraw_before(sweep),
             Unfinished::Scan(scan) => self.scan(scan),
         }
+    }
+
+    /// From now on a client's next EXEC does nothing if one of these keys is changed before it.
+    fn watch(&mut self, keys: Vec<Bytes>, origin: Origin, now_ms: u64) -> Part {
+        for key in keys {
+            // What has expired already is not there: that it goes is no change.
+            self.place(&key, now_ms);
+            self.watches.watch(origin, key);
+        }
+        Part::Done
+    }
+
+    /// Lets go of all keys at once, and whoever watches one of them hears of it.
+    fn release_keys(&mut self) {
+        for key in self.watches.keys() {
+            if self.keys.find(self.keys.hash(&key), &key).is_some() {
+                self.watches.note(&key);
+            }
+        }
+        self.graveyard.bury_keys(self.keys.renew());
     }
 
     /// Lets go of a withdrawn collection at once; it is freed in slices.
@@ -192,9 +314,21 @@ impl Shard {
         Part::Done
     }
 
-    /// Lets go of all older collections: at once, or if some were made while the flush was on its way, some at a time.
+    /// Lets go of all keys, and of all older collections: at once, or if some were made while the flush was on its way, some
+    /// at a time.
     fn release_before(&mut self, before: Generation, from: u32) -> Result<Part, Box<Unfinished>> {
+        if from == 0 {
+            self.release_keys();
+        }
         if self.newest_held < Some(before) {
+            if !self.watches.is_empty() {
+                let names = self
+                    .collections
+                    .iter()
+                    .map(|collection| collection.schema().name.clone());
+                let names: Vec<Bytes> = names.collect();
+                names.iter().for_each(|name| self.note_vectors(name));
+            }
             self.live = 0;
             self.graveyard.bury_all(self.collections.clear());
             return Ok(Part::Done);
@@ -213,7 +347,21 @@ impl Shard {
         Err(Box::new(Unfinished::Release { before, from: end }))
     }
 
+    /// Whoever watches the key of one of a collection's vectors hears that they go.
+    fn note_vectors(&mut self, name: &Bytes) {
+        let Some(collection) = self.collections.get(name).filter(|_| !self.watches.is_empty()) else {
+            return;
+        };
+        for key in self.watches.keys() {
+            let element = key.strip_prefix(name.as_ref()).and_then(|rest| rest.strip_prefix(b":"));
+            if element.is_some_and(|element| collection.holds(element)) {
+                self.watches.note(&key);
+            }
+        }
+    }
+
     fn detach(&mut self, name: &Bytes) {
+        self.note_vectors(name);
         if let Some(collection) = self.collections.remove(name) {
             self.live -= collection.live();
             self.graveyard.bury(collection.into_remains());

@@ -15,9 +15,11 @@ use crate::mail::{IfThere, Part, Proposal};
 
 impl Shard {
     /// Makes a collection, unless there is one of that name.
-    pub(super) fn create(&mut self, proposal: Proposal) -> Part {
+    pub(super) fn create(&mut self, proposal: Proposal, at_ms: u64) -> Part {
         self.assert_owns_name(&proposal.name);
-        let decision = match self.setup.catalog.find(&proposal.name) {
+        let place = self.place(&proposal.name, at_ms);
+        let decision = match self.setup.catalog.find(place.key) {
+            None if self.keys.find(place.hash, place.key).is_some() => Err(ClientError::WrongType),
             Some(there) if proposal.if_there == IfThere::Take => Ok(there),
             Some(_) => Err(ClientError::CollectionExists {
                 collection: proposal.name.to_vec(),
@@ -32,6 +34,7 @@ impl Shard {
                     name_bytes: Gauge::new(0),
                 });
                 self.setup.catalog.publish(Arc::clone(&schema));
+                self.note_change(&schema.name);
                 Ok(schema)
             }
         };
@@ -40,12 +43,28 @@ impl Shard {
 
     /// Withdraws a collection from the catalog. From then on no shard finds it; what they hold is freed on `Release`.
     pub(super) fn withdraw(&mut self, name: &Bytes) -> Part {
+        Part::Withdrawn(self.withdraw_name(name))
+    }
+
+    pub(super) fn withdraw_name(&mut self, name: &Bytes) -> Option<Arc<Schema>> {
         self.assert_owns_name(name);
-        Part::Withdrawn(self.setup.catalog.withdraw(name))
+        let schema = self.setup.catalog.withdraw(name);
+        if schema.is_some() {
+            self.note_change(name);
+            self.note_vectors(name);
+        }
+        schema
     }
 
     /// Withdraws the older ones of the collections that this shard owns, some buckets of the catalog at a time.
     pub(super) fn withdraw_before(&mut self, mut sweep: Sweep) -> Result<Part, Box<Unfinished>> {
+        if sweep.bucket == 0 {
+            for key in self.watches.keys() {
+                if self.setup.catalog.holds(&key) {
+                    self.watches.note(&key);
+                }
+            }
+        }
         let catalog = &self.setup.catalog;
         let mut looked_at = 0;
         while looked_at < NAMES_PER_SLICE {

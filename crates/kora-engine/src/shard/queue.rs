@@ -24,28 +24,31 @@ pub(crate) struct Queue {
     turns: VecDeque<Origin>,
     clients: BTreeMap<Origin, Client>,
     len: usize,
+    /// Whoever is first in `turns` has the shard to himself until he is done.
+    is_taken: bool,
 }
 
 /// What one client has waiting. Invariant: never without a first ask, but while that is being served.
 struct Client {
     first: Option<(Ticket, Stage)>,
-    behind: VecDeque<(Ticket, Ask)>,
+    behind: VecDeque<(Ticket, Ask, u64)>,
 }
 
 /// An ask that has not begun, or one between two slices.
 pub(crate) enum Stage {
-    Fresh(Ask),
+    /// And when its command was taken from its connection, in milliseconds of Unix time.
+    Fresh(Ask, u64),
     Suspended(Box<Unfinished>),
 }
 
 impl Queue {
-    pub(crate) fn push(&mut self, origin: Origin, ticket: Ticket, ask: Ask) {
+    pub(crate) fn push(&mut self, origin: Origin, ticket: Ticket, ask: Ask, at_ms: u64) {
         self.len += 1;
         if let Some(client) = self.clients.get_mut(&origin) {
-            client.behind.push_back((ticket, ask));
+            client.behind.push_back((ticket, ask, at_ms));
             return;
         }
-        let first = Some((ticket, Stage::Fresh(ask)));
+        let first = Some((ticket, Stage::Fresh(ask, at_ms)));
         self.clients.insert(
             origin,
             Client {
@@ -64,20 +67,36 @@ impl Queue {
         Some((origin, ticket, stage))
     }
 
-    /// What was taken out goes on when the others have had their turn.
-    pub(crate) fn suspend(&mut self, origin: Origin, ticket: Ticket, unfinished: Box<Unfinished>) {
+    /// Counts a client among those that wait, as if what is to be suspended next had been taken out.
+    pub(crate) fn admit(&mut self, origin: Origin) {
+        let client = Client {
+            first: None,
+            behind: VecDeque::new(),
+        };
+        let before = self.clients.insert(origin, client);
+        assert!(before.is_none(), "the shard was open to whoever had nothing waiting");
+        self.len += 1;
+    }
+
+    /// What was taken out goes on when the others have had their turn, or before them if it is exclusive.
+    pub(crate) fn suspend(&mut self, origin: Origin, ticket: Ticket, unfinished: Box<Unfinished>, is_exclusive: bool) {
         let client = self.clients.get_mut(&origin).expect("it is being served");
         client.first = Some((ticket, Stage::Suspended(unfinished)));
-        self.turns.push_back(origin);
+        self.is_taken = is_exclusive;
+        match is_exclusive {
+            true => self.turns.push_front(origin),
+            false => self.turns.push_back(origin),
+        }
     }
 
     /// What was taken out is done.
     pub(crate) fn finish(&mut self, origin: Origin) {
         self.len -= 1;
+        self.is_taken = false;
         let client = self.clients.get_mut(&origin).expect("it is being served");
         match client.behind.pop_front() {
-            Some((ticket, ask)) => {
-                client.first = Some((ticket, Stage::Fresh(ask)));
+            Some((ticket, ask, at_ms)) => {
+                client.first = Some((ticket, Stage::Fresh(ask, at_ms)));
                 self.turns.push_back(origin);
             }
             None => drop(self.clients.remove(&origin)),
@@ -91,6 +110,16 @@ impl Queue {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.len == 0
+    }
+
+    /// True if somebody has the shard to himself.
+    pub(crate) fn is_taken(&self) -> bool {
+        self.is_taken
+    }
+
+    /// True if nothing of this client waits and nobody has the shard to himself.
+    pub(crate) fn is_open_to(&self, origin: Origin) -> bool {
+        self.len == 0 || (!self.is_taken && !self.clients.contains_key(&origin))
     }
 
     /// # Panics
@@ -115,9 +144,9 @@ mod tests {
             line,
         };
         for sequence in 0..100 {
-            queue.push(origin(1), Ticket { line: 1, sequence }, Ask::Count);
+            queue.push(origin(1), Ticket { line: 1, sequence }, Ask::Count, 0);
         }
-        queue.push(origin(2), Ticket { line: 2, sequence: 0 }, Ask::Count);
+        queue.push(origin(2), Ticket { line: 2, sequence: 0 }, Ask::Count, 0);
         let mut served = Vec::new();
         while let Some((origin, ticket, _)) = queue.pop() {
             queue.finish(origin);

@@ -1,13 +1,14 @@
-//! SCAN on one shard: first the names of the collections that it decides about, then the vectors it holds, collection by
-//! collection.
+//! SCAN on one shard: first the names of the collections that it decides about, then strings and hashes, then the vectors
+//! it holds, collection by collection.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::key_table::to_bytes;
 use super::{Shard, Unfinished};
 use crate::command::{KeyType, ScanFilter};
-use crate::cursor::ScanPlace;
+use crate::cursor::{SCAN_PREFIX_BITS, ScanPlace};
 use crate::limits::SCAN_PER_SLICE;
 use crate::mail::{Part, ScanAsk, Scanned};
 
@@ -23,11 +24,14 @@ pub(crate) struct Scan {
     /// Keys that were passed and are still to be held against the filter.
     passed: std::vec::IntoIter<Bytes>,
     keys: Vec<Bytes>,
+    /// What has expired by then is not there.
+    now_ms: u64,
 }
 
 impl Scan {
-    pub(crate) fn new(ask: ScanAsk) -> Scan {
+    pub(crate) fn new(ask: ScanAsk, now_ms: u64) -> Scan {
         Scan {
+            now_ms,
             filter: ask.filter,
             at: ask.at,
             left: ask.left,
@@ -82,7 +86,8 @@ impl Shard {
             }
             work += match scan.at.section {
                 0 => self.scan_names(&mut scan),
-                section if section <= self.collections.places() => self.scan_vectors(&mut scan),
+                1 => self.scan_keys(&mut scan),
+                section if section - FIRST_COLLECTION < self.collections.places() => self.scan_vectors(&mut scan),
                 _ => return Ok(scanned(scan, None)),
             };
         }
@@ -103,13 +108,35 @@ impl Shard {
         work
     }
 
+    /// Some strings and hashes.
+    fn scan_keys(&self, scan: &mut Scan) -> usize {
+        // Long keys come fewer at a time: one may have the length of a thousand usual ones.
+        let wanted = scan.left.min(KEYS_PER_SCAN);
+        let (entries, next) = self.keys.scan(scan.at.position, SCAN_PREFIX_BITS, wanted);
+        let work = 1 + entries.len();
+        let met = entries.len();
+        let there = entries.into_iter().filter(|entry| !entry.is_due(scan.now_ms));
+        let wanted = there.filter(|entry| scan.filter.wants(entry.value.kind()));
+        let keys: Vec<Bytes> = wanted.map(to_bytes).collect();
+        scan.left = scan.left.saturating_sub(met - keys.len());
+        scan.pass(keys);
+        match next {
+            Some(position) => scan.at.position = position,
+            None => scan.next_section(),
+        }
+        work
+    }
+
     /// Some vectors of one collection.
     fn scan_vectors(&self, scan: &mut Scan) -> usize {
         // Nothing of a collection that was dropped is shown, though it may still be held.
-        let collection = self.collections.at(scan.at.section - 1).filter(|collection| {
-            let schema = collection.schema();
-            self.setup.catalog.generation_of(&schema.name) == Some(schema.generation)
-        });
+        let collection = self
+            .collections
+            .at(scan.at.section - FIRST_COLLECTION)
+            .filter(|collection| {
+                let schema = collection.schema();
+                self.setup.catalog.generation_of(&schema.name) == Some(schema.generation)
+            });
         let Some(collection) = collection.filter(|_| scan.filter.wants(KeyType::Vector)) else {
             scan.next_section();
             return 1;
@@ -138,3 +165,9 @@ fn scanned(scan: Scan, next: Option<ScanPlace>) -> Part {
 
 /// Bytes of keys fetched at once, beyond what they are expected to be only by chance.
 const PORTION_BYTES: usize = 256 << 10;
+
+/// Keys fetched at once: were all of the longest kind, they would come to 4 MiB.
+const KEYS_PER_SCAN: usize = 64;
+
+/// The section of the first collection: behind the names of collections, and strings and hashes.
+const FIRST_COLLECTION: u32 = 2;

@@ -2,20 +2,28 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+use kora_resp::Reply;
 use kora_vector::{Search, Statistics, Step, Work};
 
 use super::collection::{Collection, Unlinked};
 use super::naming::Naming;
 use super::{Shard, Unfinished};
 use crate::catalog::Schema;
-use crate::command::{Element, ElementList};
+use crate::command::{Element, ElementList, KeyType};
+use crate::error::ClientError;
 use crate::limits::{ELEMENTS_PER_SLICE, QUERY_AGAIN_MAX, SLICE_WORK};
 use crate::mail::{Description, Hits, Part, Question, Setting};
 
 impl Shard {
     /// Begins to set a vector.
-    pub(super) fn set(&mut self, setting: Setting) -> Result<Part, Box<Unfinished>> {
+    pub(super) fn set(&mut self, setting: Setting, at_ms: u64) -> Result<Part, Box<Unfinished>> {
         self.assert_owns(&setting.element.collection, &setting.element.name);
+        let key = setting.element.key();
+        let place = self.place(&key, at_ms);
+        if self.keys.find(place.hash, place.key).is_some() {
+            return Ok(Part::Reply(Reply::Error(ClientError::WrongType.to_string())));
+        }
         // The generation that the command was checked against has been dropped since it was submitted. So the two
         // overlapped, and the command may be said to have come just before the drop, which took the vector with it.
         // Setting the vector now, in a later collection of that name, would bring back what a client saw dropped.
@@ -33,7 +41,7 @@ impl Shard {
         let unlinked = self
             .collection_for(&schema)
             .begin_set(&setting.element.name, &setting.vector);
-        self.resume_set(Insert { schema, unlinked })
+        self.resume_set(Insert { schema, key, unlinked })
     }
 
     pub(super) fn resume_set(&mut self, mut insert: Insert) -> Result<Part, Box<Unfinished>> {
@@ -48,10 +56,16 @@ impl Shard {
             Step::Done(()) => {
                 let added = collection.live() - before;
                 self.live += added;
-                let Insert { schema, unlinked } = insert;
+                let Insert { schema, key, unlinked } = insert;
                 // It may be the last whom consolidation waits for.
                 drop(unlinked);
                 self.note_upkeep(&schema.name, schema.generation);
+                self.note_change(&key);
+                // A string that was set under this key while the vector was being linked was there first.
+                if self.keys.find(self.keys.hash(&key), &key).is_some() {
+                    self.delete_vector(&key);
+                    return Ok(Part::Refused(ClientError::WrongType));
+                }
                 Ok(Part::Done)
             }
         }
@@ -62,7 +76,11 @@ impl Shard {
         let end = (delete.next + ELEMENTS_PER_SLICE).min(delete.elements.len());
         for place in delete.next..end {
             let (collection, name) = delete.elements.element(place);
-            delete.deleted += u64::from(self.delete_element(collection, name));
+            let is_there = self.delete_element(collection, name);
+            if is_there && !self.watches.is_empty() {
+                self.watches.note(&[collection, b":", name].concat());
+            }
+            delete.deleted += u64::from(is_there);
         }
         delete.next = end;
         if end == delete.elements.len() {
@@ -86,6 +104,41 @@ impl Shard {
         self.graveyard_take(remains);
         self.note_upkeep(&schema.name, schema.generation);
         true
+    }
+
+    /// What a key holds that holds no string and no hash.
+    pub(super) fn vector_kind(&self, key: &[u8]) -> Option<KeyType> {
+        let catalog = &self.setup.catalog;
+        if catalog.is_empty() {
+            return None;
+        }
+        if catalog.holds(key) {
+            return Some(KeyType::VectorSet);
+        }
+        let colon = key.iter().rposition(|byte| *byte == b':')?;
+        let newest = catalog.generation_of(&key[..colon])?;
+        let collection = self.collections.get(&key[..colon])?;
+        let is_there = collection.schema().generation == newest && collection.holds(&key[colon + 1..]);
+        is_there.then_some(KeyType::Vector)
+    }
+
+    /// Deletes the vector of a key; false if there is none.
+    pub(super) fn delete_vector(&mut self, key: &[u8]) -> bool {
+        let colon = key.iter().rposition(|byte| *byte == b':');
+        colon.is_some_and(|colon| self.delete_element(&key[..colon], &key[colon + 1..]))
+    }
+
+    /// The key of some vector.
+    pub(super) fn random_vector(&mut self) -> Option<Bytes> {
+        let mut place = ((u128::from(self.draw()) * self.live as u128) >> 64) as usize;
+        let draw = self.draw();
+        for collection in self.collections.iter() {
+            if place < collection.live() {
+                return collection.random(draw);
+            }
+            place -= collection.live();
+        }
+        None
     }
 
     pub(super) fn get(&mut self, element: &Element) -> Part {
@@ -253,6 +306,7 @@ impl Shard {
 /// A VECSET between two slices.
 pub(crate) struct Insert {
     schema: Arc<Schema>,
+    key: Vec<u8>,
     unlinked: Unlinked,
 }
 

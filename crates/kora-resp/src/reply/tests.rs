@@ -76,6 +76,11 @@ fn floats_are_the_same_text_in_both_versions() {
 fn aggregates_are_flat_arrays_in_resp2() {
     let pair = || vec![Reply::Integer(1), Reply::Null];
     assert_spelled(Reply::Array(pair()), "*2\r\n:1\r\n$-1\r\n", "*2\r\n:1\r\n_\r\n");
+    assert_spelled(
+        Reply::Pairs(vec![(text("a"), Reply::Integer(1)), (text("b"), Reply::Null)]),
+        "*4\r\n$1\r\na\r\n:1\r\n$1\r\nb\r\n$-1\r\n",
+        "*2\r\n*2\r\n$1\r\na\r\n:1\r\n*2\r\n$1\r\nb\r\n_\r\n",
+    );
     assert_spelled(Reply::Set(pair()), "*2\r\n:1\r\n$-1\r\n", "~2\r\n:1\r\n_\r\n");
     assert_spelled(Reply::Push(pair()), "*2\r\n:1\r\n$-1\r\n", ">2\r\n:1\r\n_\r\n");
     let map = Reply::Map(vec![(text("a"), Reply::Map(vec![])), (text("b"), Reply::Array(vec![]))]);

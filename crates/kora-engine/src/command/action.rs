@@ -1,0 +1,269 @@
+//! What may be done to one key: the commands whose whole work lies on the shard where the key does.
+
+use bytes::Bytes;
+use kora_resp::glob::Pattern;
+
+use crate::error::ClientError;
+
+/// What is to be done to one key.
+#[derive(Debug)]
+pub enum Action {
+    /// Something that wants a string there, or sets one.
+    String(StringAction),
+    /// Something that wants a hash there, or makes one.
+    Hash(HashAction),
+    /// Something that takes whatever is there.
+    Key(KeyAction),
+}
+
+/// What is to be done to a string.
+#[derive(Debug)]
+pub enum StringAction {
+    /// `GET`
+    Get,
+    /// `SET`, `SETEX`, `PSETEX`, `GETSET`
+    Set(StringSetting),
+    /// `SETNX`
+    SetIfAbsent(Bytes),
+    /// `GETEX`: whether the options make sense is looked at only where there is something.
+    GetExpire(Result<Lifetime, ClientError>),
+    /// `GETDEL`
+    GetDelete,
+    /// `APPEND`
+    Append(Bytes),
+    /// `STRLEN`
+    Length,
+    /// `GETRANGE`, `SUBSTR`
+    Range(i64, i64),
+    /// `SETRANGE`
+    SetRange(usize, Bytes),
+    /// `INCR`, `DECR`, `INCRBY`, `DECRBY`
+    Add(i64),
+    /// `INCRBYFLOAT`: the text is looked at only where there is no value of another type.
+    AddFloat(Bytes),
+}
+
+/// `SET key value [NX | XX] [GET] [EX s | PX ms | EXAT s | PXAT ms | KEEPTTL]`
+#[derive(Debug)]
+pub struct StringSetting {
+    /// The new value.
+    pub value: Bytes,
+    /// How long it stays.
+    pub lifetime: Lifetime,
+    /// Whether it may be set at all.
+    pub only: Only,
+    /// The value before is the reply.
+    pub get: bool,
+}
+
+/// On which condition something is set.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Only {
+    /// On none.
+    Always,
+    /// `NX`
+    IfAbsent,
+    /// `XX`
+    IfPresent,
+}
+
+/// What a write does to the time at which a key expires.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Lifetime {
+    /// It never expires.
+    Forever,
+    /// As before.
+    Keep,
+    /// It expires then.
+    Until(Deadline),
+}
+
+/// A point in time, as a client says it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Deadline {
+    /// So many milliseconds from when the command is executed.
+    In(i64),
+    /// Milliseconds of Unix time.
+    At(i64),
+}
+
+impl Deadline {
+    /// In milliseconds of Unix time; what lies before it is at 0.
+    pub(crate) fn at_ms(self, now_ms: u64) -> u64 {
+        let at = match self {
+            Deadline::At(at) => at,
+            Deadline::In(ms) => i64::try_from(now_ms).unwrap_or(i64::MAX).saturating_add(ms),
+        };
+        u64::try_from(at).unwrap_or(0)
+    }
+}
+
+/// What is to be done to a hash.
+#[derive(Debug)]
+pub enum HashAction {
+    /// `HSET`, `HMSET`: fields and values in turn.
+    Set(Vec<Bytes>, HashSetReply),
+    /// `HSETNX`
+    SetIfAbsent(Bytes, Bytes),
+    /// `HGET`
+    Get(Bytes),
+    /// `HMGET`
+    GetMany(Vec<Bytes>),
+    /// `HGETALL`, `HKEYS`, `HVALS`
+    All(HashPart),
+    /// `HDEL`
+    Delete(Vec<Bytes>),
+    /// `HEXISTS`
+    Exists(Bytes),
+    /// `HLEN`
+    Length,
+    /// `HSTRLEN`
+    ValueLength(Bytes),
+    /// `HINCRBY`
+    Add(Bytes, i64),
+    /// `HINCRBYFLOAT`
+    AddFloat(Bytes, Bytes),
+    /// `HRANDFIELD`
+    Random(Option<Sample>),
+    /// `HSCAN`: whether the options make sense is looked at only where there is something.
+    Scan(u64, Result<HashScan, ClientError>),
+}
+
+/// What HSET and HMSET answer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum HashSetReply {
+    /// How many fields are new.
+    Added,
+    /// `OK`.
+    Ok,
+}
+
+/// Which part of a hash is wanted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum HashPart {
+    /// Fields with their values.
+    Both,
+    /// The fields.
+    Fields,
+    /// The values.
+    Values,
+}
+
+/// `HRANDFIELD key count [WITHVALUES]`
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Sample {
+    /// How many; if negative, some may come several times.
+    pub count: i64,
+    /// Whether their values are wanted.
+    pub with_values: bool,
+}
+
+/// `HSCAN key cursor [MATCH pattern] [COUNT count] [NOVALUES]`
+#[derive(Debug)]
+pub struct HashScan {
+    /// Fields that match this glob pattern.
+    pub pattern: Option<Pattern>,
+    /// How many fields to look at; at least 1.
+    pub count: usize,
+    /// Whether values are left out.
+    pub no_values: bool,
+}
+
+/// What is to be done to a key whatever it holds.
+#[derive(Debug)]
+pub enum KeyAction {
+    /// `TYPE`
+    Type,
+    /// `DEL`, `UNLINK` of one key
+    Delete,
+    /// `EXISTS` of one key
+    Exists,
+    /// `TOUCH` of one key
+    Touch,
+    /// `EXPIRE` and its family
+    Expire(Deadline, ExpireOnly),
+    /// `PERSIST`
+    Persist,
+    /// `TTL`, `PTTL`, `EXPIRETIME`, `PEXPIRETIME`
+    Lifetime(LifetimeForm),
+    /// `OBJECT ENCODING`
+    Encoding,
+    /// `OBJECT FREQ`
+    Frequency,
+    /// `OBJECT IDLETIME`
+    IdleTime,
+    /// `OBJECT REFCOUNT`
+    ReferenceCount,
+    /// `MEMORY USAGE`
+    MemoryUsage,
+}
+
+/// On which conditions EXPIRE sets a time; none of them is a condition if none is true.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct ExpireOnly {
+    /// `NX`: if it does not expire yet.
+    pub if_none: bool,
+    /// `XX`: if it expires already.
+    pub if_some: bool,
+    /// `GT`: if it expires earlier.
+    pub if_later: bool,
+    /// `LT`: if it expires later, or not at all.
+    pub if_earlier: bool,
+}
+
+/// In which form a key's time is told.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct LifetimeForm {
+    /// In milliseconds, otherwise in seconds.
+    pub in_ms: bool,
+    /// As Unix time, otherwise as what is left.
+    pub absolute: bool,
+}
+
+impl Action {
+    /// True if it may change what is there.
+    pub(crate) fn is_write(&self) -> bool {
+        match self {
+            Action::String(action) => !matches!(
+                action,
+                StringAction::Get | StringAction::Length | StringAction::Range(..)
+            ),
+            Action::Hash(action) => matches!(
+                action,
+                HashAction::Set(..)
+                    | HashAction::SetIfAbsent(..)
+                    | HashAction::Delete(_)
+                    | HashAction::Add(..)
+                    | HashAction::AddFloat(..)
+            ),
+            Action::Key(action) => matches!(action, KeyAction::Delete | KeyAction::Expire(..) | KeyAction::Persist),
+        }
+    }
+
+    /// Memory that it holds beside its own.
+    pub(crate) fn bytes_held(&self) -> usize {
+        match self {
+            Action::String(action) => match action {
+                StringAction::Set(setting) => setting.value.len(),
+                StringAction::SetIfAbsent(value)
+                | StringAction::Append(value)
+                | StringAction::SetRange(_, value)
+                | StringAction::AddFloat(value) => value.len(),
+                _ => 0,
+            },
+            Action::Hash(action) => match action {
+                HashAction::Set(words, _) | HashAction::GetMany(words) | HashAction::Delete(words) => {
+                    super::bytes_of(words)
+                }
+                HashAction::SetIfAbsent(field, value) | HashAction::AddFloat(field, value) => field.len() + value.len(),
+                HashAction::Get(field)
+                | HashAction::Exists(field)
+                | HashAction::ValueLength(field)
+                | HashAction::Add(field, _) => field.len(),
+                HashAction::Scan(_, Ok(scan)) => scan.pattern.as_ref().map_or(0, Pattern::bytes),
+                _ => 0,
+            },
+            Action::Key(_) => 0,
+        }
+    }
+}

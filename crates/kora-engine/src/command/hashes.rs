@@ -1,0 +1,348 @@
+//! Syntax of the commands on hashes.
+
+use bytes::Bytes;
+
+use super::Command;
+use super::action::{Action, HashAction, HashPart, HashScan, HashSetReply, Sample};
+use super::arguments::Arguments;
+use super::syntax::Argument;
+use super::table::{Entry, PLAIN};
+use crate::error::ClientError;
+
+fn on_key(arguments: &Arguments<'_>, action: HashAction) -> Result<Command, ClientError> {
+    Ok(Command::OnKey(arguments.key(1)?, Action::Hash(action)))
+}
+
+fn hset(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+    set(arguments, "hset", HashSetReply::Added)
+}
+
+fn hmset(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+    set(arguments, "hmset", HashSetReply::Ok)
+}
+
+fn set(arguments: &Arguments<'_>, command: &'static str, reply: HashSetReply) -> Result<Command, ClientError> {
+    if !arguments.count().is_multiple_of(2) {
+        return Err(ClientError::UnfitCount { command });
+    }
+    let words = (2..arguments.count()).map(|index| match index % 2 {
+        0 => arguments.field(index),
+        _ => Ok(arguments.owned(index)),
+    });
+    on_key(
+        arguments,
+        HashAction::Set(words.collect::<Result<Vec<Bytes>, ClientError>>()?, reply),
+    )
+}
+
+fn hsetnx(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+    on_key(
+        arguments,
+        HashAction::SetIfAbsent(arguments.field(2)?, arguments.owned(3)),
+    )
+}
+
+fn hget(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+    on_key(arguments, HashAction::Get(arguments.field(2)?))
+}
+
+fn hmget(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+    on_key(arguments, HashAction::GetMany(arguments.fields_from(2)?))
+}
+
+fn hgetall(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+    on_key(arguments, HashAction::All(HashPart::Both))
+}
+
+fn hkeys(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+    on_key(arguments, HashAction::All(HashPart::Fields))
+}
+
+fn hvals(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+    on_key(arguments, HashAction::All(HashPart::Values))
+}
+
+fn hdel(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+    on_key(arguments, HashAction::Delete(arguments.fields_from(2)?))
+}
+
+fn hexists(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+    on_key(arguments, HashAction::Exists(arguments.field(2)?))
+}
+
+fn hlen(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+    on_key(arguments, HashAction::Length)
+}
+
+fn hstrlen(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+    on_key(arguments, HashAction::ValueLength(arguments.field(2)?))
+}
+
+fn hincrby(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+    on_key(arguments, HashAction::Add(arguments.field(2)?, arguments.integer(3)?))
+}
+
+fn hincrbyfloat(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+    on_key(arguments, HashAction::AddFloat(arguments.field(2)?, arguments.owned(3)))
+}
+
+fn hrandfield(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+    if arguments.count() == 2 {
+        return on_key(arguments, HashAction::Random(None));
+    }
+    let count = arguments.integer(2)?;
+    // Redis cannot negate the smallest number either.
+    if count == i64::MIN {
+        return Err(ClientError::OutOfLongRange);
+    }
+    let with_values = match arguments.count() {
+        3 => false,
+        4 if arguments.is(3, "WITHVALUES") => true,
+        _ => return Err(ClientError::Syntax),
+    };
+    if with_values && !(-i64::MAX / 2..=i64::MAX / 2).contains(&count) {
+        return Err(ClientError::OutOfRangeShort);
+    }
+    on_key(arguments, HashAction::Random(Some(Sample { count, with_values })))
+}
+
+fn hscan(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+    let cursor = super::keys::cursor(arguments, 2)?;
+    on_key(arguments, HashAction::Scan(cursor, scan_options(arguments)))
+}
+
+fn scan_options(arguments: &Arguments<'_>) -> Result<HashScan, ClientError> {
+    let mut scan = HashScan {
+        pattern: None,
+        count: super::keys::SCAN_COUNT,
+        no_values: false,
+    };
+    let mut at = 3;
+    while at < arguments.count() {
+        let has_value = at + 1 < arguments.count();
+        if arguments.is(at, "COUNT") && has_value {
+            scan.count = super::keys::scan_count(arguments, at + 1)?;
+        } else if arguments.is(at, "MATCH") && has_value {
+            scan.pattern = super::keys::pattern(arguments, at + 1)?;
+        } else if arguments.is(at, "NOVALUES") {
+            scan.no_values = true;
+            at += 1;
+            continue;
+        } else {
+            return Err(ClientError::Syntax);
+        }
+        at += 2;
+    }
+    Ok(scan)
+}
+
+/// The commands of this family.
+pub(super) const ENTRIES: &[Entry] = &[
+    Entry {
+        name: "hdel",
+        reply: "How many of the fields there were.",
+        arity: -3,
+        summary: "Deletes fields of a hash; without a field left there is no hash.",
+        arguments: FIELDS,
+        flags: &["write", "fast"],
+        parse: hdel,
+        ..WRITE
+    },
+    Entry {
+        name: "hexists",
+        reply: "1 or 0.",
+        arity: 3,
+        summary: "Returns whether a hash has a field.",
+        arguments: FIELD,
+        parse: hexists,
+        ..READ
+    },
+    Entry {
+        name: "hget",
+        reply: "The value, or null.",
+        arity: 3,
+        summary: "Returns the value of a field.",
+        arguments: FIELD,
+        parse: hget,
+        ..READ
+    },
+    Entry {
+        name: "hgetall",
+        reply: "A map of fields to values, empty if there is no hash.",
+        arity: 2,
+        flags: &["readonly"],
+        summary: "Returns all fields and values of a hash.",
+        arguments: KEY,
+        parse: hgetall,
+        ..READ
+    },
+    Entry {
+        name: "hincrby",
+        reply: "The number behind it.",
+        arity: 4,
+        summary: "Adds to the number that a field holds.",
+        arguments: &[
+            Argument::key("key"),
+            Argument::string("field"),
+            Argument::integer("increment"),
+        ],
+        parse: hincrby,
+        ..WRITE
+    },
+    Entry {
+        name: "hincrbyfloat",
+        reply: "The number behind it, as text.",
+        arity: 4,
+        summary: "Adds to the number with a fraction that a field holds.",
+        arguments: &[
+            Argument::key("key"),
+            Argument::string("field"),
+            Argument::double("increment"),
+        ],
+        parse: hincrbyfloat,
+        ..WRITE
+    },
+    Entry {
+        name: "hkeys",
+        reply: "An array of fields.",
+        arity: 2,
+        flags: &["readonly"],
+        summary: "Returns all fields of a hash.",
+        arguments: KEY,
+        parse: hkeys,
+        ..READ
+    },
+    Entry {
+        name: "hlen",
+        reply: "A number.",
+        arity: 2,
+        summary: "Returns how many fields a hash has.",
+        arguments: KEY,
+        parse: hlen,
+        ..READ
+    },
+    Entry {
+        name: "hmget",
+        reply: "An array of values, null where there is none.",
+        arity: -3,
+        summary: "Returns the values of fields.",
+        arguments: FIELDS,
+        parse: hmget,
+        ..READ
+    },
+    Entry {
+        name: "hmset",
+        reply: "`OK`.",
+        arity: -4,
+        summary: "Sets fields of a hash.",
+        arguments: PAIRS,
+        parse: hmset,
+        ..WRITE
+    },
+    Entry {
+        name: "hrandfield",
+        reply: "A field, or null; with a count an array of fields, or with WITHVALUES of fields and values (RESP3: of pairs).",
+        arity: -2,
+        flags: &["readonly"],
+        summary: "Returns fields of a hash by chance: different ones, or with a negative count each by itself.",
+        arguments: HRANDFIELD,
+        parse: hrandfield,
+        ..READ
+    },
+    Entry {
+        name: "hscan",
+        reply: "An array of two: the cursor to go on from, `0` at the end, and an array of fields and values.",
+        arity: -3,
+        flags: &["readonly"],
+        summary: "Returns some fields of a hash, and a cursor to go on from.",
+        arguments: HSCAN,
+        parse: hscan,
+        ..READ
+    },
+    Entry {
+        name: "hset",
+        reply: "How many of the fields are new.",
+        arity: -4,
+        summary: "Sets fields of a hash, and creates it if there is none.",
+        arguments: PAIRS,
+        parse: hset,
+        ..WRITE
+    },
+    Entry {
+        name: "hsetnx",
+        reply: "1 if it was set, else 0.",
+        arity: 4,
+        summary: "Sets a field of a hash if it has none of that name.",
+        arguments: &[
+            Argument::key("key"),
+            Argument::string("field"),
+            Argument::string("value"),
+        ],
+        parse: hsetnx,
+        ..WRITE
+    },
+    Entry {
+        name: "hstrlen",
+        reply: "The length in bytes, 0 if there is none.",
+        arity: 3,
+        summary: "Returns the length of a field's value.",
+        arguments: FIELD,
+        parse: hstrlen,
+        ..READ
+    },
+    Entry {
+        name: "hvals",
+        reply: "An array of values.",
+        arity: 2,
+        flags: &["readonly"],
+        summary: "Returns all values of a hash.",
+        arguments: KEY,
+        parse: hvals,
+        ..READ
+    },
+];
+
+const KEY: &[Argument] = &[Argument::key("key")];
+
+const FIELD: &[Argument] = &[Argument::key("key"), Argument::string("field")];
+
+const FIELDS: &[Argument] = &[Argument::key("key"), Argument::string("field").multiple()];
+
+const PAIRS: &[Argument] = &[
+    Argument::key("key"),
+    Argument::block("data", &[Argument::string("field"), Argument::string("value")]).multiple(),
+];
+
+const HRANDFIELD: &[Argument] = &[
+    Argument::key("key"),
+    Argument::block(
+        "options",
+        &[
+            Argument::integer("count"),
+            Argument::word("withvalues", "WITHVALUES").optional(),
+        ],
+    )
+    .optional(),
+];
+
+const HSCAN: &[Argument] = &[
+    Argument::key("key"),
+    Argument::integer("cursor"),
+    Argument::pattern("pattern").after("MATCH").optional(),
+    Argument::integer("count").after("COUNT").optional(),
+    Argument::word("novalues", "NOVALUES").optional(),
+];
+
+const READ: Entry = Entry {
+    group: "hash",
+    flags: &["readonly", "fast"],
+    keys: (1, 1, 1),
+    ..PLAIN
+};
+
+const WRITE: Entry = Entry {
+    group: "hash",
+    flags: &["write", "denyoom", "fast"],
+    keys: (1, 1, 1),
+    ..PLAIN
+};

@@ -1,0 +1,86 @@
+//! Syntax of MULTI and what belongs to it.
+
+use super::Command;
+use super::arguments::Arguments;
+use super::syntax::Argument;
+use super::table::{Entry, PLAIN};
+use crate::error::ClientError;
+use crate::limits::WATCHED_KEYS_MAX;
+
+fn multi(_: &Arguments<'_>) -> Result<Command, ClientError> {
+    Ok(Command::Multi)
+}
+
+fn exec(_: &Arguments<'_>) -> Result<Command, ClientError> {
+    Ok(Command::Exec)
+}
+
+fn discard(_: &Arguments<'_>) -> Result<Command, ClientError> {
+    Ok(Command::Discard)
+}
+
+fn watch(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+    let keys = arguments.count() - 1;
+    if keys > WATCHED_KEYS_MAX {
+        return Err(ClientError::TooManyWatched);
+    }
+    Ok(Command::Watch(arguments.keys_from(1)?))
+}
+
+fn unwatch(_: &Arguments<'_>) -> Result<Command, ClientError> {
+    Ok(Command::Unwatch)
+}
+
+/// The commands of this family.
+pub(super) const ENTRIES: &[Entry] = &[
+    Entry {
+        name: "discard",
+        reply: "`OK`.",
+        arity: 1,
+        summary: "Forgets the commands that were queued since MULTI.",
+        parse: discard,
+        ..TRANSACTION
+    },
+    Entry {
+        name: "exec",
+        reply: "An array of the replies to the commands queued; null if a watched key was changed; an error if one of them was refused when it was queued.",
+        notes: "Each shard executes its part of the commands in one go: nobody else's command falls in between. If all keys have one slot, as those with one hash tag have, that is the whole transaction, and it is as atomic as in Redis. Over several shards the parts are not isolated from each other: another client may see the part of one shard done and that of another not yet. No part is ever left out: EXEC does not fail because of where keys lie. A command that asks all shards, or changes which collections there are (SCAN, KEYS, DBSIZE, RANDOMKEY, FLUSHALL, VECQUERY, VECCREATE, VECDROP, a first VECSET, DEL of a collection), is executed by itself, behind what was queued before it.",
+        arity: 1,
+        summary: "Executes the commands that were queued since MULTI.",
+        parse: exec,
+        ..TRANSACTION
+    },
+    Entry {
+        name: "multi",
+        reply: "`OK`; the commands that follow answer `QUEUED`.",
+        arity: 1,
+        summary: "Begins to queue commands for EXEC.",
+        parse: multi,
+        ..TRANSACTION
+    },
+    Entry {
+        name: "unwatch",
+        reply: "`OK`.",
+        arity: 1,
+        summary: "Forgets all watched keys.",
+        parse: unwatch,
+        ..TRANSACTION
+    },
+    Entry {
+        name: "watch",
+        reply: "`OK`, or `CROSSSLOT` if the keys watched have more than one slot.",
+        notes: "All keys that a connection watches at one time must have one slot, whatever the number of workers: give them one hash tag.",
+        arity: -2,
+        keys: (1, -1, 1),
+        summary: "Lets the next EXEC do nothing if one of the keys is changed before it.",
+        arguments: &[Argument::key("key").multiple()],
+        parse: watch,
+        ..TRANSACTION
+    },
+];
+
+const TRANSACTION: Entry = Entry {
+    group: "transactions",
+    flags: &["noscript", "loading", "stale", "fast"],
+    ..PLAIN
+};

@@ -1,0 +1,348 @@
+//! The keys of one shard that hold strings and hashes, and when they expire.
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+use kora_values::segment_table::{Hashed, hash};
+use kora_values::{HashValue, SegmentTable, StringValue};
+
+use crate::command::KeyType;
+
+/// Keys with what they hold.
+pub(crate) struct KeyTable {
+    /// Keys the hash: random in a server, so that nobody outside can choose keys that collide.
+    hash_seed: u64,
+    entries: SegmentTable<Entry>,
+    /// When keys expire, and their hashes. Invariant: holds (expiry, hash) for each entry that expires, and no others.
+    ///
+    /// Ordered, so that what is due comes first, and exact, so that a key whose time is set again and again holds no more
+    /// than one. Two keys may share an item: with one hash and one millisecond.
+    expiries: BTreeSet<(u64, u32)>,
+}
+
+/// One key.
+pub(crate) struct Entry {
+    hash: u32,
+    /// When it was last used, in seconds of Unix time.
+    pub(crate) used_s: u32,
+    /// When it expires, in milliseconds of Unix time; [`NEVER_MS`] if it does not. Changed by the table only.
+    expires_ms: u64,
+    key: Box<[u8]>,
+    pub(crate) value: Value,
+}
+
+/// What a key holds beside a vector.
+#[derive(Debug)]
+pub(crate) enum Value {
+    String(StringValue),
+    Hash(Box<HashValue>),
+}
+
+/// A value on its way to another key.
+#[derive(Debug)]
+pub(crate) struct Carried {
+    pub(crate) value: Value,
+    pub(crate) expires_ms: u64,
+}
+
+impl Value {
+    pub(crate) fn kind(&self) -> KeyType {
+        match self {
+            Value::String(_) => KeyType::String,
+            Value::Hash(_) => KeyType::Hash,
+        }
+    }
+
+    /// Bytes held beside the entry.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        match self {
+            Value::String(string) => string.heap_bytes(),
+            Value::Hash(hash) => hash.bytes(),
+        }
+    }
+}
+
+impl Entry {
+    pub(crate) fn expires_ms(&self) -> u64 {
+        self.expires_ms
+    }
+
+    /// True if it is as good as gone.
+    pub(crate) fn is_due(&self, now_ms: u64) -> bool {
+        self.expires_ms <= now_ms
+    }
+
+    pub(crate) fn key(&self) -> &[u8] {
+        &self.key
+    }
+
+    /// Counts as used now.
+    pub(crate) fn touch(&mut self, now_ms: u64) {
+        self.used_s = seconds(now_ms);
+    }
+
+    /// Bytes held, with the entry's share of the table.
+    pub(crate) fn bytes(&self) -> usize {
+        size_of::<Entry>() + CONTROL_BYTES + self.key.len() + self.value.heap_bytes()
+    }
+}
+
+impl Hashed for Entry {
+    fn hash(&self) -> u32 {
+        self.hash
+    }
+}
+
+impl KeyTable {
+    pub(crate) fn new(hash_seed: u64) -> KeyTable {
+        KeyTable {
+            hash_seed,
+            entries: SegmentTable::new(),
+            expiries: BTreeSet::new(),
+        }
+    }
+
+    /// Makes it empty; returns it as it was.
+    pub(crate) fn renew(&mut self) -> KeyTable {
+        let empty = KeyTable::new(self.hash_seed);
+        std::mem::replace(self, empty)
+    }
+
+    /// How many keys there are, with those that have expired and are not reclaimed yet.
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// How many of them expire.
+    pub(crate) fn expiring(&self) -> usize {
+        self.expiries.len()
+    }
+
+    pub(crate) fn hash(&self, key: &[u8]) -> u32 {
+        hash(self.hash_seed, key)
+    }
+
+    pub(crate) fn find(&self, hash: u32, key: &[u8]) -> Option<&Entry> {
+        self.entries.find(hash, |entry| *entry.key == *key)
+    }
+
+    /// The entry, to be changed in its value and its use.
+    pub(crate) fn find_mut(&mut self, hash: u32, key: &[u8]) -> Option<&mut Entry> {
+        self.entries.find_mut(hash, |entry| *entry.key == *key)
+    }
+
+    /// Adds a key that is not there: the caller has looked.
+    pub(crate) fn insert_new(&mut self, hash: u32, key: &[u8], carried: Carried, now_ms: u64) {
+        let Carried { value, expires_ms } = carried;
+        if expires_ms != NEVER_MS {
+            self.expiries.insert((expires_ms, hash));
+        }
+        self.entries.insert_new(Entry {
+            hash,
+            used_s: seconds(now_ms),
+            expires_ms,
+            key: key.into(),
+            value,
+        });
+    }
+
+    pub(crate) fn remove(&mut self, hash: u32, key: &[u8]) -> Option<Entry> {
+        let entry = self.entries.remove(hash, |entry| *entry.key == *key)?;
+        self.forget_expiry(entry.expires_ms, hash);
+        Some(entry)
+    }
+
+    /// Lets a key that is there expire at this time.
+    pub(crate) fn set_expiry(&mut self, hash: u32, key: &[u8], expires_ms: u64) {
+        let Some(entry) = self.find_mut(hash, key) else { return };
+        let before = std::mem::replace(&mut entry.expires_ms, expires_ms);
+        if before == expires_ms {
+            return;
+        }
+        self.forget_expiry(before, hash);
+        if expires_ms != NEVER_MS {
+            self.expiries.insert((expires_ms, hash));
+        }
+    }
+
+    /// True if some key has expired by then.
+    pub(crate) fn has_due(&self, now_ms: u64) -> bool {
+        self.expiries
+            .first()
+            .is_some_and(|(expires_ms, _)| *expires_ms <= now_ms)
+    }
+
+    /// When the next key expires.
+    pub(crate) fn next_expiry_ms(&self) -> Option<u64> {
+        self.expiries.first().map(|(expires_ms, _)| *expires_ms)
+    }
+
+    /// Takes out the key that expired first, if one has by then.
+    pub(crate) fn take_due(&mut self, now_ms: u64) -> Option<Entry> {
+        let &(expires_ms, hash) = self.expiries.first().filter(|(expires_ms, _)| *expires_ms <= now_ms)?;
+        let entry = self
+            .entries
+            .remove(hash, |entry| entry.hash == hash && entry.expires_ms == expires_ms)
+            .expect("an item stands for an entry");
+        self.forget_expiry(expires_ms, hash);
+        Some(entry)
+    }
+
+    /// Keys in the order of their hashes, from a prefix on; see [`SegmentTable::scan`].
+    pub(crate) fn scan(&self, from: u32, bits: u32, wanted: usize) -> (Vec<&Entry>, Option<u32>) {
+        self.entries.scan(from, bits, wanted)
+    }
+
+    pub(crate) fn random(&self, random: impl FnMut() -> u64) -> Option<&Entry> {
+        self.entries.random(random)
+    }
+
+    /// Frees some entries; calls `bury` with what is too large to be freed at once. False when there is nothing left. For a
+    /// table that is no longer used.
+    pub(crate) fn dismantle(&mut self, mut bury: impl FnMut(Value)) -> bool {
+        if !self.expiries.is_empty() {
+            (0..EXPIRIES_PER_STEP).all(|_| self.expiries.pop_first().is_some());
+            return true;
+        }
+        let Some(entries) = self.entries.dismantle() else {
+            return false;
+        };
+        entries.for_each(|entry| bury(entry.value));
+        true
+    }
+
+    /// # Panics
+    /// If the table is not sound.
+    pub(crate) fn assert_sound(&self) {
+        let expiring = self.entries.iter().filter(|entry| entry.expires_ms != NEVER_MS);
+        let items: BTreeSet<(u64, u32)> = expiring.map(|entry| (entry.expires_ms, entry.hash)).collect();
+        assert!(
+            items == self.expiries,
+            "an item for each key that expires, and no others"
+        );
+        assert_eq!(self.entries.iter().count(), self.entries.len());
+        for entry in self.entries.iter() {
+            assert_eq!(self.hash(&entry.key), entry.hash);
+        }
+    }
+
+    /// Forgets that a key of this hash expired then, unless another one does.
+    fn forget_expiry(&mut self, expires_ms: u64, hash: u32) {
+        if expires_ms == NEVER_MS {
+            return;
+        }
+        let shares = |entry: &Entry| entry.hash == hash && entry.expires_ms == expires_ms;
+        if self.entries.find(hash, shares).is_none() {
+            self.expiries.remove(&(expires_ms, hash));
+        }
+    }
+}
+
+impl Carried {
+    /// A value that stays for ever.
+    pub(crate) fn forever(value: Value) -> Carried {
+        Carried {
+            value,
+            expires_ms: NEVER_MS,
+        }
+    }
+}
+
+/// A key's bytes, for a reply.
+pub(crate) fn to_bytes(entry: &Entry) -> Bytes {
+    Bytes::copy_from_slice(&entry.key)
+}
+
+fn seconds(now_ms: u64) -> u32 {
+    u32::try_from(now_ms / 1000).unwrap_or(u32::MAX)
+}
+
+/// The expiry of what does not expire.
+pub(crate) const NEVER_MS: u64 = u64::MAX;
+
+/// hashbrown keeps a byte for each bucket, of which a seventh or more are empty.
+const CONTROL_BYTES: usize = 8;
+
+/// Items freed in one step of dismantling: each takes some 50 ns.
+const EXPIRIES_PER_STEP: usize = 1024;
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn a_table_agrees_with_a_map_of_keys_and_times() {
+        let mut table = KeyTable::new(7);
+        let mut twin: BTreeMap<Vec<u8>, u64> = BTreeMap::new();
+        let mut state = 88_172_645_463_325_252_u64;
+        let mut now_ms = 0;
+        for step in 0..60_000 {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            let key = format!("key {}", state % 5_000).into_bytes();
+            let hash = table.hash(&key);
+            // Few different times, so that many expire at once.
+            let expires_ms = if state & 1 << 41 == 0 {
+                NEVER_MS
+            } else {
+                now_ms + 1 + state % 50
+            };
+            match (state >> 50) % 4 {
+                0 => {
+                    let removed = table.remove(hash, &key).map(|entry| entry.expires_ms());
+                    assert_eq!(removed, twin.remove(&key), "at step {step}");
+                }
+                1 => {
+                    table.set_expiry(hash, &key, expires_ms);
+                    twin.entry(key).and_modify(|time| *time = expires_ms);
+                }
+                2 if !twin.contains_key(&key) => {
+                    let value = Value::String(StringValue::of_integer(step));
+                    table.insert_new(hash, &key, Carried { value, expires_ms }, now_ms);
+                    twin.insert(key, expires_ms);
+                }
+                _ => {
+                    now_ms += 1;
+                    while let Some(entry) = table.take_due(now_ms) {
+                        assert_eq!(twin.remove(entry.key()), Some(entry.expires_ms()));
+                    }
+                    assert!(twin.values().all(|time| *time > now_ms), "all that was due is gone");
+                }
+            }
+            assert_eq!(table.len(), twin.len());
+        }
+        table.assert_sound();
+        assert!(table.expiring() > 10 && table.len() > 1000);
+        for (key, expires_ms) in &twin {
+            let hash = table.hash(key);
+            assert_eq!(table.find(hash, key).map(Entry::expires_ms), Some(*expires_ms));
+        }
+    }
+
+    #[test]
+    fn a_table_is_dismantled_in_steps() {
+        let mut table = KeyTable::new(7);
+        for index in 0..10_000_u32 {
+            let key = index.to_le_bytes();
+            let (hash, value) = (table.hash(&key), Value::String(StringValue::new(&key)));
+            table.insert_new(
+                hash,
+                &key,
+                Carried {
+                    value,
+                    expires_ms: 5 + u64::from(index),
+                },
+                0,
+            );
+        }
+        let (mut steps, mut buried) = (0, 0);
+        while table.dismantle(|_| buried += 1) {
+            steps += 1;
+        }
+        assert!(steps > 10, "{steps}");
+        assert_eq!(buried, 10_000);
+    }
+}

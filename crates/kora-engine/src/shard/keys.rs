@@ -1,0 +1,292 @@
+//! The commands on keys of any type, executed on the shard where the key lies; and what all commands on keys rely on.
+
+use kora_resp::Reply;
+use kora_values::SMALL_FIELDS_MAX;
+
+use super::key_table::{Carried, NEVER_MS, Value};
+use super::{Shard, Unfinished};
+use crate::command::{Action, ExpireOnly, KeyAction, KeyType, LifetimeForm};
+use crate::error::ClientError;
+use crate::gather::integer;
+use crate::mail::Part;
+
+/// One key, for the length of one command.
+#[derive(Clone, Copy)]
+pub(crate) struct Place<'k> {
+    pub(crate) key: &'k [u8],
+    /// The key's hash in the table of keys.
+    pub(crate) hash: u32,
+    /// When the command was taken from its connection, in milliseconds of Unix time.
+    pub(crate) now_ms: u64,
+}
+
+impl Shard {
+    /// Does something to a key.
+    pub(crate) fn act(&mut self, key: &[u8], action: Action, now_ms: u64) -> Result<Reply, Box<Unfinished>> {
+        let place = self.place(key, now_ms);
+        let outcome = match action {
+            Action::String(action) => self.act_on_string(place, action),
+            Action::Key(action) => self.act_on_key(place, action),
+            Action::Hash(action) => return self.act_on_hash(place, action),
+        };
+        Ok(outcome.unwrap_or_else(|error| Reply::Error(error.to_string())))
+    }
+
+    /// A key as it is at that time: what has expired is gone.
+    pub(super) fn place<'k>(&mut self, key: &'k [u8], now_ms: u64) -> Place<'k> {
+        // The other half of the assertion in `router.rs`: who routed this here used the same function.
+        debug_assert_eq!(self.placement.shard_of(key), self.id);
+        let hash = self.keys.hash(key);
+        let place = Place { key, hash, now_ms };
+        if self.keys.has_due(now_ms) && self.keys.find(hash, key).is_some_and(|entry| entry.is_due(now_ms)) {
+            self.delete_key(place);
+            self.expired += 1;
+        }
+        place
+    }
+
+    fn act_on_key(&mut self, place: Place<'_>, action: KeyAction) -> Result<Reply, ClientError> {
+        Ok(match action {
+            KeyAction::Type => Reply::Simple(self.kind(place).map_or("none", KeyType::name)),
+            KeyAction::Delete => Reply::Integer(i64::from(self.delete_key(place))),
+            KeyAction::Exists => Reply::Integer(i64::from(self.exists(place))),
+            KeyAction::Touch => Reply::Integer(i64::from(self.touch(place))),
+            KeyAction::Expire(deadline, only) => {
+                let is_set = self.expire(place, deadline.at_ms(place.now_ms), only);
+                Reply::Integer(i64::from(is_set))
+            }
+            KeyAction::Persist => {
+                let was_mortal = self.persist(place);
+                Reply::Integer(i64::from(was_mortal))
+            }
+            KeyAction::Lifetime(form) => Reply::Integer(self.lifetime(place, form)),
+            KeyAction::Encoding => self.encoding(place),
+            KeyAction::Frequency if self.exists(place) => return Err(ClientError::NoFrequency),
+            KeyAction::Frequency => Reply::Null,
+            KeyAction::IdleTime => self.keys.find(place.hash, place.key).map_or(Reply::Null, |entry| {
+                Reply::Integer(integer((place.now_ms / 1000).saturating_sub(u64::from(entry.used_s))))
+            }),
+            KeyAction::ReferenceCount if self.exists(place) => Reply::Integer(1),
+            KeyAction::ReferenceCount => Reply::Null,
+            KeyAction::MemoryUsage => self
+                .keys
+                .find(place.hash, place.key)
+                .map_or(Reply::Null, |entry| Reply::Integer(integer(entry.bytes() as u64))),
+        })
+    }
+
+    /// What a key holds.
+    pub(super) fn kind(&self, place: Place<'_>) -> Option<KeyType> {
+        let entry = self.keys.find(place.hash, place.key);
+        entry.map_or_else(|| self.vector_kind(place.key), |entry| Some(entry.value.kind()))
+    }
+
+    pub(super) fn exists(&self, place: Place<'_>) -> bool {
+        self.kind(place).is_some()
+    }
+
+    /// Lets a key count as used; false if there is none.
+    pub(super) fn touch(&mut self, place: Place<'_>) -> bool {
+        if let Some(entry) = self.keys.find_mut(place.hash, place.key) {
+            entry.touch(place.now_ms);
+            return true;
+        }
+        self.vector_kind(place.key).is_some()
+    }
+
+    /// Deletes a key and what it holds, but for a collection; false if there is none.
+    pub(super) fn delete_key(&mut self, place: Place<'_>) -> bool {
+        let is_there = match self.keys.remove(place.hash, place.key) {
+            Some(entry) => {
+                self.discard(entry.value);
+                true
+            }
+            None => self.vector_kind(place.key) == Some(KeyType::Vector) && self.delete_vector(place.key),
+        };
+        if is_there {
+            self.note_change(place.key);
+        }
+        is_there
+    }
+
+    /// An error if the key holds a vector or is the name of a collection.
+    pub(super) fn refuse_vectors(&self, place: Place<'_>) -> Result<(), ClientError> {
+        // Where a string or a hash is, no vector is.
+        let is_free = self.setup.catalog.is_empty() || self.keys.find(place.hash, place.key).is_some();
+        match is_free || self.vector_kind(place.key).is_none() {
+            true => Ok(()),
+            false => Err(ClientError::WrongType),
+        }
+    }
+
+    /// Makes a key free that holds no string or hash: a vector goes, a collection does not.
+    pub(super) fn clear_way(&mut self, place: Place<'_>) -> Result<(), ClientError> {
+        match self.vector_kind(place.key) {
+            None => {}
+            Some(KeyType::VectorSet) => {
+                let name = place.key.to_vec();
+                return Err(ClientError::NameOfCollection { name });
+            }
+            Some(_) => {
+                self.delete_vector(place.key);
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds a key that is not there and stays for ever: the caller has looked.
+    pub(super) fn insert(&mut self, place: Place<'_>, value: Value) {
+        self.keys
+            .insert_new(place.hash, place.key, Carried::forever(value), place.now_ms);
+    }
+
+    /// Sets when a key expires that is there.
+    pub(super) fn set_expiry(&mut self, place: Place<'_>, expires_ms: u64) {
+        match expires_ms <= place.now_ms {
+            true => drop(self.delete_key(place)),
+            false => {
+                self.keys.set_expiry(place.hash, place.key, expires_ms);
+                self.note_change(place.key);
+            }
+        }
+    }
+
+    /// Whoever watches this key hears of it.
+    pub(super) fn note_change(&mut self, key: &[u8]) {
+        if !self.watches.is_empty() {
+            self.watches.note(key);
+        }
+    }
+
+    /// Frees a value: now, or in slices if it is large.
+    pub(super) fn discard(&mut self, value: Value) {
+        match value {
+            Value::String(_) => drop(value),
+            Value::Hash(hash) if hash.len() <= SMALL_FIELDS_MAX => drop(hash),
+            Value::Hash(hash) => self.graveyard.bury_hash(hash),
+        }
+    }
+
+    /// Reclaims some keys that expired and that nobody has asked for since.
+    pub(crate) fn reclaim(&mut self, now_ms: u64) {
+        for _ in 0..crate::limits::EXPIRED_PER_SLICE {
+            let Some(entry) = self.keys.take_due(now_ms) else {
+                return;
+            };
+            self.note_change(entry.key());
+            self.discard(entry.value);
+            self.expired += 1;
+        }
+    }
+
+    /// Some key, how many there are, and a random number, so that whoever asks several shards can choose fairly.
+    pub(super) fn random_key(&mut self, now_ms: u64) -> Part {
+        let mut chosen = None;
+        for _ in 0..RANDOM_TRIES {
+            let (keys, vectors) = (self.keys.len(), self.live);
+            let draw = self.draw();
+            if keys + vectors == 0 {
+                break;
+            }
+            chosen = match below(draw, keys + vectors) < keys {
+                true => {
+                    let mut random = self.draws;
+                    let entry = self.keys.random(|| next_draw(&mut random));
+                    entry
+                        .filter(|entry| !entry.is_due(now_ms))
+                        .map(super::key_table::to_bytes)
+                }
+                false => self.random_vector(),
+            };
+            if chosen.is_some() {
+                break;
+            }
+        }
+        let among = (self.keys.len() + self.live) as u64;
+        let draw = self.draw();
+        Part::Chosen {
+            key: chosen,
+            among,
+            draw,
+        }
+    }
+
+    /// 64 random bits.
+    pub(super) fn draw(&mut self) -> u64 {
+        next_draw(&mut self.draws)
+    }
+
+    /// Lets a key stay for ever; true if it would have expired.
+    pub(super) fn persist(&mut self, place: Place<'_>) -> bool {
+        let expires = self.expiry_of(place).is_some_and(|expires_ms| expires_ms != NEVER_MS);
+        if expires {
+            self.set_expiry(place, NEVER_MS);
+        }
+        expires
+    }
+
+    fn expire(&mut self, place: Place<'_>, expires_ms: u64, only: ExpireOnly) -> bool {
+        let Some(before) = self.expiry_of(place) else {
+            return false;
+        };
+        let expires = before != NEVER_MS;
+        // What never expires expires later than everything.
+        let is_refused = (only.if_none && expires)
+            || (only.if_some && !expires)
+            || (only.if_later && expires_ms <= before)
+            || (only.if_earlier && expires_ms >= before);
+        if !is_refused {
+            self.set_expiry(place, expires_ms);
+        }
+        !is_refused
+    }
+
+    /// When a key expires, if it is there.
+    fn expiry_of(&self, place: Place<'_>) -> Option<u64> {
+        let entry = self.keys.find(place.hash, place.key);
+        entry.map(|entry| entry.expires_ms())
+    }
+
+    fn lifetime(&self, place: Place<'_>, form: LifetimeForm) -> i64 {
+        let Some(expires_ms) = self.expiry_of(place) else {
+            return if self.exists(place) { -1 } else { -2 };
+        };
+        if expires_ms == NEVER_MS {
+            return -1;
+        }
+        let ms = match form.absolute {
+            true => expires_ms,
+            false => expires_ms - place.now_ms,
+        };
+        integer(match form.in_ms {
+            true => ms,
+            // Rounded, as in Redis.
+            false => ms.saturating_add(500) / 1000,
+        })
+    }
+
+    fn encoding(&self, place: Place<'_>) -> Reply {
+        let entry = self.keys.find(place.hash, place.key);
+        match entry.map(|entry| &entry.value) {
+            Some(Value::String(string)) => Reply::Text(string.encoding().to_string()),
+            Some(Value::Hash(hash)) => Reply::Text(hash.encoding().to_string()),
+            None => Reply::Null,
+        }
+    }
+}
+
+/// Splitmix64: what chooses keys need not be secret, and a simulation must be able to repeat it.
+pub(super) fn next_draw(state: &mut u64) -> u64 {
+    *state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+    let mut mixed = *state;
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    mixed ^ (mixed >> 31)
+}
+
+fn below(draw: u64, bound: usize) -> usize {
+    ((u128::from(draw) * bound as u128) >> 64) as usize
+}
+
+/// Half of the keys may have expired and not be reclaimed yet: then one call in a thousand million finds none.
+const RANDOM_TRIES: usize = 30;

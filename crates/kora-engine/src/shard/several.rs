@@ -1,0 +1,184 @@
+//! One shard's part of a command on several keys. It may take several slices, and nobody else's command falls in between.
+
+use std::sync::Arc;
+use std::vec::IntoIter;
+
+use bytes::Bytes;
+use kora_resp::Reply;
+use kora_values::StringValue;
+
+use super::key_table::Value;
+use super::{Shard, Unfinished};
+use crate::catalog::Schema;
+use crate::command::Lifetime;
+use crate::error::ClientError;
+use crate::limits::KEYS_PER_SLICE;
+use crate::mail::{Part, SeveralAsk};
+
+/// A part between two slices.
+pub(crate) struct Several {
+    task: Task,
+    now_ms: u64,
+}
+
+enum Task {
+    Delete {
+        keys: IntoIter<Bytes>,
+        deleted: u64,
+        /// A collection is withdrawn if a key is its name.
+        withdraws: bool,
+        withdrawn: Vec<Arc<Schema>>,
+    },
+    Count {
+        keys: IntoIter<Bytes>,
+        counted: u64,
+        touches: bool,
+    },
+    Get {
+        keys: IntoIter<(u32, Bytes)>,
+        replies: Vec<(u32, Reply)>,
+    },
+    Set {
+        pairs: IntoIter<(Bytes, Bytes)>,
+        /// Which key must not be looked at again before they are set, if there is a condition at all.
+        unseen: Option<usize>,
+    },
+}
+
+impl Several {
+    pub(crate) fn new(ask: SeveralAsk, now_ms: u64) -> Several {
+        let task = match ask {
+            SeveralAsk::Delete(keys) => Task::delete(keys, false),
+            SeveralAsk::DeleteAll(keys) => Task::delete(keys, true),
+            SeveralAsk::Count(keys) => Task::Count {
+                keys: keys.into_iter(),
+                counted: 0,
+                touches: false,
+            },
+            SeveralAsk::Touch(keys) => Task::Count {
+                keys: keys.into_iter(),
+                counted: 0,
+                touches: true,
+            },
+            SeveralAsk::GetStrings(keys) => Task::Get {
+                replies: Vec::with_capacity(keys.len()),
+                keys: keys.into_iter(),
+            },
+            SeveralAsk::SetStrings(pairs) => Task::Set {
+                pairs: pairs.into_iter(),
+                unseen: None,
+            },
+            SeveralAsk::SetStringsIfAbsent(pairs) => Task::Set {
+                pairs: pairs.into_iter(),
+                unseen: Some(0),
+            },
+        };
+        Several { task, now_ms }
+    }
+}
+
+impl Task {
+    fn delete(keys: Vec<Bytes>, withdraws: bool) -> Task {
+        Task::Delete {
+            keys: keys.into_iter(),
+            deleted: 0,
+            withdraws,
+            withdrawn: Vec::new(),
+        }
+    }
+}
+
+impl Shard {
+    /// Goes on for a slice.
+    pub(super) fn do_several(&mut self, mut several: Several) -> Result<Part, Box<Unfinished>> {
+        let now_ms = several.now_ms;
+        for _ in 0..KEYS_PER_SLICE {
+            let step = match &mut several.task {
+                Task::Delete {
+                    keys,
+                    deleted,
+                    withdraws,
+                    withdrawn,
+                } => match keys.next() {
+                    Some(key) => {
+                        let place = self.place(&key, now_ms);
+                        let is_there = match self.delete_key(place) {
+                            false if *withdraws => {
+                                let schema = self.withdraw_name(&key);
+                                let is_there = schema.is_some();
+                                withdrawn.extend(schema);
+                                is_there
+                            }
+                            is_there => is_there,
+                        };
+                        *deleted += u64::from(is_there);
+                        None
+                    }
+                    None => Some(Part::Deleted(*deleted, std::mem::take(withdrawn))),
+                },
+                Task::Count { keys, counted, touches } => match keys.next() {
+                    Some(key) => {
+                        let place = self.place(&key, now_ms);
+                        let is_there = if *touches {
+                            self.touch(place)
+                        } else {
+                            self.exists(place)
+                        };
+                        *counted += u64::from(is_there);
+                        None
+                    }
+                    None => Some(Part::Count(*counted)),
+                },
+                Task::Get { keys, replies } => match keys.next() {
+                    Some((index, key)) => {
+                        let place = self.place(&key, now_ms);
+                        // What is no string is nothing to MGET.
+                        replies.push((index, self.get_string(place).unwrap_or(Reply::Null)));
+                        None
+                    }
+                    None => Some(Part::Replies(std::mem::take(replies))),
+                },
+                Task::Set { pairs, unseen } => self.set_one(pairs, unseen, now_ms),
+            };
+            if let Some(part) = step {
+                return Ok(part);
+            }
+        }
+        Err(Box::new(Unfinished::Several(several)))
+    }
+
+    /// Looks at one key, or sets one; the answer, if there is nothing more to do.
+    fn set_one(
+        &mut self,
+        pairs: &mut IntoIter<(Bytes, Bytes)>,
+        unseen: &mut Option<usize>,
+        now_ms: u64,
+    ) -> Option<Part> {
+        if let Some(place) = *unseen {
+            *unseen = match pairs.as_slice().get(place) {
+                Some((key, _)) => {
+                    let key = self.place(key, now_ms);
+                    if self.exists(key) {
+                        return Some(Part::Count(0));
+                    }
+                    Some(place + 1)
+                }
+                None => None,
+            };
+            return None;
+        }
+        let Some((key, value)) = pairs.next() else {
+            return Some(Part::Count(1));
+        };
+        let place = self.place(&key, now_ms);
+        let value = Value::String(StringValue::new(&value));
+        match self.put(place, value, Lifetime::Forever) {
+            Ok(()) => None,
+            Err(error) => Some(Part::Reply(refused(&error))),
+        }
+    }
+}
+
+fn refused(error: &ClientError) -> Reply {
+    Reply::Error(error.to_string())
+}

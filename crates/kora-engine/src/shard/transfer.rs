@@ -1,0 +1,166 @@
+//! Values that move to another key, or are copied there. A hash is copied in slices, and nobody else's command falls in
+//! between.
+
+use bytes::Bytes;
+use kora_resp::Reply;
+use kora_values::HashValue;
+
+use super::key_table::{Carried, Value};
+use super::keys::Place;
+use super::{Shard, Unfinished};
+use crate::command::{KeyType, Transfer, TransferKind};
+use crate::error::ClientError;
+use crate::limits::FIELDS_PER_SLICE;
+use crate::mail::{Landing, Lift, Part};
+
+/// A copy of a hash between two slices.
+pub(crate) struct Copying {
+    from: Bytes,
+    /// Where it shall be; `None` if that is another shard's.
+    to: Option<Bytes>,
+    copy: Box<HashValue>,
+    expires_ms: u64,
+    /// Which fields are next.
+    next: u64,
+    now_ms: u64,
+}
+
+impl Shard {
+    /// RENAME, RENAMENX or COPY between two keys of this shard, at once.
+    pub(super) fn transfer(&mut self, transfer: Transfer, now_ms: u64) -> Result<Part, Box<Unfinished>> {
+        let kind = transfer.kind;
+        let (from, to) = (self.place(&transfer.from, now_ms), self.place(&transfer.to, now_ms));
+        if let Some(reply) = self.refuse_transfer(from, to, kind) {
+            return Ok(Part::Reply(reply));
+        }
+        if kind.is_copy() {
+            return self.begin_copy(from, Some(transfer.to.clone()));
+        }
+        if let Some(carried) = self.lift_value(from) {
+            self.land_value(to, carried);
+        }
+        Ok(Part::Reply(match kind {
+            TransferKind::Rename => Reply::ok(),
+            _ => Reply::Integer(1),
+        }))
+    }
+
+    /// Hands over what a key holds.
+    pub(super) fn lift(&mut self, lift: Lift, now_ms: u64) -> Result<Part, Box<Unfinished>> {
+        let place = self.place(&lift.key, now_ms);
+        if let Err(error) = self.refuse_vectors(place) {
+            return Ok(Part::Reply(Reply::Error(error.to_string())));
+        }
+        if lift.keep {
+            return self.begin_copy(place, None);
+        }
+        Ok(Part::Carried(self.lift_value(place)))
+    }
+
+    /// Takes a value, or hands it back if its place is taken.
+    pub(super) fn land(&mut self, landing: Landing, now_ms: u64) -> Part {
+        let place = self.place(&landing.key, now_ms);
+        let is_free = match self.kind(place) {
+            None => true,
+            Some(KeyType::VectorSet) => false,
+            Some(_) => landing.replaces,
+        };
+        if !is_free {
+            return Part::Carried(Some(landing.carried));
+        }
+        self.land_value(place, landing.carried);
+        Part::Carried(None)
+    }
+
+    /// Goes on for a slice.
+    pub(super) fn copy(&mut self, mut copying: Copying) -> Result<Part, Box<Unfinished>> {
+        let from = copying.from.clone();
+        let place = Place {
+            key: &from,
+            hash: self.keys.hash(&from),
+            now_ms: copying.now_ms,
+        };
+        let Ok(Some(hash)) = self.hash(place) else {
+            unreachable!("nobody could change it meanwhile");
+        };
+        let (fields, next) = hash.scan(copying.next, FIELDS_PER_SLICE);
+        for (field, value) in fields {
+            copying.copy.set(field, value.bytes());
+        }
+        if let Some(next) = next {
+            copying.next = next;
+            return Err(Box::new(Unfinished::Copy(Box::new(copying))));
+        }
+        let (value, expires_ms) = (Value::Hash(copying.copy), copying.expires_ms);
+        Ok(self.hand_over(Carried { value, expires_ms }, copying.to.as_ref(), copying.now_ms))
+    }
+
+    /// Why a value does not move or has no need to, if so.
+    fn refuse_transfer(&self, from: Place<'_>, to: Place<'_>, kind: TransferKind) -> Option<Reply> {
+        let error = |error: ClientError| Some(Reply::Error(error.to_string()));
+        match (self.kind(from), self.kind(to)) {
+            (None, _) if kind.is_copy() => Some(Reply::Integer(0)),
+            (None, _) => error(ClientError::NoSuchKey),
+            (Some(_), _) if from.key == to.key => Some(match kind {
+                TransferKind::Rename => Reply::ok(),
+                _ => Reply::Integer(0),
+            }),
+            (Some(_), Some(_)) if !kind.replaces() => Some(Reply::Integer(0)),
+            (Some(KeyType::Vector | KeyType::VectorSet), _) => error(ClientError::WrongType),
+            (Some(_), Some(KeyType::VectorSet)) => error(ClientError::NameOfCollection { name: to.key.to_vec() }),
+            _ => None,
+        }
+    }
+
+    fn begin_copy(&mut self, from: Place<'_>, to: Option<Bytes>) -> Result<Part, Box<Unfinished>> {
+        let Some(entry) = self.keys.find(from.hash, from.key) else {
+            return Ok(Part::Carried(None));
+        };
+        let (expires_ms, now_ms) = (entry.expires_ms(), from.now_ms);
+        match &entry.value {
+            Value::String(string) => {
+                let value = Value::String(string.clone());
+                Ok(self.hand_over(Carried { value, expires_ms }, to.as_ref(), now_ms))
+            }
+            Value::Hash(hash) => {
+                let copy = Box::new(hash.empty_like());
+                self.copy(Copying {
+                    from: Bytes::copy_from_slice(from.key),
+                    to,
+                    copy,
+                    expires_ms,
+                    next: 0,
+                    now_ms,
+                })
+            }
+        }
+    }
+
+    /// A copy goes to its place here, or to whoever asked for it.
+    fn hand_over(&mut self, carried: Carried, to: Option<&Bytes>, now_ms: u64) -> Part {
+        let Some(to) = to else {
+            return Part::Carried(Some(carried));
+        };
+        let place = self.place(to, now_ms);
+        self.land_value(place, carried);
+        Part::Reply(Reply::Integer(1))
+    }
+
+    fn lift_value(&mut self, place: Place<'_>) -> Option<Carried> {
+        let entry = self.keys.remove(place.hash, place.key)?;
+        self.note_change(place.key);
+        Some(Carried {
+            expires_ms: entry.expires_ms(),
+            value: entry.value,
+        })
+    }
+
+    fn land_value(&mut self, place: Place<'_>, carried: Carried) {
+        self.delete_key(place);
+        // What expired on its way is not there.
+        if carried.expires_ms > place.now_ms {
+            self.keys.insert_new(place.hash, place.key, carried, place.now_ms);
+        }
+        self.note_change(place.key);
+    }
+}

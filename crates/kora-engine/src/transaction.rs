@@ -1,0 +1,230 @@
+//! MULTI and what belongs to it, as a connection sees it. How a transaction is executed stands in `gather/executing.rs`.
+
+use std::mem::take;
+
+use kora_resp::Reply;
+
+use crate::answer::answer;
+use crate::command::table::Parsed;
+use crate::command::{self, Command, SeveralKeys};
+use crate::engine::Engine;
+use crate::error::ClientError;
+use crate::gather::{Around, Entry, Executing, Gather, Next};
+use crate::limits::{TRANSACTION_COMMANDS_MAX, WATCHED_KEYS_MAX};
+use crate::line::{Line, Taken};
+use crate::lines::LineId;
+use crate::mail::{Ask, Target, Ticket};
+use crate::router::{ShardId, slot};
+use crate::setup::Host;
+use crate::stats::CounterId;
+
+/// What a connection has queued since MULTI.
+#[derive(Default)]
+pub(crate) struct Transaction {
+    queued: Vec<Command>,
+    /// Bytes that they hold. In the connection's account.
+    bytes: usize,
+    /// One was refused: EXEC does nothing.
+    is_spoiled: bool,
+}
+
+/// What a connection watches: keys of one slot.
+#[derive(Clone, Copy)]
+pub(crate) struct Watched {
+    slot: u16,
+    shard: ShardId,
+    keys: usize,
+}
+
+/// What a line does with a command before it is looked at otherwise.
+pub(crate) enum Intercepted {
+    /// It is answered.
+    Answered(Reply),
+    /// It begins like this.
+    Begun(Next, Taken),
+    /// It has nothing to do with transactions.
+    No(Parsed),
+}
+
+impl Engine {
+    /// Queues a command in the connection's transaction, or does what MULTI, EXEC and their like do.
+    pub(crate) fn intercept(
+        &mut self,
+        id: LineId,
+        parsed: Parsed,
+        taken: Taken,
+        here: Target,
+        host: &dyn Host,
+    ) -> Intercepted {
+        let setup = &self.setup;
+        let line = self.lines.line(id);
+        let reply = match (parsed.command, &mut line.transaction) {
+            (Command::Exec, Some(_)) => {
+                return self.execute(id, taken, here, host);
+            }
+            // It ends the transaction all the same.
+            (Command::Refused(ClientError::WrongArity { command }), _) if command == "exec" => {
+                line.forget_transaction();
+                return self.unwatch(id, refuse(ClientError::ExecArity), taken);
+            }
+            (Command::Exec, None) => refuse(ClientError::ExecWithoutMulti),
+            (Command::Discard, None) => refuse(ClientError::DiscardWithoutMulti),
+            (Command::Discard, Some(_)) => {
+                line.forget_transaction();
+                return self.unwatch(id, Reply::ok(), taken);
+            }
+            (Command::Multi, Some(_)) => refuse(ClientError::NestedMulti),
+            (Command::Multi, transaction @ None) => {
+                *transaction = Some(Transaction::default());
+                Reply::ok()
+            }
+            (Command::Watch(_), Some(_)) => refuse(ClientError::WatchInMulti),
+            (Command::Watch(keys), None) => match line.watch(&keys, |key| setup.placement.shard_of(key)) {
+                Ok(shard) => {
+                    let asks = vec![(Target::Shard(shard), Ask::Watch(keys))];
+                    return Intercepted::Begun(Next::Ask(Gather::Replying(Reply::ok()), asks), taken);
+                }
+                Err(error) => refuse(error),
+            },
+            (Command::Unwatch, None) => return self.unwatch(id, Reply::ok(), taken),
+            (command @ (Command::Quit | Command::Refused(_)), Some(transaction)) => match command {
+                // What can be seen without looking at the arguments' meaning is refused at once, as in Redis.
+                Command::Refused(error) if error.is_about_the_words() => {
+                    transaction.is_spoiled = true;
+                    refuse(error)
+                }
+                Command::Quit => return no(Command::Quit, parsed.name),
+                command => line.queue(command),
+            },
+            (command, Some(_)) => line.queue(command),
+            (command, None) => return no(command, parsed.name),
+        };
+        Intercepted::Answered(reply)
+    }
+
+    /// The client has gone: what it watches is forgotten on its shard.
+    pub(crate) fn forget_watched(&mut self, id: LineId, counter: CounterId) {
+        let line = self.lines.line(id);
+        line.forget_transaction();
+        let Some(watched) = take(&mut line.watched) else { return };
+        let taken = Taken {
+            counter,
+            since_us: 0,
+            bytes: 0,
+            expected: 0,
+        };
+        let sequence = line.take_last_seat(Gather::Replying(Reply::Null), taken);
+        let ticket = Ticket { line: id.0, sequence };
+        self.send(ticket, vec![(Target::Shard(watched.shard), Ask::Unwatch)]);
+    }
+
+    fn execute(&mut self, id: LineId, mut taken: Taken, here: Target, host: &dyn Host) -> Intercepted {
+        let line = self.lines.line(id);
+        let transaction = take(&mut line.transaction).expect("looked at a moment ago");
+        line.account.remove(transaction.bytes);
+        if transaction.is_spoiled {
+            return self.unwatch(id, refuse(ClientError::ExecAborted), taken);
+        }
+        taken.bytes += transaction.bytes;
+        let (now_us, unix_us) = (taken.since_us, self.unix_us(taken.since_us));
+        let connections = self.lines.len();
+        let line = self.lines.line(id);
+        let mut places = Vec::with_capacity(transaction.queued.len());
+        for command in transaction.queued {
+            taken.expected += command::reply_bytes_expected(&command, &self.setup, connections);
+            // What needs no data is answered now: nothing else of the transaction can change it.
+            let place = match answer(command, &mut line.session, &self.setup, now_us, unix_us) {
+                Ok((reply, _)) => Entry::Done(reply.unwrap_or_else(Reply::ok)),
+                Err(Command::Unwatch) => Entry::Done(Reply::ok()),
+                Err(command) => Entry::Queued(command),
+            };
+            places.push(place);
+        }
+        let watched = take(&mut line.watched).map(|watched| watched.shard);
+        let asker = (line.session.id, here);
+        let setup = &self.setup;
+        Intercepted::Begun(Executing::start(places, watched, asker, &Around { setup, host }), taken)
+    }
+
+    /// Answers when the shard has forgotten what the client watches, or at once if it watches nothing.
+    fn unwatch(&mut self, id: LineId, reply: Reply, taken: Taken) -> Intercepted {
+        match take(&mut self.lines.line(id).watched) {
+            None => Intercepted::Answered(reply),
+            Some(watched) => {
+                let asks = vec![(Target::Shard(watched.shard), Ask::Unwatch)];
+                Intercepted::Begun(Next::Ask(Gather::Replying(reply), asks), taken)
+            }
+        }
+    }
+}
+
+impl Line {
+    /// Puts a command behind those that wait for EXEC.
+    fn queue(&mut self, command: Command) -> Reply {
+        let transaction = self.transaction.as_mut().expect("looked at a moment ago");
+        let refusal = match &command {
+            Command::Shutdown => Some(ClientError::NotInTransaction),
+            command if spreads(command) => Some(ClientError::CrossSlot),
+            _ if transaction.queued.len() >= TRANSACTION_COMMANDS_MAX => Some(ClientError::TransactionTooLong),
+            _ => None,
+        };
+        if let Some(error) = refusal {
+            transaction.is_spoiled = true;
+            return refuse(error);
+        }
+        // A spoiled transaction does nothing, so that nothing more of it need be kept.
+        if !transaction.is_spoiled {
+            let bytes = command.bytes_held();
+            transaction.bytes += bytes;
+            transaction.queued.push(command);
+            self.account.add(bytes);
+        }
+        Reply::Simple("QUEUED")
+    }
+
+    fn forget_transaction(&mut self) {
+        if let Some(transaction) = take(&mut self.transaction) {
+            self.account.remove(transaction.bytes);
+        }
+    }
+
+    /// Notes that keys are watched; says where they lie, which is one place.
+    fn watch(&mut self, keys: &[bytes::Bytes], shard_of: impl Fn(&[u8]) -> ShardId) -> Result<ShardId, ClientError> {
+        let first = keys.first().expect("the arity asks for one");
+        let before = self.watched.unwrap_or(Watched {
+            slot: slot(&[first]),
+            shard: shard_of(first),
+            keys: 0,
+        });
+        if keys.iter().any(|key| slot(&[key]) != before.slot) {
+            return Err(ClientError::CrossSlot);
+        }
+        let keys = before.keys + keys.len();
+        if keys > WATCHED_KEYS_MAX {
+            return Err(ClientError::TooManyWatched);
+        }
+        self.watched = Some(Watched { keys, ..before });
+        Ok(before.shard)
+    }
+}
+
+/// True if the command is all or nothing and its keys have several slots: a transaction does not promise that.
+fn spreads(command: &Command) -> bool {
+    match command {
+        Command::Transfer(transfer) => slot(&[&transfer.from]) != slot(&[&transfer.to]),
+        Command::Several(SeveralKeys::SetStringsIfAbsent(pairs)) => {
+            let mut slots = pairs.iter().map(|(key, _)| slot(&[key]));
+            let first = slots.next();
+            slots.any(|slot| Some(slot) != first)
+        }
+        _ => false,
+    }
+}
+
+fn no(command: Command, name: &'static str) -> Intercepted {
+    Intercepted::No(Parsed { command, name })
+}
+
+fn refuse(error: ClientError) -> Reply {
+    Reply::Error(error.to_string())
+}
