@@ -231,9 +231,9 @@ impl fmt::Display for ClientError {
             Self::ExecWithoutMulti => f.write_str("ERR EXEC without MULTI"),
             Self::DiscardWithoutMulti => f.write_str("ERR DISCARD without MULTI"),
             Self::ExecAborted => f.write_str("EXECABORT Transaction discarded because of previous errors."),
-            Self::ExecArity => f.write_str(
-                "EXECABORT Transaction discarded because of: wrong number of arguments for 'exec' command",
-            ),
+            Self::ExecArity => {
+                f.write_str("EXECABORT Transaction discarded because of: wrong number of arguments for 'exec' command")
+            }
             Self::NotInTransaction => f.write_str("ERR Command not allowed inside a transaction"),
             Self::TransactionTooLong => {
                 let max = crate::limits::TRANSACTION_COMMANDS_MAX;

@@ -45,9 +45,12 @@ Names of commands and options may be written in any case of letters. A command t
 the connection lives on.
 ";
 
-const GROUPS: [(&str, &str); 4] = [
+const GROUPS: [(&str, &str); 7] = [
     ("vector", "Vectors"),
+    ("string", "Strings"),
+    ("hash", "Hashes"),
     ("generic", "Keys"),
+    ("transactions", "Transactions"),
     ("connection", "Connection"),
     ("server", "Server"),
 ];

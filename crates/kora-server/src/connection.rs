@@ -3,8 +3,9 @@
 //! Reading and writing go on side by side: a client may send a pipeline of any depth before it reads a single reply.
 
 use std::cell::RefCell;
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::io;
+use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
@@ -13,7 +14,7 @@ use bytes::{Buf, BytesMut};
 use kora_engine::command::table::{Access, Parsed};
 use kora_engine::{Admission, Engine, LineId, Session, Standing};
 use kora_resp::{Reader, ReaderLimits};
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 use tokio::task::yield_now;
@@ -307,21 +308,39 @@ impl Connection {
         let paused = self.paused_since.is_some();
         let may_read = self.intake == Intake::Open && self.held.is_none() && !paused;
         let holding = self.held.is_some();
-        tokio::select! {
-            readable = self.stream.readable(), if may_read => {
-                readable?;
-                self.read()?;
+        let is_open = self.intake == Intake::Open;
+        let stir = poll_fn(|context| {
+            let mut engine = self.engine.borrow_mut();
+            let ready = engine.poll_line(self.line, context.waker());
+            let again = holding && !engine.is_blocked(self.line);
+            drop(engine);
+            let mut is_stirred = ready || again;
+            if !self.output.is_empty()
+                && let Poll::Ready(writable) = self.stream.poll_write_ready(context)
+            {
+                writable?;
+                is_stirred = true;
             }
-            writable = self.stream.writable(), if !self.output.is_empty() => writable?,
-            () = poll_fn(|context| {
-                let mut engine = self.engine.borrow_mut();
-                let ready = engine.poll_line(self.line, context.waker());
-                let again = holding && !engine.is_blocked(self.line);
-                if ready || again { Poll::Ready(()) } else { Poll::Pending }
-            }) => {}
+            let end = self.input.len() + READ_BURST_BYTES;
+            while may_read && self.intake == Intake::Open && self.input.len() < end {
+                self.input
+                    .reserve(self.reader.wanted().clamp(READ_BYTES, READ_BURST_BYTES));
+                // A read that does not fill the buffer has emptied the socket: tokio knows that, so that no second one is
+                // needed to be told.
+                match pin!(self.stream.read_buf(&mut self.input)).poll(context) {
+                    Poll::Ready(Ok(0)) => self.intake = Intake::Ended,
+                    Poll::Ready(read) => drop(read?),
+                    Poll::Pending => break,
+                }
+                is_stirred = true;
+            }
+            if is_stirred { Poll::Ready(Ok(())) } else { Poll::Pending }
+        });
+        tokio::select! {
+            stirred = stir => return stirred,
             // What others give back wakes nobody: it is looked at again before anybody would notice.
             () = sleep(PAUSE_LOOK), if paused || self.over_soft_since.is_some() => {}
-            _ = self.stopping.changed(), if self.intake == Intake::Open => self.read_what_came()?,
+            _ = self.stopping.changed(), if is_open => self.read_what_came()?,
         }
         Ok(())
     }

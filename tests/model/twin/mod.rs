@@ -198,6 +198,11 @@ impl Twin {
                 ))
             })?;
         }
+        if name == Name::Exec && words.len() > 1 {
+            self.forget_transaction(id);
+            let what = "wrong number of arguments for 'exec' command";
+            return Say::error(format!("EXECABORT Transaction discarded because of: {what}"));
+        }
         if !name.accepts(words.len()) {
             return Err(wrong_arity(name));
         }
@@ -316,7 +321,7 @@ impl Words<'_> {
 
     fn unsigned(&self, index: usize) -> Option<u64> {
         let text = std::str::from_utf8(&self.0[index]).ok()?;
-        text.parse().ok().filter(|number: &u64| number.to_string() == text)
+        text.parse().ok()
     }
 
     fn needed_integer(&self, index: usize) -> Result<i64, Say> {

@@ -90,12 +90,16 @@ impl Twin {
                 Ok(Expected::Reply(Say::ok()))
             }
             Name::Discard | Name::Unwatch => {
-                self.session(id).watched = Watched::default();
-                self.session(id).transaction = None;
+                self.forget_transaction(id);
                 Ok(Expected::Reply(Say::ok()))
             }
             _ => self.exec(id),
         }
+    }
+
+    pub(super) fn forget_transaction(&mut self, id: u64) {
+        self.session(id).watched = Watched::default();
+        self.session(id).transaction = None;
     }
 
     fn exec(&mut self, id: u64) -> Answer {

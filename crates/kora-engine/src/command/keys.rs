@@ -102,13 +102,13 @@ pub(super) fn scan(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     })))
 }
 
-/// A cursor as C's `strtoull` reads it, which Redis does: spaces before it, a sign, leading zeros, nothing at all.
+/// A cursor: a number, or what else C's `strtoull` takes for one, as Redis does: with spaces before it, a sign, leading zeros.
 pub(super) fn cursor(arguments: &Arguments<'_>, index: usize) -> Result<u64, ClientError> {
     let word = arguments.word(index);
-    let text = word.split(|byte| *byte == 0).next().unwrap_or_default();
-    if text.is_empty() {
-        return Ok(0);
+    if let Some(number) = number::parse_i64(word) {
+        return u64::try_from(number).map_err(|_| ClientError::InvalidCursor);
     }
+    let text = word.split(|byte| *byte == 0).next().unwrap_or_default();
     let text = text.trim_ascii_start();
     let (is_negative, digits) = match text {
         [b'-', digits @ ..] => (true, digits),

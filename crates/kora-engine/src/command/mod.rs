@@ -8,6 +8,7 @@ mod connection;
 mod hashes;
 mod key_entries;
 mod keys;
+mod string_entries;
 mod strings;
 pub mod syntax;
 pub mod table;

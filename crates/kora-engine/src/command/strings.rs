@@ -4,8 +4,6 @@ use bytes::Bytes;
 
 use super::action::{Action, Deadline, Lifetime, Only, StringAction, StringSetting};
 use super::arguments::Arguments;
-use super::syntax::Argument;
-use super::table::{Entry, PLAIN};
 use super::{Command, SeveralKeys};
 use crate::error::ClientError;
 
@@ -115,7 +113,7 @@ fn on_key(arguments: &Arguments<'_>, action: StringAction) -> Result<Command, Cl
     Ok(Command::OnKey(arguments.key(1)?, Action::String(action)))
 }
 
-fn set(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+pub(super) fn set(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     let options = Options::read(arguments, 3, Family::Set)?;
     let setting = StringSetting {
         lifetime: options.lifetime("set")?.unwrap_or(Lifetime::Forever),
@@ -137,15 +135,15 @@ fn set_expiring(arguments: &Arguments<'_>, in_ms: bool, command: &'static str) -
     on_key(arguments, StringAction::Set(setting))
 }
 
-fn setex(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+pub(super) fn setex(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     set_expiring(arguments, false, "setex")
 }
 
-fn psetex(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+pub(super) fn psetex(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     set_expiring(arguments, true, "psetex")
 }
 
-fn getset(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+pub(super) fn getset(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     let setting = StringSetting {
         lifetime: Lifetime::Forever,
         only: Only::Always,
@@ -155,19 +153,19 @@ fn getset(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     on_key(arguments, StringAction::Set(setting))
 }
 
-fn setnx(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+pub(super) fn setnx(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     on_key(arguments, StringAction::SetIfAbsent(arguments.owned(2)))
 }
 
-fn get(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+pub(super) fn get(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     on_key(arguments, StringAction::Get)
 }
 
-fn getdel(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+pub(super) fn getdel(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     on_key(arguments, StringAction::GetDelete)
 }
 
-fn getex(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+pub(super) fn getex(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     let options = Options::read(arguments, 2, Family::GetExpire)?;
     let lifetime = options.lifetime("getex");
     on_key(
@@ -176,39 +174,39 @@ fn getex(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     )
 }
 
-fn append(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+pub(super) fn append(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     on_key(arguments, StringAction::Append(arguments.owned(2)))
 }
 
-fn strlen(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+pub(super) fn strlen(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     on_key(arguments, StringAction::Length)
 }
 
-fn getrange(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+pub(super) fn getrange(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     on_key(
         arguments,
         StringAction::Range(arguments.integer(2)?, arguments.integer(3)?),
     )
 }
 
-fn setrange(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+pub(super) fn setrange(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     let offset = usize::try_from(arguments.integer(2)?).map_err(|_| ClientError::NegativeOffset)?;
     on_key(arguments, StringAction::SetRange(offset, arguments.owned(3)))
 }
 
-fn incr(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+pub(super) fn incr(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     on_key(arguments, StringAction::Add(1))
 }
 
-fn decr(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+pub(super) fn decr(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     on_key(arguments, StringAction::Add(-1))
 }
 
-fn incrby(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+pub(super) fn incrby(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     on_key(arguments, StringAction::Add(arguments.integer(2)?))
 }
 
-fn decrby(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+pub(super) fn decrby(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     let amount = arguments
         .integer(2)?
         .checked_neg()
@@ -216,19 +214,19 @@ fn decrby(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     on_key(arguments, StringAction::Add(amount))
 }
 
-fn incrbyfloat(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+pub(super) fn incrbyfloat(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     on_key(arguments, StringAction::AddFloat(arguments.owned(2)))
 }
 
-fn mget(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+pub(super) fn mget(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     Ok(Command::Several(SeveralKeys::GetStrings(arguments.keys_from(1)?)))
 }
 
-fn mset(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+pub(super) fn mset(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     Ok(Command::Several(SeveralKeys::SetStrings(pairs(arguments, "mset")?)))
 }
 
-fn msetnx(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+pub(super) fn msetnx(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     Ok(Command::Several(SeveralKeys::SetStringsIfAbsent(pairs(
         arguments, "msetnx",
     )?)))
@@ -244,277 +242,3 @@ fn pairs(arguments: &Arguments<'_>, command: &'static str) -> Result<Vec<(Bytes,
         .map(|index| Ok((arguments.key(index)?, arguments.owned(index + 1))))
         .collect()
 }
-
-/// The commands of this family.
-pub(super) const ENTRIES: &[Entry] = &[
-    Entry {
-        name: "append",
-        reply: "The length of the string behind it.",
-        arity: 3,
-        summary: "Appends to a string, and creates it if there is none.",
-        arguments: KEY_VALUE,
-        parse: append,
-        ..WRITE
-    },
-    Entry {
-        name: "decr",
-        reply: "The number behind it.",
-        arity: 2,
-        summary: "Takes one from the number that a key holds.",
-        arguments: KEY,
-        parse: decr,
-        ..WRITE
-    },
-    Entry {
-        name: "decrby",
-        reply: "The number behind it.",
-        arity: 3,
-        summary: "Subtracts from the number that a key holds.",
-        arguments: &[Argument::key("key"), Argument::integer("decrement")],
-        parse: decrby,
-        ..WRITE
-    },
-    Entry {
-        name: "get",
-        reply: "The string, or null if there is none.",
-        arity: 2,
-        summary: "Returns the string that a key holds.",
-        arguments: KEY,
-        parse: get,
-        ..READ
-    },
-    Entry {
-        name: "getdel",
-        reply: "The string, or null if there is none.",
-        arity: 2,
-        summary: "Returns the string that a key holds and deletes the key.",
-        arguments: KEY,
-        parse: getdel,
-        ..WRITE
-    },
-    Entry {
-        name: "getex",
-        reply: "The string, or null if there is none.",
-        arity: -2,
-        summary: "Returns the string that a key holds and sets or removes its expiry.",
-        arguments: &[
-            Argument::key("key"),
-            Argument::one_of("expiration", GETEX_TIMES).optional(),
-        ],
-        parse: getex,
-        ..WRITE
-    },
-    Entry {
-        name: "getrange",
-        reply: "The part of the string.",
-        arity: 4,
-        flags: &["readonly"],
-        summary: "Returns a part of the string that a key holds; negative places count from its end.",
-        arguments: RANGE,
-        parse: getrange,
-        ..READ
-    },
-    Entry {
-        name: "getset",
-        reply: "The string before, or null if there was none.",
-        arity: 3,
-        summary: "Sets a string and returns the one before.",
-        arguments: KEY_VALUE,
-        parse: getset,
-        ..WRITE
-    },
-    Entry {
-        name: "incr",
-        reply: "The number behind it.",
-        arity: 2,
-        summary: "Adds one to the number that a key holds.",
-        arguments: KEY,
-        parse: incr,
-        ..WRITE
-    },
-    Entry {
-        name: "incrby",
-        reply: "The number behind it.",
-        arity: 3,
-        summary: "Adds to the number that a key holds.",
-        arguments: &[Argument::key("key"), Argument::integer("increment")],
-        parse: incrby,
-        ..WRITE
-    },
-    Entry {
-        name: "incrbyfloat",
-        reply: "The number behind it, as text.",
-        arity: 3,
-        summary: "Adds to the number with a fraction that a key holds.",
-        arguments: &[Argument::key("key"), Argument::double("increment")],
-        parse: incrbyfloat,
-        ..WRITE
-    },
-    Entry {
-        name: "mget",
-        reply: "An array of strings, null where there is none.",
-        notes: "Keys on several shards are read one shard after the other, so a write may fall in between.",
-        arity: -2,
-        keys: (1, -1, 1),
-        summary: "Returns the strings that keys hold.",
-        arguments: &[Argument::key("key").multiple()],
-        parse: mget,
-        ..READ
-    },
-    Entry {
-        name: "mset",
-        reply: "`OK`.",
-        notes: "Keys on several shards are set one shard after the other, so a reader may see some of them set and others not; keys with one hash tag are set at once.",
-        arity: -3,
-        flags: &["write", "denyoom"],
-        keys: (1, -1, 2),
-        summary: "Sets several strings.",
-        arguments: PAIRS,
-        parse: mset,
-        ..WRITE
-    },
-    Entry {
-        name: "msetnx",
-        reply: "1 if all were set, 0 if none was.",
-        notes: "All or none, but over several shards not at once: one of the keys may come to be between the look at all of them and the setting. Inside MULTI all must have one slot, or the answer is `CROSSSLOT`.",
-        arity: -3,
-        flags: &["write", "denyoom"],
-        keys: (1, -1, 2),
-        summary: "Sets several strings if none of the keys exists.",
-        arguments: PAIRS,
-        parse: msetnx,
-        ..WRITE
-    },
-    Entry {
-        name: "psetex",
-        reply: "`OK`.",
-        arity: 4,
-        flags: &["write", "denyoom"],
-        summary: "Sets a string that expires after some milliseconds.",
-        arguments: &[
-            Argument::key("key"),
-            Argument::integer("milliseconds"),
-            Argument::string("value"),
-        ],
-        parse: psetex,
-        ..WRITE
-    },
-    Entry {
-        name: "set",
-        reply: "`OK`, or null if NX or XX forbade it; with GET the string before, or null.",
-        notes: "It replaces a value of any type. Only the name of a collection is refused: that would drop all its vectors.",
-        arity: -3,
-        flags: &["write", "denyoom"],
-        summary: "Sets a string.",
-        arguments: SET,
-        parse: set,
-        ..WRITE
-    },
-    Entry {
-        name: "setex",
-        reply: "`OK`.",
-        arity: 4,
-        flags: &["write", "denyoom"],
-        summary: "Sets a string that expires after some seconds.",
-        arguments: &[
-            Argument::key("key"),
-            Argument::integer("seconds"),
-            Argument::string("value"),
-        ],
-        parse: setex,
-        ..WRITE
-    },
-    Entry {
-        name: "setnx",
-        reply: "1 if it was set, else 0.",
-        arity: 3,
-        summary: "Sets a string if the key does not exist.",
-        arguments: KEY_VALUE,
-        parse: setnx,
-        ..WRITE
-    },
-    Entry {
-        name: "setrange",
-        reply: "The length of the string behind it.",
-        arity: 4,
-        flags: &["write", "denyoom"],
-        summary: "Overwrites a part of the string that a key holds, with zero bytes before it where there was nothing.",
-        arguments: &[
-            Argument::key("key"),
-            Argument::integer("offset"),
-            Argument::string("value"),
-        ],
-        parse: setrange,
-        ..WRITE
-    },
-    Entry {
-        name: "strlen",
-        reply: "The length in bytes, 0 if there is none.",
-        arity: 2,
-        summary: "Returns the length of the string that a key holds.",
-        arguments: KEY,
-        parse: strlen,
-        ..READ
-    },
-    Entry {
-        name: "substr",
-        reply: "The part of the string.",
-        arity: 4,
-        flags: &["readonly"],
-        summary: "Does what GETRANGE does.",
-        arguments: RANGE,
-        parse: getrange,
-        ..READ
-    },
-];
-
-const KEY: &[Argument] = &[Argument::key("key")];
-
-const KEY_VALUE: &[Argument] = &[Argument::key("key"), Argument::string("value")];
-
-const RANGE: &[Argument] = &[
-    Argument::key("key"),
-    Argument::integer("start"),
-    Argument::integer("end"),
-];
-
-const PAIRS: &[Argument] = &[Argument::block("data", &[Argument::key("key"), Argument::string("value")]).multiple()];
-
-const SET: &[Argument] = &[
-    Argument::key("key"),
-    Argument::string("value"),
-    Argument::one_of("condition", &[Argument::word("nx", "NX"), Argument::word("xx", "XX")]).optional(),
-    Argument::word("get", "GET").optional(),
-    Argument::one_of("expiration", SET_TIMES).optional(),
-];
-
-/// How SET says when a key expires.
-pub(super) const SET_TIMES: &[Argument] = &[
-    Argument::integer("seconds").after("EX"),
-    Argument::integer("milliseconds").after("PX"),
-    Argument::integer("unix-time-seconds").after("EXAT"),
-    Argument::integer("unix-time-milliseconds").after("PXAT"),
-    Argument::word("keepttl", "KEEPTTL"),
-];
-
-const GETEX_TIMES: &[Argument] = &[
-    Argument::integer("seconds").after("EX"),
-    Argument::integer("milliseconds").after("PX"),
-    Argument::integer("unix-time-seconds").after("EXAT"),
-    Argument::integer("unix-time-milliseconds").after("PXAT"),
-    Argument::word("persist", "PERSIST"),
-];
-
-const READ: Entry = Entry {
-    group: "string",
-    flags: &["readonly", "fast"],
-    keys: (1, 1, 1),
-    ..PLAIN
-};
-
-const WRITE: Entry = Entry {
-    group: "string",
-    flags: &["write", "denyoom", "fast"],
-    keys: (1, 1, 1),
-    ..PLAIN
-};

@@ -7,7 +7,7 @@ use kora_resp::glob::Pattern;
 
 use super::arguments::Arguments;
 use super::syntax::{self, Argument};
-use super::{Command, admin, connection, hashes, key_entries, strings, transactions, vectors};
+use super::{Command, admin, connection, hashes, key_entries, string_entries, transactions, vectors};
 use crate::error::ClientError;
 
 /// One command, or one subcommand of a container.
@@ -266,7 +266,7 @@ const FAMILIES: [&[Entry]; 7] = [
     connection::ENTRIES,
     hashes::ENTRIES,
     key_entries::ENTRIES,
-    strings::ENTRIES,
+    string_entries::ENTRIES,
     transactions::ENTRIES,
     vectors::ENTRIES,
 ];

@@ -116,16 +116,12 @@ impl Shard {
     fn set_range(&mut self, place: Place<'_>, offset: usize, part: &[u8]) -> Result<Reply, ClientError> {
         let bytes_max = self.setup.string_bytes_max;
         let length_after = match self.string(place)? {
-            Some(string) => string
-                .set_range(offset, part, bytes_max)
-                .map_err(ClientError::Value)?,
+            Some(string) => string.set_range(offset, part, bytes_max).map_err(ClientError::Value)?,
             // Nothing is written, so nothing comes to be.
             None if part.is_empty() => return Ok(Reply::Integer(0)),
             None => {
                 let mut string = StringValue::new(b"");
-                let length_after = string
-                    .set_range(offset, part, bytes_max)
-                    .map_err(ClientError::Value)?;
+                let length_after = string.set_range(offset, part, bytes_max).map_err(ClientError::Value)?;
                 self.insert(place, Value::String(string));
                 length_after
             }

@@ -201,7 +201,7 @@ fn understood2(reply: &Reply) -> Decoded2 {
         Reply::Double(value) => bulk2(FloatText::new(*value).as_bytes()),
         Reply::Boolean(value) => Decoded2::Integer(i64::from(*value)),
         Reply::Array(replies) | Reply::Set(replies) | Reply::Push(replies) => all(replies),
-        Reply::Map(pairs) => Decoded2::Array(
+        Reply::Map(pairs) | Reply::Pairs(pairs) => Decoded2::Array(
             pairs
                 .iter()
                 .flat_map(|(key, value)| [understood2(key), understood2(value)])

@@ -1,0 +1,279 @@
+//! The commands on strings, as the table lists them. Their syntax stands in `strings.rs`.
+
+use super::strings;
+use super::syntax::Argument;
+use super::table::{Entry, PLAIN};
+
+/// The commands of this family.
+pub(super) const ENTRIES: &[Entry] = &[
+    Entry {
+        name: "append",
+        reply: "The length of the string behind it.",
+        arity: 3,
+        summary: "Appends to a string, and creates it if there is none.",
+        arguments: KEY_VALUE,
+        parse: strings::append,
+        ..WRITE
+    },
+    Entry {
+        name: "decr",
+        reply: "The number behind it.",
+        arity: 2,
+        summary: "Takes one from the number that a key holds.",
+        arguments: KEY,
+        parse: strings::decr,
+        ..WRITE
+    },
+    Entry {
+        name: "decrby",
+        reply: "The number behind it.",
+        arity: 3,
+        summary: "Subtracts from the number that a key holds.",
+        arguments: &[Argument::key("key"), Argument::integer("decrement")],
+        parse: strings::decrby,
+        ..WRITE
+    },
+    Entry {
+        name: "get",
+        reply: "The string, or null if there is none.",
+        arity: 2,
+        summary: "Returns the string that a key holds.",
+        arguments: KEY,
+        parse: strings::get,
+        ..READ
+    },
+    Entry {
+        name: "getdel",
+        reply: "The string, or null if there is none.",
+        arity: 2,
+        summary: "Returns the string that a key holds and deletes the key.",
+        arguments: KEY,
+        parse: strings::getdel,
+        ..WRITE
+    },
+    Entry {
+        name: "getex",
+        reply: "The string, or null if there is none.",
+        arity: -2,
+        summary: "Returns the string that a key holds and sets or removes its expiry.",
+        arguments: &[
+            Argument::key("key"),
+            Argument::one_of("expiration", GETEX_TIMES).optional(),
+        ],
+        parse: strings::getex,
+        ..WRITE
+    },
+    Entry {
+        name: "getrange",
+        reply: "The part of the string.",
+        arity: 4,
+        flags: &["readonly"],
+        summary: "Returns a part of the string that a key holds; negative places count from its end.",
+        arguments: RANGE,
+        parse: strings::getrange,
+        ..READ
+    },
+    Entry {
+        name: "getset",
+        reply: "The string before, or null if there was none.",
+        arity: 3,
+        summary: "Sets a string and returns the one before.",
+        arguments: KEY_VALUE,
+        parse: strings::getset,
+        ..WRITE
+    },
+    Entry {
+        name: "incr",
+        reply: "The number behind it.",
+        arity: 2,
+        summary: "Adds one to the number that a key holds.",
+        arguments: KEY,
+        parse: strings::incr,
+        ..WRITE
+    },
+    Entry {
+        name: "incrby",
+        reply: "The number behind it.",
+        arity: 3,
+        summary: "Adds to the number that a key holds.",
+        arguments: &[Argument::key("key"), Argument::integer("increment")],
+        parse: strings::incrby,
+        ..WRITE
+    },
+    Entry {
+        name: "incrbyfloat",
+        reply: "The number behind it, as text.",
+        arity: 3,
+        summary: "Adds to the number with a fraction that a key holds.",
+        arguments: &[Argument::key("key"), Argument::double("increment")],
+        parse: strings::incrbyfloat,
+        ..WRITE
+    },
+    Entry {
+        name: "mget",
+        reply: "An array of strings, null where there is none.",
+        notes: "Keys on several shards are read one shard after the other, so a write may fall in between.",
+        arity: -2,
+        keys: (1, -1, 1),
+        summary: "Returns the strings that keys hold.",
+        arguments: &[Argument::key("key").multiple()],
+        parse: strings::mget,
+        ..READ
+    },
+    Entry {
+        name: "mset",
+        reply: "`OK`.",
+        notes: "Keys on several shards are set one shard after the other, so a reader may see some of them set and others not; keys with one hash tag are set at once.",
+        arity: -3,
+        flags: &["write", "denyoom"],
+        keys: (1, -1, 2),
+        summary: "Sets several strings.",
+        arguments: PAIRS,
+        parse: strings::mset,
+        ..WRITE
+    },
+    Entry {
+        name: "msetnx",
+        reply: "1 if all were set, 0 if none was.",
+        notes: "All or none, but over several shards not at once: one of the keys may come to be between the look at all of them and the setting. Inside MULTI all must have one slot, or the answer is `CROSSSLOT`.",
+        arity: -3,
+        flags: &["write", "denyoom"],
+        keys: (1, -1, 2),
+        summary: "Sets several strings if none of the keys exists.",
+        arguments: PAIRS,
+        parse: strings::msetnx,
+        ..WRITE
+    },
+    Entry {
+        name: "psetex",
+        reply: "`OK`.",
+        arity: 4,
+        flags: &["write", "denyoom"],
+        summary: "Sets a string that expires after some milliseconds.",
+        arguments: &[
+            Argument::key("key"),
+            Argument::integer("milliseconds"),
+            Argument::string("value"),
+        ],
+        parse: strings::psetex,
+        ..WRITE
+    },
+    Entry {
+        name: "set",
+        reply: "`OK`, or null if NX or XX forbade it; with GET the string before, or null.",
+        notes: "It replaces a value of any type. Only the name of a collection is refused: that would drop all its vectors.",
+        arity: -3,
+        flags: &["write", "denyoom"],
+        summary: "Sets a string.",
+        arguments: SET,
+        parse: strings::set,
+        ..WRITE
+    },
+    Entry {
+        name: "setex",
+        reply: "`OK`.",
+        arity: 4,
+        flags: &["write", "denyoom"],
+        summary: "Sets a string that expires after some seconds.",
+        arguments: &[
+            Argument::key("key"),
+            Argument::integer("seconds"),
+            Argument::string("value"),
+        ],
+        parse: strings::setex,
+        ..WRITE
+    },
+    Entry {
+        name: "setnx",
+        reply: "1 if it was set, else 0.",
+        arity: 3,
+        summary: "Sets a string if the key does not exist.",
+        arguments: KEY_VALUE,
+        parse: strings::setnx,
+        ..WRITE
+    },
+    Entry {
+        name: "setrange",
+        reply: "The length of the string behind it.",
+        arity: 4,
+        flags: &["write", "denyoom"],
+        summary: "Overwrites a part of the string that a key holds, with zero bytes before it where there was nothing.",
+        arguments: &[
+            Argument::key("key"),
+            Argument::integer("offset"),
+            Argument::string("value"),
+        ],
+        parse: strings::setrange,
+        ..WRITE
+    },
+    Entry {
+        name: "strlen",
+        reply: "The length in bytes, 0 if there is none.",
+        arity: 2,
+        summary: "Returns the length of the string that a key holds.",
+        arguments: KEY,
+        parse: strings::strlen,
+        ..READ
+    },
+    Entry {
+        name: "substr",
+        reply: "The part of the string.",
+        arity: 4,
+        flags: &["readonly"],
+        summary: "Does what GETRANGE does.",
+        arguments: RANGE,
+        parse: strings::getrange,
+        ..READ
+    },
+];
+
+const KEY: &[Argument] = &[Argument::key("key")];
+
+const KEY_VALUE: &[Argument] = &[Argument::key("key"), Argument::string("value")];
+
+const RANGE: &[Argument] = &[
+    Argument::key("key"),
+    Argument::integer("start"),
+    Argument::integer("end"),
+];
+
+const PAIRS: &[Argument] = &[Argument::block("data", &[Argument::key("key"), Argument::string("value")]).multiple()];
+
+const SET: &[Argument] = &[
+    Argument::key("key"),
+    Argument::string("value"),
+    Argument::one_of("condition", &[Argument::word("nx", "NX"), Argument::word("xx", "XX")]).optional(),
+    Argument::word("get", "GET").optional(),
+    Argument::one_of("expiration", SET_TIMES).optional(),
+];
+
+/// How SET says when a key expires.
+pub(super) const SET_TIMES: &[Argument] = &[
+    Argument::integer("seconds").after("EX"),
+    Argument::integer("milliseconds").after("PX"),
+    Argument::integer("unix-time-seconds").after("EXAT"),
+    Argument::integer("unix-time-milliseconds").after("PXAT"),
+    Argument::word("keepttl", "KEEPTTL"),
+];
+
+const GETEX_TIMES: &[Argument] = &[
+    Argument::integer("seconds").after("EX"),
+    Argument::integer("milliseconds").after("PX"),
+    Argument::integer("unix-time-seconds").after("EXAT"),
+    Argument::integer("unix-time-milliseconds").after("PXAT"),
+    Argument::word("persist", "PERSIST"),
+];
+
+const READ: Entry = Entry {
+    group: "string",
+    flags: &["readonly", "fast"],
+    keys: (1, 1, 1),
+    ..PLAIN
+};
+
+const WRITE: Entry = Entry {
+    group: "string",
+    flags: &["write", "denyoom", "fast"],
+    keys: (1, 1, 1),
+    ..PLAIN
+};
