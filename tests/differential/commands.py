@@ -8,13 +8,13 @@ def string_commands(draw: Draw) -> dict:
     return {
         b"SET": lambda: [key(), value(), *set_options(draw)],
         b"GET": lambda: [key()],
-        b"GETEX": lambda: [key(), *draw.choice([[], [b"PERSIST"], draw.expiry(), draw.expiry(), [*draw.expiry(), b"PERSIST"]])],
+        b"GETEX": lambda: [key(), *some_of(draw, [draw.expiry(), [b"PERSIST"]])],
         b"GETDEL": lambda: [key()],
         b"GETSET": lambda: [key(), value()],
         b"SETNX": lambda: [key(), value()],
         b"SETEX": lambda: [key(), draw.lifetime(1), value()],
         b"PSETEX": lambda: [key(), draw.lifetime(1000), value()],
-        b"MSET": lambda: pairs(draw, key),
+        b"MSET": lambda: many_keys(draw) if draw.chance(0.1) else pairs(draw, key),
         b"MSETNX": lambda: pairs(draw, key),
         b"MGET": lambda: draw.keys(),
         b"APPEND": lambda: [key(), value()],
@@ -69,7 +69,7 @@ def key_commands(draw: Draw) -> dict:
         b"DBSIZE": lambda: [],
         b"FLUSHALL": lambda: draw.choice([[], [], [b"ASYNC"], [b"SYNC"], [b"NOW"]]),
         b"FLUSHDB": lambda: draw.choice([[], [], [b"ASYNC"], [b"SYNC"], [b"NOW"]]),
-        b"OBJECT": lambda: [*draw.choice([[b"ENCODING"], [b"ENCODING"], [b"ENCODING"], [b"IDLETIME"], [b"FREQ"], [b"NO"]]), key()],
+        b"OBJECT": lambda: [draw.choice(b"ENCODING ENCODING ENCODING IDLETIME FREQ NO".split()), key()],
         b"MEMORY": lambda: [b"USAGE", key(), *draw.choice([[], [], [b"SAMPLES", draw.count()]])],
         b"TIME": lambda: [],
         b"PING": lambda: draw.choice([[], [value_of(draw)]]),
@@ -80,7 +80,9 @@ def key_commands(draw: Draw) -> dict:
 
 def expiry_commands(draw: Draw) -> dict:
     def conditions():
-        return some_of(draw, [[b"NX"], [b"XX"], [b"GT"], [b"LT"], *([[b"AT"]] if draw.chance(0.05) else [])], probability=0.18)
+        return some_of(
+            draw, [[b"NX"], [b"XX"], [b"GT"], [b"LT"], *([[b"AT"]] if draw.chance(0.05) else [])], probability=0.18
+        )
 
     return {
         b"EXPIRE": lambda: [draw.key(), draw.lifetime(1), *conditions()],
@@ -129,10 +131,12 @@ FAMILIES = {
 # How much more often than the others of its family a command comes. What empties everything would leave nothing to the
 # rest, what fills it gives the rest something to do.
 SHARES = {
-    b"SET": 3, b"MSET": 0.4, b"GETDEL": 0.5, b"HSET": 4, b"HDEL": 0.6, b"DEL": 0.4, b"UNLINK": 0.3, b"RENAME": 0.4,
-    b"FLUSHALL": 0.05, b"FLUSHDB": 0.05, b"NOSUCHCOMMAND": 0.2, b"ECHO": 0.2, b"PING": 0.2, b"TIME": 0.2, b"OBJECT": 2,
-    b"DISCARD": 0.3, b"MULTI": 2, b"EXEC": 0.2,
-}  # fmt: skip
+    **{b"SET": 3, b"MSET": 0.4, b"GETDEL": 0.5},
+    **{b"HSET": 4, b"HDEL": 0.6},
+    **{b"DEL": 0.4, b"UNLINK": 0.3, b"RENAME": 0.4, b"FLUSHALL": 0.05, b"FLUSHDB": 0.05, b"OBJECT": 2},
+    **{b"NOSUCHCOMMAND": 0.2, b"ECHO": 0.2, b"PING": 0.2, b"TIME": 0.2},
+    **{b"MULTI": 2, b"EXEC": 0.2, b"DISCARD": 0.3},
+}
 
 # These need all their keys in one slot: within a transaction, or always (WATCH).
 ONE_SLOT = {b"RENAME", b"RENAMENX", b"COPY", b"MSETNX", b"WATCH"}
@@ -160,6 +164,12 @@ def many_fields(draw: Draw) -> list[bytes]:
     return [word for number in range(count) for word in (b"%d" % number, b"v%d" % number)]
 
 
+def many_keys(draw: Draw) -> list[bytes]:
+    """So many that a scan takes more than a page."""
+    first = draw.between(0, 500)
+    return [word for number in range(first, first + draw.between(1, 120)) for word in (b"many:%d" % number, b"v")]
+
+
 def offset(draw: Draw) -> bytes:
     if draw.chance(0.03):
         # At the longest that a string may be and beyond, and at what overflows.
@@ -167,11 +177,15 @@ def offset(draw: Draw) -> bytes:
     return b"%d" % draw.between(0, 60) if draw.chance(0.9) else draw.integer()
 
 
+# Cursors that lead somewhere, and what is none.
+NUMBERS_AND_NOT = b"1 123456789 9007199254740991 18446744073709551615 18446744073709551616 -1 x 00 +1 0x".split()
+
+
 def cursor(draw: Draw) -> bytes:
     """Mostly the beginning; a number from elsewhere leads anywhere, and what is no number is refused."""
     if draw.chance(0.9):
         return b"0"
-    return draw.choice([b"1", b"123456789", b"9007199254740991", b"18446744073709551615", b"18446744073709551616", b"-1", b"", b"x", b" 0", b"00", b"+1", b"0x"])
+    return draw.choice([b"", b" 0", *NUMBERS_AND_NOT])
 
 
 def value_of(draw: Draw) -> bytes:

@@ -1,4 +1,4 @@
-"""When two replies are the same, for each command: byte for byte where Redis decides what comes, else as far as it does."""
+"""When two replies are the same: byte for byte where Redis decides what comes, else as far as it does."""
 
 from collections import Counter
 

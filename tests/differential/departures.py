@@ -1,5 +1,6 @@
 """Where Kōra departs from Redis on purpose. docs/departures.md gives the reasons under the same names."""
 
+import os
 from collections import Counter
 from dataclasses import dataclass
 from typing import Callable
@@ -20,9 +21,21 @@ class Departure:
     explains: Callable[[tuple, tuple, tuple], bool] | None = None
 
 
+LONG_KEY = b"a key of thirty bytes, no less"
+
+
 def string_encoding(words: tuple, expected: tuple, found: tuple) -> bool:
     forms = (b"embstr", b"raw")
     return words[0].upper() == b"OBJECT" and expected[1] in forms and found[1] in forms
+
+
+def quoted_bytes(words: tuple, expected: tuple, found: tuple) -> bool:
+    """Errors that are the same up to a byte that is no character, of which Redis's ends there or is as it came."""
+    if expected[0] != b"-" or found[0] != b"-":
+        return False
+    odd = [byte for word in words for byte in word if not 0x20 <= byte < 0x7F]
+    same = len(os.path.commonprefix([expected[1], found[1]]))
+    return bool(odd) and same >= len(b"ERR Unsupported option ")
 
 
 def cross_slot(*commands: list[bytes], reply: tuple) -> tuple:
@@ -37,12 +50,26 @@ LIST = (
         "OBJECT ENCODING of short strings",
         (
             (
-                [[b"SET", b"a key of thirty bytes or so.....", b"x" * 40], [b"OBJECT", b"ENCODING", b"a key of thirty bytes or so....."]],
+                [
+                    [b"SET", LONG_KEY, b"x" * 40],
+                    [b"OBJECT", b"ENCODING", LONG_KEY],
+                ],
                 (b"$", b"raw"),
                 (b"$", b"embstr"),
             ),
         ),
         string_encoding,
+    ),
+    Departure(
+        "Bytes quoted in an error",
+        (
+            (
+                [[b"NOSUCHCOMMAND", b"a\x00b"]],
+                (b"-", b"ERR unknown command 'NOSUCHCOMMAND', with args beginning with: 'a' "),
+                (b"-", b"ERR unknown command 'NOSUCHCOMMAND', with args beginning with: 'a b' "),
+            ),
+        ),
+        quoted_bytes,
     ),
     Departure(
         "Keys of several slots in a transaction",

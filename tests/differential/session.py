@@ -30,14 +30,17 @@ class Session:
         finally:
             self.reference.stop()
 
-    def compare(self, seed: str, commands: int, families: list[str], only: int | None = None, most: int = 1) -> list[str]:
-        """Reports of differences, `most` of them; none is what one hopes for."""
-        reports = []
+    def compare(
+        self, seed: str, commands: int, families: list[str], only: int | None = None, most: int = 1
+    ) -> list[str]:
+        """Reports of differences, `most` of them and none twice; an empty list is what one hopes for."""
+        reports, met = [], set()
         count = -(-commands // programs.STEPS_PER_PROGRAM)
         for number in range(count) if only is None else [only]:
             program = programs.program(f"{seed}/{number}", families)
             difference = self.runner.run(program)
-            if difference:
+            if difference and difference.kind() not in met:
+                met.add(difference.kind())
                 reports.append(self.report(f"seed {seed}, program {number}", program, difference))
                 if len(reports) >= most:
                     break
