@@ -33,6 +33,9 @@ class Judge:
         name = words[0].upper()
         if expected[0] == b"-":
             return False
+        if name == b"DBSIZE" and in_exec:
+            # Of keys that expired within the transaction, which Redis has not looked at.
+            return int(found[1]) <= int(expected[1])
         if name in TIMES and expected[0] == b":":
             return near(expected, found, TIMES[name])
         if name == b"TIME":

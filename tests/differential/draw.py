@@ -45,8 +45,8 @@ PAST_S = [1, 1_000_000_000]
 ODD_TIMES = b"0 -1 -100 9223372036854775807 -9223372036854775808".split()
 ODD_TIMES += b"9223372036854775 -9223372036854775 9223372036854776".split()
 
-PATTERNS = [b"", *b"* ? {a}* {b}? [^k]* f[1-3] *\\** k nothing [a- \\ *1*".split()]
-PATTERN_PARTS = [b"\xff", *b"* ? [ ] ^ - \\ a b m 1 3 { } f k".split()]
+PATTERNS = [b"", b"*\xff", b"{?}?[\xff]", *b"* ? {a}* {b}? [^k]* f[1-3] *\\** k nothing [a- \\ *1*".split()]
+PATTERN_PARTS = b"* ? [ ] ^ - \\ a b m 1 3 { } f k".split()
 
 
 class Draw:
@@ -114,7 +114,9 @@ class Draw:
         """One of those that are meant, or any text of the characters that mean something."""
         if self.chance(0.5):
             return self.choice(PATTERNS)
-        return b"".join(self.choice(PATTERN_PARTS) for _ in range(self.between(1, 7)))
+        pattern = b"".join(self.choice(PATTERN_PARTS) for _ in range(self.between(1, 7)))
+        # Several stars alone are among the departures.
+        return pattern if pattern.strip(b"*") else b"*"
 
     def odd_word(self) -> bytes:
         """What is neither a word of a command nor a time that comes within a run."""
