@@ -176,6 +176,7 @@ fn any_reply() -> impl Strategy<Value = Reply> {
         prop_oneof![
             several.clone().prop_map(Reply::Array),
             several.prop_map(Reply::Push),
+            prop::collection::vec((inner.clone(), inner.clone()), 0..3).prop_map(Reply::Pairs),
             prop::collection::btree_map("[a-z\\r\\n]{0,3}", inner, 0..4)
                 .prop_map(|map| Reply::Map(map.into_iter().map(|(key, value)| (Reply::Text(key), value)).collect())),
             prop::collection::btree_set(any::<i64>(), 0..4)
@@ -249,6 +250,15 @@ fn understood3(reply: &Reply, decoded: &Decoded3) -> bool {
             pairs.len() == data.len()
                 && pairs.iter().all(|(key, value)| {
                     data.iter().any(|(key3, value3)| understood3(key, key3) && understood3(value, value3))
+                })
+        }
+        (Reply::Pairs(pairs), Decoded3::Array { data, .. }) => {
+            pairs.len() == data.len()
+                && pairs.iter().zip(data).all(|((one, two), pair)| match pair {
+                    Decoded3::Array { data, .. } => {
+                        matches!(&data[..], [one3, two3] if understood3(one, one3) && understood3(two, two3))
+                    }
+                    _ => false,
                 })
         }
         (Reply::Set(replies), Decoded3::Set { data, .. }) => {
