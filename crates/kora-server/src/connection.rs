@@ -35,7 +35,9 @@ pub(crate) struct Connection {
     limits: ConnectionLimits,
     reader: Reader,
     access: Access,
+    /// Bytes that are no whole request yet.
     input: BytesMut,
+    read_buffer: ReadBuffer,
     output: Output,
     /// A command that has to wait; nothing behind it is looked at.
     held: Option<Parsed>,
@@ -52,6 +54,9 @@ pub(crate) struct Connection {
     shutdown: mpsc::Sender<()>,
     _permit: OwnedSemaphorePermit,
 }
+
+/// What the connections of a worker read into, one after the other. Most are idle, and an idle one holds no buffer.
+pub(crate) type ReadBuffer = Rc<RefCell<BytesMut>>;
 
 /// What may be read from a client.
 #[derive(Clone, Copy, Debug)]
@@ -97,6 +102,7 @@ impl Connection {
         engine: Rc<RefCell<Engine>>,
         host: Process,
         limits: ConnectionLimits,
+        read_buffer: ReadBuffer,
         stopping: watch::Receiver<bool>,
         shutdown: mpsc::Sender<()>,
     ) -> io::Result<Connection> {
@@ -122,6 +128,7 @@ impl Connection {
             reader: Reader::new(limits.of(access)),
             access,
             input: BytesMut::new(),
+            read_buffer,
             output: Output::default(),
             held: None,
             intake: Intake::Open,
@@ -291,15 +298,17 @@ impl Connection {
             // Somebody has said it before if there is no room.
             let _ = self.shutdown.try_send(());
         }
-        self.input.advance(consumed);
+        if consumed < self.input.len() {
+            self.input.advance(consumed);
+        } else {
+            // Unlike advancing to the end, this leaves a capacity by which the buffer is known to be there.
+            self.input.clear();
+        }
         if self.intake == Intake::Deaf {
             self.unheard |= !self.input.is_empty();
             self.input.clear();
         }
-        if self.input.is_empty() {
-            // An idle connection holds no buffer.
-            self.input = BytesMut::new();
-        }
+        give_back(&mut self.input, &self.read_buffer);
         decoded
     }
 
@@ -322,6 +331,9 @@ impl Connection {
                 is_stirred = true;
             }
             let end = self.input.len() + READ_BURST_BYTES;
+            if may_read && self.input.is_empty() {
+                self.input = self.read_buffer.take();
+            }
             while may_read && self.intake == Intake::Open && self.input.len() < end {
                 self.input
                     .reserve(self.reader.wanted().clamp(READ_BYTES, READ_BURST_BYTES));
@@ -334,7 +346,11 @@ impl Connection {
                 }
                 is_stirred = true;
             }
-            if is_stirred { Poll::Ready(Ok(())) } else { Poll::Pending }
+            if is_stirred {
+                return Poll::Ready(Ok(()));
+            }
+            give_back(&mut self.input, &self.read_buffer);
+            Poll::Pending
         });
         tokio::select! {
             stirred = stir => return stirred,
@@ -409,6 +425,18 @@ impl ConnectionLimits {
                 ..ordinary
             },
             Access::BeforeAuth => ReaderLimits::unauthenticated(),
+        }
+    }
+}
+
+/// Leaves a buffer that is no longer needed to the next connection, unless it has grown large.
+fn give_back(input: &mut BytesMut, read_buffer: &RefCell<BytesMut>) {
+    if input.is_empty() && input.capacity() > 0 {
+        let mut buffer = std::mem::take(input);
+        // What was consumed at its front counts again.
+        buffer.reserve(READ_BYTES);
+        if buffer.capacity() <= READ_BURST_BYTES {
+            read_buffer.replace(buffer);
         }
     }
 }

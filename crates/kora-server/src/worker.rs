@@ -14,7 +14,7 @@ use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, watch};
 
 use crate::acceptor::Arrival;
-use crate::connection::{Connection, ConnectionLimits};
+use crate::connection::{Connection, ConnectionLimits, ReadBuffer};
 use crate::host::Process;
 use crate::turn::Turn;
 
@@ -71,12 +71,14 @@ impl Worker {
                 stop,
             };
             tokio::task::spawn_local(async move {
+                let read_buffer = ReadBuffer::default();
                 while let Some(arrival) = arrivals.recv().await {
                     let connection = Connection::new(
                         arrival,
                         Rc::clone(&engine),
                         host,
                         limits,
+                        Rc::clone(&read_buffer),
                         stopping.clone(),
                         shutdown.clone(),
                     );

@@ -19,7 +19,7 @@ use crate::router::ShardId;
 pub(crate) fn several(several: SeveralKeys, around: &Around<'_>) -> Next {
     match several {
         SeveralKeys::Delete(keys) if names_a_collection(&keys, around.catalog()) => {
-            let asks = asks(split(keys, |key| key, around), |keys| SeveralAsk::DeleteAll(keys));
+            let asks = asks(split(keys, |key| key, around), SeveralAsk::DeleteAll);
             let deleting = Deleting {
                 missing: asks.len(),
                 deleted: 0,
