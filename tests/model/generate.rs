@@ -84,6 +84,21 @@ fn request(name: Name, author: &mut Author) -> Vec<Vec<u8>> {
         ),
         Name::VecDrop => format!("VECDROP {}", collection(author)),
         Name::VecInfo => format!("VECINFO {}", collection(author)),
+        Name::VecRecall => format!(
+            "VECRECALL {}{}",
+            collection(author),
+            author.random.pick(&[
+                "",
+                " K 3",
+                " SAMPLES 7",
+                " EF 1 samples 3",
+                " K 0",
+                " K",
+                " SAMPLES 2 K 1001",
+                " EF x",
+                " Q 1"
+            ])
+        ),
         Name::Scan => scan(author),
         name if values::has(name) => values::request(name, author),
         Name::ClientKill => kill(author),
@@ -104,7 +119,8 @@ fn forms(name: Name) -> &'static [&'static str] {
         | Name::VecDel
         | Name::VecGet
         | Name::VecDrop
-        | Name::VecInfo => {
+        | Name::VecInfo
+        | Name::VecRecall => {
             unreachable!("made of names")
         }
         Name::ClientKill | Name::Echo | Name::Scan => unreachable!("made of sessions, numbers and names"),

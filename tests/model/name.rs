@@ -42,6 +42,7 @@ pub(crate) enum Name {
     VecInfo,
     VecList,
     VecQuery,
+    VecRecall,
     VecSet,
     Append,
     Copy,
@@ -116,7 +117,7 @@ pub(crate) enum Name {
 }
 
 impl Name {
-    pub(crate) const ALL: [Name; 109] = [
+    pub(crate) const ALL: [Name; 110] = [
         Name::Auth,
         Name::Client,
         Name::ClientGetname,
@@ -155,6 +156,7 @@ impl Name {
         Name::VecInfo,
         Name::VecList,
         Name::VecQuery,
+        Name::VecRecall,
         Name::VecSet,
         Name::Append,
         Name::Copy,
@@ -269,6 +271,7 @@ impl Name {
             Name::VecInfo => ("vecinfo", 2),
             Name::VecList => ("veclist", 1),
             Name::VecQuery => ("vecquery", -4),
+            Name::VecRecall => ("vecrecall", -2),
             Name::VecSet => ("vecset", -4),
             Name::Append => ("append", 3),
             Name::Copy => ("copy", -3),

@@ -14,6 +14,7 @@ pub(crate) enum Say {
     Null,
     /// As [`Say::Null`], but in RESP2 written as an array.
     NullArray,
+    Double(f32),
     Floats(Vec<f32>),
     Array(Vec<Say>),
     Map(Vec<(Say, Say)>),
@@ -46,6 +47,7 @@ impl Say {
             (Say::Verbatim(text), Protocol::Two) => Value::bulk(text),
             (Say::Verbatim(text), Protocol::Three) => Value::Verbatim(text.clone()),
             (Say::Null | Say::NullArray, _) => Value::Null,
+            (Say::Double(number), _) => float(*number, protocol),
             (Say::Floats(numbers), _) => Value::Array(numbers.iter().map(|number| float(*number, protocol)).collect()),
             (Say::Array(items), _) => Value::Array(items.iter().map(|item| item.heard(protocol)).collect()),
             (Say::Map(pairs), Protocol::Two) => Value::Array(

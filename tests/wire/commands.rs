@@ -90,6 +90,7 @@ fn vectors_are_set_queried_read_and_deleted() {
                 ("VECLIST", "*1\r\n$1\r\nl\r\n", "*1\r\n$1\r\nl\r\n"),
                 ("DBSIZE", ":4\r\n", ":4\r\n"),
                 ("VECINFO nothing", "*-1\r\n", "_\r\n"),
+                ("VECRECALL nothing", "*-1\r\n", "_\r\n"),
                 ("VECDEL l:nothing other:thing", ":0\r\n", ":0\r\n"),
             ],
         );
@@ -289,17 +290,19 @@ fn a_collection_is_described_field_by_field() {
         client.says("VECSET {one}c:b 3 1 2 3", "+OK\r\n");
         client.says("VECDEL {one}c:a", ":1\r\n");
         let head = "$10\r\ncollection\r\n$6\r\n{one}c\r\n$9\r\ndimension\r\n:3\r\n$6\r\nmetric\r\n$2\r\nIP\r\n\
-                    $5\r\nquant\r\n$3\r\nQ16\r\n$1\r\nm\r\n:5\r\n$15\r\nef_construction\r\n:6\r\n$9\r\nef_search\r\n:7\r\n$7\r\nvectors\r\n:1\r\n$7\r\ndeleted\r\n:1\r\n\
-                    $6\r\nlevels\r\n:";
+                    $5\r\nquant\r\n$3\r\nQ16\r\n$1\r\nm\r\n:5\r\n$15\r\nef_construction\r\n:6\r\n$9\r\nef_search\r\n:7\r\n$7\r\nvectors\r\n:1\r\n$7\r\ndeleted\r\n:";
         let info = client.hears("VECINFO {one}c");
-        let expected = format!("*28\r\n{head}");
+        let expected = format!("*38\r\n{head}");
         assert_eq!(shown(&info[..expected.len()]), shown(expected.as_bytes()));
         client.hears("HELLO 3");
         let info = client.hears("VECINFO {one}c");
-        let expected = format!("%14\r\n{head}");
+        let expected = format!("%19\r\n{head}");
         assert_eq!(shown(&info[..expected.len()]), shown(expected.as_bytes()));
         let text = shown(&info);
-        assert!(text.contains(r"$6\r\nshards\r\n*1\r\n%7\r\n$5\r\nshard\r\n:"), "{text}");
+        assert!(
+            text.contains(r"$6\r\nshards\r\n*1\r\n%12\r\n$5\r\nshard\r\n:"),
+            "{text}"
+        );
     });
 }
 

@@ -13,6 +13,12 @@ pub const K_MAX: usize = kora_vector::limits::K_MAX;
 /// Largest ef of a query.
 pub const EF_MAX: usize = kora_vector::limits::EF_MAX;
 
+/// Largest k of a VECRECALL: it holds that many keys while it compares.
+pub const RECALL_K_MAX: usize = 1_000;
+
+/// Most samples of a VECRECALL. Each measures every vector of the collection.
+pub const RECALL_SAMPLES_MAX: usize = 10_000;
+
 /// Replies that may be owed to one connection; it is not read from while it is owed that many, and read again as soon
 /// as one of them has left. So a client's pipeline may be of any depth.
 pub const PIPELINE_DEPTH: usize = 1024;

@@ -90,6 +90,8 @@ pub(crate) enum Ask {
     ReleaseBefore(Generation),
     /// What this shard holds of a collection.
     Describe(Arc<Schema>),
+    /// Some vector of a collection, chosen by this number, and slightly perturbed.
+    Sample { schema: Arc<Schema>, random: u64 },
     /// Number of vectors on this shard.
     Count,
     /// The names of all collections.
@@ -166,6 +168,8 @@ pub(crate) struct Question {
     pub(crate) vector: Box<[f32]>,
     pub(crate) k: usize,
     pub(crate) radius: Option<f32>,
+    /// Whether every vector is to be measured.
+    pub(crate) exact: bool,
 }
 
 /// Some keys that somebody wants.

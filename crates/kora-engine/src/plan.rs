@@ -8,7 +8,7 @@ use kora_resp::Reply;
 use crate::catalog::Catalog;
 use crate::command::{Action, Center, Command, Element, ElementList, KeyAction, ScanRequest, SeveralKeys};
 use crate::gather::{self, Around, Choosing, Describing, Dropping, Flushing, Gather, Informing, Joining};
-use crate::gather::{ListingClients, Moving, Next, Scanning, Shape};
+use crate::gather::{ListingClients, Moving, Next, Recalling, Scanning, Shape};
 use crate::mail::{Act, Ask, IfThere, Proposal, Target};
 use crate::router::{Placement, ShardId, Spread};
 
@@ -78,6 +78,7 @@ pub(crate) fn needs(command: &Command, placement: Placement, catalog: &Catalog) 
             Center::Stored(_) => (Order::Any, Route::All),
         },
         Command::VectorCreate(_) | Command::VectorDrop(_) | Command::Flush => (Order::AfterAll, Route::All),
+        Command::VectorRecall(_) => (Order::Any, Route::All),
         Command::VectorList | Command::VectorInfo(_) | Command::DatabaseSize => (Order::Any, Route::All),
         Command::ClientList(_) | Command::ClientKill(..) | Command::Info(_) => (Order::Any, Route::All),
         Command::Shutdown => (Order::AfterAll, Route::Here),
@@ -156,6 +157,7 @@ pub(crate) fn start(command: Command, me: u64, here: Target, around: &Around<'_>
             };
             Next::Ask(Gather::One(Shape::Names), vec![(Target::Shard(shard), Ask::List)])
         }
+        Command::VectorRecall(request) => Recalling::start(&request, around),
         Command::VectorInfo(name) => match around.catalog().find(&name) {
             Some(schema) => Describing::start(schema, around),
             None => Next::Reply(Reply::NullArray),

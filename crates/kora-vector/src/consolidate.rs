@@ -343,12 +343,12 @@ fn heir(graph: &Graph, roll: &Roll, root: u32) -> Option<u32> {
     near.or_else(|| roll.live_from(0).find(stays))
 }
 
-/// Under load a batch begins when a tenth as many are dead as live: a walk expands so many more nodes, and one sweep then
-/// finds two links in most lists that it mends.
-const DEAD_ONE_IN: usize = 10;
+/// Under load a batch begins when the dead are one for twenty live. Until it ends about half as many more have died: so a
+/// walk expands up to a thirteenth more nodes, and so many more slots are taken.
+const DEAD_ONE_IN: usize = 20;
 
-/// With nothing else to do, a batch is worth a sweep when the dead are one in 64: that costs a list's look for each node
-/// and takes about as long as inserting one in a hundred of the vectors again.
+/// With nothing else to do, a batch is worth a sweep when the dead are one in 64: that costs a look at each list, and for
+/// the lists that are mended about as long as inserting one in a hundred of the vectors again.
 const DEAD_ONE_IN_IDLE: usize = 64;
 
 /// Without a graph there is nothing to sweep.

@@ -313,6 +313,13 @@ impl Index {
         self.consolidation.moves.drain(..)
     }
 
+    /// A live vector, chosen by this number; none if there is none. Those behind a gap are chosen more often.
+    pub fn sample(&self, random: u64) -> Option<Slot> {
+        let from = (random % self.roll.slots().max(1) as u64) as usize;
+        let mut live = self.roll.live_from(from).chain(self.roll.live_from(0));
+        live.next().map(Slot)
+    }
+
     /// How many vectors searches return.
     pub fn live(&self) -> usize {
         self.roll.live_count()
@@ -567,8 +574,8 @@ pub const GRAPH_MIN: usize = 1_024;
 const LOOSE_PER_INSERT: usize = 2;
 
 /// With one dead for each so many live an insertion spends as much again on consolidation as on itself. A dead vector
-/// takes about half the work of an inserted one; so, one removed for each inserted, the dead stay below a fifth.
-const SHARE_PER_DEAD: u64 = 5;
+/// takes about three quarters of the work of an inserted one; so, one removed for each inserted, the dead stay below a tenth.
+const SHARE_PER_DEAD: u64 = 10;
 
 /// An insertion spends at most so many times its own work on consolidation: it is to end some time.
 const SHARE_MAX: u64 = 4;

@@ -2,13 +2,13 @@
 //!
 //! # How to read this crate
 //!
-//! [`hnsw`] is the public face. Behind it, from the bottom: `distance/` sums over vectors, `arena` holds rows that
-//! do not move while they are read, `floats`, `half`, `code` and `residual` are the forms a vector is kept in and
-//! [`storage`] says which,
-//! `space` turns sums over rows into distances and `fold` minds the ends of f32, `graph` holds the links and defines a
-//! sound graph, `roll` knows what each slot is for, `pool` and `scratch` are what a walk remembers, `search` walks,
-//! `select` chooses links, `insert` searches and then links, `exact` measures everything. `consolidate` lets the dead leave
-//! and gives memory back; it mends the `tree` that makes all reachable and, with `mend`, their neighbours' lists.
+//! [`hnsw`] is the public face. Behind it, from the bottom: `distance/` sums over vectors, `arena` holds rows that do
+//! not move while they are read, `floats`, `half`, `code` and `residual` are the forms a vector is kept in and
+//! [`storage`] says which, `space` turns sums over rows into distances and `fold` minds the ends of f32, `graph` holds
+//! the links and defines a sound graph, `roll` knows what each slot is for, `pool` and `scratch` are what a walk
+//! remembers, `search` walks, `select` chooses links, `insert` searches and then links, `exact` measures everything.
+//! `consolidate` lets the dead leave and gives memory back; it mends the `tree` that makes all reachable and, with
+//! `mend`, their neighbours' lists.
 //!
 //! # Departures from the paper
 //!

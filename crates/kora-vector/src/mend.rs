@@ -72,7 +72,7 @@ fn gather(graph: &Graph, roll: &Roll, (layer, slot): (usize, u32), scratch: &mut
     let mut next = 0;
     while let Some(&doomed) = bench.gone.get(next) {
         next += 1;
-        if next > lost && (next > FOLLOWED_MAX || bench.slots.len() >= CANDIDATES_MIN) {
+        if next > lost && (next > FOLLOWED_MAX || bench.slots.len() >= CANDIDATES_MIN + CANDIDATES_PER_LOST * lost) {
             return;
         }
         work.spend(LOOK_WORK);
@@ -104,7 +104,7 @@ fn choose(space: &Space, slot: u32, (lost, full): (usize, usize), bench: &mut Be
     bench.candidates.sort_unstable();
     bench.slots.clear();
     bench.slots.extend(bench.links.iter().map(|link| link.slot()));
-    for &candidate in bench.candidates.iter().take(TRIED_PER_LOST * lost) {
+    for &candidate in bench.candidates.iter().take(TRIED_MIN + TRIED_PER_LOST * lost) {
         if bench.links.len() == full {
             return;
         }
@@ -121,11 +121,13 @@ const LOOK_WORK: u64 = 64;
 /// Lists of the doomed that are read for one node. Its own lost neighbours are fewer than a list is long.
 const FOLLOWED_MAX: usize = 192;
 
-/// With so many candidates the doomed of the doomed are left alone.
-const CANDIDATES_MIN: usize = 64;
+/// With so many candidates, and so many more for each lost link, the doomed of the doomed are left alone.
+const CANDIDATES_MIN: usize = 16;
+const CANDIDATES_PER_LOST: usize = 4;
 
 /// Candidates that are measured for one node, at most.
 const CANDIDATES_MAX: usize = 256;
 
-/// Candidates that are tried for each lost link, nearest first.
-const TRIED_PER_LOST: usize = 16;
+/// Candidates that are tried, nearest first, and more for each lost link.
+const TRIED_MIN: usize = 8;
+const TRIED_PER_LOST: usize = 4;

@@ -278,6 +278,7 @@ impl Twin {
             }
             Name::VecGet => self.get(words),
             Name::VecInfo => self.describe(words),
+            Name::VecRecall => self.recall(words),
             Name::VecList => {
                 let names = self.collections.keys().cloned().map(Say::Bulk);
                 Ok(Expected::Reply(Say::Array(names.collect())))

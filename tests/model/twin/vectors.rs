@@ -171,6 +171,36 @@ impl Twin {
         Ok(Expected::Fields(fields, collection.vectors.len()))
     }
 
+    /// What is here is so little that every search measures all of it.
+    pub(super) fn recall(&mut self, words: &Words<'_>) -> Answer {
+        let name = words.collection(1)?;
+        let (mut k, mut samples, mut ef) = (10, 100, None);
+        for option in (2..words.count()).step_by(2) {
+            let has_value = option + 1 < words.count();
+            if has_value && words.is(option, "K") {
+                k = words.number(option + 1, "K", 1, 1_000)?;
+            } else if has_value && words.is(option, "SAMPLES") {
+                samples = words.number(option + 1, "SAMPLES", 1, 10_000)?;
+            } else if has_value && words.is(option, "EF") {
+                ef = Some(words.number(option + 1, "EF", 1, 100_000)?);
+            } else {
+                return syntax();
+            }
+        }
+        let Some(collection) = self.collections.get(&name) else {
+            return Ok(Expected::Reply(Say::NullArray));
+        };
+        let is_empty = collection.vectors.is_empty();
+        let fields = [
+            ("recall", if is_empty { Say::Null } else { Say::Double(1.0) }),
+            ("k", Say::count(k)),
+            ("ef", Say::count(ef.unwrap_or(collection.ef_search).max(k))),
+            ("samples", Say::count(if is_empty { 0 } else { samples })),
+        ];
+        let map = fields.map(|(name, value)| (Say::bulk(name), value));
+        Ok(Expected::Reply(Say::Map(map.into())))
+    }
+
     /// The collection that the first argument of a query means.
     pub(super) fn meant(&self, target: &Bytes) -> Option<(Bytes, &Collection)> {
         let named = |name: &[u8]| self.collections.get_key_value(name);

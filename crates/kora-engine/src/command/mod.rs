@@ -5,9 +5,11 @@ mod action;
 mod admin;
 mod arguments;
 mod connection;
+mod element;
 mod hashes;
 mod key_entries;
 mod keys;
+mod recall;
 mod string_entries;
 mod strings;
 pub mod syntax;
@@ -25,9 +27,11 @@ pub use self::action::{
 pub(crate) use self::admin::listed;
 pub use self::admin::{ClientFilter, ClientPage};
 pub use self::connection::{Credentials, Hello};
+pub use self::element::{Element, ElementList};
 pub use self::keys::{KeyType, ScanFilter, ScanRequest};
+pub use self::recall::RecallRequest;
 pub(crate) use self::vectors::vet;
-pub use self::vectors::{Center, Creation, Element, ElementList, VectorForm, VectorQuery, Wish};
+pub use self::vectors::{Center, Creation, VectorForm, VectorQuery, Wish};
 
 use crate::catalog::Catalog;
 use crate::error::ClientError;
@@ -132,6 +136,8 @@ pub enum Command {
     VectorList,
     /// `VECINFO collection`
     VectorInfo(Bytes),
+    /// `VECRECALL collection …`
+    VectorRecall(Box<RecallRequest>),
 }
 
 /// A command on several keys that each shard can do its part of.
@@ -221,6 +227,7 @@ impl Command {
             Command::Several(several) => several.bytes_held(),
             Command::Transfer(transfer) => transfer.from.len() + transfer.to.len(),
             Command::Watch(keys) => bytes_of(keys),
+            Command::VectorRecall(request) => request.collection.len(),
             Command::ClientSetName(text) | Command::ClientSetInfo(_, text) => text.len(),
             Command::Scan(request) => request.filter.pattern.as_ref().map_or(0, Pattern::bytes),
             Command::Info(names) | Command::ConfigGet(names) => bytes_of(names),

@@ -9,6 +9,7 @@ mod executing;
 mod finding;
 mod moving;
 mod query;
+mod recalling;
 mod scanning;
 mod several;
 
@@ -20,6 +21,7 @@ pub(crate) use self::executing::{Entry, Executing};
 pub(crate) use self::finding::{Fetching, Finding, query};
 pub(crate) use self::moving::Moving;
 pub(crate) use self::query::Querying;
+pub(crate) use self::recalling::Recalling;
 pub(crate) use self::scanning::Scanning;
 pub(crate) use self::several::{Choosing, Deleting, Placing, SettingIfAbsent, several};
 
@@ -72,6 +74,8 @@ pub(crate) enum Gather {
     Finding(Box<Finding>),
     /// VECQUERY.
     Querying(Box<Querying>),
+    /// VECRECALL.
+    Recalling(Box<Recalling>),
     /// SCAN.
     Scanning(Box<Scanning>),
     /// VECINFO.
@@ -154,6 +158,7 @@ impl Gather {
             // Whoever kills itself is not heard any more, on however many workers it is looked for.
             Gather::Killed { .. } => Gate::Closed,
             Gather::Querying(querying) => querying.gate(),
+            Gather::Recalling(recalling) => recalling.gate(),
             Gather::Scanning(_) => Gate::ReadOnly,
         }
     }
@@ -211,6 +216,7 @@ impl Gather {
             (Gather::Fetching(fetching), Part::Vector(vector)) => fetching.fetched(vector, around),
             (Gather::Finding(finding), Part::Holds(there)) => finding.found(there, around),
             (Gather::Querying(querying), Part::Hits(hits)) => querying.absorb(from, hits, around),
+            (Gather::Recalling(recalling), Part::Vector(sample)) => recalling.sampled(sample, around),
             (Gather::Scanning(scanning), Part::Scanned(part)) => scanning.absorb(*part, around),
             (Gather::Describing(describing), Part::Description(part)) => describing.absorb(from, part),
             (Gather::ListingClients(listing), Part::Clients(page)) => listing.absorb(from, page),

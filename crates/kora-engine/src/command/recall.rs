@@ -1,0 +1,75 @@
+//! Syntax of VECRECALL.
+
+use bytes::Bytes;
+
+use super::Command;
+use super::arguments::Arguments;
+use super::syntax::Argument;
+use super::table::Entry;
+use super::vectors::VECTOR_READ;
+use crate::error::ClientError;
+use crate::limits::{EF_MAX, RECALL_K_MAX, RECALL_SAMPLES_MAX};
+
+/// `VECRECALL collection [K k] [SAMPLES n] [EF n]`
+#[derive(Debug)]
+pub struct RecallRequest {
+    /// The collection's name.
+    pub collection: Bytes,
+    /// Neighbours sought of each sample.
+    pub k: usize,
+    /// Vectors whose neighbours are sought.
+    pub samples: usize,
+    /// Candidates to keep, if the client says so.
+    pub ef: Option<usize>,
+}
+
+/// `VECRECALL collection …`
+fn recall(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+    let mut request = RecallRequest {
+        collection: arguments.collection(1)?,
+        k: RECALL_K,
+        samples: RECALL_SAMPLES,
+        ef: None,
+    };
+    for option in (2..arguments.count()).step_by(2) {
+        let value = option + 1;
+        if value == arguments.count() {
+            return Err(ClientError::Syntax);
+        }
+        if arguments.is(option, "K") {
+            request.k = arguments.number(value, "K", 1, RECALL_K_MAX)?;
+        } else if arguments.is(option, "SAMPLES") {
+            request.samples = arguments.number(value, "SAMPLES", 1, RECALL_SAMPLES_MAX)?;
+        } else if arguments.is(option, "EF") {
+            request.ef = Some(arguments.number(value, "EF", 1, EF_MAX)?);
+        } else {
+            return Err(ClientError::Syntax);
+        }
+    }
+    Ok(Command::VectorRecall(Box::new(request)))
+}
+
+/// How it stands in the list of commands.
+pub(super) const ENTRY: Entry = Entry {
+    name: "vecrecall",
+    reply: "A map: `recall` (the share of the true neighbours that were found; null if there is no vector), `k`, `ef`, `samples` (how many were taken). Null if there is no such collection.",
+    notes: "Measures what queries find: stored vectors, chosen by chance and moved by a tenth of their length, are sought with `EF` (the collection's `EF_SEARCH` otherwise), and the answers are compared with those of measuring every vector. `K` is 10 and `SAMPLES` 100 if not given. Each sample costs as much as an exact search of the whole collection, in slices: others are served meanwhile, but it is nothing to ask every second.",
+    arity: -2,
+    summary: "Measures the recall of a collection's queries on samples of its own vectors.",
+    arguments: VECRECALL,
+    parse: recall,
+    ..VECTOR_READ
+};
+
+const VECRECALL: &[Argument] = &[
+    Argument::key("collection"),
+    Argument::integer("k").after("K").optional(),
+    Argument::integer("n").after("SAMPLES").optional(),
+    Argument::integer("n").after("EF").optional(),
+];
+
+/// Neighbours of each sample, as in every published comparison.
+const RECALL_K: usize = 10;
+
+/// A thousand neighbours: the recall is then right to about one in a hundred.
+const RECALL_SAMPLES: usize = 100;
