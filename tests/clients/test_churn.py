@@ -36,7 +36,8 @@ def await_rest(client, collection) -> dict:
     deadline = time.monotonic() + PATIENCE_S
     while True:
         seen = information(client, collection)
-        if seen["consolidated"] is None and seen["deleted"] * 64 <= seen["vectors"]:
+        # A part without a graph leaves one in sixteen, which costs it nothing.
+        if seen["consolidated"] is None and seen["deleted"] * 16 <= seen["vectors"]:
             return seen
         assert time.monotonic() < deadline, seen
         time.sleep(0.05)

@@ -4,8 +4,8 @@ use kora_vector::Slot;
 
 /// Slot → name, for those slots that have one. A name that is forgotten gives its bytes back.
 pub(crate) struct SlotNames {
-    /// Invariant: all hold CHUNK_SLOTS places.
-    chunks: Vec<Chunk>,
+    /// Boxed: a list that grows moves pointers only.
+    chunks: Vec<Box<Chunk>>,
     bytes: usize,
 }
 
@@ -29,7 +29,7 @@ impl SlotNames {
     /// Names a slot, whatever its name was.
     pub(crate) fn set(&mut self, slot: Slot, name: &[u8]) {
         while self.chunks.len() <= slot.index() / CHUNK_SLOTS {
-            let chunk = Chunk::new();
+            let chunk = Box::new(Chunk::new());
             self.bytes += chunk.bytes();
             self.chunks.push(chunk);
         }
@@ -50,6 +50,9 @@ impl SlotNames {
             let chunk = self.chunks.pop().expect("there are more");
             self.bytes -= chunk.bytes();
         }
+        if self.chunks.capacity() > 4 * self.chunks.len() {
+            self.chunks.shrink_to(2 * self.chunks.len());
+        }
     }
 
     /// A slot's name. Empty if it has none.
@@ -60,7 +63,7 @@ impl SlotNames {
 
     /// Bytes held.
     pub(crate) fn bytes(&self) -> usize {
-        self.bytes + (self.chunks.capacity() - self.chunks.len()) * size_of::<Chunk>()
+        self.bytes + self.chunks.capacity() * size_of::<Box<Chunk>>()
     }
 
     /// Frees one chunk; false when there is none left. For names that are no longer used.
@@ -205,7 +208,7 @@ mod tests {
             let expected = twin.get(&slot).map_or(&[][..], Vec::as_slice);
             assert_eq!(names.name(Slot::from_index(slot)), expected);
         }
-        let held: usize = names.chunks.iter().map(Chunk::bytes).sum();
+        let held: usize = names.chunks.iter().map(|chunk| chunk.bytes()).sum();
         assert!(names.bytes() >= held);
         (0..1_000).for_each(|slot| names.forget(Slot::from_index(slot)));
         names.truncate(100);
