@@ -89,7 +89,7 @@ def test_recall_is_measured_and_depends_on_ef(client, vectors):
 
 
 def test_the_process_gives_memory_back(vectors):
-    with Server("--workers", "1") as server, server.client() as client:
+    with Server("--workers", "1") as server, server.client(protocol=3) as client:
         load(client, "big", numpy.tile(vectors, (1, 8)), range(COUNT))
         full = client.info("memory")["used_memory_rss"]
         client.execute_command("VECDEL", *(f"big:{number}" for number in range(COUNT) if number % 10 != 3))
