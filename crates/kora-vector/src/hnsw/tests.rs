@@ -240,7 +240,7 @@ fn follow(index: &mut Index, slots: &mut [Slot]) {
 /// Lets it consolidate until there is nothing to do.
 fn tend_fully(index: &mut Index) {
     while index.has_upkeep() {
-        let _ = index.tend(&mut Work::new(50_000));
+        let _ = index.tend(&mut Work::new(400_000));
         index.check().unwrap();
     }
 }
