@@ -398,7 +398,7 @@ impl Name {
             Name::VecCreate | Name::VecDel | Name::VecDrop | Name::VecGet | Name::VecInfo | Name::VecList => {
                 Family::Vector
             }
-            Name::VecQuery | Name::VecSet => Family::Vector,
+            Name::VecQuery | Name::VecRecall | Name::VecSet => Family::Vector,
             _ => Family::Server,
         }
     }
