@@ -246,6 +246,21 @@ fn set(author: &mut Author) -> Vec<Vec<u8>> {
     let mut request = words(&format!("VECSET {key} {dimension}"));
     let vector = vector(author, dimension);
     push_vector(&mut request, &vector, author);
+    for option in [
+        "EX 1",
+        "px 30",
+        "PXAT 5",
+        "EXAT 9999999999",
+        "KEEPTTL",
+        "NX",
+        "xx",
+        "EX 0",
+        "PX x",
+    ] {
+        if author.random.percent(4) {
+            request.extend(words(option));
+        }
+    }
     request
 }
 

@@ -116,12 +116,12 @@ fn a_reply_that_clients_may_not_hold_is_refused_and_the_connection_lives() {
         for collection in ["big", "{a}"] {
             // 10 MB a reply.
             fill_with(&mut client, collection, 20_000);
-            client.send(&words(&format!("VECQUERY {collection} 500 1 1")));
+            client.send(words(&format!("VECQUERY {collection} 500 1 1")));
             let reply = client.reply();
             let bytes_max = 8 << 20;
             let text = format!("-ERR the reply would take more than the {bytes_max} bytes of memory");
             assert!(reply.starts_with(text.as_bytes()), "{}", reply.escape_ascii());
-            client.send(&words(&format!("VECQUERY {collection} 20 1 1")));
+            client.send(words(&format!("VECQUERY {collection} 20 1 1")));
             assert!(client.reply().starts_with(b"*40\r\n"));
         }
     }

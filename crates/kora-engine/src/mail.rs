@@ -8,7 +8,7 @@ use kora_resp::Reply;
 use kora_vector::Statistics;
 
 use crate::catalog::{Generation, GraphSettings, Schema};
-use crate::command::{Action, ClientFilter, ClientPage, Element, ElementList, ScanFilter, Transfer};
+use crate::command::{Action, ClientFilter, ClientPage, Element, ElementList, Lifetime, Only, ScanFilter, Transfer};
 use crate::cursor::ScanPlace;
 use crate::error::ClientError;
 use crate::router::ShardId;
@@ -160,6 +160,8 @@ pub(crate) struct Setting {
     /// The generation that the command was checked against when it was submitted.
     pub(crate) generation: Generation,
     pub(crate) vector: Box<[f32]>,
+    pub(crate) lifetime: Lifetime,
+    pub(crate) only: Only,
 }
 
 /// A query, the same for all shards that are asked.

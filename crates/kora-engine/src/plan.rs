@@ -6,7 +6,8 @@ use bytes::Bytes;
 use kora_resp::Reply;
 
 use crate::catalog::Catalog;
-use crate::command::{Action, Center, Command, Element, ElementList, KeyAction, ScanRequest, SeveralKeys};
+use crate::command::VectorOptions;
+use crate::command::{Action, Center, Command, Element, ElementList, KeyAction, Only, ScanRequest, SeveralKeys};
 use crate::gather::{self, Around, Choosing, Describing, Dropping, Flushing, Gather, Informing, Joining};
 use crate::gather::{ListingClients, Moving, Next, Recalling, Scanning, Shape};
 use crate::mail::{Act, Ask, IfThere, Proposal, Target};
@@ -59,7 +60,7 @@ pub(crate) fn needs(command: &Command, placement: Placement, catalog: &Catalog) 
         Command::Exec => (Order::AfterAll, Route::All),
         Command::Unwatch | Command::Discard => (Order::Any, Route::All),
         Command::RandomKey | Command::Keys(_) => (Order::Any, Route::All),
-        Command::VectorSet(element, _) => match catalog.holds(&element.collection) {
+        Command::VectorSet(element, ..) => match catalog.holds(&element.collection) {
             true => (Order::AfterQueries, Route::One(home(element))),
             false => (Order::AfterAll, Route::All),
         },
@@ -122,7 +123,7 @@ pub(crate) fn start(command: Command, me: u64, here: Target, around: &Around<'_>
         Command::Transfer(transfer) => Moving::start(*transfer, around),
         Command::Keys(pattern) => Scanning::list(pattern, around),
         Command::RandomKey => Choosing::start(around),
-        Command::VectorSet(element, vector) => set(element, vector, around),
+        Command::VectorSet(element, vector, options) => set(element, vector, options, around),
         Command::VectorGet(element, form) => {
             let shard = placement.shard_of_element(&element.collection, &element.name);
             Next::Ask(
@@ -206,15 +207,19 @@ pub(crate) fn start(command: Command, me: u64, here: Target, around: &Around<'_>
     }
 }
 
-fn set(element: Element, vector: Box<[f32]>, around: &Around<'_>) -> Next {
+fn set(element: Element, vector: Box<[f32]>, options: VectorOptions, around: &Around<'_>) -> Next {
     let Some(schema) = around.catalog().find(&element.collection) else {
         // Refused here, before it makes a collection that would then be empty.
         if let Err(error) = crate::command::vet(&vector, around.setup.graph.metric) {
             return Next::error(&error);
         }
-        return Joining::start(element, vector, around);
+        // No vector is there, and no collection is made for one that may not be set.
+        if options.only == Only::IfPresent {
+            return Next::Reply(Reply::Null);
+        }
+        return Joining::start(element, vector, options, around);
     };
-    match gather::set(&schema, element, vector, around) {
+    match gather::set(&schema, element, vector, options, around) {
         Ok((gather, ask)) => Next::Ask(gather, vec![ask]),
         Err(error) => Next::error(&error),
     }
@@ -266,7 +271,7 @@ pub(crate) fn is_one_step(command: &Command, around: &Around<'_>) -> bool {
     match command {
         Command::OnKey(key, Action::Key(KeyAction::Delete)) => !catalog.holds(key),
         Command::Several(SeveralKeys::Delete(keys)) => !names_a_collection(keys, catalog),
-        Command::VectorSet(element, _) => catalog.holds(&element.collection),
+        Command::VectorSet(element, ..) => catalog.holds(&element.collection),
         // Within a transaction their keys have one slot.
         Command::Transfer(_) | Command::Several(_) | Command::OnKey(..) => true,
         Command::VectorGet(..) | Command::VectorDelete(_) => true,

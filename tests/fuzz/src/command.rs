@@ -78,7 +78,7 @@ fn check_command(command: &Command) {
                 "{text}"
             );
         }
-        Command::VectorSet(element, vector) => {
+        Command::VectorSet(element, vector, _) => {
             check_element(element);
             check_vector(vector);
         }

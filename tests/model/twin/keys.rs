@@ -75,6 +75,9 @@ impl Twin {
         if is_value || is_vector {
             self.touch(key);
         }
+        if is_vector {
+            self.vector_expiries.remove(key);
+        }
         is_value || is_vector
     }
 
@@ -83,6 +86,7 @@ impl Twin {
         let is_there = self.collections.remove(name).is_some();
         if is_there {
             gone.iter().chain([name]).for_each(|key| self.touch(key));
+            self.vector_expiries.retain(|key, _| !gone.contains(key));
         }
         is_there
     }
@@ -141,7 +145,7 @@ impl Twin {
             Name::MemoryUsage => Ok(Expected::Positive),
             Name::ObjectEncoding => Ok(Expected::OneOf(choices.iter().map(|word| Say::bulk(word)).collect())),
             Name::ObjectRefCount => Ok(Expected::Reply(Say::Integer(1))),
-            Name::ObjectIdleTime => Ok(Expected::OneOf((0..100).map(Say::Integer).collect())),
+            Name::ObjectIdleTime => Ok(Expected::OneOf((0..10_000).map(Say::Integer).collect())),
             _ => Say::error(
                 "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when \
                  switching between policies at runtime LRU and LFU data will take some time to adjust.",

@@ -22,9 +22,20 @@ impl Twin {
             .filter(|(_, held)| due(held))
             .map(|(key, _)| key.clone())
             .collect();
-        for key in keys {
+        let vectors = self
+            .vector_expiries
+            .iter()
+            .filter(|(_, expires_ms)| **expires_ms <= now_ms);
+        let vectors: Vec<bytes::Bytes> = vectors.map(|(key, _)| key.clone()).collect();
+        for key in keys.into_iter().chain(vectors) {
             self.remove(&key);
         }
+    }
+
+    /// When a key expires, if it does.
+    fn expiry(&self, key: &bytes::Bytes) -> Option<i64> {
+        let of_value = self.values.get(key).and_then(|held| held.expires_ms);
+        of_value.or_else(|| self.vector_expiries.get(key).copied())
     }
 
     pub(super) fn now_ms(&self) -> i64 {
@@ -39,7 +50,8 @@ impl Twin {
             Name::PExpireAt => return self.set_expiry(words, 1, true, "pexpireat"),
             Name::Persist => {
                 let key = words.any_key(1)?;
-                let before = self.values.get_mut(&key).and_then(|held| held.expires_ms.take());
+                let of_value = self.values.get_mut(&key).and_then(|held| held.expires_ms.take());
+                let before = of_value.or_else(|| self.vector_expiries.remove(&key));
                 if before.is_some() {
                     self.touch(&key);
                 }
@@ -48,7 +60,7 @@ impl Twin {
             _ => {
                 let key = words.any_key(1)?;
                 let now_ms = self.now_ms();
-                match (self.kind(&key), self.values.get(&key).and_then(|held| held.expires_ms)) {
+                match (self.kind(&key), self.expiry(&key)) {
                     (None, _) => -2,
                     (_, None) => -1,
                     (_, Some(at)) => match name {
@@ -83,16 +95,19 @@ impl Twin {
             return Say::error(format!("ERR invalid expire time in '{command}' command"));
         };
         let key = words.any_key(1)?;
-        let Some(held) = self.values.get_mut(&key) else {
+        if matches!(self.kind(&key), None | Some("vectorset")) {
             return Ok(Expected::Reply(Say::Integer(0)));
-        };
-        let before = held.expires_ms;
+        }
+        let before = self.expiry(&key);
         let is_refused = (has("NX") && before.is_some())
             || (has("XX") && before.is_none())
             || (has("GT") && before.is_none_or(|before| at <= before))
             || (has("LT") && before.is_some_and(|before| at >= before));
         if !is_refused {
-            held.expires_ms = Some(at);
+            match self.values.get_mut(&key) {
+                Some(held) => held.expires_ms = Some(at),
+                None => drop(self.vector_expiries.insert(key.clone(), at)),
+            }
             self.touch(&key);
             self.expire();
         }

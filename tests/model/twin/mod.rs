@@ -36,6 +36,8 @@ pub(crate) struct Twin {
     pub(crate) collections: BTreeMap<Bytes, Collection>,
     /// Strings and hashes.
     values: BTreeMap<Bytes, Held>,
+    /// When vectors expire, by their keys, in milliseconds of Unix time.
+    vector_expiries: BTreeMap<Bytes, i64>,
     /// The time of day, in microseconds of Unix time.
     pub(crate) now_us: u64,
 }
@@ -118,6 +120,7 @@ impl Twin {
             sessions: BTreeMap::new(),
             collections: BTreeMap::new(),
             values: BTreeMap::new(),
+            vector_expiries: BTreeMap::new(),
             now_us: 0,
         }
     }

@@ -13,6 +13,7 @@ impl Twin {
         self.keys().iter().for_each(|key| self.touch(key));
         self.collections.clear();
         self.values.clear();
+        self.vector_expiries.clear();
         Ok(Expected::Reply(Say::ok()))
     }
 

@@ -14,7 +14,8 @@ impl Twin {
     pub(super) fn set(&mut self, words: &Words<'_>) -> Answer {
         let (name, element) = words.key(1)?;
         let dimension = words.number(2, "dim", 1, DIMENSION_MAX)?;
-        let vector = if words.is(3, "FP32") && words.count() == 5 {
+        let end = words.options_start();
+        let vector = if words.is(3, "FP32") && end == 5 {
             let got = words.0[4].len();
             if got != dimension * 4 {
                 let bytes = dimension * 4;
@@ -24,14 +25,17 @@ impl Twin {
             }
             words.blob(4)?
         } else {
-            let got = words.count() - 3;
+            let got = end - 3;
             if got != dimension {
                 return Say::error(format!(
                     "ERR vector dimension mismatch - dim says {dimension} but {got} components follow"
                 ));
             }
-            words.components(3, words.count())?
+            words.components(3, end)?
         };
+        let options = self.options(words, end, "vecset", &["NX", "XX", "KEEPTTL"])?;
+        let has = |word| options.flags.contains(&word);
+        let expires_ms = options.expires_ms?;
         let made = Collection {
             dimension,
             metric: DEFAULTS.metric,
@@ -44,6 +48,10 @@ impl Twin {
         let there = self.collections.get(&name).unwrap_or(&made);
         there.vet(&name, &vector)?;
         let key = words.owned(1);
+        let is_there = self.kind(&key) == Some("vector");
+        if !self.collections.contains_key(&name) && has("XX") {
+            return Ok(Expected::Reply(Say::Null));
+        }
         if self.values.contains_key(&key) || self.values.contains_key(&name) {
             return super::values::wrong_type();
         }
@@ -51,9 +59,18 @@ impl Twin {
             self.collections.insert(name.clone(), made);
             self.touch(&name);
         }
+        if (has("NX") && is_there) || (has("XX") && !is_there) {
+            return Ok(Expected::Reply(Say::Null));
+        }
         self.touch(&key);
+        match expires_ms {
+            Some(expires_ms) => drop(self.vector_expiries.insert(key, expires_ms)),
+            None if has("KEEPTTL") => {}
+            None => drop(self.vector_expiries.remove(&key)),
+        }
         let collection = self.collections.get_mut(&name).expect("made a moment ago");
         collection.vectors.insert(element, vector);
+        self.expire();
         Ok(Expected::Reply(Say::ok()))
     }
 
@@ -85,7 +102,9 @@ impl Twin {
             let collection = self.collections.get_mut(name);
             let is_there = collection.is_some_and(|collection| collection.vectors.remove(element).is_some());
             if is_there {
-                self.touch(&Bytes::from([name, b":".as_slice(), element].concat()));
+                let key = Bytes::from([name, b":".as_slice(), element].concat());
+                self.touch(&key);
+                self.vector_expiries.remove(&key);
             }
             is_there
         });
@@ -234,6 +253,19 @@ impl Collection {
 }
 
 impl Words<'_> {
+    /// Where the options of VECSET begin.
+    fn options_start(&self) -> usize {
+        let mut start = self.count();
+        loop {
+            let is_one_of = |back: usize, words: &[&str]| words.iter().any(|word| self.is(start - back, word));
+            match () {
+                () if start > 4 && is_one_of(1, &["NX", "XX", "KEEPTTL"]) => start -= 1,
+                () if start > 5 && is_one_of(2, &["EX", "PX", "EXAT", "PXAT"]) => start -= 2,
+                () => return start,
+            }
+        }
+    }
+
     /// The collection stands before the last `:`.
     pub(super) fn key(&self, index: usize) -> Result<(Bytes, Bytes), Say> {
         let key = self.owned(index);

@@ -15,6 +15,7 @@ mod strings;
 pub mod syntax;
 pub mod table;
 mod transactions;
+mod vector_entries;
 mod vectors;
 
 use bytes::Bytes;
@@ -30,6 +31,7 @@ pub use self::connection::{Credentials, Hello};
 pub use self::element::{Element, ElementList};
 pub use self::keys::{KeyType, ScanFilter, ScanRequest};
 pub use self::recall::RecallRequest;
+pub use self::vectors::VectorOptions;
 pub(crate) use self::vectors::vet;
 pub use self::vectors::{Center, Creation, VectorForm, VectorQuery, Wish};
 
@@ -121,7 +123,7 @@ pub enum Command {
     Unwatch,
 
     /// `VECSET key dim …`
-    VectorSet(Element, Box<[f32]>),
+    VectorSet(Element, Box<[f32]>, VectorOptions),
     /// `VECGET key [FP32]`
     VectorGet(Element, VectorForm),
     /// `VECDEL key [key …]`
@@ -210,7 +212,7 @@ impl Command {
     /// Memory that the command holds until it is answered, roughly: what its client is charged for it.
     pub(crate) fn bytes_held(&self) -> usize {
         let payload = match self {
-            Command::VectorSet(element, vector) => {
+            Command::VectorSet(element, vector, _) => {
                 element.collection.len() + element.name.len() + size_of_val::<[f32]>(vector)
             }
             Command::VectorQuery(query) => {

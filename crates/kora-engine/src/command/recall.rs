@@ -6,7 +6,7 @@ use super::Command;
 use super::arguments::Arguments;
 use super::syntax::Argument;
 use super::table::Entry;
-use super::vectors::VECTOR_READ;
+use super::vector_entries::VECTOR_READ;
 use crate::error::ClientError;
 use crate::limits::{EF_MAX, RECALL_K_MAX, RECALL_SAMPLES_MAX};
 

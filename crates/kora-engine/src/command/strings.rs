@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::action::{Action, Deadline, Lifetime, Only, StringAction, StringSetting};
 use super::arguments::Arguments;
-use super::{Command, SeveralKeys};
+use super::{Command, SeveralKeys, VectorOptions};
 use crate::error::ClientError;
 
 /// What stands behind the value of SET, or the key of GETEX.
@@ -122,6 +122,18 @@ pub(super) fn set(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
         value: arguments.owned(2),
     };
     on_key(arguments, StringAction::Set(setting))
+}
+
+/// The options of VECSET.
+pub(super) fn vector_options(arguments: &Arguments<'_>, start: usize) -> Result<VectorOptions, ClientError> {
+    let options = Options::read(arguments, start, Family::Set)?;
+    if options.get {
+        return Err(ClientError::Syntax);
+    }
+    Ok(VectorOptions {
+        lifetime: options.lifetime("vecset")?.unwrap_or(Lifetime::Forever),
+        only: options.only,
+    })
 }
 
 fn set_expiring(arguments: &Arguments<'_>, in_ms: bool, command: &'static str) -> Result<Command, ClientError> {

@@ -7,7 +7,7 @@ use kora_resp::glob::Pattern;
 
 use super::arguments::Arguments;
 use super::syntax::{self, Argument};
-use super::{Command, admin, connection, hashes, key_entries, string_entries, transactions, vectors};
+use super::{Command, admin, connection, hashes, key_entries, string_entries, transactions, vector_entries};
 use crate::error::ClientError;
 
 /// One command, or one subcommand of a container.
@@ -268,7 +268,7 @@ const FAMILIES: [&[Entry]; 7] = [
     key_entries::ENTRIES,
     string_entries::ENTRIES,
     transactions::ENTRIES,
-    vectors::ENTRIES,
+    vector_entries::ENTRIES,
 ];
 
 /// Where a name stands: which family, and which entry of it. Open addressing, filled when the program is compiled.

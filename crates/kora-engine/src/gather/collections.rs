@@ -7,7 +7,7 @@ use kora_resp::Reply;
 
 use super::{Around, Gather, Next, Shape, integer};
 use crate::catalog::{Generation, Schema};
-use crate::command::{self, Action, Element, KeyAction, KeyType};
+use crate::command::{self, Action, Element, KeyAction, KeyType, VectorOptions};
 use crate::error::ClientError;
 use crate::mail::{Act, Ask, Description, IfThere, Part, Proposal, Setting, Target};
 
@@ -15,17 +15,22 @@ use crate::mail::{Act, Ask, Description, IfThere, Part, Proposal, Setting, Targe
 pub(crate) struct Joining {
     element: Element,
     vector: Box<[f32]>,
+    options: VectorOptions,
 }
 
 impl Joining {
     /// First its key: if that holds something else, no collection is made.
-    pub(crate) fn start(element: Element, vector: Box<[f32]>, around: &Around<'_>) -> Next {
+    pub(crate) fn start(element: Element, vector: Box<[f32]>, options: VectorOptions, around: &Around<'_>) -> Next {
         let shard = around.placement().shard_of_element(&element.collection, &element.name);
         let look = Act {
             key: element.key().into(),
             action: Action::Key(KeyAction::Type),
         };
-        let joining = Gather::Joining(Box::new(Joining { element, vector }));
+        let joining = Gather::Joining(Box::new(Joining {
+            element,
+            vector,
+            options,
+        }));
         Next::Ask(joining, vec![(Target::Shard(shard), Ask::Act(Box::new(look)))])
     }
 
@@ -54,7 +59,7 @@ impl Joining {
 
     /// The owner has decided which collection has this name now: the one wanted, or one that somebody else made first.
     fn decided(self, decision: Result<Arc<Schema>, ClientError>, around: &Around<'_>) -> Next {
-        match decision.and_then(|schema| set(&schema, self.element, self.vector, around)) {
+        match decision.and_then(|schema| set(&schema, self.element, self.vector, self.options, around)) {
             Ok((gather, ask)) => Next::Ask(gather, vec![ask]),
             Err(error) => Next::error(&error),
         }
@@ -66,6 +71,7 @@ pub(crate) fn set(
     schema: &Schema,
     element: Element,
     vector: Box<[f32]>,
+    options: VectorOptions,
     around: &Around<'_>,
 ) -> Result<(Gather, (Target, Ask)), ClientError> {
     if vector.len() != schema.dimension {
@@ -81,6 +87,8 @@ pub(crate) fn set(
         element,
         generation: schema.generation,
         vector,
+        lifetime: options.lifetime,
+        only: options.only,
     };
     Ok((
         Gather::One(Shape::Ok),

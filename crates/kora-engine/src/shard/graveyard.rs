@@ -32,7 +32,7 @@ impl Graveyard {
     }
 
     pub(crate) fn bury_keys(&mut self, keys: KeyTable) {
-        if keys.len() > 0 {
+        if !keys.is_empty() {
             self.keys.push_back(keys);
         }
     }

@@ -59,7 +59,7 @@ impl Shard {
         entry.touch(place.now_ms);
         match &mut entry.value {
             Value::Hash(hash) => Ok(Some(hash)),
-            Value::String(_) => Err(ClientError::WrongType),
+            Value::String(_) | Value::Vector(_) => Err(ClientError::WrongType),
         }
     }
 

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use kora_values::segment_table::{Hashed, hash};
 use kora_values::{HashValue, SegmentTable, StringValue};
 
+use crate::catalog::Generation;
 use crate::command::KeyType;
 
 /// Keys with what they hold.
@@ -18,6 +19,8 @@ pub(crate) struct KeyTable {
     /// Ordered, so that what is due comes first, and exact, so that a key whose time is set again and again holds no more
     /// than one. Two keys may share an item: with one hash and one millisecond.
     expiries: BTreeSet<(u64, u32)>,
+    /// How many entries stand for vectors.
+    vectors: usize,
 }
 
 /// One key.
@@ -36,6 +39,9 @@ pub(crate) struct Entry {
 pub(crate) enum Value {
     String(StringValue),
     Hash(Box<HashValue>),
+    /// The key is that of a vector that expires, which lies in its collection of this generation. One that is dropped with
+    /// its collection leaves this behind; so whoever finds it looks there.
+    Vector(Generation),
 }
 
 /// A value on its way to another key.
@@ -46,10 +52,15 @@ pub(crate) struct Carried {
 }
 
 impl Value {
+    pub(crate) fn is_vector(&self) -> bool {
+        matches!(self, Value::Vector(_))
+    }
+
     pub(crate) fn kind(&self) -> KeyType {
         match self {
             Value::String(_) => KeyType::String,
             Value::Hash(_) => KeyType::Hash,
+            Value::Vector(_) => KeyType::Vector,
         }
     }
 
@@ -58,6 +69,7 @@ impl Value {
         match self {
             Value::String(string) => string.heap_bytes(),
             Value::Hash(hash) => hash.bytes(),
+            Value::Vector(_) => 0,
         }
     }
 }
@@ -99,6 +111,7 @@ impl KeyTable {
             hash_seed,
             entries: SegmentTable::new(),
             expiries: BTreeSet::new(),
+            vectors: 0,
         }
     }
 
@@ -108,14 +121,24 @@ impl KeyTable {
         std::mem::replace(self, empty)
     }
 
-    /// How many keys there are, with those that have expired and are not reclaimed yet.
+    /// How many keys there are of strings and hashes, with those that have expired and are not reclaimed yet.
     pub(crate) fn len(&self) -> usize {
-        self.entries.len()
+        self.entries.len() - self.vectors
     }
 
-    /// How many of them expire.
+    /// True if there is nothing in it.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// True if vectors may expire.
+    pub(crate) fn has_vectors(&self) -> bool {
+        self.vectors > 0
+    }
+
+    /// How many of them expire, but for those that share their millisecond and their hash with another.
     pub(crate) fn expiring(&self) -> usize {
-        self.expiries.len()
+        self.expiries.len().saturating_sub(self.vectors)
     }
 
     pub(crate) fn hash(&self, key: &[u8]) -> u32 {
@@ -137,6 +160,7 @@ impl KeyTable {
         if expires_ms != NEVER_MS {
             self.expiries.insert((expires_ms, hash));
         }
+        self.vectors += usize::from(value.is_vector());
         self.entries.insert_new(Entry {
             hash,
             used_s: seconds(now_ms),
@@ -148,6 +172,7 @@ impl KeyTable {
 
     pub(crate) fn remove(&mut self, hash: u32, key: &[u8]) -> Option<Entry> {
         let entry = self.entries.remove(hash, |entry| *entry.key == *key)?;
+        self.vectors -= usize::from(entry.value.is_vector());
         self.forget_expiry(entry.expires_ms, hash);
         Some(entry)
     }
@@ -184,6 +209,7 @@ impl KeyTable {
             .entries
             .remove(hash, |entry| entry.hash == hash && entry.expires_ms == expires_ms)
             .expect("an item stands for an entry");
+        self.vectors -= usize::from(entry.value.is_vector());
         self.forget_expiry(expires_ms, hash);
         Some(entry)
     }

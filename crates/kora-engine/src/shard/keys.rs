@@ -3,7 +3,7 @@
 use kora_resp::Reply;
 use kora_values::SMALL_FIELDS_MAX;
 
-use super::key_table::{Carried, NEVER_MS, Value};
+use super::key_table::{Carried, Entry, NEVER_MS, Value};
 use super::{Shard, Unfinished};
 use crate::command::{Action, ExpireOnly, KeyAction, KeyType, LifetimeForm};
 use crate::error::ClientError;
@@ -42,7 +42,28 @@ impl Shard {
             self.delete_key(place);
             self.expired += 1;
         }
+        if self.keys.has_vectors() {
+            self.forget_left_behind(place);
+        }
         place
+    }
+
+    /// Forgets that a vector expires that was dropped with its collection.
+    fn forget_left_behind(&mut self, place: Place<'_>) {
+        let entry = self.keys.find(place.hash, place.key);
+        if entry.is_some_and(|entry| self.is_left_behind(entry)) {
+            self.keys.remove(place.hash, place.key);
+        }
+    }
+
+    /// True if the entry stands for a vector of a collection that was dropped.
+    fn is_left_behind(&self, entry: &Entry) -> bool {
+        let Value::Vector(generation) = &entry.value else {
+            return false;
+        };
+        let colon = entry.key().iter().rposition(|byte| *byte == b':');
+        let newest = colon.and_then(|colon| self.setup.catalog.generation_of(&entry.key()[..colon]));
+        newest != Some(*generation)
     }
 
     fn act_on_key(&mut self, place: Place<'_>, action: KeyAction) -> Result<Reply, ClientError> {
@@ -97,11 +118,11 @@ impl Shard {
     /// Deletes a key and what it holds, but for a collection; false if there is none.
     pub(super) fn delete_key(&mut self, place: Place<'_>) -> bool {
         let is_there = match self.keys.remove(place.hash, place.key) {
-            Some(entry) => {
+            Some(entry) if !entry.value.is_vector() => {
                 self.discard(entry.value);
                 true
             }
-            None => self.vector_kind(place.key) == Some(KeyType::Vector) && self.delete_vector(place.key),
+            _ => self.vector_kind(place.key) == Some(KeyType::Vector) && self.delete_vector(place.key),
         };
         if is_there {
             self.note_change(place.key);
@@ -112,7 +133,8 @@ impl Shard {
     /// An error if the key holds a vector or is the name of a collection.
     pub(super) fn refuse_vectors(&self, place: Place<'_>) -> Result<(), ClientError> {
         // Where a string or a hash is, no vector is.
-        let is_free = self.setup.catalog.is_empty() || self.keys.find(place.hash, place.key).is_some();
+        let holds_another = |entry: &Entry| !entry.value.is_vector();
+        let is_free = self.setup.catalog.is_empty() || self.keys.find(place.hash, place.key).is_some_and(holds_another);
         match is_free || self.vector_kind(place.key).is_none() {
             true => Ok(()),
             false => Err(ClientError::WrongType),
@@ -145,9 +167,25 @@ impl Shard {
         match expires_ms <= place.now_ms {
             true => drop(self.delete_key(place)),
             false => {
-                self.keys.set_expiry(place.hash, place.key, expires_ms);
+                let entry = self.keys.find(place.hash, place.key);
+                match entry.map(|entry| entry.value.is_vector()) {
+                    Some(true) if expires_ms == NEVER_MS => drop(self.keys.remove(place.hash, place.key)),
+                    Some(_) => self.keys.set_expiry(place.hash, place.key, expires_ms),
+                    None => self.let_vector_expire(place, expires_ms),
+                }
                 self.note_change(place.key);
             }
+        }
+    }
+
+    /// Notes when the vector of a key expires, of which nothing is noted yet.
+    fn let_vector_expire(&mut self, place: Place<'_>, expires_ms: u64) {
+        let colon = place.key.iter().rposition(|byte| *byte == b':');
+        let generation = colon.and_then(|colon| self.setup.catalog.generation_of(&place.key[..colon]));
+        if let Some(generation) = generation.filter(|_| expires_ms != NEVER_MS) {
+            let value = Value::Vector(generation);
+            self.keys
+                .insert_new(place.hash, place.key, Carried { value, expires_ms }, place.now_ms);
         }
     }
 
@@ -161,7 +199,7 @@ impl Shard {
     /// Frees a value: now, or in slices if it is large.
     pub(super) fn discard(&mut self, value: Value) {
         match value {
-            Value::String(_) => drop(value),
+            Value::String(_) | Value::Vector(_) => drop(value),
             Value::Hash(hash) if hash.len() <= SMALL_FIELDS_MAX => drop(hash),
             Value::Hash(hash) => self.graveyard.bury_hash(hash),
         }
@@ -174,7 +212,11 @@ impl Shard {
                 return;
             };
             self.note_change(entry.key());
-            self.discard(entry.value);
+            match entry.value {
+                Value::Vector(_) if self.is_left_behind(&entry) => {}
+                Value::Vector(_) => drop(self.delete_vector(entry.key())),
+                value => self.discard(value),
+            }
             self.expired += 1;
         }
     }
@@ -192,11 +234,10 @@ impl Shard {
                 true => {
                     let mut random = self.draws;
                     let entry = self.keys.random(|| next_draw(&mut random));
-                    entry
-                        .filter(|entry| !entry.is_due(now_ms))
-                        .map(super::key_table::to_bytes)
+                    let there = entry.filter(|entry| !entry.is_due(now_ms) && !entry.value.is_vector());
+                    there.map(super::key_table::to_bytes)
                 }
-                false => self.random_vector(),
+                false => self.random_vector().filter(|key| !self.is_due(key, now_ms)),
             };
             if chosen.is_some() {
                 break;
@@ -243,8 +284,19 @@ impl Shard {
 
     /// When a key expires, if it is there.
     fn expiry_of(&self, place: Place<'_>) -> Option<u64> {
-        let entry = self.keys.find(place.hash, place.key);
-        entry.map(|entry| entry.expires_ms())
+        match self.keys.find(place.hash, place.key) {
+            Some(entry) => Some(entry.expires_ms()),
+            None => (self.vector_kind(place.key) == Some(KeyType::Vector)).then_some(NEVER_MS),
+        }
+    }
+
+    /// True if the key has expired by then.
+    pub(super) fn is_due(&self, key: &[u8], now_ms: u64) -> bool {
+        self.keys.has_due(now_ms)
+            && self
+                .keys
+                .find(self.keys.hash(key), key)
+                .is_some_and(|entry| entry.is_due(now_ms) && !self.is_left_behind(entry))
     }
 
     fn lifetime(&self, place: Place<'_>, form: LifetimeForm) -> i64 {
@@ -270,7 +322,8 @@ impl Shard {
         match entry.map(|entry| &entry.value) {
             Some(Value::String(string)) => Reply::Text(string.encoding().to_string()),
             Some(Value::Hash(hash)) => Reply::Text(hash.encoding().to_string()),
-            None => Reply::Null,
+            Some(Value::Vector(_)) | None if self.exists(place) => Reply::Text("hnsw".to_owned()),
+            Some(Value::Vector(_)) | None => Reply::Null,
         }
     }
 }

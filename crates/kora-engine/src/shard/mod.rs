@@ -50,7 +50,7 @@ use self::vectors::{Delete, Insert, Query};
 use self::watches::Watches;
 use crate::catalog::Generation;
 use crate::limits::SLICE_WORK;
-use crate::mail::{Ask, Part, Ticket};
+use crate::mail::{Ask, Part, Question, Ticket};
 use crate::router::{Placement, ShardId};
 use crate::setup::Setup;
 
@@ -94,9 +94,14 @@ pub(crate) enum Unfinished {
     Insert(Insert),
     Delete(Delete),
     Query(Query),
+    /// A query that waits until what has expired is deleted.
+    Expiry(Arc<Question>, usize, u64),
     List(Listing),
     Sweep(Sweep),
-    Release { before: Generation, from: u32 },
+    Release {
+        before: Generation,
+        from: u32,
+    },
     Scan(Scan),
     Several(Several),
     Fields(Box<Fields>),
@@ -107,10 +112,11 @@ pub(crate) enum Unfinished {
 impl Unfinished {
     /// True if nothing else may happen on the shard before it is done.
     fn is_exclusive(&self) -> bool {
-        matches!(
-            self,
-            Unfinished::Several(_) | Unfinished::Fields(_) | Unfinished::Copy(_) | Unfinished::Batch(_)
-        )
+        match self {
+            Unfinished::Several(_) | Unfinished::Fields(_) | Unfinished::Copy(_) | Unfinished::Batch(_) => true,
+            Unfinished::Insert(insert) => insert.is_conditional(),
+            _ => false,
+        }
     }
 }
 
@@ -247,10 +253,10 @@ impl Shard {
             }
             Ask::Batch(batch) => self.begin_batch(*batch, origin, at_ms),
             Ask::Set(setting) => self.set(*setting, at_ms),
-            Ask::Delete(elements) => self.delete(Delete::new(elements)),
-            Ask::Get(element) => Ok(self.get(&element)),
-            Ask::Holds(element) => Ok(self.holds(&element)),
-            Ask::Query { question, ef } => self.query(question, ef),
+            Ask::Delete(elements) => self.delete(Delete::new(elements, at_ms)),
+            Ask::Get(element) => Ok(self.get(&element, at_ms)),
+            Ask::Holds(element) => Ok(self.holds(&element, at_ms)),
+            Ask::Query { question, ef } => self.query(question, ef, at_ms),
             Ask::Create(proposal) => Ok(self.create(*proposal, at_ms)),
             Ask::Withdraw(name) => Ok(self.withdraw(&name)),
             Ask::Release { name, generation } => Ok(self.release(&name, generation)),
@@ -276,6 +282,7 @@ impl Shard {
             Unfinished::Insert(insert) => self.resume_set(insert),
             Unfinished::Delete(delete) => self.delete(delete),
             Unfinished::Query(query) => self.resume_query(query),
+            Unfinished::Expiry(question, ef, at_ms) => self.query(question, ef, at_ms),
             Unfinished::List(listing) => self.list(listing),
             Unfinished::Release { before, from } => self.release_before(before, from),
             Unfinished::Sweep(sweep) => self.withdraw_before(sweep),

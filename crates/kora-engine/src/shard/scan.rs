@@ -114,8 +114,11 @@ impl Shard {
         let wanted = scan.left.min(KEYS_PER_SCAN);
         let (entries, next) = self.keys.scan(scan.at.position, SCAN_PREFIX_BITS, wanted);
         let work = 1 + entries.len();
-        let met = entries.len();
-        let there = entries.into_iter().filter(|entry| !entry.is_due(scan.now_ms));
+        // Vectors are met in their collections.
+        let met = entries.iter().filter(|entry| !entry.value.is_vector()).count();
+        let there = entries
+            .into_iter()
+            .filter(|entry| !entry.is_due(scan.now_ms) && !entry.value.is_vector());
         let wanted = there.filter(|entry| scan.filter.wants(entry.value.kind()));
         let keys: Vec<Bytes> = wanted.map(to_bytes).collect();
         scan.left = scan.left.saturating_sub(met - keys.len());
@@ -145,6 +148,10 @@ impl Shard {
         let portion = (PORTION_BYTES / collection.key_bytes_mean()).clamp(1, SCAN_PER_SLICE);
         let (keys, next) = collection.scan(scan.at.position, scan.left.min(portion));
         let work = 1 + keys.len();
+        let keys = match self.keys.has_due(scan.now_ms) {
+            true => keys.into_iter().filter(|key| !self.is_due(key, scan.now_ms)).collect(),
+            false => keys,
+        };
         scan.pass(keys);
         match next {
             Some(position) => scan.at.position = position,

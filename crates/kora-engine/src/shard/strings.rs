@@ -6,7 +6,7 @@ use kora_values::StringValue;
 use super::Shard;
 use super::key_table::{Carried, NEVER_MS, Value};
 use super::keys::Place;
-use crate::command::{Lifetime, Only, StringAction, StringSetting};
+use crate::command::{KeyType, Lifetime, Only, StringAction, StringSetting};
 use crate::error::ClientError;
 use crate::gather::integer;
 
@@ -56,7 +56,7 @@ impl Shard {
         entry.touch(place.now_ms);
         match &mut entry.value {
             Value::String(string) => Ok(Some(string)),
-            Value::Hash(_) => Err(ClientError::WrongType),
+            Value::Hash(_) | Value::Vector(_) => Err(ClientError::WrongType),
         }
     }
 
@@ -165,6 +165,9 @@ impl Shard {
             Lifetime::Keep => None,
             Lifetime::Until(deadline) => Some(deadline.at_ms(place.now_ms)),
         };
+        if self.keys.has_vectors() && self.kind(place) == Some(KeyType::Vector) {
+            self.delete_key(place);
+        }
         if let Some(entry) = self.keys.find_mut(place.hash, place.key) {
             let before = std::mem::replace(&mut entry.value, value);
             entry.touch(place.now_ms);

@@ -122,6 +122,7 @@ impl Shard {
                 let value = Value::String(string.clone());
                 Ok(self.hand_over(Carried { value, expires_ms }, to.as_ref(), now_ms))
             }
+            Value::Vector(_) => Ok(Part::Carried(None)),
             Value::Hash(hash) => {
                 let copy = Box::new(hash.empty_like());
                 self.copy(Copying {

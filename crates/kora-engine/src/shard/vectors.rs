@@ -7,10 +7,11 @@ use kora_resp::Reply;
 use kora_vector::{Search, Statistics, Step, Work};
 
 use super::collection::{Collection, Unlinked};
+use super::keys::Place;
 use super::naming::Naming;
 use super::{Shard, Unfinished};
 use crate::catalog::Schema;
-use crate::command::{self, Element, ElementList, KeyType};
+use crate::command::{self, Element, ElementList, KeyType, Lifetime, Only};
 use crate::error::ClientError;
 use crate::limits::{ELEMENTS_PER_SLICE, QUERY_AGAIN_MAX, SLICE_WORK};
 use crate::mail::{Description, Hits, Part, Question, Setting};
@@ -21,8 +22,14 @@ impl Shard {
         self.assert_owns(&setting.element.collection, &setting.element.name);
         let key = setting.element.key();
         let place = self.place(&key, at_ms);
-        if self.keys.find(place.hash, place.key).is_some() {
-            return Ok(Part::Reply(Reply::Error(ClientError::WrongType.to_string())));
+        let is_there = match self.kind(place) {
+            Some(KeyType::String | KeyType::Hash) => return Ok(Part::Refused(ClientError::WrongType)),
+            kind => kind == Some(KeyType::Vector),
+        };
+        match setting.only {
+            Only::IfAbsent if is_there => return Ok(Part::Reply(Reply::Null)),
+            Only::IfPresent if !is_there => return Ok(Part::Reply(Reply::Null)),
+            _ => {}
         }
         // The generation that the command was checked against has been dropped since it was submitted. So the two
         // overlapped, and the command may be said to have come just before the drop, which took the vector with it.
@@ -41,7 +48,14 @@ impl Shard {
         let unlinked = self
             .collection_for(&schema)
             .begin_set(&setting.element.name, &setting.vector);
-        self.resume_set(Insert { schema, key, unlinked })
+        self.resume_set(Insert {
+            schema,
+            key,
+            unlinked,
+            lifetime: setting.lifetime,
+            only: setting.only,
+            now_ms: at_ms,
+        })
     }
 
     pub(super) fn resume_set(&mut self, mut insert: Insert) -> Result<Part, Box<Unfinished>> {
@@ -56,15 +70,34 @@ impl Shard {
             Step::Done(()) => {
                 let added = collection.live() - before;
                 self.live += added;
-                let Insert { schema, key, unlinked } = insert;
+                let Insert {
+                    schema,
+                    key,
+                    unlinked,
+                    lifetime,
+                    now_ms,
+                    ..
+                } = insert;
                 // It may be the last whom consolidation waits for.
                 drop(unlinked);
                 self.note_upkeep(&schema.name, schema.generation);
                 self.note_change(&key);
                 // A string that was set under this key while the vector was being linked was there first.
-                if self.keys.find(self.keys.hash(&key), &key).is_some() {
+                let hash = self.keys.hash(&key);
+                let other = self.keys.find(hash, &key).filter(|entry| !entry.value.is_vector());
+                if other.is_some() {
                     self.delete_vector(&key);
                     return Ok(Part::Refused(ClientError::WrongType));
+                }
+                let place = Place {
+                    key: &key,
+                    hash,
+                    now_ms,
+                };
+                match lifetime {
+                    Lifetime::Keep => {}
+                    Lifetime::Forever => drop(self.keys.remove(hash, &key)),
+                    Lifetime::Until(deadline) => self.set_expiry(place, deadline.at_ms(now_ms)),
                 }
                 Ok(Part::Done)
             }
@@ -76,6 +109,9 @@ impl Shard {
         let end = (delete.next + ELEMENTS_PER_SLICE).min(delete.elements.len());
         for place in delete.next..end {
             let (collection, name) = delete.elements.element(place);
+            if self.keys.has_vectors() {
+                self.place(&[collection, b":", name].concat(), delete.now_ms);
+            }
             let is_there = self.delete_element(collection, name);
             if is_there && !self.watches.is_empty() {
                 self.watches.note(&[collection, b":", name].concat());
@@ -103,6 +139,10 @@ impl Shard {
         self.live -= 1;
         self.graveyard_take(remains);
         self.note_upkeep(&schema.name, schema.generation);
+        if self.keys.has_vectors() {
+            let key = [&schema.name, b":".as_slice(), name].concat();
+            self.keys.remove(self.keys.hash(&key), &key);
+        }
         true
     }
 
@@ -141,16 +181,22 @@ impl Shard {
         None
     }
 
-    pub(super) fn get(&mut self, element: &Element) -> Part {
+    pub(super) fn get(&mut self, element: &Element, at_ms: u64) -> Part {
         self.assert_owns(&element.collection, &element.name);
+        if self.is_due(&element.key(), at_ms) {
+            return Part::Vector(None);
+        }
         let vector = self
             .current(&element.collection)
             .and_then(|collection| collection.vector(&element.name));
         Part::Vector(vector)
     }
 
-    pub(super) fn holds(&mut self, element: &Element) -> Part {
+    pub(super) fn holds(&mut self, element: &Element, at_ms: u64) -> Part {
         self.assert_owns(&element.collection, &element.name);
+        if self.is_due(&element.key(), at_ms) {
+            return Part::Holds(false);
+        }
         Part::Holds(
             self.current(&element.collection)
                 .is_some_and(|collection| collection.holds(&element.name)),
@@ -158,7 +204,14 @@ impl Shard {
     }
 
     /// Begins to search. The answer says which generation it is about; the asker compares.
-    pub(super) fn query(&mut self, question: Arc<Question>, ef: usize) -> Result<Part, Box<Unfinished>> {
+    pub(super) fn query(&mut self, question: Arc<Question>, ef: usize, at_ms: u64) -> Result<Part, Box<Unfinished>> {
+        // What has expired takes no place among the hits: it is deleted before the search begins, in slices if it is much.
+        if self.keys.has_vectors() && self.keys.has_due(at_ms) {
+            self.reclaim(at_ms);
+            if self.keys.has_due(at_ms) {
+                return Err(Box::new(Unfinished::Expiry(question, ef, at_ms)));
+            }
+        }
         let newest = self.setup.catalog.generation_of(&question.schema.name);
         if newest != Some(question.schema.generation) {
             return Ok(Part::Hits(Hits {
@@ -340,6 +393,16 @@ pub(crate) struct Insert {
     schema: Arc<Schema>,
     key: Vec<u8>,
     unlinked: Unlinked,
+    lifetime: Lifetime,
+    only: Only,
+    now_ms: u64,
+}
+
+impl Insert {
+    /// True if it depends on what is there, so that nothing may come in between.
+    pub(crate) fn is_conditional(&self) -> bool {
+        self.only != Only::Always
+    }
 }
 
 /// A VECQUERY between two slices.
@@ -358,14 +421,16 @@ pub(crate) struct Delete {
     elements: ElementList,
     next: usize,
     deleted: u64,
+    now_ms: u64,
 }
 
 impl Delete {
-    pub(crate) fn new(elements: ElementList) -> Delete {
+    pub(crate) fn new(elements: ElementList, now_ms: u64) -> Delete {
         Delete {
             elements,
             next: 0,
             deleted: 0,
+            now_ms,
         }
     }
 }

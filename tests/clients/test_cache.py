@@ -1,0 +1,120 @@
+"""Strings, hashes, expiry and transactions through redis-py, beside vectors, on one worker and on two."""
+
+import struct
+import time
+
+import pytest
+import redis
+from server import Server
+
+
+@pytest.fixture(params=["1", "2"], scope="module")
+def server(request):
+    with Server("--workers", request.param) as server:
+        yield server
+
+
+@pytest.fixture(params=[2, 3])
+def client(server, request):
+    client = redis.Redis(port=server.port, protocol=request.param, decode_responses=True)
+    client.flushall()
+    yield client
+    client.close()
+
+
+def set_vector(client, key, vector, *options):
+    blob = struct.pack(f"<{len(vector)}f", *vector)
+    return client.execute_command("VECSET", key, len(vector), "FP32", blob, *options)
+
+
+def test_strings(client):
+    assert client.set("name", "Ada", ex=100) and client.get("name") == "Ada"
+    assert client.ttl("name") in (99, 100)
+    assert client.set("name", "Grace", xx=True, get=True, keepttl=True) == "Ada"
+    assert client.incrby("number", 5) == 5 and client.incrbyfloat("number", 0.1) == 5.1
+    assert client.append("name", " Hopper") == 12 and client.getrange("name", -6, -1) == "Hopper"
+    client.mset({f"key {index}": index for index in range(100)})
+    assert client.mget([f"key {index}" for index in range(100)]) == [str(index) for index in range(100)]
+    assert client.delete(*[f"key {index}" for index in range(100)]) == 100
+
+
+def test_hashes(client):
+    assert client.hset("hash", mapping={"one": 1, "two": 2}) == 2
+    assert client.hgetall("hash") == {"one": "1", "two": "2"}
+    assert client.hincrby("hash", "one", 41) == 42 and client.hmget("hash", "one", "none") == ["42", None]
+    client.hset("large", mapping={f"field {index}": index for index in range(5000)})
+    assert dict(client.hscan_iter("large")) == client.hgetall("large")
+    assert len(set(client.hrandfield("large", 100))) == 100
+    assert client.hdel("hash", "one", "two") == 2 and not client.exists("hash")
+
+
+def test_a_transaction_over_several_slots(client):
+    with client.pipeline(transaction=True) as pipeline:
+        for index in range(50):
+            pipeline.set(f"key {index}", index).incr(f"key {index}")
+        replies = pipeline.dbsize().execute()
+    assert replies == [reply for index in range(50) for reply in (True, index + 1)] + [50]
+
+
+def test_a_watched_key_that_changes_stops_the_transaction(client):
+    with client.pipeline() as pipeline:
+        pipeline.watch("{bank}balance")
+        client.set("{bank}balance", 1)
+        pipeline.multi()
+        pipeline.incr("{bank}balance")
+        with pytest.raises(redis.WatchError):
+            pipeline.execute()
+    assert client.get("{bank}balance") == "1"
+    client.transaction(lambda pipeline: pipeline.multi() or pipeline.incr("{bank}balance"), "{bank}balance")
+    assert client.get("{bank}balance") == "2"
+    with pytest.raises(redis.ResponseError, match="same slot"):
+        client.pipeline().watch("a", "b")
+
+
+def test_a_scan_meets_everything(client):
+    client.mset({f"key {index}": index for index in range(3000)})
+    set_vector(client, "docs:1", [1, 2])
+    keys = list(client.scan_iter(count=100))
+    assert len(keys) == len(set(keys)) == 3002
+    assert sorted(client.scan_iter(_type="string")) == sorted(client.keys("key *"))
+
+
+def test_vectors_expire(client):
+    set_vector(client, "docs:1", [1, 2])
+    set_vector(client, "docs:2", [1, 2.5], "PX", 150)
+    assert set_vector(client, "docs:2", [9, 9], "NX") is None and 0 < client.pttl("docs:2") <= 150
+    assert client.expire("docs:1", 100) and client.ttl("docs:1") in (99, 100) and client.persist("docs:1")
+    time.sleep(0.16)
+    hits = client.execute_command("VECQUERY", "docs", 2, 1, 2)
+    assert [hits[0][0] if isinstance(hits[0], list) else hits[0], len(client.keys("*"))] == ["docs:1", 2]
+    assert not client.exists("docs:2") and client.execute_command("VECGET", "docs:2") is None
+
+
+def test_one_key_holds_one_value(client):
+    set_vector(client, "docs:1", [1, 2])
+    client.set("docs:2", "text")
+    for refused in (
+        lambda: client.hset("docs:1", "field", 1),
+        lambda: client.get("docs:1"),
+        lambda: set_vector(client, "docs:2", [1, 2]),
+    ):
+        with pytest.raises(redis.ResponseError, match="WRONGTYPE"):
+            refused()
+    with pytest.raises(redis.ResponseError, match="name of a collection"):
+        client.set("docs", "text")
+    assert client.delete("docs", "docs:2") == 2 and client.dbsize() == 0
+
+
+def test_a_hundred_thousand_keys_that_expire_together_go_by_themselves(client):
+    at_ms = int(time.time() * 1000) + 4000
+    with client.pipeline(transaction=False) as pipeline:
+        for index in range(100_000):
+            pipeline.set(index, index, pxat=at_ms)
+        pipeline.execute()
+    time.sleep(max(0, at_ms / 1000 - time.time()) + 0.01)
+    assert client.get(7) is None
+    for _ in range(200):
+        if client.dbsize() == 0:
+            break
+        time.sleep(0.05)
+    assert client.dbsize() == 0
