@@ -4,7 +4,7 @@ use kora_vector::Slot;
 
 /// Slot → name, for those slots that have one. A name that is forgotten gives its bytes back.
 pub(crate) struct SlotNames {
-    /// Boxed: a list that grows moves pointers only.
+    #[expect(clippy::vec_box, reason = "a list that grows moves pointers only")]
     chunks: Vec<Box<Chunk>>,
     bytes: usize,
 }
