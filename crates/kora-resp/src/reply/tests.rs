@@ -148,7 +148,7 @@ fn the_deepest_reply_is_written() {
 #[test]
 #[should_panic(expected = "REPLY_DEPTH_MAX")]
 fn a_deeper_reply_is_a_bug() {
-    write_reply(nested(2 * REPLY_DEPTH_MAX + 1), Version::Resp3, &mut BytesMut::new());
+    write_reply(nested(REPLY_DEPTH_MAX + 1), Version::Resp3, &mut BytesMut::new());
 }
 
 fn any_reply() -> impl Strategy<Value = Reply> {
