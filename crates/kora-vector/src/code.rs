@@ -5,7 +5,7 @@
 //! few best are then measured on the rows themselves. 384 dimensions, 100,000 vectors: × 2.3 queries and × 2.5 inserts
 //! at equal recall (Zen 3, prototype).
 
-use crate::arena::Rows;
+use crate::arena::{Reading, Rows};
 use crate::distance::{CODE_LANES, Kernel};
 use crate::metric::Metric;
 
@@ -57,7 +57,7 @@ impl Codes {
     pub(crate) fn new(metric: Metric, dimension: usize) -> Codes {
         Codes {
             metric,
-            rows: Rows::new(code_row_words(dimension)),
+            rows: Rows::new(code_row_words(dimension), Reading::AtRandom),
             dimension,
         }
     }

@@ -1,6 +1,6 @@
 //! Rows of f32: vectors as they were given.
 
-use crate::arena::Rows;
+use crate::arena::{Reading, Rows};
 use crate::distance::padded;
 
 /// The vectors of an index that keeps them whole.
@@ -16,11 +16,11 @@ pub(crate) struct Floats {
 }
 
 impl Floats {
-    pub(crate) fn new(dimension: usize) -> Floats {
+    pub(crate) fn new(dimension: usize, reading: Reading) -> Floats {
         Floats {
             dimension,
             length: padded(dimension),
-            rows: Rows::new(float_row_words(dimension)),
+            rows: Rows::new(float_row_words(dimension), reading),
             early: Vec::new(),
         }
     }

@@ -18,7 +18,7 @@
 
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
-use crate::arena::Rows;
+use crate::arena::{Reading, Rows};
 
 mod check;
 
@@ -74,9 +74,9 @@ impl Graph {
     pub(crate) fn new(m: usize) -> Graph {
         Graph {
             m,
-            base: Rows::new(2 * m),
-            slots: Rows::new(2),
-            upper: [Rows::new(m + TOWER_HEAD), Rows::new(m + TOWER_HEAD)],
+            base: Rows::new(2 * m, Reading::AtRandom),
+            slots: Rows::new(2, Reading::Otherwise),
+            upper: [(); 2].map(|()| Rows::new(m + TOWER_HEAD, Reading::Otherwise)),
             upper_now: 0,
             vacant_towers: Vec::new(),
             root: None,

@@ -4,7 +4,7 @@
 //! its largest component to between 2¹⁴ and 2¹⁵: nothing overflows, and of what is smaller than the largest, 29 powers
 //! of two keep all their digits. Decoding is exact: what comes back is what was kept.
 
-use crate::arena::Rows;
+use crate::arena::{Reading, Rows};
 use crate::distance::padded;
 
 /// The vectors of an index that keeps halves.
@@ -20,7 +20,7 @@ impl Halves {
     pub(crate) fn new(dimension: usize) -> Halves {
         Halves {
             length: padded(dimension),
-            rows: Rows::new(half_row_words(dimension)),
+            rows: Rows::new(half_row_words(dimension), Reading::AtRandom),
         }
     }
 

@@ -346,7 +346,7 @@ impl Index {
         Some((done as f64 / all.max(1) as f64).min(1.0))
     }
 
-    /// How many blocks of memory its tables are made of, each of a mebibyte at most.
+    /// How many blocks of memory its tables are made of, each of two mebibytes at most.
     pub fn chunks(&self) -> usize {
         self.space.chunk_count() + self.graph.as_ref().map_or(0, |graph| graph.chunk_count())
     }

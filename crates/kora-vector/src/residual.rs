@@ -4,7 +4,7 @@
 //! integer, 254 times the code plus the residual, which says a component to within half of 1/32,258 of the largest.
 //! Nothing beside the code's own tail is needed to decode it.
 
-use crate::arena::Rows;
+use crate::arena::{Reading, Rows};
 
 /// One row of residuals per slot.
 pub(crate) struct Residuals {
@@ -16,7 +16,7 @@ impl Residuals {
     pub(crate) fn new(dimension: usize) -> Residuals {
         Residuals {
             dimension,
-            rows: Rows::new(residual_row_words(dimension)),
+            rows: Rows::new(residual_row_words(dimension), Reading::Otherwise),
         }
     }
 

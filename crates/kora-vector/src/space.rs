@@ -11,7 +11,7 @@
 //! A walk distance that f32 cannot hold (huge or tiny components are legal) is computed again in f64 and folded into
 //! the ends of the f32 range, where it still sorts. That costs one well-predicted comparison per distance.
 
-use crate::arena::Rows;
+use crate::arena::{Reading, Rows};
 use crate::code::{CodeProbe, Codes, Tail};
 use crate::distance::{Kernel, padded, prefetch, unpadded_dot, unpadded_square};
 use crate::floats::Floats;
@@ -95,8 +95,15 @@ impl Query {
 
 impl Space {
     pub(crate) fn new(metric: Metric, dimension: usize, storage: Storage) -> Space {
+        let has_codes = storage.has_codes(dimension);
+        // Beside codes a row is read once for each of the best.
+        let reading = if has_codes {
+            Reading::Otherwise
+        } else {
+            Reading::AtRandom
+        };
         let fine = match storage {
-            Storage::F32 => Fine::Floats(Floats::new(dimension)),
+            Storage::F32 => Fine::Floats(Floats::new(dimension, reading)),
             Storage::F16 => Fine::Halves(Halves::new(dimension)),
             Storage::Q16 => Fine::Residuals(Some(Residuals::new(dimension))),
             Storage::Q8 => Fine::Residuals(None),
@@ -106,7 +113,7 @@ impl Space {
             dimension,
             length: padded(dimension),
             kernel: Kernel::detect(),
-            codes: storage.has_codes(dimension).then(|| Codes::new(metric, dimension)),
+            codes: has_codes.then(|| Codes::new(metric, dimension)),
             fine,
             tiny: false,
         }

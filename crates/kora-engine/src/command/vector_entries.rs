@@ -51,7 +51,7 @@ pub(super) const ENTRIES: &[Entry] = &[
     },
     Entry {
         name: "vecinfo",
-        reply: "A map: `collection`, `dimension`, `metric`, `quant`, `m`, `ef_construction`, `ef_search`, then of all shards together `vectors` (those that exist), `deleted` (those that still take a place), `dead_share` (`deleted` of both), `consolidated` (how much of the consolidation under way is done, of the shard that is least far; null if none is), `slots` (places), `slots_free` (for the next vectors), `chunks` (blocks of memory, of a mebibyte at most), `levels`, `vectors_bytes`, `links_bytes`, `keys_bytes`, and under `shards` the same for each shard. Null if there is no such collection.",
+        reply: "A map: `collection`, `dimension`, `metric`, `quant`, `m`, `ef_construction`, `ef_search`, then of all shards together `vectors` (those that exist), `deleted` (those that still take a place), `dead_share` (`deleted` of both), `consolidated` (how much of the consolidation under way is done, of the shard that is least far; null if none is), `slots` (places), `slots_free` (for the next vectors), `chunks` (blocks of memory, of two mebibytes at most), `levels`, `vectors_bytes`, `links_bytes`, `keys_bytes`, and under `shards` the same for each shard. Null if there is no such collection.",
         arity: 2,
         summary: "Describes a collection: dimension, metric, parameters, vectors and memory per shard and in total.",
         arguments: &[Argument::key("collection")],

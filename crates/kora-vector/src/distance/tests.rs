@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::arena::Reading;
 
 /// The kernels this processor can run.
 fn kernels() -> Vec<&'static Kernel> {
@@ -16,7 +17,7 @@ fn kernels() -> Vec<&'static Kernel> {
 
 fn table(vectors: &[Vec<f32>], scale: f32) -> Rows {
     let length = padded(vectors[0].len());
-    let mut rows = Rows::new(length + 1);
+    let mut rows = Rows::new(length + 1, Reading::Otherwise);
     for vector in vectors {
         let row = rows.push();
         rows.floats_mut(row)[..vector.len()].copy_from_slice(vector);
@@ -115,7 +116,7 @@ proptest! {
     ) {
         let length = padded_code(dimension);
         let at = tail_word(dimension);
-        let mut rows = Rows::new((at + 3).max(length / 4));
+        let mut rows = Rows::new((at + 3).max(length / 4), Reading::Otherwise);
         let mut state = seed | 1;
         for _ in 0..7 {
             let row = rows.push();
@@ -182,7 +183,7 @@ proptest! {
         seed in any::<u64>(),
     ) {
         let length = padded(dimension);
-        let mut rows = Rows::new(crate::half::half_row_words(dimension));
+        let mut rows = Rows::new(crate::half::half_row_words(dimension), Reading::Otherwise);
         let mut state = seed | 1;
         let mut draw = || { state = crate::level::xorshift64(state); state };
         for _ in 0..7 {
