@@ -22,19 +22,19 @@ use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous, munmap};
 /// A table of equal rows, each a run of 4-byte words (f32 or u32), zeroed when its chunk is new. It grows and shrinks at
 /// its end.
 pub(crate) struct Rows {
-    /// For each chunk where row 0 would lie if the chunk reached down to it: so a row's place in its chunk needs not be
-    /// known to find it. Invariant: every row below `len` lies in one of them; chunk `i` is an allocation of
-    /// `chunk_layout(i)` at `chunk_start(i)`.
-    chunks: Vec<*mut u8>,
+    /// For each run of rows, see `run_of`, where row 0 would lie if the chunk that holds the run reached down to it: so a
+    /// row is found without knowing where its chunk begins. Invariant: every row below `len` is in one of these runs.
+    runs: Vec<*mut u8>,
+    /// Invariant: chunk `i` below this is an allocation of `chunk_layout(i)`, and the runs of its rows name it.
+    chunk_count: usize,
     /// Invariant: above 0, a multiple of 4.
     row_bytes: usize,
     len: usize,
     capacity: usize,
-    /// The rows of a chunk of full size, and of all smaller ones together. Invariant: above 0.
-    full_rows: u32,
-    /// A row's number times this, shifted right by the next, is the number divided by `full_rows`.
-    reciprocal: u64,
-    reciprocal_shift: u32,
+    /// The rows of a chunk of full size, and of all smaller ones together. Invariant: above 0, and whole runs.
+    full_rows: usize,
+    /// log2 of the rows of a run.
+    run_shift: u32,
     reading: Reading,
 }
 
@@ -52,17 +52,16 @@ impl Rows {
     pub(crate) fn new(row_words: usize, reading: Reading) -> Rows {
         assert!(row_words > 0, "a row has at least one word");
         let row_bytes = row_words * 4;
-        let full_rows = (CHUNK_BYTES / row_bytes).max(1) as u32;
-        // Rounded up, with 31 bits beyond those of the divisor, it divides every number of 31 bits exactly.
-        let reciprocal_shift = ROW_BITS + full_rows.next_power_of_two().ilog2();
+        let full_rows = (CHUNK_BYTES / row_bytes).max(1);
+        let run_shift = full_rows.ilog2().saturating_sub(RUNS_PER_CHUNK.ilog2());
         Rows {
-            chunks: Vec::new(),
+            runs: Vec::new(),
+            chunk_count: 0,
             row_bytes,
             len: 0,
             capacity: 0,
-            full_rows,
-            reciprocal: (1u64 << reciprocal_shift).div_ceil(u64::from(full_rows)),
-            reciprocal_shift,
+            full_rows: full_rows >> run_shift << run_shift,
+            run_shift,
             reading,
         }
     }
@@ -80,11 +79,12 @@ impl Rows {
     pub(crate) fn push(&mut self) -> u32 {
         assert!(self.len < 1 << ROW_BITS, "a row's number fits {ROW_BITS} bits");
         if self.len == self.capacity {
-            let chunk = self.chunks.len();
-            let start = self.allocate(chunk);
-            self.chunks
-                .push(start.wrapping_sub(self.first_row(chunk) * self.row_bytes));
-            self.capacity = self.first_row(chunk + 1);
+            let first = self.first_row(self.chunk_count);
+            let start = self.allocate(self.chunk_count);
+            self.chunk_count += 1;
+            self.capacity = self.first_row(self.chunk_count);
+            let runs = self.run_of(self.capacity as u32 - 1) + 1;
+            self.runs.resize(runs, start.wrapping_sub(first * self.row_bytes));
         }
         self.len += 1;
         (self.len - 1) as u32
@@ -104,7 +104,7 @@ impl Rows {
 
     /// Frees a spare chunk; the bytes freed, or none if there is none.
     pub(crate) fn release_spare(&mut self) -> Option<usize> {
-        let last = self.chunks.len().checked_sub(1)?;
+        let last = self.chunk_count.checked_sub(1)?;
         if self.first_row(last) < self.len {
             return None;
         }
@@ -122,9 +122,9 @@ impl Rows {
     #[inline(always)]
     pub(crate) fn address(&self, row: u32) -> *const f32 {
         assert!((row as usize) < self.len, "row {row} of {}", self.len);
-        // SAFETY: a row below `len` lies in an existing chunk.
-        let chunk = unsafe { *self.chunks.get_unchecked(self.chunk_of(row)) };
-        chunk.wrapping_add(row as usize * self.row_bytes).cast_const().cast()
+        // SAFETY: a row below `len` is in one of the runs.
+        let run = unsafe { *self.runs.get_unchecked(self.run_of(row)) };
+        run.wrapping_add(row as usize * self.row_bytes).cast_const().cast()
     }
 
     /// The row as numbers.
@@ -177,7 +177,7 @@ impl Rows {
     }
 
     pub(crate) fn chunk_count(&self) -> usize {
-        self.chunks.len()
+        self.chunk_count
     }
 
     pub(crate) fn allocated_bytes(&self) -> usize {
@@ -186,12 +186,15 @@ impl Rows {
 
     /// Frees the last chunk and every row in it; the bytes freed, or none if nothing is left.
     pub(crate) fn release_chunk(&mut self) -> Option<usize> {
-        let chunk = self.chunks.len().checked_sub(1)?;
-        let layout = self.chunk_layout(chunk);
-        let start = self.chunks.pop()?.wrapping_add(self.first_row(chunk) * self.row_bytes);
-        self.capacity = self.first_row(chunk);
-        self.len = self.len.min(self.capacity);
-        // SAFETY: made in `allocate` in the same way, and no longer in `chunks`.
+        let chunk = self.chunk_count.checked_sub(1)?;
+        let (first, layout) = (self.first_row(chunk), self.chunk_layout(chunk));
+        let start = self.runs.last()?.wrapping_add(first * self.row_bytes);
+        self.chunk_count = chunk;
+        self.capacity = first;
+        self.len = self.len.min(first);
+        self.runs
+            .truncate(if first == 0 { 0 } else { self.run_of(first as u32) });
+        // SAFETY: made in `allocate` in the same way, and no longer named in `runs`.
         unsafe {
             if self.is_mapped(chunk) {
                 unmap(start, layout.size(), self.reading);
@@ -202,29 +205,33 @@ impl Rows {
         Some(layout.size())
     }
 
-    /// The chunk that holds a row. No branch depends on the number, which is random where a walk asks.
+    /// The run that holds a row. Runs are equally long, but those in front: they are the small chunks, of four rows,
+    /// four, eight, sixteen, up to the length of a run. Only large tables matter for speed, and there hardly a row is in
+    /// front.
     #[inline(always)]
-    fn chunk_of(&self, row: u32) -> usize {
-        let full = (u64::from(row) * self.reciprocal) >> self.reciprocal_shift;
-        // Four rows, four, eight, sixteen: a number's logarithm counts the small chunks before it.
-        let small = row.min(self.full_rows - 1) | FIRST_ROWS / 2;
-        full as usize + (small.ilog2() + 1 - FIRST_ROWS.ilog2()) as usize
+    fn run_of(&self, row: u32) -> usize {
+        let run = row >> self.run_shift;
+        if run == 0 {
+            return ((row | (FIRST_ROWS / 2)).ilog2() + 1 - FIRST_ROWS.ilog2()) as usize;
+        }
+        (run + self.run_shift.saturating_sub(FIRST_ROWS.ilog2())) as usize
     }
 
-    /// The number of a chunk's first row.
+    /// The number of a chunk's first row. Each small chunk is as long as all before it, the last as much as is left.
     fn first_row(&self, chunk: usize) -> usize {
-        let full_rows = self.full_rows as usize;
-        let last_small = self.chunk_of(self.full_rows - 1);
+        let last_small = ((self.full_rows - 1) / FIRST_ROWS as usize)
+            .checked_ilog2()
+            .map_or(0, |log| log as usize + 1);
         match chunk {
             0 => 0,
             _ if chunk <= last_small => (FIRST_ROWS as usize) << (chunk - 1),
-            _ => (chunk - last_small) * full_rows,
+            _ => (chunk - last_small) * self.full_rows,
         }
     }
 
     /// Whether a chunk has the full size.
     fn is_mapped(&self, chunk: usize) -> bool {
-        self.first_row(chunk) >= self.full_rows as usize
+        self.first_row(chunk) >= self.full_rows
     }
 
     fn chunk_layout(&self, chunk: usize) -> Layout {
@@ -302,6 +309,10 @@ const CHUNK_BYTES: usize = 2 << 20;
 
 /// Four rows first: collections of ten vectors are common where every user has one.
 const FIRST_ROWS: u32 = 4;
+
+/// At least so many runs make a chunk of full size: rows that fill no whole run are left out of it, and so a
+/// thirty-second of it stays empty at most. The more runs, the larger the list of them.
+const RUNS_PER_CHUNK: usize = 32;
 
 /// Rows are numbered with so many bits.
 const ROW_BITS: u32 = 31;

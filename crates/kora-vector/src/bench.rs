@@ -25,8 +25,7 @@ impl Table {
     /// The walk distances from one vector to others.
     pub fn measure(&mut self, from: u32, to: &[u32]) -> &[f32] {
         let probe = self.space.probe(from, &mut self.row);
-        self.space.measure(probe, to, &mut self.distances);
-        &self.distances
+        self.space.measure(probe, to, &mut self.distances)
     }
 
     fn fill(mut space: Space, vectors: &[f32]) -> Table {

@@ -6,7 +6,7 @@
 //! at equal recall (Zen 3, prototype).
 
 use crate::arena::{Reading, Rows};
-use crate::distance::{CODE_LANES, Kernel};
+use crate::distance::CODE_LANES;
 use crate::metric::Metric;
 
 /// One code per slot.
@@ -110,15 +110,6 @@ impl Codes {
         code.clear();
         code.resize(padded_code(self.dimension), 0);
         encode(vector, self.metric, &mut code[..self.dimension])
-    }
-
-    /// The walk distance from the probe to each slot.
-    #[inline]
-    pub(crate) fn measure(&self, kernel: &Kernel, probe: CodeProbe<'_>, slots: &[u32], out: &mut [f32]) {
-        match self.metric {
-            Metric::L2 => kernel.code_squares(probe, &self.rows, slots, out),
-            Metric::Cosine | Metric::InnerProduct => kernel.code_dots(probe, &self.rows, slots, out),
-        }
     }
 
     /// The walk distance in f64, for where f32 does not hold it.
@@ -232,6 +223,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::distance::{Batch, GROUP, Kernel};
 
     proptest! {
         #[test]
@@ -256,14 +248,23 @@ mod tests {
     fn equal_codes_are_at_distance_zero_and_a_cosine_code_has_length_one() {
         let kernel = Kernel::detect();
         let vector: Vec<f32> = (0..100).map(|i| (i as f32 * 0.37).sin()).collect();
-        let mut out = [0.0];
-        let mut codes = Codes::new(Metric::L2, 100);
-        codes.put(0, &vector);
-        codes.measure(kernel, codes.probe(0), &[0], &mut out);
-        assert_eq!(out, [0.0]);
-        let mut codes = Codes::new(Metric::Cosine, 100);
-        codes.put(0, &vector);
-        codes.measure(kernel, codes.probe(0), &[0], &mut out);
-        assert!((out[0] + 1.0).abs() < 1e-6);
+        let mut out = [0.0; GROUP];
+        for metric in [Metric::L2, Metric::Cosine] {
+            let mut codes = Codes::new(metric, 100);
+            codes.put(0, &vector);
+            let batch = Batch {
+                rows: codes.rows(),
+                slots: &[0],
+                out: &mut out,
+                floor: -1.0,
+            };
+            if metric == Metric::L2 {
+                kernel.code_squares(codes.probe(0), batch);
+                assert_eq!(out[0], 0.0);
+            } else {
+                kernel.code_dots(codes.probe(0), batch);
+                assert!((out[0] + 1.0).abs() < 1e-6);
+            }
+        }
     }
 }

@@ -49,6 +49,13 @@ pub(crate) fn fold(value: f64) -> f32 {
     folded.copysign(value) as f32
 }
 
+/// Whether an f32 sum says what it should: it is a number that f32 holds well, and farther from zero than `floor`.
+#[inline(always)]
+pub(crate) fn is_trusted(sum: f32, floor: f32) -> bool {
+    // NaN is not, whichever way it came about.
+    (sum.abs() > floor) & (sum.abs() < SAFE_MAX)
+}
+
 /// Sums of f32 products between these are trusted: far enough from both ends that a partial sum has not left f32
 /// without the whole showing it.
 pub(crate) const SAFE_MIN: f32 = 1e-30;

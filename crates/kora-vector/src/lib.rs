@@ -20,7 +20,8 @@
 //!    as the other.
 //! 2. **Every node has one pinned in-link per layer**, and these are a tree under the entry: so each node stays reachable
 //!    however lists are cut. See `graph`.
-//! 3. **One sorted pool** instead of a heap of candidates and a heap of results. See `pool`.
+//! 3. **One sorted pool** instead of a heap of candidates and a heap of results, and two candidates are expanded at once.
+//!    See `pool` and `search`.
 //! 4. **Duplicates take one link.** The heuristic (algorithm 4) keeps a candidate as far from the node as from a kept one; if
 //!    they are the same vector, it adds nothing and is left out, so that a thousand copies do not fill each other's lists.
 //! 5. **Removal marks.** A dead node is walked like any other and takes no place among the results; the walk goes on until

@@ -76,12 +76,9 @@ fn gather(graph: &Graph, roll: &Roll, (layer, slot): (usize, u32), scratch: &mut
             return;
         }
         work.spend(LOOK_WORK);
-        visited.sift(
-            graph.links(layer, doomed).map(Link::slot),
-            graph.capacity(layer),
-            &mut walk.fresh,
-        );
-        for &other in &walk.fresh {
+        visited.mark();
+        visited.sift(graph.links(layer, doomed).map(Link::slot), graph.capacity(layer));
+        for &other in visited.fresh() {
             if roll.is_doomed(other) {
                 bench.gone.push(other);
             } else if !roll.is_leaving(other) && bench.slots.len() < CANDIDATES_MAX {
@@ -95,9 +92,9 @@ fn gather(graph: &Graph, roll: &Roll, (layer, slot): (usize, u32), scratch: &mut
 fn choose(space: &Space, slot: u32, (lost, full): (usize, usize), bench: &mut Bench, work: &mut Work) {
     let Measured { row, distances } = &mut bench.measured;
     work.spend_distances(bench.slots.len(), space.walk_price());
-    space.measure(space.probe(slot, row), &bench.slots, distances);
+    let distances = space.measure(space.probe(slot, row), &bench.slots, distances);
     bench.candidates.clear();
-    let measured = bench.slots.iter().zip(&*distances);
+    let measured = bench.slots.iter().zip(distances);
     bench
         .candidates
         .extend(measured.map(|(&slot, &distance)| Candidate::new(distance, slot)));

@@ -87,6 +87,15 @@ impl Pool {
         }
     }
 
+    /// A distance above which no candidate matters.
+    #[inline]
+    pub(crate) fn reach(&self) -> f32 {
+        match self.bound() {
+            Candidate(u64::MAX) => f32::INFINITY,
+            bound => bound.distance(),
+        }
+    }
+
     /// How many results it holds.
     pub(crate) fn result_count(&self) -> usize {
         self.run.len() + self.heap.len()
@@ -107,11 +116,14 @@ impl Pool {
             self.frontier.push(Reverse(candidate));
             return;
         }
-        if self.run.len() == self.capacity {
-            self.run.pop();
+        if self.run.len() < self.capacity {
+            self.run.push(candidate);
         }
-        let place = self.run.partition_point(|&other| other < candidate);
-        self.run.insert(place, candidate);
+        // The last one makes room: it is the newcomer, or else the worst of a full pool.
+        let last = self.run.len() - 1;
+        let place = self.run[..last].partition_point(|&other| other < candidate);
+        self.run.copy_within(place..last, place + 1);
+        self.run[place] = candidate;
         self.cursor = self.cursor.min(place);
     }
 
@@ -142,10 +154,20 @@ impl Pool {
         Some(candidate)
     }
 
-    /// The candidate that `next` will most likely return, for the caches' sake.
+    /// One more that `next` would return, if it is a result at hand.
     #[inline]
-    pub(crate) fn upcoming(&self) -> Option<Candidate> {
-        self.run.get(self.cursor).copied()
+    pub(crate) fn next_in_run(&mut self) -> Option<Candidate> {
+        if !self.frontier.is_empty() {
+            return None;
+        }
+        self.next()
+    }
+
+    /// The candidates that `next` will most likely return, for the caches' sake.
+    #[inline]
+    pub(crate) fn upcoming(&self) -> impl Iterator<Item = Candidate> + '_ {
+        let ahead = self.run[self.cursor..].iter().take(UPCOMING_LOOK);
+        ahead.filter(|candidate| !candidate.is_expanded()).take(2).copied()
     }
 
     /// The results in no order, if they are too many to be put in order at one go; they are to be given back in order.
@@ -175,6 +197,9 @@ impl Pool {
 
 /// The sign bit of an f32.
 const SIGN: u32 = 1 << 31;
+
+/// Places that are looked at for candidates to come.
+const UPCOMING_LOOK: usize = 4;
 
 /// The lowest bit of a candidate: it was expanded.
 const EXPANDED: u64 = 1;

@@ -20,10 +20,12 @@ pub(crate) struct Scratch {
 pub(crate) struct Walk {
     pub(crate) pool: Pool,
     pub(crate) visited: Visited,
-    /// The neighbours to be measured in this step.
-    pub(crate) fresh: Vec<u32>,
-    /// Their distances.
+    /// The neighbours that a step of the descent looks at.
+    pub(crate) neighbours: Vec<u32>,
+    /// What was measured last, at the beginning of a longer buffer.
     pub(crate) distances: Vec<f32>,
+    /// Which of them are worth a place in the pool, likewise.
+    pub(crate) near: Vec<u32>,
 }
 
 /// Where lists of links are cut and chosen.
@@ -50,7 +52,7 @@ impl Scratch {
         self.query.bytes()
             + self.walk.pool.bytes()
             + self.walk.visited.bytes()
-            + (self.walk.fresh.capacity() + self.walk.distances.capacity()) * 4
+            + (self.walk.neighbours.capacity() + self.walk.distances.capacity() + self.walk.near.capacity()) * 4
             + (self.bench.slots.capacity() + self.bench.links.capacity() + self.bench.gone.capacity()) * 4
             + (self.bench.measured.row.capacity() + self.bench.measured.distances.capacity()) * 4
             + (self.bench.candidates.capacity() + self.chosen.capacity()) * size_of::<Candidate>()
@@ -58,13 +60,16 @@ impl Scratch {
     }
 }
 
-/// The set of slots a beam has seen: a bit each, and a list of the words that were written, so that emptying costs what
-/// filling did and not what the index is large. A bitset of 100,000 slots stays in the first-level cache.
+/// The set of slots a beam has seen: a bit each, and a list of them, so that emptying costs what filling did and not
+/// what the index is large. A bitset of 100,000 slots stays in the first-level cache.
 #[derive(Debug, Default)]
 pub(crate) struct Visited {
     words: Vec<u64>,
-    /// Slots inserted since the last `clear`.
-    touched: Vec<u32>,
+    /// Those inserted since the last `clear`, in a buffer that is kept; what stands behind them says nothing.
+    seen: Vec<u32>,
+    seen_count: usize,
+    /// Where those begin that were found since the last `mark`.
+    fresh: usize,
 }
 
 impl Visited {
@@ -77,44 +82,64 @@ impl Visited {
     }
 
     pub(crate) fn clear(&mut self) {
-        if self.touched.len() > self.words.len() {
+        // Eight words are filled with zeros while one is looked up.
+        if self.seen_count > self.words.len() / 8 {
             self.words.fill(0);
         } else {
-            self.touched.iter().for_each(|&slot| self.words[slot as usize / 64] = 0);
+            let seen = &self.seen[..self.seen_count];
+            seen.iter().for_each(|&slot| self.words[slot as usize / 64] = 0);
         }
-        self.touched.clear();
+        self.seen_count = 0;
+        self.fresh = 0;
     }
 
     pub(crate) fn insert(&mut self, slot: u32) {
-        self.words[slot as usize / 64] |= 1 << (slot % 64);
-        self.touched.push(slot);
+        self.mark();
+        self.sift([slot].into_iter(), 1);
     }
 
     pub(crate) fn holds(&self, slot: u32) -> bool {
         self.words[slot as usize / 64] >> (slot % 64) & 1 == 1
     }
 
-    /// Reads slots into `fresh`, leaving out those seen before. Whether a neighbour was seen is a coin toss, so no
-    /// branch depends on it: every slot is written, and the place moves on only behind a new one.
+    /// What `sift` finds from now on is fresh, and nothing else.
     #[inline]
-    pub(crate) fn sift(&mut self, slots: impl Iterator<Item = u32>, count_max: usize, fresh: &mut Vec<u32>) {
-        fresh.resize(count_max, 0);
+    pub(crate) fn mark(&mut self) {
+        self.fresh = self.seen_count;
+    }
+
+    /// Inserts slots, at most so many; those not seen before are fresh. Whether a neighbour was seen is a coin
+    /// toss, so no branch depends on it: every slot is written, and the place moves on only behind a new one.
+    #[inline]
+    pub(crate) fn sift(&mut self, slots: impl Iterator<Item = u32>, count_max: usize) {
+        if self.seen.len() < self.seen_count + count_max {
+            self.seen.resize(self.seen_count + count_max.max(SEEN_GROWTH), 0);
+        }
+        let (words, room) = (&mut self.words[..], &mut self.seen[self.seen_count..]);
         let mut count = 0;
         for slot in slots {
-            let word = &mut self.words[slot as usize / 64];
+            let word = &mut words[slot as usize / 64];
             let seen = (*word >> (slot % 64)) as usize & 1;
             *word |= 1 << (slot % 64);
-            fresh[count] = slot;
+            room[count] = slot;
             count += 1 - seen;
         }
-        fresh.truncate(count);
-        self.touched.extend_from_slice(fresh);
+        self.seen_count += count;
+    }
+
+    /// Those that were found since the last `mark`, in that order.
+    #[inline]
+    pub(crate) fn fresh(&self) -> &[u32] {
+        &self.seen[self.fresh..self.seen_count]
     }
 
     fn bytes(&self) -> usize {
-        self.words.capacity() * 8 + self.touched.capacity() * 4
+        self.words.capacity() * 8 + self.seen.capacity() * 4
     }
 }
+
+/// The list of slots seen grows by so many at a time: an ordinary search's.
+const SEEN_GROWTH: usize = 1_024;
 
 #[cfg(test)]
 mod tests {
@@ -123,15 +148,20 @@ mod tests {
     #[test]
     fn a_slot_is_fresh_once_between_two_clearings() {
         let mut visited = Visited::default();
-        let mut fresh = Vec::new();
-        for _ in 0..3 {
-            visited.cover(200);
-            visited.insert(5);
-            visited.sift([5, 7, 199, 7, 64].into_iter(), 8, &mut fresh);
-            assert_eq!(fresh, [7, 199, 64]);
-            visited.sift([64, 65].into_iter(), 8, &mut fresh);
-            assert_eq!(fresh, [65]);
-            visited.clear();
+        for size in [200, 200_000] {
+            for _ in 0..3 {
+                visited.cover(size);
+                visited.insert(5);
+                visited.mark();
+                visited.sift([5, 7, 199, 7, 64].into_iter(), 8);
+                assert_eq!(visited.fresh(), [7, 199, 64]);
+                visited.mark();
+                visited.sift([64, 65].into_iter(), 8);
+                assert_eq!(visited.fresh(), [65]);
+                assert!(visited.holds(5) && !visited.holds(6));
+                visited.clear();
+                assert!(visited.fresh().is_empty() && !visited.holds(5));
+            }
         }
     }
 }

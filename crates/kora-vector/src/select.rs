@@ -32,8 +32,8 @@ pub(crate) fn is_diverse(
     // The kept are nearest first, and the nearest refuse most candidates: so a few at a time, to stop early.
     kept.chunks(GROUP).all(|group| {
         work.spend_distances(group.len(), space.walk_price());
-        space.measure(probe, group, distances);
-        distances
+        space
+            .measure(probe, group, distances)
             .iter()
             .all(|&distance| distance >= candidate.distance() && !space.is_duplicate(distance))
     })
@@ -64,7 +64,7 @@ pub(crate) fn offer(
     bench.slots.push(newcomer);
     work.spend_distances(bench.slots.len(), space.walk_price());
     let Measured { row, distances } = &mut bench.measured;
-    space.measure(space.probe(node, row), &bench.slots, distances);
+    let distances = space.measure(space.probe(node, row), &bench.slots, distances);
     let mut pinned: Vec<u32> = graph
         .links(layer, node)
         .filter(|link| link.is_pinned())
@@ -78,7 +78,7 @@ pub(crate) fn offer(
         bench
             .slots
             .iter()
-            .zip(&*distances)
+            .zip(distances)
             .map(|(&slot, &d)| Candidate::new(d, slot)),
     );
     bench.candidates.sort_unstable();

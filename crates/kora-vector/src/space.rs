@@ -13,9 +13,9 @@
 
 use crate::arena::{Reading, Rows};
 use crate::code::{CodeProbe, Codes, Tail};
-use crate::distance::{Kernel, padded, prefetch, unpadded_dot, unpadded_square};
+use crate::distance::{Batch, GROUP, Kernel, padded, prefetch, unpadded_dot, unpadded_square};
 use crate::floats::Floats;
-use crate::fold::{SAFE_MAX, SAFE_MIN, cosine, fold, is_tiny, scale};
+use crate::fold::{SAFE_MIN, cosine, fold, is_tiny, is_trusted, scale};
 use crate::half::Halves;
 use crate::metric::Metric;
 use crate::residual::Residuals;
@@ -256,41 +256,46 @@ impl Space {
         }
     }
 
-    /// The walk distance from the probe to each slot, in the order of `slots`.
+    /// The walk distance from the probe to each slot, in the order of `slots`. The buffer keeps what it grew to.
     #[inline]
-    pub(crate) fn measure(&self, probe: Probe<'_>, slots: &[u32], out: &mut Vec<f32>) {
-        out.resize(slots.len(), 0.0);
-        match &self.fine {
-            _ if self.codes.is_some() => {
-                let codes = self.codes.as_ref().expect("just seen");
-                codes.measure(self.kernel, probe.code, slots, out);
-            }
-            Fine::Floats(floats) if self.metric == Metric::L2 => {
-                self.kernel.squares(probe.floats, floats.rows(), slots, out);
-            }
-            Fine::Floats(floats) => self.kernel.dots(probe.floats, floats.rows(), slots, out),
-            Fine::Halves(halves) if self.metric == Metric::L2 => {
-                self.kernel.half_squares(probe.floats, halves.rows(), slots, out);
-            }
-            Fine::Halves(halves) => self.kernel.half_dots(probe.floats, halves.rows(), slots, out),
-            Fine::Residuals(_) => unreachable!("residuals stand beside codes"),
+    pub(crate) fn measure<'a>(&self, probe: Probe<'_>, slots: &[u32], buffer: &'a mut Vec<f32>) -> &'a [f32] {
+        let room = slots.len().next_multiple_of(GROUP);
+        if buffer.len() < room {
+            buffer.resize(room, 0.0);
         }
-        if self.codes.is_none() && self.metric != Metric::L2 {
-            let scale = -probe.scale;
-            out.iter_mut().for_each(|distance| *distance *= scale);
-        }
+        let out = &mut buffer[..room];
         let floor = if self.tiny { SAFE_MIN } else { -1.0 };
-        // Written so that NaN is unsafe too. All are looked at together first, without a branch for each.
-        let is_safe = |distance: &f32| (distance.abs() > floor) & (distance.abs() < SAFE_MAX);
-        if !out.iter().fold(true, |safe, distance| safe & is_safe(distance)) {
-            self.measure_again(probe, slots, out, is_safe);
+        if !self.measure_batch(probe, slots, out, floor) {
+            self.measure_again(probe, slots, out, floor);
+        }
+        &out[..slots.len()]
+    }
+
+    /// The same as f32 arithmetic gives it; whether all can be trusted.
+    #[inline]
+    fn measure_batch(&self, probe: Probe<'_>, slots: &[u32], out: &mut [f32], floor: f32) -> bool {
+        let (kernel, factor) = (self.kernel, -probe.scale);
+        let is_square = self.metric == Metric::L2;
+        let batch = |rows, out| Batch {
+            rows,
+            slots,
+            out,
+            floor,
+        };
+        match (&self.codes, &self.fine) {
+            (Some(codes), _) if is_square => kernel.code_squares(probe.code, batch(codes.rows(), out)),
+            (Some(codes), _) => kernel.code_dots(probe.code, batch(codes.rows(), out)),
+            (None, Fine::Floats(floats)) if is_square => kernel.squares(probe.floats, batch(floats.rows(), out)),
+            (None, Fine::Floats(floats)) => kernel.dots(probe.floats, factor, batch(floats.rows(), out)),
+            (None, Fine::Halves(halves)) if is_square => kernel.half_squares(probe.floats, batch(halves.rows(), out)),
+            (None, Fine::Halves(halves)) => kernel.half_dots(probe.floats, factor, batch(halves.rows(), out)),
+            (None, Fine::Residuals(_)) => unreachable!("residuals stand beside codes"),
         }
     }
 
     /// The walk distance to one slot.
-    pub(crate) fn measure_one(&self, probe: Probe<'_>, slot: u32, out: &mut Vec<f32>) -> f32 {
-        self.measure(probe, &[slot], out);
-        out[0]
+    pub(crate) fn measure_one(&self, probe: Probe<'_>, slot: u32, buffer: &mut Vec<f32>) -> f32 {
+        self.measure(probe, &[slot], buffer)[0]
     }
 
     /// Whether two vectors at this walk distance may count as one and the same for the graph: a link to the second adds
@@ -467,10 +472,10 @@ impl Space {
     /// Replaces those walk distances that f32 arithmetic could not give.
     #[cold]
     #[inline(never)]
-    fn measure_again(&self, probe: Probe<'_>, slots: &[u32], out: &mut [f32], is_safe: impl Fn(&f32) -> bool) {
+    fn measure_again(&self, probe: Probe<'_>, slots: &[u32], out: &mut [f32], floor: f32) {
         let mut decoded = Vec::new();
         for (distance, &slot) in out.iter_mut().zip(slots) {
-            if is_safe(distance) {
+            if is_trusted(*distance, floor) {
                 continue;
             }
             if let Some(codes) = &self.codes {
@@ -530,7 +535,7 @@ mod tests {
                 let mut out = Vec::new();
                 for (vector, &own) in vectors.iter().zip(&slots) {
                     space.frame(vector, &mut query);
-                    space.measure(query.probe(), &slots, &mut out);
+                    let out = space.measure(query.probe(), &slots, &mut out);
                     prop_assert!(out.iter().all(|distance| distance.is_finite()), "{metric}: {out:?}");
                     for &slot in &slots {
                         let distance = space.refine(&mut query, slot);

@@ -1,53 +1,55 @@
-//! The sums with AVX2, FMA and F16C: eight f32, four f64 or 32 codes at a time, and four rows together.
+//! The sums with AVX2, FMA and F16C: eight f32, four f64 or 32 codes at a time, and four rows together. BMI2 and LZCNT
+//! help to find the rows.
 
 use std::arch::x86_64::*;
 
 use crate::arena::Rows;
 use crate::code::{CodeProbe, tail_word};
-use crate::distance::{CODE_LANES, LANES, Pair, prefetch, scalar};
+use crate::distance::{Batch, CODE_LANES, GROUP, LANES, LINE_WORDS, Pair, prefetch, prefetch_line, scalar};
+use crate::fold::SAFE_MAX;
 
-#[target_feature(enable = "avx2,fma,f16c")]
-pub(super) fn dot(query: &[f32], rows: &Rows, slots: &[u32], out: &mut [f32]) {
-    for_rows::<false, false>(query, rows, slots, out);
+#[target_feature(enable = "avx2,fma,f16c,bmi2,lzcnt")]
+pub(super) fn dot(query: &[f32], factor: f32, batch: Batch<'_>) -> bool {
+    for_rows::<false, false>(query, factor, batch)
 }
 
-#[target_feature(enable = "avx2,fma,f16c")]
-pub(super) fn square(query: &[f32], rows: &Rows, slots: &[u32], out: &mut [f32]) {
-    for_rows::<true, false>(query, rows, slots, out);
+#[target_feature(enable = "avx2,fma,f16c,bmi2,lzcnt")]
+pub(super) fn square(query: &[f32], factor: f32, batch: Batch<'_>) -> bool {
+    for_rows::<true, false>(query, factor, batch)
 }
 
-#[target_feature(enable = "avx2,fma,f16c")]
-pub(super) fn code_dot(probe: CodeProbe<'_>, rows: &Rows, slots: &[u32], out: &mut [f32]) {
-    for_codes::<false>(probe, rows, slots, out);
+#[target_feature(enable = "avx2,fma,f16c,bmi2,lzcnt")]
+pub(super) fn code_dot(probe: CodeProbe<'_>, batch: Batch<'_>) -> bool {
+    for_codes::<false>(probe, batch)
 }
 
-#[target_feature(enable = "avx2,fma,f16c")]
-pub(super) fn code_square(probe: CodeProbe<'_>, rows: &Rows, slots: &[u32], out: &mut [f32]) {
-    for_codes::<true>(probe, rows, slots, out);
+#[target_feature(enable = "avx2,fma,f16c,bmi2,lzcnt")]
+pub(super) fn code_square(probe: CodeProbe<'_>, batch: Batch<'_>) -> bool {
+    for_codes::<true>(probe, batch)
 }
 
-#[target_feature(enable = "avx2,fma,f16c")]
-pub(super) fn half_dot(query: &[f32], rows: &Rows, slots: &[u32], out: &mut [f32]) {
-    for_rows::<false, true>(query, rows, slots, out);
+#[target_feature(enable = "avx2,fma,f16c,bmi2,lzcnt")]
+pub(super) fn half_dot(query: &[f32], factor: f32, batch: Batch<'_>) -> bool {
+    for_rows::<false, true>(query, factor, batch)
 }
 
-#[target_feature(enable = "avx2,fma,f16c")]
-pub(super) fn half_square(query: &[f32], rows: &Rows, slots: &[u32], out: &mut [f32]) {
-    for_rows::<true, true>(query, rows, slots, out);
+#[target_feature(enable = "avx2,fma,f16c,bmi2,lzcnt")]
+pub(super) fn half_square(query: &[f32], factor: f32, batch: Batch<'_>) -> bool {
+    for_rows::<true, true>(query, factor, batch)
 }
 
 /// The scalar loop, which the compiler turns into these instructions; so with the next.
-#[target_feature(enable = "avx2,fma,f16c")]
+#[target_feature(enable = "avx2,fma,f16c,bmi2,lzcnt")]
 pub(super) fn decode_halves(halves: &[u16], unit: f32, out: &mut [f32]) {
     scalar::decode_halves(halves, unit, out);
 }
 
-#[target_feature(enable = "avx2,fma,f16c")]
+#[target_feature(enable = "avx2,fma,f16c,bmi2,lzcnt")]
 pub(super) fn decode_codes(code: &[i8], residual: Option<&[i8]>, largest: f32, out: &mut [f32]) {
     scalar::decode_codes(code, residual, largest, out);
 }
 
-#[target_feature(enable = "avx2,fma,f16c")]
+#[target_feature(enable = "avx2,fma,f16c,bmi2,lzcnt")]
 pub(super) fn fine_dot(left: &[f32], right: &[f32]) -> Pair {
     let mut sums = [_mm256_setzero_pd(); 2];
     let mut squares = [_mm256_setzero_pd(); 2];
@@ -64,7 +66,7 @@ pub(super) fn fine_dot(left: &[f32], right: &[f32]) -> Pair {
     }
 }
 
-#[target_feature(enable = "avx2,fma,f16c")]
+#[target_feature(enable = "avx2,fma,f16c,bmi2,lzcnt")]
 pub(super) fn fine_square(left: &[f32], right: &[f32]) -> Pair {
     let mut sums = [_mm256_setzero_pd(); 2];
     for at in (0..left.len()).step_by(LANES) {
@@ -83,12 +85,13 @@ pub(super) fn fine_square(left: &[f32], right: &[f32]) -> Pair {
 /// The loop over rows of f32 or of halves: four rows at a time, so that a piece of the query is loaded once for all of
 /// them, their chains of additions fill each other's waits, and they are added across in one go.
 #[inline]
-#[target_feature(enable = "avx2,fma,f16c")]
-fn for_rows<const SQUARE: bool, const HALF: bool>(query: &[f32], rows: &Rows, slots: &[u32], out: &mut [f32]) {
+#[target_feature(enable = "avx2,fma,f16c,bmi2,lzcnt")]
+fn for_rows<const SQUARE: bool, const HALF: bool>(query: &[f32], factor: f32, batch: Batch<'_>) -> bool {
     let end = if HALF { query.len() / 2 } else { query.len() };
-    for (slots, out) in slots.chunks(BLOCK).zip(out.chunks_mut(BLOCK)) {
-        let block = Block::new(rows, slots, end + 1);
-        for (group, out) in out.chunks_mut(GROUP).enumerate() {
+    let mut trust = Trust::new(batch.floor);
+    for (slots, out) in batch.slots.chunks(BLOCK).zip(batch.out.chunks_mut(BLOCK)) {
+        let block = Block::new(batch.rows, slots, end + 1 + usize::from(HALF));
+        for (group, out) in out.chunks_exact_mut(GROUP).enumerate() {
             let four_rows = block.group(group);
             let mut units = [_mm256_setzero_ps(); GROUP];
             if SQUARE && HALF {
@@ -98,7 +101,8 @@ fn for_rows<const SQUARE: bool, const HALF: bool>(query: &[f32], rows: &Rows, sl
                 }
             }
             let mut sums = [_mm256_setzero_ps(); GROUP];
-            for at in (0..query.len()).step_by(LANES) {
+            let mut at = 0;
+            while at < query.len() {
                 // SAFETY: the query is a multiple of LANES long, so a load of LANES at `at` is within it.
                 let q = unsafe { _mm256_loadu_ps(query.as_ptr().add(at)) };
                 for i in 0..GROUP {
@@ -115,20 +119,24 @@ fn for_rows<const SQUARE: bool, const HALF: bool>(query: &[f32], rows: &Rows, sl
                         _mm256_fmadd_ps(q, r, sums[i])
                     };
                 }
+                at += LANES;
             }
-            let totals = totals_f32(sums);
-            for ((sum, total), row) in out.iter_mut().zip(totals).zip(four_rows) {
-                // SAFETY: the row is longer than the query by its scale at least.
-                let scale = unsafe { *row.add(end) };
-                *sum = if SQUARE { total } else { total * scale };
+            let mut totals = totals_f32(sums);
+            if !SQUARE {
+                // SAFETY: a row is longer than the query by its scale at least.
+                let scales = unsafe { four_words(four_rows, end) };
+                totals = _mm_mul_ps(_mm_mul_ps(totals, scales), _mm_set1_ps(factor));
             }
+            trust.note(totals);
+            store(totals, out);
         }
     }
+    trust.is_whole()
 }
 
 /// Eight components of a row. They must be within it.
 #[inline]
-#[target_feature(enable = "avx2,fma,f16c")]
+#[target_feature(enable = "avx2,fma,f16c,bmi2,lzcnt")]
 unsafe fn load<const HALF: bool>(row: *const f32, at: usize) -> __m256 {
     // SAFETY: the caller's promise.
     unsafe {
@@ -141,49 +149,120 @@ unsafe fn load<const HALF: bool>(row: *const f32, at: usize) -> __m256 {
 }
 
 /// The loop over codes. A product of two signed bytes is made of what the instruction takes, an unsigned and a signed
-/// one: |row| times the probe with the row's sign. Two products fit 16 bits, since a code stops at 127.
+/// one: |probe| times the row with the probe's sign. Two products fit 16 bits, since a code stops at 127.
 #[inline]
-#[target_feature(enable = "avx2,fma,f16c")]
-fn for_codes<const SQUARE: bool>(probe: CodeProbe<'_>, rows: &Rows, slots: &[u32], out: &mut [f32]) {
+#[target_feature(enable = "avx2,fma,f16c,bmi2,lzcnt")]
+fn for_codes<const SQUARE: bool>(probe: CodeProbe<'_>, batch: Batch<'_>) -> bool {
     let words = tail_word(probe.dimension);
-    let ones = _mm256_set1_epi16(1);
-    let mask = last_mask(probe.dimension);
-    for (slots, out) in slots.chunks(BLOCK).zip(out.chunks_mut(BLOCK)) {
-        let block = Block::new(rows, slots, words + 2);
-        for (group, out) in out.chunks_mut(GROUP).enumerate() {
+    let whole = probe.code.len() - CODE_LANES;
+    let last = _mm256_and_si256(load_code(probe, whole), last_mask(probe.dimension));
+    let mut trust = Trust::new(batch.floor);
+    for (slots, out) in batch.slots.chunks(BLOCK).zip(batch.out.chunks_mut(BLOCK)) {
+        let block = Block::new(batch.rows, slots, words + 2);
+        for (group, out) in out.chunks_exact_mut(GROUP).enumerate() {
             let four_rows = block.group(group);
             let mut sums = [_mm256_setzero_si256(); GROUP];
-            for at in (0..probe.code.len()).step_by(CODE_LANES) {
-                // SAFETY: the probe is padded to a multiple of CODE_LANES.
-                let mut p = unsafe { _mm256_loadu_si256(probe.code.as_ptr().add(at).cast()) };
-                if at + CODE_LANES > probe.dimension {
-                    p = _mm256_and_si256(p, mask);
-                }
-                for (sum, row) in sums.iter_mut().zip(four_rows) {
-                    // SAFETY: a block has rows only, and a row has as many bytes as the padded probe.
-                    let r = unsafe { _mm256_loadu_si256(row.cast::<i8>().add(at).cast()) };
-                    let pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(r), _mm256_sign_epi8(p, r));
-                    *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(pairs, ones));
-                }
+            let mut at = 0;
+            while at < whole {
+                // SAFETY: a block has rows only, and a row has as many bytes as the padded probe.
+                unsafe { add_products(&mut sums, load_code(probe, at), four_rows, at) };
+                at += CODE_LANES;
             }
-            let totals = totals_i32(sums);
-            for ((distance, total), row) in out.iter_mut().zip(totals).zip(four_rows) {
-                // SAFETY: behind the code stand the words of the tail.
-                let (scale, square) = unsafe { (*row.add(words), *row.add(words + 1)) };
-                let dot = total as f32 * (probe.tail.scale * scale);
-                *distance = if SQUARE {
-                    (probe.tail.square + square) - 2.0 * dot
-                } else {
-                    -dot
-                };
-            }
+            // SAFETY: as above.
+            unsafe { add_products(&mut sums, last, four_rows, whole) };
+            // SAFETY: behind the code stand the words of the tail.
+            let (scales, squares) = unsafe { (four_words(four_rows, words), four_words(four_rows, words + 1)) };
+            let dots = _mm_mul_ps(
+                _mm_cvtepi32_ps(totals_i32(sums)),
+                _mm_mul_ps(_mm_set1_ps(probe.tail.scale), scales),
+            );
+            let distances = if SQUARE {
+                let both = _mm_add_ps(_mm_set1_ps(probe.tail.square), squares);
+                _mm_sub_ps(both, _mm_add_ps(dots, dots))
+            } else {
+                _mm_xor_ps(dots, _mm_set1_ps(-0.0))
+            };
+            trust.note(distances);
+            store(distances, out);
         }
+    }
+    trust.is_whole()
+}
+
+/// Adds the products of 32 components of the probe with those of four rows. They must be within the rows.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c,bmi2,lzcnt")]
+unsafe fn add_products(sums: &mut [__m256i; GROUP], probe: __m256i, rows: [*const f32; GROUP], at: usize) {
+    let sizes = _mm256_abs_epi8(probe);
+    for (sum, row) in sums.iter_mut().zip(rows) {
+        // SAFETY: the caller's promise.
+        let row = unsafe { _mm256_loadu_si256(row.cast::<i8>().add(at).cast()) };
+        let pairs = _mm256_maddubs_epi16(sizes, _mm256_sign_epi8(row, probe));
+        *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+    }
+}
+
+/// 32 components of a probe.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c,bmi2,lzcnt")]
+fn load_code(probe: CodeProbe<'_>, at: usize) -> __m256i {
+    let piece = &probe.code[at..at + CODE_LANES];
+    // SAFETY: the piece holds the 32 bytes that are loaded.
+    unsafe { _mm256_loadu_si256(piece.as_ptr().cast()) }
+}
+
+/// The word at one place of four rows. It must be within them.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c,bmi2,lzcnt")]
+unsafe fn four_words(rows: [*const f32; GROUP], at: usize) -> __m128 {
+    // SAFETY: the caller's promise.
+    let [a, b, c, d] = rows.map(|row| unsafe { *row.add(at) });
+    _mm_setr_ps(a, b, c, d)
+}
+
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c,bmi2,lzcnt")]
+fn store(distances: __m128, out: &mut [f32]) {
+    let out: &mut [f32; GROUP] = out.try_into().expect("a whole group");
+    // SAFETY: the array holds the four f32 that are stored.
+    unsafe { _mm_storeu_ps(out.as_mut_ptr(), distances) };
+}
+
+/// Whether all distances so far can be trusted, in four lanes: see [`is_trusted`](crate::fold::is_trusted).
+struct Trust {
+    floor: __m128,
+    all: __m128,
+}
+
+impl Trust {
+    #[inline]
+    #[target_feature(enable = "avx2,fma,f16c,bmi2,lzcnt")]
+    fn new(floor: f32) -> Trust {
+        Trust {
+            floor: _mm_set1_ps(floor),
+            all: _mm_castsi128_ps(_mm_set1_epi32(-1)),
+        }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2,fma,f16c,bmi2,lzcnt")]
+    fn note(&mut self, distances: __m128) {
+        let sizes = _mm_andnot_ps(_mm_set1_ps(-0.0), distances);
+        let above = _mm_cmp_ps::<_CMP_GT_OQ>(sizes, self.floor);
+        let below = _mm_cmp_ps::<_CMP_LT_OQ>(sizes, _mm_set1_ps(SAFE_MAX));
+        self.all = _mm_and_ps(self.all, _mm_and_ps(above, below));
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2,fma,f16c,bmi2,lzcnt")]
+    fn is_whole(&self) -> bool {
+        _mm_movemask_ps(self.all) == 0b1111
     }
 }
 
 /// Ones for the components in the last register of a code, zeros for what stands behind them.
 #[inline]
-#[target_feature(enable = "avx2,fma,f16c")]
+#[target_feature(enable = "avx2,fma,f16c,bmi2,lzcnt")]
 fn last_mask(dimension: usize) -> __m256i {
     let count = (dimension - 1) % CODE_LANES + 1;
     let mut mask = [0i8; CODE_LANES];
@@ -192,7 +271,7 @@ fn last_mask(dimension: usize) -> __m256i {
     unsafe { _mm256_loadu_si256(mask.as_ptr().cast()) }
 }
 
-/// The rows of up to [`BLOCK`] slots. Where a group of four is not full its last row is repeated: measuring it again is
+/// The rows of up to [`BLOCK`] slots. Where a group of four is not full the first row is repeated: measuring it again is
 /// cheaper than a loop for the rest.
 struct Block {
     addresses: [*const f32; BLOCK],
@@ -204,22 +283,28 @@ struct Block {
 
 impl Block {
     #[inline]
+    #[target_feature(enable = "avx2,fma,f16c,bmi2,lzcnt")]
     fn new(rows: &Rows, slots: &[u32], words: usize) -> Block {
-        let mut addresses = [std::ptr::null(); BLOCK];
-        let ahead = if words <= SHORT_WORDS { BLOCK } else { GROUP };
-        let mut last = std::ptr::null();
-        for (i, (address, &slot)) in addresses.iter_mut().zip(slots).enumerate() {
-            last = rows.address(slot);
-            *address = last;
-            if i < GROUP + ahead {
-                prefetch(last, words);
+        let mut addresses = [rows.address(slots[0]); BLOCK];
+        let is_short = words <= SHORT_WORDS;
+        for (address, &slot) in addresses.iter_mut().zip(slots) {
+            *address = rows.address(slot);
+            if is_short {
+                prefetch_line(address.cast());
+                if words > LINE_WORDS {
+                    prefetch_line(address.wrapping_add(LINE_WORDS).cast());
+                }
             }
         }
-        let count = slots.len();
-        addresses[count..count.next_multiple_of(GROUP)].fill(last);
+        let ahead = if is_short { BLOCK } else { GROUP };
+        if !is_short {
+            for &address in &addresses[..slots.len().min(GROUP + ahead)] {
+                prefetch(address, words);
+            }
+        }
         Block {
             addresses,
-            count,
+            count: slots.len(),
             words,
             ahead,
         }
@@ -229,9 +314,9 @@ impl Block {
     #[inline]
     fn group(&self, group: usize) -> [*const f32; GROUP] {
         let begin = group * GROUP;
-        if group > 0 {
-            let soon = begin + self.ahead;
-            for &address in &self.addresses[soon.min(self.count)..(soon + GROUP).min(self.count)] {
+        let soon = begin + self.ahead;
+        if group > 0 && soon < self.count {
+            for &address in &self.addresses[soon..(soon + GROUP).min(self.count)] {
                 prefetch(address, self.words);
             }
         }
@@ -241,7 +326,7 @@ impl Block {
 
 /// Eight components as twice four f64.
 #[inline]
-#[target_feature(enable = "avx2,fma,f16c")]
+#[target_feature(enable = "avx2,fma,f16c,bmi2,lzcnt")]
 fn widen(vector: &[f32], at: usize) -> [__m256d; 2] {
     let eight: &[f32; LANES] = vector[at..at + LANES]
         .try_into()
@@ -256,18 +341,14 @@ fn widen(vector: &[f32], at: usize) -> [__m256d; 2] {
 
 /// The sums of the lanes of each of four registers.
 #[inline]
-#[target_feature(enable = "avx2,fma,f16c")]
-fn totals_f32(sums: [__m256; GROUP]) -> [f32; GROUP] {
+#[target_feature(enable = "avx2,fma,f16c,bmi2,lzcnt")]
+fn totals_f32(sums: [__m256; GROUP]) -> __m128 {
     let pairs = _mm256_hadd_ps(_mm256_hadd_ps(sums[0], sums[1]), _mm256_hadd_ps(sums[2], sums[3]));
-    let four = _mm_add_ps(_mm256_castps256_ps128(pairs), _mm256_extractf128_ps::<1>(pairs));
-    let mut totals = [0.0; GROUP];
-    // SAFETY: the array holds the four f32 that are stored.
-    unsafe { _mm_storeu_ps(totals.as_mut_ptr(), four) };
-    totals
+    _mm_add_ps(_mm256_castps256_ps128(pairs), _mm256_extractf128_ps::<1>(pairs))
 }
 
 #[inline]
-#[target_feature(enable = "avx2,fma,f16c")]
+#[target_feature(enable = "avx2,fma,f16c,bmi2,lzcnt")]
 fn total_f64(sums: [__m256d; 2]) -> f64 {
     let four = _mm256_add_pd(sums[0], sums[1]);
     let two = _mm_add_pd(_mm256_castpd256_pd128(four), _mm256_extractf128_pd::<1>(four));
@@ -276,18 +357,11 @@ fn total_f64(sums: [__m256d; 2]) -> f64 {
 
 /// The sums of the lanes of each of four registers.
 #[inline]
-#[target_feature(enable = "avx2,fma,f16c")]
-fn totals_i32(sums: [__m256i; GROUP]) -> [i32; GROUP] {
+#[target_feature(enable = "avx2,fma,f16c,bmi2,lzcnt")]
+fn totals_i32(sums: [__m256i; GROUP]) -> __m128i {
     let pairs = _mm256_hadd_epi32(_mm256_hadd_epi32(sums[0], sums[1]), _mm256_hadd_epi32(sums[2], sums[3]));
-    let four = _mm_add_epi32(_mm256_castsi256_si128(pairs), _mm256_extracti128_si256::<1>(pairs));
-    let mut totals = [0; GROUP];
-    // SAFETY: the array holds the four i32 that are stored.
-    unsafe { _mm_storeu_si128(totals.as_mut_ptr().cast(), four) };
-    totals
+    _mm_add_epi32(_mm256_castsi256_si128(pairs), _mm256_extracti128_si256::<1>(pairs))
 }
-
-/// Rows measured together: as many as have all their sums in registers beside their loads.
-const GROUP: usize = 4;
 
 /// Rows looked up together: the list of a node at the usual M.
 const BLOCK: usize = 32;

@@ -40,13 +40,25 @@ pub(crate) struct Kernel {
     decode_codes: DecodeCodes,
 }
 
-/// Writes one sum per row. Unsafe to call: the processor must have the kernel's instructions, the query must be
-/// `padded(dimension)` long, the rows longer than that, every slot a row, and `out` as long as `slots`.
-type ManyRows = unsafe fn(query: &[f32], rows: &Rows, slots: &[u32], out: &mut [f32]);
+/// Rows to be measured, and where their distances go.
+pub(crate) struct Batch<'a> {
+    pub(crate) rows: &'a Rows,
+    pub(crate) slots: &'a [u32],
+    /// As long as `slots`, up to the next multiple of [`GROUP`]: what is written behind the last says nothing.
+    pub(crate) out: &'a mut [f32],
+    /// What is no farther from zero than this is not trusted; a negative number trusts all.
+    pub(crate) floor: f32,
+}
 
-/// Writes one distance per row of codes. Unsafe to call: the processor must have the kernel's instructions, the probe
-/// be padded, the rows at least as long, their tail within them, every slot a row, `out` as long as `slots`.
-type ManyCodes = unsafe fn(probe: CodeProbe<'_>, rows: &Rows, slots: &[u32], out: &mut [f32]);
+/// Writes one sum per row, a product times `factor`; true if all can be trusted. Unsafe to call: the processor must have
+/// the kernel's instructions, the query must be `padded(dimension)` long, the rows longer than that, every slot a row,
+/// and `out` as long as it should be.
+type ManyRows = unsafe fn(query: &[f32], factor: f32, batch: Batch<'_>) -> bool;
+
+/// Writes one distance per row of codes; true if all can be trusted. Unsafe to call: the processor must have the
+/// kernel's instructions, the probe be padded, the rows at least as long, their tail within them, every slot a row, and
+/// `out` as long as it should be.
+type ManyCodes = unsafe fn(probe: CodeProbe<'_>, batch: Batch<'_>) -> bool;
 
 /// Unsafe to call: the processor must have the kernel's instructions, and both slices be equally long and padded.
 type OnePair = unsafe fn(left: &[f32], right: &[f32]) -> Pair;
@@ -74,6 +86,8 @@ impl Kernel {
         if std::arch::is_x86_feature_detected!("avx2")
             && std::arch::is_x86_feature_detected!("fma")
             && std::arch::is_x86_feature_detected!("f16c")
+            && std::arch::is_x86_feature_detected!("bmi2")
+            && std::arch::is_x86_feature_detected!("lzcnt")
         {
             return &AVX2;
         }
@@ -84,55 +98,56 @@ impl Kernel {
         &SCALAR
     }
 
-    /// For each slot the dot product of the query and its row, times the row's scale.
+    /// For each slot the dot product of the query and its row, times the row's scale and `factor`. True if all can be
+    /// trusted; so with the next.
     #[inline]
-    pub(crate) fn dots(&self, query: &[f32], rows: &Rows, slots: &[u32], out: &mut [f32]) {
-        check(query, rows, slots, out);
+    pub(crate) fn dots(&self, query: &[f32], factor: f32, batch: Batch<'_>) -> bool {
+        check(query, &batch);
         // SAFETY: the instructions were detected when this kernel was chosen, `check` asserts the lengths, and
         // `Rows::address` asserts each slot.
-        unsafe { (self.dot)(query, rows, slots, out) }
+        unsafe { (self.dot)(query, factor, batch) }
     }
 
     /// For each slot the squared Euclidean distance of the query and its row.
     #[inline]
-    pub(crate) fn squares(&self, query: &[f32], rows: &Rows, slots: &[u32], out: &mut [f32]) {
-        check(query, rows, slots, out);
+    pub(crate) fn squares(&self, query: &[f32], batch: Batch<'_>) -> bool {
+        check(query, &batch);
         // SAFETY: as in `dots`.
-        unsafe { (self.square)(query, rows, slots, out) }
+        unsafe { (self.square)(query, 1.0, batch) }
     }
 
     /// For each slot the negated dot product of the probe and its row, decoded.
     #[inline]
-    pub(crate) fn code_dots(&self, probe: CodeProbe<'_>, rows: &Rows, slots: &[u32], out: &mut [f32]) {
-        check_codes(probe, rows, slots, out);
+    pub(crate) fn code_dots(&self, probe: CodeProbe<'_>, batch: Batch<'_>) -> bool {
+        check_codes(probe, &batch);
         // SAFETY: the instructions were detected when this kernel was chosen, `check_codes` asserts the lengths, and
         // `Rows::address` asserts each slot.
-        unsafe { (self.code_dot)(probe, rows, slots, out) }
+        unsafe { (self.code_dot)(probe, batch) }
     }
 
     /// For each slot the squared Euclidean distance of the probe and its row, decoded.
     #[inline]
-    pub(crate) fn code_squares(&self, probe: CodeProbe<'_>, rows: &Rows, slots: &[u32], out: &mut [f32]) {
-        check_codes(probe, rows, slots, out);
+    pub(crate) fn code_squares(&self, probe: CodeProbe<'_>, batch: Batch<'_>) -> bool {
+        check_codes(probe, &batch);
         // SAFETY: as in `code_dots`.
-        unsafe { (self.code_square)(probe, rows, slots, out) }
+        unsafe { (self.code_square)(probe, batch) }
     }
 
-    /// For each slot the dot product of the query and its row of halves, times the row's scale.
+    /// For each slot the dot product of the query and its row of halves, times the row's scale and `factor`.
     #[inline]
-    pub(crate) fn half_dots(&self, query: &[f32], rows: &Rows, slots: &[u32], out: &mut [f32]) {
-        check_halves(query, rows, slots, out);
+    pub(crate) fn half_dots(&self, query: &[f32], factor: f32, batch: Batch<'_>) -> bool {
+        check_halves(query, &batch);
         // SAFETY: the instructions were detected when this kernel was chosen, `check_halves` asserts the lengths, and
         // `Rows::address` asserts each slot.
-        unsafe { (self.half_dot)(query, rows, slots, out) }
+        unsafe { (self.half_dot)(query, factor, batch) }
     }
 
     /// For each slot the squared Euclidean distance of the query and its row of halves.
     #[inline]
-    pub(crate) fn half_squares(&self, query: &[f32], rows: &Rows, slots: &[u32], out: &mut [f32]) {
-        check_halves(query, rows, slots, out);
+    pub(crate) fn half_squares(&self, query: &[f32], batch: Batch<'_>) -> bool {
+        check_halves(query, &batch);
         // SAFETY: as in `half_dots`.
-        unsafe { (self.half_square)(query, rows, slots, out) }
+        unsafe { (self.half_square)(query, 1.0, batch) }
     }
 
     /// Writes each half times the unit.
@@ -213,30 +228,37 @@ pub(crate) fn prefetch_line(address: *const u8) {
     let _ = address;
 }
 
-fn check(query: &[f32], rows: &Rows, slots: &[u32], out: &mut [f32]) {
+fn check(query: &[f32], batch: &Batch<'_>) {
     assert!(
-        query.len().is_multiple_of(LANES) && query.len() < rows.row_words(),
+        query.len().is_multiple_of(LANES) && query.len() < batch.rows.row_words(),
         "the query is padded, the row longer"
     );
-    assert!(slots.len() == out.len(), "one sum per slot");
+    check_out(batch);
 }
 
-fn check_halves(query: &[f32], rows: &Rows, slots: &[u32], out: &mut [f32]) {
+fn check_halves(query: &[f32], batch: &Batch<'_>) {
     assert!(
-        query.len().is_multiple_of(LANES) && query.len() / 2 + 2 <= rows.row_words(),
+        query.len().is_multiple_of(LANES) && query.len() / 2 + 2 <= batch.rows.row_words(),
         "the query is padded; a row holds as many halves, scale and unit"
     );
-    assert!(slots.len() == out.len(), "one sum per slot");
+    check_out(batch);
 }
 
-fn check_codes(probe: CodeProbe<'_>, rows: &Rows, slots: &[u32], out: &mut [f32]) {
+fn check_codes(probe: CodeProbe<'_>, batch: &Batch<'_>) {
     assert!(probe.code.len() == padded_code(probe.dimension), "the probe is padded");
     let words = (tail_word(probe.dimension) + TAIL_WORDS).max(probe.code.len() / 4);
     assert!(
-        words <= rows.row_words(),
+        words <= batch.rows.row_words(),
         "a row holds code and tail, and as many bytes as are read"
     );
-    assert!(slots.len() == out.len(), "one distance per slot");
+    check_out(batch);
+}
+
+fn check_out(batch: &Batch<'_>) {
+    assert!(
+        batch.out.len() == batch.slots.len().next_multiple_of(GROUP),
+        "one distance per slot, in whole groups"
+    );
 }
 
 static SCALAR: Kernel = Kernel {
@@ -289,7 +311,11 @@ pub(crate) const LANES: usize = 8;
 /// Codes are padded to this many components: the bytes of one AVX2 register, two of NEON.
 pub(crate) const CODE_LANES: usize = 32;
 
+/// Rows measured together: as many as have all their sums in registers beside their loads.
+pub(crate) const GROUP: usize = 4;
+
 /// Rows fetched ahead of the one being summed. 3 to 6 were equally good, 12 too many (100,000 × 384, Zen 3).
+#[cfg(target_arch = "aarch64")]
 const AHEAD: usize = 4;
 
 /// The f32 of a cache line.

@@ -2,38 +2,38 @@
 
 use std::arch::aarch64::*;
 
-use crate::arena::Rows;
 use crate::code::{CodeProbe, tail_word};
-use crate::distance::{AHEAD, LANES, Pair, prefetch};
+use crate::distance::{AHEAD, Batch, LANES, Pair, prefetch};
+use crate::fold::is_trusted;
 
 #[target_feature(enable = "neon")]
-pub(super) fn dot(query: &[f32], rows: &Rows, slots: &[u32], out: &mut [f32]) {
-    for_rows::<false, false>(query, rows, slots, out);
+pub(super) fn dot(query: &[f32], factor: f32, batch: Batch<'_>) -> bool {
+    for_rows::<false, false>(query, factor, batch)
 }
 
 #[target_feature(enable = "neon")]
-pub(super) fn square(query: &[f32], rows: &Rows, slots: &[u32], out: &mut [f32]) {
-    for_rows::<true, false>(query, rows, slots, out);
+pub(super) fn square(query: &[f32], factor: f32, batch: Batch<'_>) -> bool {
+    for_rows::<true, false>(query, factor, batch)
 }
 
 #[target_feature(enable = "neon")]
-pub(super) fn code_dot(probe: CodeProbe<'_>, rows: &Rows, slots: &[u32], out: &mut [f32]) {
-    for_codes::<false>(probe, rows, slots, out);
+pub(super) fn code_dot(probe: CodeProbe<'_>, batch: Batch<'_>) -> bool {
+    for_codes::<false>(probe, batch)
 }
 
 #[target_feature(enable = "neon")]
-pub(super) fn code_square(probe: CodeProbe<'_>, rows: &Rows, slots: &[u32], out: &mut [f32]) {
-    for_codes::<true>(probe, rows, slots, out);
+pub(super) fn code_square(probe: CodeProbe<'_>, batch: Batch<'_>) -> bool {
+    for_codes::<true>(probe, batch)
 }
 
 #[target_feature(enable = "neon")]
-pub(super) fn half_dot(query: &[f32], rows: &Rows, slots: &[u32], out: &mut [f32]) {
-    for_rows::<false, true>(query, rows, slots, out);
+pub(super) fn half_dot(query: &[f32], factor: f32, batch: Batch<'_>) -> bool {
+    for_rows::<false, true>(query, factor, batch)
 }
 
 #[target_feature(enable = "neon")]
-pub(super) fn half_square(query: &[f32], rows: &Rows, slots: &[u32], out: &mut [f32]) {
-    for_rows::<true, true>(query, rows, slots, out);
+pub(super) fn half_square(query: &[f32], factor: f32, batch: Batch<'_>) -> bool {
+    for_rows::<true, true>(query, factor, batch)
 }
 
 #[target_feature(enable = "neon")]
@@ -72,12 +72,19 @@ pub(super) fn fine_square(left: &[f32], right: &[f32]) -> Pair {
 /// The loop over rows of f32 or of halves: fetch ahead, add up one row in four chains, finish with the row's scale.
 #[inline]
 #[target_feature(enable = "neon")]
-fn for_rows<const SQUARE: bool, const HALF: bool>(query: &[f32], rows: &Rows, slots: &[u32], out: &mut [f32]) {
+fn for_rows<const SQUARE: bool, const HALF: bool>(query: &[f32], factor: f32, batch: Batch<'_>) -> bool {
+    let Batch {
+        rows,
+        slots,
+        out,
+        floor,
+    } = batch;
+    let mut is_safe = true;
     let end = if HALF { query.len() / 2 } else { query.len() };
     for &slot in slots.iter().take(AHEAD) {
         prefetch(rows.address(slot), end + 1);
     }
-    for (i, sum) in out.iter_mut().enumerate() {
+    for (i, sum) in out[..slots.len()].iter_mut().enumerate() {
         if let Some(&soon) = slots.get(i + AHEAD) {
             prefetch(rows.address(soon), end + 1);
         }
@@ -101,8 +108,10 @@ fn for_rows<const SQUARE: bool, const HALF: bool>(query: &[f32], rows: &Rows, sl
             }
         }
         let all = vaddvq_f32(vaddq_f32(vaddq_f32(sums[0], sums[1]), vaddq_f32(sums[2], sums[3])));
-        *sum = if SQUARE { all } else { all * scale };
+        *sum = if SQUARE { all } else { all * scale * factor };
+        is_safe &= is_trusted(*sum, floor);
     }
+    is_safe
 }
 
 /// Four components of a row. They must be within it.
@@ -126,7 +135,14 @@ unsafe fn load<const HALF: bool>(row: *const f32, at: usize) -> float32x4_t {
 /// The loop over codes: products of bytes in 16 bits, added in pairs to 32.
 #[inline]
 #[target_feature(enable = "neon")]
-fn for_codes<const SQUARE: bool>(probe: CodeProbe<'_>, rows: &Rows, slots: &[u32], out: &mut [f32]) {
+fn for_codes<const SQUARE: bool>(probe: CodeProbe<'_>, batch: Batch<'_>) -> bool {
+    let Batch {
+        rows,
+        slots,
+        out,
+        floor,
+    } = batch;
+    let mut is_safe = true;
     let words = tail_word(probe.dimension);
     let mut mask = [0i8; 16];
     mask[..(probe.dimension - 1) % 16 + 1].fill(-1);
@@ -135,7 +151,7 @@ fn for_codes<const SQUARE: bool>(probe: CodeProbe<'_>, rows: &Rows, slots: &[u32
     for &slot in slots.iter().take(AHEAD) {
         prefetch(rows.address(slot), words + 2);
     }
-    for (i, distance) in out.iter_mut().enumerate() {
+    for (i, distance) in out[..slots.len()].iter_mut().enumerate() {
         if let Some(&soon) = slots.get(i + AHEAD) {
             prefetch(rows.address(soon), words + 2);
         }
@@ -164,7 +180,9 @@ fn for_codes<const SQUARE: bool>(probe: CodeProbe<'_>, rows: &Rows, slots: &[u32
         } else {
             -dot
         };
+        is_safe &= is_trusted(*distance, floor);
     }
+    is_safe
 }
 
 /// Eight components as four times two f64.

@@ -2,28 +2,23 @@
 
 use crate::arena::Rows;
 use crate::code::{CODE_UNIT, CodeProbe, tail_word};
-use crate::distance::{AHEAD, Pair, prefetch};
+use crate::distance::{Batch, Pair};
+use crate::fold::is_trusted;
 use crate::half::from_half;
 use crate::residual::{FINE_STEPS, FINE_UNIT};
 
-pub(super) fn dot(query: &[f32], rows: &Rows, slots: &[u32], out: &mut [f32]) {
-    for (i, sum) in out.iter_mut().enumerate() {
-        if let Some(&soon) = slots.get(i + AHEAD) {
-            prefetch(rows.address(soon), query.len());
-        }
-        let row = rows.floats(slots[i]);
-        *sum = query.iter().zip(row).map(|(q, r)| q * r).sum::<f32>() * row[query.len()];
-    }
+pub(super) fn dot(query: &[f32], factor: f32, batch: Batch<'_>) -> bool {
+    for_each(batch, |rows, slot| {
+        let row = rows.floats(slot);
+        query.iter().zip(row).map(|(q, r)| q * r).sum::<f32>() * row[query.len()] * factor
+    })
 }
 
-pub(super) fn square(query: &[f32], rows: &Rows, slots: &[u32], out: &mut [f32]) {
-    for (i, sum) in out.iter_mut().enumerate() {
-        if let Some(&soon) = slots.get(i + AHEAD) {
-            prefetch(rows.address(soon), query.len());
-        }
-        let row = rows.floats(slots[i]);
-        *sum = query.iter().zip(row).map(|(q, r)| (q - r) * (q - r)).sum();
-    }
+pub(super) fn square(query: &[f32], _: f32, batch: Batch<'_>) -> bool {
+    for_each(batch, |rows, slot| {
+        let row = rows.floats(slot);
+        query.iter().zip(row).map(|(q, r)| (q - r) * (q - r)).sum()
+    })
 }
 
 pub(super) fn fine_dot(left: &[f32], right: &[f32]) -> Pair {
@@ -46,36 +41,34 @@ pub(super) fn fine_square(left: &[f32], right: &[f32]) -> Pair {
     }
 }
 
-pub(super) fn code_dot(probe: CodeProbe<'_>, rows: &Rows, slots: &[u32], out: &mut [f32]) {
-    for (distance, &slot) in out.iter_mut().zip(slots) {
-        *distance = -decoded_dot(probe, rows, slot);
-    }
+pub(super) fn code_dot(probe: CodeProbe<'_>, batch: Batch<'_>) -> bool {
+    for_each(batch, |rows, slot| -decoded_dot(probe, rows, slot))
 }
 
-pub(super) fn code_square(probe: CodeProbe<'_>, rows: &Rows, slots: &[u32], out: &mut [f32]) {
-    for (distance, &slot) in out.iter_mut().zip(slots) {
+pub(super) fn code_square(probe: CodeProbe<'_>, batch: Batch<'_>) -> bool {
+    for_each(batch, |rows, slot| {
         let square = rows.floats(slot)[tail_word(probe.dimension) + 1];
-        *distance = (probe.tail.square + square) - 2.0 * decoded_dot(probe, rows, slot);
-    }
+        (probe.tail.square + square) - 2.0 * decoded_dot(probe, rows, slot)
+    })
 }
 
-pub(super) fn half_dot(query: &[f32], rows: &Rows, slots: &[u32], out: &mut [f32]) {
-    for (sum, &slot) in out.iter_mut().zip(slots) {
+pub(super) fn half_dot(query: &[f32], factor: f32, batch: Batch<'_>) -> bool {
+    for_each(batch, |rows, slot| {
         let halves = rows.halves(slot);
         let dot: f32 = query.iter().zip(halves).map(|(q, &h)| q * from_half(h)).sum();
-        *sum = dot * rows.floats(slot)[query.len() / 2];
-    }
+        dot * rows.floats(slot)[query.len() / 2] * factor
+    })
 }
 
-pub(super) fn half_square(query: &[f32], rows: &Rows, slots: &[u32], out: &mut [f32]) {
-    for (sum, &slot) in out.iter_mut().zip(slots) {
+pub(super) fn half_square(query: &[f32], _: f32, batch: Batch<'_>) -> bool {
+    for_each(batch, |rows, slot| {
         let unit = rows.floats(slot)[query.len() / 2 + 1];
         let differences = query
             .iter()
             .zip(rows.halves(slot))
             .map(|(q, &h)| q - from_half(h) * unit);
-        *sum = differences.map(|difference| difference * difference).sum();
-    }
+        differences.map(|difference| difference * difference).sum()
+    })
 }
 
 #[inline(always)]
@@ -102,6 +95,16 @@ pub(super) fn decode_codes(code: &[i8], residual: Option<&[i8]>, largest: f32, o
             }
         }
     }
+}
+
+/// Writes the distance of each row; true if all can be trusted.
+fn for_each(batch: Batch<'_>, distance: impl Fn(&Rows, u32) -> f32) -> bool {
+    let mut is_safe = true;
+    for (out, &slot) in batch.out.iter_mut().zip(batch.slots) {
+        *out = distance(batch.rows, slot);
+        is_safe &= is_trusted(*out, batch.floor);
+    }
+    is_safe
 }
 
 fn decoded_dot(probe: CodeProbe<'_>, rows: &Rows, slot: u32) -> f32 {

@@ -26,6 +26,15 @@ fn table(vectors: &[Vec<f32>], scale: f32) -> Rows {
     rows
 }
 
+fn batch<'a>(rows: &'a Rows, slots: &'a [u32], out: &'a mut [f32]) -> Batch<'a> {
+    Batch {
+        rows,
+        slots,
+        out,
+        floor: -1.0,
+    }
+}
+
 /// The sum of the terms' magnitudes: what the rounding of a sum is relative to.
 fn magnitude(query: &[f32], row: &[f32], term: impl Fn(f64, f64) -> f64) -> f64 {
     query
@@ -48,12 +57,12 @@ fn agree(kernel: &Kernel, query: &[f32], vectors: &[Vec<f32>]) {
     let mut padded_query = query.to_vec();
     padded_query.resize(padded(query.len()), 0.0);
     let slots: Vec<u32> = (0..vectors.len() as u32).rev().collect();
-    let mut out = vec![0.0; slots.len()];
+    let mut out = vec![0.0; slots.len().next_multiple_of(GROUP)];
     for (term, scale) in [(product as fn(f64, f64) -> f64, 0.5), (squared_difference, 1.0)] {
         if scale == 0.5 {
-            kernel.dots(&padded_query, &rows, &slots, &mut out);
+            assert!(kernel.dots(&padded_query, 1.0, batch(&rows, &slots, &mut out)));
         } else {
-            kernel.squares(&padded_query, &rows, &slots, &mut out);
+            assert!(kernel.squares(&padded_query, batch(&rows, &slots, &mut out)));
         }
         for (&slot, &sum) in slots.iter().zip(&out) {
             let vector = &vectors[slot as usize];
@@ -137,13 +146,13 @@ proptest! {
                 let code = &rows.bytes(probe_slot)[..length];
                 let tail = crate::code::Tail { scale: 0.25, square: 3.0, largest: 1.0 };
                 let probe = CodeProbe { code, dimension, tail };
-                let (mut got, mut want) = ([0.0; 7], [0.0; 7]);
-                kernel.code_dots(probe, &rows, &slots, &mut got);
-                SCALAR.code_dots(probe, &rows, &slots, &mut want);
-                prop_assert_eq!(got, want, "{}", kernel.name);
-                kernel.code_squares(probe, &rows, &slots, &mut got);
-                SCALAR.code_squares(probe, &rows, &slots, &mut want);
-                prop_assert_eq!(got, want, "{}", kernel.name);
+                let (mut got, mut want) = ([0.0; 8], [0.0; 8]);
+                kernel.code_dots(probe, batch(&rows, &slots, &mut got));
+                SCALAR.code_dots(probe, batch(&rows, &slots, &mut want));
+                prop_assert_eq!(&got[..7], &want[..7], "{}", kernel.name);
+                kernel.code_squares(probe, batch(&rows, &slots, &mut got));
+                SCALAR.code_squares(probe, batch(&rows, &slots, &mut want));
+                prop_assert_eq!(&got[..7], &want[..7], "{}", kernel.name);
             }
         }
     }
@@ -157,6 +166,26 @@ fn a_vector_against_itself_gives_its_norm_to_the_bit() {
             vector.resize(padded(dimension), 0.0);
             let pair = kernel.fine_dot(&vector, &vector);
             assert_eq!(pair.sum.to_bits(), pair.right_square.to_bits());
+        }
+    }
+}
+
+#[test]
+fn every_kernel_says_which_sums_f32_does_not_hold() {
+    let ordinary = vec![0.5f32; 16];
+    for (odd, floor) in [(1e25f32, -1.0), (f32::MAX, -1.0), (1e-35, 1e-30), (0.0, 1e-30)] {
+        for place in 0..9 {
+            let mut vectors = vec![ordinary.clone(); 9];
+            vectors[place] = vec![odd; 16];
+            let query = vec![if odd > 1.0 { odd } else { 1.0 }; 16];
+            let rows = table(&vectors, 1.0);
+            let slots: Vec<u32> = (0..9).collect();
+            for kernel in kernels() {
+                let mut out = [0.0; 12];
+                let mut batch = batch(&rows, &slots, &mut out);
+                batch.floor = floor;
+                assert!(!kernel.dots(&query, 1.0, batch), "{} {odd} at {place}", kernel.name);
+            }
         }
     }
 }
@@ -198,9 +227,9 @@ proptest! {
         query.resize(length, 0.0);
         let slots = [6, 0, 5, 1, 4, 2, 3];
         for kernel in kernels() {
-            let (mut dots, mut squares) = ([0.0; 7], [0.0; 7]);
-            kernel.half_dots(&query, &rows, &slots, &mut dots);
-            kernel.half_squares(&query, &rows, &slots, &mut squares);
+            let (mut dots, mut squares) = ([0.0; 8], [0.0; 8]);
+            kernel.half_dots(&query, 1.0, batch(&rows, &slots, &mut dots));
+            kernel.half_squares(&query, batch(&rows, &slots, &mut squares));
             for (place, &slot) in slots.iter().enumerate() {
                 let mut decoded = vec![0.0; length];
                 kernel.decode_halves(&rows.halves(slot)[..length], 1.0, &mut decoded);
