@@ -16,10 +16,11 @@ def string_commands(draw: Draw) -> dict:
         b"PSETEX": lambda: [key(), draw.lifetime(1000), value()],
         b"MSET": lambda: many_keys(draw) if draw.chance(0.1) else pairs(draw, key),
         b"MSETNX": lambda: pairs(draw, key),
-        b"MGET": lambda: draw.keys(),
+        b"MGET": lambda: names(draw, b"many:%d") if draw.chance(0.05) else draw.keys(),
         b"APPEND": lambda: [key(), value()],
         b"STRLEN": lambda: [key()],
         b"GETRANGE": lambda: [key(), draw.place(), draw.place()],
+        b"SUBSTR": lambda: [key(), draw.place(), draw.place()],
         b"SETRANGE": lambda: [key(), offset(draw), value()],
         b"INCR": lambda: [key()],
         b"DECR": lambda: [key()],
@@ -33,15 +34,16 @@ def hash_commands(draw: Draw) -> dict:
     key, field, value = draw.key, draw.field, draw.value
 
     def fields():
-        return [field() for _ in range(draw.between(1, 5))]
+        return names(draw, b"%d") if draw.chance(0.05) else [field() for _ in range(draw.between(1, 5))]
 
     return {
         b"HSET": lambda: [key(), *(many_fields(draw) if draw.chance(0.03) else pairs(draw, field))],
+        b"HMSET": lambda: [key(), *pairs(draw, field)],
         b"HSETNX": lambda: [key(), field(), value()],
         b"HGET": lambda: [key(), field()],
         b"HMGET": lambda: [key(), *fields()],
         b"HGETALL": lambda: [key()],
-        b"HDEL": lambda: [key(), *([b"%d" % number for number in range(600)] if draw.chance(0.1) else fields())],
+        b"HDEL": lambda: [key(), *fields()],
         b"HEXISTS": lambda: [key(), field()],
         b"HLEN": lambda: [key()],
         b"HKEYS": lambda: [key()],
@@ -55,11 +57,15 @@ def hash_commands(draw: Draw) -> dict:
 
 def key_commands(draw: Draw) -> dict:
     key = draw.key
+
+    def keys():
+        return names(draw, b"many:%d") if draw.chance(0.05) else draw.keys()
+
     return {
-        b"DEL": lambda: draw.keys(),
-        b"UNLINK": lambda: draw.keys(),
-        b"EXISTS": lambda: draw.keys(),
-        b"TOUCH": lambda: draw.keys(),
+        b"DEL": keys,
+        b"UNLINK": keys,
+        b"EXISTS": keys,
+        b"TOUCH": keys,
         b"TYPE": lambda: [key()],
         b"RENAME": lambda: [key(), key()],
         b"RENAMENX": lambda: [key(), key()],
@@ -69,9 +75,10 @@ def key_commands(draw: Draw) -> dict:
         b"DBSIZE": lambda: [],
         b"FLUSHALL": lambda: draw.choice([[], [], [b"ASYNC"], [b"SYNC"], [b"NOW"]]),
         b"FLUSHDB": lambda: draw.choice([[], [], [b"ASYNC"], [b"SYNC"], [b"NOW"]]),
-        b"OBJECT": lambda: [draw.choice(b"ENCODING ENCODING ENCODING IDLETIME FREQ NO".split()), key()],
+        b"OBJECT": lambda: [draw.choice(b"ENCODING ENCODING ENCODING IDLETIME FREQ REFCOUNT NO".split()), key()],
         b"MEMORY": lambda: [b"USAGE", key(), *draw.choice([[], [], [b"SAMPLES", draw.count()]])],
         b"TIME": lambda: [],
+        b"SELECT": lambda: [draw.choice([b"0", b"0", b"1", b"-1", b"x", b"99999999999999999999"])],
         b"PING": lambda: draw.choice([[], [value_of(draw)]]),
         b"ECHO": lambda: [value_of(draw)],
         b"NOSUCHCOMMAND": lambda: [value_of(draw)],
@@ -134,7 +141,7 @@ SHARES = {
     **{b"SET": 3, b"MSET": 0.4, b"GETDEL": 0.5},
     **{b"HSET": 4, b"HDEL": 0.6},
     **{b"DEL": 0.4, b"UNLINK": 0.3, b"RENAME": 0.4, b"FLUSHALL": 0.05, b"FLUSHDB": 0.05, b"OBJECT": 2},
-    **{b"NOSUCHCOMMAND": 0.2, b"ECHO": 0.2, b"PING": 0.2, b"TIME": 0.2},
+    **{b"NOSUCHCOMMAND": 0.2, b"ECHO": 0.2, b"PING": 0.2, b"TIME": 0.2, b"SELECT": 0.2, b"SUBSTR": 0.2, b"HMSET": 0.5},
     **{b"MULTI": 2, b"EXEC": 0.2, b"DISCARD": 0.3},
 }
 
@@ -168,6 +175,12 @@ def many_keys(draw: Draw) -> list[bytes]:
     """So many that a scan takes more than a page."""
     first = draw.between(0, 500)
     return [word for number in range(first, first + draw.between(1, 120)) for word in (b"many:%d" % number, b"v")]
+
+
+def names(draw: Draw, form: bytes) -> list[bytes]:
+    """So many that they are looked at in several steps."""
+    first = draw.between(0, 300)
+    return [form % number for number in range(first, first + draw.choice([100, 600, 3000]))]
 
 
 def offset(draw: Draw) -> bytes:

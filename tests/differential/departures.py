@@ -28,6 +28,11 @@ def string_encoding(words: tuple, expected: tuple, found: tuple) -> bool:
     return words[0].upper() == b"OBJECT" and expected[1] in forms and found[1] in forms
 
 
+def reference_count(words: tuple, expected: tuple, found: tuple) -> bool:
+    counts = [word.upper() for word in words[:2]] == [b"OBJECT", b"REFCOUNT"]
+    return counts and expected[0] == b":" and found == (b":", b"1")
+
+
 def quoted_bytes(words: tuple, expected: tuple, found: tuple) -> bool:
     return expected[0] == found[0] == b"-" and expected[1].decode(errors="replace").encode() == found[1]
 
@@ -53,6 +58,17 @@ LIST = (
             ),
         ),
         string_encoding,
+    ),
+    Departure(
+        "OBJECT REFCOUNT",
+        (
+            (
+                [[b"MULTI"], [b"SET", b"k", b"v"], [b"OBJECT", b"REFCOUNT", b"k"], [b"EXEC"]],
+                (b"*", [(b"+", b"OK"), (b":", b"2")]),
+                (b"*", [(b"+", b"OK"), (b":", b"1")]),
+            ),
+        ),
+        reference_count,
     ),
     Departure(
         "Bytes quoted in an error",

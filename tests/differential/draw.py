@@ -70,8 +70,10 @@ class Draw:
     def between(self, least: int, most: int) -> int:
         return self.random.randint(least, most)
 
-    def key(self) -> bytes:
-        """A key, mostly one that is likely to be of the type that is wanted; the first are used most."""
+    def key(self, known: bool = False) -> bytes:
+        """A key, one of `KEYS` if it is to be a known one; mostly one that is likely to be of the type that is wanted; the first are used most."""
+        if self.tag is None and not known and self.chance(0.02):
+            return self.bytes(3)
         keys = KEYS if self.tag is None else [key for key in KEYS if key.startswith(b"{%s}" % self.tag)]
         if self.to_hashes is not None and self.chance(0.85):
             keys = [key for key in keys if (key in HASHES) == self.to_hashes]
@@ -81,17 +83,25 @@ class Draw:
         return [self.key() for _ in range(self.between(1, 5))]
 
     def field(self) -> bytes:
+        if self.chance(0.03):
+            return self.bytes(3)
         return self.choice(FIELDS[: self.choice([2, 4, len(FIELDS)])])
 
+    def bytes(self, most: int) -> bytes:
+        """Any bytes at all."""
+        return self.random.randbytes(self.between(0, most))
+
     def value(self) -> bytes:
-        kind = self.between(0, 9)
+        kind = self.between(0, 10)
         if kind < 4:
             return self.integer()
         if kind < 5:
             return self.float()
         if kind < 8:
             return self.choice([b"", b"v", b"value", b"x" * 20, b"\x00\xff\r\n", "größe".encode()])
-        return bytes([self.between(0, 255)]) * self.choice(LENGTHS[: self.choice([5, len(LENGTHS)])])
+        if kind == 10:
+            return self.bytes(100)
+        return b"%c" % self.between(0, 255) * self.choice(LENGTHS[: self.choice([5, len(LENGTHS)])])
 
     def integer(self) -> bytes:
         if self.chance(0.1):
