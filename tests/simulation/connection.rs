@@ -310,6 +310,10 @@ impl Connection {
     fn drain(&mut self, around: &mut Around<'_>) {
         let length = self.output.len();
         self.standing = around.engine.drain(self.line, &mut self.output);
+        // A server lets others have their turn before it takes the rest of a large reply.
+        while let Standing::Served { ready: true, .. } = self.standing {
+            self.standing = around.engine.drain(self.line, &mut self.output);
+        }
         let mut new = BytesMut::from(&self.output[length..]);
         while !new.is_empty() {
             let event = *self.owed.front().unwrap_or_else(|| panic!("nobody is owed {new:?}"));

@@ -66,14 +66,18 @@ pub const KEYS_PER_SLICE: usize = 512;
 /// Fields that one slice of a command on a hash looks at.
 pub const FIELDS_PER_SLICE: usize = 512;
 
+/// Bytes of fields and values that one slice of such a command reads or writes: copying them takes some tens of
+/// microseconds.
+pub const FIELD_BYTES_PER_SLICE: usize = 256 << 10;
+
 /// Keys that expire in one slice when nobody asks for them.
 pub const EXPIRED_PER_SLICE: usize = 256;
 
 /// Bytes of keys that a KEYS may return.
 pub const KEYS_REPLY_BYTES_MAX: usize = 64 << 20;
 
-/// Bytes of values in one reply: as many as one string may have at most. A request of a few bytes may ask for one value a
-/// thousand times.
+/// Bytes of one reply, however much clients may hold: as many as one string may have at most. A request of a few bytes may
+/// ask for one value a thousand times.
 pub const REPLY_BYTES_MAX: usize = kora_resp::limits::BULK_BYTES_CEILING;
 
 /// Commands that a connection may queue between MULTI and EXEC. Generous beside what pipelines of libraries hold.

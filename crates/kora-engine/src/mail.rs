@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use kora_mesh::WorkerId;
-use kora_resp::Reply;
+use kora_resp::{Bulks, Reply};
 use kora_vector::Statistics;
 
 use crate::catalog::{Generation, GraphSettings, Schema};
@@ -239,7 +239,7 @@ pub(crate) enum Part {
 
 /// Some keys of one shard.
 pub(crate) struct Scanned {
-    pub(crate) keys: Vec<Bytes>,
+    pub(crate) keys: Bulks,
     /// How many keys were wanted beyond those that were looked at.
     pub(crate) left: usize,
     /// Bytes of keys that would still have been welcome.

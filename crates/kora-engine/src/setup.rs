@@ -5,6 +5,8 @@ use std::sync::Arc;
 use kora_mesh::{Port, WorkerId};
 
 use crate::catalog::{Catalog, GraphSettings};
+use crate::error::ClientError;
+use crate::limits::REPLY_BYTES_MAX;
 use crate::mail::{Request, Response};
 use crate::router::{Placement, Spread};
 
@@ -78,6 +80,12 @@ impl Setup {
             Spread::One(_) => self.client_bytes_max,
             Spread::All => self.client_bytes_max / 2,
         }
+    }
+
+    /// Why a reply cannot be given whose parts take so many bytes, if it can't: its client would be dropped for it.
+    pub(crate) fn too_large(&self, bytes_hint: usize) -> Option<ClientError> {
+        let bytes_max = self.client_bytes_max.min(REPLY_BYTES_MAX);
+        (2 * bytes_hint > bytes_max).then_some(ClientError::ReplyTooLarge { bytes_max })
     }
 
     /// All workers.

@@ -18,10 +18,12 @@
 //! | what does a client read when it broke the protocol? | `error.rs` |
 //! | which text is a number, how is an f32 printed? | `number.rs` |
 //! | how is a reply spelled in RESP2, in RESP3? | `reply.rs` |
+//! | how is a list of a million bulks kept until it is spelled? | `bulks.rs` |
 //! | what does `h[^a-c]llo*` match? | `glob.rs` |
 
 #![forbid(unsafe_code)]
 
+mod bulks;
 mod error;
 pub mod glob;
 mod header;
@@ -31,6 +33,7 @@ pub mod number;
 mod reply;
 mod request;
 
+pub use crate::bulks::{Bulks, Interleaved};
 pub use crate::error::ProtocolError;
 pub use crate::limits::{Login, ReaderLimits};
 pub use crate::reply::{Reply, Version, Writing, write_reply};

@@ -14,6 +14,7 @@ use redis_protocol::resp2::types::BorrowedFrame as Resp2;
 use redis_protocol::resp3::encode::complete::extend_encode_borrowed as encode_resp3;
 use redis_protocol::resp3::types::{BorrowedFrame as Resp3, VerbatimStringFormat};
 
+use crate::bulks::{Bulks, Interleaved, Unpacking};
 use crate::limits::{HEADER_BYTES_MAX, REPLY_DEPTH_MAX};
 use crate::number::{Digits, spell};
 
@@ -56,8 +57,14 @@ pub enum Reply {
     Array(Vec<Reply>),
     /// A map, in RESP2 an array in which keys and values alternate.
     Map(Vec<(Reply, Reply)>),
-    /// Pairs in an order: an array of arrays of two, in RESP2 an array in which they alternate.
-    Pairs(Vec<(Reply, Reply)>),
+    /// An array of bulks.
+    Bulks(Box<Bulks>),
+    /// A map of bulks in which keys and values alternate, in RESP2 an array of them.
+    BulkMap(Box<Bulks>),
+    /// Bulks of which each two make an array, in RESP2 an array of all of them.
+    BulkPairs(Box<Bulks>),
+    /// An array of bulks that lie in several lists.
+    Interleaved(Box<Interleaved>),
     /// A set, in RESP2 an array.
     Set(Vec<Reply>),
     /// Names with scores: an array of `[bulk, double]` pairs, in RESP2 an array in which names and bulk texts alternate.
@@ -98,10 +105,8 @@ impl Reply {
                 .iter()
                 .map(|(key, value)| key.bytes_hint_at(depth + 1) + value.bytes_hint_at(depth + 1))
                 .sum(),
-            Reply::Pairs(pairs) => pairs
-                .iter()
-                .map(|(one, two)| one.bytes_hint_at(depth + 1) + two.bytes_hint_at(depth + 1) + SCALAR_BYTES)
-                .sum(),
+            Reply::Bulks(bulks) | Reply::BulkMap(bulks) | Reply::BulkPairs(bulks) => bulks.bytes_hint(),
+            Reply::Interleaved(interleaved) => interleaved.bytes_hint(),
             Reply::Scored(pairs) => pairs.iter().map(|(name, _)| name.len() + SCORED_BYTES).sum(),
             Reply::Floats(values) => values.len() * FLOAT_BYTES,
         };
@@ -139,6 +144,14 @@ enum Rest {
     Pairs(vec::IntoIter<(Reply, Reply)>),
     Scored(vec::IntoIter<(Bytes, f32)>),
     Floats(vec::IntoIter<f32>),
+    Bulks {
+        bulks: Unpacking,
+        /// How many have been spelled, if each two of them are to be an array.
+        paired: Option<usize>,
+    },
+    Interleaved(vec::IntoIter<u8>, Vec<Unpacking>),
+    /// The rest of a bulk of many bytes.
+    Bytes(Bytes),
 }
 
 impl Writing {
@@ -193,6 +206,31 @@ impl Writing {
                     value.iter().for_each(|value| write_double(*value, version, out));
                     value.is_none()
                 }
+                Rest::Bulks { bulks, paired } => {
+                    if let Some(spelled) = paired {
+                        if spelled.is_multiple_of(2) && !bulks.is_empty() {
+                            header(b'*', 2, out);
+                        }
+                        *spelled += 1;
+                    }
+                    self.next = bulks.next(|bulk| write_bulk(bulk, version, out));
+                    self.next.is_none() && bulks.is_empty()
+                }
+                Rest::Interleaved(order, lists) => match order.next() {
+                    Some(list) => {
+                        self.next = lists[usize::from(list)].next(|bulk| write_bulk(bulk, version, out));
+                        false
+                    }
+                    None => true,
+                },
+                Rest::Bytes(bytes) => {
+                    let part = bytes.split_to(bytes.len().min(end - out.len()));
+                    out.put_slice(&part);
+                    if bytes.is_empty() {
+                        out.put_slice(b"\r\n");
+                    }
+                    bytes.is_empty()
+                }
             };
             if is_finished {
                 self.rest.pop();
@@ -212,26 +250,42 @@ impl Writing {
                 Version::Resp2 => (b'*', pairs.len() * 2, Rest::Pairs(pairs.into_iter())),
                 Version::Resp3 => (b'%', pairs.len(), Rest::Pairs(pairs.into_iter())),
             },
-            Reply::Pairs(pairs) => match version {
-                Version::Resp2 => (b'*', pairs.len() * 2, Rest::Pairs(pairs.into_iter())),
+            Reply::Bulks(bulks) => (b'*', bulks.len(), unpacking(*bulks)),
+            Reply::BulkMap(bulks) => match version {
+                Version::Resp2 => (b'*', bulks.len(), unpacking(*bulks)),
+                Version::Resp3 => (b'%', bulks.len() / 2, unpacking(*bulks)),
+            },
+            Reply::BulkPairs(bulks) => match version {
+                Version::Resp2 => (b'*', bulks.len(), unpacking(*bulks)),
                 Version::Resp3 => {
-                    let arrays: Vec<Reply> = pairs
-                        .into_iter()
-                        .map(|(one, two)| Reply::Array(vec![one, two]))
-                        .collect();
-                    (b'*', arrays.len(), Rest::Replies(arrays.into_iter()))
+                    let (count, paired) = (bulks.len() / 2, Some(0));
+                    let bulks = Unpacking::new(*bulks);
+                    (b'*', count, Rest::Bulks { bulks, paired })
                 }
             },
+            Reply::Interleaved(interleaved) => {
+                let count = interleaved.len();
+                let (order, lists) = interleaved.into_parts();
+                (b'*', count, Rest::Interleaved(order, lists))
+            }
             Reply::Scored(pairs) => match version {
                 Version::Resp2 => (b'*', pairs.len() * 2, Rest::Scored(pairs.into_iter())),
                 Version::Resp3 => (b'*', pairs.len(), Rest::Scored(pairs.into_iter())),
             },
             Reply::Floats(values) => (b'*', values.len(), Rest::Floats(values.into_iter())),
+            Reply::Bulk(bytes) if bytes.len() > WHOLE_BYTES_MAX => {
+                header(b'$', bytes.len(), out);
+                return self.rest.push(Rest::Bytes(bytes));
+            }
             scalar => return write_scalar(&scalar, version, out),
         };
         header(kind, count, out);
         self.rest.push(rest);
-        let depth = self.rest.iter().filter(|rest| !matches!(rest, Rest::Value(_))).count();
+        let depth = self
+            .rest
+            .iter()
+            .filter(|rest| !matches!(rest, Rest::Value(_) | Rest::Bytes(_)))
+            .count();
         assert!(depth <= REPLY_DEPTH_MAX, "replies nest at most REPLY_DEPTH_MAX deep");
     }
 }
@@ -245,6 +299,21 @@ fn write_scalar(scalar: &Reply, version: Version, out: &mut BytesMut) {
         (Reply::Integer(value), _) => integer(*value, out),
         (scalar, Version::Resp2) => write_resp2(scalar, out),
         (scalar, Version::Resp3) => write_resp3(scalar, out),
+    }
+}
+
+fn unpacking(bulks: Bulks) -> Rest {
+    Rest::Bulks {
+        bulks: Unpacking::new(bulks),
+        paired: None,
+    }
+}
+
+fn write_bulk(data: Option<&[u8]>, version: Version, out: &mut BytesMut) {
+    match (data, version) {
+        (Some(data), _) => bulk(data, out),
+        (None, Version::Resp2) => out.put_slice(b"$-1\r\n"),
+        (None, Version::Resp3) => out.put_slice(b"_\r\n"),
     }
 }
 
@@ -385,6 +454,9 @@ fn header(kind: u8, count: usize, out: &mut BytesMut) {
 /// A [`Reply`] of 40 bytes in its vector, rounded up. What stands around a text is less: a header of 22 bytes, `txt:`, two
 /// line ends; and so is the longest integer.
 const SCALAR_BYTES: usize = 48;
+
+/// A bulk of more bytes is spelled some of it at a time: copying half a gibibyte takes a quarter of a second.
+const WHOLE_BYTES_MAX: usize = 64 * 1024;
 
 /// A pair in its vector (40 bytes) and the headers and line ends of pair, name and score, or those and the text.
 const SCORED_BYTES: usize = 80;

@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-use kora_resp::Reply;
 use kora_resp::glob::Pattern;
+use kora_resp::{Bulks, Reply};
 
 use super::{Around, Gather, Next};
 use crate::command::{ScanFilter, ScanRequest};
@@ -19,7 +18,7 @@ pub(crate) struct Scanning {
     filter: Arc<ScanFilter>,
     /// Which shard was asked last.
     shard: ShardId,
-    keys: Vec<Bytes>,
+    keys: Bulks,
     form: Form,
 }
 
@@ -37,7 +36,7 @@ impl Scanning {
         let scanning = Scanning {
             filter: Arc::new(request.filter),
             shard: request.cursor.shard,
-            keys: Vec::new(),
+            keys: Bulks::default(),
             form: Form::Page,
         };
         scanning.ask(request.cursor.at, request.count, SCAN_REPLY_BYTES_MAX, around)
@@ -52,14 +51,17 @@ impl Scanning {
         let scanning = Scanning {
             filter: Arc::new(filter),
             shard: Cursor::START.shard,
-            keys: Vec::new(),
+            keys: Bulks::default(),
             form: Form::List,
         };
         scanning.ask(Cursor::START.at, usize::MAX, KEYS_REPLY_BYTES_MAX, around)
     }
 
-    pub(crate) fn absorb(mut self, part: Scanned, around: &Around<'_>) -> Next {
-        self.keys.extend(part.keys);
+    pub(crate) fn absorb(mut self, mut part: Scanned, around: &Around<'_>) -> Next {
+        if let Some(error) = around.setup.too_large(self.keys.bytes_hint() + part.keys.bytes_hint()) {
+            return Next::error(&error);
+        }
+        self.keys.append(&mut part.keys);
         if let Some(at) = part.next {
             let shard = self.shard;
             return self.reply(Cursor { shard, at });
@@ -84,12 +86,11 @@ impl Scanning {
     fn reply(self, next: Cursor) -> Next {
         if self.form == Form::List {
             return match next {
-                Cursor::START => Next::Reply(Reply::Array(self.keys.into_iter().map(Reply::Bulk).collect())),
+                Cursor::START => Next::Reply(Reply::Bulks(Box::new(self.keys))),
                 _ => Next::error(&ClientError::TooManyKeys),
             };
         }
         let cursor = Reply::Bulk(next.number().to_string().into());
-        let keys = self.keys.into_iter().map(Reply::Bulk).collect();
-        Next::Reply(Reply::Array(vec![cursor, Reply::Array(keys)]))
+        Next::Reply(Reply::Array(vec![cursor, Reply::Bulks(Box::new(self.keys))]))
     }
 }

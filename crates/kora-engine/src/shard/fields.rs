@@ -1,17 +1,18 @@
 //! The commands on many fields of a hash. They may take several slices, and nobody else's command falls in between.
 
+use std::mem::take;
 use std::vec::IntoIter;
 
 use bytes::Bytes;
-use kora_resp::Reply;
-use kora_values::{Field, HashValue, Sample};
+use kora_resp::{Bulks, Reply};
+use kora_values::{Field, FieldValue, HashValue, Sample};
 
 use super::keys::{Place, next_draw};
 use super::strings::length;
 use super::{Shard, Unfinished};
 use crate::command::{self, HashPart, HashScan, HashSetReply};
 use crate::error::ClientError;
-use crate::limits::{FIELDS_PER_SLICE, REPLY_BYTES_MAX};
+use crate::limits::{FIELD_BYTES_PER_SLICE, FIELDS_PER_SLICE, SCAN_REPLY_BYTES_MAX};
 
 /// Such a command between two slices.
 pub(crate) struct Fields {
@@ -19,7 +20,7 @@ pub(crate) struct Fields {
     now_ms: u64,
     task: Task,
     /// The reply so far, if it is a list.
-    found: Found,
+    found: Bulks,
 }
 
 pub(crate) enum Task {
@@ -50,41 +51,20 @@ pub(crate) enum Task {
     },
 }
 
-/// What was found, as the replies to list.
-#[derive(Default)]
-struct Found {
-    replies: Vec<Reply>,
-    pairs: Vec<(Reply, Reply)>,
-    bytes: usize,
+/// Adds the part of a field that is wanted to what was found.
+fn push_part(found: &mut Bulks, part: HashPart, (field, value): Field<'_>) {
+    if part != HashPart::Values {
+        found.push(field);
+    }
+    if part != HashPart::Fields {
+        push_value(found, value);
+    }
 }
 
-impl Found {
-    fn push(&mut self, reply: Reply) {
-        self.bytes += reply.bytes_hint();
-        self.replies.push(reply);
-    }
-
-    fn push_pair(&mut self, (field, value): Field<'_>) {
-        let pair = (
-            Reply::Bulk(Bytes::copy_from_slice(field)),
-            Reply::Bulk(value.to_bytes()),
-        );
-        self.bytes += pair.0.bytes_hint() + pair.1.bytes_hint();
-        self.pairs.push(pair);
-    }
-
-    fn push_part(&mut self, part: HashPart, field: Field<'_>) {
-        match part {
-            HashPart::Both => self.push_pair(field),
-            HashPart::Fields => self.push(Reply::Bulk(Bytes::copy_from_slice(field.0))),
-            HashPart::Values => self.push(Reply::Bulk(field.1.to_bytes())),
-        }
-    }
-
-    /// Fields and values in turn.
-    fn flat(self) -> Reply {
-        let pairs = self.pairs.into_iter().flat_map(|(field, value)| [field, value]);
-        Reply::Array(self.replies.into_iter().chain(pairs).collect())
+fn push_value(found: &mut Bulks, value: FieldValue<'_>) {
+    match value {
+        FieldValue::Short(bytes) => found.push(bytes),
+        FieldValue::Long(bytes) => found.push_bytes(bytes.clone()),
     }
 }
 
@@ -146,7 +126,7 @@ impl Fields {
             key: Bytes::copy_from_slice(place.key),
             now_ms: place.now_ms,
             task,
-            found: Found::default(),
+            found: Bulks::default(),
         }
     }
 }
@@ -190,9 +170,12 @@ impl Shard {
                 })
             }
         };
+        let outcome = match self.setup.too_large(fields.found.bytes_hint()) {
+            Some(error) => Err(error),
+            None => outcome,
+        };
         match outcome {
             Err(error) => Ok(Reply::Error(error.to_string())),
-            Ok(_) if fields.found.bytes > REPLY_BYTES_MAX => Ok(Reply::Error(too_large().to_string())),
             Ok(Some(reply)) => Ok(reply),
             Ok(None) => Err(Box::new(Unfinished::Fields(Box::new(fields)))),
         }
@@ -241,20 +224,27 @@ impl Shard {
     }
 }
 
-/// A few bytes may ask for one value a million times.
-fn too_large() -> ClientError {
-    ClientError::ReplyTooLarge {
-        bytes_max: REPLY_BYTES_MAX,
-    }
-}
-
-fn get_fields(hash: Option<&HashValue>, fields: &mut IntoIter<Bytes>, found: &mut Found) -> Option<Reply> {
-    for field in fields.by_ref().take(FIELDS_PER_SLICE) {
-        let value = hash.and_then(|hash| hash.get(&field));
-        found.push(value.map_or(Reply::Null, |value| Reply::Bulk(value.to_bytes())));
+fn get_fields(hash: Option<&HashValue>, fields: &mut IntoIter<Bytes>, found: &mut Bulks) -> Option<Reply> {
+    let end = found.bytes_hint() + FIELD_BYTES_PER_SLICE;
+    for _ in 0..FIELDS_PER_SLICE {
+        if found.bytes_hint() > end {
+            break;
+        }
+        let Some(field) = fields.next() else { break };
+        match hash.and_then(|hash| hash.get(&field)) {
+            Some(value) => push_value(found, value),
+            None => found.push_null(),
+        }
     }
     let is_done = fields.as_slice().is_empty();
-    is_done.then(|| std::mem::take(found).flat())
+    is_done.then(|| list(take(found)))
+}
+
+/// How many fields one slice looks at: as many as have some bytes by the mean, because which come next is as good as
+/// chance.
+fn portion(hash: &HashValue) -> usize {
+    let field_bytes = hash.bytes() / hash.len().max(1);
+    (FIELD_BYTES_PER_SLICE / field_bytes.max(1)).clamp(1, FIELDS_PER_SLICE)
 }
 
 /// Looks at some fields in the order of a scan.
@@ -263,28 +253,32 @@ fn walk(
     (from, left): (&mut u64, &mut usize),
     part: HashPart,
     scan: Option<&HashScan>,
-    found: &mut Found,
+    found: &mut Bulks,
 ) -> Option<Reply> {
-    let (fields, next) = hash.map_or_else(Default::default, |hash| hash.scan(*from, FIELDS_PER_SLICE.min(*left)));
+    let (fields, next) = hash.map_or_else(Default::default, |hash| hash.scan(*from, portion(hash).min(*left)));
     *left = left.saturating_sub(fields.len());
     let pattern = scan.and_then(|scan| scan.pattern.as_ref());
     for field in fields {
         if pattern.is_none_or(|pattern| pattern.matches(field.0)) {
-            found.push_part(part, field);
+            push_part(found, part, field);
         }
     }
     *from = next.unwrap_or(0);
     // A scan is a wish: what is much already is enough.
-    let is_enough = scan.is_some() && found.bytes > crate::limits::SCAN_REPLY_BYTES_MAX;
+    let is_enough = scan.is_some() && found.bytes_hint() > SCAN_REPLY_BYTES_MAX;
     if next.is_some() && *left > 0 && !is_enough {
         return None;
     }
-    let found = std::mem::take(found);
+    let found = take(found);
     Some(match scan {
-        Some(_) => Reply::Array(vec![Reply::Text(from.to_string()), found.flat()]),
-        None if part == HashPart::Both => Reply::Map(found.pairs),
-        None => Reply::Array(found.replies),
+        Some(_) => Reply::Array(vec![Reply::Text(from.to_string()), list(found)]),
+        None if part == HashPart::Both => Reply::BulkMap(Box::new(found)),
+        None => list(found),
     })
+}
+
+fn list(found: Bulks) -> Reply {
+    Reply::Bulks(Box::new(found))
 }
 
 /// Draws some fields.
@@ -293,7 +287,7 @@ fn draw(
     wanted: command::Sample,
     (sample, left): (&mut Option<Sample>, &mut u64),
     draws: &mut u64,
-    found: &mut Found,
+    found: &mut Bulks,
 ) -> Option<Reply> {
     let part = if wanted.with_values {
         HashPart::Both
@@ -306,15 +300,15 @@ fn draw(
             let count = usize::try_from(wanted.count).unwrap_or(usize::MAX);
             let sample = sample.get_or_insert_with(|| Sample::new(hash, count));
             if sample.left() > 0 {
-                let fields = sample.draw(hash, FIELDS_PER_SLICE, || next_draw(draws));
-                fields.into_iter().for_each(|field| found.push_part(part, field));
+                let fields = sample.draw(hash, portion(hash), || next_draw(draws));
+                fields.into_iter().for_each(|field| push_part(found, part, field));
             }
             sample.left() == 0
         }
         Some(hash) => {
-            for _ in 0..(FIELDS_PER_SLICE as u64).min(*left) {
+            for _ in 0..(portion(hash) as u64).min(*left) {
                 if let Some(field) = hash.random(|| next_draw(draws)) {
-                    found.push_part(part, field);
+                    push_part(found, part, field);
                 }
                 *left -= 1;
             }
@@ -322,10 +316,10 @@ fn draw(
         }
     };
     is_done.then(|| {
-        let found = std::mem::take(found);
+        let found = take(found);
         match wanted.with_values {
-            true => Reply::Pairs(found.pairs),
-            false => Reply::Array(found.replies),
+            true => Reply::BulkPairs(Box::new(found)),
+            false => list(found),
         }
     })
 }

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use kora_resp::Bulks;
 
 use super::key_table::to_bytes;
 use super::{Shard, Unfinished};
@@ -23,7 +24,7 @@ pub(crate) struct Scan {
     room: usize,
     /// Keys that were passed and are still to be held against the filter.
     passed: std::vec::IntoIter<Bytes>,
-    keys: Vec<Bytes>,
+    keys: Bulks,
     /// What has expired by then is not there.
     now_ms: u64,
 }
@@ -37,7 +38,7 @@ impl Scan {
             left: ask.left,
             room: ask.room,
             passed: Vec::new().into_iter(),
-            keys: Vec::new(),
+            keys: Bulks::default(),
         }
     }
 
@@ -51,7 +52,7 @@ impl Scan {
         let work = self.filter.work(&key);
         if self.filter.matches(&key) {
             self.room = self.room.saturating_sub(key.len());
-            self.keys.push(key);
+            self.keys.push(&key);
         }
         if self.room == 0 {
             self.left = 0;

@@ -34,6 +34,18 @@ fn text(text: &str) -> Reply {
     Reply::Text(text.to_owned())
 }
 
+/// An empty text stands for no value.
+fn bulks<const COUNT: usize>(texts: [&str; COUNT]) -> Bulks {
+    let mut bulks = Bulks::default();
+    for text in texts {
+        match text {
+            "" => bulks.push_null(),
+            text => bulks.push(text.as_bytes()),
+        }
+    }
+    bulks
+}
+
 #[test]
 fn scalars_are_spelled_as_the_protocols_say() {
     assert_spelled_alike(Reply::ok(), "+OK\r\n");
@@ -77,9 +89,22 @@ fn aggregates_are_flat_arrays_in_resp2() {
     let pair = || vec![Reply::Integer(1), Reply::Null];
     assert_spelled(Reply::Array(pair()), "*2\r\n:1\r\n$-1\r\n", "*2\r\n:1\r\n_\r\n");
     assert_spelled(
-        Reply::Pairs(vec![(text("a"), Reply::Integer(1)), (text("b"), Reply::Null)]),
-        "*4\r\n$1\r\na\r\n:1\r\n$1\r\nb\r\n$-1\r\n",
-        "*2\r\n*2\r\n$1\r\na\r\n:1\r\n*2\r\n$1\r\nb\r\n_\r\n",
+        Reply::BulkPairs(Box::new(bulks(["a", "1", "b", ""]))),
+        "*4\r\n$1\r\na\r\n$1\r\n1\r\n$1\r\nb\r\n$-1\r\n",
+        "*2\r\n*2\r\n$1\r\na\r\n$1\r\n1\r\n*2\r\n$1\r\nb\r\n_\r\n",
+    );
+    assert_spelled(
+        Reply::BulkMap(Box::new(bulks(["a", "1", "b", ""]))),
+        "*4\r\n$1\r\na\r\n$1\r\n1\r\n$1\r\nb\r\n$-1\r\n",
+        "%2\r\n$1\r\na\r\n$1\r\n1\r\n$1\r\nb\r\n_\r\n",
+    );
+    assert_spelled(
+        Reply::Interleaved(Box::new(Interleaved::new(
+            vec![1, 0, 1],
+            vec![bulks(["a"]), bulks(["b", ""])],
+        ))),
+        "*3\r\n$1\r\nb\r\n$1\r\na\r\n$-1\r\n",
+        "*3\r\n$1\r\nb\r\n$1\r\na\r\n_\r\n",
     );
     assert_spelled(Reply::Set(pair()), "*2\r\n:1\r\n$-1\r\n", "~2\r\n:1\r\n_\r\n");
     assert_spelled(Reply::Push(pair()), "*2\r\n:1\r\n$-1\r\n", ">2\r\n:1\r\n_\r\n");
@@ -170,19 +195,49 @@ fn any_reply() -> impl Strategy<Value = Reply> {
                 .collect()
         )),
         prop::collection::vec(prop::num::f32::ANY, 0..4).prop_map(Reply::Floats),
+        any_bulks().prop_map(|bulks| Reply::Bulks(Box::new(bulks))),
+        any_bulks().prop_map(|bulks| Reply::BulkMap(Box::new(bulks))),
+        any_bulks().prop_map(|bulks| Reply::BulkPairs(Box::new(bulks))),
     ];
     scalar.prop_recursive(4, 32, 4, |inner| {
         let several = prop::collection::vec(inner.clone(), 0..4);
         prop_oneof![
             several.clone().prop_map(Reply::Array),
             several.prop_map(Reply::Push),
-            prop::collection::vec((inner.clone(), inner.clone()), 0..3).prop_map(Reply::Pairs),
             prop::collection::btree_map("[a-z\\r\\n]{0,3}", inner, 0..4)
                 .prop_map(|map| Reply::Map(map.into_iter().map(|(key, value)| (Reply::Text(key), value)).collect())),
             prop::collection::btree_set(any::<i64>(), 0..4)
                 .prop_map(|set| Reply::Set(set.into_iter().map(Reply::Integer).collect())),
         ]
     })
+}
+
+/// Pairs of bulks, of which the second may be no value.
+fn any_bulks() -> impl Strategy<Value = Bulks> {
+    prop::collection::vec((any::<u16>(), any::<bool>()), 0..4).prop_map(|pairs| {
+        let mut bulks = Bulks::default();
+        for (key, is_there) in pairs {
+            bulks.push(key.to_string().as_bytes());
+            match is_there {
+                true => bulks.push_bytes(Bytes::from(vec![b'v'; usize::from(key)])),
+                false => bulks.push_null(),
+            }
+        }
+        bulks
+    })
+}
+
+/// The bulks, each as a reply of its own.
+fn apart(bulks: &Bulks) -> Vec<Reply> {
+    let mut unpacking = Unpacking::new(bulks.clone());
+    let mut replies = Vec::new();
+    while !unpacking.is_empty() {
+        let shared = unpacking.next(|bulk| {
+            replies.push(bulk.map_or(Reply::Null, |bulk| Reply::Bulk(Bytes::copy_from_slice(bulk))));
+        });
+        replies.extend(shared);
+    }
+    replies
 }
 
 fn bulk2(text: impl Into<Vec<u8>>) -> Decoded2 {
@@ -202,7 +257,9 @@ fn understood2(reply: &Reply) -> Decoded2 {
         Reply::Double(value) => bulk2(FloatText::new(*value).as_bytes()),
         Reply::Boolean(value) => Decoded2::Integer(i64::from(*value)),
         Reply::Array(replies) | Reply::Set(replies) | Reply::Push(replies) => all(replies),
-        Reply::Map(pairs) | Reply::Pairs(pairs) => Decoded2::Array(
+        Reply::Bulks(bulks) | Reply::BulkMap(bulks) | Reply::BulkPairs(bulks) => all(&apart(bulks)),
+        Reply::Interleaved(_) => unreachable!("none is drawn"),
+        Reply::Map(pairs) => Decoded2::Array(
             pairs
                 .iter()
                 .flat_map(|(key, value)| [understood2(key), understood2(value)])
@@ -252,12 +309,18 @@ fn understood3(reply: &Reply, decoded: &Decoded3) -> bool {
                     data.iter().any(|(key3, value3)| understood3(key, key3) && understood3(value, value3))
                 })
         }
-        (Reply::Pairs(pairs), Decoded3::Array { data, .. }) => {
-            pairs.len() == data.len()
-                && pairs.iter().zip(data).all(|((one, two), pair)| match pair {
-                    Decoded3::Array { data, .. } => {
-                        matches!(&data[..], [one3, two3] if understood3(one, one3) && understood3(two, two3))
-                    }
+        (Reply::Bulks(bulks), Decoded3::Array { data, .. }) => all(&apart(bulks), data),
+        (Reply::BulkMap(bulks), Decoded3::Map { data, .. }) => {
+            // A key may stand there twice, and the decoder keeps one.
+            let pairs = apart(bulks);
+            let is_met = |key: &Reply| data.iter().any(|(key3, _)| understood3(key, key3));
+            pairs.chunks(2).all(|pair| is_met(&pair[0]))
+        }
+        (Reply::BulkPairs(bulks), Decoded3::Array { data, .. }) => {
+            let pairs = apart(bulks);
+            pairs.len() == 2 * data.len()
+                && pairs.chunks(2).zip(data).all(|(pair, frame)| match frame {
+                    Decoded3::Array { data, .. } => all(pair, data),
                     _ => false,
                 })
         }
@@ -279,6 +342,24 @@ fn understood3(reply: &Reply, decoded: &Decoded3) -> bool {
         }
         _ => false,
     }
+}
+
+#[test]
+fn a_bulk_of_many_bytes_is_spelled_in_pieces() {
+    let bytes: Bytes = (0..200_000_u32).map(|number| number as u8).collect();
+    let mut writing = Writing::new(
+        Reply::Array(vec![Reply::Bulk(bytes.clone()), Reply::Null]),
+        Version::Resp2,
+    );
+    let mut out = BytesMut::new();
+    let mut steps = 0;
+    while !writing.write(1000, &mut out) {
+        steps += 1;
+        assert!(out.len() <= steps * 1000 + 100, "{} bytes in {steps} steps", out.len());
+    }
+    assert!(steps >= 200, "{steps}");
+    let expected = [b"*2\r\n$200000\r\n", &bytes[..], b"\r\n$-1\r\n"].concat();
+    assert!(out == expected, "it is spelled as one in a single piece is");
 }
 
 proptest! {
