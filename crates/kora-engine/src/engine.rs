@@ -48,6 +48,8 @@ pub struct Engine {
     pub(crate) ledger: Ledger,
     /// What this worker itself is asked, and by whom. Bounded by the clients' lines.
     pub(crate) worker_asks: VecDeque<(WorkerId, Ticket, Ask)>,
+    /// Seats in which something took long and goes on when its turn comes. Bounded by the clients' lines.
+    pub(crate) unfinished: VecDeque<Ticket>,
     /// Asks that follow from others and found no credit, for each worker. Bounded by the clients' lines.
     pub(crate) outboxes: Vec<VecDeque<Request>>,
     /// Connections whose command found no credit, in the order they came.
@@ -147,6 +149,7 @@ impl Engine {
             lines: Lines::default(),
             ledger: Ledger::new(setup.client_bytes_max),
             worker_asks: VecDeque::new(),
+            unfinished: VecDeque::new(),
             outboxes: (0..placement.worker_count()).map(|_| VecDeque::new()).collect(),
             credit_waiters: VecDeque::new(),
             room_waiters: VecDeque::new(),
@@ -560,6 +563,10 @@ impl Engine {
             Next::Ask(gather, asks) => {
                 let sequence = self.lines.line(id).take_seat(gather, taken);
                 self.send(Ticket { line: id.0, sequence }, asks);
+            }
+            Next::Again(gather) => {
+                let sequence = self.lines.line(id).take_seat(gather, taken);
+                self.unfinished.push_back(Ticket { line: id.0, sequence });
             }
         }
     }

@@ -123,8 +123,8 @@ pub(crate) enum SeveralAsk {
     Count(Vec<Bytes>),
     /// The same, and they count as used.
     Touch(Vec<Bytes>),
-    /// Their strings; each with its place in the reply.
-    GetStrings(Vec<(u32, Bytes)>),
+    /// Their strings, in this order.
+    GetStrings(Vec<Bytes>),
     /// Set strings.
     SetStrings(Vec<(Bytes, Bytes)>),
     /// Set strings if none of the keys is there; answers 1 or 0.
@@ -208,8 +208,8 @@ pub(crate) enum Part {
     Refused(ClientError),
     /// The whole reply.
     Reply(Reply),
-    /// Replies with their places in the whole.
-    Replies(Vec<(u32, Reply)>),
+    /// Strings, in the order that was asked for.
+    Bulks(Bulks),
     /// How many were deleted, and collections that have been withdrawn because one of the keys was their name.
     Deleted(u64, Vec<Arc<Schema>>),
     /// What a key held, if there was anything; or what found its place taken.

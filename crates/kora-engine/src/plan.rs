@@ -10,6 +10,7 @@ use crate::command::VectorOptions;
 use crate::command::{Action, Center, Command, Element, ElementList, KeyAction, Only, ScanRequest, SeveralKeys};
 use crate::gather::{self, Around, Choosing, Describing, Dropping, Flushing, Gather, Informing, Joining};
 use crate::gather::{ListingClients, Moving, Next, Recalling, Scanning, Shape};
+use crate::limits::KEYS_PER_SLICE;
 use crate::mail::{Act, Ask, IfThere, Proposal, Target};
 use crate::router::{Placement, ShardId, Spread};
 
@@ -261,7 +262,8 @@ fn needs_of_several(several: &SeveralKeys, placement: Placement, catalog: &Catal
 
 /// True if one of the keys is the name of a collection: to delete it is a decision that other shards hear of.
 pub(crate) fn names_a_collection(keys: &[Bytes], catalog: &Catalog) -> bool {
-    !catalog.is_empty() && keys.iter().any(|key| catalog.holds(key))
+    // Of very many keys it is not looked up but taken for granted: no more follows from it than some messages.
+    !catalog.is_empty() && (keys.len() > KEYS_PER_SLICE || keys.iter().any(|key| catalog.holds(key)))
 }
 
 /// True if every part of the command is done by the shard that is asked first: then several such commands may be asked
@@ -279,7 +281,11 @@ pub(crate) fn is_one_step(command: &Command, around: &Around<'_>) -> bool {
     }
 }
 
-fn route_of_keys<'k>(mut keys: impl Iterator<Item = &'k Bytes>, placement: Placement) -> Route {
+fn route_of_keys<'k>(mut keys: impl ExactSizeIterator<Item = &'k Bytes>, placement: Placement) -> Route {
+    // Of very many it is taken for granted that they are everywhere.
+    if keys.len() > KEYS_PER_SLICE {
+        return Route::All;
+    }
     let Some(first) = keys.next().map(|key| placement.shard_of(key)) else {
         return Route::Here;
     };

@@ -113,6 +113,7 @@ impl Engine {
 
     pub(crate) fn has_work(&self) -> bool {
         !self.worker_asks.is_empty()
+            || !self.unfinished.is_empty()
             || self.shards.iter().any(|shard| shard.has_asks() || shard.has_remains() || shard.has_upkeep())
             // Whoever was woken for the credit that is left may not have needed it.
             || (!self.credit_waiters.is_empty() && self.credit_left() > 0)
@@ -121,7 +122,7 @@ impl Engine {
     /// Asks that wait here for their turn.
     pub(crate) fn queue_depth(&self) -> u64 {
         let of_shards: usize = self.shards.iter().map(Shard::queue_depth).sum();
-        (self.worker_asks.len() + of_shards) as u64
+        (self.worker_asks.len() + self.unfinished.len() + of_shards) as u64
     }
 
     fn take_replies(&mut self, host: &dyn Host) -> Progress {
@@ -279,6 +280,15 @@ impl Engine {
             let (from, part) = (Target::Worker(self.worker), self.answer_for_worker(ask, host));
             self.answer(worker, Response { ticket, from, part }, host);
         }
+        if let Some(ticket) = self.unfinished.pop_front() {
+            worked = true;
+            let gather = self.lines.line(LineId(ticket.line)).take_gather(ticket.sequence);
+            let next = gather.go_on(&Around {
+                setup: &self.setup,
+                host,
+            });
+            self.follow(ticket, next, host);
+        }
         worked
     }
 
@@ -374,8 +384,18 @@ impl Engine {
                 host,
             },
         );
+        self.follow(ticket, next, host);
+    }
+
+    /// Does what follows for a seat whose gather was taken out.
+    fn follow(&mut self, ticket: Ticket, next: Next, host: &dyn Host) {
+        let id = LineId(ticket.line);
         let line = self.lines.line(id);
         match next {
+            Next::Again(gather) => {
+                line.put_gather(ticket.sequence, gather);
+                self.unfinished.push_back(ticket);
+            }
             Next::Wait(gather) => line.put_gather(ticket.sequence, gather),
             Next::Ask(gather, asks) => {
                 line.put_gather(ticket.sequence, gather);

@@ -66,20 +66,10 @@ impl Executing {
 
     pub(crate) fn absorb(mut self: Box<Self>, from: Target, part: Part, around: &Around<'_>) -> Next {
         match self.under_way {
-            UnderWay::Alone(index) => match self.take(index).absorb(from, part, around) {
-                Next::Wait(gather) => {
-                    self.places[index] = Entry::Gathering(gather);
-                    Next::Wait(Gather::Executing(self))
-                }
-                Next::Ask(gather, asks) => {
-                    self.places[index] = Entry::Gathering(gather);
-                    Next::Ask(Gather::Executing(self), asks)
-                }
-                Next::Reply(reply) => {
-                    self.places[index] = Entry::Done(reply);
-                    self.advance(around)
-                }
-            },
+            UnderWay::Alone(index) => {
+                let next = self.take(index).absorb(from, part, around);
+                self.follow(index, next, around)
+            }
             UnderWay::Batches(missing) => {
                 let parts = match part {
                     Part::Batch(parts) => parts,
@@ -104,11 +94,42 @@ impl Executing {
         }
     }
 
+    /// What follows for the command that is alone.
+    fn follow(mut self: Box<Self>, index: usize, next: Next, around: &Around<'_>) -> Next {
+        match next {
+            Next::Wait(gather) => {
+                self.places[index] = Entry::Gathering(gather);
+                Next::Wait(Gather::Executing(self))
+            }
+            Next::Again(gather) => {
+                self.places[index] = Entry::Gathering(gather);
+                Next::Again(Gather::Executing(self))
+            }
+            Next::Ask(gather, asks) => {
+                self.places[index] = Entry::Gathering(gather);
+                Next::Ask(Gather::Executing(self), asks)
+            }
+            Next::Reply(reply) => {
+                self.places[index] = Entry::Done(reply);
+                self.advance(around)
+            }
+        }
+    }
+
+    /// Goes on with the command that is alone.
+    pub(crate) fn go_on(mut self: Box<Self>, around: &Around<'_>) -> Next {
+        let UnderWay::Alone(index) = self.under_way else {
+            unreachable!("only a command that is alone takes several steps");
+        };
+        let next = self.take(index).go_on(around);
+        self.follow(index, next, around)
+    }
+
     fn take_part(&mut self, index: usize, from: Target, part: Part, around: &Around<'_>) {
-        self.places[index] = match self.take(index).absorb(from, part, around) {
+        self.places[index] = match self.take(index).absorb(from, part, around).settled(around) {
             Next::Wait(gather) => Entry::Gathering(gather),
             Next::Reply(reply) => Entry::Done(reply),
-            Next::Ask(..) => unreachable!("commands of one step ask nobody else"),
+            Next::Ask(..) | Next::Again(_) => unreachable!("commands of one step ask nobody else"),
         };
     }
 
@@ -136,8 +157,9 @@ impl Executing {
             let Entry::Queued(command) = std::mem::replace(&mut self.places[index], Entry::Taken) else {
                 unreachable!("looked at a moment ago");
             };
-            match plan::start(command, self.asker.0, self.asker.1, around) {
-                Next::Wait(_) => unreachable!("a command waits for what it asked"),
+            // All batches are sent together, so each command says at once whom it asks.
+            match plan::start(command, self.asker.0, self.asker.1, around).settled(around) {
+                Next::Wait(_) | Next::Again(_) => unreachable!("a command waits for what it asked"),
                 Next::Reply(reply) => self.places[index] = Entry::Done(reply),
                 Next::Ask(gather, asks) if is_one_step => {
                     self.places[index] = Entry::Gathering(gather);

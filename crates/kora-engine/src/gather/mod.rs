@@ -12,6 +12,7 @@ mod query;
 mod recalling;
 mod scanning;
 mod several;
+mod splitting;
 
 use kora_resp::Reply;
 
@@ -23,7 +24,8 @@ pub(crate) use self::moving::Moving;
 pub(crate) use self::query::Querying;
 pub(crate) use self::recalling::Recalling;
 pub(crate) use self::scanning::Scanning;
-pub(crate) use self::several::{Choosing, Deleting, Placing, SettingIfAbsent, several};
+pub(crate) use self::several::{Choosing, Deleting, Placing, SettingIfAbsent};
+pub(crate) use self::splitting::{Splitting, several};
 
 use crate::catalog::Catalog;
 use crate::command::{KillReply, VectorForm};
@@ -42,6 +44,8 @@ pub(crate) enum Gather {
     AllDone { missing: usize, refusal: Option<Reply> },
     /// This is the reply, whatever the part says.
     Replying(Reply),
+    /// A command on several keys that is divided between the shards.
+    Splitting(Box<Splitting>),
     /// MGET.
     Placing(Box<Placing>),
     /// MSETNX over several shards.
@@ -111,6 +115,8 @@ pub(crate) enum Gate {
 pub(crate) enum Next {
     /// More parts are to come.
     Wait(Gather),
+    /// It took long and is not done: it goes on when others have had their turn.
+    Again(Gather),
     /// These must be asked.
     Ask(Gather, Vec<(Target, Ask)>),
     /// That was all.
@@ -134,6 +140,14 @@ impl Around<'_> {
 }
 
 impl Next {
+    /// What follows in the end, however long it takes.
+    fn settled(mut self, around: &Around<'_>) -> Next {
+        while let Next::Again(gather) = self {
+            self = gather.go_on(around);
+        }
+        self
+    }
+
     pub(crate) fn error(error: &ClientError) -> Next {
         Next::Reply(Reply::Error(error.to_string()))
     }
@@ -152,6 +166,8 @@ impl Gather {
             | Gather::ListingClients(_)
             | Gather::Informing(_) => Gate::Open,
             Gather::Creating | Gather::Joining(_) | Gather::Dropping(_) | Gather::Flushing(_) => Gate::Closed,
+            // Nothing was asked yet, and what comes behind it must not be asked before.
+            Gather::Splitting(_) => Gate::Closed,
             Gather::SettingIfAbsent(_) | Gather::Deleting(_) | Gather::Moving(_) => Gate::Closed,
             Gather::Executing(_) => Gate::Closed,
             Gather::Fetching(_) | Gather::Finding(_) => Gate::Closed,
@@ -160,6 +176,16 @@ impl Gather {
             Gather::Querying(querying) => querying.gate(),
             Gather::Recalling(recalling) => recalling.gate(),
             Gather::Scanning(_) => Gate::ReadOnly,
+        }
+    }
+
+    /// Goes on with what took long.
+    pub(crate) fn go_on(self, around: &Around<'_>) -> Next {
+        match self {
+            Gather::Splitting(splitting) => splitting.go_on(around),
+            Gather::Querying(querying) => querying.go_on(around),
+            Gather::Executing(executing) => executing.go_on(around),
+            _ => unreachable!("all others are done with a part in one step"),
         }
     }
 
@@ -183,8 +209,9 @@ impl Gather {
                     missing => Next::Wait(Gather::AllDone { missing, refusal }),
                 }
             }
-            (Gather::Placing(placing), Part::Replies(replies)) => placing.absorb(replies),
-            (Gather::SettingIfAbsent(setting), part) => setting.absorb(part, around),
+            (Gather::Placing(placing), Part::Bulks(bulks)) => placing.absorb(from, Ok(bulks), around),
+            (Gather::Placing(placing), Part::Refused(error)) => placing.absorb(from, Err(error), around),
+            (Gather::SettingIfAbsent(setting), part) => setting.absorb(part),
             (Gather::Deleting(deleting), part) => deleting.absorb(part, around),
             (Gather::Moving(moving), part) => moving.absorb(part, around),
             (Gather::Choosing(choosing), Part::Chosen { key, among, draw }) => choosing.absorb(key, among, draw),

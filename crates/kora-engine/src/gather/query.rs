@@ -12,7 +12,7 @@ use super::{Around, Gate, Gather, Next, Recalling, integer};
 use crate::catalog::Schema;
 use crate::command::{self, Wish};
 use crate::error::ClientError;
-use crate::limits::QUERY_AGAIN_MAX;
+use crate::limits::{HITS_PER_SLICE, QUERY_AGAIN_MAX};
 use crate::line::reply_bytes;
 use crate::mail::{Ask, Hits, Question, Target};
 use crate::router::{ShardId, ef_of_part};
@@ -27,6 +27,8 @@ pub(crate) struct Querying {
     cost: Cost,
     parts: Vec<QueryPart>,
     missing: usize,
+    /// What has been merged, once all parts are in.
+    merging: Merging,
     /// Times that the whole query was asked again, because its parts knew different generations.
     again: u8,
 }
@@ -89,6 +91,7 @@ impl Querying {
             cost: Cost::default(),
             parts: Vec::new(),
             missing: 0,
+            merging: Merging::default(),
             again: 0,
         }
     }
@@ -140,11 +143,21 @@ impl Querying {
         if self.parts.iter().any(|part| part.found.generation != generation) {
             return self.overtaken(around);
         }
-        let order = order(&self.parts, self.question.k);
-        let asks = self.crowded(&order);
+        self.merging = Merging::default();
+        self.go_on(around)
+    }
+
+    /// Merges some hits; shows them when that is done.
+    pub(crate) fn go_on(mut self: Box<Self>, around: &Around<'_>) -> Next {
+        let k = self.question.k;
+        if !self.merging.step(k, &self.parts) {
+            return Next::Again(Gather::Querying(self));
+        }
+        let asks = self.crowded();
         if asks.is_empty() {
             self.cost.is_exact = self.parts.iter().all(|part| part.found.statistics.is_exact);
-            let merged = merge(self.parts, &order);
+            let bytes_max = around.setup.client_bytes_max;
+            let merged = merge(self.parts, &self.merging.order);
             let wish = match self.purpose {
                 Purpose::Recall(recalling) => return recalling.took(merged, around),
                 Purpose::Answer(wish) => wish,
@@ -197,13 +210,11 @@ impl Querying {
     }
 
     /// Those shards that may hold more of the answer than they were given the chance to find, with the whole ef.
-    fn crowded(&mut self, order: &[usize]) -> Vec<(Target, Ask)> {
+    fn crowded(&mut self) -> Vec<(Target, Ask)> {
         let (k, parts) = (self.question.k, self.parts.len());
-        let mut taken = vec![0; parts];
-        order.iter().for_each(|part| taken[*part] += 1);
         let mut asks = Vec::new();
-        for (part, taken) in self.parts.iter_mut().zip(taken) {
-            if part.whole || !is_crowded(&part.found, taken, k, parts) {
+        for (part, taken) in self.parts.iter_mut().zip(&self.merging.taken) {
+            if part.whole || !is_crowded(&part.found, *taken, k, parts) {
                 continue;
             }
             part.whole = true;
@@ -231,29 +242,47 @@ fn is_crowded(found: &Hits, taken: usize, k: usize, parts: usize) -> bool {
 }
 
 /// Which part gives the best hit of all, which the second best, and so on, up to k.
-fn order(parts: &[QueryPart], k: usize) -> Vec<usize> {
-    let mut heads: BinaryHeap<Reverse<Head<'_>>> = parts
-        .iter()
-        .enumerate()
-        .filter_map(|(part, QueryPart { found, .. })| Head::of(&found.hits, part, 0))
-        .map(Reverse)
-        .collect();
-    let mut order = Vec::new();
-    while order.len() < k
-        && let Some(mut first) = heads.peek_mut()
-    {
-        let Head { part, place, .. } = first.0;
-        order.push(part);
-        match Head::of(&parts[part].found.hits, part, place + 1) {
-            Some(next) => first.0 = next,
-            None => drop(PeekMut::pop(first)),
-        }
-    }
-    order
+#[derive(Default)]
+struct Merging {
+    order: Vec<usize>,
+    /// How many hits each part has given.
+    taken: Vec<usize>,
 }
 
-/// Merges what the parts found, each sorted by (distance, key).
-fn merge(parts: Vec<QueryPart>, order: &[usize]) -> Vec<(Bytes, f32)> {
+impl Merging {
+    /// Goes on for a slice; true if all is merged. There is nothing to merge of a single part.
+    fn step(&mut self, k: usize, parts: &[QueryPart]) -> bool {
+        self.taken.resize(parts.len(), 0);
+        if parts.len() == 1 {
+            return true;
+        }
+        let mut heads: BinaryHeap<Reverse<Head<'_>>> = parts
+            .iter()
+            .enumerate()
+            .filter_map(|(part, QueryPart { found, .. })| Head::of(&found.hits, part, self.taken[part]))
+            .map(Reverse)
+            .collect();
+        let end = k.min(self.order.len() + HITS_PER_SLICE);
+        while self.order.len() < end
+            && let Some(mut first) = heads.peek_mut()
+        {
+            let Head { part, place, .. } = first.0;
+            self.order.push(part);
+            self.taken[part] += 1;
+            match Head::of(&parts[part].found.hits, part, place + 1) {
+                Some(next) => first.0 = next,
+                None => drop(PeekMut::pop(first)),
+            }
+        }
+        self.order.len() == k || heads.is_empty()
+    }
+}
+
+/// Puts together what the parts found, each sorted by (distance, key).
+fn merge(mut parts: Vec<QueryPart>, order: &[usize]) -> Vec<(Bytes, f32)> {
+    if parts.len() == 1 {
+        return parts.remove(0).found.hits;
+    }
     let mut hits: Vec<_> = parts.into_iter().map(|part| part.found.hits.into_iter()).collect();
     let next = |part: &usize| hits[*part].next().expect("each part has what it was said to give");
     order.iter().map(next).collect()

@@ -1,117 +1,89 @@
-//! Commands on several keys: each shard does its part, and the parts are put together.
+//! Commands on several keys: what the shards did is put together. How they are divided stands in `splitting.rs`.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use kora_resp::Reply;
+use kora_resp::{Bulks, Interleaved, Reply};
 
 use super::{Around, Gather, Next, integer};
 use crate::catalog::Schema;
-use crate::command::SeveralKeys;
 use crate::error::ClientError;
-use crate::limits::REPLY_BYTES_MAX;
 use crate::mail::{Ask, Part, SeveralAsk, Target};
-use crate::plan::names_a_collection;
 use crate::router::ShardId;
 
-/// Begins such a command.
-pub(crate) fn several(several: SeveralKeys, around: &Around<'_>) -> Next {
-    match several {
-        SeveralKeys::Delete(keys) if names_a_collection(&keys, around.catalog()) => {
-            let asks = asks(split(keys, |key| key, around), SeveralAsk::DeleteAll);
-            let deleting = Deleting {
-                missing: asks.len(),
-                deleted: 0,
-                withdrawn: Vec::new(),
-                is_releasing: false,
-            };
-            Next::Ask(Gather::Deleting(Box::new(deleting)), asks)
-        }
-        SeveralKeys::Delete(keys) => sum(asks(split(keys, |key| key, around), SeveralAsk::Delete)),
-        SeveralKeys::Exist(keys) => sum(asks(split(keys, |key| key, around), SeveralAsk::Count)),
-        SeveralKeys::Touch(keys) => sum(asks(split(keys, |key| key, around), SeveralAsk::Touch)),
-        SeveralKeys::GetStrings(keys) => {
-            let replies = vec![Reply::Null; keys.len()];
-            let placed = keys.into_iter().zip(0..).map(|(key, place)| (place, key)).collect();
-            let asks = asks(split(placed, |(_, key)| key, around), SeveralAsk::GetStrings);
-            let placing = Placing {
-                replies,
-                missing: asks.len(),
-                bytes: 0,
-            };
-            Next::Ask(Gather::Placing(Box::new(placing)), asks)
-        }
-        SeveralKeys::SetStrings(pairs) => {
-            // All names are visible to everybody, so nothing is set if one of the keys is one.
-            if let Some(error) = refused(&pairs, around) {
-                return Next::error(&error);
-            }
-            set_all(pairs, around)
-        }
-        SeveralKeys::SetStringsIfAbsent(pairs) => {
-            let mut parts = split(pairs, |(key, _)| key, around);
-            if parts.len() == 1
-                && let Some((shard, pairs)) = parts.pop_first()
-            {
-                let ask = Ask::Several(Box::new(SeveralAsk::SetStringsIfAbsent(pairs)));
-                return Next::Ask(Gather::One(super::Shape::Whole), vec![(Target::Shard(shard), ask)]);
-            }
-            let keys = |pairs: &Vec<(Bytes, Bytes)>| pairs.iter().map(|(key, _)| key.clone()).collect();
-            let looks: BTreeMap<ShardId, Vec<Bytes>> =
-                parts.iter().map(|(shard, pairs)| (*shard, keys(pairs))).collect();
-            let asks = asks(looks, SeveralAsk::Count);
-            let setting = SettingIfAbsent {
-                missing: asks.len(),
-                pairs: parts.into_values().flatten().collect(),
-                is_absent: true,
-                is_setting: false,
-            };
-            Next::Ask(Gather::SettingIfAbsent(Box::new(setting)), asks)
-        }
-    }
-}
-
-/// MGET: each string goes to its place.
+/// MGET: each shard has the strings of its keys.
 pub(crate) struct Placing {
-    replies: Vec<Reply>,
+    /// Whose string comes next.
+    order: Vec<u8>,
+    /// What each shard has. Invariant: nothing, until its part is in.
+    lists: Vec<Bulks>,
     missing: usize,
-    /// What the reply comes to so far.
-    bytes: usize,
+    refusal: Option<ClientError>,
 }
 
 impl Placing {
-    pub(crate) fn absorb(mut self: Box<Self>, replies: Vec<(u32, Reply)>) -> Next {
-        for (place, reply) in replies {
-            self.bytes += reply.bytes_hint();
-            // What is too much is not kept: a value may have been asked for a million times.
-            self.replies[place as usize] = if self.bytes > REPLY_BYTES_MAX {
-                Reply::Null
-            } else {
-                reply
-            };
+    pub(super) fn new(order: Vec<u8>, missing: usize, around: &Around<'_>) -> Placing {
+        Placing {
+            order,
+            lists: vec![Bulks::default(); around.placement().shard_count()],
+            missing,
+            refusal: None,
+        }
+    }
+
+    pub(crate) fn absorb(
+        mut self: Box<Self>,
+        from: Target,
+        part: Result<Bulks, ClientError>,
+        around: &Around<'_>,
+    ) -> Next {
+        match (part, from) {
+            (Ok(bulks), Target::Shard(shard)) => self.lists[shard.index()] = bulks,
+            (Err(error), _) => self.refusal = Some(error),
+            (Ok(_), Target::Worker(_)) => unreachable!("shards are asked"),
+        }
+        let bytes = self.lists.iter().map(Bulks::bytes_hint).sum();
+        self.refusal = self.refusal.or(around.setup.too_large(bytes));
+        if self.refusal.is_some() {
+            self.lists.fill(Bulks::default());
         }
         self.missing -= 1;
-        match self.missing {
-            0 if self.bytes > REPLY_BYTES_MAX => Next::error(&ClientError::ReplyTooLarge {
-                bytes_max: REPLY_BYTES_MAX,
-            }),
-            0 => Next::Reply(Reply::Array(self.replies)),
-            _ => Next::Wait(Gather::Placing(self)),
+        if self.missing > 0 {
+            return Next::Wait(Gather::Placing(self));
+        }
+        match self.refusal {
+            Some(error) => Next::error(&error),
+            None => Next::Reply(Reply::Interleaved(Box::new(Interleaved::new(self.order, self.lists)))),
         }
     }
 }
 
 /// MSETNX over several shards: first all of them look, then all of them set.
 pub(crate) struct SettingIfAbsent {
-    pairs: Vec<(Bytes, Bytes)>,
+    /// What each shard is to set.
+    parts: Vec<(Target, Vec<(Bytes, Bytes)>)>,
     missing: usize,
     is_absent: bool,
     is_setting: bool,
 }
 
 impl SettingIfAbsent {
-    pub(crate) fn absorb(mut self: Box<Self>, part: Part, around: &Around<'_>) -> Next {
+    pub(super) fn start(parts: Vec<(Target, Vec<(Bytes, Bytes)>)>) -> Next {
+        let keys = |pairs: &[(Bytes, Bytes)]| pairs.iter().map(|(key, _)| key.clone()).collect();
+        let look = |(shard, pairs): &(Target, Vec<(Bytes, Bytes)>)| {
+            (*shard, Ask::Several(Box::new(SeveralAsk::Count(keys(pairs)))))
+        };
+        let asks: Vec<(Target, Ask)> = parts.iter().map(look).collect();
+        let setting = SettingIfAbsent {
+            missing: asks.len(),
+            parts,
+            is_absent: true,
+            is_setting: false,
+        };
+        Next::Ask(Gather::SettingIfAbsent(Box::new(setting)), asks)
+    }
+
+    pub(crate) fn absorb(mut self: Box<Self>, part: Part) -> Next {
         self.missing -= 1;
         if let Part::Reply(refusal) = part {
             return match self.missing {
@@ -129,8 +101,9 @@ impl SettingIfAbsent {
             (0, true) => Next::Reply(Reply::Integer(1)),
             (0, false) if !self.is_absent => Next::Reply(Reply::Integer(0)),
             (0, false) => {
-                let pairs = std::mem::take(&mut self.pairs);
-                let asks = asks(split(pairs, |(key, _)| key, around), SeveralAsk::SetStrings);
+                let parts = std::mem::take(&mut self.parts);
+                let ask = |(shard, pairs)| (shard, Ask::Several(Box::new(SeveralAsk::SetStrings(pairs))));
+                let asks: Vec<(Target, Ask)> = parts.into_iter().map(ask).collect();
                 self.missing = asks.len();
                 self.is_setting = true;
                 Next::Ask(Gather::SettingIfAbsent(self), asks)
@@ -149,6 +122,15 @@ pub(crate) struct Deleting {
 }
 
 impl Deleting {
+    pub(super) fn new(missing: usize) -> Deleting {
+        Deleting {
+            missing,
+            deleted: 0,
+            withdrawn: Vec::new(),
+            is_releasing: false,
+        }
+    }
+
     pub(crate) fn absorb(mut self: Box<Self>, part: Part, around: &Around<'_>) -> Next {
         if let Part::Deleted(count, withdrawn) = part {
             self.deleted += count;
@@ -214,47 +196,4 @@ impl Choosing {
             _ => Next::Wait(Gather::Choosing(self)),
         }
     }
-}
-
-fn set_all(pairs: Vec<(Bytes, Bytes)>, around: &Around<'_>) -> Next {
-    let asks = asks(split(pairs, |(key, _)| key, around), SeveralAsk::SetStrings);
-    let gather = Gather::AllDone {
-        missing: asks.len(),
-        refusal: None,
-    };
-    Next::Ask(gather, asks)
-}
-
-fn refused(pairs: &[(Bytes, Bytes)], around: &Around<'_>) -> Option<ClientError> {
-    let catalog = around.catalog();
-    if catalog.is_empty() {
-        return None;
-    }
-    let (name, _) = pairs.iter().find(|(key, _)| catalog.holds(key))?;
-    Some(ClientError::NameOfCollection { name: name.to_vec() })
-}
-
-fn sum(asks: Vec<(Target, Ask)>) -> Next {
-    let gather = Gather::Sum {
-        missing: asks.len(),
-        total: 0,
-    };
-    Next::Ask(gather, asks)
-}
-
-/// What belongs to each shard, in the order that was given.
-fn split<T>(all: Vec<T>, key: impl Fn(&T) -> &Bytes, around: &Around<'_>) -> BTreeMap<ShardId, Vec<T>> {
-    let mut parts: BTreeMap<ShardId, Vec<T>> = BTreeMap::new();
-    for one in all {
-        let shard = around.placement().shard_of(key(&one));
-        parts.entry(shard).or_default().push(one);
-    }
-    parts
-}
-
-fn asks<T>(parts: BTreeMap<ShardId, Vec<T>>, ask: impl Fn(Vec<T>) -> SeveralAsk) -> Vec<(Target, Ask)> {
-    let parts = parts.into_iter();
-    parts
-        .map(|(shard, part)| (Target::Shard(shard), Ask::Several(Box::new(ask(part)))))
-        .collect()
 }

@@ -9,6 +9,7 @@ use kora_vector::{Step, Work};
 use super::collection::Remains;
 use super::held::LetGo;
 use super::key_table::{KeyTable, Value};
+use crate::limits::SLICE_WORK;
 
 /// What is to be freed, oldest first. It holds what was once held live and grows by nothing else, so it needs no limit.
 #[derive(Default)]
@@ -93,5 +94,6 @@ const NAME_FREE_WORK: u64 = 256;
 /// The fixed parts of a collection: about ten blocks to give back.
 const COLLECTION_FREE_WORK: u64 = 2048;
 
-/// A segment of some thousand keys or fields, each with its name and its value to give back.
-const SEGMENT_FREE_WORK: u64 = 1 << 18;
+/// A segment of some thousand keys or fields, each with its name and its value to give back: a slice each, because what
+/// lies all over memory takes its time to be found.
+const SEGMENT_FREE_WORK: u64 = SLICE_WORK;

@@ -28,6 +28,7 @@ mod watches;
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::vec::IntoIter;
 
 use bytes::Bytes;
 use kora_vector::Work;
@@ -49,7 +50,7 @@ use self::upkeep::Upkeep;
 use self::vectors::{Delete, Insert, Query};
 use self::watches::Watches;
 use crate::catalog::Generation;
-use crate::limits::SLICE_WORK;
+use crate::limits::{KEYS_PER_SLICE, SLICE_WORK};
 use crate::mail::{Ask, Part, Question, Ticket};
 use crate::router::{Placement, ShardId};
 use crate::setup::Setup;
@@ -103,6 +104,8 @@ pub(crate) enum Unfinished {
         from: u32,
     },
     Scan(Scan),
+    /// Keys still to be watched, as they are at a time.
+    Watch(IntoIter<Bytes>, u64),
     Several(Several),
     Fields(Box<Fields>),
     Copy(Box<Copying>),
@@ -246,7 +249,7 @@ impl Shard {
             Ask::Lift(lift) => self.lift(*lift, at_ms),
             Ask::Land(landing) => Ok(self.land(*landing, at_ms)),
             Ask::RandomKey => Ok(self.random_key(at_ms)),
-            Ask::Watch(keys) => Ok(self.watch(keys, origin, at_ms)),
+            Ask::Watch(keys) => self.watch(keys.into_iter(), origin, at_ms),
             Ask::Unwatch => {
                 self.watches.unwatch(origin);
                 Ok(Part::Done)
@@ -287,17 +290,21 @@ impl Shard {
             Unfinished::Release { before, from } => self.release_before(before, from),
             Unfinished::Sweep(sweep) => self.withdraw_before(sweep),
             Unfinished::Scan(scan) => self.scan(scan),
+            Unfinished::Watch(keys, now_ms) => self.watch(keys, origin, now_ms),
         }
     }
 
     /// From now on a client's next EXEC does nothing if one of these keys is changed before it.
-    fn watch(&mut self, keys: Vec<Bytes>, origin: Origin, now_ms: u64) -> Part {
-        for key in keys {
+    fn watch(&mut self, mut keys: IntoIter<Bytes>, origin: Origin, now_ms: u64) -> Result<Part, Box<Unfinished>> {
+        for key in keys.by_ref().take(KEYS_PER_SLICE) {
             // What has expired already is not there: that it goes is no change.
             self.place(&key, now_ms);
             self.watches.watch(origin, key);
         }
-        Part::Done
+        match keys.as_slice() {
+            [] => Ok(Part::Done),
+            _ => Err(Box::new(Unfinished::Watch(keys, now_ms))),
+        }
     }
 
     /// Lets go of all keys at once, and whoever watches one of them hears of it.

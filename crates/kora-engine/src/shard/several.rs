@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::vec::IntoIter;
 
 use bytes::Bytes;
-use kora_resp::Reply;
+use kora_resp::{Bulks, Reply};
 use kora_values::StringValue;
 
 use super::key_table::Value;
@@ -35,8 +35,8 @@ enum Task {
         touches: bool,
     },
     Get {
-        keys: IntoIter<(u32, Bytes)>,
-        replies: Vec<(u32, Reply)>,
+        keys: IntoIter<Bytes>,
+        strings: Bulks,
     },
     Set {
         pairs: IntoIter<(Bytes, Bytes)>,
@@ -61,8 +61,8 @@ impl Several {
                 touches: true,
             },
             SeveralAsk::GetStrings(keys) => Task::Get {
-                replies: Vec::with_capacity(keys.len()),
                 keys: keys.into_iter(),
+                strings: Bulks::default(),
             },
             SeveralAsk::SetStrings(pairs) => Task::Set {
                 pairs: pairs.into_iter(),
@@ -129,14 +129,19 @@ impl Shard {
                     }
                     None => Some(Part::Count(*counted)),
                 },
-                Task::Get { keys, replies } => match keys.next() {
-                    Some((index, key)) => {
+                Task::Get { keys, strings } => match keys.next() {
+                    Some(key) => {
                         let place = self.place(&key, now_ms);
                         // What is no string is nothing to MGET.
-                        replies.push((index, self.get_string(place).unwrap_or(Reply::Null)));
-                        None
+                        match self.string(place) {
+                            Ok(Some(string)) => strings.push_bytes(string.to_bytes()),
+                            Ok(None) | Err(_) => strings.push_null(),
+                        }
+                        // What is too much is not kept: a value may have been asked for a million times.
+                        let too_large = self.setup.too_large(strings.bytes_hint());
+                        too_large.map(Part::Refused)
                     }
-                    None => Some(Part::Replies(std::mem::take(replies))),
+                    None => Some(Part::Bulks(std::mem::take(strings))),
                 },
                 Task::Set { pairs, unseen } => self.set_one(pairs, unseen, now_ms),
             };
