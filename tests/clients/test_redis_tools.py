@@ -17,6 +17,16 @@ def test_redis_benchmark_measures_pings(server):
         assert "WARNING" not in ran.stdout + ran.stderr
 
 
+def test_redis_benchmark_measures_the_commands_of_a_cache(server):
+    tests = ("-t", "set,get,incr,hset,mset", "-n", "2000", "-c", "20", "-r", "100")
+    for extra in ((), ("-P", "16")):
+        ran = server.run("redis-benchmark", "-p", server.port, "--csv", *tests, *extra)
+        assert ran.returncode == 0, ran.stdout + ran.stderr
+        names = [line.split(",")[0] for line in ran.stdout.splitlines()[1:]]
+        assert names == ['"SET"', '"GET"', '"INCR"', '"HSET"', '"MSET (10 keys)"'], ran.stdout
+        assert "WARNING" not in ran.stdout + ran.stderr
+
+
 def test_redis_cli_stat_shows_the_server_s_numbers(server, client):
     for number in range(3):
         client.execute_command("VECSET", f"stat:{number}", 1, 1)

@@ -70,9 +70,9 @@ class Draw:
     def between(self, least: int, most: int) -> int:
         return self.random.randint(least, most)
 
-    def key(self, known: bool = False) -> bytes:
-        """A key, one of `KEYS` if it is to be a known one; mostly one that is likely to be of the type that is wanted; the first are used most."""
-        if self.tag is None and not known and self.chance(0.02):
+    def key(self) -> bytes:
+        """A key, mostly one that is likely to be of the type that is wanted; the first are used most."""
+        if self.tag is None and self.chance(0.02):
             return self.bytes(3)
         keys = KEYS if self.tag is None else [key for key in KEYS if key.startswith(b"{%s}" % self.tag)]
         if self.to_hashes is not None and self.chance(0.85):

@@ -93,8 +93,7 @@ class Writer:
     def short_life(self, connection: int) -> Step:
         """A key that is gone a moment later."""
         draw = self.draw
-        # Of the keys that the runner looks at before the servers count theirs.
-        key, life = draw.key(known=True), b"%d" % SHORT_LIFE_MS
+        key, life = draw.key(), b"%d" % SHORT_LIFE_MS
         words = draw.choice(
             [
                 (b"SET", key, b"short", b"PX", life),

@@ -19,6 +19,11 @@ async function open({ port, protocol, name }) {
       list.forEach(([command, ...words]) => pipeline.call(command, ...words));
       return (await pipeline.exec()).map(([error, reply]) => error ?? reply);
     },
+    transaction: async (list) => {
+      const transaction = client.multi();
+      list.forEach(([command, ...words]) => transaction.call(command, ...words));
+      return (await transaction.exec()).map(([error, reply]) => error ?? reply);
+    },
     dropped: () => new Promise((resolve) => client.once("close", resolve)),
     close: () => client.quit(),
   };

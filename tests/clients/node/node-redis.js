@@ -19,6 +19,12 @@ async function open({ port, protocol, name }) {
       const settled = await Promise.allSettled(list.map((words) => client.sendCommand(words)));
       return settled.map(({ value, reason }) => reason ?? value);
     },
+    transaction: async (list) => {
+      const transaction = client.multi();
+      list.forEach((words) => transaction.addCommand(words));
+      // It throws if one of the replies is an error; all of them come with that.
+      return transaction.exec().catch((error) => error.replies ?? Promise.reject(error));
+    },
     dropped: () => new Promise((resolve) => client.once("error", resolve)),
     close: () => client.close(),
   };

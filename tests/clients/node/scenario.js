@@ -23,7 +23,8 @@ function pairs(reply) {
  * Declares the tests. `library` has:
  * - `name`, `protocols`, and `ReplyError`: the type of what is thrown for an error reply;
  * - `open({ port, protocol, name })`: a client that is ready, with `send(words)`, `sendForBytes(words)`,
- *   `pipeline(list of words)` (settled: replies and errors), `dropped()` (a promise of the connection's loss),
+ *   `pipeline(list of words)` (settled: replies and errors), `transaction(list of words)` (the same, between MULTI and
+ *   EXEC), `dropped()` (a promise of the connection's loss),
  *   `noise` (the errors that it has emitted) and `close()`.
  */
 export function declare(library, port) {
@@ -44,6 +45,7 @@ export function declare(library, port) {
     withClient("neighbours are found", (client) => neighbours(client, protocol));
     withClient("an error is the library's error type, and the connection lives", (client) => errors(client, library));
     withClient("a pipeline is answered in order, errors in their places", (client) => pipelines(client, library));
+    withClient("a transaction is done as a whole, over several slots", (client) => transactions(client, library));
     withClient("a killed client connects again by itself", (client) => killed(client, library, { port, protocol }));
   }
 }
@@ -128,6 +130,29 @@ async function pipelines(client, library) {
     else assert.equal(reply, "OK");
   });
   assert.equal(replies[DEPTH], DEPTH * 0.9);
+}
+
+async function transactions(client, library) {
+  await client.send(["HSET", "hash", "field", "1"]);
+  const words = Array.from({ length: 200 }, (_, number) => ["SET", `key ${number}`, `${number}`]);
+  const replies = await client.transaction([
+    ...words,
+    ["INCR", "key 7"],
+    ["HINCRBY", "hash", "field", "41"],
+    ["INCR", "hash"],
+    ["MGET", "key 7", "nothing", "key 199"],
+  ]);
+  assert.deepEqual(replies.slice(0, 202), [...words.map(() => "OK"), 8, 42]);
+  assert.ok(replies[202] instanceof library.ReplyError && replies[202].message.startsWith("WRONGTYPE"), `${replies[202]}`);
+  assert.deepEqual(replies[203], ["8", null, "199"]);
+  const found = [];
+  let cursor = "0";
+  do {
+    const [next, keys] = await client.send(["SCAN", cursor, "MATCH", "key *", "COUNT", "50"]);
+    found.push(...keys);
+    cursor = next;
+  } while (cursor !== "0");
+  assert.equal(new Set(found).size, 200);
 }
 
 async function killed(client, library, { port, protocol }) {
