@@ -176,7 +176,7 @@ impl Shard {
             return Some(Part::Count(1));
         };
         let place = self.place(&key, now_ms);
-        let value = Value::String(StringValue::new(&value));
+        let value = Value::String(StringValue::of_bytes(value));
         match self.put(place, value, Lifetime::Forever) {
             Ok(()) => None,
             Err(error) => Some(Part::Reply(refused(&error))),

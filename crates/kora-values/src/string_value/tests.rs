@@ -46,7 +46,8 @@ proptest! {
         for change in changes {
             match change {
                 Change::Set(bytes) => {
-                    value = StringValue::new(&bytes);
+                    value = StringValue::of_bytes(Bytes::from(bytes.clone()));
+                    prop_assert_eq!(value.encoding(), StringValue::new(&bytes).encoding());
                     twin = bytes;
                 }
                 Change::Append(tail) => {
