@@ -45,7 +45,7 @@ enum Stage {
     /// On the base layer.
     Beam,
     /// The beam is done; so many of its results have been measured on the rows.
-    Refine { hits: Vec<Hit> },
+    Refine { hits: Vec<Candidate> },
     /// No walk: every live vector is measured.
     Scan(Scan),
     /// The beam has found so many that they are put in order first.
@@ -224,22 +224,20 @@ impl Search {
                 let some = &results[from..to];
                 some.iter().for_each(|candidate| space.prefetch(candidate.slot()));
                 let mut refine =
-                    |candidate: &Candidate| Hit::new(space.refine(query, candidate.slot()), candidate.slot());
+                    |candidate: &Candidate| Candidate::new(space.refine(query, candidate.slot()), candidate.slot());
                 hits.extend(some.iter().map(&mut refine));
                 work.spend_distances(2 * some.len(), space.dimension());
                 self.statistics.distances += some.len() as u64;
-                if to == worth || (is_short && to >= self.k && is_settled(space, hits, results, self.k)) {
-                    let candidates = hits
-                        .iter()
-                        .map(|hit| Candidate::new(hit.distance, hit.slot.number()))
-                        .collect();
-                    self.stage = Stage::Order(Sorting::new(candidates));
+                let is_enough = to == worth
+                    || is_short && to >= self.k && is_settled(space, hits, results, self.k, &mut walk.distances);
+                if is_enough {
+                    self.stage = Stage::Order(Sorting::new(std::mem::take(hits)));
                 }
             }
             Stage::Rank(sorting) => {
                 if let Step::Done(sorted) = sorting.resume(work) {
                     walk.pool.put_sorted(sorted);
-                    self.stage = Stage::Refine { hits: Vec::new() };
+                    self.stage = refining(self.k);
                 }
             }
             Stage::Scan(_) | Stage::Order(_) => unreachable!("handled above"),
@@ -282,7 +280,7 @@ impl Search {
             }
             self.stage = match walk.pool.take_unsorted() {
                 Some(results) => Stage::Rank(Sorting::new(results)),
-                None => Stage::Refine { hits: Vec::new() },
+                None => refining(self.k),
             };
             return Step::More;
         }
@@ -454,6 +452,12 @@ fn prefetch_lists(graph: &Graph, pool: &Pool) {
     }
 }
 
+/// Before the first result is refined, with room for as many as a short answer mostly takes.
+fn refining(k: usize) -> Stage {
+    let hits = Vec::with_capacity(2 * k.min(SHORT_ANSWER_MAX));
+    Stage::Refine { hits }
+}
+
 /// How many of the results, in the order of the walk, may be among the best k once their distances are exact: k, as
 /// many as the walk's order is wrong about, and those which it cannot tell from the last of these.
 fn worth_refining(space: &Space, results: &[Candidate], k: usize) -> usize {
@@ -473,7 +477,7 @@ fn worth_refining(space: &Space, results: &[Candidate], k: usize) -> usize {
 /// Whether none of the results that are left is likely to be among the best k: each would have to be nearer than the
 /// walk says by more than twice what the walk was wrong by about any of those refined. Where distances are folded into
 /// the ends of f32 that error is huge, and nothing is settled.
-fn is_settled(space: &Space, hits: &[Hit], results: &[Candidate], k: usize) -> bool {
+fn is_settled(space: &Space, hits: &[Candidate], results: &[Candidate], k: usize, distances: &mut Vec<f32>) -> bool {
     let Some(next) = results.get(hits.len()) else {
         return true;
     };
@@ -482,9 +486,10 @@ fn is_settled(space: &Space, hits: &[Hit], results: &[Candidate], k: usize) -> b
     let errors = hits
         .iter()
         .zip(results)
-        .map(|(hit, candidate)| said(candidate) - hit.distance);
+        .map(|(hit, candidate)| said(candidate) - hit.distance());
     let error = errors.fold(0.0f32, |largest, error| largest.max(error.abs()));
-    let mut distances: Vec<f32> = hits.iter().map(|hit| hit.distance).collect();
+    distances.clear();
+    distances.extend(hits.iter().map(|hit| hit.distance()));
     let (_, kth, _) = distances.select_nth_unstable_by(k - 1, f32::total_cmp);
     let nearest = said(next) - 2.0 * error;
     nearest > *kth + space.tolerance(*kth)

@@ -53,7 +53,7 @@ impl Naming {
     /// Goes on for one slice.
     pub(crate) fn resume(&mut self, collection: &Collection, work: &mut Work) -> Step<Named> {
         // The keys of one slice share one piece of memory: one allocation instead of thousands.
-        let (mut keys, mut ends) = (BytesMut::new(), Vec::new());
+        let (mut keys, mut ends) = self.make_room(collection);
         let step = loop {
             if self.named.len() + ends.len() == self.k {
                 break Step::Done(());
@@ -91,6 +91,16 @@ impl Naming {
         }
     }
 
+    /// Room for the keys of the next hits. Their names are looked at together, so that they come from memory at once.
+    fn make_room(&mut self, collection: &Collection) -> (BytesMut, Vec<(usize, f32)>) {
+        let hits = self.hits.as_slice();
+        let count = hits.len().min(self.k - self.named.len()).min(ROOM_AHEAD);
+        let names: usize = hits[..count].iter().map(|hit| collection.name(hit.slot).len()).sum();
+        self.named.reserve(count);
+        let bytes = names + count * (collection.schema().name.len() + 1);
+        (BytesMut::with_capacity(bytes.min(self.room)), Vec::with_capacity(count))
+    }
+
     /// Comes a step nearer to the next hit in order, and returns it if it is reached. `None` if there are no more.
     fn next_hit(&mut self, collection: &Collection, work: &mut Work) -> Option<Option<Slot>> {
         let compare = |a: Slot, b: Slot| {
@@ -126,6 +136,9 @@ impl Naming {
 
 /// A hit beside its key: a range of bytes and a distance.
 const HIT_BYTES: usize = size_of::<(Bytes, f32)>();
+
+/// Hits that room is made for at the beginning of a slice: as many as most queries ask for.
+const ROOM_AHEAD: usize = 64;
 
 /// Naming a hit takes some 150 ns where its name comes from memory.
 const NAME_WORK: u64 = 512;
