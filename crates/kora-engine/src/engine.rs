@@ -233,7 +233,7 @@ impl Engine {
         let name = if parsed.name.is_empty() { UNKNOWN } else { parsed.name };
         let since_us = host.now_us();
         self.clock_us = since_us;
-        self.start_cpu_look(since_us, host);
+        self.look_at_cpu(since_us, host);
         self.look_at_day(since_us, host);
         let counter = self.stats.by_command.counter(name);
         let bytes = parsed.command.bytes_held();

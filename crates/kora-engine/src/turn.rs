@@ -210,8 +210,9 @@ impl Engine {
         }
     }
 
-    /// Starts to measure: what was used before is not a slice of the engine's.
-    pub(crate) fn start_cpu_look(&mut self, now_us: u64, host: &dyn Host) {
+    /// Starts to measure: what was used before is not a slice of the engine's. Also for whoever parses requests and submits
+    /// them: what that takes is part of a slice.
+    pub fn start_cpu_look(&mut self, now_us: u64, host: &dyn Host) {
         if now_us.saturating_sub(self.cpu_look.wall_us) >= CPU_LOOK_US {
             self.cpu_look = CpuLook {
                 wall_us: now_us,

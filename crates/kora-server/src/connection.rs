@@ -243,6 +243,7 @@ impl Connection {
     fn decode(&mut self) -> Decoded {
         let mut engine = self.engine.borrow_mut();
         let start_us = kora_engine::Host::now_us(&self.host);
+        engine.start_cpu_look(start_us, &self.host);
         if let Some(parsed) = self.held.take()
             && engine.is_served(self.line)
             && let Admission::Later(parsed) = engine.submit(self.line, parsed, &self.host)
