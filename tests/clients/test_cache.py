@@ -1,5 +1,6 @@
 """Strings, hashes, expiry and transactions through redis-py, beside vectors, on one worker and on two."""
 
+import random
 import struct
 import time
 
@@ -118,3 +119,37 @@ def test_a_hundred_thousand_keys_that_expire_together_go_by_themselves(client):
             break
         time.sleep(0.05)
     assert client.dbsize() == 0
+
+
+def test_vectors_that_expire_at_random_times_are_returned_until_then_and_no_longer(client):
+    # benches/expiry.py does this with a million.
+    count, randomness = 2_000, random.Random(1)
+    begin_ms = time.time() * 1000 + 1_500
+    expires_ms = [int(begin_ms + randomness.random() * 1_500) for _ in range(count)]
+    with client.pipeline(transaction=False) as pipeline:
+        for number, at_ms in enumerate(expires_ms):
+            blob = struct.pack("<4f", *(randomness.gauss(0, 1) for _ in range(4)))
+            pipeline.execute_command("VECSET", f"v:{number}", 4, "FP32", blob, "PXAT", at_ms)
+        pipeline.execute()
+    met = 0
+    while time.time() * 1000 < max(expires_ms) + 50:
+        query = [randomness.gauss(0, 1) for _ in range(4)]
+        sent_ms = time.time() * 1000
+        hits = client.execute_command("VECQUERY", "v", 10, *query)
+        came_ms = time.time() * 1000
+        names = [hit[0] if isinstance(hit, list) else hit for hit in (hits if client_speaks_3(client) else hits[::2])]
+        # Clocks are rounded to milliseconds.
+        assert all(expires_ms[int(name[2:])] + 2 > sent_ms for name in names)
+        still_there = sum(at_ms - 2 > came_ms for at_ms in expires_ms)
+        assert len(names) >= min(10, still_there)
+        met += len(names)
+    assert met > 100
+    for _ in range(200):
+        if client.dbsize() == 0:
+            break
+        time.sleep(0.05)
+    assert client.dbsize() == 0
+
+
+def client_speaks_3(client):
+    return client.get_connection_kwargs().get("protocol") == 3
