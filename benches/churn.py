@@ -9,7 +9,8 @@
 Scenarios: `random` (a vector of some key is replaced by another word's), `shrink` (nine in ten are deleted), `topic` (all
 near a vector go, and come back), `order` (the oldest is replaced), `reload` (all but one go and come back, ten times),
 `drift` (each vector moves a little, many times). Times are processor time of one thread. `set_us` holds what insertions
-do for consolidation; `rested_us` is what was done between operations, as a server does it when nobody asks anything.
+do for consolidation; `fresh_set_us` is what one more insertion into the fresh index costs, which is as full; `rested_us` is
+what was done between operations, as a server does it when nobody asks anything.
 """
 import argparse
 import subprocess

@@ -248,20 +248,20 @@ impl World {
     fn report(&mut self, name: &str, operations: usize) {
         self.index.check().unwrap_or_else(|fault| panic!("{name}: {fault}"));
         let mut fresh = Index::new(*self.index.parameters());
-        let begun = cpu_time();
         let rows: Vec<usize> = self.live.iter().map(|(row, _)| *row).collect();
         for &row in &rows {
             fresh.insert(self.row(row));
         }
-        let fresh_us = (cpu_time() - begun).as_secs_f64() * 1e6 / rows.len() as f64;
         let truth: Vec<Vec<Hit>> = self.queries.iter().map(|query| fresh.exact(query, K)).collect();
         let now = searched(&mut self.index, &self.queries, &truth);
         let new = searched(&mut fresh, &self.queries, &truth);
         let bytes = |index: &Index| index.memory().vectors_bytes + index.memory().links_bytes;
+        let fresh_bytes = bytes(&fresh);
+        let fresh_us = self.set_further(&mut fresh);
         println!(
             "{name} operations={operations} live={} dead={} vacant={} slots={} recall={:.4} fresh_recall={:.4} query_us={:.1} \
              fresh_query_us={:.1} distances={:.0} fresh_distances={:.0} set_us={:.1} fresh_set_us={fresh_us:.1} bytes={} \
-             fresh_bytes={} slice_us_max={:.0} rested_us={:.0}",
+             fresh_bytes={fresh_bytes} slice_us_max={:.0} rested_us={:.0}",
             self.live.len(),
             self.index.dead(),
             self.index.vacant(),
@@ -274,11 +274,21 @@ impl World {
             new.2,
             self.spent_us / self.operations.max(1) as f64,
             bytes(&self.index),
-            bytes(&fresh),
             self.slice_us_max,
             self.rested_us,
         );
         self.forget_costs();
+    }
+
+    /// What it costs to insert one more into a fresh index that is as full. An insertion costs more the larger the index:
+    /// the mean over its whole growth would be less.
+    fn set_further(&mut self, fresh: &mut Index) -> f64 {
+        let rows: Vec<usize> = (0..FURTHER).map(|_| self.below(self.row_count())).collect();
+        let begun = cpu_time();
+        for row in rows {
+            fresh.insert(self.row(row));
+        }
+        (cpu_time() - begun).as_secs_f64() * 1e6 / FURTHER as f64
     }
 
     fn forget_costs(&mut self) {
@@ -328,6 +338,9 @@ const EF: usize = 100;
 
 /// Rows at the end that are sought and never stored.
 const QUERIES: usize = 1_000;
+
+/// Vectors inserted into a fresh index for their cost.
+const FURTHER: usize = 2_000;
 
 /// Reports of a scenario.
 const POINTS: usize = 5;
