@@ -6,10 +6,10 @@
 //! The dead are gathered into a batch and leave together, as in FreshDiskANN (Singh and others, 2021): one sweep over all
 //! lists finds every link to them, which costs no memory for links back and, for a tenth of the nodes at once, hardly
 //! any time. What takes a lost neighbour's place comes from that neighbour's own list, as there; but a list is not
-//! pruned as a whole: the links that stay, stay, and only as many are chosen beside them as went (IP-DiskANN, Xu and
-//! others, 2025, replaces in-place with a few for each as well). So a list costs some dozen distances for each dead
-//! neighbour and not hundreds. MN-RU (Xiao and others, 2024) mends at the moment of a replacement with the vector that
-//! comes: that would tie two vectors together which have nothing to do with each other.
+//! pruned as a whole: the links that stay, stay, and only as many come beside them as went (IP-DiskANN, Xu and others,
+//! 2025, replaces in-place with a few for each as well), most of them without being measured (see `mend`). MN-RU (Xiao and
+//! others, 2024) mends at the moment of a replacement with the vector that comes: that would tie two vectors together which
+//! have nothing to do with each other.
 //!
 //! # A batch of the dead
 //!
@@ -32,7 +32,7 @@ use std::rc::{Rc, Weak};
 
 use crate::graph::{Census, Graph};
 use crate::hnsw::Slot;
-use crate::mend::mend;
+use crate::mend::{arrange, mend};
 use crate::roll::Roll;
 use crate::scratch::Scratch;
 use crate::space::Space;
@@ -203,6 +203,9 @@ impl Consolidation {
                 return;
             }
         }
+        if layer == 0 {
+            arrange(estate.space, graph, slot, &mut estate.scratch.bench, work);
+        }
         if layer < graph.level(slot) {
             self.stage = Stage::Detach {
                 slot,
@@ -343,19 +346,19 @@ fn heir(graph: &Graph, roll: &Roll, root: u32) -> Option<u32> {
     near.or_else(|| roll.live_from(0).find(stays))
 }
 
-/// Under load a batch begins when the dead are one for twenty live. Until it ends about half as many more have died: so a
-/// walk expands up to a thirteenth more nodes, and so many more slots are taken.
+/// Under load a batch begins when the dead are one for twenty live. Until it ends about a third as many more have died, one for
+/// each inserted: so a walk expands up to a fifteenth more nodes, and so many more slots are taken.
 const DEAD_ONE_IN: usize = 20;
 
 /// With nothing else to do, a batch is worth a sweep when the dead are one in 64: that costs a look at each list, and for
-/// the lists that are mended about as long as inserting one in a hundred of the vectors again.
+/// the lists that are mended less than inserting one in a hundred of the vectors again.
 const DEAD_ONE_IN_IDLE: usize = 64;
 
 /// Without a graph there is nothing to sweep.
 const DEAD_ONE_IN_SMALL: usize = 16;
 
-/// Vectors move when a quarter of the slots is vacant. Steady replacement leaves a tenth to a fifth of them vacant, which
-/// the next insertions take: those are not to be moved for.
+/// Vectors move when a quarter of the slots is vacant. Steady replacement leaves a twentieth of them vacant, which the next
+/// insertions take: those are not to be moved for.
 const VACANT_ONE_IN: usize = 4;
 
 /// Fewer slots than this are not worth a look at every list.
@@ -373,8 +376,8 @@ const REBUILT_AT_ONCE: u32 = 256;
 /// A node's rows are read and written, from memory: about eight cache misses.
 const MOVE_WORK: u64 = 2_048;
 
-/// A slot's list is cleared.
-const FREE_WORK: u64 = 128;
+/// A slot's list is cleared: 0.13 µs.
+const FREE_WORK: u64 = 384;
 
 /// A look at a slot's tower.
 const REBUILD_WORK: u64 = 16;

@@ -57,10 +57,11 @@ enum Stage {
         layer: usize,
         at: Candidate,
     },
-    /// On one of its layers, so many nodes expanded there.
+    /// On one of its layers: so many nodes were expanded there, and so many that are on their way out took places.
     Beam {
         layer: usize,
         expanded: usize,
+        leaving: usize,
     },
     /// The beam is done; of its results, those before `next` have been considered.
     Choose {
@@ -74,6 +75,16 @@ enum Stage {
         next: usize,
         host: u32,
     },
+}
+
+impl Stage {
+    fn beam(layer: usize) -> Stage {
+        Stage::Beam {
+            layer,
+            expanded: 0,
+            leaving: 0,
+        }
+    }
 }
 
 impl Insertion {
@@ -134,33 +145,41 @@ impl Insertion {
             Stage::Descend { layer, at } => {
                 if *layer <= graph.level(self.slot) {
                     begin_beam(walk, self.ef, *at, !roll.is_leaving(at.slot()));
-                    self.stage = Stage::Beam {
-                        layer: *layer,
-                        expanded: 0,
-                    };
+                    self.stage = Stage::beam(*layer);
                 } else if !descend(space, graph, roll, (*layer, at), probe, walk, work) {
                     *layer -= 1;
                 }
             }
-            Stage::Beam { layer, expanded } => {
-                // Those that are on their way out are walked, and make no neighbours.
-                let mut admits = |slot| !roll.is_leaving(slot);
+            Stage::Beam {
+                layer,
+                expanded,
+                leaving,
+            } => {
+                // Those that are on their way out make no neighbours. As long as they are few they may take places all the
+                // same: to walk on until as many others are found would make an insertion dearer by their share.
+                let places = self.ef / 2;
+                // Where nearly all are leaving, the neighbours are sought among so many.
+                let others = walk.pool.result_count() - (*leaving).min(places);
+                let is_enough = *expanded > PATIENCE * self.ef && others > 0;
+                let mut admits = |slot| {
+                    let is_leaving = roll.is_leaving(slot);
+                    *leaving += usize::from(is_leaving);
+                    !is_leaving || *leaving <= places
+                };
                 *expanded += 1;
-                // Where nearly all are, the neighbours are sought among so many.
-                let is_enough = *expanded > PATIENCE * self.ef && walk.pool.result_count() > 0;
                 if is_enough || !expand(space, graph, roll, *layer, probe, walk, &mut admits, work) {
                     self.layers.push(chosen.len());
                     self.stage = Stage::Choose { layer: *layer, next: 0 };
                 }
             }
-            Stage::Choose { .. } => self.choose(space, graph, work),
+            Stage::Choose { .. } => self.choose(space, graph, roll, work),
             Stage::Link { .. } => return self.link(space, graph, roll, work),
         }
         Step::More
     }
 
     /// Considers one more result of the beam; then the next layer down, or linking.
-    fn choose(&mut self, space: &Space, graph: &mut Graph, work: &mut Work) {
+    fn choose(&mut self, space: &Space, graph: &mut Graph, roll: &Roll, work: &mut Work) {
         let Stage::Choose { layer, next } = &mut self.stage else {
             unreachable!("called in this stage")
         };
@@ -177,6 +196,12 @@ impl Insertion {
         if *next < results.len() && chosen.len() - first < graph.capacity(1) {
             let candidate = results[*next];
             *next += 1;
+            if roll
+                .resolve(candidate.slot())
+                .is_none_or(|there| roll.is_leaving(there))
+            {
+                return;
+            }
             bench.slots.clear();
             bench
                 .slots
@@ -193,11 +218,8 @@ impl Insertion {
                 let root = graph.root().expect("whoever walks began at one");
                 enter(space, query.probe(), root, &mut walk.distances)
             });
-            begin_beam(walk, self.ef, nearest, true);
-            self.stage = Stage::Beam {
-                layer: layer - 1,
-                expanded: 0,
-            };
+            begin_beam(walk, self.ef, nearest, !roll.is_leaving(nearest.slot()));
+            self.stage = Stage::beam(layer - 1);
             return;
         }
         // A graph that doubled while this insertion was suspended has neighbours it never saw. Looking again each time

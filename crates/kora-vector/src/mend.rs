@@ -1,4 +1,16 @@
 //! Mending the list of a node that loses neighbours: other links take their places.
+//!
+//! On the base layer, where nearly all lists are, most of them are mended without measuring. Who was worth a link stood in some
+//! direction, and the nearest to it stands there too: so that one takes the place, if the list has not links enough without.
+//! That alone would lose the long links that lead from one clump of vectors to another, for a dead node's nearest never are
+//! those: so for one lost link in four the dead node's farthest is tried first, and taken if the heuristic finds that it leads
+//! somewhere new. Lists that are short, or lose many links at once as at the rim of a deleted topic, and those of upper layers,
+//! of which there are few and which all walks pass, are mended by the heuristic from all that the doomed lead to.
+//!
+//! Measured with 100,000 words (50-d, M 16, ef_construction 200) of which 60,000 were replaced at random: recall@10 at ef 100
+//! is 0.984, and a replacement costs 0.7 times what it does when all lists are mended by the heuristic, with 0.988; a fresh
+//! index has 0.990. Mending hardly any list by it was no quicker, and 0.983. Without the farthest, clumps are lost: the test of
+//! recall under replacement in `hnsw` then finds 0.94 to 0.95, and 0.976 with it.
 
 use crate::graph::{Graph, Link};
 use crate::pool::Candidate;
@@ -8,8 +20,8 @@ use crate::select::is_diverse;
 use crate::space::Space;
 use crate::work::Work;
 
-/// Takes the doomed out of a node's list. Whoever moved is followed. In the place of each that goes comes one of those that
-/// the doomed led to, if the heuristic finds that it deserves a link beside the ones that stay.
+/// Takes the doomed out of a node's list. Whoever moved is followed. In the place of those that go come others to whom they
+/// led.
 pub(crate) fn mend(
     space: &Space,
     graph: &mut Graph,
@@ -41,9 +53,13 @@ pub(crate) fn mend(
         }
     }
     let lost = bench.gone.len();
-    if lost > 0 {
+    let before = bench.links.len() + lost;
+    let has_many = bench.links.len() >= graph.capacity(1) && lost * MANY_ONE_IN <= before;
+    if lost > 0 && layer == 0 && has_many {
+        inherit(space, graph, roll, slot, bench, work);
+    } else if lost > 0 {
+        let full = before.max(graph.capacity(1));
         gather(graph, roll, (layer, slot), scratch, work);
-        let full = (scratch.bench.links.len() + lost).max(graph.capacity(1));
         choose(space, slot, (lost, full), &mut scratch.bench, work);
     }
     let bench = &mut scratch.bench;
@@ -55,6 +71,53 @@ pub(crate) fn mend(
         bench.links.push(Link::new(host, false));
     }
     graph.set_links(layer, slot, &bench.links);
+}
+
+/// Puts the links of a doomed node on the base layer in the order that [`inherit`] wants, the nearest first. To be called when
+/// nothing hangs on the node any more.
+pub(crate) fn arrange(space: &Space, graph: &mut Graph, slot: u32, bench: &mut Bench, work: &mut Work) {
+    bench.slots.clear();
+    bench.slots.extend(graph.links(0, slot).map(Link::slot));
+    sort_by_distance(space, slot, bench, work);
+    bench.links.clear();
+    let sorted = bench.candidates.iter();
+    bench.links.extend(sorted.map(|near| Link::new(near.slot(), false)));
+    graph.set_links(0, slot, &bench.links);
+}
+
+/// Lets those come to whom the doomed led: the farthest here and there, or else the nearest unless there are links enough.
+fn inherit(space: &Space, graph: &Graph, roll: &Roll, slot: u32, bench: &mut Bench, work: &mut Work) {
+    let enough = graph.capacity(0) * 11 / 16;
+    let Bench {
+        slots,
+        measured,
+        links,
+        gone,
+        ..
+    } = bench;
+    slots.clear();
+    slots.extend(links.iter().map(|link| link.slot()));
+    for &doomed in &*gone {
+        work.spend(LOOK_WORK);
+        let is_new = |other: &u32| *other != slot && !slots.contains(other) && !roll.is_leaving(*other);
+        let mut heir = None;
+        if (slot ^ doomed).is_multiple_of(FARTHEST_ONE_IN) {
+            let known = graph.links(0, doomed).map(Link::slot);
+            heir = known.filter(is_new).last().filter(|&far| {
+                work.spend_distances(1, space.walk_price());
+                let probe = space.probe(slot, &mut measured.row);
+                let distance = space.measure_one(probe, far, &mut measured.distances);
+                is_diverse(space, Candidate::new(distance, far), slots, measured, work)
+            });
+        }
+        if heir.is_none() && slots.len() < enough {
+            heir = graph.links(0, doomed).map(Link::slot).find(is_new);
+        }
+        if let Some(heir) = heir {
+            slots.push(heir);
+            links.push(Link::new(heir, false));
+        }
+    }
 }
 
 /// Collects whom the doomed lead to, in `bench.slots`. Where they lead to each other mostly, as in the middle of a deleted
@@ -90,15 +153,7 @@ fn gather(graph: &Graph, roll: &Roll, (layer, slot): (usize, u32), scratch: &mut
 
 /// Adds the nearest of the candidates that deserve it to the links, as many as were lost.
 fn choose(space: &Space, slot: u32, (lost, full): (usize, usize), bench: &mut Bench, work: &mut Work) {
-    let Measured { row, distances } = &mut bench.measured;
-    work.spend_distances(bench.slots.len(), space.walk_price());
-    let distances = space.measure(space.probe(slot, row), &bench.slots, distances);
-    bench.candidates.clear();
-    let measured = bench.slots.iter().zip(distances);
-    bench
-        .candidates
-        .extend(measured.map(|(&slot, &distance)| Candidate::new(distance, slot)));
-    bench.candidates.sort_unstable();
+    sort_by_distance(space, slot, bench, work);
     bench.slots.clear();
     bench.slots.extend(bench.links.iter().map(|link| link.slot()));
     for &candidate in bench.candidates.iter().take(TRIED_MIN + TRIED_PER_LOST * lost) {
@@ -112,8 +167,27 @@ fn choose(space: &Space, slot: u32, (lost, full): (usize, usize), bench: &mut Be
     }
 }
 
-/// A look at a list: about what a distance costs.
-const LOOK_WORK: u64 = 64;
+/// Measures `bench.slots` from a node, and leaves them in `bench.candidates`, the nearest first.
+fn sort_by_distance(space: &Space, slot: u32, bench: &mut Bench, work: &mut Work) {
+    let Measured { row, distances } = &mut bench.measured;
+    work.spend_distances(bench.slots.len(), space.walk_price());
+    let distances = space.measure(space.probe(slot, row), &bench.slots, distances);
+    bench.candidates.clear();
+    let measured = bench.slots.iter().zip(distances);
+    bench
+        .candidates
+        .extend(measured.map(|(&slot, &distance)| Candidate::new(distance, slot)));
+    bench.candidates.sort_unstable();
+}
+
+/// A list that loses more than one link of so many is mended by measuring.
+const MANY_ONE_IN: usize = 4;
+
+/// For one lost link in so many the farthest is tried. More often was no better, for words and for clumps.
+const FARTHEST_ONE_IN: u32 = 4;
+
+/// A look at a list: 0.1 µs.
+const LOOK_WORK: u64 = 256;
 
 /// Lists of the doomed that are read for one node. Its own lost neighbours are fewer than a list is long.
 const FOLLOWED_MAX: usize = 192;
