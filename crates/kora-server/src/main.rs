@@ -1,5 +1,9 @@
 //! The `kora` program.
 
+#![deny(unsafe_code)]
+
+mod allocator;
+
 use std::fmt::Display;
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
@@ -9,6 +13,7 @@ use kora_server::{demo, ping, serve};
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
+    allocator::give_back_at_once();
     match config::parse() {
         Ok(Invocation::Serve(config)) => {
             log(config.loglevel.tracing_name());
