@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::Duration;
 
-use crate::harness::{on_each_worker_count, request, words};
+use crate::harness::{Client, Server, on_each_worker_count, request, words};
 
 #[test]
 fn a_pipeline_of_any_depth_is_answered_in_order_without_being_read_from() {
@@ -144,4 +144,36 @@ fn a_large_argument_is_echoed_whole() {
         client.send(&sent);
         client.expect(&expected);
     });
+}
+
+#[test]
+fn neighbours_in_a_pipeline_travel_to_another_worker_together() {
+    let server = Server::start(2);
+    let mut client = server.connect();
+    let requests_sent = |client: &mut Client| -> u64 {
+        let info = String::from_utf8(client.hears("INFO kora")).expect("INFO is text");
+        let counts = info.split("requests_sent=").skip(1);
+        counts
+            .map(|rest| {
+                rest.split(',')
+                    .next()
+                    .expect("a number")
+                    .parse::<u64>()
+                    .expect("a number")
+            })
+            .sum()
+    };
+    let before = requests_sent(&mut client);
+    let (mut sent, mut expected) = (Vec::new(), Vec::new());
+    for round in 1..=2 {
+        for number in 0..100 {
+            sent.extend(words(&format!("INCR number:{number}")));
+            expected.extend_from_slice(format!(":{round}\r\n").as_bytes());
+        }
+    }
+    client.send(&sent);
+    client.expect(&expected);
+    // About half of 200 lie on the other worker. INFO itself asks it once or twice.
+    let after = requests_sent(&mut client);
+    assert!(after - before < 40, "{} messages for 200 commands", after - before);
 }

@@ -10,26 +10,20 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Waker;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use kora_mesh::{Port, WorkerId};
 use kora_resp::Reply;
 
-use crate::answer::{Effect, answer};
 use crate::command::table::{self, Access, Parsed};
-use crate::command::{self, Action, Command};
-use crate::gather::{Around, Gather, Next, Shape};
 use crate::ledger::Ledger;
-use crate::limits::{DAY_LOOK_US, INLINE_BUDGET_US};
+use crate::limits::DAY_LOOK_US;
 use crate::line::{Line, Presence, Taken};
 use crate::lines::{LineId, Lines};
 use crate::mail::{Ask, Request, Response, Target, Ticket};
-use crate::plan::{self, Order, Route};
-use crate::router::ShardId;
 use crate::session::Session;
 use crate::setup::{Berth, Host, Setup};
 use crate::shard::{Origin, Shard};
 use crate::stats::{Outcome, WorkerStats};
-use crate::transaction::Intercepted;
 
 /// One worker's part of the server. It stays on the thread it was made on:
 ///
@@ -67,9 +61,9 @@ pub struct Engine {
     pub(crate) reply_is_ready: bool,
     /// Time spent on commands outside of turns since the last one.
     pub(crate) inline_us: u64,
-    shutdown: bool,
+    pub(crate) shutdown: bool,
     /// When a command was last begun or answered outside of a turn.
-    clock_us: u64,
+    pub(crate) clock_us: u64,
     /// When the thread's CPU clock was last read.
     pub(crate) cpu_look: CpuLook,
     day: DayLook,
@@ -204,99 +198,6 @@ impl Engine {
         table::parse(request, self.access(line))
     }
 
-    /// Starts a command, or says that it must wait.
-    pub fn submit(&mut self, id: LineId, parsed: Parsed, host: &dyn Host) -> Admission {
-        let (order, route) = plan::needs(&parsed.command, self.setup.placement, &self.setup.catalog);
-        let line = self.lines.line(id);
-        let in_order = match order {
-            Order::Any => true,
-            Order::AfterQueries => !line.is_read_only(),
-            Order::AfterAll => !line.is_waiting(),
-        };
-        if line.is_closed() || !line.has_room() || !in_order {
-            line.block();
-            return Admission::Later(parsed);
-        }
-        if !self.has_credit(route) {
-            self.queue_for_credit(id);
-            return Admission::Later(parsed);
-        }
-        let expected = command::reply_bytes_expected(&parsed.command, &self.setup, self.lines.len());
-        if !self.finds_room(id, expected) {
-            return Admission::Later(parsed);
-        }
-        let acts_at_once = match (route, &parsed.command) {
-            (Route::One(shard), Command::OnKey(..)) => self.shard_at_once(id, shard),
-            _ => None,
-        };
-        self.stats.commands += 1;
-        let name = if parsed.name.is_empty() { UNKNOWN } else { parsed.name };
-        let since_us = host.now_us();
-        self.clock_us = since_us;
-        self.look_at_cpu(since_us, host);
-        self.look_at_day(since_us, host);
-        let counter = self.stats.by_command.counter(name);
-        let bytes = parsed.command.bytes_held();
-        let refused = matches!(parsed.command, Command::Refused(_));
-        let line = self.lines.line(id);
-        line.session.last_us = since_us;
-        line.session.last_command = name;
-        let taken = Taken {
-            counter,
-            since_us,
-            bytes,
-            expected,
-        };
-        let parsed = match line.is_transacting(&parsed.command) {
-            false => parsed,
-            true => match self.intercept(id, parsed, taken, self.here(), host) {
-                Intercepted::Answered(reply) => {
-                    self.seat_answer(id, Some(reply), taken, host);
-                    return Admission::Taken;
-                }
-                Intercepted::Begun(next, taken) => {
-                    self.take_seat(id, next, taken, host);
-                    self.work_inline(since_us, host);
-                    self.drop_largest_if_over();
-                    return Admission::Taken;
-                }
-                Intercepted::No(parsed) => parsed,
-            },
-        };
-        let command = match (acts_at_once, parsed.command) {
-            (Some(shard), Command::OnKey(key, action)) => {
-                self.act_at_once(id, shard, (&key, action), taken, host);
-                self.drop_largest_if_over();
-                return Admission::Taken;
-            }
-            (_, command) => command,
-        };
-        let unix_us = self.unix_us(since_us);
-        let line = self.lines.line(id);
-        match answer(command, &mut line.session, &self.setup, since_us, unix_us) {
-            Ok((Some(reply), _)) if refused => {
-                line.seat_reply(reply, taken);
-                self.stats.by_command.count(counter, Outcome::Rejected, 0);
-            }
-            Ok((reply, effect)) => {
-                self.seat_answer(id, reply, taken, host);
-                self.take_effect(id, effect);
-            }
-            Err(command) => {
-                let me = line.session.id;
-                let around = Around {
-                    setup: &self.setup,
-                    host,
-                };
-                let next = plan::start(command, me, self.here(), &around);
-                self.take_seat(id, next, taken, host);
-                self.work_inline(since_us, host);
-            }
-        }
-        self.drop_largest_if_over();
-        Admission::Taken
-    }
-
     /// What the connection's buffers hold now. Returns false if it is not to be read from for the time being, because
     /// clients hold too much already.
     pub fn account(&mut self, id: LineId, buffer_bytes: usize) -> bool {
@@ -428,38 +329,10 @@ impl Engine {
         !owed && !self.has_work() && !self.port.has_mail() && self.outboxes.iter().all(VecDeque::is_empty)
     }
 
-    fn here(&self) -> Target {
+    pub(crate) fn here(&self) -> Target {
         self.shards
             .first()
             .map_or(Target::Worker(self.worker), |shard| Target::Shard(shard.id()))
-    }
-
-    fn queue_for_credit(&mut self, id: LineId) {
-        self.stats.credit_waits += 1;
-        let line = self.lines.line(id);
-        line.block();
-        if !std::mem::replace(&mut line.queues_for_credit, true) {
-            self.credit_waiters.push_back(id);
-        }
-    }
-
-    /// True if there is memory for a reply of so many bytes. Otherwise the connection queues for it: it is woken when room
-    /// was kept for it.
-    fn finds_room(&mut self, id: LineId, bytes: usize) -> bool {
-        let (connections, is_first) = (self.lines.len(), self.room_waiters.is_empty());
-        let line = self.lines.line(id);
-        if line.account.take_reserved() {
-            return true;
-        }
-        if line.awaited_bytes.is_none() {
-            if line.account.has_room_for(bytes, is_first, connections) {
-                return true;
-            }
-            line.awaited_bytes = Some(bytes);
-            self.room_waiters.push_back(id);
-        }
-        self.lines.line(id).block();
-        false
     }
 
     /// Keeps room for as many waiting connections as there is room for, and lets them try again.
@@ -482,42 +355,7 @@ impl Engine {
         }
     }
 
-    /// The place of the shard, if it is of this worker and may do at once what this client asks.
-    fn shard_at_once(&self, id: LineId, shard: ShardId) -> Option<usize> {
-        if self.setup.placement.worker_of(shard) != self.worker || self.inline_us >= INLINE_BUDGET_US {
-            return None;
-        }
-        let place = shard.index() / self.outboxes.len();
-        self.shards[place].is_open_to(self.origin(id)).then_some(place)
-    }
-
-    /// Does something to a key of this worker, without a way through the queue: what most commands of a cache are.
-    fn act_at_once(
-        &mut self,
-        id: LineId,
-        shard: usize,
-        (key, action): (&Bytes, Action),
-        taken: Taken,
-        host: &dyn Host,
-    ) {
-        self.stats.slices += 1;
-        let at_ms = self.unix_us(taken.since_us) / 1000;
-        match self.shards[shard].act(key, action, at_ms) {
-            Ok(reply) => {
-                self.seat_answer(id, Some(reply), taken, host);
-                self.inline_us += self.clock_us.saturating_sub(taken.since_us);
-                self.wake_for_expiry();
-            }
-            Err(unfinished) => {
-                let sequence = self.lines.line(id).take_seat(Gather::One(Shape::Whole), taken);
-                let (origin, ticket) = (self.origin(id), Ticket { line: id.0, sequence });
-                self.shards[shard].suspend(origin, ticket, unfinished);
-                self.work_inline(taken.since_us, host);
-            }
-        }
-    }
-
-    fn origin(&self, id: LineId) -> Origin {
+    pub(crate) fn origin(&self, id: LineId) -> Origin {
         Origin {
             worker: self.worker,
             line: id.0,
@@ -539,39 +377,7 @@ impl Engine {
         }
     }
 
-    fn seat_answer(&mut self, id: LineId, reply: Option<Reply>, taken: Taken, host: &dyn Host) {
-        let Some(reply) = reply else { return };
-        let outcome = Outcome::of(&reply);
-        self.lines.line(id).seat_reply(reply, taken);
-        self.clock_us = host.now_us();
-        self.look_at_cpu(self.clock_us, host);
-        let latency_us = self.clock_us.saturating_sub(taken.since_us);
-        self.stats.by_command.count(taken.counter, outcome, latency_us);
-    }
-
-    fn take_effect(&mut self, id: LineId, effect: Effect) {
-        if effect != Effect::None {
-            self.lines.line(id).set_presence(Presence::Leaving);
-        }
-        self.shutdown |= effect == Effect::Shutdown;
-    }
-
-    fn take_seat(&mut self, id: LineId, next: Next, taken: Taken, host: &dyn Host) {
-        match next {
-            Next::Reply(reply) => self.seat_answer(id, Some(reply), taken, host),
-            Next::Wait(_) => unreachable!("a command waits for what it asked"),
-            Next::Ask(gather, asks) => {
-                let sequence = self.lines.line(id).take_seat(gather, taken);
-                self.send(Ticket { line: id.0, sequence }, asks);
-            }
-            Next::Again(gather) => {
-                let sequence = self.lines.line(id).take_seat(gather, taken);
-                self.unfinished.push_back(Ticket { line: id.0, sequence });
-            }
-        }
-    }
-
-    fn drop_largest_if_over(&mut self) {
+    pub(crate) fn drop_largest_if_over(&mut self) {
         if self.ledger.is_over() {
             self.drop_largest();
         }
@@ -579,4 +385,4 @@ impl Engine {
 }
 
 /// Where commands are counted that do not exist.
-const UNKNOWN: &str = "unknown";
+pub(crate) const UNKNOWN: &str = "unknown";

@@ -79,6 +79,11 @@ impl Account {
         self.buffers + self.line
     }
 
+    /// What requests under way and replies in the line hold.
+    pub(crate) fn line_bytes(&self) -> usize {
+        self.line
+    }
+
     pub(crate) fn set_buffers(&mut self, bytes: usize) {
         self.change(|account| account.buffers = bytes);
     }

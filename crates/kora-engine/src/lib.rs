@@ -28,6 +28,7 @@ mod session;
 mod setup;
 mod shard;
 mod stats;
+mod submit;
 mod transaction;
 mod turn;
 

@@ -73,6 +73,12 @@ pub const FIELDS_PER_SLICE: usize = 512;
 /// microseconds.
 pub const FIELD_BYTES_PER_SLICE: usize = 256 << 10;
 
+/// Commands of one pipeline that travel to another worker as one message. So many small ones take some ten microseconds.
+pub const ACTS_MAX: usize = 32;
+
+/// Bytes of arguments and replies after which the slice of such a message ends.
+pub const ACTS_BYTES_PER_SLICE: usize = 64 * 1024;
+
 /// Keys that expire in one slice when nobody asks for them.
 pub const EXPIRED_PER_SLICE: usize = 256;
 

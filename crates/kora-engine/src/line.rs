@@ -8,7 +8,7 @@ use kora_resp::{Reply, Version, Writing};
 
 use crate::command::Command;
 use crate::error::ClientError;
-use crate::gather::{Gate, Gather};
+use crate::gather::{Gate, Gather, Shape};
 use crate::ledger::Account;
 use crate::limits::PIPELINE_DEPTH;
 use crate::session::Session;
@@ -38,6 +38,8 @@ pub(crate) struct Line {
     leaving: Option<Leaving>,
     /// Seats that still gather.
     waiting: usize,
+    /// How many of them await one key's shard, which takes microseconds.
+    briefly_waiting: usize,
     /// Waiting seats behind which nothing may be submitted.
     closed_by: usize,
     /// Waiting seats behind which nothing may be written.
@@ -73,6 +75,8 @@ struct Seat {
     /// The version the client spoke when it asked: HELLO changes it for later replies only.
     version: Version,
     taken: Taken,
+    /// It awaits, or awaited, one key's shard.
+    is_brief: bool,
     state: State,
 }
 
@@ -112,6 +116,7 @@ impl Line {
             head: 0,
             leaving: None,
             waiting: 0,
+            briefly_waiting: 0,
             closed_by: 0,
             read_only_by: 0,
             waker: None,
@@ -162,12 +167,15 @@ impl Line {
         let sequence = self.head.wrapping_add(self.seats.len() as u32);
         self.account.add(taken.bytes);
         self.account.expect(taken.expected);
+        let is_brief = matches!(gather, Gather::One(Shape::Whole));
         self.seats.push_back(Seat {
             version: self.session.version,
             taken,
+            is_brief,
             state: State::Waiting(gather),
         });
         self.waiting += 1;
+        self.briefly_waiting += usize::from(is_brief);
         self.count_gate(sequence, 1);
         sequence
     }
@@ -193,6 +201,7 @@ impl Line {
         self.seats.push_back(Seat {
             version: self.session.version,
             taken,
+            is_brief: false,
             state: State::Ready(reply),
         });
         self.wake_if_head_ready();
@@ -226,12 +235,13 @@ impl Line {
         let seat = self.seat(sequence);
         debug_assert!(matches!(seat.state, State::Taken));
         seat.state = State::Ready(reply);
-        let taken = seat.taken;
+        let (taken, is_brief) = (seat.taken, seat.is_brief);
         seat.taken.bytes = bytes;
         self.account.no_longer_expect(taken.expected);
         self.account.remove(taken.bytes);
         self.account.add(bytes);
         self.waiting -= 1;
+        self.briefly_waiting -= usize::from(is_brief);
         self.wake_if_head_ready();
         self.wake_if_unblocked();
         taken
@@ -239,7 +249,7 @@ impl Line {
 
     /// Encodes the ready prefix, or the beginning of it if that is much: whoever drains asks again.
     pub(crate) fn drain(&mut self, out: &mut BytesMut) {
-        if !self.is_heard() {
+        if !self.is_heard() || !self.has_ready() {
             return;
         }
         let end = out.len() + DRAIN_BYTES;
@@ -263,7 +273,9 @@ impl Line {
         if !matches!(self.seats.front()?.state, State::Ready(_)) {
             return None;
         }
-        let Seat { version, taken, state } = self.seats.pop_front()?;
+        let Seat {
+            version, taken, state, ..
+        } = self.seats.pop_front()?;
         self.head = self.head.wrapping_add(1);
         // There is room for one more. Whoever drains tries again without being woken.
         self.blocked = false;
@@ -274,13 +286,20 @@ impl Line {
         })
     }
 
-    /// True if something can be drained.
+    /// True if something can be drained, and is not held back for what comes in a moment.
     pub(crate) fn has_ready(&self) -> bool {
         let head_is_ready = || {
             let head = self.seats.front();
             head.is_some_and(|seat| matches!(seat.state, State::Ready(_)))
         };
-        self.leaving.is_some() || head_is_ready()
+        self.leaving.is_some() || (head_is_ready() && !self.is_held_back())
+    }
+
+    /// Replies of a pipeline leave together: one part of its commands is answered at once, the others some microseconds later
+    /// by another worker, and to send twice costs more than all of them. Only little is held back, and only for what is brief.
+    fn is_held_back(&self) -> bool {
+        let is_brief = self.waiting > 0 && self.waiting == self.briefly_waiting;
+        is_brief && self.account.line_bytes() < HELD_BACK_BYTES_MAX
     }
 
     /// True if no reply is owed.
@@ -394,5 +413,11 @@ pub(crate) fn reply_bytes(reply: &Reply) -> usize {
     2 * reply.bytes_hint()
 }
 
+/// Replies and requests under way of one connection, up to which its replies are held back: some hundred small ones.
+const HELD_BACK_BYTES_MAX: usize = 64 * 1024;
+
 /// What is encoded at once: enough for many small replies in one write, and little beside what clients may hold.
 const DRAIN_BYTES: usize = 256 * 1024;
+
+#[cfg(test)]
+mod tests;

@@ -52,6 +52,8 @@ pub struct Response {
 pub(crate) enum Ask {
     /// Do this to a key; answers the whole reply.
     Act(Box<Act>),
+    /// Do this to keys, one after the other, for seats of one line; answers their replies.
+    Acts(Vec<(u32, Act)>),
     /// Do this to several keys.
     Several(Box<SeveralAsk>),
     /// Move or copy a value between two keys of this shard; answers the whole reply.
@@ -208,6 +210,8 @@ pub(crate) enum Part {
     Refused(ClientError),
     /// The whole reply.
     Reply(Reply),
+    /// Whole replies for several seats of one line.
+    Acted(Vec<(u32, Reply)>),
     /// Strings, in the order that was asked for.
     Bulks(Bulks),
     /// How many were deleted, and collections that have been withdrawn because one of the keys was their name.

@@ -3,12 +3,13 @@
 use std::task::Waker;
 
 use kora_mesh::{Armed, WorkerId};
+use kora_resp::Reply;
 
 use crate::engine::{CpuLook, Engine, Progress};
 use crate::gather::{Around, Next};
 use crate::limits::{CPU_LOOK_US, DELIVERY_US, INLINE_BUDGET_US, OVERDUE_ROUNDS};
 use crate::lines::LineId;
-use crate::mail::{Ask, Request, Response, Target, Ticket};
+use crate::mail::{Ask, Part, Request, Response, Target, Ticket};
 use crate::plan::Route;
 use crate::setup::Host;
 use crate::shard::{Origin, Shard};
@@ -376,6 +377,13 @@ impl Engine {
     fn absorb(&mut self, response: Response, host: &dyn Host) {
         let Response { ticket, from, part } = response;
         let id = LineId(ticket.line);
+        if let Part::Acted(replies) = part {
+            for (sequence, reply) in replies {
+                drop(self.lines.line(id).take_gather(sequence));
+                self.fill(id, sequence, reply, host);
+            }
+            return self.lines.give_up_if_done(id);
+        }
         let gather = self.lines.line(id).take_gather(ticket.sequence);
         let next = gather.absorb(
             from,
@@ -402,14 +410,18 @@ impl Engine {
                 line.put_gather(ticket.sequence, gather);
                 self.send(ticket, asks);
             }
-            Next::Reply(reply) => {
-                let outcome = Outcome::of(&reply);
-                let taken = line.fill(ticket.sequence, reply);
-                self.reply_is_ready |= line.has_ready();
-                let latency_us = host.now_us().saturating_sub(taken.since_us);
-                self.stats.by_command.count(taken.counter, outcome, latency_us);
-            }
+            Next::Reply(reply) => self.fill(id, ticket.sequence, reply, host),
         }
         self.lines.give_up_if_done(id);
+    }
+
+    /// Puts a reply into its seat, whose gather was taken out.
+    fn fill(&mut self, id: LineId, sequence: u32, reply: Reply, host: &dyn Host) {
+        let outcome = Outcome::of(&reply);
+        let line = self.lines.line(id);
+        let taken = line.fill(sequence, reply);
+        self.reply_is_ready |= line.has_ready();
+        let latency_us = host.now_us().saturating_sub(taken.since_us);
+        self.stats.by_command.count(taken.counter, outcome, latency_us);
     }
 }

@@ -98,6 +98,11 @@ impl<Q, R> Asker<Q, R> {
         }
     }
 
+    /// The youngest request that is staged and not in the ring yet: more may be added to it.
+    pub(crate) fn staged_last_mut(&mut self) -> Option<&mut Q> {
+        self.staged.last_mut()
+    }
+
     /// Moves what is staged into the ring; returns how many requests that were.
     pub(crate) fn push_staged(&mut self) -> usize {
         let count = self.staged.len();

@@ -115,6 +115,12 @@ impl<Q, R> Port<Q, R> {
         link.touch(index, &mut self.touched);
     }
 
+    /// The youngest request that was staged for `peer` and is still here. What is added to it takes no credit of its own.
+    pub fn staged_last_mut(&mut self, peer: WorkerId) -> Option<&mut Q> {
+        let index = self.index_of(peer);
+        self.links[index].asker.staged_last_mut()
+    }
+
     /// Takes the oldest reply of `peer`, and with it one credit back.
     pub fn take_reply(&mut self, peer: WorkerId) -> Option<R> {
         let index = self.index_of(peer);

@@ -4,6 +4,7 @@
 //! are served. Only what the same client asked of the same shard after it waits, so that a client's commands take
 //! effect in the order it sent them.
 
+mod acts;
 mod batch;
 mod collection;
 mod element_table;
@@ -33,6 +34,7 @@ use std::vec::IntoIter;
 use bytes::Bytes;
 use kora_vector::Work;
 
+use self::acts::Acts;
 use self::batch::Executing;
 use self::collection::{Collection, Remains};
 use self::fields::Fields;
@@ -106,6 +108,7 @@ pub(crate) enum Unfinished {
     Scan(Scan),
     /// Keys still to be watched, as they are at a time.
     Watch(IntoIter<Bytes>, u64),
+    Acts(Box<Acts>),
     Several(Several),
     Fields(Box<Fields>),
     Copy(Box<Copying>),
@@ -118,6 +121,7 @@ impl Unfinished {
         match self {
             Unfinished::Several(_) | Unfinished::Fields(_) | Unfinished::Copy(_) | Unfinished::Batch(_) => true,
             Unfinished::Insert(insert) => insert.is_conditional(),
+            Unfinished::Acts(acts) => acts.is_exclusive(),
             _ => false,
         }
     }
@@ -244,6 +248,7 @@ impl Shard {
     fn begin(&mut self, ask: Ask, origin: Origin, at_ms: u64) -> Result<Part, Box<Unfinished>> {
         match ask {
             Ask::Act(act) => self.act(&act.key, act.action, at_ms).map(Part::Reply),
+            Ask::Acts(acts) => self.do_acts(Acts::new(acts, at_ms), origin),
             Ask::Several(ask) => self.do_several(Several::new(*ask, at_ms)),
             Ask::Transfer(transfer) => self.transfer(*transfer, at_ms),
             Ask::Lift(lift) => self.lift(*lift, at_ms),
@@ -278,6 +283,7 @@ impl Shard {
 
     fn resume(&mut self, unfinished: Unfinished, origin: Origin) -> Result<Part, Box<Unfinished>> {
         match unfinished {
+            Unfinished::Acts(acts) => self.do_acts(*acts, origin),
             Unfinished::Several(several) => self.do_several(several),
             Unfinished::Fields(fields) => self.do_fields(*fields).map(Part::Reply),
             Unfinished::Copy(copying) => self.copy(*copying),

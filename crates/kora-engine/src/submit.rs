@@ -1,0 +1,237 @@
+//! How a command begins: whether it may now, and which way it takes.
+
+use bytes::Bytes;
+use kora_resp::Reply;
+
+use crate::answer::{Effect, answer};
+use crate::command::table::Parsed;
+use crate::command::{self, Action, Command};
+use crate::engine::{Admission, Engine, UNKNOWN};
+use crate::gather::{Around, Gather, Next, Shape};
+use crate::limits::{ACTS_MAX, INLINE_BUDGET_US};
+use crate::line::{Presence, Taken};
+use crate::lines::LineId;
+use crate::mail::{Act, Ask, Target, Ticket};
+use crate::plan::{self, Order, Route};
+use crate::router::ShardId;
+use crate::setup::Host;
+use crate::stats::Outcome;
+use crate::transaction::Intercepted;
+
+impl Engine {
+    /// Starts a command, or says that it must wait.
+    pub fn submit(&mut self, id: LineId, parsed: Parsed, host: &dyn Host) -> Admission {
+        let (order, route) = plan::needs(&parsed.command, self.setup.placement, &self.setup.catalog);
+        let line = self.lines.line(id);
+        let in_order = match order {
+            Order::Any => true,
+            Order::AfterQueries => !line.is_read_only(),
+            Order::AfterAll => !line.is_waiting(),
+        };
+        if line.is_closed() || !line.has_room() || !in_order {
+            line.block();
+            return Admission::Later(parsed);
+        }
+        if !self.has_credit(route) {
+            self.queue_for_credit(id);
+            return Admission::Later(parsed);
+        }
+        let expected = command::reply_bytes_expected(&parsed.command, &self.setup, self.lines.len());
+        if !self.finds_room(id, expected) {
+            return Admission::Later(parsed);
+        }
+        let acts_on = match (route, &parsed.command) {
+            (Route::One(shard), Command::OnKey(..)) => Some(shard),
+            _ => None,
+        };
+        let acts_at_once = acts_on.and_then(|shard| self.shard_at_once(id, shard));
+        self.stats.commands += 1;
+        let name = if parsed.name.is_empty() { UNKNOWN } else { parsed.name };
+        let since_us = host.now_us();
+        self.clock_us = since_us;
+        self.look_at_cpu(since_us, host);
+        self.look_at_day(since_us, host);
+        let counter = self.stats.by_command.counter(name);
+        let bytes = parsed.command.bytes_held();
+        let refused = matches!(parsed.command, Command::Refused(_));
+        let line = self.lines.line(id);
+        line.session.last_us = since_us;
+        line.session.last_command = name;
+        let taken = Taken {
+            counter,
+            since_us,
+            bytes,
+            expected,
+        };
+        let parsed = match line.is_transacting(&parsed.command) {
+            false => parsed,
+            true => match self.intercept(id, parsed, taken, self.here(), host) {
+                Intercepted::Answered(reply) => {
+                    self.seat_answer(id, Some(reply), taken, host);
+                    return Admission::Taken;
+                }
+                Intercepted::Begun(next, taken) => {
+                    self.take_seat(id, next, taken, host);
+                    self.work_inline(since_us, host);
+                    self.drop_largest_if_over();
+                    return Admission::Taken;
+                }
+                Intercepted::No(parsed) => parsed,
+            },
+        };
+        let command = match (acts_on, parsed.command) {
+            (Some(shard), Command::OnKey(key, action)) => {
+                match acts_at_once {
+                    Some(place) => self.act_at_once(id, place, (&key, action), taken, host),
+                    None => self.send_act(id, shard, Act { key, action }, taken, host),
+                }
+                self.drop_largest_if_over();
+                return Admission::Taken;
+            }
+            (_, command) => command,
+        };
+        let unix_us = self.unix_us(since_us);
+        let line = self.lines.line(id);
+        match answer(command, &mut line.session, &self.setup, since_us, unix_us) {
+            Ok((Some(reply), _)) if refused => {
+                line.seat_reply(reply, taken);
+                self.stats.by_command.count(counter, Outcome::Rejected, 0);
+            }
+            Ok((reply, effect)) => {
+                self.seat_answer(id, reply, taken, host);
+                self.take_effect(id, effect);
+            }
+            Err(command) => {
+                let me = line.session.id;
+                let around = Around {
+                    setup: &self.setup,
+                    host,
+                };
+                let next = plan::start(command, me, self.here(), &around);
+                self.take_seat(id, next, taken, host);
+                self.work_inline(since_us, host);
+            }
+        }
+        self.drop_largest_if_over();
+        Admission::Taken
+    }
+
+    fn queue_for_credit(&mut self, id: LineId) {
+        self.stats.credit_waits += 1;
+        let line = self.lines.line(id);
+        line.block();
+        if !std::mem::replace(&mut line.queues_for_credit, true) {
+            self.credit_waiters.push_back(id);
+        }
+    }
+
+    /// True if there is memory for a reply of so many bytes. Otherwise the connection queues for it: it is woken when room
+    /// was kept for it.
+    fn finds_room(&mut self, id: LineId, bytes: usize) -> bool {
+        let (connections, is_first) = (self.lines.len(), self.room_waiters.is_empty());
+        let line = self.lines.line(id);
+        if line.account.take_reserved() {
+            return true;
+        }
+        if line.awaited_bytes.is_none() {
+            if line.account.has_room_for(bytes, is_first, connections) {
+                return true;
+            }
+            line.awaited_bytes = Some(bytes);
+            self.room_waiters.push_back(id);
+        }
+        self.lines.line(id).block();
+        false
+    }
+
+    /// The place of the shard, if it is of this worker and may do at once what this client asks.
+    fn shard_at_once(&self, id: LineId, shard: ShardId) -> Option<usize> {
+        if self.setup.placement.worker_of(shard) != self.worker || self.inline_us >= INLINE_BUDGET_US {
+            return None;
+        }
+        let place = shard.index() / self.outboxes.len();
+        self.shards[place].is_open_to(self.origin(id)).then_some(place)
+    }
+
+    /// Does something to a key of this worker, without a way through the queue: what most commands of a cache are.
+    fn act_at_once(
+        &mut self,
+        id: LineId,
+        shard: usize,
+        (key, action): (&Bytes, Action),
+        taken: Taken,
+        host: &dyn Host,
+    ) {
+        self.stats.slices += 1;
+        let at_ms = self.unix_us(taken.since_us) / 1000;
+        match self.shards[shard].act(key, action, at_ms) {
+            Ok(reply) => {
+                self.seat_answer(id, Some(reply), taken, host);
+                self.inline_us += self.clock_us.saturating_sub(taken.since_us);
+                self.wake_for_expiry();
+            }
+            Err(unfinished) => {
+                let sequence = self.lines.line(id).take_seat(Gather::One(Shape::Whole), taken);
+                let (origin, ticket) = (self.origin(id), Ticket { line: id.0, sequence });
+                self.shards[shard].suspend(origin, ticket, unfinished);
+                self.work_inline(taken.since_us, host);
+            }
+        }
+    }
+
+    /// Asks a shard to do something to a key, for the line's next seat. Neighbours in a pipeline travel to another worker as
+    /// one message. Whoever calls this has looked for credit.
+    pub(crate) fn send_act(&mut self, id: LineId, shard: ShardId, act: Act, taken: Taken, host: &dyn Host) {
+        let sequence = self.lines.line(id).take_seat(Gather::One(Shape::Whole), taken);
+        let (target, at_ms) = (Target::Shard(shard), self.unix_us(taken.since_us) / 1000);
+        let worker = self.setup.placement.worker_of(shard);
+        if worker != self.worker
+            && let Some(last) = self.port.staged_last_mut(worker)
+            && (last.ticket.line, last.target, last.at_ms) == (id.0, target, at_ms)
+            && let Ask::Acts(acts) = &mut last.ask
+            && acts.len() < ACTS_MAX
+        {
+            acts.push((sequence, act));
+            return;
+        }
+        let mut acts = Vec::with_capacity(if worker == self.worker { 1 } else { ACTS_USUAL });
+        acts.push((sequence, act));
+        self.send(Ticket { line: id.0, sequence }, vec![(target, Ask::Acts(acts))]);
+        self.work_inline(taken.since_us, host);
+    }
+
+    fn take_seat(&mut self, id: LineId, next: Next, taken: Taken, host: &dyn Host) {
+        match next {
+            Next::Reply(reply) => self.seat_answer(id, Some(reply), taken, host),
+            Next::Wait(_) => unreachable!("a command waits for what it asked"),
+            Next::Ask(gather, asks) => {
+                let sequence = self.lines.line(id).take_seat(gather, taken);
+                self.send(Ticket { line: id.0, sequence }, asks);
+            }
+            Next::Again(gather) => {
+                let sequence = self.lines.line(id).take_seat(gather, taken);
+                self.unfinished.push_back(Ticket { line: id.0, sequence });
+            }
+        }
+    }
+
+    fn seat_answer(&mut self, id: LineId, reply: Option<Reply>, taken: Taken, host: &dyn Host) {
+        let Some(reply) = reply else { return };
+        let outcome = Outcome::of(&reply);
+        self.lines.line(id).seat_reply(reply, taken);
+        self.clock_us = host.now_us();
+        self.look_at_cpu(self.clock_us, host);
+        let latency_us = self.clock_us.saturating_sub(taken.since_us);
+        self.stats.by_command.count(taken.counter, outcome, latency_us);
+    }
+
+    fn take_effect(&mut self, id: LineId, effect: Effect) {
+        if effect != Effect::None {
+            self.lines.line(id).set_presence(Presence::Leaving);
+        }
+        self.shutdown |= effect == Effect::Shutdown;
+    }
+}
+
+/// Room for so many is made at first: half of a pipeline of sixteen.
+const ACTS_USUAL: usize = 8;
