@@ -144,26 +144,29 @@ fn run(server: Server, program: &[Step]) -> Result<Recall, String> {
     }
     sessions += 1;
     subject.connect(sessions);
-    twin.expire();
-    walk(server, &mut subject, sessions, &twin).map(|()| total)
+    walk(server, &mut subject, sessions, &mut twin).map(|()| total)
 }
 
-/// Scans from the beginning to the end, a few keys at a time: each key that there is must come, and nothing else.
-fn walk(server: Server, subject: &mut Subject, id: u64, twin: &Twin) -> Result<(), String> {
+/// Scans from the beginning to the end, a few keys at a time: each key that there is until the end must come, and nothing
+/// that was not there at the beginning. The clock goes on meanwhile, so that a key may expire on the way.
+fn walk(server: Server, subject: &mut Subject, id: u64, twin: &mut Twin) -> Result<(), String> {
     if let Some(password) = server.password {
         subject.say(id, &words(&format!("AUTH {password}")));
     }
-    let (mut cursor, mut found) = (0, BTreeSet::new());
+    let (mut cursor, mut found, mut at_first) = (0, BTreeSet::new(), None);
     for _ in 0..WALK_STEPS_MAX {
-        let mut heard = subject.say(id, &words(&format!("SCAN {cursor} COUNT 3"))).bytes;
-        let reply = take(&mut heard, Protocol::Two).ok_or("SCAN without a reply")?;
+        let mut heard = subject.say(id, &words(&format!("SCAN {cursor} COUNT 3")));
+        twin.now_us = heard.taken_us;
+        twin.expire();
+        let at_first = at_first.get_or_insert_with(|| twin.keys());
+        let reply = take(&mut heard.bytes, Protocol::Two).ok_or("SCAN without a reply")?;
         let (next, keys) = compare::scan_parts(&reply).ok_or_else(|| format!("SCAN {cursor} answered {reply:?}"))?;
         found.extend(keys);
         if next == 0 {
             let there = twin.keys();
-            return match found == there {
+            return match there.is_subset(&found) && found.is_subset(at_first) {
                 true => Ok(()),
-                false => Err(format!("a scan found {found:?} and not {there:?}")),
+                false => Err(format!("a scan found {found:?} of {at_first:?}, and {there:?} stayed")),
             };
         }
         cursor = next;
