@@ -87,3 +87,53 @@ def test_a_reply_stays_small_however_much_is_asked_for(client):
     assert met == names | {b"long"}
     # A mebibyte, and what was fetched at one go when it was reached.
     assert largest < 3 << 19
+
+
+def test_vectors_move_and_are_copied_with_their_time(client):
+    for index in range(40):
+        client.execute_command("VECSET", f"moved:{index}", 2, 1, index, "EX", 1000)
+    for index in range(40):
+        # From shard to shard, and within one.
+        assert client.rename(f"moved:{index}", f"moved:new{index}") is True
+        assert client.copy(f"moved:new{index}", f"moved:copy{index}") == 1
+        assert not client.renamenx(f"moved:copy{index}", f"moved:new{index}")
+        assert 990 < client.ttl(f"moved:new{index}") <= 1000
+    assert client.exists("moved:0", "moved:new0") == 1
+    found = client.execute_command("VECQUERY", "moved", 2, 1, 7)
+    assert found[0::2] == [b"moved:copy7", b"moved:new7"]
+
+
+def test_vectors_move_only_to_where_they_can_be(client):
+    vecset(client, "two:a", [1, 2])
+    vecset(client, "three:a", [1, 2, 3])
+    client.set("string", "text")
+    refused = {
+        "three:b": "ERR vector dimension mismatch - got 2 but collection 'three' has 3",
+        "four:b": "ERR no such collection 'four'",
+        "word": "ERR invalid key 'word'",
+        "three": "ERR 'three' is the name of a collection",
+    }
+    for to, text in refused.items():
+        for move in (client.rename, lambda key, to: client.copy(key, to)):
+            if move is not client.rename and to == "three":
+                assert move("two:a", to) == 0
+                continue
+            with pytest.raises(redis.ResponseError, match=text.removeprefix("ERR ")):
+                move("two:a", to)
+    with pytest.raises(redis.ResponseError, match="cannot be renamed or copied"):
+        client.rename("two", "other")
+    # A string gives way, and takes a vector's place.
+    client.rename("two:a", "two:b")
+    client.rename("string", "two:a")
+    client.rename("two:b", "two:a")
+    assert (client.type("two:a"), client.exists("two:b", "string")) == (b"vector", 0)
+
+
+def test_a_vector_tells_what_a_key_tells(client):
+    vecset(client, "told:a", [1, 2])
+    assert client.object("ENCODING", "told:a") == b"hnsw"
+    assert client.object("IDLETIME", "told:a") in (0, 1)
+    assert client.object("REFCOUNT", "told:a") == 1
+    assert client.touch("told:a", "told:b", "told") == 2
+    assert 0 < client.memory_usage("told:a") < client.memory_usage("told")
+    assert client.randomkey() in (b"told:a", b"told")

@@ -64,6 +64,9 @@ fn name(author: &mut Author) -> Name {
         76..80 => Name::Set,
         80..83 => Name::HSet,
         83..85 => Name::Exec,
+        85 => *author
+            .random
+            .pick(&[Name::Rename, Name::RenameNx, Name::Copy, Name::PExpire, Name::Persist]),
         _ => *author.random.pick(&Name::ALL),
     }
 }

@@ -49,6 +49,10 @@ pub enum ClientError {
     Value(kora_values::ValueError),
     /// SET of the name of a collection.
     NameOfCollection { name: Vec<u8> },
+    /// RENAME or COPY of a collection.
+    CollectionStays { name: Vec<u8> },
+    /// RENAME or COPY of a vector to a collection that does not exist.
+    NoSuchCollection { collection: Vec<u8> },
     /// OBJECT FREQ where nothing counts.
     NoFrequency,
     /// KEYS of more than a reply may hold.
@@ -213,6 +217,16 @@ impl fmt::Display for ClientError {
             ),
             Self::OutOfRangeShort => f.write_str("ERR value is out of range"),
             Self::Value(error) => write!(f, "ERR {error}"),
+            Self::CollectionStays { name } => write!(
+                f,
+                "ERR '{}' is the name of a collection, which cannot be renamed or copied",
+                Quoted(name)
+            ),
+            Self::NoSuchCollection { collection } => write!(
+                f,
+                "ERR no such collection '{}': a vector is renamed or copied within its collection, or to another of its dimension that exists",
+                Quoted(collection)
+            ),
             Self::NameOfCollection { name } => write!(
                 f,
                 "ERR '{}' is the name of a collection: DEL or VECDROP drops it with all its vectors",

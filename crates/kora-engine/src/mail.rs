@@ -12,7 +12,7 @@ use crate::command::{Action, ClientFilter, ClientPage, Element, ElementList, Lif
 use crate::cursor::ScanPlace;
 use crate::error::ClientError;
 use crate::router::ShardId;
-use crate::shard::Carried;
+use crate::shard::Cargo;
 use crate::stats::WorkerStats;
 
 /// The seat of a reply: which client, and which place in its line.
@@ -136,6 +136,8 @@ pub(crate) enum SeveralAsk {
 /// A value that somebody wants to carry elsewhere.
 pub(crate) struct Lift {
     pub(crate) key: Bytes,
+    /// Which key it is for.
+    pub(crate) to: Bytes,
     /// A copy stays behind.
     pub(crate) keep: bool,
 }
@@ -143,7 +145,7 @@ pub(crate) struct Lift {
 /// A value that arrives.
 pub(crate) struct Landing {
     pub(crate) key: Bytes,
-    pub(crate) carried: Carried,
+    pub(crate) cargo: Cargo,
     /// What is there already gives way; otherwise the value is handed back.
     pub(crate) replaces: bool,
 }
@@ -217,7 +219,7 @@ pub(crate) enum Part {
     /// How many were deleted, and collections that have been withdrawn because one of the keys was their name.
     Deleted(u64, Vec<Arc<Schema>>),
     /// What a key held, if there was anything; or what found its place taken.
-    Carried(Option<Carried>),
+    Carried(Option<Cargo>),
     /// Some key, chosen among so many, and a random number.
     Chosen {
         key: Option<Bytes>,

@@ -8,7 +8,7 @@ use kora_resp::Reply;
 use crate::catalog::Catalog;
 use crate::command::VectorOptions;
 use crate::command::{Action, Center, Command, Element, ElementList, KeyAction, Only, ScanRequest, SeveralKeys};
-use crate::gather::{self, Around, Choosing, Describing, Dropping, Flushing, Gather, Informing, Joining};
+use crate::gather::{self, Around, Choosing, DescribeForm, Describing, Dropping, Flushing, Gather, Informing, Joining};
 use crate::gather::{ListingClients, Moving, Next, Recalling, Scanning, Shape};
 use crate::limits::KEYS_PER_SLICE;
 use crate::mail::{Act, Ask, IfThere, Proposal, Target};
@@ -41,6 +41,7 @@ pub(crate) fn needs(command: &Command, placement: Placement, catalog: &Catalog) 
     let home = |element: &Element| placement.shard_of_element(&element.collection, &element.name);
     match command {
         Command::OnKey(key, Action::Key(KeyAction::Delete)) if catalog.holds(key) => (Order::AfterAll, Route::All),
+        Command::OnKey(key, Action::Key(KeyAction::MemoryUsage)) if catalog.holds(key) => (Order::Any, Route::All),
         Command::OnKey(key, action) => {
             let order = if action.is_write() {
                 Order::AfterQueries
@@ -115,6 +116,9 @@ pub(crate) fn start(command: Command, me: u64, here: Target, around: &Around<'_>
         Command::OnKey(key, Action::Key(KeyAction::Delete)) if around.catalog().holds(&key) => {
             gather::several(SeveralKeys::Delete(vec![key]), around)
         }
+        Command::OnKey(key, Action::Key(KeyAction::MemoryUsage)) if around.catalog().holds(&key) => {
+            describe(&key, DescribeForm::Bytes, around)
+        }
         Command::OnKey(key, action) => {
             let shard = Target::Shard(placement.shard_of(&key));
             let ask = Ask::Act(Box::new(Act { key, action }));
@@ -160,10 +164,7 @@ pub(crate) fn start(command: Command, me: u64, here: Target, around: &Around<'_>
             Next::Ask(Gather::One(Shape::Names), vec![(Target::Shard(shard), Ask::List)])
         }
         Command::VectorRecall(request) => Recalling::start(&request, around),
-        Command::VectorInfo(name) => match around.catalog().find(&name) {
-            Some(schema) => Describing::start(schema, around),
-            None => Next::Reply(Reply::NullArray),
-        },
+        Command::VectorInfo(name) => describe(&name, DescribeForm::All, around),
         Command::DatabaseSize => {
             let asks: Vec<_> = placement
                 .shards()
@@ -205,6 +206,14 @@ pub(crate) fn start(command: Command, me: u64, here: Target, around: &Around<'_>
         }
         Command::Info(sections) => Informing::start(sections, around),
         other => unreachable!("{other:?} is answered by the connection's own worker"),
+    }
+}
+
+fn describe(name: &[u8], form: DescribeForm, around: &Around<'_>) -> Next {
+    match (around.catalog().find(name), form) {
+        (Some(schema), form) => Describing::start(schema, form, around),
+        (None, DescribeForm::All) => Next::Reply(Reply::NullArray),
+        (None, DescribeForm::Bytes) => Next::Reply(Reply::Null),
     }
 }
 
@@ -271,7 +280,7 @@ pub(crate) fn names_a_collection(keys: &[Bytes], catalog: &Catalog) -> bool {
 pub(crate) fn is_one_step(command: &Command, around: &Around<'_>) -> bool {
     let catalog = around.catalog();
     match command {
-        Command::OnKey(key, Action::Key(KeyAction::Delete)) => !catalog.holds(key),
+        Command::OnKey(key, Action::Key(KeyAction::Delete | KeyAction::MemoryUsage)) => !catalog.holds(key),
         Command::Several(SeveralKeys::Delete(keys)) => !names_a_collection(keys, catalog),
         Command::VectorSet(element, ..) => catalog.holds(&element.collection),
         // Within a transaction their keys have one slot.

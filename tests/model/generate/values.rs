@@ -16,7 +16,21 @@ pub(super) fn request(name: Name, author: &mut Author) -> String {
     let command = name.text().replace('|', " ");
     let key = match name {
         Name::ObjectEncoding | Name::ObjectFreq | Name::ObjectIdleTime | Name::ObjectRefCount | Name::MemoryUsage => {
-            (*author.random.pick(&["k1", "k2", "{t}k3"])).to_owned()
+            match author.random.below(3) {
+                0 => key(author),
+                1 => any_key(author),
+                _ => (*author.random.pick(&["k1", "k2", "{t}k3"])).to_owned(),
+            }
+        }
+        // Vectors move, too, and mostly to where they can.
+        Name::Rename | Name::RenameNx | Name::Copy if author.random.percent(50) => {
+            let from = key(author);
+            let to = key(author);
+            let options = match name {
+                Name::Copy => some(author, &["REPLACE"], 50),
+                _ => String::new(),
+            };
+            return format!("{command} {from} {to}{options}");
         }
         _ => any_key(author),
     };

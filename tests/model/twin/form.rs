@@ -31,6 +31,11 @@ impl Form {
         },
     ];
 
+    /// The one of two that keeps less.
+    pub(crate) fn coarser(self, other: Form) -> Form {
+        if self.error >= other.error { self } else { other }
+    }
+
     pub(crate) fn is_exact(self) -> bool {
         self.error == 0.0
     }

@@ -37,11 +37,14 @@ impl Twin {
             Name::Type => Say::Simple(self.kind(&words.any_key(1)?).unwrap_or("none")),
             Name::Del | Name::Unlink => {
                 let keys = words.keys(1, 1)?;
-                Say::count(
-                    keys.iter()
-                        .filter(|key| self.remove(key) || self.drop_collection(key))
-                        .count(),
-                )
+                let before: BTreeSet<&Bytes> = keys.iter().filter(|key| self.kind(key).is_some()).collect();
+                let before = before.len();
+                let in_turn = keys
+                    .iter()
+                    .filter(|key| self.remove(key) || self.drop_collection(key))
+                    .count();
+                // A vector named behind its collection may be counted by its own shard before it hears of the drop.
+                return Ok(Expected::OneOf((in_turn..=before).map(Say::count).collect()));
             }
             Name::Exists | Name::Touch => {
                 let keys = words.keys(1, 1)?;
@@ -109,8 +112,17 @@ impl Twin {
             (None, _) => return Say::error("ERR no such key"),
             _ if from == to => return done(0),
             (_, Some(_)) if !replaces => return done(0),
-            (Some("vector" | "vectorset"), _) => return super::values::wrong_type(),
+            (Some("vectorset"), _) => {
+                return Say::error(format!(
+                    "ERR '{}' is the name of a collection, which cannot be renamed or copied",
+                    super::quoted(&from)
+                ));
+            }
             (_, Some("vectorset")) => return Err(super::values::name_of_collection(&to)),
+            (Some("vector"), _) => {
+                self.transfer_vector(&from, &to, name != Name::Copy)?;
+                return done(1);
+            }
             _ => {}
         }
         let held = self.values[&from].clone();

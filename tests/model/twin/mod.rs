@@ -64,6 +64,8 @@ pub(crate) struct Collection {
     dimension: usize,
     metric: Metric,
     form: Form,
+    /// The coarsest form that any of its vectors was ever kept in: one that was copied here is what it was there.
+    blur: Form,
     m: usize,
     ef_construction: usize,
     ef_search: usize,

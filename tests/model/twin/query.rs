@@ -13,6 +13,8 @@ pub(crate) struct Asked {
     pub(crate) metric: Metric,
     /// In which form the vectors are kept, and the one asked for was.
     pub(crate) forms: [Form; 2],
+    /// Some vectors may have been kept in a coarser form before: then equal ones may differ.
+    pub(crate) is_mixed: bool,
     /// Whole keys.
     pub(crate) vectors: Vec<(Bytes, Vec<f32>)>,
     pub(crate) vector: Vec<f32>,
@@ -69,7 +71,9 @@ impl Asked {
             if recall.found < recall.wanted {
                 return Err(format!("{recall:?}, though every candidate was kept"));
             }
-            self.check_ties(&hits)?;
+            if !self.is_mixed {
+                self.check_ties(&hits)?;
+            }
         }
         Ok(recall)
     }

@@ -40,6 +40,7 @@ impl Twin {
             dimension,
             metric: DEFAULTS.metric,
             form: Form::ALL[0],
+            blur: Form::ALL[0],
             m: DEFAULTS.m,
             ef_construction: DEFAULTS.ef_construction,
             ef_search: DEFAULTS.ef_search,
@@ -81,7 +82,7 @@ impl Twin {
         }
         let (name, element) = words.key(1)?;
         let collection = self.collections.get(&name);
-        let form = collection.map_or(Form::ALL[0], |collection| collection.form);
+        let form = collection.map_or(Form::ALL[0], |collection| collection.blur);
         let reply = match collection.and_then(|collection| collection.vectors.get(&element)) {
             None => Say::Null,
             Some(vector) if !form.is_exact() => {
@@ -117,6 +118,7 @@ impl Twin {
             dimension: 0,
             metric: DEFAULTS.metric,
             form: Form::ALL[0],
+            blur: Form::ALL[0],
             m: DEFAULTS.m,
             ef_construction: DEFAULTS.ef_construction,
             ef_search: DEFAULTS.ef_search,
@@ -147,7 +149,7 @@ impl Twin {
                         "ERR unknown quantization '{got}': F32, F16, Q16 and Q8 are known"
                     ));
                 };
-                made.form = form;
+                (made.form, made.blur) = (form, form);
             } else if words.is(option, "M") {
                 made.m = words.number(value, "M", 2, 512)?;
             } else if words.is(option, "EF_CONSTRUCTION") {
@@ -220,6 +222,43 @@ impl Twin {
         Ok(Expected::Reply(Say::Map(map.into())))
     }
 
+    /// A vector gets another key, or a second one.
+    pub(super) fn transfer_vector(&mut self, from: &Bytes, to: &Bytes, leaves: bool) -> Result<(), Say> {
+        let Some(colon) = to.iter().rposition(|byte| *byte == b':') else {
+            return Err(no_colon(to));
+        };
+        let (name, element) = (to.slice(..colon), to.slice(colon + 1..));
+        let (source, vector) = self.vector(from).expect("the caller has seen it");
+        let (blur, vector) = (source.blur, vector.clone());
+        let Some(collection) = self.collections.get_mut(&name) else {
+            return Say::error(format!(
+                "ERR no such collection '{}': a vector is renamed or copied within its collection, or to another of its \
+                 dimension that exists",
+                quoted(&name)
+            ));
+        };
+        collection.vet(&name, &vector)?;
+        collection.blur = collection.blur.coarser(blur);
+        let expires_ms = self.vector_expiries.get(from).copied();
+        self.remove(to);
+        if leaves {
+            self.remove(from);
+        }
+        self.touch(to);
+        if let Some(expires_ms) = expires_ms {
+            self.vector_expiries.insert(to.clone(), expires_ms);
+        }
+        let collection = self.collections.get_mut(&name).expect("looked up a moment ago");
+        collection.vectors.insert(element, vector);
+        Ok(())
+    }
+
+    fn vector(&self, key: &Bytes) -> Option<(&Collection, &Vec<f32>)> {
+        let colon = key.iter().rposition(|byte| *byte == b':')?;
+        let collection = self.collections.get(&key[..colon])?;
+        Some((collection, collection.vectors.get(&key[colon + 1..])?))
+    }
+
     /// The collection that the first argument of a query means.
     pub(super) fn meant(&self, target: &Bytes) -> Option<(Bytes, &Collection)> {
         let named = |name: &[u8]| self.collections.get_key_value(name);
@@ -273,10 +312,7 @@ impl Words<'_> {
             return Err(key_too_long(&key));
         }
         let Some(colon) = key.iter().rposition(|byte| *byte == b':') else {
-            return Say::error(format!(
-                "ERR invalid key '{}': a vector's key is collection:element, and this one has no ':'",
-                quoted(&key)
-            ));
+            return Err(no_colon(&key));
         };
         vet_name(&key[..colon])?;
         Ok((key.slice(..colon), key.slice(colon + 1..)))
@@ -330,6 +366,13 @@ pub(super) fn vet_name(name: &[u8]) -> Result<(), Say> {
             "ERR the collection's name has {bytes} bytes, at most 512 are allowed"
         )),
     }
+}
+
+fn no_colon(key: &[u8]) -> Say {
+    Say::Error(format!(
+        "ERR invalid key '{}': a vector's key is collection:element, and this one has no ':'",
+        quoted(key)
+    ))
 }
 
 pub(super) fn key_too_long(key: &[u8]) -> Say {

@@ -38,6 +38,7 @@ impl Twin {
             let asked = Asked {
                 metric: kora_vector::Metric::L2,
                 forms: [Form::ALL[0]; 2],
+                is_mixed: false,
                 vectors: Vec::new(),
                 vector,
                 k,
@@ -55,7 +56,8 @@ impl Twin {
         });
         Ok(Expected::Nearest(Asked {
             metric: collection.metric,
-            forms: [collection.form, center_form],
+            forms: [collection.blur, center_form],
+            is_mixed: collection.blur != collection.form,
             vectors: vectors.collect(),
             vector,
             k,
@@ -70,7 +72,7 @@ impl Twin {
         let (name, element) = words.key(4)?;
         let collection = self.collections.get(&name);
         let found =
-            collection.and_then(|collection| Some((collection.vectors.get(&element)?.clone(), collection.form)));
+            collection.and_then(|collection| Some((collection.vectors.get(&element)?.clone(), collection.blur)));
         found.ok_or_else(|| Say::Error(format!("ERR no such vector '{}'", quoted(&words.0[4]))))
     }
 }

@@ -9,7 +9,7 @@ pub(super) const ENTRIES: &[Entry] = &[
     Entry {
         name: "copy",
         reply: "1 if it was copied, 0 if there was something at the destination, or nothing to copy.",
-        notes: "A key of one slot is copied at once. Between slots the copy may be older than what the source holds when it arrives. Inside MULTI both keys must have one slot, or the answer is `CROSSSLOT`.",
+        notes: "A vector is copied within its collection, or to another of its dimension that exists; a collection is not copied. A key of one slot is copied at once. Between slots the copy may be older than what the source holds when it arrives. Inside MULTI both keys must have one slot, or the answer is `CROSSSLOT`.",
         arity: -3,
         flags: &["write", "denyoom"],
         keys: (1, 2, 1),
@@ -158,7 +158,7 @@ pub(super) const ENTRIES: &[Entry] = &[
     Entry {
         name: "rename",
         reply: "`OK`, or an error if there is no such key.",
-        notes: "Between two shards there is a moment in which neither key is there. Inside MULTI both keys must have one slot, or the answer is `CROSSSLOT`.",
+        notes: "A vector moves within its collection, or to another of its dimension that exists: to one that is not there, or of another dimension, is an error, since it would have to be chosen for it. In a collection with another metric it is measured by that; with another `QUANT` it is kept in that form. A collection cannot be renamed. Between two shards there is a moment in which neither key is there. Inside MULTI both keys must have one slot, or the answer is `CROSSSLOT`.",
         arity: 3,
         flags: &["write"],
         keys: (1, 2, 1),
@@ -170,6 +170,7 @@ pub(super) const ENTRIES: &[Entry] = &[
     Entry {
         name: "renamenx",
         reply: "1 if it was renamed, 0 if there is something at the new key, an error if there is no such key.",
+        notes: "Vectors as with RENAME.",
         arity: 3,
         keys: (1, 2, 1),
         summary: "Gives what a key holds another key, unless that holds something.",
@@ -242,7 +243,7 @@ const MEMORY: &[Entry] = &[
     Entry {
         name: "memory|usage",
         reply: "Bytes, or null if there is no such key.",
-        notes: "What the key and its value hold, with the places in the tables that find them. `SAMPLES` is read and changes nothing: nothing is estimated.",
+        notes: "What the key and its value hold, with the places in the tables that find them. Of a vector: its share of its shard's index, and its name; of a collection: all that its shards hold of it. `SAMPLES` is read and changes nothing: nothing is estimated.",
         arity: -3,
         flags: &["readonly"],
         keys: (2, 2, 1),
@@ -283,6 +284,7 @@ const OBJECT: &[Entry] = &[
     Entry {
         name: "object|idletime",
         reply: "Seconds, or null if there is no such key.",
+        notes: "A vector is used by the commands that name it: VECSET, VECGET, VECQUERY KEY, COPY, TOUCH. That a query finds it is no use of it. Of a collection's name it is 0.",
         summary: "Returns since when a key has not been used.",
         parse: keys::object_idletime,
         ..OBJECT_ONE

@@ -28,12 +28,13 @@ pub use self::action::{
 pub(crate) use self::admin::listed;
 pub use self::admin::{ClientFilter, ClientPage};
 pub use self::connection::{Credentials, Hello};
+pub(crate) use self::element::element_of;
 pub use self::element::{Element, ElementList};
 pub use self::keys::{KeyType, ScanFilter, ScanRequest};
 pub use self::recall::RecallRequest;
 pub use self::vectors::VectorOptions;
-pub(crate) use self::vectors::vet;
 pub use self::vectors::{Center, Creation, VectorForm, VectorQuery, Wish};
+pub(crate) use self::vectors::{fit, vet};
 
 use crate::catalog::Catalog;
 use crate::error::ClientError;

@@ -9,7 +9,7 @@ use super::action::{Lifetime, Only};
 use super::arguments::Arguments;
 use super::element::{Element, ElementList};
 use super::{Command, strings};
-use crate::catalog::GraphSettings;
+use crate::catalog::{GraphSettings, Schema};
 use crate::error::ClientError;
 use crate::limits::{EF_MAX, K_MAX};
 
@@ -284,6 +284,18 @@ pub(super) fn list(_: &Arguments<'_>) -> Result<Command, ClientError> {
 /// `VECINFO collection`
 pub(super) fn info(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     Ok(Command::VectorInfo(arguments.collection(1)?))
+}
+
+/// Why a vector cannot be stored in a collection or sought there, if it can't.
+pub(crate) fn fit(vector: &[f32], schema: &Schema) -> Result<(), ClientError> {
+    if vector.len() != schema.dimension {
+        return Err(ClientError::DimensionMismatch {
+            collection: schema.name.to_vec(),
+            dimension: schema.dimension,
+            got: vector.len(),
+        });
+    }
+    vet(vector, schema.graph.metric)
 }
 
 /// Why a vector cannot be stored or sought, if it can't. Components are known to be finite here.

@@ -74,14 +74,7 @@ pub(crate) fn set(
     options: VectorOptions,
     around: &Around<'_>,
 ) -> Result<(Gather, (Target, Ask)), ClientError> {
-    if vector.len() != schema.dimension {
-        return Err(ClientError::DimensionMismatch {
-            collection: schema.name.to_vec(),
-            dimension: schema.dimension,
-            got: vector.len(),
-        });
-    }
-    command::vet(&vector, schema.graph.metric)?;
+    command::fit(&vector, schema)?;
     let shard = around.placement().shard_of_element(&element.collection, &element.name);
     let setting = Setting {
         element,
@@ -178,15 +171,24 @@ impl Flushing {
     }
 }
 
-/// VECINFO: what each shard holds.
+/// VECINFO, and MEMORY USAGE of a collection: what each shard holds.
 pub(crate) struct Describing {
     schema: Arc<Schema>,
+    form: DescribeForm,
     parts: Vec<(u16, Description)>,
     missing: usize,
 }
 
+/// What of a collection's description is wanted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum DescribeForm {
+    All,
+    /// The memory that it takes.
+    Bytes,
+}
+
 impl Describing {
-    pub(crate) fn start(schema: Arc<Schema>, around: &Around<'_>) -> Next {
+    pub(crate) fn start(schema: Arc<Schema>, form: DescribeForm, around: &Around<'_>) -> Next {
         let asks: Vec<(Target, Ask)> = around
             .placement()
             .parts_of(&schema.name)
@@ -194,6 +196,7 @@ impl Describing {
             .collect();
         let describing = Describing {
             schema,
+            form,
             parts: Vec::new(),
             missing: asks.len(),
         };
@@ -218,6 +221,10 @@ impl Describing {
             .parts
             .iter()
             .fold(Description::default(), |total, (_, part)| total.plus(part));
+        if self.form == DescribeForm::Bytes {
+            let bytes = total.vectors_bytes + total.links_bytes + total.keys_bytes;
+            return count(size_of::<Schema>() + self.schema.name.len() + bytes);
+        }
         let graph = self.schema.graph;
         let mut fields = vec![
             ("collection", Reply::Bulk(self.schema.name.clone())),

@@ -17,7 +17,7 @@ mod splitting;
 use kora_resp::Reply;
 
 pub(crate) use self::clients::{Informing, ListingClients};
-pub(crate) use self::collections::{Describing, Dropping, Flushing, Joining, set};
+pub(crate) use self::collections::{DescribeForm, Describing, Dropping, Flushing, Joining, set};
 pub(crate) use self::executing::{Entry, Executing};
 pub(crate) use self::finding::{Fetching, Finding, query};
 pub(crate) use self::moving::Moving;

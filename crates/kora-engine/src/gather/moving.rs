@@ -7,8 +7,8 @@ use kora_resp::Reply;
 use super::{Around, Gather, Next, Shape};
 use crate::command::{Transfer, TransferKind};
 use crate::error::ClientError;
-use crate::mail::{Ask, Landing, Lift, Part, SeveralAsk, Target};
-use crate::shard::Carried;
+use crate::mail::{Ask, IfThere, Landing, Lift, Part, Proposal, SeveralAsk, Target};
+use crate::shard::{Cargo, CarriedVector};
 
 /// A value under way between two shards.
 pub(crate) struct Moving {
@@ -23,7 +23,9 @@ enum Stage {
     Looking,
     Lifting,
     Landing,
-    /// Its place was taken meanwhile: it goes back to where it was.
+    /// Its place was taken meanwhile: it goes back to where it was. For a vector that is a collection which may have gone
+    /// with its last one.
+    Remaking(Box<CarriedVector>),
     Returning,
 }
 
@@ -45,9 +47,10 @@ impl Moving {
         }
     }
 
-    pub(crate) fn absorb(self: Box<Self>, part: Part, around: &Around<'_>) -> Next {
+    pub(crate) fn absorb(mut self: Box<Self>, part: Part, around: &Around<'_>) -> Next {
         let kind = self.transfer.kind;
-        match (&self.stage, part) {
+        let stage = std::mem::replace(&mut self.stage, Stage::Lifting);
+        match (stage, part) {
             (_, Part::Reply(refusal)) => Next::Reply(refusal),
             (Stage::Seeking, Part::Count(0)) if kind.is_copy() => Next::Reply(Reply::Integer(0)),
             (Stage::Seeking, Part::Count(0)) => Next::error(&ClientError::NoSuchKey),
@@ -56,18 +59,21 @@ impl Moving {
             (Stage::Looking, _) => Next::Reply(Reply::Integer(0)),
             (Stage::Lifting, Part::Carried(None)) if kind.is_copy() => Next::Reply(Reply::Integer(0)),
             (Stage::Lifting, Part::Carried(None)) => Next::error(&ClientError::NoSuchKey),
-            (Stage::Lifting, Part::Carried(Some(carried))) => {
+            (Stage::Lifting, Part::Carried(Some(cargo))) => {
                 let to = self.transfer.to.clone();
-                self.land(Stage::Landing, to, carried, kind.replaces(), around)
+                self.land(Stage::Landing, to, cargo, kind.replaces(), around)
             }
             (Stage::Landing, Part::Carried(None)) if kind == TransferKind::Rename => Next::Reply(Reply::ok()),
             (Stage::Landing, Part::Carried(None)) => Next::Reply(Reply::Integer(1)),
             (Stage::Landing, Part::Carried(Some(_))) if kind.is_copy() => self.refuse(),
-            (Stage::Landing, Part::Carried(Some(carried))) => {
-                let from = self.transfer.from.clone();
-                // If somebody has set the source meanwhile, that came behind what did not happen, and replaced it.
-                self.land(Stage::Returning, from, carried, false, around)
+            (Stage::Landing, Part::Carried(Some(Cargo::Vector(carried)))) => self.remake(carried, around),
+            (Stage::Landing, Part::Carried(Some(cargo))) => self.turn_back(cargo, around),
+            (Stage::Remaking(carried), Part::Decided(Ok(schema))) if schema.dimension == carried.vector.len() => {
+                let to = schema;
+                self.turn_back(Cargo::Vector(Box::new(CarriedVector { to, ..*carried })), around)
             }
+            // Somebody has made another of that name, behind what did not happen.
+            (Stage::Remaking(_), Part::Decided(_)) => self.refuse(),
             (Stage::Returning, Part::Carried(_)) => self.refuse(),
             _ => unreachable!("each ask has one kind of answer"),
         }
@@ -81,6 +87,25 @@ impl Moving {
             }),
             false => Next::Reply(Reply::Integer(0)),
         }
+    }
+
+    /// The collection that a vector came from is made again, if it has gone.
+    fn remake(mut self: Box<Self>, carried: Box<CarriedVector>, around: &Around<'_>) -> Next {
+        let proposal = Proposal {
+            name: carried.from.name.clone(),
+            dimension: carried.from.dimension,
+            graph: carried.from.graph,
+            if_there: IfThere::Take,
+        };
+        self.stage = Stage::Remaking(carried);
+        let owner = Target::Shard(around.placement().shard_of(&proposal.name));
+        Next::Ask(Gather::Moving(self), vec![(owner, Ask::Create(Box::new(proposal)))])
+    }
+
+    /// If somebody has set the source meanwhile, that came behind what did not happen, and replaced it.
+    fn turn_back(self: Box<Self>, cargo: Cargo, around: &Around<'_>) -> Next {
+        let from = self.transfer.from.clone();
+        self.land(Stage::Returning, from, cargo, false, around)
     }
 
     fn count(mut self: Box<Self>, stage: Stage, around: &Around<'_>) -> Next {
@@ -98,22 +123,15 @@ impl Moving {
         self.stage = Stage::Lifting;
         let key = self.transfer.from.clone();
         let shard = Target::Shard(around.placement().shard_of(&key));
-        let keep = self.transfer.kind.is_copy();
-        let ask = Ask::Lift(Box::new(Lift { key, keep }));
+        let (to, keep) = (self.transfer.to.clone(), self.transfer.kind.is_copy());
+        let ask = Ask::Lift(Box::new(Lift { key, to, keep }));
         Next::Ask(Gather::Moving(self), vec![(shard, ask)])
     }
 
-    fn land(
-        mut self: Box<Self>,
-        stage: Stage,
-        key: Bytes,
-        carried: Carried,
-        replaces: bool,
-        around: &Around<'_>,
-    ) -> Next {
+    fn land(mut self: Box<Self>, stage: Stage, key: Bytes, cargo: Cargo, replaces: bool, around: &Around<'_>) -> Next {
         self.stage = stage;
         let shard = Target::Shard(around.placement().shard_of(&key));
-        let landing = Landing { key, carried, replaces };
+        let landing = Landing { key, cargo, replaces };
         Next::Ask(Gather::Moving(self), vec![(shard, Ask::Land(Box::new(landing)))])
     }
 }

@@ -9,7 +9,6 @@ use bytes::Bytes;
 use kora_resp::Reply;
 
 use super::{Around, Gate, Gather, Next, Recalling, integer};
-use crate::catalog::Schema;
 use crate::command::{self, Wish};
 use crate::error::ClientError;
 use crate::limits::{HITS_PER_SLICE, QUERY_AGAIN_MAX};
@@ -64,7 +63,7 @@ impl Querying {
         let Some(schema) = around.catalog().find(collection) else {
             return nothing(wish);
         };
-        if let Err(error) = vet(&schema, &vector) {
+        if let Err(error) = command::fit(&vector, &schema) {
             return Next::error(&error);
         }
         let ef = wish.ef.unwrap_or(schema.graph.ef_search).max(wish.k);
@@ -193,7 +192,7 @@ impl Querying {
                 collection: name.to_vec(),
             });
         }
-        if let Err(error) = vet(&schema, &self.question.vector) {
+        if let Err(error) = command::fit(&self.question.vector, &schema) {
             return Next::error(&error);
         }
         let question = Question {
@@ -322,18 +321,6 @@ impl Ord for Head<'_> {
             .total_cmp(&other.distance)
             .then_with(|| self.key.cmp(other.key))
     }
-}
-
-/// Why this vector cannot be sought in this collection, if it can't.
-fn vet(schema: &Schema, vector: &[f32]) -> Result<(), ClientError> {
-    if vector.len() != schema.dimension {
-        return Err(ClientError::DimensionMismatch {
-            collection: schema.name.to_vec(),
-            dimension: schema.dimension,
-            got: vector.len(),
-        });
-    }
-    command::vet(vector, schema.graph.metric)
 }
 
 impl Cost {

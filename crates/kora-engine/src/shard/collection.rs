@@ -73,14 +73,14 @@ impl Collection {
     }
 
     /// Goes on setting a vector. When it is done, the vector that had the name before is deleted.
-    pub(crate) fn resume_set(&mut self, unlinked: &mut Unlinked, work: &mut Work) -> Step<()> {
+    pub(crate) fn resume_set(&mut self, unlinked: &mut Unlinked, used_s: u32, work: &mut Work) -> Step<()> {
         let step = self.index.resume_insert(&mut unlinked.insertion, work);
         self.follow_moves();
         let Step::Done(slot) = step else {
             return Step::More;
         };
         self.suspended -= 1;
-        if let Some(before) = self.elements.insert(slot, &self.names) {
+        if let Some(before) = self.elements.insert(slot, used_s, &self.names) {
             self.remove(before);
         }
         Step::Done(())
@@ -128,11 +128,29 @@ impl Collection {
         found.is_some()
     }
 
-    pub(crate) fn vector(&self, name: &[u8]) -> Option<Box<[f32]>> {
-        let slot = self.elements.find(name, &self.names)?;
+    /// A vector, which counts as used then.
+    pub(crate) fn use_vector(&mut self, name: &[u8], used_s: u32) -> Option<Box<[f32]>> {
+        let slot = self.elements.touch(name, used_s, &self.names)?;
         let mut vector = Vec::new();
         self.index.copy_vector(slot, &mut vector);
         Some(vector.into_boxed_slice())
+    }
+
+    /// Lets a vector count as used.
+    pub(crate) fn touch(&mut self, name: &[u8], used_s: u32) {
+        self.elements.touch(name, used_s, &self.names);
+    }
+
+    /// When a vector was last used, in seconds of Unix time.
+    pub(crate) fn used_s(&self, name: &[u8]) -> Option<u32> {
+        self.elements.used_s(name, &self.names)
+    }
+
+    /// What a vector that is there takes: its share of the index and of the table of names, and its name.
+    pub(crate) fn bytes_of(&self, name: &[u8]) -> usize {
+        let memory = self.index.memory();
+        let of_index = (memory.vectors_bytes + memory.links_bytes) / self.index.slots().max(1);
+        of_index + self.elements.bytes() / self.live().max(1) + name.len()
     }
 
     pub(crate) fn holds(&self, name: &[u8]) -> bool {

@@ -279,7 +279,8 @@ pub(crate) fn to_bytes(entry: &Entry) -> Bytes {
     Bytes::copy_from_slice(&entry.key)
 }
 
-fn seconds(now_ms: u64) -> u32 {
+/// A time as keys note when they were used.
+pub(crate) fn seconds(now_ms: u64) -> u32 {
     u32::try_from(now_ms / 1000).unwrap_or(u32::MAX)
 }
 

@@ -3,9 +3,9 @@
 use kora_resp::Reply;
 use kora_values::SMALL_FIELDS_MAX;
 
-use super::key_table::{Carried, Entry, NEVER_MS, Value};
+use super::key_table::{Carried, Entry, NEVER_MS, Value, seconds};
 use super::{Shard, Unfinished};
-use crate::command::{Action, ExpireOnly, KeyAction, KeyType, LifetimeForm};
+use crate::command::{Action, ExpireOnly, KeyAction, KeyType, LifetimeForm, element_of};
 use crate::error::ClientError;
 use crate::gather::integer;
 use crate::mail::Part;
@@ -61,8 +61,7 @@ impl Shard {
         let Value::Vector(generation) = &entry.value else {
             return false;
         };
-        let colon = entry.key().iter().rposition(|byte| *byte == b':');
-        let newest = colon.and_then(|colon| self.setup.catalog.generation_of(&entry.key()[..colon]));
+        let newest = element_of(entry.key()).and_then(|(collection, _)| self.setup.catalog.generation_of(collection));
         newest != Some(*generation)
     }
 
@@ -84,15 +83,14 @@ impl Shard {
             KeyAction::Encoding => self.encoding(place),
             KeyAction::Frequency if self.exists(place) => return Err(ClientError::NoFrequency),
             KeyAction::Frequency => Reply::Null,
-            KeyAction::IdleTime => self.keys.find(place.hash, place.key).map_or(Reply::Null, |entry| {
-                Reply::Integer(integer((place.now_ms / 1000).saturating_sub(u64::from(entry.used_s))))
+            KeyAction::IdleTime => self.used_s(place).map_or(Reply::Null, |used_s| {
+                Reply::Integer(i64::from(seconds(place.now_ms).saturating_sub(used_s)))
             }),
             KeyAction::ReferenceCount if self.exists(place) => Reply::Integer(1),
             KeyAction::ReferenceCount => Reply::Null,
             KeyAction::MemoryUsage => self
-                .keys
-                .find(place.hash, place.key)
-                .map_or(Reply::Null, |entry| Reply::Integer(integer(entry.bytes() as u64))),
+                .bytes_of(place)
+                .map_or(Reply::Null, |bytes| Reply::Integer(integer(bytes as u64))),
         })
     }
 
@@ -108,11 +106,40 @@ impl Shard {
 
     /// Lets a key count as used; false if there is none.
     pub(super) fn touch(&mut self, place: Place<'_>) -> bool {
-        if let Some(entry) = self.keys.find_mut(place.hash, place.key) {
-            entry.touch(place.now_ms);
-            return true;
+        match self.keys.find_mut(place.hash, place.key) {
+            Some(entry) if !entry.value.is_vector() => {
+                entry.touch(place.now_ms);
+                true
+            }
+            _ => match self.vector_of(place.key) {
+                Some((collection, name)) => {
+                    collection.touch(name, seconds(place.now_ms));
+                    true
+                }
+                None => self.vector_kind(place.key).is_some(),
+            },
         }
-        self.vector_kind(place.key).is_some()
+    }
+
+    /// When a key was last used, in seconds of Unix time. Of a collection nobody takes notice as a whole.
+    fn used_s(&mut self, place: Place<'_>) -> Option<u32> {
+        let entry = self.keys.find(place.hash, place.key);
+        match entry.filter(|entry| !entry.value.is_vector()) {
+            Some(entry) => Some(entry.used_s),
+            None => match self.vector_of(place.key) {
+                Some((collection, name)) => collection.used_s(name),
+                None => self.vector_kind(place.key).map(|_| seconds(place.now_ms)),
+            },
+        }
+    }
+
+    /// What a key takes in memory, with what it holds.
+    fn bytes_of(&mut self, place: Place<'_>) -> Option<usize> {
+        let entry = self.keys.find(place.hash, place.key).map(Entry::bytes);
+        match self.vector_of(place.key) {
+            Some((collection, name)) => Some(entry.unwrap_or(0) + collection.bytes_of(name)),
+            None => entry,
+        }
     }
 
     /// Deletes a key and what it holds, but for a collection; false if there is none.
@@ -180,8 +207,7 @@ impl Shard {
 
     /// Notes when the vector of a key expires, of which nothing is noted yet.
     fn let_vector_expire(&mut self, place: Place<'_>, expires_ms: u64) {
-        let colon = place.key.iter().rposition(|byte| *byte == b':');
-        let generation = colon.and_then(|colon| self.setup.catalog.generation_of(&place.key[..colon]));
+        let generation = element_of(place.key).and_then(|(collection, _)| self.setup.catalog.generation_of(collection));
         if let Some(generation) = generation.filter(|_| expires_ms != NEVER_MS) {
             let value = Value::Vector(generation);
             self.keys
@@ -283,7 +309,7 @@ impl Shard {
     }
 
     /// When a key expires, if it is there.
-    fn expiry_of(&self, place: Place<'_>) -> Option<u64> {
+    pub(super) fn expiry_of(&self, place: Place<'_>) -> Option<u64> {
         match self.keys.find(place.hash, place.key) {
             Some(entry) => Some(entry.expires_ms()),
             None => (self.vector_kind(place.key) == Some(KeyType::Vector)).then_some(NEVER_MS),

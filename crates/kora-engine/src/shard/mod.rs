@@ -18,6 +18,7 @@ mod naming;
 mod ownership;
 mod queue;
 mod scan;
+mod setting;
 mod several;
 mod slot_names;
 mod strings;
@@ -40,16 +41,17 @@ use self::collection::{Collection, Remains};
 use self::fields::Fields;
 use self::graveyard::Graveyard;
 use self::held::Held;
-pub(crate) use self::key_table::Carried;
 use self::key_table::KeyTable;
 use self::ownership::{Listing, Sweep};
 pub(crate) use self::queue::Origin;
 use self::queue::{Queue, Stage};
 use self::scan::Scan;
+use self::setting::Insert;
 use self::several::Several;
 use self::transfer::Copying;
+pub(crate) use self::transfer::{Cargo, CarriedVector};
 use self::upkeep::Upkeep;
-use self::vectors::{Delete, Insert, Query};
+use self::vectors::{Delete, Query};
 use self::watches::Watches;
 use crate::catalog::Generation;
 use crate::limits::{KEYS_PER_SLICE, SLICE_WORK};
@@ -252,7 +254,7 @@ impl Shard {
             Ask::Several(ask) => self.do_several(Several::new(*ask, at_ms)),
             Ask::Transfer(transfer) => self.transfer(*transfer, at_ms),
             Ask::Lift(lift) => self.lift(*lift, at_ms),
-            Ask::Land(landing) => Ok(self.land(*landing, at_ms)),
+            Ask::Land(landing) => self.land(*landing, at_ms),
             Ask::RandomKey => Ok(self.random_key(at_ms)),
             Ask::Watch(keys) => self.watch(keys.into_iter(), origin, at_ms),
             Ask::Unwatch => {

@@ -1,17 +1,38 @@
-//! Values that move to another key, or are copied there. A hash is copied in slices, and nobody else's command falls in
-//! between.
+//! Values that move to another key, or are copied there. A hash is copied in slices, and a vector gets its place in slices;
+//! nobody else's command falls in between.
+
+use std::sync::Arc;
 
 use bytes::Bytes;
 use kora_resp::Reply;
 use kora_values::HashValue;
 
-use super::key_table::{Carried, Value};
+use super::key_table::{Carried, NEVER_MS, Value, seconds};
 use super::keys::Place;
+use super::setting::Then;
 use super::{Shard, Unfinished};
-use crate::command::{KeyType, Transfer, TransferKind};
+use crate::catalog::Schema;
+use crate::command::{self, KeyType, Transfer, TransferKind, element_of};
 use crate::error::ClientError;
 use crate::limits::FIELDS_PER_SLICE;
 use crate::mail::{Landing, Lift, Part};
+
+/// What a key held, on its way to another one.
+pub(crate) enum Cargo {
+    /// A string or a hash.
+    Value(Carried),
+    /// A vector.
+    Vector(Box<CarriedVector>),
+}
+
+/// A vector on its way to another key.
+pub(crate) struct CarriedVector {
+    pub(crate) vector: Box<[f32]>,
+    pub(crate) expires_ms: u64,
+    /// The collection that it comes from, and that which it shall belong to.
+    pub(crate) from: Arc<Schema>,
+    pub(crate) to: Arc<Schema>,
+}
 
 /// A copy of a hash between two slices.
 pub(crate) struct Copying {
@@ -33,43 +54,72 @@ impl Shard {
         if let Some(reply) = self.refuse_transfer(from, to, kind) {
             return Ok(Part::Reply(reply));
         }
+        let reply = match kind {
+            TransferKind::Rename => Reply::ok(),
+            _ => Reply::Integer(1),
+        };
+        if self.kind(from) == Some(KeyType::Vector) {
+            let Transfer { from: source, to, kind } = transfer.clone();
+            let leaves = (!kind.is_copy()).then_some(source);
+            return match self.pack_vector(from, &to) {
+                Ok(carried) => self.arrive(carried, to, Then::Moved { leaves, reply }, now_ms),
+                Err(error) => Ok(Part::Reply(Reply::Error(error.to_string()))),
+            };
+        }
         if kind.is_copy() {
             return self.begin_copy(from, Some(transfer.to.clone()));
         }
         if let Some(carried) = self.lift_value(from) {
             self.land_value(to, carried);
         }
-        Ok(Part::Reply(match kind {
-            TransferKind::Rename => Reply::ok(),
-            _ => Reply::Integer(1),
-        }))
+        Ok(Part::Reply(reply))
     }
 
     /// Hands over what a key holds.
     pub(super) fn lift(&mut self, lift: Lift, now_ms: u64) -> Result<Part, Box<Unfinished>> {
         let place = self.place(&lift.key, now_ms);
-        if let Err(error) = self.refuse_vectors(place) {
-            return Ok(Part::Reply(Reply::Error(error.to_string())));
+        let refusal = match self.kind(place) {
+            None => return Ok(Part::Carried(None)),
+            Some(KeyType::VectorSet) => Some(ClientError::CollectionStays {
+                name: lift.key.to_vec(),
+            }),
+            Some(_) if self.setup.catalog.holds(&lift.to) => {
+                Some(ClientError::NameOfCollection { name: lift.to.to_vec() })
+            }
+            Some(KeyType::Vector) => match self.pack_vector(place, &lift.to) {
+                Ok(carried) => {
+                    if !lift.keep {
+                        self.delete_key(place);
+                    }
+                    return Ok(Part::Carried(Some(Cargo::Vector(Box::new(carried)))));
+                }
+                Err(error) => Some(error),
+            },
+            Some(KeyType::String | KeyType::Hash) => None,
+        };
+        match refusal {
+            Some(error) => Ok(Part::Reply(Reply::Error(error.to_string()))),
+            None if lift.keep => self.begin_copy(place, None),
+            None => Ok(Part::Carried(self.lift_value(place).map(Cargo::Value))),
         }
-        if lift.keep {
-            return self.begin_copy(place, None);
-        }
-        Ok(Part::Carried(self.lift_value(place)))
     }
 
     /// Takes a value, or hands it back if its place is taken.
-    pub(super) fn land(&mut self, landing: Landing, now_ms: u64) -> Part {
+    pub(super) fn land(&mut self, landing: Landing, now_ms: u64) -> Result<Part, Box<Unfinished>> {
         let place = self.place(&landing.key, now_ms);
         let is_free = match self.kind(place) {
             None => true,
             Some(KeyType::VectorSet) => false,
             Some(_) => landing.replaces,
         };
-        if !is_free {
-            return Part::Carried(Some(landing.carried));
+        match landing.cargo {
+            cargo if !is_free => Ok(Part::Carried(Some(cargo))),
+            Cargo::Value(carried) => {
+                self.land_value(place, carried);
+                Ok(Part::Carried(None))
+            }
+            Cargo::Vector(carried) => self.arrive(*carried, landing.key, Then::Landed, now_ms),
         }
-        self.land_value(place, landing.carried);
-        Part::Carried(None)
     }
 
     /// Goes on for a slice.
@@ -106,7 +156,9 @@ impl Shard {
                 _ => Reply::Integer(0),
             }),
             (Some(_), Some(_)) if !kind.replaces() => Some(Reply::Integer(0)),
-            (Some(KeyType::Vector | KeyType::VectorSet), _) => error(ClientError::WrongType),
+            (Some(KeyType::VectorSet), _) => error(ClientError::CollectionStays {
+                name: from.key.to_vec(),
+            }),
             (Some(_), Some(KeyType::VectorSet)) => error(ClientError::NameOfCollection { name: to.key.to_vec() }),
             _ => None,
         }
@@ -140,11 +192,33 @@ impl Shard {
     /// A copy goes to its place here, or to whoever asked for it.
     fn hand_over(&mut self, carried: Carried, to: Option<&Bytes>, now_ms: u64) -> Part {
         let Some(to) = to else {
-            return Part::Carried(Some(carried));
+            return Part::Carried(Some(Cargo::Value(carried)));
         };
         let place = self.place(to, now_ms);
         self.land_value(place, carried);
         Part::Reply(Reply::Integer(1))
+    }
+
+    /// A copy of the vector of a key, with what it takes to set it under another one; or why that cannot be.
+    fn pack_vector(&mut self, from: Place<'_>, to: &[u8]) -> Result<CarriedVector, ClientError> {
+        let expires_ms = self.expiry_of(from).unwrap_or(NEVER_MS);
+        let (collection, name) = self.vector_of(from.key).expect("the caller has seen it");
+        let source = Arc::clone(collection.schema());
+        let vector = collection
+            .use_vector(name, seconds(from.now_ms))
+            .expect("the caller has seen it");
+        let (collection, _) = element_of(to).ok_or_else(|| ClientError::KeyWithoutCollection { key: to.to_vec() })?;
+        let schema = self.setup.catalog.find(collection);
+        let schema = schema.ok_or_else(|| ClientError::NoSuchCollection {
+            collection: collection.to_vec(),
+        })?;
+        command::fit(&vector, &schema)?;
+        Ok(CarriedVector {
+            vector,
+            expires_ms,
+            from: source,
+            to: schema,
+        })
     }
 
     fn lift_value(&mut self, place: Place<'_>) -> Option<Carried> {

@@ -3,107 +3,18 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use kora_resp::Reply;
 use kora_vector::{Search, Statistics, Step, Work};
 
-use super::collection::{Collection, Unlinked};
-use super::keys::Place;
+use super::collection::Collection;
+use super::key_table::seconds;
 use super::naming::Naming;
 use super::{Shard, Unfinished};
 use crate::catalog::Schema;
-use crate::command::{self, Element, ElementList, KeyType, Lifetime, Only};
-use crate::error::ClientError;
+use crate::command::{self, Element, ElementList, KeyType, element_of};
 use crate::limits::{ELEMENTS_PER_SLICE, QUERY_AGAIN_MAX, SLICE_WORK};
-use crate::mail::{Description, Hits, Part, Question, Setting};
+use crate::mail::{Description, Hits, Part, Question};
 
 impl Shard {
-    /// Begins to set a vector.
-    pub(super) fn set(&mut self, setting: Setting, at_ms: u64) -> Result<Part, Box<Unfinished>> {
-        self.assert_owns(&setting.element.collection, &setting.element.name);
-        let key = setting.element.key();
-        let place = self.place(&key, at_ms);
-        let is_there = match self.kind(place) {
-            Some(KeyType::String | KeyType::Hash) => return Ok(Part::Refused(ClientError::WrongType)),
-            kind => kind == Some(KeyType::Vector),
-        };
-        match setting.only {
-            Only::IfAbsent if is_there => return Ok(Part::Reply(Reply::Null)),
-            Only::IfPresent if !is_there => return Ok(Part::Reply(Reply::Null)),
-            _ => {}
-        }
-        // The generation that the command was checked against has been dropped since it was submitted. So the two
-        // overlapped, and the command may be said to have come just before the drop, which took the vector with it.
-        // Setting the vector now, in a later collection of that name, would bring back what a client saw dropped.
-        let Some(schema) = self.setup.catalog.find(&setting.element.collection) else {
-            return Ok(Part::Done);
-        };
-        if schema.generation != setting.generation {
-            return Ok(Part::Done);
-        }
-        debug_assert_eq!(
-            schema.dimension,
-            setting.vector.len(),
-            "checked against this generation when submitted"
-        );
-        let unlinked = self
-            .collection_for(&schema)
-            .begin_set(&setting.element.name, &setting.vector);
-        self.resume_set(Insert {
-            schema,
-            key,
-            unlinked,
-            lifetime: setting.lifetime,
-            only: setting.only,
-            now_ms: at_ms,
-        })
-    }
-
-    pub(super) fn resume_set(&mut self, mut insert: Insert) -> Result<Part, Box<Unfinished>> {
-        let mut work = Work::new(SLICE_WORK);
-        // Dropped in the middle: the command came just before the drop.
-        let Some(collection) = self.held(&insert.schema) else {
-            return Ok(Part::Done);
-        };
-        let before = collection.live();
-        match collection.resume_set(&mut insert.unlinked, &mut work) {
-            Step::More => Err(Box::new(Unfinished::Insert(insert))),
-            Step::Done(()) => {
-                let added = collection.live() - before;
-                self.live += added;
-                let Insert {
-                    schema,
-                    key,
-                    unlinked,
-                    lifetime,
-                    now_ms,
-                    ..
-                } = insert;
-                // It may be the last whom consolidation waits for.
-                drop(unlinked);
-                self.note_upkeep(&schema.name, schema.generation);
-                self.note_change(&key);
-                // A string that was set under this key while the vector was being linked was there first.
-                let hash = self.keys.hash(&key);
-                let other = self.keys.find(hash, &key).filter(|entry| !entry.value.is_vector());
-                if other.is_some() {
-                    self.delete_vector(&key);
-                    return Ok(Part::Refused(ClientError::WrongType));
-                }
-                let place = Place {
-                    key: &key,
-                    hash,
-                    now_ms,
-                };
-                match lifetime {
-                    Lifetime::Keep => {}
-                    Lifetime::Forever => drop(self.keys.remove(hash, &key)),
-                    Lifetime::Until(deadline) => self.set_expiry(place, deadline.at_ms(now_ms)),
-                }
-                Ok(Part::Done)
-            }
-        }
-    }
-
     /// Deletes, some elements at a time.
     pub(super) fn delete(&mut self, mut delete: Delete) -> Result<Part, Box<Unfinished>> {
         let end = (delete.next + ELEMENTS_PER_SLICE).min(delete.elements.len());
@@ -155,17 +66,23 @@ impl Shard {
         if catalog.holds(key) {
             return Some(KeyType::VectorSet);
         }
-        let colon = key.iter().rposition(|byte| *byte == b':')?;
-        let newest = catalog.generation_of(&key[..colon])?;
-        let collection = self.collections.get(&key[..colon])?;
-        let is_there = collection.schema().generation == newest && collection.holds(&key[colon + 1..]);
+        let (name, element) = element_of(key)?;
+        let newest = catalog.generation_of(name)?;
+        let collection = self.collections.get(name)?;
+        let is_there = collection.schema().generation == newest && collection.holds(element);
         is_there.then_some(KeyType::Vector)
     }
 
     /// Deletes the vector of a key; false if there is none.
     pub(super) fn delete_vector(&mut self, key: &[u8]) -> bool {
-        let colon = key.iter().rposition(|byte| *byte == b':');
-        colon.is_some_and(|colon| self.delete_element(&key[..colon], &key[colon + 1..]))
+        element_of(key).is_some_and(|(collection, name)| self.delete_element(collection, name))
+    }
+
+    /// What this shard holds of the collection whose vector has this key, if there is one, and its name there.
+    pub(super) fn vector_of<'k>(&mut self, key: &'k [u8]) -> Option<(&mut Collection, &'k [u8])> {
+        let (collection, name) = element_of(key)?;
+        let collection = self.current(collection)?;
+        collection.holds(name).then_some((collection, name))
     }
 
     /// The key of some vector.
@@ -188,7 +105,7 @@ impl Shard {
         }
         let vector = self
             .current(&element.collection)
-            .and_then(|collection| collection.vector(&element.name));
+            .and_then(|collection| collection.use_vector(&element.name, seconds(at_ms)));
         Part::Vector(vector)
     }
 
@@ -324,7 +241,7 @@ impl Shard {
     }
 
     /// What this shard holds of the collection that has this name now.
-    fn current(&mut self, name: &[u8]) -> Option<&mut Collection> {
+    pub(super) fn current(&mut self, name: &[u8]) -> Option<&mut Collection> {
         let newest = self.setup.catalog.generation_of(name)?;
         self.collections
             .get_mut(name)
@@ -332,14 +249,14 @@ impl Shard {
     }
 
     /// What this shard holds of exactly this collection.
-    fn held(&mut self, schema: &Schema) -> Option<&mut Collection> {
+    pub(super) fn held(&mut self, schema: &Schema) -> Option<&mut Collection> {
         self.collections
             .get_mut(&schema.name)
             .filter(|collection| collection.schema().generation == schema.generation)
     }
 
     /// The same, made if there is nothing yet. What is held of an earlier collection of that name is buried.
-    fn collection_for(&mut self, schema: &Arc<Schema>) -> &mut Collection {
+    pub(super) fn collection_for(&mut self, schema: &Arc<Schema>) -> &mut Collection {
         let held = self
             .collections
             .get(&schema.name)
@@ -357,7 +274,7 @@ impl Shard {
         self.collections.get_mut(&schema.name).expect("looked up a moment ago")
     }
 
-    fn assert_owns(&self, collection: &[u8], name: &[u8]) {
+    pub(super) fn assert_owns(&self, collection: &[u8], name: &[u8]) {
         // The other half of the assertion in `router.rs`: who routed this here used the same function.
         assert_eq!(self.placement.shard_of_element(collection, name), self.id);
     }
@@ -387,23 +304,6 @@ fn perturbed(vector: Box<[f32]>, schema: &Schema, mut random: u64) -> Box<[f32]>
 
 /// How far a sample is from the vector that it was, in lengths of that.
 const PERTURBATION: f64 = 0.1;
-
-/// A VECSET between two slices.
-pub(crate) struct Insert {
-    schema: Arc<Schema>,
-    key: Vec<u8>,
-    unlinked: Unlinked,
-    lifetime: Lifetime,
-    only: Only,
-    now_ms: u64,
-}
-
-impl Insert {
-    /// True if it depends on what is there, so that nothing may come in between.
-    pub(crate) fn is_conditional(&self) -> bool {
-        self.only != Only::Always
-    }
-}
 
 /// A VECQUERY between two slices.
 pub(crate) struct Query {
