@@ -100,7 +100,9 @@ def test_vectors_move_and_are_copied_with_their_time(client):
         assert 990 < client.ttl(f"moved:new{index}") <= 1000
     assert client.exists("moved:0", "moved:new0") == 1
     found = client.execute_command("VECQUERY", "moved", 2, 1, 7)
-    assert found[0::2] == [b"moved:copy7", b"moved:new7"]
+    # RESP3 has pairs.
+    names = [hit[0] for hit in found] if isinstance(found[0], list) else found[0::2]
+    assert names == [b"moved:copy7", b"moved:new7"]
 
 
 def test_vectors_move_only_to_where_they_can_be(client):
@@ -114,12 +116,14 @@ def test_vectors_move_only_to_where_they_can_be(client):
         "three": "ERR 'three' is the name of a collection",
     }
     for to, text in refused.items():
-        for move in (client.rename, lambda key, to: client.copy(key, to)):
-            if move is not client.rename and to == "three":
-                assert move("two:a", to) == 0
-                continue
-            with pytest.raises(redis.ResponseError, match=text.removeprefix("ERR ")):
-                move("two:a", to)
+        with pytest.raises(redis.ResponseError, match=text.removeprefix("ERR ")):
+            client.rename("two:a", to)
+        if to == "three":
+            # Something is there, and nothing was said of replacing it.
+            assert not client.copy("two:a", to)
+            continue
+        with pytest.raises(redis.ResponseError, match=text.removeprefix("ERR ")):
+            client.copy("two:a", to)
     with pytest.raises(redis.ResponseError, match="cannot be renamed or copied"):
         client.rename("two", "other")
     # A string gives way, and takes a vector's place.
