@@ -19,6 +19,18 @@ use crate::stats::Outcome;
 use crate::transaction::Intercepted;
 
 impl Engine {
+    /// Looks for the keys of commands that will be submitted in a moment, where they lie on this worker. One of several
+    /// shards finds them in their turn: to sort them would take as long.
+    pub fn look_for_keys<'c>(&self, commands: impl Iterator<Item = &'c Command>) {
+        let ([shard], placement) = (&self.shards[..], self.setup.placement) else {
+            return;
+        };
+        shard.look_for_keys(commands.filter_map(|command| match command {
+            Command::OnKey(key, _) if placement.shard_of(key) == shard.id() => Some(key.as_ref()),
+            _ => None,
+        }));
+    }
+
     /// Starts a command, or says that it must wait.
     pub fn submit(&mut self, id: LineId, parsed: Parsed, host: &dyn Host) -> Admission {
         let (order, route) = plan::needs(&parsed.command, self.setup.placement, &self.setup.catalog);

@@ -3,6 +3,7 @@
 //! Reading and writing go on side by side: a client may send a pipeline of any depth before it reads a single reply.
 
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::pin;
@@ -10,9 +11,9 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
-use bytes::{Buf, BytesMut};
+use bytes::BytesMut;
 use kora_engine::command::table::{Access, Parsed};
-use kora_engine::{Admission, Engine, LineId, Session, Standing};
+use kora_engine::{Engine, LineId, Session, Standing};
 use kora_resp::{Reader, ReaderLimits};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -28,22 +29,25 @@ use crate::output::Output;
 /// One client's connection.
 pub(crate) struct Connection {
     stream: TcpStream,
-    engine: Rc<RefCell<Engine>>,
-    host: Process,
-    line: LineId,
+    pub(crate) engine: Rc<RefCell<Engine>>,
+    pub(crate) host: Process,
+    pub(crate) line: LineId,
     id: u64,
-    limits: ConnectionLimits,
-    reader: Reader,
-    access: Access,
+    pub(crate) limits: ConnectionLimits,
+    pub(crate) reader: Reader,
+    pub(crate) access: Access,
     /// Bytes that are no whole request yet.
-    input: BytesMut,
-    read_buffer: ReadBuffer,
+    pub(crate) input: BytesMut,
+    pub(crate) read_buffer: ReadBuffer,
     output: Output,
-    /// A command that has to wait; nothing behind it is looked at.
-    held: Option<Parsed>,
-    intake: Intake,
+    /// Commands that were read and not submitted yet. While there are any, nothing behind them is looked at.
+    /// Invariant: at most [`AHEAD_MAX`](crate::decoding).
+    pub(crate) ahead: VecDeque<Parsed>,
+    /// The first of them was refused for now.
+    pub(crate) is_waiting: bool,
+    pub(crate) intake: Intake,
     /// The client has sent bytes that nobody looked at.
-    unheard: bool,
+    pub(crate) unheard: bool,
     /// Since when clients have held so much memory that this one is not read from.
     paused_since: Option<Instant>,
     /// How many commands had found memory then.
@@ -51,7 +55,7 @@ pub(crate) struct Connection {
     /// Since when more replies than the soft limit have waited for the client.
     over_soft_since: Option<Instant>,
     stopping: watch::Receiver<bool>,
-    shutdown: mpsc::Sender<()>,
+    pub(crate) shutdown: mpsc::Sender<()>,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -67,7 +71,7 @@ pub(crate) struct ConnectionLimits {
 
 /// Whether more is to come from the client.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Intake {
+pub(crate) enum Intake {
     /// It may send more.
     Open,
     /// It will send no more, or the server is stopping: what has been received is still done.
@@ -87,7 +91,7 @@ enum End {
 
 /// What the decoding of the input ended with.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Decoded {
+pub(crate) enum Decoded {
     /// All whole requests were taken, or one has to wait.
     All,
     /// It was enough for now.
@@ -130,7 +134,8 @@ impl Connection {
             input: BytesMut::new(),
             read_buffer,
             output: Output::default(),
-            held: None,
+            ahead: VecDeque::new(),
+            is_waiting: false,
             intake: Intake::Open,
             unheard: false,
             paused_since: None,
@@ -207,7 +212,7 @@ impl Connection {
         }
         // Whoever waits here may itself hold what others wait for: half a request, replies nobody takes. After a while in
         // which nobody came nearer somebody has to go, and it is the one that holds most.
-        if self.held.is_some() && self.rooms_given != engine.rooms_given() {
+        if self.is_waiting && self.rooms_given != engine.rooms_given() {
             self.rooms_given = engine.rooms_given();
             self.paused_since = None;
         }
@@ -239,90 +244,16 @@ impl Connection {
         hard_bytes > 0 && waiting > hard_bytes
     }
 
-    /// Submits whole requests until one has to wait, the bytes are used up, or it was enough for now.
-    fn decode(&mut self) -> Decoded {
-        let mut engine = self.engine.borrow_mut();
-        let start_us = kora_engine::Host::now_us(&self.host);
-        engine.start_cpu_look(start_us, &self.host);
-        if let Some(parsed) = self.held.take()
-            && engine.is_served(self.line)
-            && let Admission::Later(parsed) = engine.submit(self.line, parsed, &self.host)
-        {
-            self.held = Some(parsed);
-        }
-        let mut consumed = 0;
-        let mut decoded = Decoded::All;
-        for count in 0.. {
-            if self.held.is_some() || self.intake == Intake::Deaf {
-                break;
-            }
-            if !engine.is_served(self.line) {
-                self.intake = Intake::Deaf;
-                break;
-            }
-            if !engine.may_grow(self.line) {
-                decoded = Decoded::Short;
-                break;
-            }
-            if count == DECODE_BURST || engine.clock_us().saturating_sub(start_us) > DECODE_US {
-                decoded = Decoded::Burst;
-                break;
-            }
-            let request = match self.reader.read(&self.input[consumed..]) {
-                Ok(Some(request)) => request,
-                Ok(None) if self.intake == Intake::Ended => {
-                    engine.finish(self.line);
-                    self.intake = Intake::Deaf;
-                    break;
-                }
-                Ok(None) => break,
-                Err(error) => {
-                    engine.refuse(self.line, &error);
-                    self.intake = Intake::Deaf;
-                    break;
-                }
-            };
-            consumed += request.consumed();
-            if request.is_empty() {
-                continue;
-            }
-            let parsed = engine.parse(self.line, &request);
-            if let Admission::Later(parsed) = engine.submit(self.line, parsed, &self.host) {
-                self.held = Some(parsed);
-            }
-            if self.access == Access::BeforeAuth && engine.access(self.line) == Access::Full {
-                self.access = Access::Full;
-                self.reader.set_limits(self.limits.of(Access::Full));
-            }
-        }
-        if engine.take_shutdown() {
-            // Somebody has said it before if there is no room.
-            let _ = self.shutdown.try_send(());
-        }
-        if consumed < self.input.len() {
-            self.input.advance(consumed);
-        } else {
-            // Unlike advancing to the end, this leaves a capacity by which the buffer is known to be there.
-            self.input.clear();
-        }
-        if self.intake == Intake::Deaf {
-            self.unheard |= !self.input.is_empty();
-            self.input.clear();
-        }
-        give_back(&mut self.input, &self.read_buffer);
-        decoded
-    }
-
     /// Sleeps until something can be done, and reads if it is the client who did something.
     async fn wait(&mut self) -> io::Result<()> {
         let paused = self.paused_since.is_some();
-        let may_read = self.intake == Intake::Open && self.held.is_none() && !paused;
-        let holding = self.held.is_some();
+        let may_read = self.intake == Intake::Open && self.ahead.is_empty() && !paused;
+        let is_waiting = self.is_waiting;
         let is_open = self.intake == Intake::Open;
         let stir = poll_fn(|context| {
             let mut engine = self.engine.borrow_mut();
             let ready = engine.poll_line(self.line, context.waker());
-            let again = holding && !engine.is_blocked(self.line);
+            let again = is_waiting && !engine.is_blocked(self.line);
             drop(engine);
             let mut is_stirred = ready || again;
             if !self.output.is_empty()
@@ -414,7 +345,7 @@ impl Connection {
 }
 
 impl ConnectionLimits {
-    fn of(self, access: Access) -> ReaderLimits {
+    pub(crate) fn of(self, access: Access) -> ReaderLimits {
         let ordinary = ReaderLimits::default();
         match access {
             Access::Full => ReaderLimits {
@@ -431,7 +362,7 @@ impl ConnectionLimits {
 }
 
 /// Leaves a buffer that is no longer needed to the next connection, unless it has grown large.
-fn give_back(input: &mut BytesMut, read_buffer: &RefCell<BytesMut>) {
+pub(crate) fn give_back(input: &mut BytesMut, read_buffer: &RefCell<BytesMut>) {
     if input.is_empty() && input.capacity() > 0 {
         let mut buffer = std::mem::take(input);
         // What was consumed at its front counts again.
@@ -447,13 +378,6 @@ const READ_BYTES: usize = 16 * 1024;
 
 /// Read at one go, before what was read is executed and others are served.
 const READ_BURST_BYTES: usize = 256 * 1024;
-
-/// Requests decoded at one go: some tens of microseconds if they are small and queue elsewhere.
-const DECODE_BURST: usize = 256;
-
-/// How long requests are decoded at one go, in microseconds, however few they are: COMMAND DOCS takes as long as a hundred
-/// others.
-const DECODE_US: u64 = 200;
 
 /// How long a client that is still sending is given to read its last replies: many round trips on any network, and not
 /// long for a server that is stopping.

@@ -5,6 +5,7 @@ mod acceptor;
 mod client;
 pub mod config;
 mod connection;
+mod decoding;
 pub mod demo;
 mod descriptors;
 mod host;

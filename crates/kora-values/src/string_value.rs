@@ -90,11 +90,26 @@ impl StringValue {
         }
     }
 
+    /// The first of its bytes as they are kept; 0 if there is none, or it is kept as a number. For whoever will need them in a
+    /// moment: they lie elsewhere in memory.
+    pub fn first_byte(&self) -> u8 {
+        match &self.0 {
+            Form::Integer(_) => 0,
+            form => form.stored().first().copied().unwrap_or(0),
+        }
+    }
+
     /// Its bytes for a reply: many are shared, few are copied.
     pub fn to_bytes(&self) -> Bytes {
+        self.shared()
+            .unwrap_or_else(|| Bytes::copy_from_slice(self.bytes(&mut Digits::new())))
+    }
+
+    /// Its bytes without a copy, if they are many.
+    pub fn shared(&self) -> Option<Bytes> {
         match &self.0 {
-            Form::Shared(bytes) => Bytes::from_owner(Lent(Arc::clone(bytes))),
-            _ => Bytes::copy_from_slice(self.bytes(&mut Digits::new())),
+            Form::Shared(bytes) => Some(Bytes::from_owner(Lent(Arc::clone(bytes)))),
+            _ => None,
         }
     }
 

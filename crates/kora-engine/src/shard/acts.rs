@@ -18,7 +18,7 @@ pub(crate) struct Acts {
 }
 
 impl Acts {
-    pub(super) fn new(acts: Vec<(u32, Act)>, now_ms: u64) -> Acts {
+    fn new(acts: Vec<(u32, Act)>, now_ms: u64) -> Acts {
         Acts {
             replies: Vec::with_capacity(acts.len()),
             acts: acts.into_iter(),
@@ -34,6 +34,21 @@ impl Acts {
 }
 
 impl Shard {
+    pub(super) fn begin_acts(
+        &mut self,
+        acts: Vec<(u32, Act)>,
+        origin: Origin,
+        now_ms: u64,
+    ) -> Result<Part, Box<Unfinished>> {
+        self.look_for_keys(acts.iter().map(|(_, act)| act.key.as_ref()));
+        self.do_acts(Acts::new(acts, now_ms), origin)
+    }
+
+    /// Looks for keys of this shard that will be asked for in a moment.
+    pub(crate) fn look_for_keys<'k>(&self, keys: impl Iterator<Item = &'k [u8]>) {
+        self.keys.look_for(keys);
+    }
+
     /// Goes on for a slice.
     pub(super) fn do_acts(&mut self, mut acts: Acts, origin: Origin) -> Result<Part, Box<Unfinished>> {
         let mut bytes = 0;

@@ -250,7 +250,7 @@ impl Shard {
     fn begin(&mut self, ask: Ask, origin: Origin, at_ms: u64) -> Result<Part, Box<Unfinished>> {
         match ask {
             Ask::Act(act) => self.act(&act.key, act.action, at_ms).map(Part::Reply),
-            Ask::Acts(acts) => self.do_acts(Acts::new(acts, at_ms), origin),
+            Ask::Acts(acts) => self.begin_acts(acts, origin, at_ms),
             Ask::Several(ask) => self.do_several(Several::new(*ask, at_ms)),
             Ask::Transfer(transfer) => self.transfer(*transfer, at_ms),
             Ask::Lift(lift) => self.lift(*lift, at_ms),

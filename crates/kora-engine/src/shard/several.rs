@@ -5,9 +5,9 @@ use std::vec::IntoIter;
 
 use bytes::Bytes;
 use kora_resp::{Bulks, Reply};
-use kora_values::StringValue;
+use kora_values::{Digits, StringValue};
 
-use super::key_table::Value;
+use super::key_table::{LOOKED_FOR_MAX, Value};
 use super::{Shard, Unfinished};
 use crate::catalog::Schema;
 use crate::command::Lifetime;
@@ -88,11 +88,26 @@ impl Task {
     }
 }
 
+impl Task {
+    /// Looks for the keys that come next.
+    fn look_ahead(&self, shard: &Shard) {
+        match self {
+            Task::Delete { keys, .. } | Task::Count { keys, .. } | Task::Get { keys, .. } => {
+                shard.look_for_keys(keys.as_slice().iter().map(Bytes::as_ref));
+            }
+            Task::Set { pairs, .. } => shard.look_for_keys(pairs.as_slice().iter().map(|(key, _)| key.as_ref())),
+        }
+    }
+}
+
 impl Shard {
     /// Goes on for a slice.
     pub(super) fn do_several(&mut self, mut several: Several) -> Result<Part, Box<Unfinished>> {
         let now_ms = several.now_ms;
-        for _ in 0..KEYS_PER_SLICE {
+        for index in 0..KEYS_PER_SLICE {
+            if index.is_multiple_of(LOOKED_FOR_MAX) {
+                several.task.look_ahead(self);
+            }
             let step = match &mut several.task {
                 Task::Delete {
                     keys,
@@ -134,7 +149,10 @@ impl Shard {
                         let place = self.place(&key, now_ms);
                         // What is no string is nothing to MGET.
                         match self.string(place) {
-                            Ok(Some(string)) => strings.push_bytes(string.to_bytes()),
+                            Ok(Some(string)) => match string.shared() {
+                                Some(bytes) => strings.push_bytes(bytes),
+                                None => strings.push(string.bytes(&mut Digits::new())),
+                            },
                             Ok(None) | Err(_) => strings.push_null(),
                         }
                         // What is too much is not kept: a value may have been asked for a million times.

@@ -1,0 +1,155 @@
+//! From bytes to commands: requests are read some at a time and submitted in order.
+//!
+//! Some are read before the first of them is submitted, so that the engine can look for all their keys at once: memory
+//! answers many questions in the time of one, and its answers are what small commands wait for.
+
+use std::rc::Rc;
+
+use bytes::Buf;
+use kora_engine::command::table::Access;
+use kora_engine::{Admission, Engine, Host as _};
+use kora_resp::ProtocolError;
+
+use crate::connection::{Connection, Decoded, Intake, give_back};
+
+impl Connection {
+    /// Submits whole requests until one has to wait, the bytes are used up, or it was enough for now.
+    pub(crate) fn decode(&mut self) -> Decoded {
+        let engine = Rc::clone(&self.engine);
+        let mut engine = engine.borrow_mut();
+        let start_us = self.host.now_us();
+        engine.start_cpu_look(start_us, &self.host);
+        let mut consumed = 0;
+        let mut decoded = Decoded::All;
+        for count in 0.. {
+            if self.intake == Intake::Deaf {
+                break;
+            }
+            if !engine.is_served(self.line) {
+                self.intake = Intake::Deaf;
+                break;
+            }
+            if !self.is_waiting && !engine.may_grow(self.line) {
+                decoded = Decoded::Short;
+                break;
+            }
+            if count == DECODE_BURST || engine.clock_us().saturating_sub(start_us) > DECODE_US {
+                decoded = Decoded::Burst;
+                break;
+            }
+            if self.ahead.is_empty() && self.read_ahead(&mut engine, &mut consumed) == Read::All {
+                break;
+            }
+            if !self.submit_next(&mut engine) {
+                break;
+            }
+        }
+        if engine.take_shutdown() {
+            // Somebody has said it before if there is no room.
+            let _ = self.shutdown.try_send(());
+        }
+        self.let_go(consumed);
+        decoded
+    }
+
+    /// Reads some requests, unless what comes next is none.
+    fn read_ahead(&mut self, engine: &mut Engine, consumed: &mut usize) -> Read {
+        let start = *consumed;
+        // Who authenticates may say more behind it.
+        let requests_max = match self.access {
+            Access::Full => AHEAD_MAX,
+            Access::BeforeAuth => 1,
+        };
+        for _ in 0..requests_max {
+            let request = match self.reader.read(&self.input[*consumed..]) {
+                Ok(Some(request)) => request,
+                // What is wrong is said when its turn comes: the reader says it again.
+                Ok(None) | Err(_) if !self.ahead.is_empty() => break,
+                Ok(None) if *consumed > start => break,
+                Ok(None) => {
+                    if self.intake == Intake::Ended {
+                        engine.finish(self.line);
+                        self.intake = Intake::Deaf;
+                    }
+                    return Read::All;
+                }
+                Err(error) => {
+                    self.refuse(engine, &error);
+                    return Read::All;
+                }
+            };
+            *consumed += request.consumed();
+            if !request.is_empty() {
+                self.ahead.push_back(engine.parse(self.line, &request));
+            }
+            if *consumed - start > AHEAD_BYTES_MAX {
+                break;
+            }
+        }
+        engine.look_for_keys(self.ahead.iter().map(|parsed| &parsed.command));
+        Read::Some
+    }
+
+    /// Submits the next of the requests that were read; false if it has to wait.
+    fn submit_next(&mut self, engine: &mut Engine) -> bool {
+        let Some(parsed) = self.ahead.pop_front() else {
+            return true;
+        };
+        let admission = engine.submit(self.line, parsed, &self.host);
+        self.is_waiting = matches!(admission, Admission::Later(_));
+        if let Admission::Later(parsed) = admission {
+            self.ahead.push_front(parsed);
+            return false;
+        }
+        if self.access == Access::BeforeAuth && engine.access(self.line) == Access::Full {
+            self.access = Access::Full;
+            self.reader.set_limits(self.limits.of(Access::Full));
+        }
+        true
+    }
+
+    fn refuse(&mut self, engine: &mut Engine, error: &ProtocolError) {
+        engine.refuse(self.line, error);
+        self.intake = Intake::Deaf;
+    }
+
+    /// Forgets the bytes that were read, and if nobody listens any more, what came behind them.
+    fn let_go(&mut self, consumed: usize) {
+        if consumed < self.input.len() {
+            self.input.advance(consumed);
+        } else {
+            // Unlike advancing to the end, this leaves a capacity by which the buffer is known to be there.
+            self.input.clear();
+        }
+        if self.intake == Intake::Deaf {
+            self.unheard |= !self.input.is_empty() || !self.ahead.is_empty();
+            self.input.clear();
+            self.ahead.clear();
+            self.is_waiting = false;
+        }
+        give_back(&mut self.input, &self.read_buffer);
+    }
+}
+
+/// How far reading came.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Read {
+    /// Something was read.
+    Some,
+    /// There is nothing more to read.
+    All,
+}
+
+/// Requests that are read before the first of them is submitted. With more, what was looked for first would be forgotten
+/// again before its turn.
+const AHEAD_MAX: usize = 16;
+
+/// Bytes of requests after which no more are read ahead.
+const AHEAD_BYTES_MAX: usize = 16 * 1024;
+
+/// Requests decoded at one go: some tens of microseconds if they are small and queue elsewhere.
+const DECODE_BURST: usize = 256;
+
+/// How long requests are decoded at one go, in microseconds, however few they are: COMMAND DOCS takes as long as a hundred
+/// others.
+const DECODE_US: u64 = 200;
