@@ -79,8 +79,9 @@ pub const ACTS_MAX: usize = 32;
 /// Bytes of arguments and replies after which the slice of such a message ends.
 pub const ACTS_BYTES_PER_SLICE: usize = 64 * 1024;
 
-/// Keys that expire in one slice when nobody asks for them.
-pub const EXPIRED_PER_SLICE: usize = 256;
+/// Keys or fields that one slice deletes, because they expired or somebody says so. What they held lies anywhere in memory,
+/// and where many go, each may be the last on its page, which then goes back to the system.
+pub const DELETED_PER_SLICE: usize = 32;
 
 /// Bytes of keys that a KEYS may return.
 pub const KEYS_REPLY_BYTES_MAX: usize = 64 << 20;

@@ -210,7 +210,7 @@ impl HashValue {
         size_of::<HashValue>() + held
     }
 
-    /// Frees some thousand fields; false when there was nothing left. For a hash that is used no more.
+    /// Frees some hundred fields; false when there was nothing left. For a hash that is used no more.
     pub fn dismantle(&mut self) -> bool {
         match &mut self.form {
             Form::Small(small) => {

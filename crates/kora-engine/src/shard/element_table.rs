@@ -114,7 +114,7 @@ impl ElementTable {
         self.entries.find(hash, |entry| names.name(entry.slot) == name)
     }
 
-    /// Frees one segment; false when there is none left. For a table that is no longer used.
+    /// Frees some; false when there are none left. For a table that is no longer used.
     pub(crate) fn dismantle(&mut self) -> bool {
         self.entries.dismantle().is_some()
     }
@@ -124,7 +124,7 @@ impl ElementTable {
 mod tests {
     use std::collections::HashMap;
 
-    use kora_values::segment_table::SEGMENT_ENTRIES_MAX;
+    use kora_values::segment_table::{DISMANTLED_MAX, SEGMENT_ENTRIES_MAX};
 
     use super::*;
 
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_is_dismantled_segment_by_segment() {
+    fn a_table_is_dismantled_in_steps() {
         let mut names = SlotNames::new();
         let mut table = ElementTable::new(7);
         for index in 0..10_000_u32 {
@@ -207,7 +207,7 @@ mod tests {
             table.insert(slot, 0, &names);
         }
         let steps = (0..).take_while(|_| table.dismantle()).count();
-        assert!(steps > 10_000 / SEGMENT_ENTRIES_MAX, "{steps} steps");
+        assert!(steps > 10_000 / DISMANTLED_MAX, "{steps} steps");
         assert_eq!(table.len(), 0);
     }
 }

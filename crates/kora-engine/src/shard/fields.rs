@@ -12,7 +12,7 @@ use super::strings::length;
 use super::{Shard, Unfinished};
 use crate::command::{self, HashPart, HashScan, HashSetReply};
 use crate::error::ClientError;
-use crate::limits::{FIELD_BYTES_PER_SLICE, FIELDS_PER_SLICE, SCAN_REPLY_BYTES_MAX};
+use crate::limits::{DELETED_PER_SLICE, FIELD_BYTES_PER_SLICE, FIELDS_PER_SLICE, SCAN_REPLY_BYTES_MAX};
 
 /// Such a command between two slices.
 pub(crate) struct Fields {
@@ -214,7 +214,7 @@ impl Shard {
             return Ok(Some(length(*deleted)));
         };
         let before = *deleted;
-        let portion = fields.by_ref().take(FIELDS_PER_SLICE);
+        let portion = fields.by_ref().take(DELETED_PER_SLICE);
         *deleted += portion.filter(|field| hash.remove(field)).count();
         if *deleted > before {
             self.note_change(place.key);

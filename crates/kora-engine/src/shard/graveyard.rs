@@ -57,14 +57,14 @@ impl Graveyard {
                 continue;
             }
             if let Some(hash) = self.hashes.front_mut() {
-                work.spend(SEGMENT_FREE_WORK);
+                work.spend(ENTRIES_FREE_WORK);
                 if !hash.dismantle() {
                     self.hashes.pop_front();
                 }
                 continue;
             }
             if let Some(keys) = self.keys.front_mut() {
-                work.spend(SEGMENT_FREE_WORK);
+                work.spend(ENTRIES_FREE_WORK);
                 let hashes = &mut self.hashes;
                 let is_more = keys.dismantle(|value| match value {
                     Value::Hash(hash) if hash.len() > SMALL_FIELDS_MAX => hashes.push_back(hash),
@@ -94,6 +94,6 @@ const NAME_FREE_WORK: u64 = 256;
 /// The fixed parts of a collection: about ten blocks to give back.
 const COLLECTION_FREE_WORK: u64 = 2048;
 
-/// A segment of some thousand keys or fields, each with its name and its value to give back: a slice each, because what
-/// lies all over memory takes its time to be found.
-const SEGMENT_FREE_WORK: u64 = SLICE_WORK;
+/// Some hundred keys or fields, each with its name and its value to give back: a slice each, because what lies all over
+/// memory takes its time to be found.
+const ENTRIES_FREE_WORK: u64 = SLICE_WORK;

@@ -267,7 +267,7 @@ impl KeyTable {
         let Some(entries) = self.entries.dismantle() else {
             return false;
         };
-        entries.for_each(|entry| bury(entry.value));
+        entries.into_iter().for_each(|entry| bury(entry.value));
         true
     }
 

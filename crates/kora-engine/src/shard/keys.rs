@@ -233,7 +233,7 @@ impl Shard {
 
     /// Reclaims some keys that expired and that nobody has asked for since.
     pub(crate) fn reclaim(&mut self, now_ms: u64) {
-        for _ in 0..crate::limits::EXPIRED_PER_SLICE {
+        for _ in 0..crate::limits::DELETED_PER_SLICE {
             let Some(entry) = self.keys.take_due(now_ms) else {
                 return;
             };

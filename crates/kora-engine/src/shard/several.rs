@@ -12,7 +12,7 @@ use super::{Shard, Unfinished};
 use crate::catalog::Schema;
 use crate::command::Lifetime;
 use crate::error::ClientError;
-use crate::limits::KEYS_PER_SLICE;
+use crate::limits::{DELETED_PER_SLICE, KEYS_PER_SLICE};
 use crate::mail::{Part, SeveralAsk};
 
 /// A part between two slices.
@@ -89,6 +89,13 @@ impl Task {
 }
 
 impl Task {
+    fn keys_per_slice(&self) -> usize {
+        match self {
+            Task::Delete { .. } => DELETED_PER_SLICE,
+            _ => KEYS_PER_SLICE,
+        }
+    }
+
     /// Looks for the keys that come next.
     fn look_ahead(&self, shard: &Shard) {
         match self {
@@ -104,7 +111,7 @@ impl Shard {
     /// Goes on for a slice.
     pub(super) fn do_several(&mut self, mut several: Several) -> Result<Part, Box<Unfinished>> {
         let now_ms = several.now_ms;
-        for index in 0..KEYS_PER_SLICE {
+        for index in 0..several.task.keys_per_slice() {
             if index.is_multiple_of(LOOKED_FOR_MAX) {
                 several.task.look_ahead(self);
             }

@@ -90,12 +90,12 @@ impl LargeHash {
         self.entries.bytes() + self.entry_bytes
     }
 
-    /// Frees one segment of the table; false when there was none left.
+    /// Frees some fields; false when there were none left.
     pub(super) fn dismantle(&mut self) -> bool {
         let Some(entries) = self.entries.dismantle() else {
             return false;
         };
-        self.entry_bytes -= entries.map(|entry| entry.heap_bytes()).sum::<usize>();
+        self.entry_bytes -= entries.iter().map(Entry::heap_bytes).sum::<usize>();
         true
     }
 

@@ -290,17 +290,23 @@ fn every_entry_is_met_by_chance_about_as_often() {
 }
 
 #[test]
-fn a_table_is_dismantled_segment_by_segment() {
+fn a_table_is_dismantled_in_steps() {
     let mut table = filled(10_000);
     let segments = table.segments.len();
     assert!(segments > 4);
-    let (mut steps, mut names) = (0, Vec::new());
+    let mut names = Vec::new();
     while let Some(entries) = table.dismantle() {
-        assert!(entries.len() <= SEGMENT_ENTRIES_MAX);
-        names.extend(entries.map(|entry| entry.name));
-        steps += 1;
+        assert!((1..=DISMANTLED_MAX).contains(&entries.len()));
+        names.extend(entries.into_iter().map(|entry| entry.name));
+        assert_eq!(table.len(), 10_000 - names.len());
+        let held: usize = table
+            .segments
+            .iter()
+            .map(|segment| segment.entries.allocation_size())
+            .sum();
+        assert_eq!(table.entry_bytes, held);
     }
-    assert_eq!((steps, table.len()), (segments, 0));
+    assert_eq!(table.len(), 0);
     names.sort_unstable();
     assert_eq!(names, (0..10_000).collect::<Vec<u32>>());
 }
