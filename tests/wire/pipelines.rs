@@ -147,6 +147,61 @@ fn a_large_argument_is_echoed_whole() {
 }
 
 #[test]
+fn large_requests_stand_between_small_ones() {
+    on_each_worker_count(|server| {
+        let keys: Vec<String> = (0..20_000).map(|number| format!("key:{number}")).collect();
+        let values: Vec<String> = (0..20_000).map(|number| format!("value of {number}")).collect();
+        let of = |command: &str, more: &[&String]| {
+            let all = command.split(' ').map(str::to_owned);
+            request(
+                &all.chain(more.iter().map(|word| word.to_string()))
+                    .collect::<Vec<String>>(),
+            )
+        };
+        let pairs: Vec<&String> = keys.iter().zip(&values).flat_map(|(key, value)| [key, value]).collect();
+        let all: Vec<&String> = keys.iter().collect();
+        let mut found = format!("*{}\r\n", values.len());
+        for value in &values {
+            found.push_str(&format!("${}\r\n{value}\r\n", value.len()));
+        }
+        let small = (words("PING"), "+PONG\r\n".to_owned());
+        let long = "x".repeat(200_000);
+        let exchange = [
+            small.clone(),
+            (of("MSET", &pairs), "+OK\r\n".to_owned()),
+            (of("SET long", &[&long]), "+OK\r\n".to_owned()),
+            small.clone(),
+            (of("MGET", &all), found.clone()),
+            (of("HSET h", &pairs), ":20000\r\n".to_owned()),
+            (of("EXISTS", &all), ":20000\r\n".to_owned()),
+            (of("DEL", &all), ":20000\r\n".to_owned()),
+            (of("MSETNX", &pairs), ":1\r\n".to_owned()),
+            (of("MSETNX", &pairs), ":0\r\n".to_owned()),
+            (of("HMGET h", &all), found),
+            small.clone(),
+            (of("HDEL h", &all), ":20000\r\n".to_owned()),
+            (of("GET long", &[]), format!("$200000\r\n{long}\r\n")),
+            (of("TOUCH", &all), ":20000\r\n".to_owned()),
+            (of("SPELL", &all[..12_000]), String::new()),
+            (of("UNLINK", &all), ":20000\r\n".to_owned()),
+            small,
+        ];
+        let mut client = server.connect();
+        let mut sender = client.sibling();
+        let sent: Vec<u8> = exchange.iter().flat_map(|(request, _)| request.clone()).collect();
+        // Pieces that are no multiple of anything, so that requests end anywhere in what is read at a time.
+        let sending = thread::spawn(move || sent.chunks(77_777).for_each(|piece| sender.send(piece)));
+        for (_, reply) in &exchange {
+            match reply.is_empty() {
+                true => assert!(client.reply().starts_with(b"-ERR unknown command")),
+                false => client.expect(reply),
+            }
+        }
+        sending.join().expect("the requests were taken");
+    });
+}
+
+#[test]
 fn neighbours_in_a_pipeline_travel_to_another_worker_together() {
     let server = Server::start(2);
     let mut client = server.connect();

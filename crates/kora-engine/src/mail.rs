@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use kora_mesh::WorkerId;
-use kora_resp::{Bulks, Reply};
+use kora_resp::{Bulks, Reply, Words};
 use kora_vector::Statistics;
 
 use crate::catalog::{Generation, GraphSettings, Schema};
@@ -118,19 +118,21 @@ pub(crate) struct Act {
 /// One shard's part of a command on several keys.
 pub(crate) enum SeveralAsk {
     /// Delete them, but for collections; answers how many there were.
-    Delete(Vec<Bytes>),
+    Delete(Words),
     /// Delete them; answers how many there were, and the collections withdrawn because they had such a name.
-    DeleteAll(Vec<Bytes>),
+    DeleteAll(Words),
     /// How many of them are there?
-    Count(Vec<Bytes>),
+    Count(Words),
+    /// How many keys of these pairs are there?
+    CountPairs(Words),
     /// The same, and they count as used.
-    Touch(Vec<Bytes>),
+    Touch(Words),
     /// Their strings, in this order.
-    GetStrings(Vec<Bytes>),
-    /// Set strings.
-    SetStrings(Vec<(Bytes, Bytes)>),
+    GetStrings(Words),
+    /// Set strings: keys and values in turn.
+    SetStrings(Words),
     /// Set strings if none of the keys is there; answers 1 or 0.
-    SetStringsIfAbsent(Vec<(Bytes, Bytes)>),
+    SetStringsIfAbsent(Words),
 }
 
 /// A value that somebody wants to carry elsewhere.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use kora_resp::Reply;
+use kora_resp::{Reply, Words};
 
 use crate::catalog::Catalog;
 use crate::command::VectorOptions;
@@ -58,7 +58,7 @@ pub(crate) fn needs(command: &Command, placement: Placement, catalog: &Catalog) 
                 if from == to { Route::One(from) } else { Route::All },
             )
         }
-        Command::Watch(keys) => (Order::Any, route_of_keys(keys.iter(), placement)),
+        Command::Watch(keys) => (Order::Any, route_of_keys(keys.iter().map(Bytes::as_ref), placement)),
         Command::Exec => (Order::AfterAll, Route::All),
         Command::Unwatch | Command::Discard => (Order::Any, Route::All),
         Command::RandomKey | Command::Keys(_) => (Order::Any, Route::All),
@@ -114,7 +114,7 @@ pub(crate) fn start(command: Command, me: u64, here: Target, around: &Around<'_>
     let placement = around.placement();
     match command {
         Command::OnKey(key, Action::Key(KeyAction::Delete)) if around.catalog().holds(&key) => {
-            gather::several(SeveralKeys::Delete(vec![key]), around)
+            gather::several(SeveralKeys::Delete(Words::one(key)), around)
         }
         Command::OnKey(key, Action::Key(KeyAction::MemoryUsage)) if around.catalog().holds(&key) => {
             describe(&key, DescribeForm::Bytes, around)
@@ -262,15 +262,14 @@ fn needs_of_several(several: &SeveralKeys, placement: Placement, catalog: &Catal
         SeveralKeys::Exist(keys) | SeveralKeys::Touch(keys) | SeveralKeys::GetStrings(keys) => {
             (Order::Any, route_of_keys(keys.iter(), placement))
         }
-        SeveralKeys::SetStrings(pairs) | SeveralKeys::SetStringsIfAbsent(pairs) => (
-            Order::AfterQueries,
-            route_of_keys(pairs.iter().map(|(key, _)| key), placement),
-        ),
+        SeveralKeys::SetStrings(pairs) | SeveralKeys::SetStringsIfAbsent(pairs) => {
+            (Order::AfterQueries, route_of_keys(pairs.iter().step_by(2), placement))
+        }
     }
 }
 
 /// True if one of the keys is the name of a collection: to delete it is a decision that other shards hear of.
-pub(crate) fn names_a_collection(keys: &[Bytes], catalog: &Catalog) -> bool {
+pub(crate) fn names_a_collection(keys: &Words, catalog: &Catalog) -> bool {
     // Of very many keys it is not looked up but taken for granted: no more follows from it than some messages.
     !catalog.is_empty() && (keys.len() > KEYS_PER_SLICE || keys.iter().any(|key| catalog.holds(key)))
 }
@@ -290,7 +289,7 @@ pub(crate) fn is_one_step(command: &Command, around: &Around<'_>) -> bool {
     }
 }
 
-fn route_of_keys<'k>(mut keys: impl ExactSizeIterator<Item = &'k Bytes>, placement: Placement) -> Route {
+fn route_of_keys<'k>(mut keys: impl ExactSizeIterator<Item = &'k [u8]>, placement: Placement) -> Route {
     // Of very many it is taken for granted that they are everywhere.
     if keys.len() > KEYS_PER_SLICE {
         return Route::All;

@@ -15,6 +15,7 @@
 //! |---|---|
 //! | how large may a request be? | `limits.rs` |
 //! | how is a request cut out of the bytes? | `request.rs`, a header line in `header.rs`, a typed line in `inline.rs` |
+//! | how do a million arguments outlive their request? | `words.rs` |
 //! | what does a client read when it broke the protocol? | `error.rs` |
 //! | which text is a number, how is an f32 printed? | `number.rs` |
 //! | how is a reply spelled in RESP2, in RESP3? | `reply.rs` |
@@ -32,9 +33,11 @@ pub mod limits;
 pub mod number;
 mod reply;
 mod request;
+mod words;
 
 pub use crate::bulks::{Bulks, Interleaved};
 pub use crate::error::ProtocolError;
 pub use crate::limits::{Login, ReaderLimits};
 pub use crate::reply::{Reply, Version, Writing, write_reply};
-pub use crate::request::{Reader, Request};
+pub use crate::request::{KeptRequest, Reader, Request};
+pub use crate::words::Words;

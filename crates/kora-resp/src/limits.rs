@@ -89,6 +89,10 @@ pub const LOGIN_ARGUMENTS_MAX: usize = 10;
 /// The longest argument, and the longest inline request, before login. Redis's number.
 pub const LOGIN_BULK_BYTES_MAX: usize = 16 << 10;
 
+/// A request of more bytes should be kept ([`Reader::keep`](crate::Reader::keep)) instead of copied. Copying fewer takes
+/// some ten microseconds.
+pub const KEPT_BYTES_MIN: usize = 128 << 10;
+
 /// Argument ranges a reader keeps between requests, 8 bytes each. A guess that covers a text vector of 1,536 dimensions:
 /// such a client never allocates, and a client that once sent a million arguments does not keep 8 MiB for it.
 pub const ARGUMENTS_KEPT: usize = 2_048;
@@ -113,6 +117,9 @@ pub(crate) const ARGUMENT_BYTES_MIN: usize = 6;
 // The longest argument fits a request together with a name, a key and all their headers.
 const _: () = assert!(BULK_BYTES_MAX + INLINE_BYTES_MAX < REQUEST_BYTES_MAX);
 const _: () = assert!(BULK_BYTES_CEILING + INLINE_BYTES_MAX < REQUEST_BYTES_CEILING);
+
+// An inline request is never kept.
+const _: () = assert!(INLINE_BYTES_MAX + 2 < KEPT_BYTES_MIN);
 
 // Ranges are kept as u32, and a bad promise is told from a good one without overflow on any platform.
 const _: () = assert!(REQUEST_BYTES_CEILING + BULK_BYTES_CEILING < u32::MAX as usize);

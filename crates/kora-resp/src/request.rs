@@ -7,6 +7,9 @@
 //! times as fast (`benches/reader.rs`).
 
 use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
 
 use crate::error::ProtocolError;
 use crate::header::Header;
@@ -15,6 +18,7 @@ use crate::limits::{
     ARGUMENT_BYTES_MIN, ARGUMENTS_KEPT, INLINE_BYTES_KEPT, LOGIN_ARGUMENTS_MAX, LOGIN_BULK_BYTES_MAX, Login,
     ReaderLimits, WANTED_BYTES_MIN,
 };
+use crate::words::Words;
 
 /// Reads one connection's requests.
 ///
@@ -110,6 +114,7 @@ impl Reader {
                 Ok(Some(Request {
                     arguments: &self.arguments,
                     text,
+                    kept: None,
                     consumed,
                 }))
             }
@@ -117,6 +122,23 @@ impl Reader {
                 self.stage = Stage::Broken(error);
                 Err(error)
             }
+        }
+    }
+
+    /// Keeps the array that was read last, whose bytes have become memory of their own.
+    ///
+    /// # Panics
+    ///
+    /// If they are not the bytes that it consumed.
+    pub fn keep(&mut self, bytes: Bytes) -> KeptRequest {
+        let end = self.arguments.last().map(|last| last.end() + 2);
+        assert!(
+            bytes.first() == Some(&b'*') && end == Some(bytes.len()),
+            "an array's own bytes"
+        );
+        KeptRequest {
+            text: bytes,
+            places: Arc::new(std::mem::take(&mut self.arguments)),
         }
     }
 
@@ -180,7 +202,7 @@ impl Reader {
             match self.read_argument(unread, position)? {
                 Found::Whole(argument) => {
                     self.arguments.push(argument);
-                    position = argument.end as usize + 2;
+                    position = argument.end() + 2;
                     missing -= 1;
                 }
                 Found::Part { end } => {
@@ -299,6 +321,8 @@ impl Reader {
 pub struct Request<'a> {
     arguments: &'a [Argument],
     text: &'a [u8],
+    /// Where it is kept, if it is.
+    kept: Option<&'a KeptRequest>,
     consumed: usize,
 }
 
@@ -333,9 +357,42 @@ impl<'a> Request<'a> {
         self.arguments.iter().map(move |argument| argument.of(text))
     }
 
+    /// How long the arguments are, without looking at them.
+    pub fn lengths(&self) -> impl ExactSizeIterator<Item = usize> + use<'a> {
+        self.arguments.iter().map(|argument| argument.end() - argument.start())
+    }
+
+    /// The arguments from `index` on, for whoever needs them for longer: they are copied, or stay where they are if the
+    /// request is kept.
+    pub fn words(&self, index: usize) -> Words {
+        match self.kept {
+            Some(kept) => Words::shared(kept.text.clone(), Arc::clone(&kept.places), index),
+            None => Words::copied(self.text, &self.arguments[index..]),
+        }
+    }
+
     /// How far to advance `unread` before the next read.
     pub fn consumed(&self) -> usize {
         self.consumed
+    }
+}
+
+/// A large request in memory of its own, of which what outlives it may be a part.
+#[derive(Debug)]
+pub struct KeptRequest {
+    text: Bytes,
+    places: Arc<Vec<Argument>>,
+}
+
+impl KeptRequest {
+    /// It as a request like any other.
+    pub fn request(&self) -> Request<'_> {
+        Request {
+            arguments: &self.places,
+            text: &self.text,
+            kept: Some(self),
+            consumed: self.text.len(),
+        }
     }
 }
 
@@ -362,6 +419,19 @@ impl Argument {
             start: start as u32,
             end: end as u32,
         }
+    }
+
+    pub(crate) fn start(self) -> usize {
+        self.start as usize
+    }
+
+    pub(crate) fn end(self) -> usize {
+        self.end as usize
+    }
+
+    /// Where it lies in a text that lacks the first `bytes`.
+    pub(crate) fn without(self, bytes: usize) -> Argument {
+        Argument::new(self.start() - bytes, self.end() - bytes)
     }
 
     pub(crate) fn of(self, text: &[u8]) -> &[u8] {

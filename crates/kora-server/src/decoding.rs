@@ -5,10 +5,11 @@
 
 use std::rc::Rc;
 
-use bytes::Buf;
+use bytes::{Buf, Bytes, BytesMut};
 use kora_engine::command::table::Access;
 use kora_engine::{Admission, Engine, Host as _};
 use kora_resp::ProtocolError;
+use kora_resp::limits::KEPT_BYTES_MIN;
 
 use crate::connection::{Connection, Decoded, Intake, give_back};
 
@@ -78,7 +79,14 @@ impl Connection {
                     return Read::All;
                 }
             };
-            *consumed += request.consumed();
+            let bytes = request.consumed();
+            if bytes > KEPT_BYTES_MIN {
+                let whole = self.take_out(std::mem::take(consumed), bytes);
+                let kept = self.reader.keep(whole);
+                self.ahead.push_back(engine.parse(self.line, &kept.request()));
+                break;
+            }
+            *consumed += bytes;
             if !request.is_empty() {
                 self.ahead.push_back(engine.parse(self.line, &request));
             }
@@ -88,6 +96,15 @@ impl Connection {
         }
         engine.look_for_keys(self.ahead.iter().map(|parsed| &parsed.command));
         Read::Some
+    }
+
+    /// Takes a large request out of the input, with the memory that it lies in.
+    fn take_out(&mut self, start: usize, bytes: usize) -> Bytes {
+        self.input.advance(start);
+        let whole = self.input.split_to(bytes).freeze();
+        // What has come behind it must not hold that memory any longer than the request does.
+        self.input = BytesMut::from(&self.input[..]);
+        whole
     }
 
     /// Submits the next of the requests that were read; false if it has to wait.

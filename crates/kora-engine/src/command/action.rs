@@ -1,6 +1,7 @@
 //! What may be done to one key: the commands whose whole work lies on the shard where the key does.
 
 use bytes::Bytes;
+use kora_resp::Words;
 use kora_resp::glob::Pattern;
 
 use crate::error::ClientError;
@@ -102,17 +103,17 @@ impl Deadline {
 #[derive(Debug)]
 pub enum HashAction {
     /// `HSET`, `HMSET`: fields and values in turn.
-    Set(Vec<Bytes>, HashSetReply),
+    Set(Words, HashSetReply),
     /// `HSETNX`
     SetIfAbsent(Bytes, Bytes),
     /// `HGET`
     Get(Bytes),
     /// `HMGET`
-    GetMany(Vec<Bytes>),
+    GetMany(Words),
     /// `HGETALL`, `HKEYS`, `HVALS`
     All(HashPart),
     /// `HDEL`
-    Delete(Vec<Bytes>),
+    Delete(Words),
     /// `HEXISTS`
     Exists(Bytes),
     /// `HLEN`
@@ -253,7 +254,7 @@ impl Action {
             },
             Action::Hash(action) => match action {
                 HashAction::Set(words, _) | HashAction::GetMany(words) | HashAction::Delete(words) => {
-                    super::bytes_of(words)
+                    words.bytes_held()
                 }
                 HashAction::SetIfAbsent(field, value) | HashAction::AddFloat(field, value) => field.len() + value.len(),
                 HashAction::Get(field)

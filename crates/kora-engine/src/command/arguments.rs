@@ -1,7 +1,7 @@
 //! The words of one request, with the checks that many commands share.
 
 use bytes::Bytes;
-use kora_resp::{Request, number};
+use kora_resp::{Request, Words, number};
 
 use super::Element;
 use crate::error::ClientError;
@@ -47,9 +47,12 @@ impl<'r> Arguments<'r> {
         Ok(self.owned(index))
     }
 
-    /// The words from `index` on, each a key in its own memory.
-    pub(crate) fn keys_from(&self, index: usize) -> Result<Vec<Bytes>, ClientError> {
-        (index..self.count()).map(|index| self.key(index)).collect()
+    /// The words from `index` on, of which the first and each `step`th behind it is a key.
+    pub(crate) fn keys_from(&self, index: usize, step: usize) -> Result<Words, ClientError> {
+        match self.too_long(index, step) {
+            Some(bytes) => Err(ClientError::KeyTooLong { bytes }),
+            None => Ok(self.request.words(index)),
+        }
     }
 
     /// The name of a hash's field, in its own memory. As short as keys must be: patterns are held against both.
@@ -61,9 +64,18 @@ impl<'r> Arguments<'r> {
         Ok(self.owned(index))
     }
 
-    /// The words from `index` on, each the name of a field.
-    pub(crate) fn fields_from(&self, index: usize) -> Result<Vec<Bytes>, ClientError> {
-        (index..self.count()).map(|index| self.field(index)).collect()
+    /// The words from `index` on, of which the first and each `step`th behind it is the name of a field.
+    pub(crate) fn fields_from(&self, index: usize, step: usize) -> Result<Words, ClientError> {
+        match self.too_long(index, step) {
+            Some(bytes) => Err(ClientError::FieldTooLong { bytes }),
+            None => Ok(self.request.words(index)),
+        }
+    }
+
+    /// How long the first is that is too long for a key, of the word at `index` and each `step`th behind it.
+    fn too_long(&self, index: usize, step: usize) -> Option<usize> {
+        let mut lengths = self.request.lengths().skip(index).step_by(step);
+        lengths.find(|bytes| *bytes > KEY_BYTES_MAX)
     }
 
     /// A whole number of 64 bits.

@@ -1,7 +1,5 @@
 //! Syntax of the commands on hashes.
 
-use bytes::Bytes;
-
 use super::Command;
 use super::action::{Action, HashAction, HashPart, HashScan, HashSetReply, Sample};
 use super::arguments::Arguments;
@@ -25,14 +23,7 @@ fn set(arguments: &Arguments<'_>, command: &'static str, reply: HashSetReply) ->
     if !arguments.count().is_multiple_of(2) {
         return Err(ClientError::UnfitCount { command });
     }
-    let words = (2..arguments.count()).map(|index| match index % 2 {
-        0 => arguments.field(index),
-        _ => Ok(arguments.owned(index)),
-    });
-    on_key(
-        arguments,
-        HashAction::Set(words.collect::<Result<Vec<Bytes>, ClientError>>()?, reply),
-    )
+    on_key(arguments, HashAction::Set(arguments.fields_from(2, 2)?, reply))
 }
 
 fn hsetnx(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
@@ -47,7 +38,7 @@ fn hget(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
 }
 
 fn hmget(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
-    on_key(arguments, HashAction::GetMany(arguments.fields_from(2)?))
+    on_key(arguments, HashAction::GetMany(arguments.fields_from(2, 1)?))
 }
 
 fn hgetall(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
@@ -63,7 +54,7 @@ fn hvals(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
 }
 
 fn hdel(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
-    on_key(arguments, HashAction::Delete(arguments.fields_from(2)?))
+    on_key(arguments, HashAction::Delete(arguments.fields_from(2, 1)?))
 }
 
 fn hexists(arguments: &Arguments<'_>) -> Result<Command, ClientError> {

@@ -153,21 +153,21 @@ pub(super) fn type_of(arguments: &Arguments<'_>) -> Result<Command, ClientError>
 pub(super) fn del(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     match arguments.count() {
         2 => on_key(arguments, 1, KeyAction::Delete),
-        _ => Ok(Command::Several(SeveralKeys::Delete(arguments.keys_from(1)?))),
+        _ => Ok(Command::Several(SeveralKeys::Delete(arguments.keys_from(1, 1)?))),
     }
 }
 
 pub(super) fn exists(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     match arguments.count() {
         2 => on_key(arguments, 1, KeyAction::Exists),
-        _ => Ok(Command::Several(SeveralKeys::Exist(arguments.keys_from(1)?))),
+        _ => Ok(Command::Several(SeveralKeys::Exist(arguments.keys_from(1, 1)?))),
     }
 }
 
 pub(super) fn touch(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     match arguments.count() {
         2 => on_key(arguments, 1, KeyAction::Touch),
-        _ => Ok(Command::Several(SeveralKeys::Touch(arguments.keys_from(1)?))),
+        _ => Ok(Command::Several(SeveralKeys::Touch(arguments.keys_from(1, 1)?))),
     }
 }
 

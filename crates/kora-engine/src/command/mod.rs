@@ -19,6 +19,7 @@ mod vector_entries;
 mod vectors;
 
 use bytes::Bytes;
+use kora_resp::Words;
 use kora_resp::glob::Pattern;
 
 pub use self::action::{
@@ -147,30 +148,28 @@ pub enum Command {
 #[derive(Debug)]
 pub enum SeveralKeys {
     /// `DEL`, `UNLINK`
-    Delete(Vec<Bytes>),
+    Delete(Words),
     /// `EXISTS`
-    Exist(Vec<Bytes>),
+    Exist(Words),
     /// `TOUCH`
-    Touch(Vec<Bytes>),
+    Touch(Words),
     /// `MGET`
-    GetStrings(Vec<Bytes>),
-    /// `MSET`
-    SetStrings(Vec<(Bytes, Bytes)>),
-    /// `MSETNX`
-    SetStringsIfAbsent(Vec<(Bytes, Bytes)>),
+    GetStrings(Words),
+    /// `MSET`: keys and values in turn.
+    SetStrings(Words),
+    /// `MSETNX`: the same.
+    SetStringsIfAbsent(Words),
 }
 
 impl SeveralKeys {
     fn bytes_held(&self) -> usize {
         match self {
-            SeveralKeys::Delete(keys)
-            | SeveralKeys::Exist(keys)
-            | SeveralKeys::Touch(keys)
-            | SeveralKeys::GetStrings(keys) => bytes_of(keys),
-            SeveralKeys::SetStrings(pairs) | SeveralKeys::SetStringsIfAbsent(pairs) => {
-                let bytes = |(key, value): &(Bytes, Bytes)| key.len() + value.len() + 2 * size_of::<Bytes>();
-                pairs.iter().map(bytes).sum()
-            }
+            SeveralKeys::Delete(words)
+            | SeveralKeys::Exist(words)
+            | SeveralKeys::Touch(words)
+            | SeveralKeys::GetStrings(words)
+            | SeveralKeys::SetStrings(words)
+            | SeveralKeys::SetStringsIfAbsent(words) => words.bytes_held(),
         }
     }
 }

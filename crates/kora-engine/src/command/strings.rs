@@ -1,6 +1,6 @@
 //! Syntax of the commands on strings.
 
-use bytes::Bytes;
+use kora_resp::Words;
 
 use super::action::{Action, Deadline, Lifetime, Only, StringAction, StringSetting};
 use super::arguments::Arguments;
@@ -231,7 +231,7 @@ pub(super) fn incrbyfloat(arguments: &Arguments<'_>) -> Result<Command, ClientEr
 }
 
 pub(super) fn mget(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
-    Ok(Command::Several(SeveralKeys::GetStrings(arguments.keys_from(1)?)))
+    Ok(Command::Several(SeveralKeys::GetStrings(arguments.keys_from(1, 1)?)))
 }
 
 pub(super) fn mset(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
@@ -245,12 +245,9 @@ pub(super) fn msetnx(arguments: &Arguments<'_>) -> Result<Command, ClientError> 
 }
 
 /// Keys with their values, from the first argument to the last.
-fn pairs(arguments: &Arguments<'_>, command: &'static str) -> Result<Vec<(Bytes, Bytes)>, ClientError> {
+fn pairs(arguments: &Arguments<'_>, command: &'static str) -> Result<Words, ClientError> {
     if arguments.count().is_multiple_of(2) {
         return Err(ClientError::UnfitCount { command });
     }
-    (1..arguments.count())
-        .step_by(2)
-        .map(|index| Ok((arguments.key(index)?, arguments.owned(index + 1))))
-        .collect()
+    arguments.keys_from(1, 2)
 }

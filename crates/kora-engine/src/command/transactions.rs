@@ -24,7 +24,8 @@ fn watch(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     if keys > WATCHED_KEYS_MAX {
         return Err(ClientError::TooManyWatched);
     }
-    Ok(Command::Watch(arguments.keys_from(1)?))
+    let keys = (1..arguments.count()).map(|index| arguments.key(index));
+    keys.collect::<Result<_, _>>().map(Command::Watch)
 }
 
 fn unwatch(_: &Arguments<'_>) -> Result<Command, ClientError> {

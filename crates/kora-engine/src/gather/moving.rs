@@ -2,7 +2,7 @@
 //! and lands on the other.
 
 use bytes::Bytes;
-use kora_resp::Reply;
+use kora_resp::{Reply, Words};
 
 use super::{Around, Gather, Next, Shape};
 use crate::command::{Transfer, TransferKind};
@@ -115,7 +115,7 @@ impl Moving {
         };
         self.stage = stage;
         let shard = Target::Shard(around.placement().shard_of(&key));
-        let ask = Ask::Several(Box::new(SeveralAsk::Count(vec![key])));
+        let ask = Ask::Several(Box::new(SeveralAsk::Count(Words::one(key))));
         Next::Ask(Gather::Moving(self), vec![(shard, ask)])
     }
 

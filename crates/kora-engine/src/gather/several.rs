@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use kora_resp::{Bulks, Interleaved, Reply};
+use kora_resp::{Bulks, Interleaved, Reply, Words};
 
 use super::{Around, Gather, Next, integer};
 use crate::catalog::Schema;
@@ -22,10 +22,10 @@ pub(crate) struct Placing {
 }
 
 impl Placing {
-    pub(super) fn new(order: Vec<u8>, missing: usize, around: &Around<'_>) -> Placing {
+    pub(super) fn new(order: Vec<u8>, missing: usize, shards: usize) -> Placing {
         Placing {
             order,
-            lists: vec![Bulks::default(); around.placement().shard_count()],
+            lists: vec![Bulks::default(); shards],
             missing,
             refusal: None,
         }
@@ -61,18 +61,16 @@ impl Placing {
 /// MSETNX over several shards: first all of them look, then all of them set.
 pub(crate) struct SettingIfAbsent {
     /// What each shard is to set.
-    parts: Vec<(Target, Vec<(Bytes, Bytes)>)>,
+    parts: Vec<(Target, Words)>,
     missing: usize,
     is_absent: bool,
     is_setting: bool,
 }
 
 impl SettingIfAbsent {
-    pub(super) fn start(parts: Vec<(Target, Vec<(Bytes, Bytes)>)>) -> Next {
-        let keys = |pairs: &[(Bytes, Bytes)]| pairs.iter().map(|(key, _)| key.clone()).collect();
-        let look = |(shard, pairs): &(Target, Vec<(Bytes, Bytes)>)| {
-            (*shard, Ask::Several(Box::new(SeveralAsk::Count(keys(pairs)))))
-        };
+    pub(super) fn start(parts: Vec<(Target, Words)>) -> Next {
+        let look =
+            |(shard, pairs): &(Target, Words)| (*shard, Ask::Several(Box::new(SeveralAsk::CountPairs(pairs.clone()))));
         let asks: Vec<(Target, Ask)> = parts.iter().map(look).collect();
         let setting = SettingIfAbsent {
             missing: asks.len(),

@@ -1,9 +1,7 @@
 //! Commands on several keys: each shard is asked for its part. A request may have a million keys, so they are divided some
 //! at a time.
 
-use std::vec::IntoIter;
-
-use bytes::Bytes;
+use kora_resp::Words;
 
 use super::{Around, Deleting, Gather, Next, Placing, SettingIfAbsent, Shape};
 use crate::command::SeveralKeys;
@@ -15,93 +13,56 @@ use crate::router::ShardId;
 
 /// Begins such a command.
 pub(crate) fn several(several: SeveralKeys, around: &Around<'_>) -> Next {
-    let splitting = match several {
-        SeveralKeys::Delete(keys) => {
-            let purpose = match names_a_collection(&keys, around.catalog()) {
-                true => Purpose::DeleteAll,
-                false => Purpose::Delete,
-            };
-            Splitting::of_keys(keys, purpose, around)
-        }
-        SeveralKeys::Exist(keys) => Splitting::of_keys(keys, Purpose::Exist, around),
-        SeveralKeys::Touch(keys) => Splitting::of_keys(keys, Purpose::Touch, around),
-        SeveralKeys::GetStrings(keys) => Splitting::of_keys(keys, Purpose::Get, around),
-        SeveralKeys::SetStrings(pairs) => Splitting::of_pairs(pairs, false, around),
-        SeveralKeys::SetStringsIfAbsent(pairs) => Splitting::of_pairs(pairs, true, around),
+    let (words, purpose) = match several {
+        SeveralKeys::Delete(keys) => match names_a_collection(&keys, around.catalog()) {
+            true => (keys, Purpose::DeleteAll),
+            false => (keys, Purpose::Delete),
+        },
+        SeveralKeys::Exist(keys) => (keys, Purpose::Exist),
+        SeveralKeys::Touch(keys) => (keys, Purpose::Touch),
+        SeveralKeys::GetStrings(keys) => (keys, Purpose::Get),
+        SeveralKeys::SetStrings(pairs) => (pairs, Purpose::Set),
+        SeveralKeys::SetStringsIfAbsent(pairs) => (pairs, Purpose::SetIfAbsent),
     };
-    Box::new(splitting).go_on(around)
+    Box::new(Splitting::new(words, purpose, around)).go_on(around)
 }
 
 /// A command that is being divided between the shards.
-pub(crate) enum Splitting {
-    Keys {
-        keys: Split<Bytes>,
-        purpose: Purpose,
-        /// On which shard each key is, for those commands whose reply has an order.
-        order: Vec<u8>,
-    },
-    Pairs {
-        pairs: Split<(Bytes, Bytes)>,
-        if_absent: bool,
-    },
+pub(crate) struct Splitting {
+    rest: Words,
+    purpose: Purpose,
+    /// Each shard's part. Invariant: as many as there are shards.
+    parts: Vec<Words>,
+    /// On which shard each key is, for those commands whose reply has an order.
+    order: Vec<u8>,
 }
 
 /// What is to be done to keys.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Purpose {
+enum Purpose {
     Delete,
     /// And withdraw collections of these names.
     DeleteAll,
     Exist,
     Touch,
     Get,
-}
-
-/// What is divided, and each shard's part of it.
-pub(crate) struct Split<T> {
-    rest: IntoIter<T>,
-    /// Invariant: as many as there are shards.
-    parts: Vec<Vec<T>>,
-}
-
-impl<T> Split<T> {
-    fn new(all: Vec<T>, around: &Around<'_>) -> Split<T> {
-        Split {
-            rest: all.into_iter(),
-            parts: (0..around.placement().shard_count()).map(|_| Vec::new()).collect(),
-        }
-    }
-
-    fn add(&mut self, shard: ShardId, one: T) {
-        let count = self.rest.len() / self.parts.len();
-        let part = &mut self.parts[shard.index()];
-        if part.is_empty() {
-            // About as many for each, so that none has to be moved as a whole when it grows.
-            part.reserve(count + count / 8 + 1);
-        }
-        part.push(one);
-    }
-
-    /// The parts that are not empty.
-    fn into_parts(self) -> Vec<(Target, Vec<T>)> {
-        let parts = self.parts.into_iter().enumerate();
-        parts
-            .filter(|(_, part)| !part.is_empty())
-            .map(|(index, part)| (Target::Shard(ShardId(index as u16)), part))
-            .collect()
-    }
+    /// Each has its value behind it.
+    Set,
+    /// The same.
+    SetIfAbsent,
 }
 
 impl Splitting {
-    fn of_keys(keys: Vec<Bytes>, purpose: Purpose, around: &Around<'_>) -> Splitting {
-        let order = Vec::with_capacity(if purpose == Purpose::Get { keys.len() } else { 0 });
-        let keys = Split::new(keys, around);
-        Splitting::Keys { keys, purpose, order }
-    }
-
-    fn of_pairs(pairs: Vec<(Bytes, Bytes)>, if_absent: bool, around: &Around<'_>) -> Splitting {
-        let pairs = Split::new(pairs, around);
-        Splitting::Pairs { pairs, if_absent }
+    fn new(words: Words, purpose: Purpose, around: &Around<'_>) -> Splitting {
+        let shards = around.placement().shard_count();
+        // About as many for each, so that none has to be moved as a whole when it grows.
+        let room = words.len() / shards;
+        Splitting {
+            parts: (0..shards).map(|_| words.empty_part(room + room / 8 + 1)).collect(),
+            order: Vec::with_capacity(if purpose == Purpose::Get { words.len() } else { 0 }),
+            rest: words,
+            purpose,
+        }
     }
 
     /// Divides some more; asks when that is done.
@@ -109,7 +70,7 @@ impl Splitting {
         for _ in 0..KEYS_PER_SLICE {
             match self.step(around) {
                 Ok(true) => {}
-                Ok(false) => return self.ask(around),
+                Ok(false) => return self.ask(),
                 Err(error) => return Next::error(&error),
             }
         }
@@ -118,72 +79,66 @@ impl Splitting {
 
     /// Looks at one key; false if there are no more.
     fn step(&mut self, around: &Around<'_>) -> Result<bool, ClientError> {
-        match self {
-            Splitting::Keys { keys, purpose, order } => {
-                let Some(key) = keys.rest.next() else { return Ok(false) };
-                let shard = around.placement().shard_of(&key);
-                if *purpose == Purpose::Get {
-                    order.push(u8::try_from(shard.0).expect("there are at most 256 shards"));
-                }
-                keys.add(shard, key);
-            }
-            Splitting::Pairs { pairs, if_absent } => {
-                let Some((key, value)) = pairs.rest.next() else {
-                    return Ok(false);
-                };
-                // All names are visible to everybody, so nothing is set if one of the keys is one.
-                if !*if_absent && around.catalog().holds(&key) {
-                    return Err(ClientError::NameOfCollection { name: key.to_vec() });
-                }
-                pairs.add(around.placement().shard_of(&key), (key, value));
-            }
+        let Some(key) = self.rest.get(0) else {
+            return Ok(false);
+        };
+        // All names are visible to everybody, so nothing is set if one of the keys is one.
+        if self.purpose == Purpose::Set && around.catalog().holds(key) {
+            return Err(ClientError::NameOfCollection { name: key.to_vec() });
         }
+        let shard = around.placement().shard_of(key);
+        if self.purpose == Purpose::Get {
+            self.order
+                .push(u8::try_from(shard.0).expect("there are at most 256 shards"));
+        }
+        self.parts[shard.index()].move_from(&mut self.rest, self.purpose.words_per_key());
         Ok(true)
     }
 
-    fn ask(self, around: &Around<'_>) -> Next {
-        match self {
-            Splitting::Keys { keys, purpose, order } => {
-                let asks = asks(keys.into_parts(), |part| match purpose {
-                    Purpose::Delete => SeveralAsk::Delete(part),
-                    Purpose::DeleteAll => SeveralAsk::DeleteAll(part),
-                    Purpose::Exist => SeveralAsk::Count(part),
-                    Purpose::Touch => SeveralAsk::Touch(part),
-                    Purpose::Get => SeveralAsk::GetStrings(part),
-                });
-                let missing = asks.len();
-                let gather = match purpose {
-                    Purpose::Delete | Purpose::Exist | Purpose::Touch => Gather::Sum { missing, total: 0 },
-                    Purpose::DeleteAll => Gather::Deleting(Box::new(Deleting::new(missing))),
-                    Purpose::Get => Gather::Placing(Box::new(Placing::new(order, missing, around))),
-                };
-                Next::Ask(gather, asks)
-            }
-            Splitting::Pairs { pairs, if_absent } => {
-                let parts = pairs.into_parts();
-                if if_absent && parts.len() > 1 {
-                    return SettingIfAbsent::start(parts);
-                }
-                let gather = match if_absent {
-                    true => Gather::One(Shape::Whole),
-                    false => Gather::AllDone {
-                        missing: parts.len(),
-                        refusal: None,
-                    },
-                };
-                let asks = asks(parts, |part| match if_absent {
-                    true => SeveralAsk::SetStringsIfAbsent(part),
-                    false => SeveralAsk::SetStrings(part),
-                });
-                Next::Ask(gather, asks)
-            }
+    fn ask(self) -> Next {
+        let Splitting { purpose, order, .. } = self;
+        let shards = self.parts.len();
+        let parts = self.parts.into_iter().enumerate();
+        let parts: Vec<(Target, Words)> = parts
+            .filter(|(_, part)| !part.is_empty())
+            .map(|(index, part)| (Target::Shard(ShardId(index as u16)), part))
+            .collect();
+        let missing = parts.len();
+        if purpose == Purpose::SetIfAbsent && missing > 1 {
+            return SettingIfAbsent::start(parts);
         }
+        let gather = match purpose {
+            Purpose::Delete | Purpose::Exist | Purpose::Touch => Gather::Sum { missing, total: 0 },
+            Purpose::DeleteAll => Gather::Deleting(Box::new(Deleting::new(missing))),
+            Purpose::Get => Gather::Placing(Box::new(Placing::new(order, missing, shards))),
+            Purpose::Set => Gather::AllDone { missing, refusal: None },
+            Purpose::SetIfAbsent => Gather::One(Shape::Whole),
+        };
+        let ask = |part| Ask::Several(Box::new(purpose.ask(part)));
+        Next::Ask(
+            gather,
+            parts.into_iter().map(|(shard, part)| (shard, ask(part))).collect(),
+        )
     }
 }
 
-fn asks<T>(parts: Vec<(Target, Vec<T>)>, ask: impl Fn(Vec<T>) -> SeveralAsk) -> Vec<(Target, Ask)> {
-    let parts = parts.into_iter();
-    parts
-        .map(|(shard, part)| (shard, Ask::Several(Box::new(ask(part)))))
-        .collect()
+impl Purpose {
+    fn words_per_key(self) -> usize {
+        match self {
+            Purpose::Set | Purpose::SetIfAbsent => 2,
+            _ => 1,
+        }
+    }
+
+    fn ask(self, part: Words) -> SeveralAsk {
+        match self {
+            Purpose::Delete => SeveralAsk::Delete(part),
+            Purpose::DeleteAll => SeveralAsk::DeleteAll(part),
+            Purpose::Exist => SeveralAsk::Count(part),
+            Purpose::Touch => SeveralAsk::Touch(part),
+            Purpose::Get => SeveralAsk::GetStrings(part),
+            Purpose::Set => SeveralAsk::SetStrings(part),
+            Purpose::SetIfAbsent => SeveralAsk::SetStringsIfAbsent(part),
+        }
+    }
 }

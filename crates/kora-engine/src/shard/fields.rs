@@ -1,10 +1,9 @@
 //! The commands on many fields of a hash. They may take several slices, and nobody else's command falls in between.
 
 use std::mem::take;
-use std::vec::IntoIter;
 
 use bytes::Bytes;
-use kora_resp::{Bulks, Reply};
+use kora_resp::{Bulks, Reply, Words};
 use kora_values::{Field, FieldValue, HashValue, Sample};
 
 use super::keys::{Place, next_draw};
@@ -25,16 +24,16 @@ pub(crate) struct Fields {
 
 pub(crate) enum Task {
     Set {
-        words: IntoIter<Bytes>,
+        words: Words,
         added: usize,
         reply: HashSetReply,
         has_begun: bool,
     },
     Delete {
-        fields: IntoIter<Bytes>,
+        fields: Words,
         deleted: usize,
     },
-    Get(IntoIter<Bytes>),
+    Get(Words),
     Walk {
         from: u64,
         /// Fields that are still to be looked at.
@@ -69,24 +68,21 @@ fn push_value(found: &mut Bulks, value: FieldValue<'_>) {
 }
 
 impl Task {
-    pub(super) fn set(words: Vec<Bytes>, reply: HashSetReply) -> Task {
+    pub(super) fn set(words: Words, reply: HashSetReply) -> Task {
         Task::Set {
-            words: words.into_iter(),
+            words,
             added: 0,
             reply,
             has_begun: false,
         }
     }
 
-    pub(super) fn delete(fields: Vec<Bytes>) -> Task {
-        Task::Delete {
-            fields: fields.into_iter(),
-            deleted: 0,
-        }
+    pub(super) fn delete(fields: Words) -> Task {
+        Task::Delete { fields, deleted: 0 }
     }
 
-    pub(super) fn get(fields: Vec<Bytes>) -> Task {
-        Task::Get(fields.into_iter())
+    pub(super) fn get(fields: Words) -> Task {
+        Task::Get(fields)
     }
 
     pub(super) fn all(part: HashPart) -> Task {
@@ -185,58 +181,58 @@ impl Shard {
     fn set_fields(
         &mut self,
         place: Place<'_>,
-        words: &mut IntoIter<Bytes>,
+        words: &mut Words,
         added: &mut usize,
         is_first: bool,
     ) -> Result<bool, ClientError> {
         let hash = self.hash_or_new(place)?;
         if is_first {
-            let longest = words.as_slice().iter().map(Bytes::len).max().unwrap_or(0);
+            let longest = words.iter().map(<[u8]>::len).max().unwrap_or(0);
             hash.expect(words.len() / 2, longest);
         }
         for _ in 0..FIELDS_PER_SLICE {
-            let (Some(field), Some(value)) = (words.next(), words.next()) else {
-                break;
-            };
-            *added += usize::from(hash.set(&field, &value));
+            let Some((field, value)) = words.take_pair() else { break };
+            *added += usize::from(hash.set(field, value));
         }
         self.note_change(place.key);
-        Ok(words.as_slice().is_empty())
+        Ok(words.is_empty())
     }
 
     fn delete_fields(
         &mut self,
         place: Place<'_>,
-        fields: &mut IntoIter<Bytes>,
+        fields: &mut Words,
         deleted: &mut usize,
     ) -> Result<Option<Reply>, ClientError> {
         let Some(hash) = self.hash(place)? else {
             return Ok(Some(length(*deleted)));
         };
         let before = *deleted;
-        let portion = fields.by_ref().take(DELETED_PER_SLICE);
-        *deleted += portion.filter(|field| hash.remove(field)).count();
+        for _ in 0..DELETED_PER_SLICE {
+            let Some(field) = fields.take_next() else { break };
+            *deleted += usize::from(hash.remove(field));
+        }
         if *deleted > before {
             self.note_change(place.key);
             self.delete_if_empty(place);
         }
-        Ok(fields.as_slice().is_empty().then(|| length(*deleted)))
+        Ok(fields.is_empty().then(|| length(*deleted)))
     }
 }
 
-fn get_fields(hash: Option<&HashValue>, fields: &mut IntoIter<Bytes>, found: &mut Bulks) -> Option<Reply> {
+fn get_fields(hash: Option<&HashValue>, fields: &mut Words, found: &mut Bulks) -> Option<Reply> {
     let end = found.bytes_hint() + FIELD_BYTES_PER_SLICE;
     for _ in 0..FIELDS_PER_SLICE {
         if found.bytes_hint() > end {
             break;
         }
-        let Some(field) = fields.next() else { break };
-        match hash.and_then(|hash| hash.get(&field)) {
+        let Some(field) = fields.take_next() else { break };
+        match hash.and_then(|hash| hash.get(field)) {
             Some(value) => push_value(found, value),
             None => found.push_null(),
         }
     }
-    let is_done = fields.as_slice().is_empty();
+    let is_done = fields.is_empty();
     is_done.then(|| list(take(found)))
 }
 

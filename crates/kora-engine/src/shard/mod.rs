@@ -371,12 +371,12 @@ impl Shard {
     }
 
     /// Whoever watches the key of one of a collection's vectors hears that they go.
-    fn note_vectors(&mut self, name: &Bytes) {
+    fn note_vectors(&mut self, name: &[u8]) {
         let Some(collection) = self.collections.get(name).filter(|_| !self.watches.is_empty()) else {
             return;
         };
         for key in self.watches.keys() {
-            let element = key.strip_prefix(name.as_ref()).and_then(|rest| rest.strip_prefix(b":"));
+            let element = key.strip_prefix(name).and_then(|rest| rest.strip_prefix(b":"));
             if element.is_some_and(|element| collection.holds(element)) {
                 self.watches.note(&key);
             }

@@ -46,7 +46,7 @@ impl Shard {
         Part::Withdrawn(self.withdraw_name(name))
     }
 
-    pub(super) fn withdraw_name(&mut self, name: &Bytes) -> Option<Arc<Schema>> {
+    pub(super) fn withdraw_name(&mut self, name: &[u8]) -> Option<Arc<Schema>> {
         self.assert_owns_name(name);
         let schema = self.setup.catalog.withdraw(name);
         if schema.is_some() {

@@ -1,10 +1,8 @@
 //! One shard's part of a command on several keys. It may take several slices, and nobody else's command falls in between.
 
 use std::sync::Arc;
-use std::vec::IntoIter;
 
-use bytes::Bytes;
-use kora_resp::{Bulks, Reply};
+use kora_resp::{Bulks, Reply, Words};
 use kora_values::{Digits, StringValue};
 
 use super::key_table::{LOOKED_FOR_MAX, Value};
@@ -23,23 +21,25 @@ pub(crate) struct Several {
 
 enum Task {
     Delete {
-        keys: IntoIter<Bytes>,
+        keys: Words,
         deleted: u64,
         /// A collection is withdrawn if a key is its name.
         withdraws: bool,
         withdrawn: Vec<Arc<Schema>>,
     },
     Count {
-        keys: IntoIter<Bytes>,
+        keys: Words,
+        /// Values stand between the keys.
+        are_pairs: bool,
         counted: u64,
         touches: bool,
     },
     Get {
-        keys: IntoIter<Bytes>,
+        keys: Words,
         strings: Bulks,
     },
     Set {
-        pairs: IntoIter<(Bytes, Bytes)>,
+        pairs: Words,
         /// Which key must not be looked at again before they are set, if there is a condition at all.
         unseen: Option<usize>,
     },
@@ -50,45 +50,39 @@ impl Several {
         let task = match ask {
             SeveralAsk::Delete(keys) => Task::delete(keys, false),
             SeveralAsk::DeleteAll(keys) => Task::delete(keys, true),
-            SeveralAsk::Count(keys) => Task::Count {
-                keys: keys.into_iter(),
-                counted: 0,
-                touches: false,
-            },
-            SeveralAsk::Touch(keys) => Task::Count {
-                keys: keys.into_iter(),
-                counted: 0,
-                touches: true,
-            },
+            SeveralAsk::Count(keys) => Task::count(keys, false, false),
+            SeveralAsk::CountPairs(pairs) => Task::count(pairs, true, false),
+            SeveralAsk::Touch(keys) => Task::count(keys, false, true),
             SeveralAsk::GetStrings(keys) => Task::Get {
-                keys: keys.into_iter(),
+                keys,
                 strings: Bulks::default(),
             },
-            SeveralAsk::SetStrings(pairs) => Task::Set {
-                pairs: pairs.into_iter(),
-                unseen: None,
-            },
-            SeveralAsk::SetStringsIfAbsent(pairs) => Task::Set {
-                pairs: pairs.into_iter(),
-                unseen: Some(0),
-            },
+            SeveralAsk::SetStrings(pairs) => Task::Set { pairs, unseen: None },
+            SeveralAsk::SetStringsIfAbsent(pairs) => Task::Set { pairs, unseen: Some(0) },
         };
         Several { task, now_ms }
     }
 }
 
 impl Task {
-    fn delete(keys: Vec<Bytes>, withdraws: bool) -> Task {
+    fn delete(keys: Words, withdraws: bool) -> Task {
         Task::Delete {
-            keys: keys.into_iter(),
+            keys,
             deleted: 0,
             withdraws,
             withdrawn: Vec::new(),
         }
     }
-}
 
-impl Task {
+    fn count(keys: Words, are_pairs: bool, touches: bool) -> Task {
+        Task::Count {
+            keys,
+            are_pairs,
+            counted: 0,
+            touches,
+        }
+    }
+
     fn keys_per_slice(&self) -> usize {
         match self {
             Task::Delete { .. } => DELETED_PER_SLICE,
@@ -99,10 +93,15 @@ impl Task {
     /// Looks for the keys that come next.
     fn look_ahead(&self, shard: &Shard) {
         match self {
-            Task::Delete { keys, .. } | Task::Count { keys, .. } | Task::Get { keys, .. } => {
-                shard.look_for_keys(keys.as_slice().iter().map(Bytes::as_ref));
+            Task::Count {
+                keys: pairs,
+                are_pairs: true,
+                ..
             }
-            Task::Set { pairs, .. } => shard.look_for_keys(pairs.as_slice().iter().map(|(key, _)| key.as_ref())),
+            | Task::Set { pairs, .. } => shard.look_for_keys(pairs.iter().step_by(2)),
+            Task::Delete { keys, .. } | Task::Count { keys, .. } | Task::Get { keys, .. } => {
+                shard.look_for_keys(keys.iter());
+            }
         }
     }
 }
@@ -121,12 +120,12 @@ impl Shard {
                     deleted,
                     withdraws,
                     withdrawn,
-                } => match keys.next() {
+                } => match keys.take_next() {
                     Some(key) => {
-                        let place = self.place(&key, now_ms);
+                        let place = self.place(key, now_ms);
                         let is_there = match self.delete_key(place) {
                             false if *withdraws => {
-                                let schema = self.withdraw_name(&key);
+                                let schema = self.withdraw_name(key);
                                 let is_there = schema.is_some();
                                 withdrawn.extend(schema);
                                 is_there
@@ -138,9 +137,14 @@ impl Shard {
                     }
                     None => Some(Part::Deleted(*deleted, std::mem::take(withdrawn))),
                 },
-                Task::Count { keys, counted, touches } => match keys.next() {
+                Task::Count {
+                    keys,
+                    are_pairs,
+                    counted,
+                    touches,
+                } => match take_key(keys, *are_pairs) {
                     Some(key) => {
-                        let place = self.place(&key, now_ms);
+                        let place = self.place(key, now_ms);
                         let is_there = if *touches {
                             self.touch(place)
                         } else {
@@ -151,9 +155,9 @@ impl Shard {
                     }
                     None => Some(Part::Count(*counted)),
                 },
-                Task::Get { keys, strings } => match keys.next() {
+                Task::Get { keys, strings } => match keys.take_next() {
                     Some(key) => {
-                        let place = self.place(&key, now_ms);
+                        let place = self.place(key, now_ms);
                         // What is no string is nothing to MGET.
                         match self.string(place) {
                             Ok(Some(string)) => match string.shared() {
@@ -178,34 +182,36 @@ impl Shard {
     }
 
     /// Looks at one key, or sets one; the answer, if there is nothing more to do.
-    fn set_one(
-        &mut self,
-        pairs: &mut IntoIter<(Bytes, Bytes)>,
-        unseen: &mut Option<usize>,
-        now_ms: u64,
-    ) -> Option<Part> {
+    fn set_one(&mut self, pairs: &mut Words, unseen: &mut Option<usize>, now_ms: u64) -> Option<Part> {
         if let Some(place) = *unseen {
-            *unseen = match pairs.as_slice().get(place) {
-                Some((key, _)) => {
+            *unseen = match pairs.get(place) {
+                Some(key) => {
                     let key = self.place(key, now_ms);
                     if self.exists(key) {
                         return Some(Part::Count(0));
                     }
-                    Some(place + 1)
+                    Some(place + 2)
                 }
                 None => None,
             };
             return None;
         }
-        let Some((key, value)) = pairs.next() else {
+        let Some((key, value)) = pairs.take_pair() else {
             return Some(Part::Count(1));
         };
-        let place = self.place(&key, now_ms);
-        let value = Value::String(StringValue::of_bytes(value));
+        let place = self.place(key, now_ms);
+        let value = Value::String(StringValue::new(value));
         match self.put(place, value, Lifetime::Forever) {
             Ok(()) => None,
             Err(error) => Some(Part::Reply(refused(&error))),
         }
+    }
+}
+
+fn take_key(keys: &mut Words, are_pairs: bool) -> Option<&[u8]> {
+    match are_pairs {
+        true => keys.take_pair().map(|(key, _)| key),
+        false => keys.take_next(),
     }
 }
 
