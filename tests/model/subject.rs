@@ -106,6 +106,11 @@ impl Subject {
 
     /// Says one request and waits for what follows.
     pub(crate) fn say(&mut self, id: u64, words: &[Vec<u8>]) -> Heard {
+        // No millisecond ends between what happens by itself and what is said.
+        if self.clock.0.get() % 1000 > 500 {
+            self.clock.0.set(self.clock.0.get().next_multiple_of(1000));
+            self.settle();
+        }
         let Connection { worker, line } = self.connections[&id];
         let request = encode(words);
         let mut reader = Reader::new(ReaderLimits::default());

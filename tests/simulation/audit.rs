@@ -1,5 +1,6 @@
 //! The quiet points: nobody else says anything, so that every reply must agree with every other.
 
+use kora_engine::MadeBy;
 use kora_tests::reply::Value;
 
 use crate::command::{Command, Key, Query, Target, Vector, WHOLE};
@@ -84,7 +85,13 @@ fn audit_collection(world: &mut World, collection: usize) -> Vec<Key> {
             assert_eq!(described.reply(), Some(&Value::Null), "there is no such collection");
             assert!(read.is_empty(), "{read:?} are there, their collection is not");
         }
-        Some(_) => check_description(described, dimension, read.len()),
+        Some(schema) => {
+            check_description(described, dimension, read.len());
+            assert!(
+                !read.is_empty() || schema.made_by == MadeBy::Veccreate,
+                "{schema:?} was made by a VECSET and has no vector left"
+            );
+        }
     }
     read
 }

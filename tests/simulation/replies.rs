@@ -6,7 +6,7 @@ use kora_tests::reply::{Protocol, Value};
 
 use crate::command::{Command, Key, Query, Vector, Victim};
 use crate::history::Event;
-use crate::scenario::{Occurrence, Scenario};
+use crate::scenario::Scenario;
 
 /// # Panics
 /// If the reply cannot be one to this command.
@@ -183,20 +183,13 @@ fn described(event: &Event, collection: usize, reply: &Value, scenario: &Scenari
     let dimension = *dimension as usize;
     let fits = match event.throughout(collection) {
         Some((_, there)) => there == dimension,
-        None => of.dimensions.contains(&dimension) && is_droppable(scenario, collection, event),
+        None => of.dimensions.contains(&dimension),
     };
     let shards = reply.field("shards").and_then(Value::items).map_or(0, <[Value]>::len);
     let parts = if of.name.contains("{t}") { 1 } else { scenario.shards };
     fits && has_shape_of_map(reply, event.protocol)
         && shards == parts
         && reply.field("collection") == Some(&Value::bulk(of.name))
-}
-
-/// True if there may have been another collection of that name, or none, for a part of the time.
-fn is_droppable(scenario: &Scenario, collection: usize, event: &Event) -> bool {
-    event.before[collection].is_none()
-        || scenario.collections[collection].drops == Occurrence::Sometimes
-        || scenario.flushes == Occurrence::Sometimes
 }
 
 fn lists_session(reply: &Value, protocol: Protocol, session: u64) -> bool {

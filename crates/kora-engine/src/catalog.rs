@@ -14,7 +14,7 @@ use kora_vector::{Metric, Storage};
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Generation(pub u64);
 
-/// What a collection is. But for the gauge, it never changes during the collection's life.
+/// What a collection is. But for the gauges, it never changes during the collection's life.
 #[derive(Debug)]
 pub struct Schema {
     /// Its name.
@@ -25,8 +25,39 @@ pub struct Schema {
     pub dimension: usize,
     /// What distance means.
     pub graph: GraphSettings,
+    /// How it came to be.
+    pub made_by: MadeBy,
     /// How long an element's name is on average, roughly: what replies about many of them will cost.
     pub name_bytes: Gauge,
+    /// Which attempt to let it go is under way, if one is; otherwise 0. Only the owner of its name moves it.
+    pub leaving: Gauge,
+}
+
+/// How a collection came to be, and so whether it stays without vectors.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum MadeBy {
+    /// By its first vector. It goes when its last one has gone.
+    Vecset,
+    /// By VECCREATE. It stays.
+    Veccreate,
+}
+
+impl MadeBy {
+    /// The command's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            MadeBy::Vecset => "VECSET",
+            MadeBy::Veccreate => "VECCREATE",
+        }
+    }
+}
+
+impl Schema {
+    /// True if it may be let go because it holds no vector. No vector is set in it then before its owner has said that it
+    /// stays.
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.leaving.get() != 0
+    }
 }
 
 /// How the graphs of a collection are built and searched.
@@ -75,6 +106,12 @@ impl Catalog {
     /// True if there is a collection of that name, as of now.
     pub fn holds(&self, name: &[u8]) -> bool {
         self.board.inspect(name, |schema| schema.is_some())
+    }
+
+    /// True if there is a collection of that name in which vectors may be set without asking its owner.
+    pub(crate) fn takes_vectors(&self, name: &[u8]) -> bool {
+        self.board
+            .inspect(name, |schema| schema.is_some_and(|schema| !schema.is_leaving()))
     }
 
     /// Which collection has that name now, without touching the counter that all workers share.

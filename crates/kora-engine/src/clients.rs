@@ -59,7 +59,7 @@ impl Engine {
             keys: self.shards.iter().map(|shard| shard.key_counts().keys).sum(),
             expiring: self.shards.iter().map(|shard| shard.key_counts().expiring).sum(),
             expired: self.shards.iter().map(|shard| shard.key_counts().expired).sum(),
-            clients: self.lines.len() as u64,
+            clients: (self.lines.len() - usize::from(self.errand.is_some())) as u64,
             client_bytes: self.ledger.held() as u64,
             queue_depth: self.queue_depth(),
             unanswered: self.port.peers().map(|peer| self.port.unanswered(peer) as u64).sum(),

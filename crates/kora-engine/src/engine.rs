@@ -15,6 +15,8 @@ use kora_mesh::{Port, WorkerId};
 use kora_resp::Reply;
 
 use crate::command::table::{self, Access, Parsed};
+use crate::eras::Eras;
+use crate::errand::Errand;
 use crate::ledger::Ledger;
 use crate::limits::DAY_LOOK_US;
 use crate::line::{Line, Presence, Taken};
@@ -53,6 +55,10 @@ pub struct Engine {
     pub(crate) room_waiters: VecDeque<LineId>,
     /// How many of them found room.
     rooms_given: u64,
+    /// Commands under way that may set vectors.
+    pub(crate) eras: Eras,
+    /// What it does of its own accord.
+    pub(crate) errand: Option<Errand>,
     /// Wakes whoever drives the turns, while it sleeps.
     pub(crate) sleeper: Option<Waker>,
     /// When whoever sleeps wakes by himself, in milliseconds of Unix time: the next expiry that was known.
@@ -148,6 +154,8 @@ impl Engine {
             credit_waiters: VecDeque::new(),
             room_waiters: VecDeque::new(),
             rooms_given: 0,
+            eras: Eras::default(),
+            errand: None,
             sleeper: None,
             alarm_ms: None,
             reply_is_ready: false,
@@ -254,6 +262,7 @@ impl Engine {
             since_us: 0,
             bytes: 0,
             expected: 0,
+            era: None,
         };
         line.seat_last_reply(Reply::Error(format!("ERR {error}")), taken);
         line.set_presence(Presence::Leaving);
@@ -326,7 +335,11 @@ impl Engine {
     /// True if nothing is under way on this worker: nobody is owed a reply, nothing waits, everything dropped is freed.
     pub fn is_quiet(&mut self) -> bool {
         let owed = self.lines.served_from(0).any(|(_, line)| !line.is_empty());
-        !owed && !self.has_work() && !self.port.has_mail() && self.outboxes.iter().all(VecDeque::is_empty)
+        !owed
+            && self.errand.is_none()
+            && !self.has_work()
+            && !self.port.has_mail()
+            && self.outboxes.iter().all(VecDeque::is_empty)
     }
 
     pub(crate) fn here(&self) -> Target {

@@ -13,6 +13,8 @@ pub mod command;
 mod cursor;
 mod docs;
 mod engine;
+mod eras;
+mod errand;
 mod error;
 mod gather;
 mod info;
@@ -32,7 +34,7 @@ mod submit;
 mod transaction;
 mod turn;
 
-pub use catalog::{Catalog, Generation, GraphSettings, Schema};
+pub use catalog::{Catalog, Generation, GraphSettings, MadeBy, Schema};
 pub use cursor::Cursor;
 pub use engine::{Admission, Engine, Progress, Standing};
 pub use error::ClientError;

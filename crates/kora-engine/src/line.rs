@@ -7,6 +7,7 @@ use bytes::BytesMut;
 use kora_resp::{Reply, Version, Writing};
 
 use crate::command::Command;
+use crate::eras::Era;
 use crate::error::ClientError;
 use crate::gather::{Gate, Gather, Shape};
 use crate::ledger::Account;
@@ -103,6 +104,8 @@ pub(crate) struct Taken {
     pub(crate) bytes: usize,
     /// An estimate of what the reply will hold.
     pub(crate) expected: usize,
+    /// In which era it was begun, if it may set vectors.
+    pub(crate) era: Option<Era>,
 }
 
 impl Line {

@@ -7,7 +7,7 @@ use kora_mesh::WorkerId;
 use kora_resp::{Bulks, Reply, Words};
 use kora_vector::Statistics;
 
-use crate::catalog::{Generation, GraphSettings, Schema};
+use crate::catalog::{Generation, GraphSettings, MadeBy, Schema};
 use crate::command::{Action, ClientFilter, ClientPage, Element, ElementList, Lifetime, Only, ScanFilter, Transfer};
 use crate::cursor::ScanPlace;
 use crate::error::ClientError;
@@ -84,6 +84,12 @@ pub(crate) enum Ask {
     Create(Box<Proposal>),
     /// To the owner of a name: there shall be no such collection.
     Withdraw(Bytes),
+    /// To the owner of a name: this collection may go.
+    Close(Arc<Schema>),
+    /// To the owner of a name: its collection stays.
+    Keep(Bytes),
+    /// To the owner of a name: this collection goes, if this attempt is still under way.
+    WithdrawEmpty { schema: Arc<Schema>, attempt: u64 },
     /// Free what is held of a collection that was withdrawn.
     Release { name: Bytes, generation: Generation },
     /// To every owner: withdraw all collections older than this.
@@ -107,6 +113,8 @@ pub(crate) enum Ask {
     Kill { filter: Arc<ClientFilter>, me: u64 },
     /// To a worker: its counters.
     Stats,
+    /// To a worker: answer when all commands are answered that may set vectors and are under way now.
+    Drain,
 }
 
 /// What is to be done to a key.
@@ -196,6 +204,7 @@ pub(crate) struct Proposal {
     pub(crate) name: Bytes,
     pub(crate) dimension: usize,
     pub(crate) graph: GraphSettings,
+    pub(crate) made_by: MadeBy,
     pub(crate) if_there: IfThere,
 }
 

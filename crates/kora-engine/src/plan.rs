@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use kora_resp::{Reply, Words};
 
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, MadeBy};
 use crate::command::VectorOptions;
 use crate::command::{Action, Center, Command, Element, ElementList, KeyAction, Only, ScanRequest, SeveralKeys};
 use crate::gather::{self, Around, Choosing, DescribeForm, Describing, Dropping, Flushing, Gather, Informing, Joining};
@@ -55,14 +55,17 @@ pub(crate) fn needs(command: &Command, placement: Placement, catalog: &Catalog) 
             let (from, to) = (placement.shard_of(&transfer.from), placement.shard_of(&transfer.to));
             (
                 Order::AfterQueries,
-                if from == to { Route::One(from) } else { Route::All },
+                match from == to && !gather::lands_in_leaving(transfer, catalog) {
+                    true => Route::One(from),
+                    false => Route::All,
+                },
             )
         }
         Command::Watch(keys) => (Order::Any, route_of_keys(keys.iter().map(Bytes::as_ref), placement)),
         Command::Exec => (Order::AfterAll, Route::All),
         Command::Unwatch | Command::Discard => (Order::Any, Route::All),
         Command::RandomKey | Command::Keys(_) => (Order::Any, Route::All),
-        Command::VectorSet(element, ..) => match catalog.holds(&element.collection) {
+        Command::VectorSet(element, ..) => match catalog.takes_vectors(&element.collection) {
             true => (Order::AfterQueries, Route::One(home(element))),
             false => (Order::AfterAll, Route::All),
         },
@@ -147,6 +150,7 @@ pub(crate) fn start(command: Command, me: u64, here: Target, around: &Around<'_>
                 name,
                 dimension,
                 graph,
+                made_by: MadeBy::Veccreate,
                 if_there: IfThere::Refuse,
             };
             Next::Ask(Gather::Creating, vec![(owner, Ask::Create(Box::new(proposal)))])
@@ -218,16 +222,19 @@ fn describe(name: &[u8], form: DescribeForm, around: &Around<'_>) -> Next {
 }
 
 fn set(element: Element, vector: Box<[f32]>, options: VectorOptions, around: &Around<'_>) -> Next {
-    let Some(schema) = around.catalog().find(&element.collection) else {
-        // Refused here, before it makes a collection that would then be empty.
-        if let Err(error) = crate::command::vet(&vector, around.setup.graph.metric) {
-            return Next::error(&error);
+    let schema = match around.catalog().find(&element.collection) {
+        Some(schema) if !schema.is_leaving() => schema,
+        there => {
+            // Refused here, before it makes a collection that would then be empty.
+            if let Err(error) = crate::command::vet(&vector, around.setup.graph.metric) {
+                return Next::error(&error);
+            }
+            // No vector is there, and no collection is made for one that may not be set.
+            if there.is_none() && options.only == Only::IfPresent {
+                return Next::Reply(Reply::Null);
+            }
+            return Joining::start(element, vector, options, around);
         }
-        // No vector is there, and no collection is made for one that may not be set.
-        if options.only == Only::IfPresent {
-            return Next::Reply(Reply::Null);
-        }
-        return Joining::start(element, vector, options, around);
     };
     match gather::set(&schema, element, vector, options, around) {
         Ok((gather, ask)) => Next::Ask(gather, vec![ask]),
@@ -281,9 +288,10 @@ pub(crate) fn is_one_step(command: &Command, around: &Around<'_>) -> bool {
     match command {
         Command::OnKey(key, Action::Key(KeyAction::Delete | KeyAction::MemoryUsage)) => !catalog.holds(key),
         Command::Several(SeveralKeys::Delete(keys)) => !names_a_collection(keys, catalog),
-        Command::VectorSet(element, ..) => catalog.holds(&element.collection),
+        Command::VectorSet(element, ..) => catalog.takes_vectors(&element.collection),
         // Within a transaction their keys have one slot.
-        Command::Transfer(_) | Command::Several(_) | Command::OnKey(..) => true,
+        Command::Transfer(transfer) => !gather::lands_in_leaving(transfer, catalog),
+        Command::Several(_) | Command::OnKey(..) => true,
         Command::VectorGet(..) | Command::VectorDelete(_) => true,
         _ => false,
     }

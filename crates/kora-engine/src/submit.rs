@@ -66,6 +66,11 @@ impl Engine {
         let counter = self.stats.by_command.counter(name);
         let bytes = parsed.command.bytes_held();
         let refused = matches!(parsed.command, Command::Refused(_));
+        let may_set = matches!(
+            parsed.command,
+            Command::VectorSet(..) | Command::Transfer(_) | Command::Exec
+        );
+        let era = may_set.then(|| self.eras.current());
         let line = self.lines.line(id);
         line.session.last_us = since_us;
         line.session.last_command = name;
@@ -74,6 +79,7 @@ impl Engine {
             since_us,
             bytes,
             expected,
+            era,
         };
         let parsed = match line.is_transacting(&parsed.command) {
             false => parsed,
@@ -218,10 +224,12 @@ impl Engine {
             Next::Wait(_) => unreachable!("a command waits for what it asked"),
             Next::Ask(gather, asks) => {
                 let sequence = self.lines.line(id).take_seat(gather, taken);
+                taken.era.into_iter().for_each(|era| self.eras.begin(era));
                 self.send(Ticket { line: id.0, sequence }, asks);
             }
             Next::Again(gather) => {
                 let sequence = self.lines.line(id).take_seat(gather, taken);
+                taken.era.into_iter().for_each(|era| self.eras.begin(era));
                 self.unfinished.push_back(Ticket { line: id.0, sequence });
             }
         }

@@ -112,6 +112,7 @@ impl Engine {
             since_us: 0,
             bytes: 0,
             expected: 0,
+            era: None,
         };
         let sequence = line.take_last_seat(Gather::Replying(Reply::Null), taken);
         let ticket = Ticket { line: id.0, sequence };

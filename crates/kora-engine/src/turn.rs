@@ -115,6 +115,8 @@ impl Engine {
     pub(crate) fn has_work(&self) -> bool {
         !self.worker_asks.is_empty()
             || !self.unfinished.is_empty()
+            || self.eras.has_news()
+            || self.has_errand()
             || self.shards.iter().any(|shard| shard.has_asks() || shard.has_remains() || shard.has_upkeep())
             // Whoever was woken for the credit that is left may not have needed it.
             || (!self.credit_waiters.is_empty() && self.credit_left() > 0)
@@ -180,6 +182,7 @@ impl Engine {
             worked |= self.free_remains();
             worked |= self.keep_up_overdue();
             worked |= self.reclaim(host);
+            worked |= self.begin_errand(host);
             worked = worked || self.keep_up();
             if !worked {
                 return progress;
@@ -277,10 +280,19 @@ impl Engine {
                 }
             }
         }
+        while let Some((worker, ticket)) = self.eras.take_done() {
+            worked = true;
+            let (from, part) = (Target::Worker(self.worker), Part::Done);
+            self.answer(worker, Response { ticket, from, part }, host);
+        }
         if let Some((worker, ticket, ask)) = self.worker_asks.pop_front() {
             worked = true;
-            let (from, part) = (Target::Worker(self.worker), self.answer_for_worker(ask, host));
-            self.answer(worker, Response { ticket, from, part }, host);
+            if matches!(ask, Ask::Drain) {
+                self.eras.wait(worker, ticket);
+            } else {
+                let (from, part) = (Target::Worker(self.worker), self.answer_for_worker(ask, host));
+                self.answer(worker, Response { ticket, from, part }, host);
+            }
         }
         if let Some(ticket) = self.unfinished.pop_front() {
             worked = true;
@@ -418,8 +430,14 @@ impl Engine {
     /// Puts a reply into its seat, whose gather was taken out.
     fn fill(&mut self, id: LineId, sequence: u32, reply: Reply, host: &dyn Host) {
         let outcome = Outcome::of(&reply);
+        if self.errand.as_ref().is_some_and(|errand| errand.line == id) {
+            self.end_errand(&reply);
+            self.lines.line(id).fill(sequence, reply);
+            return;
+        }
         let line = self.lines.line(id);
         let taken = line.fill(sequence, reply);
+        taken.era.into_iter().for_each(|era| self.eras.end(era));
         self.reply_is_ready |= line.has_ready();
         let latency_us = host.now_us().saturating_sub(taken.since_us);
         self.stats.by_command.count(taken.counter, outcome, latency_us);

@@ -2,7 +2,8 @@
 
 use crate::sync::{AtomicU64, Ordering};
 
-/// A rough number shared by all workers. Readers may see an older one; nothing else can be concluded from it.
+/// A rough number shared by all workers. Readers may see an older one, but not older than when somebody sent the message
+/// that they have read since; nothing else can be concluded from it.
 #[derive(Debug)]
 pub struct Gauge {
     value: AtomicU64,

@@ -12,8 +12,20 @@ pub(super) struct Options {
 }
 
 impl Twin {
+    /// What happens between two commands: whatever has expired is gone, and so is a collection that a first VECSET made and
+    /// that has no vector left.
+    pub(crate) fn settle(&mut self) {
+        self.expire();
+        let is_left = |collection: &super::Collection| !collection.stays && collection.vectors.is_empty();
+        let emptied = self.collections.iter().filter(|(_, collection)| is_left(collection));
+        let emptied: Vec<bytes::Bytes> = emptied.map(|(name, _)| name.clone()).collect();
+        for name in emptied {
+            self.drop_collection(&name);
+        }
+    }
+
     /// Whatever has expired is gone.
-    pub(crate) fn expire(&mut self) {
+    pub(super) fn expire(&mut self) {
         let now_ms = self.now_ms();
         let due = |held: &super::Held| held.expires_ms.is_some_and(|expires_ms| expires_ms <= now_ms);
         let keys: Vec<bytes::Bytes> = self

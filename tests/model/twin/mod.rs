@@ -69,6 +69,8 @@ pub(crate) struct Collection {
     m: usize,
     ef_construction: usize,
     ef_search: usize,
+    /// VECCREATE made it, so that it stays without vectors.
+    stays: bool,
     vectors: BTreeMap<Bytes, Vec<f32>>,
 }
 
@@ -148,7 +150,7 @@ impl Twin {
         let now_us = self.now_us;
         self.session(id).last_us = now_us;
         self.session(id).last_command = "unknown";
-        self.expire();
+        self.settle();
         let name = match self.name(id, words) {
             Ok(name) => name,
             Err(refusal) => {

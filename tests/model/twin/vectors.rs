@@ -44,6 +44,7 @@ impl Twin {
             m: DEFAULTS.m,
             ef_construction: DEFAULTS.ef_construction,
             ef_search: DEFAULTS.ef_search,
+            stays: false,
             vectors: BTreeMap::new(),
         };
         let there = self.collections.get(&name).unwrap_or(&made);
@@ -122,6 +123,7 @@ impl Twin {
             m: DEFAULTS.m,
             ef_construction: DEFAULTS.ef_construction,
             ef_search: DEFAULTS.ef_search,
+            stays: true,
             vectors: BTreeMap::new(),
         };
         for option in (2..words.count()).step_by(2) {
@@ -187,6 +189,10 @@ impl Twin {
             ("m", Say::count(collection.m)),
             ("ef_construction", Say::count(collection.ef_construction)),
             ("ef_search", Say::count(collection.ef_search)),
+            (
+                "made_by",
+                Say::bulk(if collection.stays { "VECCREATE" } else { "VECSET" }),
+            ),
             ("vectors", Say::count(collection.vectors.len())),
         ];
         Ok(Expected::Fields(fields, collection.vectors.len()))

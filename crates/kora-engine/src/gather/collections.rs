@@ -6,7 +6,7 @@ use bytes::Bytes;
 use kora_resp::Reply;
 
 use super::{Around, Gather, Next, Shape, integer};
-use crate::catalog::{Generation, Schema};
+use crate::catalog::{Generation, MadeBy, Schema};
 use crate::command::{self, Action, Element, KeyAction, KeyType, VectorOptions};
 use crate::error::ClientError;
 use crate::mail::{Act, Ask, Description, IfThere, Part, Proposal, Setting, Target};
@@ -52,6 +52,7 @@ impl Joining {
             name,
             dimension: self.vector.len(),
             graph: around.setup.graph,
+            made_by: MadeBy::Vecset,
             if_there: IfThere::Take,
         };
         Next::Ask(Gather::Joining(self), vec![(owner, Ask::Create(Box::new(proposal)))])
@@ -240,6 +241,10 @@ impl Describing {
             ("m", count(graph.m)),
             ("ef_construction", count(graph.ef_construction)),
             ("ef_search", count(graph.ef_search)),
+            (
+                "made_by",
+                Reply::Bulk(Bytes::from_static(self.schema.made_by.name().as_bytes())),
+            ),
         ];
         fields.extend(total.fields());
         let shards = self.parts.iter().map(|(shard, part)| {

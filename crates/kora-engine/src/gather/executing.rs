@@ -22,6 +22,8 @@ pub(crate) struct Executing {
     /// Batches that must not be sent before that is known.
     held: Vec<(Target, Ask)>,
     under_way: UnderWay,
+    /// A command that is to be alone when the batches are done, and whom it asks.
+    next_alone: Option<(usize, Vec<(Target, Ask)>)>,
     /// The client that asks, and who of this worker can be asked.
     asker: (u64, Target),
 }
@@ -59,6 +61,7 @@ impl Executing {
             watched,
             held: Vec::new(),
             under_way: UnderWay::Batches(0),
+            next_alone: None,
             asker,
         };
         Box::new(executing).advance(around)
@@ -142,6 +145,10 @@ impl Executing {
 
     /// Sends what can be sent now.
     fn advance(mut self: Box<Self>, around: &Around<'_>) -> Next {
+        if let Some((index, asks)) = self.next_alone.take() {
+            self.under_way = UnderWay::Alone(index);
+            return Next::Ask(Gather::Executing(self), asks);
+        }
         let mut batches: BTreeMap<ShardId, Vec<(u32, Ask)>> = BTreeMap::new();
         while self.next < self.places.len() {
             let index = self.next;
@@ -161,7 +168,7 @@ impl Executing {
             match plan::start(command, self.asker.0, self.asker.1, around).settled(around) {
                 Next::Wait(_) | Next::Again(_) => unreachable!("a command waits for what it asked"),
                 Next::Reply(reply) => self.places[index] = Entry::Done(reply),
-                Next::Ask(gather, asks) if is_one_step => {
+                Next::Ask(gather, asks) if is_one_step && gather.is_one_step() => {
                     self.places[index] = Entry::Gathering(gather);
                     for (target, ask) in asks {
                         let Target::Shard(shard) = target else {
@@ -172,8 +179,12 @@ impl Executing {
                 }
                 Next::Ask(gather, asks) => {
                     self.places[index] = Entry::Gathering(gather);
-                    self.under_way = UnderWay::Alone(index);
-                    return Next::Ask(Gather::Executing(self), asks);
+                    self.next_alone = Some((index, asks));
+                    // Somebody has decided about its collection in this moment.
+                    if !batches.is_empty() || self.watched.is_some() {
+                        break;
+                    }
+                    return self.advance(around);
                 }
             }
         }

@@ -7,6 +7,7 @@ mod clients;
 mod collections;
 mod executing;
 mod finding;
+mod leaving;
 mod moving;
 mod query;
 mod recalling;
@@ -20,7 +21,8 @@ pub(crate) use self::clients::{Informing, ListingClients};
 pub(crate) use self::collections::{DescribeForm, Describing, Dropping, Flushing, Joining, set};
 pub(crate) use self::executing::{Entry, Executing};
 pub(crate) use self::finding::{Fetching, Finding, query};
-pub(crate) use self::moving::Moving;
+pub(crate) use self::leaving::Leaving;
+pub(crate) use self::moving::{Moving, lands_in_leaving};
 pub(crate) use self::query::Querying;
 pub(crate) use self::recalling::Recalling;
 pub(crate) use self::scanning::Scanning;
@@ -72,6 +74,8 @@ pub(crate) enum Gather {
     Dropping(Dropping),
     /// FLUSHALL.
     Flushing(Flushing),
+    /// A collection that may go because it is empty.
+    Leaving(Box<Leaving>),
     /// VECQUERY for the neighbours of a stored vector, which is asked for first.
     Fetching(Box<Fetching>),
     /// VECQUERY by the key of a vector, whose existence is asked for first.
@@ -169,7 +173,7 @@ impl Gather {
             // Nothing was asked yet, and what comes behind it must not be asked before.
             Gather::Splitting(_) => Gate::Closed,
             Gather::SettingIfAbsent(_) | Gather::Deleting(_) | Gather::Moving(_) => Gate::Closed,
-            Gather::Executing(_) => Gate::Closed,
+            Gather::Executing(_) | Gather::Leaving(_) => Gate::Closed,
             Gather::Fetching(_) | Gather::Finding(_) => Gate::Closed,
             // Whoever kills itself is not heard any more, on however many workers it is looked for.
             Gather::Killed { .. } => Gate::Closed,
@@ -177,6 +181,14 @@ impl Gather {
             Gather::Recalling(recalling) => recalling.gate(),
             Gather::Scanning(_) => Gate::ReadOnly,
         }
+    }
+
+    /// True if every part is done by the shard that is asked first: several such commands may be asked together.
+    pub(crate) fn is_one_step(&self) -> bool {
+        matches!(
+            self,
+            Gather::One(_) | Gather::Sum { .. } | Gather::AllDone { .. } | Gather::Placing(_) | Gather::Replying(_)
+        )
     }
 
     /// Goes on with what took long.
@@ -240,6 +252,7 @@ impl Gather {
             (Gather::Joining(joining), part) => joining.absorb(part, around),
             (Gather::Dropping(dropping), part) => dropping.absorb(part, around),
             (Gather::Flushing(flushing), Part::Done) => flushing.absorb(around),
+            (Gather::Leaving(leaving), part) => leaving.absorb(part, around),
             (Gather::Fetching(fetching), Part::Vector(vector)) => fetching.fetched(vector, around),
             (Gather::Finding(finding), Part::Holds(there)) => finding.found(there, around),
             (Gather::Querying(querying), Part::Hits(hits)) => querying.absorb(from, hits, around),

@@ -5,7 +5,8 @@ use bytes::Bytes;
 use kora_resp::{Reply, Words};
 
 use super::{Around, Gather, Next, Shape};
-use crate::command::{Transfer, TransferKind};
+use crate::catalog::Catalog;
+use crate::command::{Transfer, TransferKind, element_of};
 use crate::error::ClientError;
 use crate::mail::{Ask, IfThere, Landing, Lift, Part, Proposal, SeveralAsk, Target};
 use crate::shard::{Cargo, CarriedVector};
@@ -17,6 +18,8 @@ pub(crate) struct Moving {
 }
 
 enum Stage {
+    /// The collection that a vector goes to may go itself: its owner hears that it stays.
+    Keeping,
     /// If it must not replace anything: is there something to move?
     Seeking,
     /// And is its place free?
@@ -29,8 +32,27 @@ enum Stage {
     Returning,
 }
 
+/// True if a vector that moves would come into a collection that may go.
+pub(crate) fn lands_in_leaving(transfer: &Transfer, catalog: &Catalog) -> bool {
+    let collection = element_of(&transfer.to).map(|(collection, _)| collection);
+    collection.is_some_and(|collection| catalog.holds(collection) && !catalog.takes_vectors(collection))
+}
+
 impl Moving {
     pub(crate) fn start(transfer: Transfer, around: &Around<'_>) -> Next {
+        let placement = around.placement();
+        if let Some((collection, _)) = element_of(&transfer.to)
+            && lands_in_leaving(&transfer, around.catalog())
+        {
+            let ask = Ask::Keep(Bytes::copy_from_slice(collection));
+            let owner = Target::Shard(placement.shard_of(collection));
+            let stage = Stage::Keeping;
+            return Next::Ask(Gather::Moving(Box::new(Moving { transfer, stage })), vec![(owner, ask)]);
+        }
+        Moving::begin(transfer, around)
+    }
+
+    fn begin(transfer: Transfer, around: &Around<'_>) -> Next {
         let placement = around.placement();
         let (from, to) = (placement.shard_of(&transfer.from), placement.shard_of(&transfer.to));
         if from == to {
@@ -52,6 +74,7 @@ impl Moving {
         let stage = std::mem::replace(&mut self.stage, Stage::Lifting);
         match (stage, part) {
             (_, Part::Reply(refusal)) => Next::Reply(refusal),
+            (Stage::Keeping, _) => Moving::begin(self.transfer, around),
             (Stage::Seeking, Part::Count(0)) if kind.is_copy() => Next::Reply(Reply::Integer(0)),
             (Stage::Seeking, Part::Count(0)) => Next::error(&ClientError::NoSuchKey),
             (Stage::Seeking, _) => self.count(Stage::Looking, around),
@@ -95,6 +118,7 @@ impl Moving {
             name: carried.from.name.clone(),
             dimension: carried.from.dimension,
             graph: carried.from.graph,
+            made_by: carried.from.made_by,
             if_there: IfThere::Take,
         };
         self.stage = Stage::Remaking(carried);

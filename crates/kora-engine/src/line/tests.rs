@@ -10,6 +10,7 @@ fn new_line() -> (Line, Taken) {
         since_us: 0,
         bytes: 256,
         expected: 0,
+        era: None,
     };
     (Line::new(session, Ledger::new(1 << 30).open()), taken)
 }

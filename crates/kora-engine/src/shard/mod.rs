@@ -28,6 +28,7 @@ mod upkeep;
 mod vectors;
 mod watches;
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::vec::IntoIter;
@@ -53,7 +54,7 @@ pub(crate) use self::transfer::{Cargo, CarriedVector};
 use self::upkeep::Upkeep;
 use self::vectors::{Delete, Query};
 use self::watches::Watches;
-use crate::catalog::Generation;
+use crate::catalog::{Generation, MadeBy, Schema};
 use crate::limits::{KEYS_PER_SLICE, SLICE_WORK};
 use crate::mail::{Ask, Part, Question, Ticket};
 use crate::router::{Placement, ShardId};
@@ -73,6 +74,10 @@ pub(crate) struct Shard {
     draws: u64,
     /// Keys that have expired and been reclaimed.
     expired: u64,
+    /// Collections made by a first VECSET that may have no vector left. Bounded by the collections there are.
+    emptied: BTreeMap<Generation, Arc<Schema>>,
+    /// Attempts that were ever made to let one of the collections go whose names are owned here.
+    attempts: u64,
     /// The newest generation ever held.
     newest_held: Option<Generation>,
     /// Vectors in all collections held.
@@ -141,6 +146,8 @@ impl Shard {
             draws: hash_seed ^ u64::from(id.0),
             expired: 0,
             collections: Held::default(),
+            emptied: BTreeMap::new(),
+            attempts: 0,
             newest_held: None,
             live: 0,
             graveyard: Graveyard::default(),
@@ -185,6 +192,23 @@ impl Shard {
     /// True if there is something to free.
     pub(crate) fn has_remains(&self) -> bool {
         !self.graveyard.is_empty()
+    }
+
+    /// True if some collection may have lost its last vector.
+    pub(crate) fn has_emptied(&self) -> bool {
+        !self.emptied.is_empty()
+    }
+
+    /// A collection that may have lost its last vector.
+    pub(crate) fn take_emptied(&mut self) -> Option<Arc<Schema>> {
+        self.emptied.pop_first().map(|(_, schema)| schema)
+    }
+
+    /// Notes that a collection may have lost its last vector, if it goes with that.
+    pub(crate) fn note_emptied(&mut self, schema: &Arc<Schema>) {
+        if schema.made_by == MadeBy::Vecset {
+            self.emptied.insert(schema.generation, Arc::clone(schema));
+        }
     }
 
     /// Executes the next ask, for one slice; the answer, if that finished it.
@@ -269,6 +293,9 @@ impl Shard {
             Ask::Query { question, ef } => self.query(question, ef, at_ms),
             Ask::Create(proposal) => Ok(self.create(*proposal, at_ms)),
             Ask::Withdraw(name) => Ok(self.withdraw(&name)),
+            Ask::Close(schema) => Ok(self.close(&schema)),
+            Ask::Keep(name) => Ok(self.keep(&name)),
+            Ask::WithdrawEmpty { schema, attempt } => Ok(self.withdraw_empty(&schema, attempt)),
             Ask::Release { name, generation } => Ok(self.release(&name, generation)),
             Ask::WithdrawBefore(before) => self.withdraw_before(Sweep::new(before)),
             Ask::ReleaseBefore(before) => self.release_before(before, 0),
@@ -277,7 +304,7 @@ impl Shard {
             Ask::Count => Ok(Part::Count((self.live + self.keys.len()) as u64)),
             Ask::List => self.list(Listing::default()),
             Ask::Scan(ask) => self.scan(Scan::new(*ask, at_ms)),
-            Ask::Clients { .. } | Ask::Kill { .. } | Ask::Stats => {
+            Ask::Clients { .. } | Ask::Kill { .. } | Ask::Stats | Ask::Drain => {
                 unreachable!("asks to a worker are answered by the engine")
             }
         }

@@ -20,7 +20,10 @@ impl Shard {
         let place = self.place(&proposal.name, at_ms);
         let decision = match self.setup.catalog.find(place.key) {
             None if self.keys.find(place.hash, place.key).is_some() => Err(ClientError::WrongType),
-            Some(there) if proposal.if_there == IfThere::Take => Ok(there),
+            Some(there) if proposal.if_there == IfThere::Take => {
+                there.leaving.set(0);
+                Ok(there)
+            }
             Some(_) => Err(ClientError::CollectionExists {
                 collection: proposal.name.to_vec(),
             }),
@@ -31,7 +34,9 @@ impl Shard {
                     generation: self.setup.catalog.next_generation(),
                     dimension: proposal.dimension,
                     graph: proposal.graph,
+                    made_by: proposal.made_by,
                     name_bytes: Gauge::new(0),
+                    leaving: Gauge::new(0),
                 });
                 self.setup.catalog.publish(Arc::clone(&schema));
                 self.note_change(&schema.name);
@@ -54,6 +59,39 @@ impl Shard {
             self.note_vectors(name);
         }
         schema
+    }
+
+    /// Lets no vector be set in a collection for the time being that its owner has not heard of, since it may go. Answers
+    /// the number of this attempt, or 0 if it stays or another attempt is under way.
+    pub(super) fn close(&mut self, schema: &Schema) -> Part {
+        self.assert_owns_name(&schema.name);
+        let newest = self.setup.catalog.find(&schema.name);
+        let closes = newest.filter(|newest| newest.generation == schema.generation && !newest.is_leaving());
+        Part::Count(closes.map_or(0, |schema| {
+            self.attempts += 1;
+            schema.leaving.set(self.attempts);
+            self.attempts
+        }))
+    }
+
+    /// A collection stays, if it is still there.
+    pub(super) fn keep(&mut self, name: &Bytes) -> Part {
+        self.assert_owns_name(name);
+        if let Some(schema) = self.setup.catalog.find(name) {
+            schema.leaving.set(0);
+        }
+        Part::Done
+    }
+
+    /// Withdraws a collection that is empty, unless somebody has wanted it since this attempt began.
+    pub(super) fn withdraw_empty(&mut self, schema: &Schema, attempt: u64) -> Part {
+        self.assert_owns_name(&schema.name);
+        let newest = self.setup.catalog.find(&schema.name);
+        let is_the_same = |newest: &Schema| newest.generation == schema.generation && newest.leaving.get() == attempt;
+        match newest.is_some_and(|newest| is_the_same(&newest)) {
+            true => self.withdraw(&schema.name),
+            false => Part::Withdrawn(None),
+        }
     }
 
     /// Withdraws the older ones of the collections that this shard owns, some buckets of the catalog at a time.

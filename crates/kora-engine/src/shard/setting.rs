@@ -50,14 +50,15 @@ impl Shard {
         self.assert_owns(&setting.element.collection, &setting.element.name);
         let key = Bytes::from(setting.element.key());
         let place = self.place(&key, at_ms);
-        let is_there = match self.kind(place) {
-            Some(KeyType::String | KeyType::Hash) => return Ok(Part::Refused(ClientError::WrongType)),
-            kind => kind == Some(KeyType::Vector),
+        let refusal = match (self.kind(place), setting.only) {
+            (Some(KeyType::String | KeyType::Hash), _) => Some(Part::Refused(ClientError::WrongType)),
+            (Some(KeyType::Vector), Only::IfAbsent) => Some(Part::Reply(Reply::Null)),
+            (None | Some(KeyType::VectorSet), Only::IfPresent) => Some(Part::Reply(Reply::Null)),
+            _ => None,
         };
-        match setting.only {
-            Only::IfAbsent if is_there => return Ok(Part::Reply(Reply::Null)),
-            Only::IfPresent if !is_there => return Ok(Part::Reply(Reply::Null)),
-            _ => {}
+        if let Some(refusal) = refusal {
+            self.note_refused(&setting.element.collection);
+            return Ok(refusal);
         }
         // The generation that the command was checked against has been dropped since it was submitted. So the two
         // overlapped, and the command may be said to have come just before the drop, which took the vector with it.
@@ -77,6 +78,14 @@ impl Shard {
             now_ms: at_ms,
             then: Then::Set(setting.only),
         })
+    }
+
+    /// A collection may have been made for a vector that was then refused.
+    fn note_refused(&mut self, name: &[u8]) {
+        let held = self.current(name).map_or(0, |collection| collection.live());
+        if let Some(schema) = self.setup.catalog.find(name).filter(|_| held == 0) {
+            self.note_emptied(&schema);
+        }
     }
 
     /// Begins to give a vector the place of a key, which the caller has seen to be free or to give way.

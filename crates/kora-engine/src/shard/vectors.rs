@@ -45,9 +45,12 @@ impl Shard {
         if !collection.delete(name) {
             return false;
         }
-        let remains = collection.renew_if_empty();
+        let (remains, is_empty) = (collection.renew_if_empty(), collection.live() == 0);
         let schema = Arc::clone(collection.schema());
         self.live -= 1;
+        if is_empty {
+            self.note_emptied(&schema);
+        }
         self.graveyard_take(remains);
         self.note_upkeep(&schema.name, schema.generation);
         if self.keys.has_vectors() {
