@@ -91,6 +91,71 @@ def test_vectors_expire(client):
     assert not client.exists("docs:2") and client.execute_command("VECGET", "docs:2") is None
 
 
+def test_a_collection_expires_with_all_its_vectors(client):
+    for number in range(50):
+        set_vector(client, f"docs:{number}", [number, 1])
+    set_vector(client, "docs:late", [7, 7], "EX", 100)
+    set_vector(client, "other:1", [1, 2])
+    client.set("text", 1)
+    assert client.ttl("docs") == -1 and client.expiretime("docs") == -1 and not client.persist("docs")
+    assert not client.expire("docs", 100, xx=True) and client.expire("docs", 100, nx=True)
+    assert client.ttl("docs") in (99, 100) and client.ttl("docs:1") == -1 and client.ttl("docs:late") in (99, 100)
+    assert not client.expire("docs", 99, gt=True) and client.expire("docs", 99, lt=True)
+    assert client.persist("docs") and client.ttl("docs") == -1
+    at_ms = int(time.time() * 1000) + 300
+    assert client.pexpireat("docs", at_ms) and client.pexpiretime("docs") == at_ms
+    assert client.type("docs") == "vectorset" and client.dbsize() == 53
+    while time.time() * 1000 < at_ms + 2:
+        time.sleep(0.01)
+    assert client.dbsize() == 2 and client.type("docs") == "none" and not client.exists("docs", "docs:1", "docs:late")
+    assert client.ttl("docs") == -2 and client.ttl("docs:late") == -2 and not client.persist("docs")
+    assert client.execute_command("VECQUERY", "docs", 10, 1, 2) in ([], {})
+    assert client.execute_command("VECGET", "docs:1") is None and client.execute_command("VECINFO", "docs") is None
+    assert client.execute_command("VECLIST") == ["other"]
+    assert sorted(client.scan_iter()) == sorted(client.keys("*")) == ["other", "other:1", "text"]
+    # It is as if it had never been: the next one may have another dimension, and does not expire.
+    set_vector(client, "docs:1", [1, 2, 3])
+    assert client.ttl("docs") == -1 and client.dbsize() == 3
+    # A time that is past drops it at once, and what is set behind that stays.
+    with client.pipeline(transaction=False) as pipeline:
+        pipeline.expire("docs", 0)
+        pipeline.execute_command("VECSET", "docs:2", 1, 5)
+        pipeline.execute_command("VECGET", "docs:1")
+        dropped, _, gone = pipeline.execute()
+    assert dropped and gone is None and client.dbsize() == 3 and client.execute_command("VECGET", "docs:2") is not None
+    assert client.expire("docs", -5) and client.set("docs", "text") and client.get("docs") == "text"
+
+
+def test_a_thousand_collections_expire_and_leave_nothing(client):
+    at_ms = int(time.time() * 1000) + 2_000
+    with client.pipeline(transaction=False) as pipeline:
+        for number in range(1_000):
+            pipeline.execute_command("VECSET", f"tenant{number}:1", 2, 1, number)
+            pipeline.pexpireat(f"tenant{number}", at_ms)
+        pipeline.execute()
+    time.sleep(max(0.0, at_ms / 1000 - time.time()) + 0.005)
+    assert client.dbsize() == 0 and client.execute_command("VECLIST") == []
+    for _ in range(200):
+        keyspace = client.info("keyspace")
+        if keyspace["kora_collections"] == 0 and keyspace["kora_collections_expiring"] == 0:
+            break
+        time.sleep(0.05)
+    assert (keyspace["kora_collections"], keyspace["kora_collections_expiring"]) == (0, 0)
+
+
+def test_whoever_watches_a_vector_hears_that_its_collection_expired(client):
+    set_vector(client, "docs:1", [1, 2])
+    client.pexpire("docs", 60)
+    with client.pipeline() as pipeline:
+        pipeline.watch("docs:1")
+        time.sleep(0.065)
+        pipeline.multi()
+        pipeline.set("text", 1)
+        with pytest.raises(redis.WatchError):
+            pipeline.execute()
+    assert client.get("text") is None
+
+
 def test_one_key_holds_one_value(client):
     set_vector(client, "docs:1", [1, 2])
     client.set("docs:2", "text")

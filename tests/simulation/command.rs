@@ -18,6 +18,11 @@ pub(crate) enum Command {
     Query(Query),
     Create(usize, usize),
     Drop(usize),
+    /// The collection, and in how many milliseconds it expires.
+    Expire(usize, u64),
+    Persist(usize),
+    /// When does the collection expire?
+    End(usize),
     Flush,
     List,
     Info(usize),
@@ -131,6 +136,9 @@ impl Command {
                 words(&format!("VECCREATE {} DIM {dimension}", name(*collection)))
             }
             Command::Drop(collection) => words(&format!("VECDROP {}", name(*collection))),
+            Command::Expire(collection, ms) => words(&format!("PEXPIRE {} {ms}", name(*collection))),
+            Command::Persist(collection) => words(&format!("PERSIST {}", name(*collection))),
+            Command::End(collection) => words(&format!("PEXPIRETIME {}", name(*collection))),
             Command::Flush => words("FLUSHALL"),
             Command::List => words("VECLIST"),
             Command::Info(collection) => words(&format!("VECINFO {}", name(*collection))),
@@ -220,6 +228,11 @@ impl Speaker {
             78 => Command::Info(collection),
             79 => Command::List,
             80..84 if of.drops == Occurrence::Sometimes => Command::Drop(collection),
+            95..97 if of.drops == Occurrence::Sometimes => {
+                Command::Expire(collection, *random.pick(&[0, 1, 1, 2, 5, 50, 1000, 3000]))
+            }
+            97 if of.drops == Occurrence::Sometimes => Command::Persist(collection),
+            98 => Command::End(collection),
             84 if scenario.flushes == Occurrence::Sometimes => Command::Flush,
             85..87 => Command::Hello(*random.pick(&[Protocol::Two, Protocol::Three])),
             87 => Command::ClientList,

@@ -19,7 +19,7 @@ use kora_tests::reply::{Protocol, Value, take};
 use kora_tests::request::encode;
 
 use crate::command::Command;
-use crate::history::{History, Names};
+use crate::history::{History, Names, TakenCommand};
 use crate::replies;
 use crate::scenario::Scenario;
 
@@ -88,6 +88,8 @@ pub(crate) struct Around<'a> {
     pub(crate) history: &'a mut History,
     pub(crate) random: &'a mut Random,
     pub(crate) names: &'a dyn Fn() -> Names,
+    /// The true time of day, in microseconds of Unix time.
+    pub(crate) unix_us: &'a dyn Fn() -> u64,
 }
 
 /// Whether a connection is still there after its step.
@@ -282,7 +284,7 @@ impl Connection {
     }
 
     fn submit(&mut self, parsed: Parsed, around: &mut Around<'_>) {
-        let before = (around.names)();
+        let (before, before_us) = ((around.names)(), (around.unix_us)());
         match around.engine.submit(self.line, parsed, around.host) {
             Admission::Later(parsed) => self.held = Some(parsed),
             Admission::Taken => {
@@ -291,7 +293,13 @@ impl Connection {
                     self.protocol = protocol;
                 }
                 let has_reply = command != Command::Shutdown;
-                let event = around.history.begin(self.client, command, self.protocol, before);
+                let event = around.history.begin(TakenCommand {
+                    client: self.client,
+                    command,
+                    protocol: self.protocol,
+                    taken_us: (before_us, (around.unix_us)()),
+                    before,
+                });
                 if has_reply {
                     self.owed.push_back(event);
                 }
@@ -325,7 +333,7 @@ impl Connection {
             {
                 self.was_killed = true;
             }
-            let event = around.history.end(event, reply, (around.names)());
+            let event = around.history.end(event, reply, (around.unix_us)(), (around.names)());
             replies::check(event, around.scenario, self.client as u64);
         }
         if let Standing::Served { owed, .. } = self.standing {

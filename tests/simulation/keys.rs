@@ -6,8 +6,10 @@
 //!
 //! 1. *Nothing stale and nothing early.* A read that shows what W wrote is wrong if it came before W, or if something
 //!    that overwrote or removed the key came after W and before the read.
+//!    Nor may anything be seen of a collection that had expired when the read was taken.
 //! 2. *Nothing lost.* A read that shows nothing is wrong if a write came before it, and nothing that could have removed
-//!    the key came after that write and before the end of the read.
+//!    the key came after that write and before the end of the read. That its collection expires is such a removal, at its
+//!    time: what was set later in another collection of that name stays.
 
 use crate::command::{Command, Key, Target, Vector};
 use crate::history::{Event, History};
@@ -49,6 +51,9 @@ struct KeyHistory<'a> {
     writes: Vec<(usize, Vector)>,
     /// Events after which the key was gone for a moment, whether they removed it or found it gone.
     removals: Vec<usize>,
+    /// Events that let its collection expire, or stay.
+    expiries: Vec<usize>,
+    persisting: Vec<usize>,
 }
 
 impl<'a> KeyHistory<'a> {
@@ -59,6 +64,8 @@ impl<'a> KeyHistory<'a> {
             key,
             writes: Vec::new(),
             removals: Vec::new(),
+            expiries: Vec::new(),
+            persisting: Vec::new(),
         };
         for (number, event) in history.events.iter().enumerate() {
             match &event.command {
@@ -68,6 +75,8 @@ impl<'a> KeyHistory<'a> {
                 Command::Delete(keys) if keys.contains(&key) => of_key.removals.push(number),
                 Command::Drop(collection) if *collection == key.collection => of_key.removals.push(number),
                 Command::Flush => of_key.removals.push(number),
+                Command::Expire(collection, _) if *collection == key.collection => of_key.expiries.push(number),
+                Command::Persist(collection) if *collection == key.collection => of_key.persisting.push(number),
                 _ => {}
             }
         }
@@ -168,8 +177,15 @@ impl<'a> KeyHistory<'a> {
                 && history.precedes(write, other)
                 && history.precedes(other, read)
         };
+        // Gone with its collection, of which nothing was there any more when the read began.
+        let was_gone = |write: usize, read: usize| {
+            let written = history.events[write].answer.as_ref();
+            let begins_later = written.is_some_and(|(end, _)| *end < history.events[read].start);
+            begins_later && history.events[read].begins_without(self.key.collection) && !self.is_moved_during(read)
+        };
         write != read
             && !history.precedes(read, write)
+            && !was_gone(write, read)
             && !self.removals.iter().any(|removal| ended_between(*removal))
             && !self.writes.iter().any(|(other, _)| ended_between(*other))
     }
@@ -186,8 +202,33 @@ impl<'a> KeyHistory<'a> {
         let mut surely =
             writes.filter(|write| history.events[*write].answer.is_some() && history.precedes(*write, read));
         surely.find(|write| {
-            !self.removals.iter().any(|removal| may_remove(*write, *removal)) && !self.is_replaced_during(*write, read)
+            !self.removals.iter().any(|removal| may_remove(*write, *removal))
+                && !self
+                    .expiries
+                    .iter()
+                    .any(|expiry| self.may_expire(*write, *expiry, read))
+                && !self.is_replaced_during(*write, read)
         })
+    }
+
+    /// True if a command may let the collection expire later that was taken before it expired and is done only now.
+    fn is_moved_during(&self, read: usize) -> bool {
+        let (start, history) = (self.history.events[read].start, self.history);
+        let is_under_way = |number: &usize| {
+            let event = &history.events[*number];
+            event.start < start && event.answer.as_ref().is_none_or(|(end, _)| *end > start)
+        };
+        self.expiries.iter().chain(&self.persisting).any(is_under_way)
+    }
+
+    /// True if the collection may have expired, because of this command, behind the write and before the read ended.
+    fn may_expire(&self, write: usize, expiry: usize, read: usize) -> bool {
+        let event = |number: usize| &self.history.events[number];
+        let (earliest_us, latest_us) = event(expiry).end_us().expect("it says when");
+        event(expiry).reply() != Some(&Value::Integer(0))
+            && !self.history.precedes(read, expiry)
+            && latest_us >= event(write).taken_us.0
+            && earliest_us <= event(read).answered_us
     }
 
     /// A query of wide vectors takes several slices, and one that finds a vector just before it is replaced finds
@@ -210,13 +251,14 @@ impl<'a> KeyHistory<'a> {
     fn show(&self, read: usize) -> String {
         let mut about: Vec<usize> = self.writes.iter().map(|(write, _)| *write).collect();
         about.extend(&self.removals);
+        about.extend(&self.expiries);
         about.sort_unstable();
         let mut text = format!("{:?}\nEvents about the key:\n", self.history.events[read]);
         for number in about {
             let event = &self.history.events[number];
             text.push_str(&format!(
-                "{number}: client {} {:?} from {} to {:?}\n",
-                event.client, event.command, event.start, event.answer
+                "{number}: client {} {:?} from {} {:?} us to {:?} {} us\n",
+                event.client, event.command, event.start, event.taken_us, event.answer, event.answered_us
             ));
         }
         text
@@ -226,6 +268,7 @@ impl<'a> KeyHistory<'a> {
 impl Event {
     /// False if the collection was surely of another dimension, so that the reply shows nothing for that reason.
     fn throughout_fits(&self, collection: usize, dimension: usize) -> bool {
-        self.throughout(collection).is_none_or(|(_, there)| there == dimension)
+        self.throughout(collection)
+            .is_none_or(|there| there.dimension == dimension)
     }
 }

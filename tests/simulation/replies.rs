@@ -33,6 +33,13 @@ pub(crate) fn check(event: &Event, scenario: &Scenario, session: u64) {
             (is_ok(reply) && event.throughout(*collection).is_none()) || exists
         }
         (Command::Drop(collection), Value::Integer(0 | 1)) => event.throughout(*collection).is_none(),
+        (Command::Expire(collection, _) | Command::Persist(collection), Value::Integer(0)) => match event.command {
+            Command::Expire(..) => event.throughout(*collection).is_none(),
+            _ => *collection < scenario.collections.len(),
+        },
+        (Command::Expire(collection, 0), Value::Integer(1)) => event.throughout(*collection).is_none(),
+        (Command::Expire(..) | Command::Persist(_), Value::Integer(1)) => true,
+        (Command::End(collection), Value::Integer(end_ms)) => told(event, *collection, *end_ms),
         (Command::Flush, reply) => {
             is_ok(reply) && (0..scenario.collections.len()).all(|name| event.throughout(name).is_none())
         }
@@ -111,7 +118,7 @@ pub(crate) fn is_distance(distance: f32, query: &Query, vector: Vector, scenario
 fn set(event: &Event, key: Key, vector: Vector, reply: &Value, scenario: &Scenario) -> bool {
     let right = event
         .throughout(key.collection)
-        .map(|(_, dimension)| dimension == vector.dimension);
+        .map(|there| there.dimension == vector.dimension);
     if is_ok(reply) {
         right != Some(false)
     } else {
@@ -121,7 +128,7 @@ fn set(event: &Event, key: Key, vector: Vector, reply: &Value, scenario: &Scenar
 
 fn queried(event: &Event, query: &Query, reply: &Value, scenario: &Scenario) -> bool {
     let throughout = event.throughout(query.collection);
-    let right = throughout.map(|(_, dimension)| dimension == query.vector.dimension);
+    let right = throughout.map(|there| there.dimension == query.vector.dimension);
     if is_error(reply, "TRYAGAIN ") {
         return throughout.is_none();
     }
@@ -148,7 +155,7 @@ fn mismatches(event: &Event, reply: &Value, collection: usize, vector: Vector, s
         .filter(|dimension| {
             event
                 .throughout(collection)
-                .is_none_or(|(_, there)| there == **dimension)
+                .is_none_or(|there| there.dimension == **dimension)
         })
         .any(|dimension| {
             let text = format!(
@@ -182,7 +189,7 @@ fn described(event: &Event, collection: usize, reply: &Value, scenario: &Scenari
     };
     let dimension = *dimension as usize;
     let fits = match event.throughout(collection) {
-        Some((_, there)) => there == dimension,
+        Some(there) => there.dimension == dimension,
         None => of.dimensions.contains(&dimension),
     };
     let shards = reply.field("shards").and_then(Value::items).map_or(0, <[Value]>::len);
@@ -190,6 +197,18 @@ fn described(event: &Event, collection: usize, reply: &Value, scenario: &Scenari
     fits && has_shape_of_map(reply, event.protocol)
         && shards == parts
         && reply.field("collection") == Some(&Value::bulk(of.name))
+}
+
+/// PEXPIRETIME of a collection.
+fn told(event: &Event, collection: usize, end_ms: i64) -> bool {
+    let after = event.after.get(collection).copied().flatten();
+    match event.throughout(collection) {
+        None => end_ms >= -2,
+        Some(before) if after == Some(before) && before.end_ms == u64::MAX => end_ms >= -1,
+        // Moved away and back it can't be: every time is given once.
+        Some(before) if after == Some(before) => end_ms == before.end_ms as i64,
+        Some(_) => end_ms >= -1,
+    }
 }
 
 fn lists_session(reply: &Value, protocol: Protocol, session: u64) -> bool {

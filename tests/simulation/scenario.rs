@@ -10,6 +10,8 @@ use crate::command::Key;
 pub(crate) struct Scenario {
     pub(crate) workers: usize,
     pub(crate) shards: usize,
+    /// How far the clock goes on with each look at it, in microseconds.
+    pub(crate) tick_us: u64,
     /// Unanswered requests allowed between two workers.
     pub(crate) credit: usize,
     /// What clients of one worker may hold: in some worlds so little that replies wait for each other.
@@ -71,6 +73,7 @@ impl Scenario {
         Scenario {
             workers: random.between(1, 5),
             shards: random.between(1, 8),
+            tick_us: *random.pick(&[1, 150]),
             credit: match random.below(10) {
                 0 => 64,
                 _ if deep => 1024,

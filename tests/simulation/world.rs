@@ -13,7 +13,7 @@ use kora_vector::Storage;
 
 use crate::command::{Command, Speaker, Victim};
 use crate::connection::{Around, Connection, Life, Woken};
-use crate::history::{History, names};
+use crate::history::{CLOCKS_DIFFER_US, History, names};
 use crate::scenario::Scenario;
 
 /// Everything there is.
@@ -55,16 +55,32 @@ struct Client {
 }
 
 /// A clock that goes on when somebody looks at it, so that a turn's budget is a number of looks.
-struct Clock(Cell<u64>);
+struct Clock {
+    us: Cell<u64>,
+    /// How far it goes on with each look.
+    tick_us: u64,
+}
+
+impl Clock {
+    fn look(&self) -> u64 {
+        self.us.get()
+    }
+
+    /// The true time of day.
+    fn true_unix_us(&self) -> u64 {
+        UNIX_US + self.look()
+    }
+}
 
 impl Host for Clock {
     fn now_us(&self) -> u64 {
-        self.0.set(self.0.get() + 1);
-        self.0.get()
+        self.us.set(self.us.get() + self.tick_us);
+        self.us.get()
     }
 
+    /// Workers look at it at different moments, and each gets another idea of the time.
     fn unix_us(&self) -> u64 {
-        UNIX_US + self.0.get()
+        self.true_unix_us() - self.look() * 7919 % CLOCKS_DIFFER_US
     }
 
     fn resident_bytes(&self) -> u64 {
@@ -76,7 +92,7 @@ impl Host for Clock {
     }
 
     fn thread_cpu_us(&self) -> u64 {
-        self.0.get()
+        self.us.get()
     }
 }
 
@@ -130,6 +146,10 @@ impl World {
                 weight: 1,
             })
             .collect();
+        let clock = Clock {
+            us: Cell::new(0),
+            tick_us: scenario.tick_us,
+        };
         World {
             scenario,
             history: History::default(),
@@ -137,7 +157,7 @@ impl World {
             engines,
             clients,
             random: schedule,
-            clock: Clock(Cell::new(0)),
+            clock,
             unique: 0,
             connections: 0,
             steps: 0,
@@ -219,7 +239,8 @@ impl World {
     fn choose(&mut self) -> Option<Move> {
         let mut moves: Vec<(Move, usize)> = Vec::new();
         for (number, worker) in self.engines.iter().enumerate() {
-            if !worker.asleep || worker.woken.is_up() {
+            let alarm = worker.engine.next_expiry_us(self.clock.look()) == Some(0);
+            if !worker.asleep || worker.woken.is_up() || alarm {
                 let stalled = worker.stalled_until > self.steps;
                 moves.push((Move::Turn(number), if stalled { 0 } else { 3 }));
             }
@@ -285,8 +306,8 @@ impl World {
         let client = self.random.below(self.clients.len());
         self.clients[client].weight = self.random.between(1, 20);
         self.clock
-            .0
-            .set(self.clock.0.get() + self.random.below(3_000_000) as u64);
+            .us
+            .set(self.clock.look() + self.random.below(3_000_000) as u64);
     }
 
     fn turn(&mut self, number: usize) {
@@ -350,7 +371,8 @@ impl World {
                     scenario: &self.scenario,
                     history: &mut self.history,
                     random: &mut self.random,
-                    names: &|| names(&self.scenario, &self.setup.catalog),
+                    names: &|| names(&self.scenario, &self.setup.catalog, self.clock.true_unix_us()),
+                    unix_us: &|| self.clock.true_unix_us(),
                 },
             )
         };

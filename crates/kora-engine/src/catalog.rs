@@ -7,14 +7,14 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use kora_mesh::{Board, Gauge, Sequence};
+use kora_mesh::{Board, Fuse, Gauge, Sequence, Tally};
 use kora_vector::{Metric, Storage};
 
 /// Tells a collection from every other, also from earlier ones of the same name. Later ones are larger.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Generation(pub u64);
 
-/// What a collection is. But for the gauges, it never changes during the collection's life.
+/// What a collection is. But for its end and the gauges, it never changes during the collection's life.
 #[derive(Debug)]
 pub struct Schema {
     /// Its name.
@@ -31,6 +31,9 @@ pub struct Schema {
     pub name_bytes: Gauge,
     /// Which attempt to let it go is under way, if one is; otherwise 0. Only the owner of its name moves it.
     pub leaving: Gauge,
+    /// When it expires, in milliseconds of Unix time. Only the owner of its name moves that; that it is over is found by
+    /// whoever looks first, and then it is over for all.
+    pub fuse: Fuse,
 }
 
 /// How a collection came to be, and so whether it stays without vectors.
@@ -79,7 +82,16 @@ pub struct GraphSettings {
 pub struct Catalog {
     board: Board<Arc<Schema>>,
     generations: Sequence,
+    /// How many collections expire, with those that have expired of which parts are still held.
+    mortals: Tally,
     hash_seed: u64,
+}
+
+/// The collections that there are at a time: one that has expired by then is not there.
+#[derive(Clone, Copy)]
+pub(crate) struct CatalogView<'c> {
+    catalog: &'c Catalog,
+    at_ms: u64,
 }
 
 impl Catalog {
@@ -89,6 +101,7 @@ impl Catalog {
         Catalog {
             board: Board::new(hash_seed),
             generations: Sequence::new(),
+            mortals: Tally::new(),
             hash_seed,
         }
     }
@@ -98,26 +111,24 @@ impl Catalog {
         self.hash_seed
     }
 
-    /// The collection of that name, as of now.
-    pub fn find(&self, name: &[u8]) -> Option<Arc<Schema>> {
+    /// What there is at a time, in milliseconds of Unix time.
+    pub(crate) fn at(&self, at_ms: u64) -> CatalogView<'_> {
+        CatalogView { catalog: self, at_ms }
+    }
+
+    /// The collection of that name that was last made and not withdrawn, also if it has expired since.
+    pub fn newest(&self, name: &[u8]) -> Option<Arc<Schema>> {
         self.board.find(name)
     }
 
-    /// True if there is a collection of that name, as of now.
-    pub fn holds(&self, name: &[u8]) -> bool {
-        self.board.inspect(name, |schema| schema.is_some())
+    /// How many collections expire, with those that have expired of which parts are still held.
+    pub fn expiring(&self) -> u64 {
+        self.mortals.get()
     }
 
-    /// True if there is a collection of that name in which vectors may be set without asking its owner.
-    pub(crate) fn takes_vectors(&self, name: &[u8]) -> bool {
-        self.board
-            .inspect(name, |schema| schema.is_some_and(|schema| !schema.is_leaving()))
-    }
-
-    /// Which collection has that name now, without touching the counter that all workers share.
-    pub(crate) fn generation_of(&self, name: &[u8]) -> Option<Generation> {
-        self.board
-            .inspect(name, |schema| schema.map(|schema| schema.generation))
+    /// The count of these.
+    pub(crate) fn mortals(&self) -> &Tally {
+        &self.mortals
     }
 
     /// How long the names of its elements are on average, roughly, if there is a collection of that name.
@@ -126,7 +137,7 @@ impl Catalog {
         self.board.inspect(name, |schema| schema.map(bytes))
     }
 
-    /// How many collections there are.
+    /// How many collections there are, with those that have expired and are not withdrawn yet.
     pub fn len(&self) -> usize {
         self.board.len()
     }
@@ -166,17 +177,53 @@ impl Catalog {
         self.board.bucket(index).len()
     }
 
+    /// How many collections stand in one bucket on average, with which each of them is withdrawn.
+    pub(crate) fn names_per_bucket(&self) -> usize {
+        self.len() / self.bucket_count()
+    }
+
     /// How many buckets there are to look through.
     pub(crate) fn bucket_count(&self) -> usize {
         self.board.bucket_count()
     }
+}
+
+impl CatalogView<'_> {
+    /// The collection of that name.
+    pub(crate) fn find(self, name: &[u8]) -> Option<Arc<Schema>> {
+        self.inspect(name, |schema| schema.map(Arc::clone))
+    }
+
+    /// True if there is a collection of that name.
+    pub(crate) fn holds(self, name: &[u8]) -> bool {
+        self.inspect(name, |schema| schema.is_some())
+    }
+
+    /// True if there is a collection of that name in which vectors may be set without asking its owner.
+    pub(crate) fn takes_vectors(self, name: &[u8]) -> bool {
+        self.inspect(name, |schema| schema.is_some_and(|schema| !schema.is_leaving()))
+    }
+
+    /// Which collection has that name, without touching the counter that all workers share.
+    pub(crate) fn generation_of(self, name: &[u8]) -> Option<Generation> {
+        self.inspect(name, |schema| schema.map(|schema| schema.generation))
+    }
+
+    /// True if there are none at all.
+    pub(crate) fn is_empty(self) -> bool {
+        self.catalog.is_empty()
+    }
 
     /// The collections of one bucket.
-    pub(crate) fn bucket(&self, index: usize) -> Vec<Arc<Schema>> {
-        self.board
-            .bucket(index)
-            .iter()
-            .map(|(_, schema)| Arc::clone(schema))
-            .collect()
+    pub(crate) fn bucket(self, index: usize) -> Vec<Arc<Schema>> {
+        let bucket = self.catalog.board.bucket(index);
+        let there = bucket.iter().filter(|(_, schema)| !schema.fuse.is_over(self.at_ms));
+        there.map(|(_, schema)| Arc::clone(schema)).collect()
+    }
+
+    fn inspect<T>(self, name: &[u8], look: impl FnOnce(Option<&Arc<Schema>>) -> T) -> T {
+        self.catalog.board.inspect(name, |schema| {
+            look(schema.filter(|schema| !schema.fuse.is_over(self.at_ms)))
+        })
     }
 }

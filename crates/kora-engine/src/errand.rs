@@ -7,7 +7,7 @@ use kora_resp::Reply;
 
 use crate::catalog::Schema;
 use crate::engine::{Engine, UNKNOWN};
-use crate::gather::{Around, Leaving, Next};
+use crate::gather::{Around, Dropping, Leaving, Next};
 use crate::line::{Line, Presence, Taken};
 use crate::lines::LineId;
 use crate::mail::Ticket;
@@ -18,13 +18,21 @@ use crate::shard::Shard;
 /// An errand under way.
 pub(crate) struct Errand {
     pub(crate) line: LineId,
-    schema: Arc<Schema>,
+    purpose: Purpose,
+}
+
+enum Purpose {
+    /// A collection may go that may have lost its last vector.
+    Leaving(Arc<Schema>),
+    /// A collection has expired, and every shard lets go of its part.
+    Releasing,
 }
 
 impl Engine {
     /// True if there is an errand to begin.
     pub(crate) fn has_errand(&self) -> bool {
-        self.errand.is_none() && self.shards.iter().any(Shard::has_emptied)
+        let has_errand = |shard: &Shard| shard.has_emptied() || shard.has_withdrawn();
+        self.errand.is_none() && self.shards.iter().any(has_errand)
     }
 
     /// Begins an errand, if there is one and none is under way.
@@ -32,14 +40,22 @@ impl Engine {
         if !self.has_errand() {
             return false;
         }
-        let emptied = self.shards.iter_mut().find_map(Shard::take_emptied);
-        let Some(schema) = emptied else { return false };
-        // It may have been dropped since.
-        if self.setup.catalog.generation_of(&schema.name) != Some(schema.generation) {
-            return true;
-        }
         let (now_us, setup) = (host.now_us(), &self.setup);
-        let Next::Ask(gather, asks) = Leaving::start(Arc::clone(&schema), &Around { setup, host }) else {
+        let at_ms = self.unix_us(now_us) / 1000;
+        let around = Around { setup, host, at_ms };
+        let withdrawn = self.shards.iter_mut().find_map(Shard::take_withdrawn);
+        let (next, purpose) = if let Some(schema) = withdrawn {
+            (Dropping::release(&schema, &around), Purpose::Releasing)
+        } else if let Some(schema) = self.shards.iter_mut().find_map(Shard::take_emptied) {
+            // It may have been dropped since.
+            if around.catalog().generation_of(&schema.name) != Some(schema.generation) {
+                return true;
+            }
+            (Leaving::start(Arc::clone(&schema), &around), Purpose::Leaving(schema))
+        } else {
+            return false;
+        };
+        let Next::Ask(gather, asks) = next else {
             unreachable!("it asks the parts of a collection");
         };
         let mut line = Line::new(
@@ -56,7 +72,7 @@ impl Engine {
         };
         let sequence = line.take_seat(gather, taken);
         let line = self.lines.add(line);
-        self.errand = Some(Errand { line, schema });
+        self.errand = Some(Errand { line, purpose });
         self.send(Ticket { line: line.0, sequence }, asks);
         true
     }
@@ -64,8 +80,10 @@ impl Engine {
     /// The errand is done. Where somebody came in between, it may be worth while to try again.
     pub(crate) fn end_errand(&mut self, reply: &Reply) {
         let errand = self.errand.take().expect("it was under way");
-        if let (Reply::Integer(0), Some(shard)) = (reply, self.shards.first_mut()) {
-            shard.note_emptied(&errand.schema);
+        match (errand.purpose, reply, self.shards.first_mut()) {
+            (Purpose::Releasing, ..) => self.setup.catalog.mortals().subtract(),
+            (Purpose::Leaving(schema), Reply::Integer(0), Some(shard)) => shard.note_emptied(&schema),
+            (Purpose::Leaving(_), ..) => {}
         }
     }
 }

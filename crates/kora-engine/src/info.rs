@@ -167,7 +167,8 @@ fn keyspace(fields: &mut Fields<'_>, stats: &[WorkerStats], around: &Around<'_>)
         let expires: u64 = stats.iter().map(|stats| stats.expiring).sum();
         fields.add("db0", format_args!("keys={keys},expires={expires},avg_ttl=0"));
     }
-    fields.add("kora_collections", around.catalog().len());
+    fields.add("kora_collections", around.setup.catalog.len());
+    fields.add("kora_collections_expiring", around.setup.catalog.expiring());
 }
 
 fn workers(fields: &mut Fields<'_>, stats: &[WorkerStats], _: &Around<'_>) {

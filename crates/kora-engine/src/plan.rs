@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use kora_resp::{Reply, Words};
 
-use crate::catalog::{Catalog, MadeBy};
+use crate::catalog::{CatalogView, MadeBy};
 use crate::command::VectorOptions;
 use crate::command::{Action, Center, Command, Element, ElementList, KeyAction, Only, ScanRequest, SeveralKeys};
 use crate::gather::{self, Around, Choosing, DescribeForm, Describing, Dropping, Flushing, Gather, Informing, Joining};
@@ -37,11 +37,14 @@ pub(crate) enum Route {
 }
 
 /// What this command needs.
-pub(crate) fn needs(command: &Command, placement: Placement, catalog: &Catalog) -> (Order, Route) {
+pub(crate) fn needs(command: &Command, placement: Placement, catalog: CatalogView<'_>) -> (Order, Route) {
     let home = |element: &Element| placement.shard_of_element(&element.collection, &element.name);
     match command {
         Command::OnKey(key, Action::Key(KeyAction::Delete)) if catalog.holds(key) => (Order::AfterAll, Route::All),
         Command::OnKey(key, Action::Key(KeyAction::MemoryUsage)) if catalog.holds(key) => (Order::Any, Route::All),
+        Command::OnKey(key, Action::Key(action)) if action.moves_end() && catalog.holds(key) => {
+            (Order::AfterAll, Route::All)
+        }
         Command::OnKey(key, action) => {
             let order = if action.is_write() {
                 Order::AfterQueries
@@ -121,6 +124,11 @@ pub(crate) fn start(command: Command, me: u64, here: Target, around: &Around<'_>
         }
         Command::OnKey(key, Action::Key(KeyAction::MemoryUsage)) if around.catalog().holds(&key) => {
             describe(&key, DescribeForm::Bytes, around)
+        }
+        Command::OnKey(key, Action::Key(action)) if action.moves_end() && around.catalog().holds(&key) => {
+            let owner = Target::Shard(placement.shard_of(&key));
+            let action = Action::Key(action);
+            Next::Ask(Gather::Ageing, vec![(owner, Ask::Act(Box::new(Act { key, action })))])
         }
         Command::OnKey(key, action) => {
             let shard = Target::Shard(placement.shard_of(&key));
@@ -262,7 +270,7 @@ fn delete(elements: &ElementList, placement: Placement) -> Next {
     )
 }
 
-fn needs_of_several(several: &SeveralKeys, placement: Placement, catalog: &Catalog) -> (Order, Route) {
+fn needs_of_several(several: &SeveralKeys, placement: Placement, catalog: CatalogView<'_>) -> (Order, Route) {
     match several {
         SeveralKeys::Delete(keys) if names_a_collection(keys, catalog) => (Order::AfterAll, Route::All),
         SeveralKeys::Delete(keys) => (Order::AfterQueries, route_of_keys(keys.iter(), placement)),
@@ -276,7 +284,7 @@ fn needs_of_several(several: &SeveralKeys, placement: Placement, catalog: &Catal
 }
 
 /// True if one of the keys is the name of a collection: to delete it is a decision that other shards hear of.
-pub(crate) fn names_a_collection(keys: &Words, catalog: &Catalog) -> bool {
+pub(crate) fn names_a_collection(keys: &Words, catalog: CatalogView<'_>) -> bool {
     // Of very many keys it is not looked up but taken for granted: no more follows from it than some messages.
     !catalog.is_empty() && (keys.len() > KEYS_PER_SLICE || keys.iter().any(|key| catalog.holds(key)))
 }
@@ -287,6 +295,7 @@ pub(crate) fn is_one_step(command: &Command, around: &Around<'_>) -> bool {
     let catalog = around.catalog();
     match command {
         Command::OnKey(key, Action::Key(KeyAction::Delete | KeyAction::MemoryUsage)) => !catalog.holds(key),
+        Command::OnKey(key, Action::Key(action)) if action.moves_end() => !catalog.holds(key),
         Command::Several(SeveralKeys::Delete(keys)) => !names_a_collection(keys, catalog),
         Command::VectorSet(element, ..) => catalog.takes_vectors(&element.collection),
         // Within a transaction their keys have one slot.

@@ -33,7 +33,10 @@ impl Engine {
 
     /// Starts a command, or says that it must wait.
     pub fn submit(&mut self, id: LineId, parsed: Parsed, host: &dyn Host) -> Admission {
-        let (order, route) = plan::needs(&parsed.command, self.setup.placement, &self.setup.catalog);
+        let since_us = host.now_us();
+        self.look_at_day(since_us, host);
+        let at_ms = self.unix_us(since_us) / 1000;
+        let (order, route) = plan::needs(&parsed.command, self.setup.placement, self.setup.catalog.at(at_ms));
         let line = self.lines.line(id);
         let in_order = match order {
             Order::Any => true,
@@ -59,10 +62,8 @@ impl Engine {
         let acts_at_once = acts_on.and_then(|shard| self.shard_at_once(id, shard));
         self.stats.commands += 1;
         let name = if parsed.name.is_empty() { UNKNOWN } else { parsed.name };
-        let since_us = host.now_us();
         self.clock_us = since_us;
         self.look_at_cpu(since_us, host);
-        self.look_at_day(since_us, host);
         let counter = self.stats.by_command.counter(name);
         let bytes = parsed.command.bytes_held();
         let refused = matches!(parsed.command, Command::Refused(_));
@@ -124,6 +125,7 @@ impl Engine {
                 let around = Around {
                     setup: &self.setup,
                     host,
+                    at_ms,
                 };
                 let next = plan::start(command, me, self.here(), &around);
                 self.take_seat(id, next, taken, host);
@@ -186,7 +188,7 @@ impl Engine {
             Ok(reply) => {
                 self.seat_answer(id, Some(reply), taken, host);
                 self.inline_us += self.clock_us.saturating_sub(taken.since_us);
-                self.wake_for_expiry();
+                self.wake_for_work();
             }
             Err(unfinished) => {
                 let sequence = self.lines.line(id).take_seat(Gather::One(Shape::Whole), taken);

@@ -143,8 +143,9 @@ impl Engine {
         }
         let watched = take(&mut line.watched).map(|watched| watched.shard);
         let asker = (line.session.id, here);
-        let setup = &self.setup;
-        Intercepted::Begun(Executing::start(places, watched, asker, &Around { setup, host }), taken)
+        let (setup, at_ms) = (&self.setup, unix_us / 1000);
+        let around = Around { setup, host, at_ms };
+        Intercepted::Begun(Executing::start(places, watched, asker, &around), taken)
     }
 
     /// Answers when the shard has forgotten what the client watches, or at once if it watches nothing.

@@ -72,8 +72,7 @@ impl Engine {
     }
 
     pub(crate) fn send(&mut self, ticket: Ticket, asks: Vec<(Target, Ask)>) {
-        let since_us = self.lines.line(LineId(ticket.line)).since_us(ticket.sequence);
-        let at_ms = self.unix_us(since_us) / 1000;
+        let at_ms = self.taken_ms(ticket);
         for (target, ask) in asks {
             let request = Request {
                 ticket,
@@ -95,6 +94,12 @@ impl Engine {
         }
     }
 
+    /// When the command of a seat was taken from its connection, in milliseconds of Unix time.
+    fn taken_ms(&mut self, ticket: Ticket) -> u64 {
+        let since_us = self.lines.line(LineId(ticket.line)).since_us(ticket.sequence);
+        self.unix_us(since_us) / 1000
+    }
+
     /// Executes what this worker's own clients asked of it, outside of a turn: a lone command on the right worker then
     /// never leaves its connection's task. Where others are asked too, or time is up, the next turn does it.
     pub(crate) fn work_inline(&mut self, start_us: u64, host: &dyn Host) {
@@ -103,6 +108,15 @@ impl Engine {
             let now_us = host.now_us();
             self.look_at_cpu(now_us, host);
             self.inline_us = before_us + now_us.saturating_sub(start_us);
+        }
+        self.wake_for_work();
+    }
+
+    /// Wakes whoever drives the turns if something is left to do: what was executed outside of a turn may have let
+    /// something expire, dropped something large, or taken a collection's last vector.
+    pub(crate) fn wake_for_work(&mut self) {
+        if self.sleeper.is_none() {
+            return;
         }
         if (self.has_work() || self.port.has_staged())
             && let Some(sleeper) = self.sleeper.take()
@@ -296,10 +310,12 @@ impl Engine {
         }
         if let Some(ticket) = self.unfinished.pop_front() {
             worked = true;
+            let at_ms = self.taken_ms(ticket);
             let gather = self.lines.line(LineId(ticket.line)).take_gather(ticket.sequence);
             let next = gather.go_on(&Around {
                 setup: &self.setup,
                 host,
+                at_ms,
             });
             self.follow(ticket, next, host);
         }
@@ -349,7 +365,7 @@ impl Engine {
     }
 
     /// Wakes whoever drives the turns if a key expires before he thinks.
-    pub(crate) fn wake_for_expiry(&mut self) {
+    fn wake_for_expiry(&mut self) {
         if self.sleeper.is_some()
             && let Some(next_ms) = self.next_expiry_ms()
             && self.alarm_ms.is_none_or(|alarm_ms| next_ms < alarm_ms)
@@ -396,6 +412,7 @@ impl Engine {
             }
             return self.lines.give_up_if_done(id);
         }
+        let at_ms = self.taken_ms(ticket);
         let gather = self.lines.line(id).take_gather(ticket.sequence);
         let next = gather.absorb(
             from,
@@ -403,6 +420,7 @@ impl Engine {
             &Around {
                 setup: &self.setup,
                 host,
+                at_ms,
             },
         );
         self.follow(ticket, next, host);

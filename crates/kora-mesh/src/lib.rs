@@ -14,6 +14,7 @@
 //! | `doorbell.rs` | why is no wake-up lost, and why does a busy worker cost no system call |
 //! | `board.rs` | how do all workers read one map without a lock while owners change it |
 //! | `sequence.rs`, `flag.rs` | numbers no two workers draw twice; a flag that is raised once |
+//! | `fuse.rs`, `gauge.rs`, `tally.rs` | an end that comes once for everybody; numbers that all may read |
 //! | `ring.rs` | the ring under a lane (rtrb), and its twin for the model checker |
 //! | `limits.rs` | every bound, with where it came from |
 //!
@@ -55,6 +56,7 @@
 mod board;
 mod doorbell;
 mod flag;
+mod fuse;
 mod gauge;
 mod lane;
 pub mod limits;
@@ -63,11 +65,14 @@ mod port;
 mod ring;
 mod sequence;
 mod sync;
+mod tally;
 
 pub use board::{Board, Bucket, Decision};
 pub use doorbell::{Armed, Doorbell};
 pub use flag::Flag;
+pub use fuse::Fuse;
 pub use gauge::Gauge;
 pub use mesh::{WorkerId, build, credit_for};
 pub use port::{Port, PortStats};
 pub use sequence::Sequence;
+pub use tally::Tally;

@@ -28,7 +28,7 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use kora_mesh::{Armed, Doorbell, Flag, Port, WorkerId, build};
+use kora_mesh::{Armed, Doorbell, Flag, Fuse, Port, WorkerId, build};
 use loom::future::block_on;
 use loom::model::Builder;
 use loom::sync::atomic::{AtomicUsize, Ordering};
@@ -235,6 +235,32 @@ fn a_worker_asleep_on_its_port_sees_the_stop_flag() {
         stop.raise();
         bell.ring();
         answerer.join().unwrap();
+    });
+}
+
+/// The owner moves an end away while two others find that it has come: all three agree on which was first.
+#[test]
+fn an_end_is_seen_to_come_by_all_or_was_moved_before() {
+    loom::model(|| {
+        let fuse = Arc::new(Fuse::new());
+        assert!(fuse.move_to(10));
+        let looks = [0, 1].map(|_| {
+            let fuse = Arc::clone(&fuse);
+            thread::spawn(move || (fuse.is_over(10), fuse.is_over(9)))
+        });
+        let is_moved = fuse.move_to(20);
+        for look in looks {
+            let (at_its_time, later) = look.join().expect("it does not panic");
+            assert!(
+                !is_moved || !at_its_time,
+                "whoever saw it come saw it before it was moved"
+            );
+            assert!(
+                !at_its_time || later,
+                "what is over stays over, whatever the clock says"
+            );
+        }
+        assert_eq!(fuse.is_over(19), !is_moved);
     });
 }
 

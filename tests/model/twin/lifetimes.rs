@@ -42,12 +42,25 @@ impl Twin {
         for key in keys.into_iter().chain(vectors) {
             self.remove(&key);
         }
+        let due = |(_, collection): &(_, &super::Collection)| collection.expires_ms.is_some_and(|at| at <= now_ms);
+        let due: Vec<bytes::Bytes> = self
+            .collections
+            .iter()
+            .filter(due)
+            .map(|(name, _)| name.clone())
+            .collect();
+        for name in due {
+            self.drop_collection(&name);
+        }
     }
 
     /// When a key expires, if it does.
     fn expiry(&self, key: &bytes::Bytes) -> Option<i64> {
-        let of_value = self.values.get(key).and_then(|held| held.expires_ms);
-        of_value.or_else(|| self.vector_expiries.get(key).copied())
+        match (self.values.get(key), self.collections.get(key)) {
+            (Some(held), _) => held.expires_ms,
+            (None, Some(collection)) => collection.expires_ms,
+            (None, None) => self.vector_expiries.get(key).copied(),
+        }
     }
 
     pub(super) fn now_ms(&self) -> i64 {
@@ -62,8 +75,11 @@ impl Twin {
             Name::PExpireAt => return self.set_expiry(words, 1, true, "pexpireat"),
             Name::Persist => {
                 let key = words.any_key(1)?;
-                let of_value = self.values.get_mut(&key).and_then(|held| held.expires_ms.take());
-                let before = of_value.or_else(|| self.vector_expiries.remove(&key));
+                let before = match (self.values.get_mut(&key), self.collections.get_mut(&key)) {
+                    (Some(held), _) => held.expires_ms.take(),
+                    (None, Some(collection)) => collection.expires_ms.take(),
+                    (None, None) => self.vector_expiries.remove(&key),
+                };
                 if before.is_some() {
                     self.touch(&key);
                 }
@@ -107,7 +123,7 @@ impl Twin {
             return Say::error(format!("ERR invalid expire time in '{command}' command"));
         };
         let key = words.any_key(1)?;
-        if matches!(self.kind(&key), None | Some("vectorset")) {
+        if self.kind(&key).is_none() {
             return Ok(Expected::Reply(Say::Integer(0)));
         }
         let before = self.expiry(&key);
@@ -116,9 +132,10 @@ impl Twin {
             || (has("GT") && before.is_none_or(|before| at <= before))
             || (has("LT") && before.is_some_and(|before| at >= before));
         if !is_refused {
-            match self.values.get_mut(&key) {
-                Some(held) => held.expires_ms = Some(at),
-                None => drop(self.vector_expiries.insert(key.clone(), at)),
+            match (self.values.get_mut(&key), self.collections.get_mut(&key)) {
+                (Some(held), _) => held.expires_ms = Some(at),
+                (None, Some(collection)) => collection.expires_ms = Some(at),
+                (None, None) => drop(self.vector_expiries.insert(key.clone(), at)),
             }
             self.touch(&key);
             self.expire();

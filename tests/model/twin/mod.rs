@@ -72,6 +72,8 @@ pub(crate) struct Collection {
     /// VECCREATE made it, so that it stays without vectors.
     stays: bool,
     vectors: BTreeMap<Bytes, Vec<f32>>,
+    /// When it expires, in milliseconds of Unix time.
+    expires_ms: Option<i64>,
 }
 
 /// What must come back for one request.

@@ -46,6 +46,7 @@ impl Twin {
             ef_search: DEFAULTS.ef_search,
             stays: false,
             vectors: BTreeMap::new(),
+            expires_ms: None,
         };
         let there = self.collections.get(&name).unwrap_or(&made);
         there.vet(&name, &vector)?;
@@ -125,6 +126,7 @@ impl Twin {
             ef_search: DEFAULTS.ef_search,
             stays: true,
             vectors: BTreeMap::new(),
+            expires_ms: None,
         };
         for option in (2..words.count()).step_by(2) {
             let value = option + 1;

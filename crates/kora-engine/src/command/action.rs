@@ -199,6 +199,13 @@ pub enum KeyAction {
     MemoryUsage,
 }
 
+impl KeyAction {
+    /// True if it may change when the key expires. Of a collection its owner decides that.
+    pub(crate) fn moves_end(&self) -> bool {
+        matches!(self, KeyAction::Expire(..) | KeyAction::Persist)
+    }
+}
+
 /// On which conditions EXPIRE sets a time; none of them is a condition if none is true.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct ExpireOnly {

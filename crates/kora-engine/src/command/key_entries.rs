@@ -43,7 +43,7 @@ pub(super) const ENTRIES: &[Entry] = &[
     Entry {
         name: "expire",
         reply: "1 if the time was set, 0 if there is no such key or the condition is not met.",
-        notes: "A time that is past deletes the key. An expired key is found by no command from its millisecond on.",
+        notes: "A time that is past deletes the key. An expired key is found by no command from its millisecond on. The name of a collection lets all of it expire at once: from then on none of its vectors is found, and a VECSET makes a new one, as if it had never been. A vector in it keeps the time of its own key, and of the two the earlier counts; TTL of either tells its own. What is set, renamed or copied into a collection leaves the collection's time as it is. One that goes with its last vector takes its time along.",
         arity: -3,
         summary: "Lets a key expire after some seconds.",
         arguments: &[Argument::key("key"), Argument::integer("seconds"), CONDITION],
@@ -100,6 +100,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         name: "persist",
         reply: "1 if the time was removed, 0 if there was none.",
         arity: 2,
+        notes: "Of a collection: its vectors keep the times of their own keys.",
         summary: "Lets a key stay for ever.",
         arguments: KEY,
         parse: keys::persist,

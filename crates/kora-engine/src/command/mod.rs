@@ -259,7 +259,7 @@ pub(crate) fn reply_bytes_expected(command: &Command, setup: &Setup, connections
             times * query.wish.k * (HIT_BYTES + key_bytes_expected(&query.target, catalog))
         }
         Command::VectorGet(element, _) => catalog
-            .find(&element.collection)
+            .newest(&element.collection)
             .map_or(0, |schema| schema.dimension * COMPONENT_BYTES),
         Command::VectorList => catalog.len() * NAME_BYTES,
         // A client that asks for more than there is gets what there is.

@@ -97,23 +97,26 @@ pub(crate) enum Dropping {
 }
 
 impl Dropping {
+    /// Every shard lets go of its part of a collection that was withdrawn.
+    pub(crate) fn release(schema: &Schema, around: &Around<'_>) -> Next {
+        let asks: Vec<(Target, Ask)> = around
+            .placement()
+            .parts_of(&schema.name)
+            .map(|shard| {
+                let ask = Ask::Release {
+                    name: schema.name.clone(),
+                    generation: schema.generation,
+                };
+                (Target::Shard(shard), ask)
+            })
+            .collect();
+        Next::Ask(Gather::Dropping(Dropping::Releasing { missing: asks.len() }), asks)
+    }
+
     pub(crate) fn absorb(self, part: Part, around: &Around<'_>) -> Next {
         match (self, part) {
             (Dropping::Deciding, Part::Withdrawn(None)) => Next::Reply(Reply::Integer(0)),
-            (Dropping::Deciding, Part::Withdrawn(Some(schema))) => {
-                let asks: Vec<(Target, Ask)> = around
-                    .placement()
-                    .parts_of(&schema.name)
-                    .map(|shard| {
-                        let ask = Ask::Release {
-                            name: schema.name.clone(),
-                            generation: schema.generation,
-                        };
-                        (Target::Shard(shard), ask)
-                    })
-                    .collect();
-                Next::Ask(Gather::Dropping(Dropping::Releasing { missing: asks.len() }), asks)
-            }
+            (Dropping::Deciding, Part::Withdrawn(Some(schema))) => Dropping::release(&schema, around),
             (Dropping::Releasing { missing: 1 }, Part::Done) => Next::Reply(Reply::Integer(1)),
             (Dropping::Releasing { missing }, Part::Done) => {
                 Next::Wait(Gather::Dropping(Dropping::Releasing { missing: missing - 1 }))
@@ -139,7 +142,7 @@ enum FlushStage {
 impl Flushing {
     /// Everything that is there now; what is made from now on stays.
     pub(crate) fn start(around: &Around<'_>) -> Next {
-        let before = around.catalog().next_generation();
+        let before = around.setup.catalog.next_generation();
         let flushing = Flushing {
             before,
             stage: FlushStage::Withdrawing,

@@ -29,7 +29,7 @@ pub(crate) use self::scanning::Scanning;
 pub(crate) use self::several::{Choosing, Deleting, Placing, SettingIfAbsent};
 pub(crate) use self::splitting::{Splitting, several};
 
-use crate::catalog::Catalog;
+use crate::catalog::CatalogView;
 use crate::command::{KillReply, VectorForm};
 use crate::error::ClientError;
 use crate::mail::{Ask, Part, Target};
@@ -70,6 +70,8 @@ pub(crate) enum Gather {
     Creating,
     /// The first VECSET of a collection.
     Joining(Box<Joining>),
+    /// EXPIRE and PERSIST of a collection: what comes behind depends on it.
+    Ageing,
     /// VECDROP.
     Dropping(Dropping),
     /// FLUSHALL.
@@ -131,6 +133,8 @@ pub(crate) enum Next {
 pub(crate) struct Around<'a> {
     pub(crate) setup: &'a Setup,
     pub(crate) host: &'a dyn Host,
+    /// When the command was taken from its connection, in milliseconds of Unix time.
+    pub(crate) at_ms: u64,
 }
 
 impl Around<'_> {
@@ -138,8 +142,9 @@ impl Around<'_> {
         self.setup.placement
     }
 
-    pub(crate) fn catalog(&self) -> &Catalog {
-        &self.setup.catalog
+    /// The collections that are there for the command.
+    pub(crate) fn catalog(&self) -> CatalogView<'_> {
+        self.setup.catalog.at(self.at_ms)
     }
 }
 
@@ -170,6 +175,7 @@ impl Gather {
             | Gather::ListingClients(_)
             | Gather::Informing(_) => Gate::Open,
             Gather::Creating | Gather::Joining(_) | Gather::Dropping(_) | Gather::Flushing(_) => Gate::Closed,
+            Gather::Ageing => Gate::Closed,
             // Nothing was asked yet, and what comes behind it must not be asked before.
             Gather::Splitting(_) => Gate::Closed,
             Gather::SettingIfAbsent(_) | Gather::Deleting(_) | Gather::Moving(_) => Gate::Closed,
@@ -205,6 +211,7 @@ impl Gather {
     pub(crate) fn absorb(self, from: Target, part: Part, around: &Around<'_>) -> Next {
         match (self, part) {
             (Gather::One(_), Part::Refused(error)) => Next::error(&error),
+            (Gather::Ageing, part) => Next::Reply(Shape::Whole.show(part)),
             (Gather::One(shape), part) => Next::Reply(shape.show(part)),
             (Gather::Replying(reply), _) => Next::Reply(reply),
             (Gather::Sum { missing, total }, Part::Deleted(count, withdrawn)) => {

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use kora_resp::{Reply, Words};
 
 use super::{Around, Gather, Next, Shape};
-use crate::catalog::Catalog;
+use crate::catalog::CatalogView;
 use crate::command::{Transfer, TransferKind, element_of};
 use crate::error::ClientError;
 use crate::mail::{Ask, IfThere, Landing, Lift, Part, Proposal, SeveralAsk, Target};
@@ -33,7 +33,7 @@ enum Stage {
 }
 
 /// True if a vector that moves would come into a collection that may go.
-pub(crate) fn lands_in_leaving(transfer: &Transfer, catalog: &Catalog) -> bool {
+pub(crate) fn lands_in_leaving(transfer: &Transfer, catalog: CatalogView<'_>) -> bool {
     let collection = element_of(&transfer.to).map(|(collection, _)| collection);
     collection.is_some_and(|collection| catalog.holds(collection) && !catalog.takes_vectors(collection))
 }

@@ -22,6 +22,7 @@ impl Shard {
             // A key that has expired by now was changed, though nobody may have seen it yet.
             for key in self.watches.keys_of(origin) {
                 self.place(&key, now_ms);
+                self.let_go_if_over(&key, now_ms);
             }
             if self.watches.unwatch(origin) {
                 return Ok(Part::Overtaken);

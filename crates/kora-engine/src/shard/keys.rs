@@ -42,6 +42,7 @@ impl Shard {
             self.delete_key(place);
             self.expired += 1;
         }
+        self.clear_expired_name(key, now_ms);
         if self.keys.has_vectors() {
             self.forget_left_behind(place);
         }
@@ -51,17 +52,18 @@ impl Shard {
     /// Forgets that a vector expires that was dropped with its collection.
     fn forget_left_behind(&mut self, place: Place<'_>) {
         let entry = self.keys.find(place.hash, place.key);
-        if entry.is_some_and(|entry| self.is_left_behind(entry)) {
+        if entry.is_some_and(|entry| self.is_left_behind(entry, place.now_ms)) {
             self.keys.remove(place.hash, place.key);
         }
     }
 
-    /// True if the entry stands for a vector of a collection that was dropped.
-    fn is_left_behind(&self, entry: &Entry) -> bool {
+    /// True if the entry stands for a vector of a collection that was dropped or has expired.
+    fn is_left_behind(&self, entry: &Entry, now_ms: u64) -> bool {
         let Value::Vector(generation) = &entry.value else {
             return false;
         };
-        let newest = element_of(entry.key()).and_then(|(collection, _)| self.setup.catalog.generation_of(collection));
+        let catalog = self.setup.catalog.at(now_ms);
+        let newest = element_of(entry.key()).and_then(|(collection, _)| catalog.generation_of(collection));
         newest != Some(*generation)
     }
 
@@ -97,7 +99,7 @@ impl Shard {
     /// What a key holds.
     pub(super) fn kind(&self, place: Place<'_>) -> Option<KeyType> {
         let entry = self.keys.find(place.hash, place.key);
-        entry.map_or_else(|| self.vector_kind(place.key), |entry| Some(entry.value.kind()))
+        entry.map_or_else(|| self.vector_kind(place), |entry| Some(entry.value.kind()))
     }
 
     pub(super) fn exists(&self, place: Place<'_>) -> bool {
@@ -111,12 +113,12 @@ impl Shard {
                 entry.touch(place.now_ms);
                 true
             }
-            _ => match self.vector_of(place.key) {
+            _ => match self.vector_of(place) {
                 Some((collection, name)) => {
                     collection.touch(name, seconds(place.now_ms));
                     true
                 }
-                None => self.vector_kind(place.key).is_some(),
+                None => self.vector_kind(place).is_some(),
             },
         }
     }
@@ -126,9 +128,9 @@ impl Shard {
         let entry = self.keys.find(place.hash, place.key);
         match entry.filter(|entry| !entry.value.is_vector()) {
             Some(entry) => Some(entry.used_s),
-            None => match self.vector_of(place.key) {
+            None => match self.vector_of(place) {
                 Some((collection, name)) => collection.used_s(name),
-                None => self.vector_kind(place.key).map(|_| seconds(place.now_ms)),
+                None => self.vector_kind(place).map(|_| seconds(place.now_ms)),
             },
         }
     }
@@ -136,7 +138,7 @@ impl Shard {
     /// What a key takes in memory, with what it holds.
     fn bytes_of(&mut self, place: Place<'_>) -> Option<usize> {
         let entry = self.keys.find(place.hash, place.key).map(Entry::bytes);
-        match self.vector_of(place.key) {
+        match self.vector_of(place) {
             Some((collection, name)) => Some(entry.unwrap_or(0) + collection.bytes_of(name)),
             None => entry,
         }
@@ -149,7 +151,7 @@ impl Shard {
                 self.discard(entry.value);
                 true
             }
-            _ => self.vector_kind(place.key) == Some(KeyType::Vector) && self.delete_vector(place.key),
+            _ => self.vector_kind(place) == Some(KeyType::Vector) && self.delete_vector(place.key, place.now_ms),
         };
         if is_there {
             self.note_change(place.key);
@@ -162,7 +164,7 @@ impl Shard {
         // Where a string or a hash is, no vector is.
         let holds_another = |entry: &Entry| !entry.value.is_vector();
         let is_free = self.setup.catalog.is_empty() || self.keys.find(place.hash, place.key).is_some_and(holds_another);
-        match is_free || self.vector_kind(place.key).is_none() {
+        match is_free || self.vector_kind(place).is_none() {
             true => Ok(()),
             false => Err(ClientError::WrongType),
         }
@@ -170,14 +172,14 @@ impl Shard {
 
     /// Makes a key free that holds no string or hash: a vector goes, a collection does not.
     pub(super) fn clear_way(&mut self, place: Place<'_>) -> Result<(), ClientError> {
-        match self.vector_kind(place.key) {
+        match self.vector_kind(place) {
             None => {}
             Some(KeyType::VectorSet) => {
                 let name = place.key.to_vec();
                 return Err(ClientError::NameOfCollection { name });
             }
             Some(_) => {
-                self.delete_vector(place.key);
+                self.delete_vector(place.key, place.now_ms);
             }
         }
         Ok(())
@@ -207,7 +209,8 @@ impl Shard {
 
     /// Notes when the vector of a key expires, of which nothing is noted yet.
     fn let_vector_expire(&mut self, place: Place<'_>, expires_ms: u64) {
-        let generation = element_of(place.key).and_then(|(collection, _)| self.setup.catalog.generation_of(collection));
+        let catalog = self.setup.catalog.at(place.now_ms);
+        let generation = element_of(place.key).and_then(|(collection, _)| catalog.generation_of(collection));
         if let Some(generation) = generation.filter(|_| expires_ms != NEVER_MS) {
             let value = Value::Vector(generation);
             self.keys
@@ -231,16 +234,22 @@ impl Shard {
         }
     }
 
-    /// Reclaims some keys that expired and that nobody has asked for since.
+    /// Reclaims some keys that expired and that nobody has asked for since, and withdraws some collections.
     pub(crate) fn reclaim(&mut self, now_ms: u64) {
+        self.withdraw_expired(now_ms);
+        self.reclaim_keys(now_ms);
+    }
+
+    /// Reclaims some keys, not those of collections.
+    pub(super) fn reclaim_keys(&mut self, now_ms: u64) {
         for _ in 0..crate::limits::DELETED_PER_SLICE {
             let Some(entry) = self.keys.take_due(now_ms) else {
                 return;
             };
             self.note_change(entry.key());
             match entry.value {
-                Value::Vector(_) if self.is_left_behind(&entry) => {}
-                Value::Vector(_) => drop(self.delete_vector(entry.key())),
+                Value::Vector(_) if self.is_left_behind(&entry, now_ms) => {}
+                Value::Vector(_) => drop(self.delete_vector(entry.key(), now_ms)),
                 value => self.discard(value),
             }
             self.expired += 1;
@@ -250,8 +259,8 @@ impl Shard {
     /// Some key, how many there are, and a random number, so that whoever asks several shards can choose fairly.
     pub(super) fn random_key(&mut self, now_ms: u64) -> Part {
         let mut chosen = None;
+        let (keys, vectors) = (self.keys.len(), self.live_at(now_ms));
         for _ in 0..RANDOM_TRIES {
-            let (keys, vectors) = (self.keys.len(), self.live);
             let draw = self.draw();
             if keys + vectors == 0 {
                 break;
@@ -263,13 +272,15 @@ impl Shard {
                     let there = entry.filter(|entry| !entry.is_due(now_ms) && !entry.value.is_vector());
                     there.map(super::key_table::to_bytes)
                 }
-                false => self.random_vector().filter(|key| !self.is_due(key, now_ms)),
+                false => self
+                    .random_vector(vectors, now_ms)
+                    .filter(|key| !self.is_due(key, now_ms)),
             };
             if chosen.is_some() {
                 break;
             }
         }
-        let among = (self.keys.len() + self.live) as u64;
+        let among = (keys + vectors) as u64;
         let draw = self.draw();
         Part::Chosen {
             key: chosen,
@@ -286,10 +297,7 @@ impl Shard {
     /// Lets a key stay for ever; true if it would have expired.
     pub(super) fn persist(&mut self, place: Place<'_>) -> bool {
         let expires = self.expiry_of(place).is_some_and(|expires_ms| expires_ms != NEVER_MS);
-        if expires {
-            self.set_expiry(place, NEVER_MS);
-        }
-        expires
+        expires && self.move_end(place, NEVER_MS)
     }
 
     fn expire(&mut self, place: Place<'_>, expires_ms: u64, only: ExpireOnly) -> bool {
@@ -302,17 +310,26 @@ impl Shard {
             || (only.if_some && !expires)
             || (only.if_later && expires_ms <= before)
             || (only.if_earlier && expires_ms >= before);
-        if !is_refused {
-            self.set_expiry(place, expires_ms);
+        !is_refused && self.move_end(place, expires_ms)
+    }
+
+    /// Sets when a key expires, or a collection of that name; false if that has expired in this moment.
+    fn move_end(&mut self, place: Place<'_>, expires_ms: u64) -> bool {
+        if self.kind(place) == Some(KeyType::VectorSet) {
+            return self.let_collection_expire(place, expires_ms);
         }
-        !is_refused
+        self.set_expiry(place, expires_ms);
+        true
     }
 
     /// When a key expires, if it is there.
     pub(super) fn expiry_of(&self, place: Place<'_>) -> Option<u64> {
         match self.keys.find(place.hash, place.key) {
             Some(entry) => Some(entry.expires_ms()),
-            None => (self.vector_kind(place.key) == Some(KeyType::Vector)).then_some(NEVER_MS),
+            None => match self.vector_kind(place)? {
+                KeyType::VectorSet => self.end_of(place),
+                _ => Some(NEVER_MS),
+            },
         }
     }
 
@@ -322,12 +339,12 @@ impl Shard {
             && self
                 .keys
                 .find(self.keys.hash(key), key)
-                .is_some_and(|entry| entry.is_due(now_ms) && !self.is_left_behind(entry))
+                .is_some_and(|entry| entry.is_due(now_ms) && !self.is_left_behind(entry, now_ms))
     }
 
     fn lifetime(&self, place: Place<'_>, form: LifetimeForm) -> i64 {
         let Some(expires_ms) = self.expiry_of(place) else {
-            return if self.exists(place) { -1 } else { -2 };
+            return -2;
         };
         if expires_ms == NEVER_MS {
             return -1;

@@ -14,6 +14,7 @@ mod hashes;
 mod held;
 mod key_table;
 mod keys;
+mod mortals;
 mod naming;
 mod ownership;
 mod queue;
@@ -43,6 +44,7 @@ use self::fields::Fields;
 use self::graveyard::Graveyard;
 use self::held::Held;
 use self::key_table::KeyTable;
+use self::mortals::{Counting, Mortals};
 use self::ownership::{Listing, Sweep};
 pub(crate) use self::queue::Origin;
 use self::queue::{Queue, Stage};
@@ -69,6 +71,8 @@ pub(crate) struct Shard {
     collections: Held,
     /// Invariant: where a string or a hash is, no vector is of the same key, nor a collection of that name.
     keys: KeyTable,
+    /// Collections that expire.
+    mortals: Mortals,
     watches: Watches,
     /// What random choices come from.
     draws: u64,
@@ -107,6 +111,7 @@ pub(crate) enum Unfinished {
     /// A query that waits until what has expired is deleted.
     Expiry(Arc<Question>, usize, u64),
     List(Listing),
+    Count(Counting),
     Sweep(Sweep),
     Release {
         before: Generation,
@@ -142,6 +147,7 @@ impl Shard {
             placement,
             setup,
             keys: KeyTable::new(hash_seed),
+            mortals: Mortals::default(),
             watches: Watches::default(),
             draws: hash_seed ^ u64::from(id.0),
             expired: 0,
@@ -250,14 +256,15 @@ impl Shard {
         }
     }
 
-    /// True if a key has expired that nobody has asked for, and it may be reclaimed now.
+    /// True if a key or a collection has expired that nobody has asked for, and it may be reclaimed now.
     pub(crate) fn has_due(&self, now_ms: u64) -> bool {
-        self.keys.has_due(now_ms) && !self.queue.is_taken()
+        (self.keys.has_due(now_ms) || self.mortals.has_due(now_ms)) && !self.queue.is_taken()
     }
 
-    /// When the next key expires, in milliseconds of Unix time.
+    /// When the next key or collection expires, in milliseconds of Unix time.
     pub(crate) fn next_expiry_ms(&self) -> Option<u64> {
-        self.keys.next_expiry_ms()
+        let (key_ms, collection_ms) = (self.keys.next_expiry_ms(), self.mortals.next_end_ms());
+        key_ms.into_iter().chain(collection_ms).min()
     }
 
     /// Checks everything that must hold between two asks. For tests and the simulation.
@@ -269,6 +276,7 @@ impl Shard {
         assert_eq!(self.live, self.collections.iter().map(Collection::live).sum::<usize>());
         self.queue.assert_sound();
         self.keys.assert_sound();
+        self.assert_mortals_sound();
     }
 
     fn begin(&mut self, ask: Ask, origin: Origin, at_ms: u64) -> Result<Part, Box<Unfinished>> {
@@ -301,8 +309,8 @@ impl Shard {
             Ask::ReleaseBefore(before) => self.release_before(before, 0),
             Ask::Describe(schema) => Ok(self.describe(&schema)),
             Ask::Sample { schema, random } => Ok(self.sample(&schema, random)),
-            Ask::Count => Ok(Part::Count((self.live + self.keys.len()) as u64)),
-            Ask::List => self.list(Listing::default()),
+            Ask::Count => self.count(Counting::new(at_ms)),
+            Ask::List => self.list(Listing::new(at_ms)),
             Ask::Scan(ask) => self.scan(Scan::new(*ask, at_ms)),
             Ask::Clients { .. } | Ask::Kill { .. } | Ask::Stats | Ask::Drain => {
                 unreachable!("asks to a worker are answered by the engine")
@@ -322,6 +330,7 @@ impl Shard {
             Unfinished::Query(query) => self.resume_query(query),
             Unfinished::Expiry(question, ef, at_ms) => self.query(question, ef, at_ms),
             Unfinished::List(listing) => self.list(listing),
+            Unfinished::Count(counting) => self.count(counting),
             Unfinished::Release { before, from } => self.release_before(before, from),
             Unfinished::Sweep(sweep) => self.withdraw_before(sweep),
             Unfinished::Scan(scan) => self.scan(scan),
@@ -334,6 +343,7 @@ impl Shard {
         for key in keys.by_ref().take(KEYS_PER_SLICE) {
             // What has expired already is not there: that it goes is no change.
             self.place(&key, now_ms);
+            self.let_go_if_over(&key, now_ms);
             self.watches.watch(origin, key);
         }
         match keys.as_slice() {
@@ -425,5 +435,5 @@ impl Shard {
     }
 }
 
-/// Places of collections looked at in one slice of FLUSHALL.
+/// Places of collections looked at in one slice of FLUSHALL or DBSIZE.
 const PLACES_PER_SLICE: u32 = 512;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use kora_mesh::Gauge;
+use kora_mesh::{Fuse, Gauge};
 
 use super::{Shard, Unfinished};
 use crate::catalog::{Generation, Schema};
@@ -18,7 +18,8 @@ impl Shard {
     pub(super) fn create(&mut self, proposal: Proposal, at_ms: u64) -> Part {
         self.assert_owns_name(&proposal.name);
         let place = self.place(&proposal.name, at_ms);
-        let decision = match self.setup.catalog.find(place.key) {
+        // What is there now and had not expired when it was looked for a moment ago.
+        let decision = match self.setup.catalog.newest(place.key) {
             None if self.keys.find(place.hash, place.key).is_some() => Err(ClientError::WrongType),
             Some(there) if proposal.if_there == IfThere::Take => {
                 there.leaving.set(0);
@@ -37,6 +38,7 @@ impl Shard {
                     made_by: proposal.made_by,
                     name_bytes: Gauge::new(0),
                     leaving: Gauge::new(0),
+                    fuse: Fuse::new(),
                 });
                 self.setup.catalog.publish(Arc::clone(&schema));
                 self.note_change(&schema.name);
@@ -54,7 +56,8 @@ impl Shard {
     pub(super) fn withdraw_name(&mut self, name: &[u8]) -> Option<Arc<Schema>> {
         self.assert_owns_name(name);
         let schema = self.setup.catalog.withdraw(name);
-        if schema.is_some() {
+        if let Some(schema) = &schema {
+            self.forget_end(schema.generation, schema.fuse.end());
             self.note_change(name);
             self.note_vectors(name);
         }
@@ -65,7 +68,7 @@ impl Shard {
     /// the number of this attempt, or 0 if it stays or another attempt is under way.
     pub(super) fn close(&mut self, schema: &Schema) -> Part {
         self.assert_owns_name(&schema.name);
-        let newest = self.setup.catalog.find(&schema.name);
+        let newest = self.setup.catalog.newest(&schema.name);
         let closes = newest.filter(|newest| newest.generation == schema.generation && !newest.is_leaving());
         Part::Count(closes.map_or(0, |schema| {
             self.attempts += 1;
@@ -77,7 +80,7 @@ impl Shard {
     /// A collection stays, if it is still there.
     pub(super) fn keep(&mut self, name: &Bytes) -> Part {
         self.assert_owns_name(name);
-        if let Some(schema) = self.setup.catalog.find(name) {
+        if let Some(schema) = self.setup.catalog.newest(name) {
             schema.leaving.set(0);
         }
         Part::Done
@@ -86,7 +89,7 @@ impl Shard {
     /// Withdraws a collection that is empty, unless somebody has wanted it since this attempt began.
     pub(super) fn withdraw_empty(&mut self, schema: &Schema, attempt: u64) -> Part {
         self.assert_owns_name(&schema.name);
-        let newest = self.setup.catalog.find(&schema.name);
+        let newest = self.setup.catalog.newest(&schema.name);
         let is_the_same = |newest: &Schema| newest.generation == schema.generation && newest.leaving.get() == attempt;
         match newest.is_some_and(|newest| is_the_same(&newest)) {
             true => self.withdraw(&schema.name),
@@ -98,22 +101,28 @@ impl Shard {
     pub(super) fn withdraw_before(&mut self, mut sweep: Sweep) -> Result<Part, Box<Unfinished>> {
         if sweep.bucket == 0 {
             for key in self.watches.keys() {
-                if self.setup.catalog.holds(&key) {
+                if self.setup.catalog.newest(&key).is_some() {
                     self.watches.note(&key);
                 }
             }
         }
         let catalog = &self.setup.catalog;
-        let mut looked_at = 0;
-        while looked_at < NAMES_PER_SLICE {
-            if sweep.bucket == catalog.bucket_count() {
-                return Ok(Part::Done);
-            }
+        let (mut looked_at, mut ends) = (0, Vec::new());
+        while looked_at < NAMES_PER_SLICE && sweep.bucket < catalog.bucket_count() {
             looked_at += BUCKET_WORK + catalog.bucket_len(sweep.bucket);
             catalog.withdraw_where(sweep.bucket, |schema| {
-                schema.generation < sweep.before && self.owns_name(&schema.name)
+                let goes = schema.generation < sweep.before && self.owns_name(&schema.name);
+                if goes && schema.fuse.end() != u64::MAX {
+                    ends.push((schema.fuse.end(), schema.generation));
+                }
+                goes
             });
             sweep.bucket += 1;
+        }
+        ends.into_iter()
+            .for_each(|(end_ms, generation)| self.forget_end(generation, end_ms));
+        if sweep.bucket == self.setup.catalog.bucket_count() {
+            return Ok(Part::Done);
         }
         Err(Box::new(Unfinished::Sweep(sweep)))
     }
@@ -124,7 +133,7 @@ impl Shard {
         let mut looked_at = 0;
         while looked_at < NAMES_PER_SLICE {
             if listing.bucket < catalog.bucket_count() {
-                let names = catalog.bucket(listing.bucket);
+                let names = catalog.at(listing.now_ms).bucket(listing.bucket);
                 looked_at += BUCKET_WORK + names.len();
                 listing.bytes += names
                     .iter()
@@ -169,8 +178,9 @@ impl Sweep {
 }
 
 /// Where a listing of the catalog stands.
-#[derive(Default)]
 pub(crate) struct Listing {
+    /// What has expired by then is not there.
+    now_ms: u64,
     bucket: usize,
     /// What the names take, here and in the reply.
     bytes: usize,
@@ -178,8 +188,20 @@ pub(crate) struct Listing {
     names: Vec<Bytes>,
 }
 
+impl Listing {
+    pub(crate) fn new(now_ms: u64) -> Listing {
+        Listing {
+            now_ms,
+            bucket: 0,
+            bytes: 0,
+            sorted: BTreeSet::new(),
+            names: Vec::new(),
+        }
+    }
+}
+
 /// Looking at a bucket costs about as much as looking at so many names.
-const BUCKET_WORK: usize = 64;
+pub(super) const BUCKET_WORK: usize = 64;
 
 /// A name in a reply, without its bytes. It counts twice, as every reply does.
 const NAME_BYTES: usize = 48;

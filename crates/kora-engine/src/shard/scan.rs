@@ -101,7 +101,7 @@ impl Shard {
             scan.next_section();
             return 1;
         }
-        let schemas = self.setup.catalog.bucket(bucket);
+        let schemas = self.setup.catalog.at(scan.now_ms).bucket(bucket);
         let work = 1 + schemas.len();
         let own = schemas.into_iter().filter(|schema| self.owns_name(&schema.name));
         scan.pass(own.map(|schema| schema.name.clone()).collect());
@@ -139,7 +139,7 @@ impl Shard {
             .at(scan.at.section - FIRST_COLLECTION)
             .filter(|collection| {
                 let schema = collection.schema();
-                self.setup.catalog.generation_of(&schema.name) == Some(schema.generation)
+                self.setup.catalog.at(scan.now_ms).generation_of(&schema.name) == Some(schema.generation)
             });
         let Some(collection) = collection.filter(|_| scan.filter.wants(KeyType::Vector)) else {
             scan.next_section();

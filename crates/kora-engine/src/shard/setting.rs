@@ -57,13 +57,13 @@ impl Shard {
             _ => None,
         };
         if let Some(refusal) = refusal {
-            self.note_refused(&setting.element.collection);
+            self.note_refused(&setting.element.collection, at_ms);
             return Ok(refusal);
         }
         // The generation that the command was checked against has been dropped since it was submitted. So the two
         // overlapped, and the command may be said to have come just before the drop, which took the vector with it.
         // Setting the vector now, in a later collection of that name, would bring back what a client saw dropped.
-        let Some(schema) = self.setup.catalog.find(&setting.element.collection) else {
+        let Some(schema) = self.setup.catalog.at(at_ms).find(&setting.element.collection) else {
             return Ok(Part::Done);
         };
         if schema.generation != setting.generation {
@@ -81,9 +81,9 @@ impl Shard {
     }
 
     /// A collection may have been made for a vector that was then refused.
-    fn note_refused(&mut self, name: &[u8]) {
-        let held = self.current(name).map_or(0, |collection| collection.live());
-        if let Some(schema) = self.setup.catalog.find(name).filter(|_| held == 0) {
+    fn note_refused(&mut self, name: &[u8], now_ms: u64) {
+        let held = self.current(name, now_ms).map_or(0, |collection| collection.live());
+        if let Some(schema) = self.setup.catalog.at(now_ms).find(name).filter(|_| held == 0) {
             self.note_emptied(&schema);
         }
     }
@@ -100,7 +100,7 @@ impl Shard {
         if self.kind(place) != Some(KeyType::Vector) {
             self.delete_key(place);
         }
-        let newest = self.setup.catalog.generation_of(&carried.to.name);
+        let newest = self.setup.catalog.at(now_ms).generation_of(&carried.to.name);
         let Some((_, name)) = element_of(&key).filter(|_| newest == Some(carried.to.generation)) else {
             // Dropped since: it came just before that.
             return Ok(self.follow(then, now_ms));
@@ -153,7 +153,7 @@ impl Shard {
         let hash = self.keys.hash(&key);
         let other = self.keys.find(hash, &key).filter(|entry| !entry.value.is_vector());
         if other.is_some() {
-            self.delete_vector(&key);
+            self.delete_vector(&key, now_ms);
             return Ok(Part::Refused(ClientError::WrongType));
         }
         let place = Place {

@@ -83,7 +83,7 @@ impl Shard {
             Some(KeyType::VectorSet) => Some(ClientError::CollectionStays {
                 name: lift.key.to_vec(),
             }),
-            Some(_) if self.setup.catalog.holds(&lift.to) => {
+            Some(_) if self.setup.catalog.at(now_ms).holds(&lift.to) => {
                 Some(ClientError::NameOfCollection { name: lift.to.to_vec() })
             }
             Some(KeyType::Vector) => match self.pack_vector(place, &lift.to) {
@@ -202,13 +202,13 @@ impl Shard {
     /// A copy of the vector of a key, with what it takes to set it under another one; or why that cannot be.
     fn pack_vector(&mut self, from: Place<'_>, to: &[u8]) -> Result<CarriedVector, ClientError> {
         let expires_ms = self.expiry_of(from).unwrap_or(NEVER_MS);
-        let (collection, name) = self.vector_of(from.key).expect("the caller has seen it");
+        let (collection, name) = self.vector_of(from).expect("the caller has seen it");
         let source = Arc::clone(collection.schema());
         let vector = collection
             .use_vector(name, seconds(from.now_ms))
             .expect("the caller has seen it");
         let (collection, _) = element_of(to).ok_or_else(|| ClientError::KeyWithoutCollection { key: to.to_vec() })?;
-        let schema = self.setup.catalog.find(collection);
+        let schema = self.setup.catalog.at(from.now_ms).find(collection);
         let schema = schema.ok_or_else(|| ClientError::NoSuchCollection {
             collection: collection.to_vec(),
         })?;

@@ -7,6 +7,7 @@ use kora_vector::{Search, Statistics, Step, Work};
 
 use super::collection::Collection;
 use super::key_table::seconds;
+use super::keys::Place;
 use super::naming::Naming;
 use super::{Shard, Unfinished};
 use crate::catalog::Schema;
@@ -23,7 +24,7 @@ impl Shard {
             if self.keys.has_vectors() {
                 self.place(&[collection, b":", name].concat(), delete.now_ms);
             }
-            let is_there = self.delete_element(collection, name);
+            let is_there = self.delete_element(collection, name, delete.now_ms);
             if is_there && !self.watches.is_empty() {
                 self.watches.note(&[collection, b":", name].concat());
             }
@@ -37,9 +38,9 @@ impl Shard {
         }
     }
 
-    fn delete_element(&mut self, collection: &[u8], name: &[u8]) -> bool {
+    fn delete_element(&mut self, collection: &[u8], name: &[u8], now_ms: u64) -> bool {
         self.assert_owns(collection, name);
-        let Some(collection) = self.current(collection) else {
+        let Some(collection) = self.current(collection, now_ms) else {
             return false;
         };
         if !collection.delete(name) {
@@ -61,8 +62,8 @@ impl Shard {
     }
 
     /// What a key holds that holds no string and no hash.
-    pub(super) fn vector_kind(&self, key: &[u8]) -> Option<KeyType> {
-        let catalog = &self.setup.catalog;
+    pub(super) fn vector_kind(&self, place: Place<'_>) -> Option<KeyType> {
+        let (key, catalog) = (place.key, self.setup.catalog.at(place.now_ms));
         if catalog.is_empty() {
             return None;
         }
@@ -77,22 +78,23 @@ impl Shard {
     }
 
     /// Deletes the vector of a key; false if there is none.
-    pub(super) fn delete_vector(&mut self, key: &[u8]) -> bool {
-        element_of(key).is_some_and(|(collection, name)| self.delete_element(collection, name))
+    pub(super) fn delete_vector(&mut self, key: &[u8], now_ms: u64) -> bool {
+        element_of(key).is_some_and(|(collection, name)| self.delete_element(collection, name, now_ms))
     }
 
     /// What this shard holds of the collection whose vector has this key, if there is one, and its name there.
-    pub(super) fn vector_of<'k>(&mut self, key: &'k [u8]) -> Option<(&mut Collection, &'k [u8])> {
-        let (collection, name) = element_of(key)?;
-        let collection = self.current(collection)?;
+    pub(super) fn vector_of<'k>(&mut self, place: Place<'k>) -> Option<(&mut Collection, &'k [u8])> {
+        let (collection, name) = element_of(place.key)?;
+        let collection = self.current(collection, place.now_ms)?;
         collection.holds(name).then_some((collection, name))
     }
 
-    /// The key of some vector.
-    pub(super) fn random_vector(&mut self) -> Option<Bytes> {
-        let mut place = ((u128::from(self.draw()) * self.live as u128) >> 64) as usize;
+    /// The key of some vector of so many that there are.
+    pub(super) fn random_vector(&mut self, live: usize, now_ms: u64) -> Option<Bytes> {
+        let mut place = ((u128::from(self.draw()) * live as u128) >> 64) as usize;
         let draw = self.draw();
-        for collection in self.collections.iter() {
+        let there = |part: &&Collection| !part.schema().fuse.is_over(now_ms);
+        for collection in self.collections.iter().filter(there) {
             if place < collection.live() {
                 return collection.random(draw);
             }
@@ -107,7 +109,7 @@ impl Shard {
             return Part::Vector(None);
         }
         let vector = self
-            .current(&element.collection)
+            .current(&element.collection, at_ms)
             .and_then(|collection| collection.use_vector(&element.name, seconds(at_ms)));
         Part::Vector(vector)
     }
@@ -118,7 +120,7 @@ impl Shard {
             return Part::Holds(false);
         }
         Part::Holds(
-            self.current(&element.collection)
+            self.current(&element.collection, at_ms)
                 .is_some_and(|collection| collection.holds(&element.name)),
         )
     }
@@ -127,12 +129,12 @@ impl Shard {
     pub(super) fn query(&mut self, question: Arc<Question>, ef: usize, at_ms: u64) -> Result<Part, Box<Unfinished>> {
         // What has expired takes no place among the hits: it is deleted before the search begins, in slices if it is much.
         if self.keys.has_vectors() && self.keys.has_due(at_ms) {
-            self.reclaim(at_ms);
+            self.reclaim_keys(at_ms);
             if self.keys.has_due(at_ms) {
                 return Err(Box::new(Unfinished::Expiry(question, ef, at_ms)));
             }
         }
-        let newest = self.setup.catalog.generation_of(&question.schema.name);
+        let newest = self.setup.catalog.at(at_ms).generation_of(&question.schema.name);
         if newest != Some(question.schema.generation) {
             return Ok(Part::Hits(Hits {
                 generation: newest,
@@ -243,9 +245,9 @@ impl Shard {
         Part::Vector(vector.map(|vector| perturbed(vector, schema, random)))
     }
 
-    /// What this shard holds of the collection that has this name now.
-    pub(super) fn current(&mut self, name: &[u8]) -> Option<&mut Collection> {
-        let newest = self.setup.catalog.generation_of(name)?;
+    /// What this shard holds of the collection that has this name at that time.
+    pub(super) fn current(&mut self, name: &[u8], now_ms: u64) -> Option<&mut Collection> {
+        let newest = self.setup.catalog.at(now_ms).generation_of(name)?;
         self.collections
             .get_mut(name)
             .filter(|collection| collection.schema().generation == newest)
