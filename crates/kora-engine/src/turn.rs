@@ -406,9 +406,10 @@ impl Engine {
         let Response { ticket, from, part } = response;
         let id = LineId(ticket.line);
         if let Part::Acted(replies) = part {
+            let now_us = host.now_us();
             for (sequence, reply) in replies {
                 drop(self.lines.line(id).take_gather(sequence));
-                self.fill(id, sequence, reply, host);
+                self.fill(id, sequence, reply, now_us);
             }
             return self.lines.give_up_if_done(id);
         }
@@ -440,13 +441,13 @@ impl Engine {
                 line.put_gather(ticket.sequence, gather);
                 self.send(ticket, asks);
             }
-            Next::Reply(reply) => self.fill(id, ticket.sequence, reply, host),
+            Next::Reply(reply) => self.fill(id, ticket.sequence, reply, host.now_us()),
         }
         self.lines.give_up_if_done(id);
     }
 
     /// Puts a reply into its seat, whose gather was taken out.
-    fn fill(&mut self, id: LineId, sequence: u32, reply: Reply, host: &dyn Host) {
+    fn fill(&mut self, id: LineId, sequence: u32, reply: Reply, now_us: u64) {
         let outcome = Outcome::of(&reply);
         if self.errand.as_ref().is_some_and(|errand| errand.line == id) {
             self.end_errand(&reply);
@@ -457,7 +458,7 @@ impl Engine {
         let taken = line.fill(sequence, reply);
         taken.era.into_iter().for_each(|era| self.eras.end(era));
         self.reply_is_ready |= line.has_ready();
-        let latency_us = host.now_us().saturating_sub(taken.since_us);
+        let latency_us = now_us.saturating_sub(taken.since_us);
         self.stats.by_command.count(taken.counter, outcome, latency_us);
     }
 }

@@ -1,7 +1,7 @@
 //! The world as an engine sees it: a clock, and what the kernel says about the process.
 
 use std::fs;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use kora_engine::{CpuTime, Host};
 use rustix::time::{ClockId, clock_gettime};
@@ -9,19 +9,22 @@ use rustix::time::{ClockId, clock_gettime};
 /// This process on this machine.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Process {
-    start: Instant,
+    /// What the clock showed when it began.
+    start_us: u64,
 }
 
 impl Process {
     /// Its clock starts here.
     pub(crate) fn new() -> Process {
-        Process { start: Instant::now() }
+        Process {
+            start_us: clock_us(ClockId::Monotonic),
+        }
     }
 }
 
 impl Host for Process {
     fn now_us(&self) -> u64 {
-        u64::try_from(self.start.elapsed().as_micros()).unwrap_or(u64::MAX)
+        clock_us(ClockId::Monotonic).saturating_sub(self.start_us)
     }
 
     fn unix_us(&self) -> u64 {
@@ -41,8 +44,7 @@ impl Host for Process {
     }
 
     fn thread_cpu_us(&self) -> u64 {
-        let time = clock_gettime(ClockId::ThreadCPUTime);
-        u64::try_from(time.tv_sec).unwrap_or(0) * 1_000_000 + u64::try_from(time.tv_nsec).unwrap_or(0) / 1_000
+        clock_us(ClockId::ThreadCPUTime)
     }
 
     fn cpu_us(&self) -> CpuTime {
@@ -65,6 +67,12 @@ impl Host for Process {
     }
 }
 
+/// What a clock of the kernel's shows. Read for every command; std's `Instant` takes a seventh longer (90 and 78 ns here).
+fn clock_us(clock: ClockId) -> u64 {
+    let time = clock_gettime(clock);
+    u64::try_from(time.tv_sec).unwrap_or(0) * 1_000_000 + u64::try_from(time.tv_nsec).unwrap_or(0) / 1_000
+}
+
 /// The kernel's page on the machines we run on (x86-64, and arm64 as distributions configure it).
 const PAGE_BYTES: u64 = 4096;
 
@@ -79,7 +87,7 @@ mod tests {
     fn the_kernel_is_understood() {
         let process = Process::new();
         assert!(process.resident_bytes() > 100_000);
-        let start = Instant::now();
+        let start = std::time::Instant::now();
         while start.elapsed().as_millis() < 50 {}
         let cpu = process.cpu_us();
         assert!(cpu.user_us + cpu.system_us >= TICK_US);
