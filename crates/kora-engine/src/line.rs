@@ -9,7 +9,7 @@ use kora_resp::{Reply, Version, Writing};
 use crate::command::Command;
 use crate::eras::Era;
 use crate::error::ClientError;
-use crate::gather::{Gate, Gather, Shape};
+use crate::gather::{Gate, Gather};
 use crate::ledger::Account;
 use crate::limits::PIPELINE_DEPTH;
 use crate::session::Session;
@@ -39,7 +39,7 @@ pub(crate) struct Line {
     leaving: Option<Leaving>,
     /// Seats that still gather.
     waiting: usize,
-    /// How many of them await one key's shard, which takes microseconds.
+    /// How many of them await no more than some keys' shards, which takes microseconds.
     briefly_waiting: usize,
     /// Waiting seats behind which nothing may be submitted.
     closed_by: usize,
@@ -76,7 +76,7 @@ struct Seat {
     /// The version the client spoke when it asked: HELLO changes it for later replies only.
     version: Version,
     taken: Taken,
-    /// It awaits, or awaited, one key's shard.
+    /// It awaits, or awaited, no more than some keys' shards.
     is_brief: bool,
     state: State,
 }
@@ -170,7 +170,7 @@ impl Line {
         let sequence = self.head.wrapping_add(self.seats.len() as u32);
         self.account.add(taken.bytes);
         self.account.expect(taken.expected);
-        let is_brief = matches!(gather, Gather::One(Shape::Whole));
+        let is_brief = gather.is_brief();
         self.seats.push_back(Seat {
             version: self.session.version,
             taken,

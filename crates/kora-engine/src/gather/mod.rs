@@ -197,6 +197,14 @@ impl Gather {
         )
     }
 
+    /// True if it awaits no more than some keys' shards, which takes microseconds: a command on many keys is divided first.
+    pub(crate) fn is_brief(&self) -> bool {
+        matches!(
+            self,
+            Gather::One(Shape::Whole) | Gather::Sum { .. } | Gather::AllDone { .. } | Gather::Placing(_)
+        )
+    }
+
     /// Goes on with what took long.
     pub(crate) fn go_on(self, around: &Around<'_>) -> Next {
         match self {

@@ -1,4 +1,5 @@
 use super::*;
+use crate::gather::Shape;
 use crate::ledger::Ledger;
 use crate::stats::CommandStats;
 
@@ -43,7 +44,7 @@ fn replies_leave_together_when_what_is_missing_comes_in_a_moment() {
 fn no_reply_waits_for_what_may_take_long() {
     let (mut line, taken) = new_line();
     line.seat_reply(Reply::Integer(1), taken);
-    let long = line.take_seat(Gather::Sum { missing: 2, total: 0 }, taken);
+    let long = line.take_seat(Gather::Creating, taken);
     assert_eq!(drained(&mut line), ":1\r\n");
     let brief = line.take_seat(Gather::One(Shape::Whole), taken);
     fill(&mut line, long, 2);
