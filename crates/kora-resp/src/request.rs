@@ -405,7 +405,7 @@ impl fmt::Debug for Request<'_> {
 }
 
 /// Where an argument lies. Half the size of a `Range<usize>`: a text vector has thousands.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Default, Debug)]
 pub(crate) struct Argument {
     start: u32,
     end: u32,

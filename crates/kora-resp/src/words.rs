@@ -13,17 +13,24 @@ use crate::request::Argument;
 #[derive(Clone, Default, Debug)]
 pub struct Words {
     text: Bytes,
-    /// Where each lies in `text`.
-    places: Arc<Vec<Argument>>,
-    /// The first that was not taken yet. Invariant: at most `places.len()`.
+    places: Places,
+    /// The first that was not taken yet. Invariant: at most as many as there are places.
     at: usize,
+}
+
+/// Where each word lies in their text.
+#[derive(Clone, Debug)]
+enum Places {
+    /// As of most requests with words: HSET of a field, DEL of a key or two.
+    Few([Argument; FEW_MAX], usize),
+    Many(Arc<Vec<Argument>>),
 }
 
 impl Words {
     /// A word by itself.
     pub fn one(word: Bytes) -> Words {
         Words {
-            places: Arc::new(vec![Argument::new(0, word.len())]),
+            places: Places::few([Argument::new(0, word.len())].into_iter()),
             text: word,
             at: 0,
         }
@@ -35,21 +42,29 @@ impl Words {
             return Words::default();
         };
         let (start, end) = (first.start(), last.end());
+        let moved = places.iter().map(|place| place.without(start));
         Words {
             text: Bytes::copy_from_slice(&text[start..end]),
-            places: Arc::new(places.iter().map(|place| place.without(start)).collect()),
+            places: match places.len() <= FEW_MAX {
+                true => Places::few(moved),
+                false => Places::Many(Arc::new(moved.collect())),
+            },
             at: 0,
         }
     }
 
     /// Words that stay where they are.
     pub(crate) fn shared(text: Bytes, places: Arc<Vec<Argument>>, at: usize) -> Words {
-        Words { text, places, at }
+        Words {
+            text,
+            places: Places::Many(places),
+            at,
+        }
     }
 
     /// How many are left.
     pub fn len(&self) -> usize {
-        self.places.len() - self.at
+        self.places.all().len() - self.at
     }
 
     /// True if none is left.
@@ -59,30 +74,30 @@ impl Words {
 
     /// Memory that they hold.
     pub fn bytes_held(&self) -> usize {
-        self.text.len() + self.places.len() * size_of::<Argument>()
+        self.text.len() + size_of_val(self.places.all())
     }
 
     /// The words that are left.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &[u8]> + Clone {
-        self.places[self.at..].iter().map(|place| place.of(&self.text))
+        self.places.all()[self.at..].iter().map(|place| place.of(&self.text))
     }
 
     /// One of those that are left, if there are so many.
     pub fn get(&self, index: usize) -> Option<&[u8]> {
-        let place = self.places.get(self.at + index)?;
+        let place = self.places.all().get(self.at + index)?;
         Some(place.of(&self.text))
     }
 
     /// Takes the next one.
     pub fn take_next(&mut self) -> Option<&[u8]> {
-        let place = self.places.get(self.at)?;
+        let place = self.places.all().get(self.at)?;
         self.at += 1;
         Some(place.of(&self.text))
     }
 
     /// Takes the next two, if there are two left.
     pub fn take_pair(&mut self) -> Option<(&[u8], &[u8])> {
-        let [first, second] = self.places.get(self.at..self.at + 2)? else {
+        let [first, second] = self.places.all().get(self.at..self.at + 2)? else {
             return None;
         };
         self.at += 2;
@@ -93,7 +108,7 @@ impl Words {
     pub fn empty_part(&self, room: usize) -> Words {
         Words {
             text: self.text.clone(),
-            places: Arc::new(Vec::with_capacity(room)),
+            places: Places::Many(Arc::new(Vec::with_capacity(room))),
             at: 0,
         }
     }
@@ -104,11 +119,50 @@ impl Words {
     /// If they are of another request, or fewer are left.
     pub fn move_from(&mut self, from: &mut Words, count: usize) {
         assert_eq!(self.text.as_ptr(), from.text.as_ptr(), "words of one request");
-        let moved = &from.places[from.at..from.at + count];
-        Arc::make_mut(&mut self.places).extend_from_slice(moved);
+        let moved = &from.places.all()[from.at..from.at + count];
+        self.places.many().extend_from_slice(moved);
         from.at += count;
     }
 }
+
+impl Places {
+    /// # Panics
+    /// If there are more than [`FEW_MAX`].
+    fn few(places: impl ExactSizeIterator<Item = Argument>) -> Places {
+        let mut few = [Argument::default(); FEW_MAX];
+        let count = places.len();
+        assert!(count <= FEW_MAX);
+        few.iter_mut().zip(places).for_each(|(kept, place)| *kept = place);
+        Places::Few(few, count)
+    }
+
+    fn all(&self) -> &[Argument] {
+        match self {
+            Places::Few(few, count) => &few[..*count],
+            Places::Many(places) => places,
+        }
+    }
+
+    /// As a list that can grow.
+    fn many(&mut self) -> &mut Vec<Argument> {
+        if let Places::Few(..) = self {
+            *self = Places::Many(Arc::new(self.all().to_vec()));
+        }
+        match self {
+            Places::Many(places) => Arc::make_mut(places),
+            Places::Few(..) => unreachable!("made many a moment ago"),
+        }
+    }
+}
+
+impl Default for Places {
+    fn default() -> Places {
+        Places::few(std::iter::empty())
+    }
+}
+
+/// Words whose places need no memory of their own: a field and its value.
+const FEW_MAX: usize = 2;
 
 #[cfg(test)]
 mod tests {

@@ -113,6 +113,14 @@ impl HashValue {
         self.len() == 0
     }
 
+    /// Something of what lies first in its memory, if there is anything: read so that it is near.
+    pub fn first_byte(&self) -> u8 {
+        match &self.form {
+            Form::Small(small) => small.first_byte(),
+            Form::Large(_) => 0,
+        }
+    }
+
     /// What a field holds (HGET).
     pub fn get(&self, field: &[u8]) -> Option<FieldValue<'_>> {
         match &self.form {

@@ -17,6 +17,11 @@ use crate::limits::{DELETED_PER_SLICE, FIELD_BYTES_PER_SLICE, FIELDS_PER_SLICE, 
 pub(crate) struct Fields {
     key: Bytes,
     now_ms: u64,
+    work: Work,
+}
+
+/// Such a command, as far as it has come.
+struct Work {
     task: Task,
     /// The reply so far, if it is a list.
     found: Bulks,
@@ -116,28 +121,37 @@ impl Task {
     }
 }
 
-impl Fields {
-    pub(super) fn new(place: Place<'_>, task: Task) -> Fields {
-        Fields {
-            key: Bytes::copy_from_slice(place.key),
-            now_ms: place.now_ms,
+impl Shard {
+    /// The first slice, which for most is the last.
+    pub(super) fn begin_fields(&mut self, place: Place<'_>, task: Task) -> Result<Reply, Box<Unfinished>> {
+        let mut work = Work {
             task,
             found: Bulks::default(),
-        }
+        };
+        self.work_on(place, &mut work).ok_or_else(|| {
+            let key = Bytes::copy_from_slice(place.key);
+            let now_ms = place.now_ms;
+            Box::new(Unfinished::Fields(Box::new(Fields { key, now_ms, work })))
+        })
     }
-}
 
-impl Shard {
     /// Goes on for a slice.
     pub(super) fn do_fields(&mut self, mut fields: Fields) -> Result<Reply, Box<Unfinished>> {
-        let key = fields.key.clone();
         let place = Place {
-            key: &key,
-            hash: self.keys.hash(&key),
+            key: &fields.key,
+            hash: self.keys.hash(&fields.key),
             now_ms: fields.now_ms,
         };
-        let found = &mut fields.found;
-        let outcome = match &mut fields.task {
+        match self.work_on(place, &mut fields.work) {
+            Some(reply) => Ok(reply),
+            None => Err(Box::new(Unfinished::Fields(Box::new(fields)))),
+        }
+    }
+
+    /// Works for a slice; the reply if that was the last.
+    fn work_on(&mut self, place: Place<'_>, work: &mut Work) -> Option<Reply> {
+        let found = &mut work.found;
+        let outcome = match &mut work.task {
             Task::Set {
                 words,
                 added,
@@ -166,15 +180,11 @@ impl Shard {
                 })
             }
         };
-        let outcome = match self.setup.too_large(fields.found.bytes_hint()) {
+        let outcome = match self.setup.too_large(work.found.bytes_hint()) {
             Some(error) => Err(error),
             None => outcome,
         };
-        match outcome {
-            Err(error) => Ok(Reply::Error(error.to_string())),
-            Ok(Some(reply)) => Ok(reply),
-            Ok(None) => Err(Box::new(Unfinished::Fields(Box::new(fields)))),
-        }
+        outcome.unwrap_or_else(|error| Some(Reply::Error(error.to_string())))
     }
 
     /// Sets some fields; true if these were all.

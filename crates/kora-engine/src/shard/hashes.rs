@@ -4,7 +4,7 @@ use bytes::Bytes;
 use kora_resp::Reply;
 use kora_values::{FieldValue, HashValue, LongDouble, ValueError};
 
-use super::fields::{Fields, Task};
+use super::fields::Task;
 use super::key_table::Value;
 use super::keys::Place;
 use super::strings::length;
@@ -69,7 +69,10 @@ impl Shard {
             let hash = HashValue::new(self.setup.catalog.hash_seed());
             self.insert(place, Value::Hash(Box::new(hash)));
         }
-        Ok(self.hash(place)?.expect("made a moment ago"))
+        match self.keys.find_mut(place.hash, place.key).map(|entry| &mut entry.value) {
+            Some(Value::Hash(hash)) => Ok(hash),
+            _ => unreachable!("a hash was seen there, or made, a moment ago"),
+        }
     }
 
     fn look_up(
@@ -145,9 +148,5 @@ impl Shard {
         {
             self.delete_key(place);
         }
-    }
-
-    fn begin_fields(&mut self, place: Place<'_>, task: Task) -> Result<Reply, Box<Unfinished>> {
-        self.do_fields(Fields::new(place, task))
     }
 }

@@ -68,7 +68,7 @@ impl Value {
     fn touched(&self) -> u32 {
         match self {
             Value::String(string) => u32::from(string.first_byte()),
-            Value::Hash(hash) => u32::from(hash.is_empty()),
+            Value::Hash(hash) => u32::from(hash.first_byte()),
             Value::Vector(_) => 0,
         }
     }

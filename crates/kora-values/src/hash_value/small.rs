@@ -13,6 +13,10 @@ impl SmallHash {
         self.len
     }
 
+    pub(super) fn first_byte(&self) -> u8 {
+        self.bytes.first().copied().unwrap_or(0)
+    }
+
     pub(super) fn get(&self, field: &[u8]) -> Option<&[u8]> {
         self.iter().find(|(name, _)| *name == field).map(|(_, value)| value)
     }
