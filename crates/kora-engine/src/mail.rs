@@ -8,7 +8,9 @@ use kora_resp::{Bulks, Reply, Words};
 use kora_vector::Statistics;
 
 use crate::catalog::{Generation, GraphSettings, MadeBy, Schema};
-use crate::command::{Action, ClientFilter, ClientPage, Element, ElementList, Lifetime, Only, ScanFilter, Transfer};
+use crate::command::{
+    Action, ClientFilter, ClientPage, Element, ElementList, Lifetime, Only, ScanFilter, ShortKey, Transfer,
+};
 use crate::cursor::ScanPlace;
 use crate::error::ClientError;
 use crate::router::ShardId;
@@ -119,7 +121,7 @@ pub(crate) enum Ask {
 
 /// What is to be done to a key.
 pub(crate) struct Act {
-    pub(crate) key: Bytes,
+    pub(crate) key: ShortKey,
     pub(crate) action: Action,
 }
 

@@ -120,7 +120,7 @@ pub(crate) fn start(command: Command, me: u64, here: Target, around: &Around<'_>
     let placement = around.placement();
     match command {
         Command::OnKey(key, Action::Key(KeyAction::Delete)) if around.catalog().holds(&key) => {
-            gather::several(SeveralKeys::Delete(Words::one(key)), around)
+            gather::several(SeveralKeys::Delete(Words::one(&key)), around)
         }
         Command::OnKey(key, Action::Key(KeyAction::MemoryUsage)) if around.catalog().holds(&key) => {
             describe(&key, DescribeForm::Bytes, around)

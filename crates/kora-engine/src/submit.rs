@@ -1,6 +1,5 @@
 //! How a command begins: whether it may now, and which way it takes.
 
-use bytes::Bytes;
 use kora_resp::Reply;
 
 use crate::answer::{Effect, answer};
@@ -174,14 +173,7 @@ impl Engine {
     }
 
     /// Does something to a key of this worker, without a way through the queue: what most commands of a cache are.
-    fn act_at_once(
-        &mut self,
-        id: LineId,
-        shard: usize,
-        (key, action): (&Bytes, Action),
-        taken: Taken,
-        host: &dyn Host,
-    ) {
+    fn act_at_once(&mut self, id: LineId, shard: usize, (key, action): (&[u8], Action), taken: Taken, host: &dyn Host) {
         self.stats.slices += 1;
         let at_ms = self.unix_us(taken.since_us) / 1000;
         match self.shards[shard].act(key, action, at_ms) {

@@ -3,8 +3,13 @@
 use bytes::Bytes;
 use kora_resp::Words;
 use kora_resp::glob::Pattern;
+use smallvec::SmallVec;
 
 use crate::error::ClientError;
+
+/// The key of a command on its way to the key's shard. A short one lies in the command itself: to make memory for it on one
+/// worker and free it on another takes longer than anything else that is done with it.
+pub type ShortKey = SmallVec<[u8; 24]>;
 
 /// What is to be done to one key.
 #[derive(Debug)]

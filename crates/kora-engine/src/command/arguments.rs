@@ -38,13 +38,13 @@ impl<'r> Arguments<'r> {
         (index..self.count()).map(|index| self.owned(index)).collect()
     }
 
-    /// A key of any type, in its own memory.
-    pub(crate) fn key(&self, index: usize) -> Result<Bytes, ClientError> {
-        let bytes = self.word(index).len();
-        if bytes > KEY_BYTES_MAX {
-            return Err(ClientError::KeyTooLong { bytes });
+    /// A key of any type.
+    pub(crate) fn key(&self, index: usize) -> Result<&'r [u8], ClientError> {
+        let key = self.word(index);
+        match key.len() {
+            bytes if bytes > KEY_BYTES_MAX => Err(ClientError::KeyTooLong { bytes }),
+            _ => Ok(key),
         }
-        Ok(self.owned(index))
     }
 
     /// The words from `index` on, of which the first and each `step`th behind it is a key.

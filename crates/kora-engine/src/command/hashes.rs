@@ -8,7 +8,7 @@ use super::table::{Entry, PLAIN};
 use crate::error::ClientError;
 
 fn on_key(arguments: &Arguments<'_>, action: HashAction) -> Result<Command, ClientError> {
-    Ok(Command::OnKey(arguments.key(1)?, Action::Hash(action)))
+    Ok(Command::OnKey(arguments.key(1)?.into(), Action::Hash(action)))
 }
 
 fn hset(arguments: &Arguments<'_>) -> Result<Command, ClientError> {

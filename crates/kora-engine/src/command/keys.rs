@@ -143,7 +143,7 @@ pub(super) fn pattern(arguments: &Arguments<'_>, index: usize) -> Result<Option<
 }
 
 fn on_key(arguments: &Arguments<'_>, key: usize, action: KeyAction) -> Result<Command, ClientError> {
-    Ok(Command::OnKey(arguments.key(key)?, Action::Key(action)))
+    Ok(Command::OnKey(arguments.key(key)?.into(), Action::Key(action)))
 }
 
 pub(super) fn type_of(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
@@ -270,8 +270,8 @@ pub(super) fn renamenx(arguments: &Arguments<'_>) -> Result<Command, ClientError
 
 fn transfer(arguments: &Arguments<'_>, kind: TransferKind) -> Result<Command, ClientError> {
     Ok(Command::Transfer(Box::new(Transfer {
-        from: arguments.key(1)?,
-        to: arguments.key(2)?,
+        from: Bytes::copy_from_slice(arguments.key(1)?),
+        to: Bytes::copy_from_slice(arguments.key(2)?),
         kind,
     })))
 }

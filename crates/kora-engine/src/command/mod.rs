@@ -24,7 +24,7 @@ use kora_resp::glob::Pattern;
 
 pub use self::action::{
     Action, Deadline, ExpireOnly, HashAction, HashPart, HashScan, HashSetReply, KeyAction, Lifetime, LifetimeForm,
-    Only, Sample, StringAction, StringSetting,
+    Only, Sample, ShortKey, StringAction, StringSetting,
 };
 pub(crate) use self::admin::listed;
 pub use self::admin::{ClientFilter, ClientPage};
@@ -101,7 +101,7 @@ pub enum Command {
     Time,
 
     /// What lies whole on the shard of one key.
-    OnKey(Bytes, Action),
+    OnKey(ShortKey, Action),
     /// What is split over the shards of several keys.
     Several(SeveralKeys),
     /// `RENAME`, `RENAMENX`, `COPY`

@@ -110,7 +110,7 @@ fn deadline(unit: Unit, text: &[u8], command: &'static str) -> Result<Deadline, 
 }
 
 fn on_key(arguments: &Arguments<'_>, action: StringAction) -> Result<Command, ClientError> {
-    Ok(Command::OnKey(arguments.key(1)?, Action::String(action)))
+    Ok(Command::OnKey(arguments.key(1)?.into(), Action::String(action)))
 }
 
 pub(super) fn set(arguments: &Arguments<'_>) -> Result<Command, ClientError> {

@@ -1,5 +1,7 @@
 //! Syntax of MULTI and what belongs to it.
 
+use bytes::Bytes;
+
 use super::Command;
 use super::arguments::Arguments;
 use super::syntax::Argument;
@@ -24,7 +26,7 @@ fn watch(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     if keys > WATCHED_KEYS_MAX {
         return Err(ClientError::TooManyWatched);
     }
-    let keys = (1..arguments.count()).map(|index| arguments.key(index));
+    let keys = (1..arguments.count()).map(|index| arguments.key(index).map(Bytes::copy_from_slice));
     keys.collect::<Result<_, _>>().map(Command::Watch)
 }
 

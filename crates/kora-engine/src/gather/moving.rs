@@ -134,11 +134,11 @@ impl Moving {
 
     fn count(mut self: Box<Self>, stage: Stage, around: &Around<'_>) -> Next {
         let key = match stage {
-            Stage::Seeking => self.transfer.from.clone(),
-            _ => self.transfer.to.clone(),
+            Stage::Seeking => &self.transfer.from,
+            _ => &self.transfer.to,
         };
         self.stage = stage;
-        let shard = Target::Shard(around.placement().shard_of(&key));
+        let shard = Target::Shard(around.placement().shard_of(key));
         let ask = Ask::Several(Box::new(SeveralAsk::Count(Words::one(key))));
         Next::Ask(Gather::Moving(self), vec![(shard, ask)])
     }
