@@ -230,7 +230,7 @@ impl World {
     }
 
     fn follow(&mut self) {
-        let moves: Vec<(Slot, Slot)> = self.index.drain_moves().collect();
+        let moves = self.index.take_moves();
         for (from, to) in moves {
             let key = self.keys[from.index()];
             self.live[key].1 = to;
@@ -247,7 +247,7 @@ impl World {
 
     fn report(&mut self, name: &str, operations: usize) {
         self.index.check().unwrap_or_else(|fault| panic!("{name}: {fault}"));
-        let mut fresh = Index::new(*self.index.parameters());
+        let mut fresh = Index::new(self.index.parameters());
         let rows: Vec<usize> = self.live.iter().map(|(row, _)| *row).collect();
         for &row in &rows {
             fresh.insert(self.row(row));

@@ -153,9 +153,8 @@ impl Catalog {
     }
 
     /// Makes a collection visible to everybody. Only the owner of its name calls this, after it saw that there is none.
-    pub(crate) fn publish(&self, schema: Arc<Schema>) {
-        let name = schema.name.clone();
-        let before = self.board.publish(&name, schema);
+    pub(crate) fn publish(&self, schema: &Arc<Schema>) {
+        let before = self.board.publish(&schema.name, Arc::clone(schema));
         assert!(
             before.is_none(),
             "the owner of a name is its only writer and saw that it was free"

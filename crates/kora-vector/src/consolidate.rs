@@ -28,6 +28,7 @@
 //! wait follows, and the end of every table is given back. Vectors in the highest slots and not those in the sparsest
 //! chunks: so the tables of all widths, whose chunks hold different slots, end at the same place.
 
+use std::cell::OnceCell;
 use std::rc::{Rc, Weak};
 
 use crate::graph::{Census, Graph};
@@ -42,13 +43,20 @@ use crate::work::{FREED_BYTES_PER_UNIT, Step, Work};
 /// Consolidation of one index.
 #[derive(Debug, Default)]
 pub(crate) struct Consolidation {
+    /// What readers that begin now hold, once there was one: see [`Reader`].
+    epoch: OnceCell<Rc<Epoch>>,
+    /// None at rest: most collections are small and lose nothing.
+    batch: Option<Box<Batch>>,
+}
+
+/// What is under way.
+#[derive(Debug, Default)]
+struct Batch {
     stage: Stage,
-    /// What readers that begin now hold: see [`Reader`].
-    epoch: Rc<Epoch>,
-    /// How far the batch is, in slots that were dealt with, and of how many.
+    /// How far it is, in slots that were dealt with, and of how many.
     progress: (usize, usize),
     /// Vectors that have moved since somebody asked: from where, to where.
-    pub(crate) moves: Vec<(Slot, Slot)>,
+    moves: Vec<(Slot, Slot)>,
 }
 
 /// Held by whoever remembers slots between two slices: none that it may know is given to another vector meanwhile.
@@ -62,8 +70,9 @@ struct Epoch;
 
 #[derive(Debug, Default)]
 enum Stage {
+    /// The batch is done. It is forgotten when its moves have been asked for.
     #[default]
-    Rest,
+    Done,
     /// The doomed slot that is leaving the tree, the layer, and where the last step was.
     Detach {
         slot: u32,
@@ -76,6 +85,8 @@ enum Stage {
     Sweep {
         next: u32,
     },
+    /// Nothing leads to the doomed any more, and whoever reads now is to be waited for.
+    Gather,
     Wait {
         readers: Weak<Epoch>,
     },
@@ -109,14 +120,14 @@ impl Consolidation {
     /// A reader that begins now.
     pub(crate) fn reader(&self) -> Reader {
         Reader {
-            _epoch: Rc::clone(&self.epoch),
+            _epoch: Rc::clone(self.epoch.get_or_init(Rc::default)),
         }
     }
 
     /// Whether a step would find something to do.
     pub(crate) fn has_work(&self, roll: &Roll, graph: Option<&Graph>, occasion: Occasion) -> bool {
-        match &self.stage {
-            Stage::Rest => begins(roll, graph, occasion).is_some(),
+        match self.stage() {
+            Stage::Done => begins(roll, graph, occasion).is_some(),
             Stage::Wait { readers } => readers.strong_count() == 0,
             _ => true,
         }
@@ -124,53 +135,89 @@ impl Consolidation {
 
     /// Slots dealt with by the batch under way, and of how many.
     pub(crate) fn progress(&self) -> Option<(usize, usize)> {
-        (!matches!(self.stage, Stage::Rest)).then_some(self.progress)
+        let batch = self.batch.as_ref()?;
+        (!matches!(batch.stage, Stage::Done)).then_some(batch.progress)
     }
 
     pub(crate) fn census(&self) -> Census {
         Census {
             loose: 0..0,
-            swept: matches!(self.stage, Stage::Wait { .. } | Stage::Free),
+            swept: matches!(self.stage(), Stage::Gather | Stage::Wait { .. } | Stage::Free),
         }
+    }
+
+    /// Vectors that have moved since this was asked last: from where, to where.
+    pub(crate) fn take_moves(&mut self) -> Vec<(Slot, Slot)> {
+        let Some(batch) = &mut self.batch else {
+            return Vec::new();
+        };
+        let moves = std::mem::take(&mut batch.moves);
+        if matches!(batch.stage, Stage::Done) {
+            self.batch = None;
+        }
+        moves
     }
 
     /// Takes one step. Done when there is nothing to do, or nothing before readers have gone.
     pub(crate) fn step(&mut self, mut estate: Estate<'_>, occasion: Occasion, work: &mut Work) -> Step<()> {
-        match &self.stage {
-            Stage::Rest => return self.begin(&mut estate, occasion, work),
-            Stage::Detach { slot, layer, at } => self.detach((*slot, *layer, *at), &mut estate, work),
-            Stage::Move => self.move_one(&mut estate, work),
-            Stage::Sweep { next } => self.sweep(*next, &mut estate, work),
+        let kind = match self.stage() {
+            Stage::Done => begins(estate.roll, estate.graph.as_deref(), occasion),
+            _ => None,
+        };
+        let batch = match (&mut self.batch, kind) {
+            (batch, Some(kind)) => {
+                batch.get_or_insert_default().begin(kind, &mut estate, work);
+                return Step::More;
+            }
+            (None, None) => return Step::Done(()),
+            (Some(batch), None) => batch,
+        };
+        match &batch.stage {
+            Stage::Done => return Step::Done(()),
+            Stage::Detach { slot, layer, at } => batch.detach((*slot, *layer, *at), &mut estate, work),
+            Stage::Move => batch.move_one(&mut estate, work),
+            Stage::Sweep { next } => batch.sweep(*next, &mut estate, work),
+            Stage::Gather => {
+                // Those who read now are waited for.
+                let readers = self.epoch.take().map_or_else(Weak::new, |epoch| Rc::downgrade(&epoch));
+                batch.stage = Stage::Wait { readers };
+            }
             Stage::Wait { readers } => {
                 if readers.strong_count() > 0 {
                     return Step::Done(());
                 }
-                self.stage = Stage::Free;
+                batch.stage = Stage::Free;
             }
-            Stage::Free => self.free(&mut estate, work),
-            Stage::Rebuild { next } => self.rebuild(*next, &mut estate, work),
-            Stage::Shrink => self.shrink(&mut estate, work),
+            Stage::Free => batch.free(&mut estate, work),
+            Stage::Rebuild { next } => batch.rebuild(*next, &mut estate, work),
+            Stage::Shrink => batch.shrink(&mut estate, work),
+        }
+        if matches!(batch.stage, Stage::Done) && batch.moves.is_empty() {
+            self.batch = None;
         }
         Step::More
     }
 
-    fn begin(&mut self, estate: &mut Estate<'_>, occasion: Occasion, work: &mut Work) -> Step<()> {
-        let Some(kind) = begins(estate.roll, estate.graph.as_deref(), occasion) else {
-            return Step::Done(());
-        };
+    fn stage(&self) -> &Stage {
+        self.batch.as_ref().map_or(&Stage::Done, |batch| &batch.stage)
+    }
+}
+
+impl Batch {
+    fn begin(&mut self, kind: Kind, estate: &mut Estate<'_>, work: &mut Work) {
         let slots = estate.roll.slots();
         if kind == Kind::Moves {
             let moves = slots - estate.roll.live_count();
             self.progress = (0, moves + slots + moves);
             self.stage = Stage::Move;
-            return Step::More;
+            return;
         }
         let doomed = estate.roll.dead_count();
         let Some(graph) = estate.graph.as_deref_mut() else {
             estate.roll.doom_dead();
             self.progress = (0, doomed);
-            self.wait();
-            return Step::More;
+            self.stage = Stage::Gather;
+            return;
         };
         if let Some(root) = graph.root().filter(|&root| estate.roll.is_leaving(root)) {
             let heir = heir(graph, estate.roll, root).expect("a batch begins while some are live");
@@ -179,7 +226,6 @@ impl Consolidation {
         estate.roll.doom_dead();
         self.progress = (0, 2 * doomed + slots);
         self.next_to_detach(0, estate);
-        Step::More
     }
 
     fn next_to_detach(&mut self, from: u32, estate: &mut Estate<'_>) {
@@ -252,16 +298,8 @@ impl Consolidation {
         self.stage = Stage::Sweep { next: slot };
         if slot as usize == estate.roll.slots() {
             graph.dismiss_detached();
-            self.wait();
+            self.stage = Stage::Gather;
         }
-    }
-
-    /// Waits for those who read now.
-    fn wait(&mut self) {
-        let before = std::mem::take(&mut self.epoch);
-        self.stage = Stage::Wait {
-            readers: Rc::downgrade(&before),
-        };
     }
 
     fn free(&mut self, estate: &mut Estate<'_>, work: &mut Work) {
@@ -281,7 +319,7 @@ impl Consolidation {
 
     /// All are vacant.
     fn end(&mut self, estate: &mut Estate<'_>) {
-        self.stage = Stage::Rest;
+        self.stage = Stage::Done;
         if let Some(graph) = estate.graph.as_deref_mut()
             && estate.roll.has_moves()
         {
@@ -310,7 +348,7 @@ impl Consolidation {
         let links = || estate.graph.as_deref_mut()?.release_spare();
         match estate.space.release_spare().or_else(links) {
             Some(bytes) => work.spend(bytes as u64 / FREED_BYTES_PER_UNIT),
-            None => self.stage = Stage::Rest,
+            None => self.stage = Stage::Done,
         }
     }
 }

@@ -1,12 +1,10 @@
 //! The public face: an index of vectors, searched by nearness.
 
-use std::ops::Range;
-
 use crate::consolidate::{Consolidation, Estate, Occasion};
 use crate::graph::{Census, Fault, Graph};
+use crate::grown::Grown;
 use crate::insert::{Insertion, Progress};
-use crate::level::Levels;
-use crate::limits::{DIMENSION_MAX, EF_MAX, K_MAX, M_MAX, M_MIN, SCRATCH_KEPT_MAX, SLOTS_MAX};
+use crate::limits::{DIMENSION_MAX, EF_MAX, K_MAX, M_MAX, M_MIN, SLOTS_MAX};
 use crate::metric::Metric;
 use crate::roll::Roll;
 use crate::scratch::Scratch;
@@ -32,7 +30,7 @@ pub struct Parameters {
     pub seed: u64,
 }
 
-/// The place of a vector in its index, which may change: see [`Index::drain_moves`]. After the vector's removal another
+/// The place of a vector in its index, which may change: see [`Index::take_moves`]. After the vector's removal another
 /// one may be given the place, but not while a search or an insertion is under way that began before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Slot(u32);
@@ -96,24 +94,16 @@ pub struct Memory {
 /// that when a tenth are dead, and [`Index::tend`] does it when there is time. When many slots are vacant, the vectors in
 /// the highest ones move to lower ones, and memory is given back.
 pub struct Index {
-    parameters: Parameters,
     space: Space,
     roll: Roll,
-    /// None while the index is small.
-    graph: Option<Box<Graph>>,
-    levels: Levels,
-    /// Slots from the time without a graph that are still to be linked. Some of them may be linked, dead or unfinished.
-    loose: Range<u32>,
-    /// The linking of the first loose slot, once begun.
-    conversion: Option<Box<Insertion>>,
     consolidation: Consolidation,
-    /// Units of work that the last insertion took to be linked.
-    insert_work: u64,
+    /// None while the index is small.
+    grown: Option<Box<Grown>>,
+    seed: u64,
+    ef_construction: u32,
     /// So many live vectors have no graph.
-    small_max: usize,
-    /// Invariant: at most `SCRATCH_KEPT_MAX`, and none while there is no graph.
-    #[expect(clippy::vec_box, reason = "an operation takes one by moving a pointer")]
-    scratches: Vec<Box<Scratch>>,
+    small_max: u32,
+    m: u16,
 }
 
 impl Index {
@@ -124,35 +114,39 @@ impl Index {
 
     /// An index that has no graph up to this many live vectors.
     pub(crate) fn with_small_max(parameters: Parameters, small_max: usize) -> Index {
-        assert!(
-            (1..=DIMENSION_MAX).contains(&parameters.dimension),
-            "dimension {}",
-            parameters.dimension
-        );
-        assert!((M_MIN..=M_MAX).contains(&parameters.m), "m {}", parameters.m);
-        assert!(
-            (1..=EF_MAX).contains(&parameters.ef_construction),
-            "ef {}",
-            parameters.ef_construction
-        );
+        let Parameters {
+            dimension,
+            metric,
+            m,
+            ef_construction,
+            storage,
+            seed,
+        } = parameters;
+        assert!((1..=DIMENSION_MAX).contains(&dimension), "dimension {dimension}");
+        assert!((M_MIN..=M_MAX).contains(&m), "m {m}");
+        assert!((1..=EF_MAX).contains(&ef_construction), "ef {ef_construction}");
         Index {
-            parameters,
-            space: Space::new(parameters.metric, parameters.dimension, parameters.storage),
+            space: Space::new(metric, dimension, storage),
             roll: Roll::default(),
-            graph: None,
-            levels: Levels::new(parameters.seed, parameters.m),
-            loose: 0..0,
-            conversion: None,
             consolidation: Consolidation::default(),
-            insert_work: 0,
-            small_max,
-            scratches: Vec::new(),
+            grown: None,
+            seed,
+            ef_construction: ef_construction as u32,
+            small_max: small_max as u32,
+            m: m as u16,
         }
     }
 
     /// What the index was made with.
-    pub fn parameters(&self) -> &Parameters {
-        &self.parameters
+    pub fn parameters(&self) -> Parameters {
+        Parameters {
+            dimension: self.space.dimension(),
+            metric: self.space.metric(),
+            m: usize::from(self.m),
+            ef_construction: self.ef_construction as usize,
+            storage: self.space.storage(),
+            seed: self.seed,
+        }
     }
 
     /// Stores a vector and begins to insert it. It is not found before the insertion is resumed to its end; giving the
@@ -165,14 +159,13 @@ impl Index {
         assert!((slot as usize) < SLOTS_MAX, "an index holds at most {SLOTS_MAX} slots");
         let slots = self.space.len() as u32;
         self.space.put(slot, vector);
-        if self.graph.is_none() && self.roll.live_count() >= self.small_max {
+        if self.grown.is_none() && self.roll.live_count() >= self.small_max as usize {
             self.plant_graph(slots);
         }
-        if let Some(graph) = &mut self.graph {
-            graph.open(slot, self.levels.draw());
+        if let Some(grown) = &mut self.grown {
+            grown.graph.open(slot, grown.levels.draw());
         }
-        let (scratch, reader) = (self.take_scratch(), self.consolidation.reader());
-        let mut insertion = Insertion::new(scratch, slot, self.parameters.ef_construction, reader);
+        let mut insertion = Insertion::new(self.take_scratch(), slot, self.ef_construction as usize);
         insertion.progress = Progress::Consolidating(self.share());
         insertion
     }
@@ -193,20 +186,21 @@ impl Index {
             }
         }
         if insertion.progress == Progress::Linking {
-            if let Some(graph) = &mut self.graph {
+            if let Some(grown) = &mut self.grown {
                 let before = work.left();
-                let step = insertion.resume(&self.space, graph, &self.roll, work);
+                insertion.read(&self.consolidation);
+                let step = insertion.resume(&self.space, &mut grown.graph, &self.roll, work);
                 insertion.spent += before - work.left();
                 if step == Step::More {
                     return Step::More;
                 }
-                self.insert_work = insertion.spent;
+                grown.insert_work = insertion.spent;
             }
             insertion.progress = Progress::Helping(LOOSE_PER_INSERT);
         }
         while let Progress::Helping(left) = insertion.progress
             && left > 0
-            && !self.loose.is_empty()
+            && self.has_loose()
         {
             if work.is_spent() {
                 return Step::More;
@@ -309,8 +303,8 @@ impl Index {
 
     /// Vectors that have moved since this was asked last, in that order: from where, to where. They do so while
     /// insertions are resumed and in [`Index::tend`].
-    pub fn drain_moves(&mut self) -> std::vec::Drain<'_, (Slot, Slot)> {
-        self.consolidation.moves.drain(..)
+    pub fn take_moves(&mut self) -> Vec<(Slot, Slot)> {
+        self.consolidation.take_moves()
     }
 
     /// A live vector, chosen by this number; none if there is none. Those behind a gap are chosen more often.
@@ -348,12 +342,12 @@ impl Index {
 
     /// How many blocks of memory its tables are made of, each of two mebibytes at most.
     pub fn chunks(&self) -> usize {
-        self.space.chunk_count() + self.graph.as_ref().map_or(0, |graph| graph.chunk_count())
+        self.space.chunk_count() + self.graph().map_or(0, Graph::chunk_count)
     }
 
     /// How many layers the graph has; none while there is no graph.
     pub fn levels(&self) -> usize {
-        self.graph.as_ref().map_or(0, |graph| graph.height() + 1)
+        self.graph().map_or(0, |graph| graph.height() + 1)
     }
 
     /// The instruction set its distances are computed with.
@@ -365,18 +359,18 @@ impl Index {
     pub fn memory(&self) -> Memory {
         Memory {
             vectors_bytes: self.space.bytes(),
-            links_bytes: self.roll.bytes() + self.graph.as_ref().map_or(0, |graph| graph.bytes()),
-            scratch_bytes: self.scratches.iter().map(|scratch| scratch.bytes()).sum(),
+            links_bytes: self.roll.bytes() + self.graph().map_or(0, Graph::bytes),
+            scratch_bytes: self.grown.as_ref().map_or(0, |grown| grown.scratch_bytes()),
         }
     }
 
     /// Whether the graph is sound: see [`graph`](crate::graph) for what that means. Reads every link.
     pub fn check(&self) -> Result<(), Fault> {
-        match &self.graph {
-            Some(graph) => {
+        match &self.grown {
+            Some(grown) => {
                 let census = self.consolidation.census();
-                let loose = self.loose.clone();
-                graph.check(&self.roll, &Census { loose, ..census })
+                let loose = grown.loose.clone();
+                grown.graph.check(&self.roll, &Census { loose, ..census })
             }
             None => Ok(()),
         }
@@ -384,7 +378,7 @@ impl Index {
 
     /// True if [`Index::tend`] would find something to do.
     pub fn has_upkeep(&self) -> bool {
-        !self.loose.is_empty() || self.consolidates(Occasion::Idle)
+        self.has_loose() || self.consolidates(Occasion::Idle)
     }
 
     /// True if [`Index::tend`] should be called also while there is other work: vectors are removed faster than
@@ -397,7 +391,7 @@ impl Index {
     /// nothing to do, which is seen at once, so that it may be called whenever there is time; there may be something when
     /// a search or an insertion has ended.
     pub fn tend(&mut self, work: &mut Work) -> Step<()> {
-        while !self.loose.is_empty() {
+        while self.has_loose() {
             if self.link_loose(work) == Step::More || work.is_spent() {
                 return Step::More;
             }
@@ -414,9 +408,7 @@ impl Index {
     /// good for nothing but the next; after `Done`, dropping it costs nothing.
     pub fn dismantle_step(&mut self, work: &mut Work) -> Step<()> {
         loop {
-            self.scratches.clear();
-            self.conversion = None;
-            let links = || self.graph.as_mut()?.release_chunk();
+            let links = || self.grown.as_mut()?.release_chunk();
             let Some(bytes) = self.space.release_chunk().or_else(links) else {
                 return Step::Done(());
             };
@@ -431,26 +423,26 @@ impl Index {
     pub(crate) fn begin_walk(&mut self, query: &[f32], k: usize, ef: usize) -> Search {
         let scratch = self.frame(query, k, ef);
         let reader = self.consolidation.reader();
-        match &self.graph {
-            Some(graph) if self.loose.is_empty() => Search::walk(&self.space, graph, scratch, (k, ef), reader),
+        match self.graph() {
+            Some(graph) if !self.has_loose() => Search::walk(&self.space, graph, scratch, (k, ef), reader),
             _ => Search::scan(scratch, k, ef, reader),
         }
     }
 
     /// Whether scanning is the better way to search with a pool of `ef`.
     fn is_scanned(&self, ef: usize) -> bool {
-        let Some(graph) = &self.graph else {
+        let Some(graph) = self.graph() else {
             return true;
         };
         // A walk that needs ef live results among the dead expands ef · linked/live nodes.
         let (live, linked) = (self.roll.live_count() as u64, graph.linked_count() as u64);
-        !self.loose.is_empty() || live * live <= (ef as u64 * WALK_PER_RESULT).saturating_mul(linked)
+        self.has_loose() || live * live <= (ef as u64 * WALK_PER_RESULT).saturating_mul(linked)
     }
 
     fn resume(&mut self, search: &mut Search, mut admission: Admission<'_>, work: &mut Work) -> Step<Vec<Hit>> {
         let ground = Ground {
             space: &self.space,
-            graph: self.graph.as_deref(),
+            graph: self.graph(),
             roll: &self.roll,
         };
         let step = search.resume(ground, &mut admission, work);
@@ -463,46 +455,56 @@ impl Index {
     /// Makes the graph, with room for every slot below `slots` and none of them linked.
     fn plant_graph(&mut self, slots: u32) {
         self.space.settle();
-        let mut graph = Box::new(Graph::new(self.parameters.m));
+        let mut grown = Grown::new(usize::from(self.m), self.seed);
         for slot in 0..slots {
-            graph.open(slot, self.levels.draw());
+            grown.graph.open(slot, grown.levels.draw());
         }
-        self.loose = 0..slots;
-        self.graph = Some(graph);
+        grown.loose = 0..slots;
+        self.grown = Some(Box::new(grown));
     }
 
     /// Goes on with linking the first loose slot. Done when it is linked, or needs not to be.
     fn link_loose(&mut self, work: &mut Work) -> Step<()> {
-        let graph = self.graph.as_mut().expect("slots are loose only beside a graph");
-        let slot = self.loose.start;
+        let grown = self.grown.as_mut().expect("slots are loose only beside a graph");
+        let slot = grown.loose.start;
         // A slot that is not live was removed, or its own insertion will link it.
-        if self.conversion.is_none() && self.roll.is_live(slot) && !graph.is_linked(slot) {
-            let scratch = self.scratches.pop().unwrap_or_default();
-            let (ef, reader) = (self.parameters.ef_construction, self.consolidation.reader());
-            self.conversion = Some(Box::new(Insertion::new(scratch, slot, ef, reader)));
+        if grown.conversion.is_none() && self.roll.is_live(slot) && !grown.graph.is_linked(slot) {
+            let scratch = grown.scratches.pop().unwrap_or_default();
+            let mut conversion = Insertion::new(scratch, slot, self.ef_construction as usize);
+            conversion.read(&self.consolidation);
+            grown.conversion = Some(Box::new(conversion));
         }
-        if let Some(conversion) = &mut self.conversion {
-            if conversion.resume(&self.space, graph, &self.roll, work) == Step::More {
+        if let Some(conversion) = &mut grown.conversion {
+            if conversion.resume(&self.space, &mut grown.graph, &self.roll, work) == Step::More {
                 return Step::More;
             }
             let scratch = std::mem::take(&mut conversion.scratch);
-            self.conversion = None;
-            self.keep_scratch(scratch);
+            grown.conversion = None;
+            grown.keep_scratch(scratch);
         }
-        self.loose.start += 1;
+        grown.loose.start += 1;
         Step::Done(())
+    }
+
+    fn graph(&self) -> Option<&Graph> {
+        self.grown.as_ref().map(|grown| &grown.graph)
+    }
+
+    /// Whether there is a graph and some are not on it yet.
+    fn has_loose(&self) -> bool {
+        self.grown.as_ref().is_some_and(|grown| !grown.loose.is_empty())
     }
 
     /// Whether there is something to consolidate. Not before the graph is complete: the loose have no place in it.
     fn consolidates(&self, occasion: Occasion) -> bool {
-        self.loose.is_empty() && self.consolidation.has_work(&self.roll, self.graph.as_deref(), occasion)
+        !self.has_loose() && self.consolidation.has_work(&self.roll, self.graph(), occasion)
     }
 
     fn consolidate(&mut self, occasion: Occasion, work: &mut Work) -> Step<()> {
         let mut scratch = self.take_scratch();
         let estate = Estate {
             space: &mut self.space,
-            graph: self.graph.as_deref_mut(),
+            graph: self.grown.as_mut().map(|grown| &mut grown.graph),
             roll: &mut self.roll,
             scratch: &mut scratch,
         };
@@ -513,7 +515,7 @@ impl Index {
 
     /// What an insertion is to do for consolidation, by what insertions cost: the more, the more are dead.
     fn share(&self) -> u64 {
-        let spent = self.insert_work;
+        let spent = self.grown.as_ref().map_or(0, |grown| grown.insert_work);
         let (removed, live) = (self.roll.removed() as u64, self.roll.live_count() as u64);
         let by_share = spent.saturating_mul(removed * SHARE_PER_DEAD) / live.max(1);
         by_share.clamp(SHARE_MIN, spent.saturating_mul(SHARE_MAX).max(SHARE_MIN))
@@ -539,23 +541,24 @@ impl Index {
     fn assert_fits(&self, vector: &[f32]) {
         assert_eq!(
             vector.len(),
-            self.parameters.dimension,
+            self.space.dimension(),
             "a vector has its index's dimension"
         );
         debug_assert_eq!(
-            crate::metric::vet(vector, self.parameters.metric),
+            crate::metric::vet(vector, self.space.metric()),
             Ok(()),
             "a vector was vetted"
         );
     }
 
     fn take_scratch(&mut self) -> Box<Scratch> {
-        self.scratches.pop().unwrap_or_default()
+        let kept = self.grown.as_mut().and_then(|grown| grown.scratches.pop());
+        kept.unwrap_or_default()
     }
 
     fn keep_scratch(&mut self, scratch: Box<Scratch>) {
-        if self.graph.is_some() && self.scratches.len() < SCRATCH_KEPT_MAX {
-            self.scratches.push(scratch);
+        if let Some(grown) = &mut self.grown {
+            grown.keep_scratch(scratch);
         }
     }
 }

@@ -6,7 +6,7 @@
 //! linking is left out, what moved is followed; and a node that is linked but not finished is walked and not returned, as
 //! a dead one is.
 
-use crate::consolidate::Reader;
+use crate::consolidate::{Consolidation, Reader};
 use crate::graph::{Graph, Link};
 use crate::hnsw::Slot;
 use crate::pool::Candidate;
@@ -34,8 +34,8 @@ pub struct Insertion {
     linked_at_start: usize,
     /// Where the links chosen on each layer begin in `scratch.chosen`, the topmost layer first.
     layers: Vec<usize>,
-    /// Given up with the rest when the insertion ends.
-    _reader: Reader,
+    /// None before it knows other slots than its own. Given up with the rest when the insertion ends.
+    reader: Option<Reader>,
 }
 
 /// How far an insertion is, as the index sees it.
@@ -88,7 +88,7 @@ impl Stage {
 }
 
 impl Insertion {
-    pub(crate) fn new(scratch: Box<Scratch>, slot: u32, ef: usize, reader: Reader) -> Insertion {
+    pub(crate) fn new(scratch: Box<Scratch>, slot: u32, ef: usize) -> Insertion {
         Insertion {
             scratch,
             slot,
@@ -98,7 +98,7 @@ impl Insertion {
             spent: 0,
             linked_at_start: 0,
             layers: Vec::new(),
-            _reader: reader,
+            reader: None,
         }
     }
 
@@ -107,7 +107,13 @@ impl Insertion {
         Slot::from_index(self.slot as usize)
     }
 
+    /// Makes it a reader. To be called before it is resumed.
+    pub(crate) fn read(&mut self, consolidation: &Consolidation) {
+        self.reader.get_or_insert_with(|| consolidation.reader());
+    }
+
     pub(crate) fn resume(&mut self, space: &Space, graph: &mut Graph, roll: &Roll, work: &mut Work) -> Step<()> {
+        debug_assert!(self.reader.is_some(), "a slot that it knows is given to nobody else");
         self.scratch.walk.visited.cover(space.len());
         loop {
             if let Step::Done(()) = self.step(space, graph, roll, work) {

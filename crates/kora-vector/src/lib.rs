@@ -32,6 +32,7 @@
 mod arena;
 #[cfg(feature = "bench")]
 pub mod bench;
+mod bits;
 mod code;
 mod consolidate;
 mod distance;
@@ -39,6 +40,7 @@ mod exact;
 mod floats;
 mod fold;
 pub mod graph;
+mod grown;
 mod half;
 pub mod hnsw;
 mod insert;
@@ -55,6 +57,7 @@ mod select;
 mod sort;
 mod space;
 pub mod storage;
+mod tables;
 mod tree;
 pub mod work;
 

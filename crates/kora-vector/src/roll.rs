@@ -4,286 +4,324 @@
 //! is consolidated they are *doomed*: nothing may link to them any more. A vector that is moved to another slot leaves a
 //! doomed one behind too, and a note of where it went. Doomed slots become vacant when nobody can still hold them.
 
+use crate::bits::{Bits, Words, each};
+
 /// The slots of an index.
 #[derive(Debug, Default)]
 pub(crate) struct Roll {
-    /// How many there are. Invariant: no bit is set at or beyond it.
-    slots: usize,
-    live: Bits,
-    /// Marked, and in no batch yet.
-    dead: Bits,
-    /// The batch.
-    doomed: Bits,
-    vacant: Bits,
+    /// How many there are. Invariant: no set holds any at or beyond it.
+    slots: u32,
+    sets: Sets,
+}
+
+/// Which slots are what. There are many small collections: up to 32 slots a set is one word, in place.
+#[derive(Debug)]
+enum Sets {
+    Few([u32; SETS]),
+    Many(Box<Many>),
+}
+
+#[derive(Debug, Default)]
+struct Many {
+    sets: [Bits; SETS],
     /// Where vectors of the batch went, the highest slot first. Invariant: empty, or as many as are doomed.
     moves: Vec<(u32, u32)>,
+}
+
+/// The sets. No slot is in two of them.
+#[derive(Clone, Copy, Debug)]
+enum Set {
+    Live,
+    /// Marked, and in no batch yet.
+    Dead,
+    /// The batch.
+    Doomed,
+    Vacant,
+}
+
+impl Default for Sets {
+    fn default() -> Sets {
+        Sets::Few([0; SETS])
+    }
 }
 
 impl Roll {
     /// How many slots there are.
     pub(crate) fn slots(&self) -> usize {
-        self.slots
+        self.slots as usize
     }
 
     pub(crate) fn live_count(&self) -> usize {
-        self.live.count
+        self.count(Set::Live)
     }
 
     /// How many were live and still take their place: marked, or in the batch.
     pub(crate) fn removed(&self) -> usize {
-        self.dead.count + if self.moves.is_empty() { self.doomed.count } else { 0 }
+        self.dead_count() + if self.has_moves() { 0 } else { self.count(Set::Doomed) }
     }
 
     /// How many are marked and in no batch.
     pub(crate) fn dead_count(&self) -> usize {
-        self.dead.count
+        self.count(Set::Dead)
     }
 
     pub(crate) fn vacant_count(&self) -> usize {
-        self.vacant.count
+        self.count(Set::Vacant)
     }
 
     #[inline]
     pub(crate) fn is_live(&self, slot: u32) -> bool {
-        self.live.holds(slot)
+        self.holds(Set::Live, slot)
     }
 
     /// Whether nothing may link to it.
     #[inline]
     pub(crate) fn is_doomed(&self, slot: u32) -> bool {
-        self.doomed.holds(slot)
+        self.holds(Set::Doomed, slot)
     }
 
     /// Whether a new link to it would soon be cut.
     #[inline]
     pub(crate) fn is_leaving(&self, slot: u32) -> bool {
-        self.dead.holds(slot) || self.doomed.holds(slot)
+        self.holds(Set::Dead, slot) || self.holds(Set::Doomed, slot)
     }
 
     /// The slot to be taken next: the lowest vacant one, or a new one.
     pub(crate) fn take(&mut self) -> u32 {
-        match self.vacant.take_first() {
-            Some(slot) => slot,
-            None => {
-                self.slots += 1;
-                for bits in [&mut self.live, &mut self.dead, &mut self.doomed, &mut self.vacant] {
-                    bits.resize(self.slots);
-                }
-                (self.slots - 1) as u32
-            }
+        if let Some(slot) = self.first(Set::Vacant) {
+            self.unset(Set::Vacant, slot);
+            return slot;
         }
+        let slot = self.slots;
+        self.slots += 1;
+        if slot >= FEW_MAX {
+            let slots = self.slots();
+            self.many().sets.iter_mut().for_each(|bits| bits.resize(slots));
+        }
+        slot
     }
 
     pub(crate) fn set_live(&mut self, slot: u32) {
         assert!(
-            !self.is_leaving(slot) && !self.vacant.holds(slot),
+            !self.is_leaving(slot) && !self.holds(Set::Vacant, slot),
             "slot {slot} is taken"
         );
-        assert!(self.live.set(slot), "slot {slot} is live already");
+        assert!(self.set(Set::Live, slot), "slot {slot} is live already");
     }
 
     pub(crate) fn set_dead(&mut self, slot: u32) {
-        assert!(self.live.unset(slot), "slot {slot} is not live");
-        self.dead.set(slot);
+        assert!(self.unset(Set::Live, slot), "slot {slot} is not live");
+        self.set(Set::Dead, slot);
     }
 
     /// Dooms all that are dead.
     pub(crate) fn doom_dead(&mut self) {
-        assert!(self.doomed.count == 0, "one batch after the other");
-        std::mem::swap(&mut self.dead, &mut self.doomed);
+        assert!(self.count(Set::Doomed) == 0, "one batch after the other");
+        let (dead, doomed) = (Set::Dead as usize, Set::Doomed as usize);
+        match &mut self.sets {
+            Sets::Few(words) => words.swap(dead, doomed),
+            Sets::Many(many) => many.sets.swap(dead, doomed),
+        }
     }
 
     /// Whether moving the live and forgetting the end would make it shorter. It would not, where an insertion under way has
     /// one of the last slots.
     pub(crate) fn can_shrink(&self) -> bool {
-        let is_open_ended = self.slots > 1 && self.vacant.holds(self.slots as u32 - 1);
-        let first = self.vacant.first_from(self.vacant.first);
-        is_open_ended
-            || first
-                .zip(self.live.last_before(self.live.end))
-                .is_some_and(|(first, last)| first < last)
+        let is_open_ended = self.slots > 1 && self.holds(Set::Vacant, self.slots - 1);
+        let Sets::Many(many) = &self.sets else {
+            return is_open_ended;
+        };
+        let first = many.sets[Set::Vacant as usize].lowest();
+        let last = many.sets[Set::Live as usize].highest();
+        is_open_ended || first.zip(last).is_some_and(|(first, last)| first < last)
     }
 
-    /// The highest live slot, if there is a vacant one below it: those two.
+    /// The highest live slot, if there is a vacant one below it: those two. None either when the highest is beyond those
+    /// that have moved, because an insertion has ended there meanwhile: it has to wait for the next batch.
     pub(crate) fn next_move(&mut self) -> Option<(u32, u32)> {
-        let (from, to) = (self.live.last()?, self.vacant.first()?);
-        (to < from).then_some((from, to))
+        let many = self.many();
+        let from = many.sets[Set::Live as usize].last()?;
+        let to = many.sets[Set::Vacant as usize].first()?;
+        let is_next = many.moves.last().is_none_or(|last| from < last.0);
+        (to < from && is_next).then_some((from, to))
     }
 
     /// The vector of `from` is the one of `to` from now on.
     pub(crate) fn note_move(&mut self, from: u32, to: u32) {
-        assert!(self.live.unset(from), "only the live move");
-        assert!(self.vacant.unset(to), "to where nobody is");
-        self.live.set(to);
-        self.doomed.set(from);
-        debug_assert!(self.moves.last().is_none_or(|last| last.0 > from), "from the end on");
-        self.moves.push((from, to));
+        assert!(self.unset(Set::Live, from), "only the live move");
+        assert!(self.unset(Set::Vacant, to), "to where nobody is");
+        self.set(Set::Live, to);
+        self.set(Set::Doomed, from);
+        let moves = &mut self.many().moves;
+        debug_assert!(moves.last().is_none_or(|last| last.0 > from), "from the end on");
+        moves.push((from, to));
     }
 
     /// Whether the batch is one of moves.
     #[inline]
     pub(crate) fn has_moves(&self) -> bool {
-        !self.moves.is_empty()
+        match &self.sets {
+            Sets::Few(_) => false,
+            Sets::Many(many) => !many.moves.is_empty(),
+        }
     }
 
     /// Where the vector of a slot is now: there, or where it was moved; none if it is doomed to go.
     #[inline]
     pub(crate) fn resolve(&self, slot: u32) -> Option<u32> {
-        if !self.doomed.holds(slot) {
+        if !self.holds(Set::Doomed, slot) {
             return Some(slot);
         }
-        let place = self.moves.binary_search_by(|(from, _)| slot.cmp(from)).ok()?;
-        Some(self.moves[place].1)
+        let Sets::Many(many) = &self.sets else {
+            return None;
+        };
+        let place = many.moves.binary_search_by(|(from, _)| slot.cmp(from)).ok()?;
+        Some(many.moves[place].1)
     }
 
     /// The lowest doomed slot.
     pub(crate) fn first_doomed(&mut self) -> Option<u32> {
-        self.doomed.first()
+        self.first(Set::Doomed)
     }
 
     /// The next doomed slot from `from` on.
     pub(crate) fn next_doomed(&self, from: u32) -> Option<u32> {
-        self.doomed.from(from as usize).next()
+        each(self.words(Set::Doomed), Words::One(0), from as usize).next()
     }
 
     /// Lets a doomed slot be taken again.
     pub(crate) fn vacate(&mut self, slot: u32) {
-        assert!(self.doomed.unset(slot), "slot {slot} is doomed");
-        self.vacant.set(slot);
+        assert!(self.unset(Set::Doomed, slot), "slot {slot} is doomed");
+        self.set(Set::Vacant, slot);
     }
 
     /// The batch is done.
     pub(crate) fn forget_moves(&mut self) {
-        assert!(self.doomed.count == 0, "all are vacant");
-        self.moves = Vec::new();
+        assert!(self.count(Set::Doomed) == 0, "all are vacant");
+        if let Sets::Many(many) = &mut self.sets {
+            many.moves = Vec::new();
+        }
     }
 
     /// Forgets the vacant slots at the end.
     pub(crate) fn truncate(&mut self) {
-        while self.slots > 1 && self.vacant.holds(self.slots as u32 - 1) {
-            let whole = self.slots.is_multiple_of(64) && self.slots > 64;
-            if whole && self.vacant.words[self.slots / 64 - 1] == u64::MAX {
-                self.slots -= 64;
-                self.vacant.words[self.slots / 64] = 0;
-                self.vacant.count -= 64;
+        let mut slots = self.slots;
+        let many = self.many();
+        let vacant = &mut many.sets[Set::Vacant as usize];
+        while slots > 1 && vacant.holds(slots - 1) {
+            if slots.is_multiple_of(64) && slots > 64 && vacant.unset_whole(slots as usize / 64 - 1) {
+                slots -= 64;
             } else {
-                self.slots -= 1;
-                self.vacant.unset(self.slots as u32);
+                slots -= 1;
+                vacant.unset(slots);
             }
         }
-        for bits in [&mut self.live, &mut self.dead, &mut self.doomed, &mut self.vacant] {
-            bits.resize(self.slots);
-            bits.words.shrink_to_fit();
-            bits.first = bits.first.min(bits.words.len());
-            bits.end = bits.end.min(bits.words.len());
+        for bits in &mut many.sets {
+            bits.resize(slots as usize);
+            bits.shrink();
         }
+        self.slots = slots;
     }
 
     /// The live slots from `from` on, ascending.
     pub(crate) fn live_from(&self, from: usize) -> impl Iterator<Item = u32> + '_ {
-        self.live.from(from)
+        each(self.words(Set::Live), Words::One(0), from)
     }
 
     /// The same, and those whose vector has been moved elsewhere.
     pub(crate) fn live_or_moved_from(&self, from: usize) -> impl Iterator<Item = u32> + '_ {
-        let moved = if self.has_moves() { &self.doomed.words[..] } else { &[] };
-        each(&self.live.words, moved, from)
+        let moved = if self.has_moves() {
+            self.words(Set::Doomed)
+        } else {
+            Words::One(0)
+        };
+        each(self.words(Set::Live), moved, from)
     }
 
+    /// Bytes held beside its own.
     pub(crate) fn bytes(&self) -> usize {
-        let bits = [&self.live, &self.dead, &self.doomed, &self.vacant];
-        bits.map(|bits| bits.words.capacity() * 8).iter().sum::<usize>() + self.moves.capacity() * 8
-    }
-}
-
-/// A set of slots.
-#[derive(Debug, Default)]
-struct Bits {
-    words: Vec<u64>,
-    /// How many are in it.
-    count: usize,
-    /// Invariant: no word before this one holds any.
-    first: usize,
-    /// Invariant: no word from this one on holds any.
-    end: usize,
-}
-
-impl Bits {
-    fn resize(&mut self, slots: usize) {
-        self.words.resize(slots.div_ceil(64), 0);
+        let Sets::Many(many) = &self.sets else {
+            return 0;
+        };
+        let sets: usize = many.sets.iter().map(Bits::bytes).sum();
+        sets + many.moves.capacity() * size_of::<(u32, u32)>() + size_of::<Many>()
     }
 
     #[inline]
-    fn holds(&self, slot: u32) -> bool {
-        self.words[slot as usize / 64] >> (slot % 64) & 1 == 1
+    fn holds(&self, set: Set, slot: u32) -> bool {
+        match &self.sets {
+            Sets::Few(words) => words[set as usize] >> slot & 1 == 1,
+            Sets::Many(many) => many.sets[set as usize].holds(slot),
+        }
     }
 
     /// False if it was there.
-    fn set(&mut self, slot: u32) -> bool {
-        let is_new = !self.holds(slot);
-        self.words[slot as usize / 64] |= 1 << (slot % 64);
-        self.count += usize::from(is_new);
-        self.first = self.first.min(slot as usize / 64);
-        self.end = self.end.max(slot as usize / 64 + 1);
-        is_new
+    fn set(&mut self, set: Set, slot: u32) -> bool {
+        match &mut self.sets {
+            Sets::Few(words) => {
+                let before = words[set as usize];
+                words[set as usize] |= 1 << slot;
+                words[set as usize] != before
+            }
+            Sets::Many(many) => many.sets[set as usize].set(slot),
+        }
     }
 
     /// False if it was not there.
-    fn unset(&mut self, slot: u32) -> bool {
-        let was_there = self.holds(slot);
-        self.words[slot as usize / 64] &= !(1 << (slot % 64));
-        self.count -= usize::from(was_there);
-        was_there
+    fn unset(&mut self, set: Set, slot: u32) -> bool {
+        match &mut self.sets {
+            Sets::Few(words) => {
+                let before = words[set as usize];
+                words[set as usize] &= !(1 << slot);
+                words[set as usize] != before
+            }
+            Sets::Many(many) => many.sets[set as usize].unset(slot),
+        }
     }
 
-    fn first(&mut self) -> Option<u32> {
-        let first = self.first_from(self.first);
-        self.first = first.map_or(self.words.len(), |first| first as usize / 64);
-        first
+    fn count(&self, set: Set) -> usize {
+        match &self.sets {
+            Sets::Few(words) => words[set as usize].count_ones() as usize,
+            Sets::Many(many) => many.sets[set as usize].count(),
+        }
     }
 
-    fn first_from(&self, word: usize) -> Option<u32> {
-        let place = word + self.words[word..].iter().position(|&word| word != 0)?;
-        Some(place as u32 * 64 + self.words[place].trailing_zeros())
+    fn first(&mut self, set: Set) -> Option<u32> {
+        match &mut self.sets {
+            Sets::Few(words) => {
+                let word = words[set as usize];
+                (word != 0).then(|| word.trailing_zeros())
+            }
+            Sets::Many(many) => many.sets[set as usize].first(),
+        }
     }
 
-    fn take_first(&mut self) -> Option<u32> {
-        let first = self.first()?;
-        self.unset(first);
-        Some(first)
+    fn words(&self, set: Set) -> Words<'_> {
+        match &self.sets {
+            Sets::Few(words) => Words::One(u64::from(words[set as usize])),
+            Sets::Many(many) => many.sets[set as usize].words(),
+        }
     }
 
-    fn last(&mut self) -> Option<u32> {
-        let last = self.last_before(self.end);
-        self.end = last.map_or(0, |last| last as usize / 64 + 1);
-        last
-    }
-
-    fn last_before(&self, word: usize) -> Option<u32> {
-        let place = self.words[..word].iter().rposition(|&word| word != 0)?;
-        Some(place as u32 * 64 + 63 - self.words[place].leading_zeros())
-    }
-
-    fn from(&self, from: usize) -> impl Iterator<Item = u32> + '_ {
-        each(&self.words, &[], from)
+    /// The sets in the form that has room for many slots, and for moves.
+    fn many(&mut self) -> &mut Many {
+        if let Sets::Few(words) = &self.sets {
+            let sets = words.map(|word| Bits::of(u64::from(word)));
+            let moves = Vec::new();
+            self.sets = Sets::Many(Box::new(Many { sets, moves }));
+        }
+        match &mut self.sets {
+            Sets::Many(many) => many,
+            Sets::Few(_) => unreachable!("replaced above"),
+        }
     }
 }
 
-/// The slots from `from` on that are in one of the two.
-fn each<'a>(one: &'a [u64], other: &'a [u64], from: usize) -> impl Iterator<Item = u32> + 'a {
-    let word = move |at: usize| one.get(at).copied().unwrap_or(0) | other.get(at).copied().unwrap_or(0);
-    let first = word(from / 64) & (u64::MAX << (from % 64));
-    let rest = (from / 64 + 1..one.len()).map(move |at| (at, word(at)));
-    std::iter::once((from / 64, first))
-        .chain(rest)
-        .flat_map(|(at, mut word)| {
-            std::iter::from_fn(move || {
-                let bit = (word != 0).then(|| word.trailing_zeros())?;
-                word &= word - 1;
-                Some(at as u32 * 64 + bit)
-            })
-        })
-}
+/// How many sets there are.
+const SETS: usize = 4;
+
+/// So many slots are few: the bits of a word.
+const FEW_MAX: u32 = u32::BITS;
 
 #[cfg(test)]
 mod tests {

@@ -11,40 +11,27 @@
 //! A walk distance that f32 cannot hold (huge or tiny components are legal) is computed again in f64 and folded into
 //! the ends of the f32 range, where it still sorts. That costs one well-predicted comparison per distance.
 
-use crate::arena::{Reading, Rows};
-use crate::code::{CodeProbe, Codes, Tail};
+use crate::arena::Rows;
+use crate::code::{CodeProbe, Tail};
 use crate::distance::{Batch, GROUP, Kernel, padded, prefetch, unpadded_dot, unpadded_square};
-use crate::floats::Floats;
 use crate::fold::{SAFE_MIN, cosine, fold, is_tiny, is_trusted, scale};
-use crate::half::Halves;
 use crate::metric::Metric;
-use crate::residual::Residuals;
 use crate::storage::Storage;
+use crate::tables::{Fine, Tables};
 
 /// The stored vectors, and how they are compared.
 pub(crate) struct Space {
     metric: Metric,
-    dimension: usize,
-    /// The dimension, padded for the kernels.
-    length: usize,
-    kernel: &'static Kernel,
-    /// What the walk reads, in place of rows. Invariant: one code per vector; there are codes unless `fine` has rows
-    /// for the walk.
-    codes: Option<Codes>,
-    fine: Fine,
+    storage: Storage,
     /// Whether some vector is so short that sums over it may vanish in f32: then a sum near zero is not believed.
     tiny: bool,
-}
-
-/// What is kept of a vector beside its code, or in place of one.
-enum Fine {
-    /// All of it. The scale of a row is 1/norm under cosine, NaN where that or a product with it would leave f32; 1
-    /// under the other metrics.
-    Floats(Floats),
-    /// Eleven digits. The scale of a row is the same, times the row's unit.
-    Halves(Halves),
-    /// What the code leaves over, if anything is kept of that.
-    Residuals(Option<Residuals>),
+    dimension: u32,
+    kernel: &'static Kernel,
+    /// The first few vectors that are kept whole, one after the other with nothing between them, as long as there are no
+    /// more: a tiny collection costs its vectors. Invariant: empty once there are tables.
+    early: Vec<f32>,
+    /// None before the first vector that is not early.
+    tables: Option<Box<Tables>>,
 }
 
 /// The vector that others are measured against: a query, or a stored one.
@@ -95,56 +82,56 @@ impl Query {
 
 impl Space {
     pub(crate) fn new(metric: Metric, dimension: usize, storage: Storage) -> Space {
-        let has_codes = storage.has_codes(dimension);
-        // Beside codes a row is read once for each of the best.
-        let reading = if has_codes {
-            Reading::Otherwise
-        } else {
-            Reading::AtRandom
-        };
-        let fine = match storage {
-            Storage::F32 => Fine::Floats(Floats::new(dimension, reading)),
-            Storage::F16 => Fine::Halves(Halves::new(dimension)),
-            Storage::Q16 => Fine::Residuals(Some(Residuals::new(dimension))),
-            Storage::Q8 => Fine::Residuals(None),
-        };
         Space {
             metric,
-            dimension,
-            length: padded(dimension),
-            kernel: Kernel::detect(),
-            codes: has_codes.then(|| Codes::new(metric, dimension)),
-            fine,
+            storage,
             tiny: false,
+            dimension: u32::try_from(dimension).expect("DIMENSION_MAX is far below"),
+            kernel: Kernel::detect(),
+            early: Vec::new(),
+            tables: None,
         }
     }
 
-    /// The same, walked on rows.
+    /// The same, walked on rows. It is empty.
     #[cfg(feature = "bench")]
     pub(crate) fn without_codes(mut self) -> Space {
-        self.codes = None;
+        self.make_tables().codes = None;
         self
     }
 
     /// What a walk distance costs, in components of an f32 read.
     pub(crate) fn walk_price(&self) -> usize {
-        match &self.fine {
-            _ if self.codes.is_some() => self.dimension / 4,
-            Fine::Halves(_) => self.dimension / 2,
-            _ => self.dimension,
+        let tables = self.tables();
+        match &tables.fine {
+            _ if tables.codes.is_some() => self.dimension() / 4,
+            Fine::Halves(_) => self.dimension() / 2,
+            _ => self.dimension(),
         }
+    }
+
+    pub(crate) fn metric(&self) -> Metric {
+        self.metric
+    }
+
+    pub(crate) fn storage(&self) -> Storage {
+        self.storage
     }
 
     pub(crate) fn dimension(&self) -> usize {
-        self.dimension
+        self.dimension as usize
     }
 
     pub(crate) fn len(&self) -> usize {
-        match &self.fine {
-            Fine::Floats(floats) => floats.len(),
-            Fine::Halves(halves) => halves.len(),
-            Fine::Residuals(_) => self.codes.as_ref().map_or(0, Codes::len),
+        match &self.tables {
+            Some(tables) => tables.len(),
+            None => self.early.len() / self.dimension(),
         }
+    }
+
+    /// The dimension, padded for the kernels.
+    fn length(&self) -> usize {
+        padded(self.dimension())
     }
 
     /// Which instruction set the distances are computed with.
@@ -153,53 +140,41 @@ impl Space {
     }
 
     pub(crate) fn bytes(&self) -> usize {
-        let fine = match &self.fine {
-            Fine::Floats(floats) => floats.bytes(),
-            Fine::Halves(halves) => halves.bytes(),
-            Fine::Residuals(residuals) => residuals.as_ref().map_or(0, Residuals::bytes),
-        };
-        fine + self.codes.as_ref().map_or(0, Codes::bytes)
+        self.early.capacity() * size_of::<f32>() + self.tables.as_ref().map_or(0, |tables| tables.bytes())
     }
 
     /// Stores a vector in a slot that nobody reads, or in the next one: all that is kept of it is in place when this
     /// returns, before any link can name it.
     pub(crate) fn put(&mut self, slot: u32, vector: &[f32]) {
-        let len = self.len();
-        if let Fine::Floats(floats) = &mut self.fine {
-            if floats.is_early(slot) {
-                if slot as usize == len {
-                    floats.push_early(vector);
-                } else {
-                    floats.put_early(slot, vector);
-                }
-                self.tiny |= is_tiny(unpadded_dot(vector, vector).sum);
-                return;
-            }
+        if self.is_early(slot) {
+            self.put_early(slot, vector);
+        } else {
             self.settle();
+            self.put_row(slot, vector);
         }
-        self.put_row(slot, vector);
     }
 
     /// Stores what one slot holds in another one too. Not for early vectors.
     pub(crate) fn copy(&mut self, from: u32, to: u32) {
-        self.tables().for_each(|rows| rows.copy(from, to));
+        self.rows().for_each(|rows| rows.copy(from, to));
     }
 
     /// Forgets the slots from `len` on. Not for early vectors.
     pub(crate) fn truncate(&mut self, len: usize) {
-        self.tables().for_each(|rows| rows.truncate(len));
+        self.rows().for_each(|rows| rows.truncate(len));
     }
 
     /// Frees a chunk that no slot needs; the bytes freed, or none if there is none.
     pub(crate) fn release_spare(&mut self) -> Option<usize> {
-        self.tables().find_map(Rows::release_spare)
+        self.rows().find_map(Rows::release_spare)
     }
 
     /// Moves the early vectors into rows, as a graph needs them.
     pub(crate) fn settle(&mut self) {
-        if let Fine::Floats(floats) = &mut self.fine {
-            let early = floats.take_early();
-            for (slot, vector) in early.chunks_exact(self.dimension).enumerate() {
+        if self.tables.is_none() {
+            let early = std::mem::take(&mut self.early);
+            self.make_tables();
+            for (slot, vector) in early.chunks_exact(self.dimension()).enumerate() {
                 self.put_row(slot as u32, vector);
             }
         }
@@ -207,12 +182,13 @@ impl Space {
 
     /// Writes the vector that is kept in a slot: as it was given, as nearly as the storage has it.
     pub(crate) fn copy_vector(&self, slot: u32, vector: &mut Vec<f32>) {
-        if let Fine::Floats(floats) = &self.fine {
-            vector.clear();
-            vector.reserve_exact(self.dimension);
-            vector.extend_from_slice(&floats.vector(slot)[..self.dimension]);
-        } else {
-            self.decode(slot, self.dimension, vector);
+        match self.whole(slot) {
+            Some(whole) => {
+                vector.clear();
+                vector.reserve_exact(self.dimension());
+                vector.extend_from_slice(&whole[..self.dimension()]);
+            }
+            None => self.decode(slot, self.dimension(), vector),
         }
     }
 
@@ -233,14 +209,15 @@ impl Space {
     #[inline]
     pub(crate) fn probe<'a>(&'a self, slot: u32, buffer: &'a mut Vec<f32>) -> Probe<'a> {
         let code = CodeProbe::EMPTY;
-        match &self.fine {
-            _ if self.codes.is_some() => Probe {
+        let tables = self.tables();
+        match &tables.fine {
+            _ if tables.codes.is_some() => Probe {
                 floats: &[],
                 scale: 0.0,
-                code: self.codes.as_ref().map_or(code, |codes| codes.probe(slot)),
+                code: tables.codes.as_ref().map_or(code, |codes| codes.probe(slot)),
             },
             Fine::Halves(halves) => {
-                self.decode(slot, self.length, buffer);
+                self.decode(slot, self.length(), buffer);
                 Probe {
                     floats: buffer,
                     scale: halves.scale(slot) / halves.unit(slot),
@@ -282,7 +259,8 @@ impl Space {
             out,
             floor,
         };
-        match (&self.codes, &self.fine) {
+        let tables = self.tables();
+        match (&tables.codes, &tables.fine) {
             (Some(codes), _) if is_square => kernel.code_squares(probe.code, batch(codes.rows(), out)),
             (Some(codes), _) => kernel.code_dots(probe.code, batch(codes.rows(), out)),
             (None, Fine::Floats(floats)) if is_square => kernel.squares(probe.floats, batch(floats.rows(), out)),
@@ -312,7 +290,11 @@ impl Space {
 
     /// How many results of a walk, beyond the k best, are worth refining because the walk may have their order wrong.
     pub(crate) fn doubtful(&self, k: usize) -> usize {
-        if self.codes.is_some() { k.max(DOUBTFUL_MIN) } else { 0 }
+        if self.tables().codes.is_some() {
+            k.max(DOUBTFUL_MIN)
+        } else {
+            0
+        }
     }
 
     /// What a refined distance would be if the walk were right.
@@ -332,16 +314,16 @@ impl Space {
 
     /// The distance that a hit carries.
     pub(crate) fn refine(&self, query: &mut Query, slot: u32) -> f32 {
-        let vector = match &self.fine {
-            Fine::Floats(floats) => floats.vector(slot),
-            Fine::Halves(_) | Fine::Residuals(_) => {
-                self.decode(slot, self.length, &mut query.decoded);
+        let vector = match self.whole(slot) {
+            Some(whole) => whole,
+            None => {
+                self.decode(slot, self.length(), &mut query.decoded);
                 &query.decoded
             }
         };
         // An early vector is not padded.
-        let distance = if vector.len() < self.length {
-            let raw = &query.raw[..self.dimension];
+        let distance = if vector.len() < self.length() {
+            let raw = &query.raw[..self.dimension()];
             match self.metric {
                 Metric::L2 => unpadded_square(raw, vector).sqrt(),
                 Metric::Cosine => cosine(unpadded_dot(raw, vector), query.square),
@@ -356,21 +338,22 @@ impl Space {
     }
 
     pub(crate) fn release_chunk(&mut self) -> Option<usize> {
-        let freed = match &mut self.fine {
-            Fine::Floats(floats) => floats.release_chunk(),
-            Fine::Halves(halves) => halves.release_chunk(),
-            Fine::Residuals(residuals) => residuals.as_mut().and_then(Residuals::release_chunk),
-        };
-        freed.or_else(|| self.codes.as_mut()?.release_chunk())
+        self.early = Vec::new();
+        let freed = self.tables.as_mut()?.release_chunk();
+        if freed.is_none() {
+            self.tables = None;
+        }
+        freed
     }
 
     /// Asks the caches for what `refine` will read.
     pub(crate) fn prefetch(&self, slot: u32) {
-        match &self.fine {
-            Fine::Floats(floats) => prefetch(floats.rows().address(slot), self.length),
+        let tables = self.tables();
+        match &tables.fine {
+            Fine::Floats(floats) => prefetch(floats.rows().address(slot), self.length()),
             Fine::Halves(halves) => prefetch(halves.rows().address(slot), halves.rows().row_words()),
             Fine::Residuals(residuals) => {
-                if let Some(codes) = &self.codes {
+                if let Some(codes) = &tables.codes {
                     let (row, words) = codes.row(slot);
                     prefetch(row, words);
                 }
@@ -382,28 +365,59 @@ impl Space {
     }
 
     pub(crate) fn chunk_count(&self) -> usize {
-        let fine = match &self.fine {
-            Fine::Floats(floats) => floats.rows().chunk_count(),
-            Fine::Halves(halves) => halves.rows().chunk_count(),
-            Fine::Residuals(residuals) => residuals.as_ref().map_or(0, |residuals| residuals.rows().chunk_count()),
-        };
-        fine + self.codes.as_ref().map_or(0, |codes| codes.rows().chunk_count())
+        self.tables.as_ref().map_or(0, |tables| tables.chunk_count())
     }
 
-    /// Every table of rows.
-    fn tables(&mut self) -> impl Iterator<Item = &mut Rows> {
-        let fine = match &mut self.fine {
-            Fine::Floats(floats) => Some(floats.rows_mut()),
-            Fine::Halves(halves) => Some(halves.rows_mut()),
-            Fine::Residuals(residuals) => residuals.as_mut().map(Residuals::rows_mut),
+    /// Whatever walks, measures on tables.
+    #[inline(always)]
+    fn tables(&self) -> &Tables {
+        self.tables.as_ref().expect("a graph's vectors are settled")
+    }
+
+    fn make_tables(&mut self) -> &mut Tables {
+        let (metric, dimension, storage) = (self.metric, self.dimension(), self.storage);
+        let make = || Box::new(Tables::new(metric, dimension, storage));
+        self.tables.get_or_insert_with(make)
+    }
+
+    fn rows(&mut self) -> impl Iterator<Item = &mut Rows> {
+        self.tables.iter_mut().flat_map(|tables| tables.rows())
+    }
+
+    /// Whether this slot is one of the early ones, or will be.
+    fn is_early(&self, slot: u32) -> bool {
+        self.tables.is_none() && self.storage == Storage::F32 && (slot as usize) < EARLY_MAX
+    }
+
+    fn put_early(&mut self, slot: u32, vector: &[f32]) {
+        let start = slot as usize * self.dimension();
+        if start == self.early.len() {
+            self.early.reserve_exact(self.dimension());
+            self.early.extend_from_slice(vector);
+        } else {
+            self.early[start..start + vector.len()].copy_from_slice(vector);
+        }
+        self.tiny |= is_tiny(unpadded_dot(vector, vector).sum);
+    }
+
+    /// A vector as it was given, if it is kept so: with its padding, or without while it is early.
+    #[inline]
+    fn whole(&self, slot: u32) -> Option<&[f32]> {
+        let Some(tables) = &self.tables else {
+            let start = slot as usize * self.dimension();
+            return Some(&self.early[start..start + self.dimension()]);
         };
-        fine.into_iter().chain(self.codes.as_mut().map(Codes::rows_mut))
+        match &tables.fine {
+            Fine::Floats(floats) => Some(floats.vector(slot)),
+            Fine::Halves(_) | Fine::Residuals(_) => None,
+        }
     }
 
     fn put_row(&mut self, slot: u32, vector: &[f32]) {
-        let (kernel, metric, length) = (self.kernel, self.metric, self.length);
+        let (kernel, metric, length) = (self.kernel, self.metric, self.length());
         let mut square = 0.0;
-        match &mut self.fine {
+        let tables = self.make_tables();
+        match &mut tables.fine {
             Fine::Floats(floats) => floats.put(slot, vector, |row| {
                 square = kernel.fine_dot(row, row).sum;
                 scale(metric, square)
@@ -417,30 +431,32 @@ impl Space {
             }
             Fine::Residuals(_) => square = unpadded_dot(vector, vector).sum,
         }
-        self.tiny |= is_tiny(square);
-        if let Some(codes) = &mut self.codes {
+        if let Some(codes) = &mut tables.codes {
             codes.put(slot, vector);
-            if let Fine::Residuals(Some(residuals)) = &mut self.fine {
+            if let Fine::Residuals(Some(residuals)) = &mut tables.fine {
                 let (code, largest) = codes.code(slot);
                 residuals.put(slot, vector, code, largest);
             }
         }
+        self.tiny |= is_tiny(square);
     }
 
     /// Writes what is kept of a vector, and zeros up to `length`.
     fn decode(&self, slot: u32, length: usize, out: &mut Vec<f32>) {
+        let dimension = self.dimension();
         out.resize(length, 0.0);
-        out[self.dimension..].fill(0.0);
-        let out_vector = &mut out[..self.dimension];
-        match &self.fine {
-            Fine::Floats(floats) => out_vector.copy_from_slice(&floats.vector(slot)[..self.dimension]),
+        out[dimension..].fill(0.0);
+        let out_vector = &mut out[..dimension];
+        let tables = self.tables();
+        match &tables.fine {
+            Fine::Floats(floats) => out_vector.copy_from_slice(&floats.vector(slot)[..dimension]),
             Fine::Halves(halves) => {
                 let unit = halves.unit(slot);
                 self.kernel
-                    .decode_halves(&halves.halves(slot)[..self.dimension], unit, out_vector);
+                    .decode_halves(&halves.halves(slot)[..dimension], unit, out_vector);
             }
             Fine::Residuals(residuals) => {
-                let codes = self.codes.as_ref().expect("residuals stand beside codes");
+                let codes = tables.codes.as_ref().expect("residuals stand beside codes");
                 let (code, largest) = codes.code(slot);
                 let residual = residuals.as_ref().map(|residuals| residuals.residual(slot));
                 self.kernel.decode_codes(code, residual, largest, out_vector);
@@ -450,11 +466,11 @@ impl Space {
 
     /// Pads a query and adds what follows from its components; gives the squared norm.
     fn complete(&self, query: &mut Query) -> f64 {
-        query.dimension = self.dimension;
-        if let Some(codes) = &self.codes {
+        query.dimension = self.dimension();
+        if let Some(codes) = self.tables.as_ref().and_then(|tables| tables.codes.as_ref()) {
             query.tail = codes.frame(&query.raw, &mut query.code);
         }
-        query.raw.resize(self.length, 0.0);
+        query.raw.resize(self.length(), 0.0);
         query.square = self.kernel.fine_dot(&query.raw, &query.raw).sum;
         query.scale = scale(self.metric, query.square);
         query.square
@@ -478,11 +494,11 @@ impl Space {
             if is_trusted(*distance, floor) {
                 continue;
             }
-            if let Some(codes) = &self.codes {
+            if let Some(codes) = &self.tables().codes {
                 *distance = fold(codes.measure_wide(probe.code, slot));
                 continue;
             }
-            self.decode(slot, self.length, &mut decoded);
+            self.decode(slot, self.length(), &mut decoded);
             *distance = match self.metric {
                 Metric::L2 => fold(self.kernel.fine_square(probe.floats, &decoded)),
                 Metric::InnerProduct => fold(-self.kernel.fine_dot(probe.floats, &decoded).sum),
@@ -494,6 +510,9 @@ impl Space {
         }
     }
 }
+
+/// So many vectors are kept without padding before they become rows.
+const EARLY_MAX: usize = 32;
 
 /// The relative error of an f32 sum in eight chains or more, with room: measured below 4e-7 at 2,048 dimensions.
 const TOLERANCE: f32 = 2e-6;

@@ -5,9 +5,8 @@ use std::sync::Arc;
 use bytes::{BufMut, Bytes, BytesMut};
 use kora_vector::{Index, Insertion, Parameters, Search, Slot, Step, Work};
 
-use super::element_table::ElementTable;
+use super::elements::Elements;
 use super::naming::{Named, Naming};
-use super::slot_names::SlotNames;
 use crate::catalog::Schema;
 use crate::cursor::SCAN_PREFIX_BITS;
 use crate::mail::{Description, Question};
@@ -16,16 +15,12 @@ use crate::mail::{Description, Question};
 pub(crate) struct Collection {
     schema: Arc<Schema>,
     index: Index,
-    /// Invariant: holds exactly the live slots of `index`.
-    elements: ElementTable,
-    /// Invariant: a name for each live slot of `index`, and each of an insertion under way.
-    names: SlotNames,
-    /// Slots whose vector was removed or moved, while searches and inserts may still want the name.
-    stale: Vec<Slot>,
+    /// Invariant: a name for each live slot of `index`, which leads there, and for each of an insertion under way.
+    elements: Elements,
     /// Inserts and searches that hold their place in `index` between slices. While there are any, the index stays.
-    suspended: usize,
-    /// Names pushed to `names`, and their bytes.
-    named: (u64, u64),
+    suspended: u32,
+    /// How long names are on average, about.
+    name_bytes_mean: f32,
     /// It stands in the shard's list of those that have something to do.
     in_upkeep: bool,
 }
@@ -36,11 +31,9 @@ impl Collection {
         Collection {
             schema,
             index,
-            elements: ElementTable::new(hash_seed),
-            names: SlotNames::new(),
-            stale: Vec::new(),
+            elements: Elements::new(hash_seed),
             suspended: 0,
-            named: (0, 0),
+            name_bytes_mean: 0.0,
             in_upkeep: false,
         }
     }
@@ -59,16 +52,16 @@ impl Collection {
         self.suspended += 1;
         self.measure(name);
         let insertion = self.index.begin_insert(vector);
-        self.names.set(insertion.slot(), name);
+        self.elements.set_name(insertion.slot(), name);
         Unlinked { insertion }
     }
 
     /// Tells everybody how long names are here. All shards of a collection say it, and mean about the same: names are
     /// spread by their hash. It is rounded up, so that it seldom changes.
     fn measure(&mut self, name: &[u8]) {
-        let (count, bytes) = self.named;
-        self.named = (count + 1, bytes + name.len() as u64);
-        let mean = self.named.1 / self.named.0;
+        // As the mean moves when one more comes to those that are there.
+        self.name_bytes_mean += (name.len() as f32 - self.name_bytes_mean) / (self.live() + 1) as f32;
+        let mean = self.name_bytes_mean as u64;
         self.schema.name_bytes.set(mean.next_multiple_of(MEAN_STEP_BYTES));
     }
 
@@ -80,7 +73,7 @@ impl Collection {
             return Step::More;
         };
         self.suspended -= 1;
-        if let Some(before) = self.elements.insert(slot, used_s, &self.names) {
+        if let Some(before) = self.elements.insert(slot, used_s) {
             self.remove(before);
         }
         Step::Done(())
@@ -88,40 +81,40 @@ impl Collection {
 
     /// Gives the names of vectors that have moved to their new slots.
     fn follow_moves(&mut self) {
-        for (from, to) in self.index.drain_moves() {
-            let name = self.names.name(from).to_vec();
-            self.names.set(to, &name);
-            self.elements.redirect(from, to, &self.names);
-            self.stale.push(from);
+        for (from, to) in self.index.take_moves() {
+            self.elements.redirect(from, to);
+            self.elements.retire(from);
         }
         // Their chunks go with the slots.
-        self.names.truncate(self.index.slots());
+        self.elements.truncate(self.index.slots());
         self.forget_stale();
     }
 
     fn remove(&mut self, slot: Slot) {
         self.index.remove(slot);
-        self.stale.push(slot);
+        self.elements.retire(slot);
         self.forget_stale();
     }
 
-    /// Forgets names of slots that hold nothing any more, some at a time, while nobody may still want them.
+    /// Forgets names of slots whose vector was removed or moved, some at a time, once nobody may want them.
     fn forget_stale(&mut self) {
         for _ in 0..FORGOTTEN_AT_ONCE {
             if self.suspended > 0 {
                 return;
             }
-            let Some(slot) = self.stale.pop() else { return };
+            let Some(slot) = self.elements.take_retired() else {
+                return;
+            };
             // Nobody is suspended, so that a slot that was taken again is live.
             if !self.index.is_live(slot) {
-                self.names.forget(slot);
+                self.elements.forget_name(slot);
             }
         }
     }
 
     /// Deletes a vector; false if there is none of that name.
     pub(crate) fn delete(&mut self, name: &[u8]) -> bool {
-        let found = self.elements.remove(name, &self.names);
+        let found = self.elements.remove(name);
         if let Some(slot) = found {
             self.remove(slot);
         }
@@ -130,7 +123,7 @@ impl Collection {
 
     /// A vector, which counts as used then.
     pub(crate) fn use_vector(&mut self, name: &[u8], used_s: u32) -> Option<Box<[f32]>> {
-        let slot = self.elements.touch(name, used_s, &self.names)?;
+        let slot = self.elements.touch(name, used_s)?;
         let mut vector = Vec::new();
         self.index.copy_vector(slot, &mut vector);
         Some(vector.into_boxed_slice())
@@ -138,12 +131,12 @@ impl Collection {
 
     /// Lets a vector count as used.
     pub(crate) fn touch(&mut self, name: &[u8], used_s: u32) {
-        self.elements.touch(name, used_s, &self.names);
+        self.elements.touch(name, used_s);
     }
 
     /// When a vector was last used, in seconds of Unix time.
     pub(crate) fn used_s(&self, name: &[u8]) -> Option<u32> {
-        self.elements.used_s(name, &self.names)
+        self.elements.used_s(name)
     }
 
     /// What a vector that is there takes: its share of the index and of the table of names, and its name.
@@ -154,7 +147,7 @@ impl Collection {
     }
 
     pub(crate) fn holds(&self, name: &[u8]) -> bool {
-        self.elements.find(name, &self.names).is_some()
+        self.elements.find(name).is_some()
     }
 
     /// Keys of vectors in the order of a scan, from a position on: as many as are wanted or a few more. And the position
@@ -174,10 +167,9 @@ impl Collection {
         slots.first().map(|slot| self.key(*slot))
     }
 
-    /// The mean length of a key, in bytes: the collection's name and what was ever named in it.
+    /// The mean length of a key, in bytes: the collection's name and its elements' names, about.
     pub(crate) fn key_bytes_mean(&self) -> usize {
-        let (names, bytes) = self.named;
-        self.schema.name.len() + 1 + (bytes / names.max(1)) as usize
+        self.schema.name.len() + 1 + self.name_bytes_mean as usize
     }
 
     /// Some vector, chosen by a number.
@@ -226,7 +218,7 @@ impl Collection {
     }
 
     pub(crate) fn name(&self, slot: Slot) -> &[u8] {
-        self.names.name(slot)
+        self.elements.name(slot)
     }
 
     /// True if it has something to do and nobody knows yet.
@@ -256,17 +248,13 @@ impl Collection {
         }
         let index = std::mem::replace(&mut self.index, new_index(&self.schema));
         let elements = self.elements.renew();
-        let names = std::mem::replace(&mut self.names, SlotNames::new());
-        self.stale = Vec::new();
-        self.named = (0, 0);
-        Some(Remains { index, elements, names })
+        Some(Remains { index, elements })
     }
 
     pub(crate) fn into_remains(self) -> Remains {
         Remains {
             index: self.index,
             elements: self.elements,
-            names: self.names,
         }
     }
 
@@ -282,7 +270,7 @@ impl Collection {
             levels: self.index.levels(),
             vectors_bytes: memory.vectors_bytes,
             links_bytes: memory.links_bytes,
-            keys_bytes: self.elements.bytes() + self.names.bytes(),
+            keys_bytes: self.elements.bytes(),
         }
     }
 
@@ -298,7 +286,7 @@ impl Collection {
     }
 
     fn key(&self, slot: Slot) -> Bytes {
-        let (collection, name) = (&self.schema.name, self.names.name(slot));
+        let (collection, name) = (&self.schema.name, self.elements.name(slot));
         let mut key = BytesMut::with_capacity(collection.len() + 1 + name.len());
         key.put_slice(collection);
         key.put_u8(b':');
@@ -315,8 +303,7 @@ pub(crate) struct Unlinked {
 /// What a collection leaves behind, to be freed a little at a time.
 pub(crate) struct Remains {
     index: Index,
-    elements: ElementTable,
-    names: SlotNames,
+    elements: Elements,
 }
 
 impl Remains {
@@ -325,7 +312,7 @@ impl Remains {
         if let Step::More = self.index.dismantle_step(work) {
             return Step::More;
         }
-        while self.elements.dismantle() || self.names.dismantle() {
+        while self.elements.dismantle() {
             work.spend(CHUNK_FREE_WORK);
             if work.is_spent() {
                 return Step::More;

@@ -36,12 +36,6 @@ impl ElementTable {
         }
     }
 
-    /// Makes it empty; returns it as it was.
-    pub(crate) fn renew(&mut self) -> ElementTable {
-        let empty = ElementTable::new(self.hash_seed);
-        std::mem::replace(self, empty)
-    }
-
     pub(crate) fn len(&self) -> usize {
         self.entries.len()
     }

@@ -76,20 +76,25 @@ impl Graveyard {
                 continue;
             }
             let Some(table) = self.tables.front_mut() else { return };
-            match (table.collections.next(), table.names.next()) {
-                (None, None) => drop(self.tables.pop_front()),
-                (collection, _name) => {
-                    let remains = collection.flatten().map(|collection| collection.into_remains());
-                    self.remains.extend(remains);
-                    work.spend(NAME_FREE_WORK);
+            let Some(collection) = table.collections.next() else {
+                work.spend(PLACES_FREE_WORK);
+                if !table.dismantle() {
+                    self.tables.pop_front();
                 }
-            }
+                continue;
+            };
+            let remains = collection.map(|collection| collection.into_remains());
+            self.remains.extend(remains);
+            work.spend(PLACE_FREE_WORK);
         }
     }
 }
 
-/// A name and a place in the table.
-const NAME_FREE_WORK: u64 = 256;
+/// A look at a place.
+const PLACE_FREE_WORK: u64 = 256;
+
+/// Some places of a table, which hold nothing.
+const PLACES_FREE_WORK: u64 = 1024;
 
 /// The fixed parts of a collection: about ten blocks to give back.
 const COLLECTION_FREE_WORK: u64 = 2048;

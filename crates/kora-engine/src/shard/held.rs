@@ -1,17 +1,18 @@
 //! The collections that a shard holds, found by name or by their section of the shard's scan.
 
-use std::collections::{HashMap, hash_map, hash_map::Entry};
 use std::vec;
 
-use bytes::Bytes;
+use kora_values::SegmentTable;
+use kora_values::segment_table::{Hashed, hash};
 
 use super::collection::Collection;
 
 /// At most one collection of each name.
-#[derive(Default)]
 pub(crate) struct Held {
-    /// Where each stands in `collections`.
-    places: HashMap<Bytes, u32>,
+    /// Keys the hash: random in a server, so that nobody outside can choose names that collide.
+    hash_seed: u64,
+    /// Where each stands in `collections`. The names themselves stand there.
+    places: SegmentTable<Place>,
     /// Boxed: a list that grows moves pointers only.
     collections: Vec<Option<Box<Collection>>>,
     /// Places given up, to be given out again: a collection keeps its place while it is held, which is all that a scan
@@ -19,20 +20,60 @@ pub(crate) struct Held {
     free: Vec<u32>,
 }
 
-/// Collections that are no longer held: what is to be freed of them, and their names.
+struct Place {
+    /// Of the collection's name.
+    hash: u32,
+    at: u32,
+}
+
+impl Hashed for Place {
+    fn hash(&self) -> u32 {
+        self.hash
+    }
+}
+
+/// Collections that are no longer held: what is to be freed of them.
 pub(crate) struct LetGo {
     pub(crate) collections: vec::IntoIter<Option<Box<Collection>>>,
-    pub(crate) names: hash_map::IntoKeys<Bytes, u32>,
+    places: SegmentTable<Place>,
+}
+
+impl LetGo {
+    /// Frees some of what led to them; false when there is nothing left.
+    pub(crate) fn dismantle(&mut self) -> bool {
+        self.places.dismantle().is_some()
+    }
 }
 
 impl Held {
+    pub(crate) fn new(hash_seed: u64) -> Held {
+        Held {
+            hash_seed,
+            places: SegmentTable::new(),
+            collections: Vec::new(),
+            free: Vec::new(),
+        }
+    }
+
     pub(crate) fn get(&self, name: &[u8]) -> Option<&Collection> {
-        self.at(*self.places.get(name)?)
+        self.at(self.place(name)?)
     }
 
     pub(crate) fn get_mut(&mut self, name: &[u8]) -> Option<&mut Collection> {
-        let place = *self.places.get(name)?;
+        let place = self.place(name)?;
         self.collections[place as usize].as_deref_mut()
+    }
+
+    fn place(&self, name: &[u8]) -> Option<u32> {
+        let is_it = |place: &Place| self.is_named(place.at, name);
+        self.places
+            .find(hash(self.hash_seed, name), is_it)
+            .map(|place| place.at)
+    }
+
+    fn is_named(&self, place: u32, name: &[u8]) -> bool {
+        self.at(place)
+            .is_some_and(|collection| collection.schema().name == name)
     }
 
     /// The collection at a place, if one stands there.
@@ -54,31 +95,37 @@ impl Held {
     /// # Panics
     /// If one of that name is held.
     pub(crate) fn insert(&mut self, collection: Collection) -> &mut Collection {
-        let place = self.free.pop().unwrap_or_else(|| {
+        let name = &collection.schema().name;
+        assert!(
+            self.place(name).is_none(),
+            "the earlier collection of that name was let go first"
+        );
+        let hash = hash(self.hash_seed, name);
+        let at = self.free.pop().unwrap_or_else(|| {
             self.collections.push(None);
             self.places() - 1
         });
-        match self.places.entry(collection.schema().name.clone()) {
-            Entry::Occupied(_) => panic!("the earlier collection of that name was let go first"),
-            Entry::Vacant(entry) => entry.insert(place),
-        };
-        self.collections[place as usize].insert(Box::new(collection))
+        self.places.insert_new(Place { hash, at });
+        self.collections[at as usize].insert(Box::new(collection))
     }
 
     pub(crate) fn remove(&mut self, name: &[u8]) -> Option<Collection> {
-        let place = self.places.remove(name)?;
-        self.free.push(place);
-        self.collections[place as usize].take().map(|collection| *collection)
+        let at = self.place(name)?;
+        let gone = self.places.remove(hash(self.hash_seed, name), |place| place.at == at);
+        debug_assert!(gone.is_some(), "found a moment ago");
+        self.free.push(at);
+        self.collections[at as usize].take().map(|collection| *collection)
     }
 
     /// Lets all go, at once.
     pub(crate) fn clear(&mut self) -> LetGo {
+        let empty = Held::new(self.hash_seed);
         let Held {
             places, collections, ..
-        } = std::mem::take(self);
+        } = std::mem::replace(self, empty);
         LetGo {
             collections: collections.into_iter(),
-            names: places.into_keys(),
+            places,
         }
     }
 }

@@ -8,6 +8,8 @@ mod acts;
 mod batch;
 mod collection;
 mod element_table;
+mod elements;
+mod few_elements;
 mod fields;
 mod graveyard;
 mod hashes;
@@ -151,7 +153,7 @@ impl Shard {
             watches: Watches::default(),
             draws: hash_seed ^ u64::from(id.0),
             expired: 0,
-            collections: Held::default(),
+            collections: Held::new(hash_seed),
             emptied: BTreeMap::new(),
             attempts: 0,
             newest_held: None,

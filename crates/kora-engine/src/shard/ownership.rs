@@ -31,7 +31,8 @@ impl Shard {
             None if self.setup.catalog.len() >= COLLECTIONS_MAX => Err(ClientError::TooManyCollections),
             None => {
                 let schema = Arc::new(Schema {
-                    name: proposal.name,
+                    // A copy: the other may be a part of a large request, and is shared.
+                    name: Bytes::copy_from_slice(&proposal.name),
                     generation: self.setup.catalog.next_generation(),
                     dimension: proposal.dimension,
                     graph: proposal.graph,
@@ -40,7 +41,7 @@ impl Shard {
                     leaving: Gauge::new(0),
                     fuse: Fuse::new(),
                 });
-                self.setup.catalog.publish(Arc::clone(&schema));
+                self.setup.catalog.publish(&schema);
                 self.note_change(&schema.name);
                 Ok(schema)
             }

@@ -1,0 +1,54 @@
+//! What an index has beside its vectors once it is not small any more.
+
+use std::ops::Range;
+
+use crate::graph::Graph;
+use crate::insert::Insertion;
+use crate::level::Levels;
+use crate::limits::SCRATCH_KEPT_MAX;
+use crate::scratch::Scratch;
+
+/// What an index has beside its vectors once it has a graph.
+pub(crate) struct Grown {
+    pub(crate) graph: Graph,
+    pub(crate) levels: Levels,
+    /// Slots from the time without a graph that are still to be linked. Some of them may be linked, dead or unfinished.
+    pub(crate) loose: Range<u32>,
+    /// The linking of the first loose slot, once begun.
+    pub(crate) conversion: Option<Box<Insertion>>,
+    /// Units of work that the last insertion took to be linked.
+    pub(crate) insert_work: u64,
+    /// Invariant: at most `SCRATCH_KEPT_MAX`.
+    #[expect(clippy::vec_box, reason = "an operation takes one by moving a pointer")]
+    pub(crate) scratches: Vec<Box<Scratch>>,
+}
+
+impl Grown {
+    pub(crate) fn new(m: usize, seed: u64) -> Grown {
+        Grown {
+            graph: Graph::new(m),
+            levels: Levels::new(seed, m),
+            loose: 0..0,
+            conversion: None,
+            insert_work: 0,
+            scratches: Vec::new(),
+        }
+    }
+
+    pub(crate) fn keep_scratch(&mut self, scratch: Box<Scratch>) {
+        if self.scratches.len() < SCRATCH_KEPT_MAX {
+            self.scratches.push(scratch);
+        }
+    }
+
+    pub(crate) fn scratch_bytes(&self) -> usize {
+        self.scratches.iter().map(|scratch| scratch.bytes()).sum()
+    }
+
+    /// Frees a chunk of the graph, and all that is kept for operations; the bytes of the chunk, or none if there was none.
+    pub(crate) fn release_chunk(&mut self) -> Option<usize> {
+        self.scratches.clear();
+        self.conversion = None;
+        self.graph.release_chunk()
+    }
+}
