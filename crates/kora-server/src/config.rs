@@ -97,7 +97,7 @@ pub struct Config {
     #[serde(with = "text")]
     pub shards: Number<usize, 0, 256>,
 
-    /// Looks around before an idle worker sleeps, 0 to 10000, or `auto`: 20 if several workers each have a core, else 0
+    /// Looks around before an idle worker sleeps, 0 to 10000, or `auto`: 4 if several workers each have a core, else 0
     /// [default: auto]
     #[arg(long, env = "KORA_IDLE_LAPS", value_name = "LAPS")]
     #[serde(with = "text")]

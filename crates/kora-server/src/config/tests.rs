@@ -267,7 +267,7 @@ fn memory_is_written_with_redis_units() {
 
 #[test]
 fn idle_laps_need_peers_and_a_core_for_each_worker() {
-    assert_eq!(IdleLaps::Automatic.count(2, 2), 20);
+    assert_eq!(IdleLaps::Automatic.count(2, 2), 4);
     assert_eq!(IdleLaps::Automatic.count(3, 2), 0);
     assert_eq!(IdleLaps::Automatic.count(1, 2), 0);
     assert_eq!(IdleLaps::Laps(7).count(3, 2), 7);

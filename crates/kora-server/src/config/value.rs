@@ -306,9 +306,12 @@ const MEMORY_UNITS: [(&str, u64); 8] = [
     ("gb", 1 << 30),
 ];
 
-/// Twenty laps: a round trip between workers takes 0.9 µs instead of 12.7 µs, and they last under 10 µs, so an idle
-/// server still uses no CPU (measured with a prototype of two pinned workers).
-const IDLE_LAPS_OWN_CORE: u32 = 20;
+/// Enough to meet a peer that answers at once: a round trip between workers takes 0.9 µs then instead of 12.7. A prototype
+/// of two workers alone was fastest with 20. A server whose clients use the same cores is not: there a lap takes from
+/// whoever is waited for. Measured with two workers, 0, 3, 8 and 20 laps, µs of processor time (and of the clock): a
+/// VECQUERY of one client 162, 138, 151, 168 (195, 144, 175, 179), a GET of one client 44, 43, 46, 76 (74, 62, 55, 98); with
+/// eight clients all are alike.
+const IDLE_LAPS_OWN_CORE: u32 = 4;
 
 /// 10,000 laps are about 4 ms of a core for each nap: beyond that a worker might as well never sleep.
 const IDLE_LAPS_MAX: u32 = 10_000;
