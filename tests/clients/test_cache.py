@@ -145,9 +145,9 @@ def test_a_thousand_collections_expire_and_leave_nothing(client):
 
 def test_whoever_watches_a_vector_hears_that_its_collection_expired(client):
     set_vector(client, "docs:1", [1, 2])
-    client.pexpire("docs", 60)
     with client.pipeline() as pipeline:
         pipeline.watch("docs:1")
+        client.pexpire("docs", 60)
         time.sleep(0.065)
         pipeline.multi()
         pipeline.set("text", 1)

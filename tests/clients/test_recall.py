@@ -3,6 +3,8 @@
 The truth is numpy's, in double precision, over the vectors that are stored at that moment.
 """
 
+import time
+
 import numpy
 import pytest
 
@@ -95,3 +97,28 @@ def test_more_candidates_find_more(server, words):
 
         assert found("EF", 1000) >= found("EF", 100) > 50
         assert found("EF", 5000) >= 99
+
+
+def test_info_tells_the_recall_that_is_sampled(client):
+    randomness = numpy.random.default_rng(5)
+    with client.pipeline(transaction=False) as pipeline:
+        for number in range(6_000):
+            vector = randomness.standard_normal(16).astype("<f4").tobytes()
+            pipeline.execute_command("VECSET", f"do,cs:{number}", 16, "FP32", vector)
+            if number < 100:
+                pipeline.execute_command("VECSET", f"few:{number}", 16, "FP32", vector)
+        pipeline.execute()
+
+    def sampled():
+        return [one for name, one in client.info("recall").items() if name.startswith("recall")]
+
+    # It changes no more, so after 128 samples it is left alone. One of so few vectors is exact, and not sampled.
+    for _ in range(300):
+        if sampled() and sampled()[0]["samples"] >= 128:
+            break
+        time.sleep(0.1)
+    [one] = sampled()
+    assert one["collection"] == r"do\x2ccs" and one["samples"] < 256 and (one["k"], one["ef"]) == (10, 100)
+    assert one["recall"] > 0.9 and abs(one["sampled_at"] - time.time()) < 60
+    client.execute_command("VECDROP", "do,cs")
+    assert sampled() == []

@@ -239,7 +239,7 @@ impl World {
     fn choose(&mut self) -> Option<Move> {
         let mut moves: Vec<(Move, usize)> = Vec::new();
         for (number, worker) in self.engines.iter().enumerate() {
-            let alarm = worker.engine.next_expiry_us(self.clock.look()) == Some(0);
+            let alarm = worker.engine.next_alarm_us(self.clock.look()) == Some(0);
             if !worker.asleep || worker.woken.is_up() || alarm {
                 let stalled = worker.stalled_until > self.steps;
                 moves.push((Move::Turn(number), if stalled { 0 } else { 3 }));

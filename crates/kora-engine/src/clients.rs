@@ -46,12 +46,12 @@ impl Engine {
                 }
                 Part::Count(killed)
             }
-            Ask::Stats => Part::Stats(Box::new(self.count())),
+            Ask::Stats => Part::Stats(Box::new(self.count(host.now_us()))),
             _ => unreachable!("asks to a shard are answered by the shard"),
         }
     }
 
-    fn count(&mut self) -> WorkerStats {
+    fn count(&mut self, now_us: u64) -> WorkerStats {
         let mesh = self.port.stats();
         WorkerStats {
             shards: self.shards.len(),
@@ -59,13 +59,14 @@ impl Engine {
             keys: self.shards.iter().map(|shard| shard.key_counts().keys).sum(),
             expiring: self.shards.iter().map(|shard| shard.key_counts().expiring).sum(),
             expired: self.shards.iter().map(|shard| shard.key_counts().expired).sum(),
-            clients: (self.lines.len() - usize::from(self.errand.is_some())) as u64,
+            clients: (self.lines.len() - self.errands.len()) as u64,
             client_bytes: self.ledger.held() as u64,
             queue_depth: self.queue_depth(),
             unanswered: self.port.peers().map(|peer| self.port.unanswered(peer) as u64).sum(),
             sleeps: mesh.sleeps,
             requests_sent: mesh.requests_sent,
             bells_rung: mesh.bells_rung,
+            recall: self.recall(now_us),
             ..self.stats.clone()
         }
     }

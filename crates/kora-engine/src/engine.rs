@@ -22,6 +22,7 @@ use crate::limits::DAY_LOOK_US;
 use crate::line::{Line, Presence, Taken};
 use crate::lines::{LineId, Lines};
 use crate::mail::{Ask, Request, Response, Target, Ticket};
+use crate::sampling::Sampling;
 use crate::session::Session;
 use crate::setup::{Berth, Host, Setup};
 use crate::shard::{Origin, Shard};
@@ -57,8 +58,10 @@ pub struct Engine {
     rooms_given: u64,
     /// Commands under way that may set vectors.
     pub(crate) eras: Eras,
-    /// What it does of its own accord.
-    pub(crate) errand: Option<Errand>,
+    /// What it does of its own accord. Bounded by the kinds of it.
+    pub(crate) errands: Vec<Errand>,
+    /// Whose recall it samples.
+    pub(crate) sampling: Sampling,
     /// Wakes whoever drives the turns, while it sleeps.
     pub(crate) sleeper: Option<Waker>,
     /// When whoever sleeps wakes by himself, in milliseconds of Unix time: the next expiry that was known.
@@ -155,7 +158,8 @@ impl Engine {
             room_waiters: VecDeque::new(),
             rooms_given: 0,
             eras: Eras::default(),
-            errand: None,
+            errands: Vec::new(),
+            sampling: Sampling::default(),
             sleeper: None,
             alarm_ms: None,
             reply_is_ready: false,
@@ -336,7 +340,7 @@ impl Engine {
     pub fn is_quiet(&mut self) -> bool {
         let owed = self.lines.served_from(0).any(|(_, line)| !line.is_empty());
         !owed
-            && self.errand.is_none()
+            && self.errands.is_empty()
             && !self.has_work()
             && !self.port.has_mail()
             && self.outboxes.iter().all(VecDeque::is_empty)

@@ -6,7 +6,8 @@ use std::fmt::Write as _;
 use bytes::Bytes;
 
 use crate::gather::Around;
-use crate::stats::{CommandStats, WorkerStats};
+use crate::limits::{SAMPLE_K, SAMPLED_COLLECTIONS_MAX};
+use crate::stats::{CommandStats, RecallStats, WorkerStats};
 
 /// The sections that were asked for; all of them if none was named.
 pub(crate) fn text(sections: &[Bytes], stats: &[WorkerStats], around: &Around<'_>) -> String {
@@ -34,7 +35,7 @@ pub(crate) fn text(sections: &[Bytes], stats: &[WorkerStats], around: &Around<'_
 
 type Section = fn(&mut Fields<'_>, &[WorkerStats], &Around<'_>);
 
-const SECTIONS: [(&str, Section); 9] = [
+const SECTIONS: [(&str, Section); 10] = [
     ("server", server),
     ("clients", clients),
     ("memory", memory),
@@ -43,6 +44,7 @@ const SECTIONS: [(&str, Section); 9] = [
     ("commandstats", commandstats),
     ("latencystats", latencystats),
     ("keyspace", keyspace),
+    ("recall", recall),
     ("workers", workers),
 ];
 
@@ -169,6 +171,40 @@ fn keyspace(fields: &mut Fields<'_>, stats: &[WorkerStats], around: &Around<'_>)
     }
     fields.add("kora_collections", around.setup.catalog.len());
     fields.add("kora_collections_expiring", around.setup.catalog.expiring());
+}
+
+/// The collections sampled last, in the order of their names.
+fn recall(fields: &mut Fields<'_>, stats: &[WorkerStats], _: &Around<'_>) {
+    let mut all: Vec<&RecallStats> = stats.iter().flat_map(|stats| &stats.recall).collect();
+    all.sort_unstable_by_key(|one| std::cmp::Reverse(one.sampled_s));
+    all.truncate(SAMPLED_COLLECTIONS_MAX);
+    all.sort_unstable_by(|one, other| one.collection.cmp(&other.collection));
+    for (number, one) in all.into_iter().enumerate() {
+        let Some(recall) = one.found.recall() else { continue };
+        fields.add(
+            &format!("recall{number}"),
+            format_args!(
+                "collection={},recall={recall:.4},k={SAMPLE_K},ef={},samples={},sampled_at={}",
+                plain(&one.collection),
+                one.ef.max(SAMPLE_K),
+                one.found.samples,
+                one.sampled_s
+            ),
+        );
+    }
+}
+
+/// A name without what ends a field or a line: such bytes stand as `\xHH`.
+fn plain(name: &[u8]) -> String {
+    let mut text = String::with_capacity(name.len());
+    for byte in name {
+        match byte {
+            b',' | b'=' | b'\\' => write!(text, "\\x{byte:02x}").expect("writing to a string cannot fail"),
+            b' '..=b'~' => text.push(char::from(*byte)),
+            _ => write!(text, "\\x{byte:02x}").expect("writing to a string cannot fail"),
+        }
+    }
+    text
 }
 
 fn workers(fields: &mut Fields<'_>, stats: &[WorkerStats], _: &Around<'_>) {

@@ -26,6 +26,7 @@ mod mail;
 mod plan;
 pub mod reference;
 pub mod router;
+mod sampling;
 mod session;
 mod setup;
 mod shard;

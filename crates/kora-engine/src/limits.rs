@@ -47,6 +47,40 @@ pub const DAY_LOOK_US: u64 = 100_000;
 /// Times that a query is asked again because its parts answered for different generations of the collection.
 pub const QUERY_AGAIN_MAX: u8 = 2;
 
+/// A worker spends this part of its time on samples of collections' recall at most, in so far as they cost what is expected
+/// ([`SAMPLE_READS_PER_US`]): under half a percent, which nobody measures.
+pub const SAMPLE_SHARE: u64 = 256;
+
+/// Component reads a microsecond while every vector is measured: a slice of [`SLICE_WORK`] in half a millisecond, the slower
+/// end of what was seen.
+pub const SAMPLE_READS_PER_US: usize = 2_048;
+
+/// Component reads after which a worker takes no more samples of a collection in one go: some ten milliseconds, in slices.
+pub const SAMPLE_READS: usize = 1 << 24;
+
+/// Samples taken in one go of a small collection, which take some milliseconds then.
+pub const SAMPLES_AT_ONCE_MAX: usize = 16;
+
+/// How long a worker waits between two looks for a collection to sample, in microseconds.
+pub const SAMPLE_LOOK_US: u64 = 100_000;
+
+/// Collections looked at in one such look: each takes some tens of nanoseconds.
+pub const SAMPLE_PARTS_LOOKED_AT: usize = 512;
+
+/// The k of the recall in INFO: what queries usually ask for, and the default of VECRECALL.
+pub const SAMPLE_K: usize = 10;
+
+/// Samples after which a collection is left alone until it changes: the recall of 1,280 neighbours is known to half a
+/// percent.
+pub const SAMPLES_ENOUGH: u64 = 128;
+
+/// Samples that the recall in INFO is of, at most; older ones lose their weight.
+pub const SAMPLES_KEPT: u64 = 256;
+
+/// Collections whose recall one worker remembers, those that were sampled last; and as many are in INFO at most, of all
+/// workers together. Some hundred bytes each.
+pub const SAMPLED_COLLECTIONS_MAX: usize = 64;
+
 /// Clients described in one part of a CLIENT LIST, so that ten thousand of them are listed in slices.
 pub const CLIENTS_PER_PART: usize = 256;
 

@@ -1,6 +1,9 @@
 //! Counters of one worker, as INFO gathers them.
 
+use bytes::Bytes;
 use kora_resp::Reply;
+
+use crate::gather::Found;
 
 /// What one worker has counted since it started.
 #[derive(Clone, Debug, Default)]
@@ -50,8 +53,23 @@ pub struct WorkerStats {
     pub sleeps: u64,
     /// Commands that had to wait because a peer owed too many answers.
     pub credit_waits: u64,
+    /// The recall of collections that it has sampled.
+    pub recall: Vec<RecallStats>,
     /// Each command that was ever given.
     pub by_command: CommandStats,
+}
+
+/// The recall of a collection, as it was sampled.
+#[derive(Clone, Debug)]
+pub struct RecallStats {
+    /// Its name.
+    pub collection: Bytes,
+    /// With which ef it was sampled.
+    pub ef: usize,
+    /// What the samples have found.
+    pub found: Found,
+    /// When it was last sampled, in seconds of Unix time.
+    pub sampled_s: u64,
 }
 
 /// Counters of each command, in the order in which they were first given.

@@ -118,9 +118,8 @@ impl Engine {
         if self.sleeper.is_none() {
             return;
         }
-        if (self.has_work() || self.port.has_staged())
-            && let Some(sleeper) = self.sleeper.take()
-        {
+        let has_news = self.has_work() || self.port.has_staged() || self.may_sample_again();
+        if has_news && let Some(sleeper) = self.sleeper.take() {
             sleeper.wake();
         }
         self.wake_for_expiry();
@@ -379,10 +378,13 @@ impl Engine {
         self.shards.iter().filter_map(Shard::next_expiry_ms).min()
     }
 
-    /// In how many microseconds the next key expires, if any does.
-    pub fn next_expiry_us(&self, now_us: u64) -> Option<u64> {
-        let next_ms = self.next_expiry_ms()?;
-        Some(next_ms.saturating_mul(1000).saturating_sub(self.unix_us(now_us)))
+    /// In how many microseconds there is something to do although nobody asks anything: a key expires, or the recall of a
+    /// collection may be sampled.
+    pub fn next_alarm_us(&self, now_us: u64) -> Option<u64> {
+        let expiry_ms = self.next_expiry_ms();
+        let expiry_us = expiry_ms.map(|ms| ms.saturating_mul(1000).saturating_sub(self.unix_us(now_us)));
+        let sample_us = self.next_sample_us().map(|us| us.saturating_sub(now_us));
+        expiry_us.into_iter().chain(sample_us).min()
     }
 
     /// Lets a collection do what it has to do for itself, if nobody asks anything.
@@ -449,8 +451,7 @@ impl Engine {
     /// Puts a reply into its seat, whose gather was taken out.
     fn fill(&mut self, id: LineId, sequence: u32, reply: Reply, now_us: u64) {
         let outcome = Outcome::of(&reply);
-        if self.errand.as_ref().is_some_and(|errand| errand.line == id) {
-            self.end_errand(&reply);
+        if !self.errands.is_empty() && self.end_errand(id, &reply, now_us) {
             self.lines.line(id).fill(sequence, reply);
             return;
         }

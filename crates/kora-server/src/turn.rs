@@ -25,7 +25,7 @@ pub(crate) struct Turn {
     pub(crate) idle_laps: u32,
     /// Laps made since there was something to do.
     pub(crate) laps: u32,
-    /// Ends a sleep when a key expires.
+    /// Ends a sleep when a key expires, or a collection's recall may be sampled.
     pub(crate) alarm: Pin<Box<Sleep>>,
     pub(crate) stop: Arc<Flag>,
 }
@@ -52,7 +52,7 @@ impl Future for Turn {
         let stop = &turn.stop;
         if engine.park(context.waker(), || stop.is_raised()) == Armed::Stay {
             context.waker().wake_by_ref();
-        } else if let Some(us) = engine.next_expiry_us(turn.host.now_us()) {
+        } else if let Some(us) = engine.next_alarm_us(turn.host.now_us()) {
             let delay = Duration::from_micros(us.max(ALARM_US_MIN)).min(ALARM_MAX);
             turn.alarm.as_mut().reset(Instant::now() + delay);
             if turn.alarm.as_mut().poll(context).is_ready() {

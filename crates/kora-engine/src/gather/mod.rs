@@ -24,7 +24,7 @@ pub(crate) use self::finding::{Fetching, Finding, query};
 pub(crate) use self::leaving::Leaving;
 pub(crate) use self::moving::{Moving, lands_in_leaving};
 pub(crate) use self::query::Querying;
-pub(crate) use self::recalling::Recalling;
+pub(crate) use self::recalling::{Found, Recalling};
 pub(crate) use self::scanning::Scanning;
 pub(crate) use self::several::{Choosing, Deleting, Placing, SettingIfAbsent};
 pub(crate) use self::splitting::{Splitting, several};

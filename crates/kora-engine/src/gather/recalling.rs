@@ -12,6 +12,7 @@ use kora_resp::Reply;
 use super::{Around, Gate, Gather, Next, Querying, integer};
 use crate::catalog::Schema;
 use crate::command::RecallRequest;
+use crate::limits::SAMPLE_K;
 use crate::mail::{Ask, Question, Target};
 use crate::router::ShardId;
 
@@ -22,7 +23,6 @@ pub(crate) struct Recalling {
     ef: usize,
     /// Samples that are still to be taken.
     left: usize,
-    taken: usize,
     /// The shards that are asked for samples, in turn; and how many had none, one after the other.
     shards: Vec<ShardId>,
     turn: usize,
@@ -32,8 +32,69 @@ pub(crate) struct Recalling {
     sample: Box<[f32]>,
     /// The true neighbours of the sample, once they are known.
     truth: Option<Vec<(Bytes, f32)>>,
-    found: usize,
-    wanted: usize,
+    found: Found,
+    form: RecallForm,
+}
+
+/// What samples have found.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Found {
+    /// True neighbours that were found.
+    pub found: u64,
+    /// True neighbours.
+    pub wanted: u64,
+    /// Samples.
+    pub samples: u64,
+}
+
+/// How it is told.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum RecallForm {
+    /// To a client.
+    Map,
+    /// As numbers, to the worker itself: those of [`Found`], in this order.
+    Numbers,
+}
+
+impl Found {
+    /// Both together.
+    pub(crate) fn plus(self, other: Found) -> Found {
+        Found {
+            found: self.found + other.found,
+            wanted: self.wanted + other.wanted,
+            samples: self.samples + other.samples,
+        }
+    }
+
+    /// The same with half the weight.
+    pub(crate) fn half(self) -> Found {
+        Found {
+            found: self.found / 2,
+            wanted: self.wanted / 2,
+            samples: self.samples / 2,
+        }
+    }
+
+    /// The share of the true neighbours that were found, if there were any.
+    pub(crate) fn recall(self) -> Option<f64> {
+        (self.wanted > 0).then(|| self.found as f64 / self.wanted as f64)
+    }
+
+    /// What the reply to [`Recalling::sample`] says.
+    pub(crate) fn of_numbers(reply: &Reply) -> Found {
+        let number = |reply: &Reply| match reply {
+            Reply::Integer(number) => u64::try_from(*number).unwrap_or(0),
+            _ => 0,
+        };
+        match reply {
+            Reply::Array(numbers) if numbers.len() == 3 => Found {
+                found: number(&numbers[0]),
+                wanted: number(&numbers[1]),
+                samples: number(&numbers[2]),
+            },
+            _ => Found::default(),
+        }
+    }
 }
 
 impl Recalling {
@@ -41,23 +102,36 @@ impl Recalling {
         let Some(schema) = around.catalog().find(&request.collection) else {
             return Next::Reply(Reply::NullArray);
         };
-        let ef = request.ef.unwrap_or(schema.graph.ef_search).max(request.k);
-        let recalling = Recalling {
-            k: request.k,
-            ef,
-            left: request.samples,
-            taken: 0,
+        let ef = request.ef.unwrap_or(schema.graph.ef_search);
+        Recalling::new(schema, (request.k, ef, request.samples), RecallForm::Map, around).ask()
+    }
+
+    /// So many samples with the collection's ef, for the worker itself; the reply is for [`Found::of_numbers`].
+    pub(crate) fn sample(schema: Arc<Schema>, samples: usize, around: &Around<'_>) -> Next {
+        let ef = schema.graph.ef_search;
+        Recalling::new(schema, (SAMPLE_K, ef, samples), RecallForm::Numbers, around).ask()
+    }
+
+    fn new(
+        schema: Arc<Schema>,
+        (k, ef, samples): (usize, usize, usize),
+        form: RecallForm,
+        around: &Around<'_>,
+    ) -> Box<Recalling> {
+        Box::new(Recalling {
+            k,
+            ef: ef.max(k),
+            left: samples,
             shards: around.placement().parts_of(&schema.name).collect(),
             turn: 0,
             without: 0,
             random: around.host.now_us() ^ schema.generation.0.rotate_left(32),
             sample: Box::default(),
             truth: None,
-            found: 0,
-            wanted: 0,
+            found: Found::default(),
+            form,
             schema,
-        };
-        Box::new(recalling).ask()
+        })
     }
 
     pub(crate) fn gate(&self) -> Gate {
@@ -113,24 +187,29 @@ impl Recalling {
         // Of several at the distance of the last one it does not matter which.
         let farthest = truth.last().map_or(f32::NEG_INFINITY, |(_, distance)| *distance);
         let found = hits.iter().filter(|(_, distance)| *distance <= farthest).count();
-        self.found += found.min(truth.len());
-        self.wanted += truth.len();
-        self.taken += 1;
+        self.found = self.found.plus(Found {
+            found: found.min(truth.len()) as u64,
+            wanted: truth.len() as u64,
+            samples: 1,
+        });
         self.left -= 1;
         self.ask()
     }
 
     /// What is known by now.
     pub(super) fn end(self) -> Next {
-        let recall = match self.wanted {
-            0 => Reply::Null,
-            wanted => Reply::Double((self.found as f64 / wanted as f64) as f32),
-        };
+        let Found { found, wanted, samples } = self.found;
+        if self.form == RecallForm::Numbers {
+            let numbers = [found, wanted, samples].map(|number| Reply::Integer(integer(number)));
+            return Next::Reply(Reply::Array(numbers.into()));
+        }
+        let recall = self.found.recall();
+        let recall = recall.map_or(Reply::Null, |recall| Reply::Double(recall as f32));
         let fields = [
             ("recall", recall),
             ("k", Reply::Integer(integer(self.k as u64))),
             ("ef", Reply::Integer(integer(self.ef as u64))),
-            ("samples", Reply::Integer(integer(self.taken as u64))),
+            ("samples", Reply::Integer(integer(samples))),
         ];
         let map = fields.map(|(name, value)| (Reply::Bulk(Bytes::from_static(name.as_bytes())), value));
         Next::Reply(Reply::Map(map.into()))

@@ -10,6 +10,7 @@ use super::naming::{Named, Naming};
 use crate::catalog::Schema;
 use crate::cursor::SCAN_PREFIX_BITS;
 use crate::mail::{Description, Question};
+use crate::sampling::Version;
 
 /// One shard's part of a collection.
 pub(crate) struct Collection {
@@ -21,6 +22,8 @@ pub(crate) struct Collection {
     suspended: u32,
     /// How long names are on average, about.
     name_bytes_mean: f32,
+    /// How often a vector was set or deleted. It may wrap: nobody compares versions that far apart.
+    version: u32,
     /// It stands in the shard's list of those that have something to do.
     in_upkeep: bool,
 }
@@ -34,6 +37,7 @@ impl Collection {
             elements: Elements::new(hash_seed),
             suspended: 0,
             name_bytes_mean: 0.0,
+            version: 0,
             in_upkeep: false,
         }
     }
@@ -73,6 +77,7 @@ impl Collection {
             return Step::More;
         };
         self.suspended -= 1;
+        self.version = self.version.wrapping_add(1);
         if let Some(before) = self.elements.insert(slot, used_s) {
             self.remove(before);
         }
@@ -116,6 +121,7 @@ impl Collection {
     pub(crate) fn delete(&mut self, name: &[u8]) -> bool {
         let found = self.elements.remove(name);
         if let Some(slot) = found {
+            self.version = self.version.wrapping_add(1);
             self.remove(slot);
         }
         found.is_some()
@@ -170,6 +176,16 @@ impl Collection {
     /// The mean length of a key, in bytes: the collection's name and its elements' names, about.
     pub(crate) fn key_bytes_mean(&self) -> usize {
         self.schema.name.len() + 1 + self.name_bytes_mean as usize
+    }
+
+    /// Tells how it is now from how it was before a vector was set or deleted.
+    pub(crate) fn version(&self) -> Version {
+        Version(self.version)
+    }
+
+    /// True if queries walk a graph, and so may miss something.
+    pub(crate) fn has_graph(&self) -> bool {
+        self.index.levels() > 0
     }
 
     /// Some vector, chosen by a number.

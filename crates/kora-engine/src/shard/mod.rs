@@ -90,6 +90,8 @@ pub(crate) struct Shard {
     live: usize,
     graveyard: Graveyard,
     upkeep: Upkeep,
+    /// Some vector was set or deleted, or some graph was grown, since that was forgotten.
+    has_changed: bool,
     queue: Queue,
     /// A shard stays with its worker's thread: nothing in it is synchronised.
     _not_send: std::marker::PhantomData<Rc<()>>,
@@ -160,6 +162,7 @@ impl Shard {
             live: 0,
             graveyard: Graveyard::default(),
             upkeep: Upkeep::new(),
+            has_changed: false,
             queue: Queue::default(),
             _not_send: std::marker::PhantomData,
         }

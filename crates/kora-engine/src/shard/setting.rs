@@ -137,6 +137,7 @@ impl Shard {
             return Err(Box::new(Unfinished::Insert(insert)));
         }
         self.live += collection.live() - before;
+        self.has_changed = true;
         let Insert {
             schema,
             key,

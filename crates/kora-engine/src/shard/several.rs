@@ -83,10 +83,11 @@ impl Task {
         }
     }
 
-    fn keys_per_slice(&self) -> usize {
+    /// How many keys' work it is to go on with one key.
+    fn work_per_key(&self) -> usize {
         match self {
-            Task::Delete { .. } => DELETED_PER_SLICE,
-            _ => KEYS_PER_SLICE,
+            Task::Delete { .. } => DELETION_WORK,
+            _ => 1,
         }
     }
 
@@ -109,8 +110,10 @@ impl Task {
 impl Shard {
     /// Goes on for a slice.
     pub(super) fn do_several(&mut self, mut several: Several) -> Result<Part, Box<Unfinished>> {
-        let now_ms = several.now_ms;
-        for index in 0..several.task.keys_per_slice() {
+        let (now_ms, work_per_key) = (several.now_ms, several.task.work_per_key());
+        let (mut index, expired_before) = (0_usize, self.expired);
+        // One that is found to have expired is deleted, whatever is to be done to it.
+        while index * work_per_key + (self.expired - expired_before) as usize * DELETION_WORK < KEYS_PER_SLICE {
             if index.is_multiple_of(LOOKED_FOR_MAX) {
                 several.task.look_ahead(self);
             }
@@ -177,6 +180,7 @@ impl Shard {
             if let Some(part) = step {
                 return Ok(part);
             }
+            index += 1;
         }
         Err(Box::new(Unfinished::Several(several)))
     }
@@ -214,6 +218,9 @@ fn take_key(keys: &mut Words, are_pairs: bool) -> Option<&[u8]> {
         false => keys.take_next(),
     }
 }
+
+/// To delete a key is the work of so many that are looked at.
+const DELETION_WORK: usize = KEYS_PER_SLICE / DELETED_PER_SLICE;
 
 fn refused(error: &ClientError) -> Reply {
     Reply::Error(error.to_string())

@@ -10,11 +10,40 @@ use super::Shard;
 use super::collection::Collection;
 use crate::catalog::Generation;
 use crate::limits::SLICE_WORK;
+use crate::sampling::Candidate;
 
 /// Collections that have something to do, each once.
 pub(crate) type Upkeep = VecDeque<(Bytes, Generation)>;
 
 impl Shard {
+    /// True if some vector was set or deleted, or some graph was grown, since that was forgotten.
+    pub(crate) fn has_changed(&self) -> bool {
+        self.has_changed
+    }
+
+    pub(crate) fn forget_change(&mut self) {
+        self.has_changed = false;
+    }
+
+    /// Places of collections: every one that is held has a place below this.
+    pub(crate) fn places(&self) -> u32 {
+        self.collections.places()
+    }
+
+    /// The collection at a place, if its recall may be sampled here: it is there, its name is owned here, and the part held
+    /// here has a graph.
+    pub(crate) fn candidate(&self, place: u32) -> Option<Candidate> {
+        let collection = self.collections.at(place).filter(|collection| collection.has_graph())?;
+        let schema = collection.schema();
+        let newest = self.setup.catalog.newest(&schema.name)?;
+        let is_there = newest.generation == schema.generation && self.owns_name(&schema.name);
+        is_there.then(|| Candidate {
+            schema: newest,
+            version: collection.version(),
+            live: collection.live(),
+        })
+    }
+
     /// True if some collection has something to do.
     pub(crate) fn has_upkeep(&self) -> bool {
         !self.upkeep.is_empty()
@@ -32,7 +61,8 @@ impl Shard {
         };
         match collection.keep_up(&mut Work::new(SLICE_WORK)) {
             Step::More => self.upkeep.push_back((name, generation)),
-            Step::Done(()) => {}
+            // It may have got its graph.
+            Step::Done(()) => self.has_changed = true,
         }
     }
 
@@ -54,7 +84,7 @@ impl Shard {
         overdue
     }
 
-    /// Notes a collection that has found something to do.
+    /// A collection has changed, or a query of it has ended: it may have found something to do.
     pub(super) fn note_upkeep(&mut self, name: &Bytes, generation: Generation) {
         if let Some(collection) = self.collections.get_mut(name)
             && collection.begin_upkeep()

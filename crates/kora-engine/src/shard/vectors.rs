@@ -49,6 +49,7 @@ impl Shard {
         let (remains, is_empty) = (collection.renew_if_empty(), collection.live() == 0);
         let schema = Arc::clone(collection.schema());
         self.live -= 1;
+        self.has_changed = true;
         if is_empty {
             self.note_emptied(&schema);
         }
