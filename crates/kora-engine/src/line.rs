@@ -57,8 +57,8 @@ pub(crate) struct Line {
     pub(crate) dropped_bytes: usize,
 }
 
-/// Whether there is still somebody to read the replies.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// Whether there is still somebody to read the replies. A later one may follow an earlier one and not the other way round.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) enum Presence {
     /// The connection is served.
     Here,
@@ -315,6 +315,10 @@ impl Line {
     }
 
     pub(crate) fn set_presence(&mut self, presence: Presence) {
+        if presence < self.presence {
+            // Whoever was killed by another and by itself is not heard again: its replies are forgotten.
+            return;
+        }
         self.presence = presence;
         if presence == Presence::Dropped {
             // Out of the sum at once, and not when its buffers are freed a moment later: until then the next largest

@@ -62,3 +62,15 @@ fn much_is_not_held_back() {
     assert!(line.has_ready());
     assert!(drained(&mut line).len() > HELD_BACK_BYTES_MAX);
 }
+
+#[test]
+fn who_is_killed_by_another_is_not_heard_again_for_leaving_by_itself() {
+    let (mut line, taken) = new_line();
+    line.seat_reply(Reply::Integer(1), taken);
+    let brief = line.take_seat(Gather::One(Shape::Whole), taken);
+    line.set_presence(Presence::Killed);
+    fill(&mut line, brief, 2);
+    line.set_presence(Presence::Leaving);
+    assert_eq!(line.presence(), Presence::Killed);
+    assert_eq!(drained(&mut line), "");
+}
