@@ -127,6 +127,11 @@ pub fn start(config: &Config) -> Result<Running, StartError> {
         };
         threads.push(worker.spawn().map_err(StartError::Thread)?);
     }
+    // On no core of its own, and never waited for: what it makes is given back with the process.
+    let pages = thread::Builder::new().name("kora-pages".to_owned());
+    pages
+        .spawn(kora_vector::pages::make_pages)
+        .map_err(StartError::Thread)?;
     let maxclients = room_for(config.maxclients.get(), workers);
     let listening = Listening {
         listeners,

@@ -8,7 +8,9 @@
 //! Chunks of full size are mapped, so that they go back to the system at once when they are freed. A table that walks
 //! read at random asks for them as one page each: with pages of 4 KiB a walk finds few of its rows' pages in the
 //! processor's table of pages (100,000 × 50: queries × 1.13), and filling a chunk takes 512 faults instead of one (1.2 ms
-//! against 0.1, Zen 3 under KVM).
+//! against 0.1, Zen 3 under KVM). That one is long where the machine is virtual and its host has to find the memory first
+//! (6 ms on average, 15 at most): so a table asks for its next page before it needs it, and another thread touches that,
+//! if there is one (see `pages`).
 //!
 //! This file and `distance/` are the only ones with `unsafe`: here because rows are raw aligned memory.
 #![allow(unsafe_code)]
@@ -18,6 +20,8 @@ use std::ptr::null_mut;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous, munmap};
+
+use crate::pages::Ordered;
 
 /// A table of equal rows, each a run of 4-byte words (f32 or u32), zeroed when its chunk is new. It grows and shrinks at
 /// its end.
@@ -36,6 +40,8 @@ pub(crate) struct Rows {
     /// log2 of the rows of a run.
     run_shift: u32,
     reading: Reading,
+    /// The page of the next chunk, if it was asked for.
+    ahead: Option<Ordered>,
 }
 
 /// In what order a table's rows are read, for the most part.
@@ -63,6 +69,7 @@ impl Rows {
             full_rows: full_rows >> run_shift << run_shift,
             run_shift,
             reading,
+            ahead: None,
         }
     }
 
@@ -87,6 +94,9 @@ impl Rows {
             self.runs.resize(runs, start.wrapping_sub(first * self.row_bytes));
         }
         self.len += 1;
+        if self.len + self.full_rows / AHEAD_ONE_IN == self.capacity && self.ahead.is_none() {
+            self.ahead = self.is_page(self.chunk_count).then(Ordered::place).flatten();
+        }
         (self.len - 1) as u32
     }
 
@@ -239,8 +249,18 @@ impl Rows {
         Layout::from_size_align(rows * self.row_bytes, ALIGNMENT).expect("a chunk is far below isize::MAX")
     }
 
-    fn allocate(&self, chunk: usize) -> *mut u8 {
+    /// Whether a chunk is asked for as one page.
+    fn is_page(&self, chunk: usize) -> bool {
+        let bytes = self.chunk_layout(chunk).size();
+        self.is_mapped(chunk) && self.reading == Reading::AtRandom && bytes <= CHUNK_BYTES
+    }
+
+    fn allocate(&mut self, chunk: usize) -> *mut u8 {
         let layout = self.chunk_layout(chunk);
+        let ahead = self.ahead.take().and_then(Ordered::collect);
+        if let Some(page) = ahead.filter(|_| self.is_page(chunk)) {
+            return page.into_start();
+        }
         let start = if self.is_mapped(chunk) {
             map(layout.size(), self.reading)
         } else {
@@ -288,6 +308,40 @@ fn map(bytes: usize, reading: Reading) -> *mut u8 {
     page
 }
 
+/// A page of [`CHUNK_BYTES`], zeroed and in memory.
+pub(crate) struct Page {
+    /// Invariant: of a page that `map` made, and which nobody else knows.
+    start: *mut u8,
+}
+
+// SAFETY: a page belongs to whoever has it.
+unsafe impl Send for Page {}
+
+impl Page {
+    /// A page that has been touched; none if there is no memory.
+    pub(crate) fn touched() -> Option<Page> {
+        let start = map(CHUNK_BYTES, Reading::AtRandom);
+        if start.is_null() {
+            return None;
+        }
+        // SAFETY: the page was just mapped, to be written.
+        unsafe { start.write_volatile(0) };
+        Some(Page { start })
+    }
+
+    /// Where it begins. Whoever has that unmaps it.
+    fn into_start(self) -> *mut u8 {
+        std::mem::ManuallyDrop::new(self).start
+    }
+}
+
+impl Drop for Page {
+    fn drop(&mut self) {
+        // SAFETY: made by `map`, and nobody has its address.
+        unsafe { unmap_some(self.start, CHUNK_BYTES) };
+    }
+}
+
 /// Gives back what `map` made of the same two. Nothing may refer into it.
 unsafe fn unmap(start: *mut u8, bytes: usize, reading: Reading) {
     let is_one_page = reading == Reading::AtRandom && bytes <= CHUNK_BYTES;
@@ -313,6 +367,10 @@ const FIRST_ROWS: u32 = 4;
 /// At least so many runs make a chunk of full size: rows that fill no whole run are left out of it, and so a
 /// thirty-second of it stays empty at most. The more runs, the larger the list of them.
 const RUNS_PER_CHUNK: usize = 32;
+
+/// The next page is asked for when so much of the last chunk is left: at 1,536 dimensions some 160 vectors, 80 ms of
+/// inserting them.
+const AHEAD_ONE_IN: usize = 8;
 
 /// Rows are numbered with so many bits.
 const ROW_BITS: u32 = 31;

@@ -48,6 +48,7 @@ mod level;
 pub mod limits;
 mod mend;
 pub mod metric;
+pub mod pages;
 mod pool;
 mod residual;
 mod roll;

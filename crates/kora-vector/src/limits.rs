@@ -27,6 +27,10 @@ pub const LAYER_MAX: usize = 24;
 /// index means deep queries, and those pay for their own memory.
 pub const SCRATCH_KEPT_MAX: usize = 8;
 
+/// Pages that tables may have asked for and not got yet. Each is made in milliseconds; a table that asks for one more makes
+/// it itself.
+pub const PAGES_ORDERED_MAX: usize = 64;
+
 /// How many equals of the k-th result an exact search returns beyond k. Beyond it the caller's order among equals is
 /// cut by slot. A guess: far above honest ties, far below what a reply could carry.
 pub const TIES_MAX: usize = 1_024;
