@@ -4,6 +4,8 @@
 //! f64, one pair at a time. [`scalar`] is their definition; the other files say the same faster. An index asks for its
 //! [`Kernel`] once, when it is made: the processor does not change, so nothing is detected per call.
 //!
+//! There are variants for AVX2 with FMA and for NEON. There is none for AVX-512: a processor that has it runs AVX2.
+//!
 //! NumKong (once SimSIMD) is the library that does the same; `benches/` has a bench of both (`--bin kernels`). On rows
 //! out of memory, which is what a walk reads, these take 0.4 to 0.75 of its time, since they fetch ahead and measure
 //! four rows together; on cached rows the same or less, but for codes at some dimensions, up to 1.5 (Zen 3, November
