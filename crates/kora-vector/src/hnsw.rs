@@ -90,9 +90,9 @@ pub struct Memory {
 /// insertion from then on links its own vector and helps with two of the old ones, so that none of them takes
 /// long; until the last is linked, searches go on scanning.
 ///
-/// Removed vectors leave the graph together, in small steps, and their slots are given out again: insertions do some of
-/// that when a tenth are dead, and [`Index::tend`] does it when there is time. When many slots are vacant, the vectors in
-/// the highest ones move to lower ones, and memory is given back.
+/// Removed vectors leave the graph together, in small steps, and their slots are given out again: insertions do some
+/// of that when one for twenty live is dead, and [`Index::tend`] does it when there is time. When many slots are
+/// vacant, the vectors in the highest ones move to lower ones, and memory is given back.
 pub struct Index {
     space: Space,
     roll: Roll,

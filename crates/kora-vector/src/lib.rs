@@ -8,7 +8,7 @@
 //! the links and defines a sound graph, `roll` knows what each slot is for, `pool` and `scratch` are what a walk
 //! remembers, `search` walks, `select` chooses links, `insert` searches and then links, `exact` measures everything.
 //! `consolidate` lets the dead leave and gives memory back; it mends the `tree` that makes all reachable and, with
-//! `mend`, their neighbours' lists.
+//! `bridge` and `mend`, their neighbours' lists.
 //!
 //! # Departures from the paper
 //!
@@ -33,6 +33,7 @@ mod arena;
 #[cfg(feature = "bench")]
 pub mod bench;
 mod bits;
+mod bridge;
 mod code;
 mod consolidate;
 mod distance;

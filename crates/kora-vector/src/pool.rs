@@ -154,15 +154,6 @@ impl Pool {
         Some(candidate)
     }
 
-    /// One more that `next` would return, if it is a result at hand.
-    #[inline]
-    pub(crate) fn next_in_run(&mut self) -> Option<Candidate> {
-        if !self.frontier.is_empty() {
-            return None;
-        }
-        self.next()
-    }
-
     /// The candidates that `next` will most likely return, for the caches' sake.
     #[inline]
     pub(crate) fn upcoming(&self) -> impl Iterator<Item = Candidate> + '_ {

@@ -1,5 +1,6 @@
 //! What a walk writes down on its way, in buffers that are kept from one operation to the next.
 
+use crate::bridge::Circle;
 use crate::graph::Link;
 use crate::pool::{Candidate, Pool};
 use crate::space::Query;
@@ -37,6 +38,8 @@ pub(crate) struct Bench {
     pub(crate) links: Vec<Link>,
     /// Neighbours that a list loses, and those whose links were followed in their place.
     pub(crate) gone: Vec<u32>,
+    /// Those to whom a doomed node leads.
+    pub(crate) circle: Circle,
 }
 
 /// What it takes to measure from a stored vector.
@@ -56,6 +59,7 @@ impl Scratch {
             + (self.bench.slots.capacity() + self.bench.links.capacity() + self.bench.gone.capacity()) * 4
             + (self.bench.measured.row.capacity() + self.bench.measured.distances.capacity()) * 4
             + (self.bench.candidates.capacity() + self.chosen.capacity()) * size_of::<Candidate>()
+            + self.bench.circle.bytes()
             + size_of::<Scratch>()
     }
 }

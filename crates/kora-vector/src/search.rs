@@ -379,7 +379,7 @@ pub(crate) fn expand(
     let Some(at) = pool.next() else {
         return false;
     };
-    let also = pool.next_in_run();
+    let also = pool.next();
     if layer == 0 {
         prefetch_lists(graph, pool);
     }

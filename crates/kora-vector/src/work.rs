@@ -33,7 +33,7 @@ impl Work {
     }
 
     /// What is left.
-    pub(crate) fn left(&self) -> u64 {
+    pub fn left(&self) -> u64 {
         self.left
     }
 

@@ -313,15 +313,27 @@ fn an_index_that_shrank_is_as_small_and_as_good_as_a_new_one() {
     assert!(shrunk > new - 0.01, "recall {shrunk}, and {new} of a new index");
 }
 
+/// Clumps are the hardest: of words, 100,000 lose half a hundredth (`benches/churn.py`). And they depend on their seed, so
+/// that one world says little.
 #[test]
 fn recall_holds_while_all_is_replaced_many_times() {
-    let mut random = Random::new(22);
+    let worlds: Vec<(f64, f64)> = (1..=WORLDS).map(recall_after_turnovers).collect();
+    let mean = |recall: fn(&(f64, f64)) -> f64| worlds.iter().map(recall).sum::<f64>() / worlds.len() as f64;
+    let (now, fresh) = (mean(|world| world.0), mean(|world| world.1));
+    println!("recall {now}, and {fresh} of a new index: {worlds:?}");
+    assert!(
+        now > fresh - 0.01,
+        "recall {now}, and {fresh} of a new index: {worlds:?}"
+    );
+}
+
+/// The recall of an index whose vectors were all replaced some times, and of a new one of those that are left.
+fn recall_after_turnovers(seed: u64) -> (f64, f64) {
+    let mut random = Random::new(seed);
     let mut index = Index::new(parameters(Metric::L2, 16, 8));
-    let count = 3_000;
+    let count = 2_000;
     let mut slots: Vec<Slot> = (0..count).map(|_| index.insert(&random.clumped(16))).collect();
-    let queries: Vec<Vec<f32>> = (0..200).map(|_| random.clumped(16)).collect();
-    let fresh = recall(&mut index, &queries, 10, 40);
-    for step in 0..10 * count {
+    for step in 0..6 * count {
         let place = random.below(count);
         let slot = index.insert(&random.clumped(16));
         index.remove(std::mem::replace(&mut slots[place], slot));
@@ -330,12 +342,17 @@ fn recall_holds_while_all_is_replaced_many_times() {
             index.check().unwrap();
         }
     }
-    let now = recall(&mut index, &queries, 10, 40);
-    println!("recall {now}, and {fresh} before");
-    // Clumps are the hardest: of ten seeds they lose 0.04 on average. Of words, 100,000 lose nothing one could measure
-    // (`benches/churn.py`).
-    assert!(now > fresh - 0.05, "recall {now}, and {fresh} before");
+    let mut fresh = Index::new(index.parameters());
+    for &slot in &slots {
+        fresh.insert(&vector_of(&index, slot));
+    }
+    let queries: Vec<Vec<f32>> = (0..200).map(|_| random.clumped(16)).collect();
+    let recall = |index: &mut Index| recall(index, &queries, 10, 40);
+    (recall(&mut index), recall(&mut fresh))
 }
+
+/// How many worlds are averaged.
+const WORLDS: u64 = 6;
 
 #[test]
 fn the_same_seed_and_operations_make_the_same_answers() {
