@@ -6,12 +6,14 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use bytes::BytesMut;
+use kora_engine::limits::SLICE_WORK;
 use kora_engine::{
     Admission, Catalog, CpuTime, Engine, Facts, GraphSettings, Host, LineId, Placement, Progress, Session, Setup,
     Standing, berths,
 };
 use kora_resp::{Reader, ReaderLimits};
 use kora_tests::request::encode;
+use kora_vector::hnsw::GRAPH_MIN;
 use kora_vector::{Metric, Storage};
 
 use crate::twin::SETTINGS;
@@ -73,6 +75,7 @@ impl Subject {
             graph: DEFAULTS,
             client_bytes_max: 1 << 30,
             string_bytes_max: 512 << 20,
+            slice_work: SLICE_WORK,
             password: password.map(str::to_owned),
             settings: settings.to_vec(),
             facts: Facts::default(),
@@ -196,6 +199,7 @@ pub(crate) const DEFAULTS: GraphSettings = GraphSettings {
     m: 8,
     ef_construction: 60,
     ef_search: 40,
+    graph_min: GRAPH_MIN,
 };
 
 /// One command takes some hundred turns at the most, a FLUSHALL with all its slices.

@@ -1,9 +1,11 @@
 //! What a seed decides before anything runs: how many workers, how little credit, which collections, what clients do.
 
+use kora_engine::limits::SLICE_WORK;
 use kora_tests::random::Random;
 use kora_vector::Metric;
+use kora_vector::hnsw::GRAPH_MIN;
 
-use crate::command::Key;
+use crate::command::{Key, WHOLE};
 
 /// The world of one seed.
 #[derive(Clone, Debug)]
@@ -16,6 +18,12 @@ pub(crate) struct Scenario {
     pub(crate) credit: usize,
     /// What clients of one worker may hold: in some worlds so little that replies wait for each other.
     pub(crate) client_bytes_max: usize,
+    /// Vectors of one shard that have a graph: in some worlds so few that most of what happens happens to graphs.
+    pub(crate) graph_min: usize,
+    /// Components read in a slice: in those worlds so few that insertions, queries and consolidation are left in the middle.
+    pub(crate) slice_work: u64,
+    /// All shards are checked, and their graphs with them, each time so many steps are taken.
+    pub(crate) check_steps: usize,
     /// Of collections that a VECSET makes.
     pub(crate) metric: Metric,
     pub(crate) collections: Vec<Collection>,
@@ -68,7 +76,12 @@ impl Collection {
 impl Scenario {
     pub(crate) fn new(random: &mut Random) -> Scenario {
         let deep = random.percent(4);
-        let collections = collections(random, if deep { 0 } else { 8 });
+        let has_graphs = random.percent(40);
+        let mut collections = collections(random, if deep { 0 } else { 8 });
+        if has_graphs && !deep {
+            let few = collections.iter_mut().filter(|collection| !collection.is_wide());
+            few.for_each(|collection| collection.elements = random.between(12, GRAPHED_MAX));
+        }
         let is_wide = collections.iter().any(Collection::is_wide);
         Scenario {
             workers: random.between(1, 5),
@@ -84,6 +97,12 @@ impl Scenario {
             } else {
                 64 << 10
             },
+            graph_min: if has_graphs { random.between(1, 8) } else { GRAPH_MIN },
+            slice_work: match has_graphs {
+                true => *random.pick(&[1, 400, 4_000]),
+                false => SLICE_WORK,
+            },
+            check_steps: if has_graphs { 16 } else { 256 },
             metric: *random.pick(&Metric::ALL),
             collections,
             clients: if deep { 2 } else { random.between(2, 7) },
@@ -145,6 +164,9 @@ fn occurrence(random: &mut Random, percent: usize) -> Occurrence {
         Occurrence::Never
     }
 }
+
+/// Vectors of a collection at most, where there are graphs. Fewer than a query of the whole one asks for.
+const GRAPHED_MAX: usize = WHOLE - 1;
 
 /// Sixteen distances of such vectors are a slice, so that setting the fifth takes two.
 pub(crate) const WIDE: usize = kora_vector::limits::DIMENSION_MAX;

@@ -118,9 +118,11 @@ impl World {
                 m: 4,
                 ef_construction: 20,
                 ef_search: 10,
+                graph_min: scenario.graph_min,
             },
             client_bytes_max: scenario.client_bytes_max,
             string_bytes_max: 512 << 20,
+            slice_work: scenario.slice_work,
             password: None,
             settings: Vec::new(),
             facts: Facts::default(),
@@ -214,7 +216,7 @@ impl World {
             self.steps += 1;
             assert!(self.steps < limit, "this does not end: {}", self.show());
             self.step(next);
-            if self.steps.is_multiple_of(CHECK_STEPS) {
+            if self.steps.is_multiple_of(self.scenario.check_steps) {
                 self.assert_sound();
             }
         }
@@ -413,9 +415,6 @@ impl Drop for World {
         }
     }
 }
-
-/// The graphs are checked this often.
-const CHECK_STEPS: usize = 256;
 
 /// Steps of one run. The longest seen took a tenth of it; a livelock reaches it in some seconds.
 const STEPS_MAX: usize = 2_000_000;

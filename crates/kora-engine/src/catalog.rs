@@ -76,6 +76,9 @@ pub struct GraphSettings {
     pub ef_construction: usize,
     /// Candidates kept by a query that does not say EF.
     pub ef_search: usize,
+    /// So many vectors of one shard have a graph: `GRAPH_MIN` of the index in a server. In a simulation fewer, so that there
+    /// are graphs at all.
+    pub graph_min: usize,
 }
 
 /// All collections. Shared by all workers.

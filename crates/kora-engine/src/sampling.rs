@@ -210,6 +210,7 @@ mod tests {
                 m: 4,
                 ef_construction: 10,
                 ef_search: 10,
+                graph_min: kora_vector::hnsw::GRAPH_MIN,
             },
             made_by: MadeBy::Vecset,
             name_bytes: Gauge::new(0),

@@ -23,6 +23,9 @@ pub struct Setup {
     pub client_bytes_max: usize,
     /// The longest string that commands may make of shorter ones, in bytes: what a client may send in one piece.
     pub string_bytes_max: usize,
+    /// How much is done in a slice, in components read: `SLICE_WORK` in a server. In a simulation less, so that what is done
+    /// to small graphs takes more than one.
+    pub slice_work: u64,
     /// What AUTH must bring, if anything.
     pub password: Option<String>,
     /// Every setting as CONFIG GET shows it.

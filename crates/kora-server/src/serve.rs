@@ -8,9 +8,11 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use core_affinity::CoreId;
+use kora_engine::limits::SLICE_WORK;
 use kora_engine::{Catalog, Facts, GraphSettings, Host, Placement, Setup, berths};
 use kora_mesh::{Doorbell, Flag};
 use kora_vector::Metric;
+use kora_vector::hnsw::GRAPH_MIN;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -239,7 +241,9 @@ fn setup(config: &Config, workers: usize, addresses: &[SocketAddr], host: Proces
             m: config.vector_m.get() as usize,
             ef_construction: config.vector_ef_construction.get() as usize,
             ef_search: config.vector_ef_search.get() as usize,
+            graph_min: GRAPH_MIN,
         },
+        slice_work: SLICE_WORK,
         string_bytes_max: usize::try_from(config.proto_max_bulk_len.bytes()).unwrap_or(usize::MAX),
         client_bytes_max: usize::try_from(config.maxmemory_clients.bytes()).unwrap_or(usize::MAX) / workers,
         password: config.requirepass.reveal().map(str::to_owned),

@@ -104,12 +104,24 @@ pub struct Index {
     /// So many live vectors have no graph.
     small_max: u32,
     m: u16,
+    /// Distances that a walk computes per result it wants, in units of what a scan pays for one.
+    walk_per_result: u8,
 }
 
 impl Index {
     /// An empty index. Panics on parameters outside [`limits`](crate::limits): whoever takes them from outside checks.
     pub fn new(parameters: Parameters) -> Index {
         Index::with_small_max(parameters, GRAPH_MIN - 1)
+    }
+
+    /// An index that grows a graph once so many vectors are live, and walks it whenever it is complete: for worlds that
+    /// are simulated, where collections are small. With [`GRAPH_MIN`] or more it is as any other.
+    pub fn with_graph_from(parameters: Parameters, graph_min: usize) -> Index {
+        let mut index = Index::with_small_max(parameters, graph_min.clamp(1, GRAPH_MIN) - 1);
+        if graph_min < GRAPH_MIN {
+            index.walk_per_result = 0;
+        }
+        index
     }
 
     /// An index that has no graph up to this many live vectors.
@@ -134,6 +146,7 @@ impl Index {
             ef_construction: ef_construction as u32,
             small_max: small_max as u32,
             m: m as u16,
+            walk_per_result: WALK_PER_RESULT,
         }
     }
 
@@ -436,7 +449,8 @@ impl Index {
         };
         // A walk that needs ef live results among the dead expands ef · linked/live nodes.
         let (live, linked) = (self.roll.live_count() as u64, graph.linked_count() as u64);
-        self.has_loose() || live * live <= (ef as u64 * WALK_PER_RESULT).saturating_mul(linked)
+        let per_result = u64::from(self.walk_per_result);
+        self.has_loose() || live * live <= (ef as u64 * per_result).saturating_mul(linked)
     }
 
     fn resume(&mut self, search: &mut Search, mut admission: Admission<'_>, work: &mut Work) -> Step<Vec<Hit>> {
@@ -565,7 +579,7 @@ impl Index {
 
 /// Distances that a walk computes per result it wants, in units of what a scan pays for one: about 14 at ef 100
 /// (100,000 × 50), each some three times as dear as the scan's, whose rows come in order.
-const WALK_PER_RESULT: u64 = 12;
+const WALK_PER_RESULT: u8 = 12;
 
 /// An index of fewer live vectors has no graph. Below it a scan costs what a walk at ef 100 does, or less, and is exact
 /// (50 dimensions: some 25 ns a vector against 40 µs; Zen 4, November 2026). The same figure as `WALK_PER_RESULT`

@@ -7,8 +7,8 @@
 //! new. Lists that are short, or lose many links at once as at the rim of a deleted topic, and those of upper layers, of which
 //! there are few and which all walks pass, are mended by the heuristic from all that the doomed lead to.
 //!
-//! The test of recall under replacement in `hnsw`, whose vectors lie in clumps, finds 0.998 beside 1.000 of a new index; 0.988
-//! without regard to who knows nobody else there, and 0.962 without bridging.
+//! The test of recall under replacement in `hnsw`, whose vectors lie in clumps, finds 0.988 beside 1.000 of a new index, mean
+//! of six worlds, and 0.962 without bridging and without regard to who knows nobody else there.
 
 use crate::graph::{Graph, Link};
 use crate::pool::Candidate;

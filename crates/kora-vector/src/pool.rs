@@ -161,6 +161,11 @@ impl Pool {
         ahead.filter(|candidate| !candidate.is_expanded()).take(2).copied()
     }
 
+    /// The results, in no order.
+    pub(crate) fn unordered(&self) -> impl Iterator<Item = &Candidate> {
+        self.run.iter().chain(self.heap.iter())
+    }
+
     /// The results in no order, if they are too many to be put in order at one go; they are to be given back in order.
     pub(crate) fn take_unsorted(&mut self) -> Option<Vec<Candidate>> {
         (self.heap.len() > RUN).then(|| std::mem::take(&mut self.heap).into_vec())

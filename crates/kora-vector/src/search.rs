@@ -278,6 +278,16 @@ impl Search {
                 offer_or_pass(walk, root, roll.is_live(root.slot()) && admission.admits(root.slot()));
                 return Step::More;
             }
+            // All are reached, unless the walk paused and the dead left meanwhile: whoever hung on one of those may hang on a
+            // node by now that was walked before.
+            if found < self.ef
+                && matches!(admission, Admission::All)
+                && still_live(roll, &walk.pool) < roll.live_count()
+            {
+                self.stage = Stage::Scan(Scan::new(self.k.min(self.ef)));
+                self.statistics.is_exact = true;
+                return Step::More;
+            }
             self.stage = match walk.pool.take_unsorted() {
                 Some(results) => Stage::Rank(Sorting::new(results)),
                 None => refining(self.k),
@@ -428,6 +438,13 @@ fn among_nearest<'a>(distances: &[f32], reach: f32, near: &'a mut Vec<u32>) -> &
 /// Where a link leads to: whoever has moved is met at the new place.
 fn here(roll: &Roll, link: Link) -> u32 {
     roll.resolve(link.slot()).unwrap_or(link.slot())
+}
+
+/// How many of the results are live now. Who has moved meanwhile counts if it was met at the new place.
+fn still_live(roll: &Roll, pool: &Pool) -> usize {
+    pool.unordered()
+        .filter(|candidate| roll.is_live(candidate.slot()))
+        .count()
 }
 
 /// Whether a hit is still there, wherever that is by now.

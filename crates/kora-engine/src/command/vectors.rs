@@ -92,6 +92,7 @@ impl Creation {
             m: self.m.unwrap_or(defaults.m),
             ef_construction: self.ef_construction.unwrap_or(defaults.ef_construction),
             ef_search: self.ef_search.unwrap_or(defaults.ef_search),
+            graph_min: defaults.graph_min,
         }
     }
 }

@@ -339,14 +339,15 @@ impl Remains {
 }
 
 fn new_index(schema: &Schema) -> Index {
-    Index::new(Parameters {
+    let parameters = Parameters {
         dimension: schema.dimension,
         metric: schema.graph.metric,
         m: schema.graph.m,
         ef_construction: schema.graph.ef_construction,
         storage: schema.graph.storage,
         seed: schema.generation.0,
-    })
+    };
+    Index::with_graph_from(parameters, schema.graph.graph_min)
 }
 
 /// Names of one kind differ by a few bytes, and nobody needs to know so exactly.

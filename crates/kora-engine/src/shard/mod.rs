@@ -59,7 +59,7 @@ use self::upkeep::Upkeep;
 use self::vectors::{Delete, Query};
 use self::watches::Watches;
 use crate::catalog::{Generation, MadeBy, Schema};
-use crate::limits::{KEYS_PER_SLICE, SLICE_WORK};
+use crate::limits::KEYS_PER_SLICE;
 use crate::mail::{Ask, Part, Question, Ticket};
 use crate::router::{Placement, ShardId};
 use crate::setup::Setup;
@@ -244,7 +244,7 @@ impl Shard {
 
     /// Frees what was dropped, for one slice.
     pub(crate) fn free(&mut self) {
-        self.graveyard.dismantle(&mut Work::new(SLICE_WORK));
+        self.graveyard.dismantle(&mut Work::new(self.setup.slice_work));
     }
 
     /// Vectors that are there.

@@ -14,7 +14,6 @@ use super::{Shard, Unfinished};
 use crate::catalog::Schema;
 use crate::command::{Deadline, KeyType, Lifetime, Only, element_of};
 use crate::error::ClientError;
-use crate::limits::SLICE_WORK;
 use crate::mail::{Part, Setting};
 
 /// A vector that gets its place, between two slices.
@@ -126,7 +125,7 @@ impl Shard {
     }
 
     pub(super) fn resume_set(&mut self, mut insert: Insert) -> Result<Part, Box<Unfinished>> {
-        let mut work = Work::new(SLICE_WORK);
+        let mut work = Work::new(self.setup.slice_work);
         let used_s = seconds(insert.now_ms);
         // Dropped in the middle: the command came just before the drop.
         let Some(collection) = self.held(&insert.schema) else {

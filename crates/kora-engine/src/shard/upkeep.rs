@@ -9,7 +9,6 @@ use kora_vector::{Step, Work};
 use super::Shard;
 use super::collection::Collection;
 use crate::catalog::Generation;
-use crate::limits::SLICE_WORK;
 use crate::sampling::Candidate;
 
 /// Collections that have something to do, each once.
@@ -59,7 +58,7 @@ impl Shard {
         let Some(collection) = held.filter(|collection| collection.schema().generation == generation) else {
             return;
         };
-        match collection.keep_up(&mut Work::new(SLICE_WORK)) {
+        match collection.keep_up(&mut Work::new(self.setup.slice_work)) {
             Step::More => self.upkeep.push_back((name, generation)),
             // It may have got its graph.
             Step::Done(()) => self.has_changed = true,

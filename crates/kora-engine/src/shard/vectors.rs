@@ -12,7 +12,7 @@ use super::naming::Naming;
 use super::{Shard, Unfinished};
 use crate::catalog::Schema;
 use crate::command::{self, Element, ElementList, KeyType, element_of};
-use crate::limits::{ELEMENTS_PER_SLICE, QUERY_AGAIN_MAX, SLICE_WORK};
+use crate::limits::{ELEMENTS_PER_SLICE, QUERY_AGAIN_MAX};
 use crate::mail::{Description, Hits, Part, Question};
 
 impl Shard {
@@ -169,7 +169,7 @@ impl Shard {
     }
 
     pub(super) fn resume_query(&mut self, mut query: Query) -> Result<Part, Box<Unfinished>> {
-        let mut work = Work::new(SLICE_WORK);
+        let mut work = Work::new(self.setup.slice_work);
         let room = self.setup.hits_bytes_max(&query.question.schema.name);
         let Some(collection) = self.held(&query.question.schema) else {
             return Ok(Part::Hits(Hits::default()));
