@@ -161,9 +161,10 @@ impl Pool {
         ahead.filter(|candidate| !candidate.is_expanded()).take(2).copied()
     }
 
-    /// The results, in no order.
-    pub(crate) fn unordered(&self) -> impl Iterator<Item = &Candidate> {
-        self.run.iter().chain(self.heap.iter())
+    /// Drops results for which this does not hold. Nothing is to be offered any more.
+    pub(crate) fn retain(&mut self, mut holds: impl FnMut(&Candidate) -> bool) {
+        self.run.retain(&mut holds);
+        self.heap.retain(holds);
     }
 
     /// The results in no order, if they are too many to be put in order at one go; they are to be given back in order.

@@ -24,6 +24,8 @@ pub struct Search {
     radius: f32,
     statistics: Statistics,
     stage: Stage,
+    /// Whether it was left in the middle: vectors may have come, gone and moved meanwhile.
+    has_paused: bool,
     _reader: Reader,
 }
 
@@ -109,6 +111,7 @@ impl Search {
             radius: f32::INFINITY,
             statistics,
             stage,
+            has_paused: false,
             _reader: reader,
         }
     }
@@ -125,6 +128,7 @@ impl Search {
             radius: f32::INFINITY,
             statistics,
             stage: Stage::Scan(Scan::new(k.min(ef))),
+            has_paused: false,
             _reader: reader,
         }
     }
@@ -150,8 +154,8 @@ impl Search {
         self.scratch.walk.visited.cover(ground.space.len());
         loop {
             if let Step::Done(mut hits) = self.step(ground, admission, work) {
-                // A node may have died since it was found. Its place is not filled again: a removal that races a query
-                // may cost that.
+                // A node may have died since the walk ended. Its place is not filled again: a removal that races a query may
+                // cost that.
                 hits.retain_mut(|hit| hit.distance <= self.radius && follow(ground.roll, hit));
                 if ground.roll.has_moves() {
                     // It may have been met in both places.
@@ -163,6 +167,7 @@ impl Search {
                 return Step::Done(hits);
             }
             if work.is_spent() {
+                self.has_paused = true;
                 return Step::More;
             }
         }
@@ -278,15 +283,20 @@ impl Search {
                 offer_or_pass(walk, root, roll.is_live(root.slot()) && admission.admits(root.slot()));
                 return Step::More;
             }
-            // All are reached, unless the walk paused and the dead left meanwhile: whoever hung on one of those may hang on a
-            // node by now that was walked before.
-            if found < self.ef
-                && matches!(admission, Admission::All)
-                && still_live(roll, &walk.pool) < roll.live_count()
-            {
-                self.stage = Stage::Scan(Scan::new(self.k.min(self.ef)));
-                self.statistics.is_exact = true;
-                return Step::More;
+            if self.has_paused {
+                // The dead take no place of those that are left.
+                let mut live = 0;
+                walk.pool.retain(|candidate| {
+                    live += usize::from(roll.is_live(candidate.slot()));
+                    is_still_there(roll, candidate.slot())
+                });
+                // All are reached, unless the dead left while the walk paused: whoever hung on one of those may hang on a node
+                // by now that was walked before.
+                if found < self.ef && matches!(admission, Admission::All) && live < roll.live_count() {
+                    self.stage = Stage::Scan(Scan::new(self.k.min(self.ef)));
+                    self.statistics.is_exact = true;
+                    return Step::More;
+                }
             }
             self.stage = match walk.pool.take_unsorted() {
                 Some(results) => Stage::Rank(Sorting::new(results)),
@@ -440,11 +450,9 @@ fn here(roll: &Roll, link: Link) -> u32 {
     roll.resolve(link.slot()).unwrap_or(link.slot())
 }
 
-/// How many of the results are live now. Who has moved meanwhile counts if it was met at the new place.
-fn still_live(roll: &Roll, pool: &Pool) -> usize {
-    pool.unordered()
-        .filter(|candidate| roll.is_live(candidate.slot()))
-        .count()
+/// Whether a vector is still there, wherever that is by now.
+fn is_still_there(roll: &Roll, slot: u32) -> bool {
+    roll.resolve(slot).is_some_and(|there| roll.is_live(there))
 }
 
 /// Whether a hit is still there, wherever that is by now.

@@ -1,0 +1,210 @@
+//! Any order of operations, whole ones and such as are left in the middle.
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// Everything that can be done to an index. `Ops::ALL` is what the test draws from.
+#[derive(Clone, Copy, Debug)]
+enum Op {
+    Insert,
+    InsertCopy,
+    BeginInsert,
+    Remove,
+    Search,
+    BeginSearch,
+    BeginExact,
+    SearchWhere,
+    Tend,
+    TendFully,
+    RemoveMost,
+    Resume,
+    GiveUp,
+}
+
+impl Op {
+    const ALL: [Op; 13] = [
+        Op::Insert,
+        Op::InsertCopy,
+        Op::BeginInsert,
+        Op::Remove,
+        Op::Search,
+        Op::BeginSearch,
+        Op::BeginExact,
+        Op::SearchWhere,
+        Op::Tend,
+        Op::TendFully,
+        Op::RemoveMost,
+        Op::Resume,
+        Op::GiveUp,
+    ];
+}
+
+/// An operation under way.
+enum Pending {
+    Insert(Insertion),
+    Search(Search, Vec<f32>),
+}
+
+struct Model {
+    index: Index,
+    random: Random,
+    /// What is live, and as it was when it came back first.
+    live: Vec<(Slot, Vec<f32>)>,
+    pending: Vec<Pending>,
+}
+
+impl Model {
+    fn apply(&mut self, op: Op) {
+        let dimension = self.index.parameters().dimension;
+        let vector = self.random.clumped(dimension);
+        let (k, ef) = (1 + self.random.below(12), 1 + self.random.below(30));
+        match op {
+            Op::Insert => {
+                let slot = self.index.insert(&vector);
+                self.came(slot);
+            }
+            Op::InsertCopy => {
+                let vector = self.live.first().map_or(vector, |(_, vector)| vector.clone());
+                let slot = self.index.insert(&vector);
+                self.came(slot);
+            }
+            Op::BeginInsert => {
+                let insertion = self.index.begin_insert(&vector);
+                self.pending.push(Pending::Insert(insertion));
+            }
+            Op::Remove => {
+                if !self.live.is_empty() {
+                    let (slot, _) = self.live.swap_remove(self.random.below(self.live.len()));
+                    self.index.remove(slot);
+                }
+            }
+            Op::RemoveMost => {
+                let left = self.live.len() - self.live.len() * self.random.below(10) / 10;
+                if self.random.below(8) == 0 {
+                    let gone = self.live.drain(left..);
+                    gone.for_each(|(slot, _)| self.index.remove(slot));
+                }
+            }
+            Op::Search => {
+                for hits in [self.index.search(&vector, k, ef), walk(&mut self.index, &vector, k, ef)] {
+                    assert_honest(&mut self.index, &vector, &hits, 1);
+                }
+            }
+            Op::BeginSearch => {
+                let search = self.index.begin_walk(&vector, k, ef);
+                self.pending.push(Pending::Search(search, vector));
+            }
+            Op::BeginExact => {
+                let search = self.index.begin_exact(&vector, k);
+                self.pending.push(Pending::Search(search, vector));
+            }
+            Op::SearchWhere => {
+                let one_in = 1 + self.random.below(6);
+                let mut admits = |slot: Slot| slot.index().is_multiple_of(one_in);
+                let mut search = self.index.begin_walk(&vector, k, ef).within(1.0);
+                let mut work = Work::unlimited();
+                let Step::Done(hits) = self.index.resume_search_where(&mut search, &mut work, &mut admits) else {
+                    panic!("an unlimited allowance is not spent");
+                };
+                assert!(hits.iter().all(|hit| admits(hit.slot) && hit.distance <= 1.0));
+                assert_honest(&mut self.index, &vector, &hits, 0);
+            }
+            Op::Tend => {
+                let _ = self.index.tend(&mut Work::new(self.random.below(2_000) as u64));
+            }
+            Op::TendFully => {
+                while self.index.has_upkeep() {
+                    let _ = self.index.tend(&mut Work::new(self.random.below(2_000) as u64));
+                    assert_eq!(self.index.check(), Ok(()));
+                }
+            }
+            Op::Resume => self.resume(),
+            Op::GiveUp => {
+                if self.pending.len() > 20 {
+                    self.pending.swap_remove(self.random.below(20));
+                }
+            }
+        }
+    }
+
+    fn came(&mut self, slot: Slot) {
+        self.follow();
+        let vector = vector_of(&self.index, slot);
+        self.live.push((slot, vector));
+    }
+
+    /// Notes who has moved.
+    fn follow(&mut self) {
+        for (from, to) in self.index.take_moves() {
+            let moved = self.live.iter_mut().find(|(slot, _)| *slot == from);
+            moved.expect("only the live move").0 = to;
+        }
+    }
+
+    /// Whatever moved, each vector is where it is said to be, and as it was.
+    fn check(&mut self) {
+        self.follow();
+        assert_eq!(self.index.live(), self.live.len());
+        for (slot, vector) in &self.live {
+            assert!(self.index.is_live(*slot));
+            assert_eq!(&vector_of(&self.index, *slot), vector);
+        }
+    }
+
+    fn resume(&mut self) {
+        if self.pending.is_empty() {
+            return;
+        }
+        let chosen = self.random.below(self.pending.len());
+        let mut work = Work::new(self.random.below(5_000) as u64);
+        match &mut self.pending[chosen] {
+            Pending::Insert(insertion) => {
+                if let Step::Done(slot) = self.index.resume_insert(insertion, &mut work) {
+                    self.pending.swap_remove(chosen);
+                    self.came(slot);
+                }
+            }
+            Pending::Search(search, query) => {
+                if let Step::Done(hits) = self.index.resume_search(search, &mut work) {
+                    let query = std::mem::take(query);
+                    assert_honest(&mut self.index, &query, &hits, 0);
+                    self.pending.swap_remove(chosen);
+                }
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+
+    #[test]
+    fn any_order_of_operations_keeps_the_graph_sound_and_the_answers_honest(
+        seed in any::<u64>(),
+        metric in prop::sample::select(Metric::ALL.to_vec()),
+        m in 2usize..=6,
+        length in 1usize..400,
+        small_max in prop::sample::select(vec![0, 0, 3, 40]),
+        storage in prop::sample::select(Storage::ALL.to_vec()),
+    ) {
+        let parameters = Parameters { dimension: 5, metric, m, ef_construction: 12, storage, seed };
+        let mut model =
+            Model { index: Index::with_small_max(parameters, small_max), random: Random::new(seed), live: Vec::new(), pending: Vec::new() };
+        for _ in 0..length {
+            let op = Op::ALL[model.random.below(Op::ALL.len())];
+            model.apply(op);
+            prop_assert_eq!(model.index.check(), Ok(()), "seed {} after {:?}", seed, op);
+            model.check();
+        }
+        while !model.pending.is_empty() {
+            model.resume();
+            prop_assert_eq!(model.index.check(), Ok(()), "seed {}", seed);
+        }
+        while model.index.has_upkeep() {
+            let _ = model.index.tend(&mut Work::new(0));
+            prop_assert_eq!(model.index.check(), Ok(()), "seed {}", seed);
+        }
+        model.check();
+    }
+}
