@@ -15,8 +15,8 @@ use crate::command::{Command, Key, Target, Vector};
 use crate::history::{Event, History};
 use crate::replies::{got, hits, is_distance, scanned};
 use crate::scenario::Scenario;
+use kora_engine::limits::SLICE_WORK;
 use kora_tests::reply::Value;
-use kora_vector::hnsw::GRAPH_MIN;
 
 /// # Panics
 /// If some reply has no explanation.
@@ -152,9 +152,7 @@ impl<'a> KeyHistory<'a> {
             Target::Element(element) if hits.is_empty() => element == self.key.element,
             _ => true,
         };
-        // A walk that pauses while the dead leave may miss one that hung on them; without graphs everything is measured.
-        let is_exact = query.is_whole() && self.scenario.graph_min == GRAPH_MIN;
-        if meant && is_exact && event.throughout_fits(query.collection, query.vector.dimension) {
+        if meant && query.is_whole() && event.throughout_fits(query.collection, query.vector.dimension) {
             self.check_absent(read);
         }
     }
@@ -234,13 +232,15 @@ impl<'a> KeyHistory<'a> {
             && earliest_us <= event(read).answered_us
     }
 
-    /// A query of wide vectors takes several slices, and one that finds a vector just before it is replaced finds
-    /// neither the old nor the new one: what a client asked for at the same time as it changed.
+    /// A query of wide vectors, or one in short slices, takes several; and one that finds a vector just before it is replaced
+    /// finds neither the old nor the new one: what a client asked for at the same time as it changed.
     fn is_replaced_during(&self, write: usize, read: usize) -> bool {
         let history = self.history;
         let is_query = matches!(history.events[read].command, Command::Query(_));
+        let takes_slices =
+            self.scenario.slice_work < SLICE_WORK || self.scenario.collections[self.key.collection].is_wide();
         is_query
-            && self.scenario.collections[self.key.collection].is_wide()
+            && takes_slices
             && self
                 .writes
                 .iter()
