@@ -273,5 +273,6 @@ const MEMBER_WORK: u64 = 256;
 /// A circle is dealt with in one step, and so of wide vectors it is smaller: this is a third of a millisecond.
 const PAIRS_WORK_MAX: u64 = 1 << 20;
 
-/// A pair is sorted among the others and looked at three times, beside its distance.
-const PAIR_WORK: u64 = 24;
+/// A pair is sorted among the others and looked at four times, beside its distance. Charged with 24, a slice took 0.66 ms of
+/// 50 dimensions where that of a walk takes 0.29; with this 0.41, and of 384 dimensions 0.32.
+const PAIR_WORK: u64 = 112;

@@ -591,9 +591,9 @@ pub const GRAPH_MIN: usize = 1_024;
 const LOOSE_PER_INSERT: usize = 2;
 
 /// With one dead for each so many live an insertion spends as much again on consolidation as on itself: at the twentieth at
-/// which a batch begins, half. A dead vector takes a small part of the work of an inserted one; so, one removed for each
+/// which a batch begins, four fifths. A dead vector takes a small part of the work of an inserted one; so, one removed for each
 /// inserted, a batch is over before half as many more have died.
-const SHARE_PER_DEAD: u64 = 10;
+const SHARE_PER_DEAD: u64 = 16;
 
 /// An insertion spends at most so many times its own work on consolidation: it is to end some time.
 const SHARE_MAX: u64 = 4;

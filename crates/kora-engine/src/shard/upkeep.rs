@@ -58,7 +58,7 @@ impl Shard {
         let Some(collection) = held.filter(|collection| collection.schema().generation == generation) else {
             return;
         };
-        match collection.keep_up(&mut Work::new(self.setup.slice_work.div_ceil(UPKEEP_PART))) {
+        match collection.keep_up(&mut Work::new(self.setup.slice_work)) {
             Step::More => self.upkeep.push_back((name, generation)),
             // It may have got its graph.
             Step::Done(()) => self.has_changed = true,
@@ -92,7 +92,3 @@ impl Shard {
         }
     }
 }
-
-/// A slice of upkeep is allowed such a part of an ordinary one: a circle's pairs take about twice what they are charged
-/// (`bridge.rs`). With a whole one, 400,000 vectors expiring at random beside queries had 359 slices above 1.2 ms, up to 2.8.
-const UPKEEP_PART: u64 = 2;
