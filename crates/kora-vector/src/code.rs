@@ -198,7 +198,7 @@ fn encode(vector: &[f32], metric: Metric, code: &mut [i8]) -> Tail {
 }
 
 /// The words behind a code.
-pub(crate) const TAIL_WORDS: usize = 3;
+const TAIL_WORDS: usize = 3;
 
 /// The largest code. Not 128: the kernel takes absolute values in a byte.
 const CODE_MAX: f32 = 127.0;

@@ -1,12 +1,18 @@
-//! The sums with AVX2, FMA and F16C: eight f32, four f64 or 32 codes at a time, and four rows together. BMI2 and LZCNT
-//! help to find the rows.
+//! The sums with AVX2, FMA and F16C: eight f32, four f64 or 32 codes at a time, and four rows together.
 
 use std::arch::x86_64::*;
 
-use crate::arena::Rows;
 use crate::code::{CodeProbe, tail_word};
-use crate::distance::{Batch, CODE_LANES, GROUP, LANES, LINE_WORDS, Pair, prefetch, prefetch_line, scalar};
-use crate::fold::SAFE_MAX;
+use crate::distance::x86::{BLOCK, Block, Trust, code_distances, four_words, store};
+use crate::distance::{Batch, CODE_LANES, GROUP, LANES, Pair, scalar};
+
+pub(super) fn is_runnable() -> bool {
+    is_x86_feature_detected!("avx2")
+        && is_x86_feature_detected!("fma")
+        && is_x86_feature_detected!("f16c")
+        && is_x86_feature_detected!("bmi2")
+        && is_x86_feature_detected!("lzcnt")
+}
 
 #[target_feature(enable = "avx2,fma,f16c,bmi2,lzcnt")]
 pub(super) fn dot(query: &[f32], factor: f32, batch: Batch<'_>) -> bool {
@@ -172,16 +178,7 @@ fn for_codes<const SQUARE: bool>(probe: CodeProbe<'_>, batch: Batch<'_>) -> bool
             unsafe { add_products(&mut sums, last, four_rows, whole) };
             // SAFETY: behind the code stand the words of the tail.
             let (scales, squares) = unsafe { (four_words(four_rows, words), four_words(four_rows, words + 1)) };
-            let dots = _mm_mul_ps(
-                _mm_cvtepi32_ps(totals_i32(sums)),
-                _mm_mul_ps(_mm_set1_ps(probe.tail.scale), scales),
-            );
-            let distances = if SQUARE {
-                let both = _mm_add_ps(_mm_set1_ps(probe.tail.square), squares);
-                _mm_sub_ps(both, _mm_add_ps(dots, dots))
-            } else {
-                _mm_xor_ps(dots, _mm_set1_ps(-0.0))
-            };
+            let distances = code_distances::<SQUARE>(probe.tail, totals_i32(sums), (scales, squares));
             trust.note(distances);
             store(distances, out);
         }
@@ -211,55 +208,6 @@ fn load_code(probe: CodeProbe<'_>, at: usize) -> __m256i {
     unsafe { _mm256_loadu_si256(piece.as_ptr().cast()) }
 }
 
-/// The word at one place of four rows. It must be within them.
-#[inline]
-#[target_feature(enable = "avx2,fma,f16c,bmi2,lzcnt")]
-unsafe fn four_words(rows: [*const f32; GROUP], at: usize) -> __m128 {
-    // SAFETY: the caller's promise.
-    let [a, b, c, d] = rows.map(|row| unsafe { *row.add(at) });
-    _mm_setr_ps(a, b, c, d)
-}
-
-#[inline]
-#[target_feature(enable = "avx2,fma,f16c,bmi2,lzcnt")]
-fn store(distances: __m128, out: &mut [f32]) {
-    let out: &mut [f32; GROUP] = out.try_into().expect("a whole group");
-    // SAFETY: the array holds the four f32 that are stored.
-    unsafe { _mm_storeu_ps(out.as_mut_ptr(), distances) };
-}
-
-/// Whether all distances so far can be trusted, in four lanes: see [`is_trusted`](crate::fold::is_trusted).
-struct Trust {
-    floor: __m128,
-    all: __m128,
-}
-
-impl Trust {
-    #[inline]
-    #[target_feature(enable = "avx2,fma,f16c,bmi2,lzcnt")]
-    fn new(floor: f32) -> Trust {
-        Trust {
-            floor: _mm_set1_ps(floor),
-            all: _mm_castsi128_ps(_mm_set1_epi32(-1)),
-        }
-    }
-
-    #[inline]
-    #[target_feature(enable = "avx2,fma,f16c,bmi2,lzcnt")]
-    fn note(&mut self, distances: __m128) {
-        let sizes = _mm_andnot_ps(_mm_set1_ps(-0.0), distances);
-        let above = _mm_cmp_ps::<_CMP_GT_OQ>(sizes, self.floor);
-        let below = _mm_cmp_ps::<_CMP_LT_OQ>(sizes, _mm_set1_ps(SAFE_MAX));
-        self.all = _mm_and_ps(self.all, _mm_and_ps(above, below));
-    }
-
-    #[inline]
-    #[target_feature(enable = "avx2,fma,f16c,bmi2,lzcnt")]
-    fn is_whole(&self) -> bool {
-        _mm_movemask_ps(self.all) == 0b1111
-    }
-}
-
 /// Ones for the components in the last register of a code, zeros for what stands behind them.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c,bmi2,lzcnt")]
@@ -269,59 +217,6 @@ fn last_mask(dimension: usize) -> __m256i {
     mask[..count].fill(-1);
     // SAFETY: the array holds the 32 bytes that are loaded.
     unsafe { _mm256_loadu_si256(mask.as_ptr().cast()) }
-}
-
-/// The rows of up to [`BLOCK`] slots. Where a group of four is not full the first row is repeated: measuring it again is
-/// cheaper than a loop for the rest.
-struct Block {
-    addresses: [*const f32; BLOCK],
-    count: usize,
-    words: usize,
-    /// How many rows beyond the group being measured the caches are asked for.
-    ahead: usize,
-}
-
-impl Block {
-    #[inline]
-    #[target_feature(enable = "avx2,fma,f16c,bmi2,lzcnt")]
-    fn new(rows: &Rows, slots: &[u32], words: usize) -> Block {
-        let mut addresses = [rows.address(slots[0]); BLOCK];
-        let is_short = words <= SHORT_WORDS;
-        for (address, &slot) in addresses.iter_mut().zip(slots) {
-            *address = rows.address(slot);
-            if is_short {
-                prefetch_line(address.cast());
-                if words > LINE_WORDS {
-                    prefetch_line(address.wrapping_add(LINE_WORDS).cast());
-                }
-            }
-        }
-        let ahead = if is_short { BLOCK } else { GROUP };
-        if !is_short {
-            for &address in &addresses[..slots.len().min(GROUP + ahead)] {
-                prefetch(address, words);
-            }
-        }
-        Block {
-            addresses,
-            count: slots.len(),
-            words,
-            ahead,
-        }
-    }
-
-    /// Four rows; those to come are asked from the caches.
-    #[inline]
-    fn group(&self, group: usize) -> [*const f32; GROUP] {
-        let begin = group * GROUP;
-        let soon = begin + self.ahead;
-        if group > 0 && soon < self.count {
-            for &address in &self.addresses[soon..(soon + GROUP).min(self.count)] {
-                prefetch(address, self.words);
-            }
-        }
-        std::array::from_fn(|i| self.addresses[begin + i])
-    }
 }
 
 /// Eight components as twice four f64.
@@ -339,14 +234,6 @@ fn widen(vector: &[f32], at: usize) -> [__m256d; 2] {
     }
 }
 
-/// The sums of the lanes of each of four registers.
-#[inline]
-#[target_feature(enable = "avx2,fma,f16c,bmi2,lzcnt")]
-fn totals_f32(sums: [__m256; GROUP]) -> __m128 {
-    let pairs = _mm256_hadd_ps(_mm256_hadd_ps(sums[0], sums[1]), _mm256_hadd_ps(sums[2], sums[3]));
-    _mm_add_ps(_mm256_castps256_ps128(pairs), _mm256_extractf128_ps::<1>(pairs))
-}
-
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c,bmi2,lzcnt")]
 fn total_f64(sums: [__m256d; 2]) -> f64 {
@@ -358,13 +245,15 @@ fn total_f64(sums: [__m256d; 2]) -> f64 {
 /// The sums of the lanes of each of four registers.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c,bmi2,lzcnt")]
+fn totals_f32(sums: [__m256; GROUP]) -> __m128 {
+    let pairs = _mm256_hadd_ps(_mm256_hadd_ps(sums[0], sums[1]), _mm256_hadd_ps(sums[2], sums[3]));
+    _mm_add_ps(_mm256_castps256_ps128(pairs), _mm256_extractf128_ps::<1>(pairs))
+}
+
+/// The sums of the lanes of each of four registers.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c,bmi2,lzcnt")]
 fn totals_i32(sums: [__m256i; GROUP]) -> __m128i {
     let pairs = _mm256_hadd_epi32(_mm256_hadd_epi32(sums[0], sums[1]), _mm256_hadd_epi32(sums[2], sums[3]));
     _mm_add_epi32(_mm256_castsi256_si128(pairs), _mm256_extracti128_si256::<1>(pairs))
 }
-
-/// Rows looked up together: the list of a node at the usual M.
-const BLOCK: usize = 32;
-
-/// Rows up to two cache lines long are all asked for at once.
-const SHORT_WORDS: usize = 32;

@@ -4,12 +4,12 @@
 //! f64, one pair at a time. [`scalar`] is their definition; the other files say the same faster. An index asks for its
 //! [`Kernel`] once, when it is made: the processor does not change, so nothing is detected per call.
 //!
-//! There are variants for AVX2 with FMA and for NEON. There is none for AVX-512: a processor that has it runs AVX2.
+//! There are variants for AVX2 with FMA, for NEON (whose tests run on other processors, too, emulated:
+//! `crates/kora-vector/tests/neon`), and for AVX-512 where that gains: in the sums over codes.
 //!
 //! NumKong (once SimSIMD) is the library that does the same; `benches/` has a bench of both (`--bin kernels`). On rows
-//! out of memory, which is what a walk reads, these take 0.4 to 0.75 of its time, since they fetch ahead and measure
-//! four rows together; on cached rows the same or less, but for codes at some dimensions, up to 1.5 (Zen 3, November
-//! 2026).
+//! out of memory, which is what a walk reads, these take 0.4 to 0.8 of its time, since they fetch ahead and measure four
+//! rows together; on cached rows the same or less, but for codes up to 128 dimensions, 1.25 (Zen 4, November 2026).
 //!
 //! Rows and queries are padded with zeros to a multiple of [`LANES`], so no kernel has a tail. Behind the padding
 //! stands the row's *scale* (1/norm under cosine, else 1): a dot product comes back multiplied by it. A row of halves
@@ -17,19 +17,25 @@
 #![allow(unsafe_code)]
 
 use crate::arena::Rows;
-use crate::code::{CodeProbe, TAIL_WORDS, padded_code, tail_word};
+use crate::code::{CodeProbe, code_row_words, padded_code};
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod scalar;
+#[cfg(target_arch = "x86_64")]
+mod x86;
 
 /// The sums and decodings, as one instruction set computes them.
 #[derive(Clone, Copy)]
 pub(crate) struct Kernel {
     /// Which instruction set.
     pub(crate) name: &'static str,
+    /// Whether this processor has it.
+    is_runnable: fn() -> bool,
     dot: ManyRows,
     square: ManyRows,
     fine_dot: OnePair,
@@ -84,20 +90,12 @@ pub(crate) struct Pair {
 impl Kernel {
     /// The fastest kernel this processor can run.
     pub(crate) fn detect() -> &'static Kernel {
-        #[cfg(target_arch = "x86_64")]
-        if std::arch::is_x86_feature_detected!("avx2")
-            && std::arch::is_x86_feature_detected!("fma")
-            && std::arch::is_x86_feature_detected!("f16c")
-            && std::arch::is_x86_feature_detected!("bmi2")
-            && std::arch::is_x86_feature_detected!("lzcnt")
-        {
-            return &AVX2;
-        }
-        #[cfg(target_arch = "aarch64")]
-        if std::arch::is_aarch64_feature_detected!("neon") {
-            return &NEON;
-        }
-        &SCALAR
+        Kernel::runnable().next().unwrap_or(&SCALAR)
+    }
+
+    /// The kernels this processor can run, the fastest first.
+    pub(crate) fn runnable() -> impl Iterator<Item = &'static Kernel> {
+        KERNELS.iter().copied().filter(|kernel| (kernel.is_runnable)())
     }
 
     /// For each slot the dot product of the query and its row, times the row's scale and `factor`. True if all can be
@@ -248,9 +246,8 @@ fn check_halves(query: &[f32], batch: &Batch<'_>) {
 
 fn check_codes(probe: CodeProbe<'_>, batch: &Batch<'_>) {
     assert!(probe.code.len() == padded_code(probe.dimension), "the probe is padded");
-    let words = (tail_word(probe.dimension) + TAIL_WORDS).max(probe.code.len() / 4);
     assert!(
-        words <= batch.rows.row_words(),
+        code_row_words(probe.dimension) <= batch.rows.row_words(),
         "a row holds code and tail, and as many bytes as are read"
     );
     check_out(batch);
@@ -263,8 +260,20 @@ fn check_out(batch: &Batch<'_>) {
     );
 }
 
+/// All that were compiled, the fastest first.
+static KERNELS: &[&Kernel] = &[
+    #[cfg(target_arch = "x86_64")]
+    &AVX512,
+    #[cfg(target_arch = "x86_64")]
+    &AVX2,
+    #[cfg(target_arch = "aarch64")]
+    &NEON,
+    &SCALAR,
+];
+
 static SCALAR: Kernel = Kernel {
     name: "scalar",
+    is_runnable: || true,
     dot: scalar::dot,
     square: scalar::square,
     fine_dot: scalar::fine_dot,
@@ -278,8 +287,18 @@ static SCALAR: Kernel = Kernel {
 };
 
 #[cfg(target_arch = "x86_64")]
-static AVX2: Kernel = Kernel {
+static AVX512: Kernel = Kernel {
+    name: "avx512",
+    is_runnable: avx512::is_runnable,
+    code_dot: avx512::code_dot,
+    code_square: avx512::code_square,
+    ..AVX2
+};
+
+#[cfg(target_arch = "x86_64")]
+const AVX2: Kernel = Kernel {
     name: "avx2",
+    is_runnable: avx2::is_runnable,
     dot: avx2::dot,
     square: avx2::square,
     fine_dot: avx2::fine_dot,
@@ -295,6 +314,7 @@ static AVX2: Kernel = Kernel {
 #[cfg(target_arch = "aarch64")]
 static NEON: Kernel = Kernel {
     name: "neon",
+    is_runnable: neon::is_runnable,
     dot: neon::dot,
     square: neon::square,
     fine_dot: neon::fine_dot,

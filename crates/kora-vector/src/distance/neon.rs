@@ -6,6 +6,10 @@ use crate::code::{CodeProbe, tail_word};
 use crate::distance::{AHEAD, Batch, LANES, Pair, prefetch};
 use crate::fold::is_trusted;
 
+pub(super) fn is_runnable() -> bool {
+    std::arch::is_aarch64_feature_detected!("neon")
+}
+
 #[target_feature(enable = "neon")]
 pub(super) fn dot(query: &[f32], factor: f32, batch: Batch<'_>) -> bool {
     for_rows::<false, false>(query, factor, batch)

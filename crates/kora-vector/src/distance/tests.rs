@@ -4,16 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::arena::Reading;
-
-/// The kernels this processor can run.
-fn kernels() -> Vec<&'static Kernel> {
-    let fastest = Kernel::detect();
-    if fastest.name == SCALAR.name {
-        vec![&SCALAR]
-    } else {
-        vec![&SCALAR, fastest]
-    }
-}
+use crate::code::tail_word;
 
 fn table(vectors: &[Vec<f32>], scale: f32) -> Rows {
     let length = padded(vectors[0].len());
@@ -109,7 +100,7 @@ proptest! {
         };
         let query = vector();
         let vectors: Vec<Vec<f32>> = (0..count).map(|_| vector()).collect();
-        for kernel in kernels() {
+        for kernel in Kernel::runnable() {
             agree(kernel, &query, &vectors);
         }
     }
@@ -125,7 +116,7 @@ proptest! {
     ) {
         let length = padded_code(dimension);
         let at = tail_word(dimension);
-        let mut rows = Rows::new((at + 3).max(length / 4), Reading::Otherwise);
+        let mut rows = Rows::new(code_row_words(dimension), Reading::Otherwise);
         let mut state = seed | 1;
         for _ in 0..7 {
             let row = rows.push();
@@ -141,7 +132,7 @@ proptest! {
             rows.floats_mut(row)[at..at + 2].copy_from_slice(&[0.25, 3.0]);
         }
         let slots = [6, 0, 5, 1, 4, 2, 3];
-        for kernel in kernels() {
+        for kernel in Kernel::runnable() {
             for probe_slot in slots {
                 let code = &rows.bytes(probe_slot)[..length];
                 let tail = crate::code::Tail { scale: 0.25, square: 3.0, largest: 1.0 };
@@ -160,7 +151,7 @@ proptest! {
 
 #[test]
 fn a_vector_against_itself_gives_its_norm_to_the_bit() {
-    for kernel in kernels() {
+    for kernel in Kernel::runnable() {
         for dimension in 1..200 {
             let mut vector: Vec<f32> = (0..dimension).map(|i| (i as f32 * 0.7).sin() / 3.0).collect();
             vector.resize(padded(dimension), 0.0);
@@ -180,7 +171,7 @@ fn every_kernel_says_which_sums_f32_does_not_hold() {
             let query = vec![if odd > 1.0 { odd } else { 1.0 }; 16];
             let rows = table(&vectors, 1.0);
             let slots: Vec<u32> = (0..9).collect();
-            for kernel in kernels() {
+            for kernel in Kernel::runnable() {
                 let mut out = [0.0; 12];
                 let mut batch = batch(&rows, &slots, &mut out);
                 batch.floor = floor;
@@ -192,7 +183,7 @@ fn every_kernel_says_which_sums_f32_does_not_hold() {
 
 #[test]
 fn components_near_the_end_of_f32_stay_finite_in_the_fine_sums() {
-    for kernel in kernels() {
+    for kernel in Kernel::runnable() {
         let large = vec![f32::MAX; 4096];
         let other = vec![-f32::MAX; 4096];
         assert!(kernel.fine_dot(&large, &other).sum.is_finite());
@@ -226,7 +217,7 @@ proptest! {
         let mut query: Vec<f32> = (0..dimension).map(|_| (draw() >> 40) as f32 / 8_388_608.0 - 1.0).collect();
         query.resize(length, 0.0);
         let slots = [6, 0, 5, 1, 4, 2, 3];
-        for kernel in kernels() {
+        for kernel in Kernel::runnable() {
             let (mut dots, mut squares) = ([0.0; 8], [0.0; 8]);
             kernel.half_dots(&query, 1.0, batch(&rows, &slots, &mut dots));
             kernel.half_squares(&query, batch(&rows, &slots, &mut squares));
@@ -255,7 +246,7 @@ proptest! {
         for residual in [None, Some(&residual[..])] {
             let (mut got, mut want) = (vec![0.0; code.len()], vec![0.0; code.len()]);
             SCALAR.decode_codes(&code, residual, largest, &mut want);
-            for kernel in kernels() {
+            for kernel in Kernel::runnable() {
                 kernel.decode_codes(&code, residual, largest, &mut got);
                 prop_assert_eq!(&got, &want, "{}", kernel.name);
             }

@@ -3,7 +3,6 @@
 mod churn;
 mod operations;
 
-
 use super::*;
 use crate::level::xorshift64;
 use crate::metric::vet;
