@@ -4,6 +4,7 @@
     python3 benches/index.py                         GloVe 50-d, 100,000 words
     python3 benches/index.py --set minilm            sentence embeddings, 384-d, 48,000 texts (made at the first run)
     python3 benches/index.py --data rows.npy         any 2-d array of f32
+    python3 benches/index.py --kernels avx512,avx2   instruction sets beside each other, in place of the fastest
     python3 benches/index.py --storage F32,Q16 --libraries hnswlib --count 20000 --metric L2 --rounds 5
 
 It makes a virtual environment under target/, builds the release binary, and runs all in turn, one ef after another, so
@@ -11,6 +12,7 @@ that a slow moment of the machine meets all. Times are processor time, the best 
 `--builds 3` repeats Kōra's and hnswlib's in turn and takes the best of each.
 """
 import argparse
+import itertools
 import os
 import subprocess
 import sys
@@ -39,14 +41,14 @@ def load(arguments):
 
 
 class Kora:
-    def __init__(self, storage, base, queries, arguments):
-        self.name = f"kora {storage}"
+    def __init__(self, storage, kernel, base, queries, arguments):
+        self.name = " ".join(["kora", storage, *kernel])
         command = ["cargo", "build", "--release", "--quiet", "-p", "kora-bench", "--bin", "index"]
-        subprocess.run(command, cwd=ROOT, check=True)
+        subprocess.run([*command, *(["--features", "choice"] if kernel else [])], cwd=ROOT, check=True)
         target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
         base.tofile(HOME / "base.f32")
         queries.tofile(HOME / "queries.f32")
-        words = [base.shape[1], arguments.metric, arguments.m, arguments.ef_construction, storage]
+        words = [base.shape[1], arguments.metric, arguments.m, arguments.ef_construction, storage, *kernel]
         self.process = subprocess.Popen(
             [target / "release" / "index", HOME / "base.f32", HOME / "queries.f32", *map(str, words)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -185,6 +187,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--builds", type=int, default=1)
     parser.add_argument("--storage", type=listed, default=["F32", "F16", "Q16", "Q8"])
+    parser.add_argument("--kernels", type=listed, default=[], help="of Kōra, beside each other: avx512,avx2,scalar")
     parser.add_argument("--libraries", type=listed, default=list(LIBRARIES))
     arguments = parser.parse_args()
     HOME.mkdir(parents=True, exist_ok=True)
@@ -196,7 +199,8 @@ def main():
     base, queries = load(arguments)
 
     def built():
-        engines = [Kora(storage, base, queries, arguments) for storage in arguments.storage]
+        kernels = [[kernel] for kernel in arguments.kernels] or [[]]
+        engines = [Kora(*kind, base, queries, arguments) for kind in itertools.product(arguments.storage, kernels)]
         return engines + [LIBRARIES[name](base, queries, arguments) for name in arguments.libraries]
 
     engines = built()

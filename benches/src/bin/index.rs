@@ -1,19 +1,33 @@
 //! One index in process, one thread, driven line by line: `benches/index.py` runs it beside other libraries.
 //!
 //! # Syntax
-//! `index BASE QUERIES DIMENSION METRIC M EF_CONSTRUCTION STORAGE`, files of f32. It builds and answers `built SECONDS
+//! `index BASE QUERIES DIMENSION METRIC M EF_CONSTRUCTION STORAGE [KERNEL]`, files of f32; a kernel can be named if it was
+//! built with the feature `choice`. It builds and answers `built SECONDS
 //! BYTES_PER_VECTOR`; then each line `EF` on its input is answered by `searched RECALL MICROSECONDS DISTANCES`. Times
 //! are processor time.
 
 use std::io::BufRead;
 
 use kora_bench::{cpu_time, read_floats};
+#[cfg(feature = "choice")]
+use kora_vector::bench::choose_kernel;
 use kora_vector::{Hit, Index, Metric, Parameters, Step, Storage, Work};
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
-    let [_, base, queries, dimension, metric, m, ef_construction, storage] = &arguments[..] else {
-        panic!("index BASE QUERIES DIMENSION METRIC M EF_CONSTRUCTION STORAGE");
+    let [
+        _,
+        base,
+        queries,
+        dimension,
+        metric,
+        m,
+        ef_construction,
+        storage,
+        kernel @ ..,
+    ] = &arguments[..]
+    else {
+        panic!("index BASE QUERIES DIMENSION METRIC M EF_CONSTRUCTION STORAGE [KERNEL]");
     };
     let number = |text: &String| -> usize { text.parse().unwrap_or_else(|_| panic!("{text} is not a number")) };
     let dimension = number(dimension);
@@ -30,6 +44,9 @@ fn main() {
     let queries = read_floats(queries);
 
     let mut index = Index::new(parameters);
+    if let [kernel] = kernel {
+        choose_kernel(&mut index, kernel);
+    }
     let begun = cpu_time();
     for vector in base.chunks_exact(dimension) {
         index.insert(vector);
@@ -47,6 +64,11 @@ fn main() {
         let ef = number(&line.expect("lines of text").trim().to_string());
         println!("{}", searched(&mut index, &queries, &truth, ef));
     }
+}
+
+#[cfg(not(feature = "choice"))]
+fn choose_kernel(_: &mut Index, kernel: &str) {
+    panic!("built without `--features choice`, so no choice of {kernel}");
 }
 
 /// Searches with every query once.

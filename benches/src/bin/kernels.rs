@@ -1,5 +1,5 @@
-//! The kernels of the walk beside NumKong's (the library that was SimSIMD): nanoseconds for the dot product of one
-//! vector with 16 others, in processor time, the best of some rounds, both in turn.
+//! The kernels of the walk beside each other and NumKong's (the library that was SimSIMD): nanoseconds for each dot product
+//! of one vector with 16 others, in processor time, the best of some rounds, all in turn.
 //!
 //!     cargo run --release -p kora-bench --features kernels --bin kernels
 //!
@@ -7,13 +7,15 @@
 //! pair a call and fetches nothing ahead; its f32 product adds up in f64.
 
 use kora_bench::cpu_time;
-use kora_vector::bench::Table;
+use kora_vector::bench::{Table, kernels};
 use kora_vector::{Metric, Storage};
 use numkong::{Dot, f16};
 
 fn main() {
-    println!("| dimensions | form | rows | kora ns | numkong ns |\n|---|---|---|---|---|");
-    for dimension in [50, 100, 384, 768, 1536] {
+    let columns = kernels().join(" | ");
+    println!("| dimensions | form | rows | {columns} | numkong |");
+    println!("|---|---|---|---|{}", "---|".repeat(kernels().len()));
+    for dimension in [50, 128, 384, 768, 1536] {
         for (rows, count) in [("hot", 128), ("cold", (256 << 20) / (dimension * 4))] {
             let vectors = noise(count * dimension);
             let mut table = Table::of_rows(Metric::InnerProduct, dimension, &vectors);
@@ -28,18 +30,22 @@ fn main() {
     }
 }
 
-/// Measures both on the same slots and prints a line.
+/// Measures all on the same slots and prints a line.
 fn report<T: Dot>(dimension: usize, form: &str, rows: &str, count: usize, table: &mut Table, flat: &[T]) {
     let groups = if rows == "hot" { 40_000 } else { 10_000 };
     let slots = random_slots(groups * GROUP, count);
     let row = |slot: u32| &flat[slot as usize * dimension..][..dimension];
-    let (mut ours, mut theirs) = (f64::MAX, f64::MAX);
+    let kernels = kernels();
+    let mut best = vec![f64::MAX; kernels.len() + 1];
     for _ in 0..ROUNDS {
-        let begun = cpu_time();
-        for group in slots.chunks_exact(GROUP) {
-            std::hint::black_box(table.measure(group[0], group));
+        for (name, best) in kernels.iter().zip(&mut best) {
+            table.choose_kernel(name);
+            let begun = cpu_time();
+            for group in slots.chunks_exact(GROUP) {
+                std::hint::black_box(table.measure(group[0], group));
+            }
+            *best = best.min((cpu_time() - begun).as_secs_f64());
         }
-        ours = ours.min((cpu_time() - begun).as_secs_f64());
         let begun = cpu_time();
         for group in slots.chunks_exact(GROUP) {
             let from = row(group[0]);
@@ -47,14 +53,12 @@ fn report<T: Dot>(dimension: usize, form: &str, rows: &str, count: usize, table:
                 std::hint::black_box(T::dot(from, row(slot)));
             }
         }
-        theirs = theirs.min((cpu_time() - begun).as_secs_f64());
+        let theirs = best.last_mut().expect("a place for each kernel and one more");
+        *theirs = theirs.min((cpu_time() - begun).as_secs_f64());
     }
-    let each = 1e9 / slots.len() as f64;
-    println!(
-        "| {dimension} | {form} | {rows} | {:.1} | {:.1} |",
-        ours * each,
-        theirs * each
-    );
+    let each = |seconds: &f64| format!("{:.1}", seconds * 1e9 / slots.len() as f64);
+    let cells: Vec<String> = best.iter().map(each).collect();
+    println!("| {dimension} | {form} | {rows} | {} |", cells.join(" | "));
 }
 
 fn noise(count: usize) -> Vec<f32> {

@@ -1,8 +1,20 @@
 //! The kernels as the walk calls them, shown to `benches/`.
 
+use crate::distance::Kernel;
+use crate::hnsw::Index;
 use crate::metric::Metric;
 use crate::space::Space;
 use crate::storage::Storage;
+
+/// The names of the kernels that this processor can run, the fastest first: that is the one an index chooses.
+pub fn kernels() -> Vec<&'static str> {
+    Kernel::runnable().map(|kernel| kernel.name).collect()
+}
+
+/// Lets an index measure with another kernel from now on.
+pub fn choose_kernel(index: &mut Index, name: &str) {
+    index.space.choose_kernel(name);
+}
 
 /// Vectors in the form of one storage kind, and nothing else of an index.
 pub struct Table {
@@ -20,6 +32,11 @@ impl Table {
     /// A table of f32 rows whose walk reads these rows, at any dimension.
     pub fn of_rows(metric: Metric, dimension: usize, vectors: &[f32]) -> Table {
         Table::fill(Space::new(metric, dimension, Storage::F32).without_codes(), vectors)
+    }
+
+    /// Measures with another kernel from now on.
+    pub fn choose_kernel(&mut self, name: &str) {
+        self.space.choose_kernel(name);
     }
 
     /// The walk distances from one vector to others.

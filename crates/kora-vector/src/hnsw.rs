@@ -94,7 +94,7 @@ pub struct Memory {
 /// of that when one for twenty live is dead, and [`Index::tend`] does it when there is time. When many slots are
 /// vacant, the vectors in the highest ones move to lower ones, and memory is given back.
 pub struct Index {
-    space: Space,
+    pub(crate) space: Space,
     roll: Roll,
     consolidation: Consolidation,
     /// None while the index is small.

@@ -100,6 +100,13 @@ impl Space {
         self
     }
 
+    /// The same, measured with another of the kernels that this processor can run.
+    #[cfg(feature = "bench")]
+    pub(crate) fn choose_kernel(&mut self, name: &str) {
+        let chosen = Kernel::runnable().find(|kernel| kernel.name == name);
+        self.kernel = chosen.unwrap_or_else(|| panic!("no kernel {name} here"));
+    }
+
     /// What a walk distance costs, in components of an f32 read.
     pub(crate) fn walk_price(&self) -> usize {
         let tables = self.tables();
