@@ -9,7 +9,8 @@
 Scenarios: `random` (of two operations one replaces a vector by another word's, the other sets a new key or deletes one,
 so that about as many stay live), `shrink` (nine in ten are deleted), `topic` (all
 near a vector go, and come back), `order` (the oldest is replaced), `reload` (all but one go and come back, ten times),
-`drift` (each vector moves a little, many times). Times are processor time of one thread, in which both indexes take turns.
+`drift` (each vector moves a little, many times; `drift:0.2` says how far a component may at once), `apart` (the same, each set
+as if it were new, and the old one deleted). Times are processor time of one thread, in which both indexes take turns.
 `set_us` holds what insertions do for consolidation, over a tenth of the vectors; `fresh_set_us` is what one more insertion
 into the fresh index costs, which is as full; `set_work` are units of work, the same on any machine; `rested_us` is what was
 done between operations, as a server does it when nobody asks anything.
@@ -21,7 +22,7 @@ from pathlib import Path
 
 import served
 
-OPERATIONS = {"random": 2, "shrink": 1, "topic": 2, "order": 2, "reload": None, "drift": 2}
+OPERATIONS = {"random": 2, "shrink": 1, "topic": 2, "order": 2, "reload": None, "drift": 2, "apart": 2}
 SHOWN = ["operations", "live", "dead", "slots", "recall", "fresh_recall", "distances", "fresh_distances", "query_us",
          "query_ratio", "set_us", "set_ratio", "set_work", "fresh_set_work", "bytes", "fresh_bytes", "slice_us_max",
          "rested_us"]
@@ -67,7 +68,7 @@ def live_through(scenario, rows, arguments, lines):
     build = ["cargo", "build", "--release", "--quiet", "-p", "kora-bench", "--bin", "churn"]
     subprocess.run(build, cwd=served.ROOT, check=True)
     rows.tofile(served.HOME / "churn.f32")
-    times = OPERATIONS[scenario]
+    times = OPERATIONS[scenario.split(":")[0]]
     operations = arguments.operations or (times * arguments.live if times else 10)
     words = [rows.shape[1], arguments.metric, arguments.storage, scenario, operations, arguments.live]
     command = [served.TARGET / "release" / "churn", served.HOME / "churn.f32", *map(str, words)]

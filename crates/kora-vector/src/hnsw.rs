@@ -3,6 +3,7 @@
 use crate::consolidate::{Consolidation, Estate, Occasion};
 use crate::graph::{Census, Fault, Graph};
 use crate::grown::Grown;
+pub use crate::hit::{Hit, Slot};
 use crate::insert::{Insertion, Progress};
 use crate::limits::{DIMENSION_MAX, EF_MAX, K_MAX, M_MAX, M_MIN, SLOTS_MAX};
 use crate::metric::Metric;
@@ -28,46 +29,6 @@ pub struct Parameters {
     pub storage: Storage,
     /// Seeds the levels: the same seed and the same operations make the same graph.
     pub seed: u64,
-}
-
-/// The place of a vector in its index, which may change: see [`Index::take_moves`]. After the vector's removal another
-/// one may be given the place, but not while a search or an insertion is under way that began before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Slot(u32);
-
-impl Slot {
-    /// The slot with this number, below [`SLOTS_MAX`].
-    pub fn from_index(index: usize) -> Slot {
-        assert!(index < SLOTS_MAX, "slot {index} is beyond the limit");
-        Slot(index as u32)
-    }
-
-    /// Its number, from 0.
-    pub fn index(self) -> usize {
-        self.0 as usize
-    }
-
-    pub(crate) fn number(self) -> u32 {
-        self.0
-    }
-}
-
-/// One result of a search.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Hit {
-    /// Computed in f64 from the query as it was given and the vector as it is kept, and rounded once; finite.
-    pub distance: f32,
-    /// Whose.
-    pub slot: Slot,
-}
-
-impl Hit {
-    pub(crate) fn new(distance: f32, slot: u32) -> Hit {
-        Hit {
-            distance,
-            slot: Slot(slot),
-        }
-    }
 }
 
 /// Where the memory of an index went, in bytes allocated.
@@ -167,6 +128,16 @@ impl Index {
     ///
     /// Panics if the vector has not the index's dimension; it must have passed [`vet`](crate::vet).
     pub fn begin_insert(&mut self, vector: &[f32]) -> Insertion {
+        self.begin(vector, None)
+    }
+
+    /// The same in the place of another vector, which the caller removes when this is done: a near one's links are taken
+    /// over. Until then the other one is found.
+    pub fn begin_replace(&mut self, before: Slot, vector: &[f32]) -> Insertion {
+        self.begin(vector, Some(before.number()))
+    }
+
+    fn begin(&mut self, vector: &[f32], before: Option<u32>) -> Insertion {
         self.assert_fits(vector);
         let slot = self.roll.take();
         assert!((slot as usize) < SLOTS_MAX, "an index holds at most {SLOTS_MAX} slots");
@@ -175,10 +146,19 @@ impl Index {
         if self.grown.is_none() && self.roll.live_count() >= self.small_max as usize {
             self.plant_graph(slots);
         }
+        let mut predecessor = None;
         if let Some(grown) = &mut self.grown {
-            grown.graph.open(slot, grown.levels.draw());
+            predecessor = before.filter(|&before| grown.graph.host(0, before).is_some());
+            let level = match predecessor {
+                Some(before) => grown.graph.level(before),
+                None => grown.levels.draw(),
+            };
+            grown.graph.open(slot, level);
         }
         let mut insertion = Insertion::new(self.take_scratch(), slot, self.ef_construction as usize);
+        if let Some(predecessor) = predecessor {
+            insertion.succeed(predecessor, self.consolidation.reader());
+        }
         insertion.progress = Progress::Consolidating(self.share());
         insertion
     }
@@ -239,7 +219,7 @@ impl Index {
 
     /// Removes a vector, which must be live. That marks it; its node stays for a while, to be walked.
     pub fn remove(&mut self, slot: Slot) {
-        self.roll.set_dead(slot.0);
+        self.roll.set_dead(slot.number());
     }
 
     /// Begins a search for the `k` nearest to `query` with a pool of `ef` candidates, which may be fewer than `k`: then
@@ -299,18 +279,18 @@ impl Index {
     /// Writes the vector that is kept in a slot, in place of what `vector` held: exactly as it was given under
     /// [`Storage::F32`], else as nearly as the storage has it. Panics if there is no such slot.
     pub fn copy_vector(&self, slot: Slot, vector: &mut Vec<f32>) {
-        self.space.copy_vector(slot.0, vector);
+        self.space.copy_vector(slot.number(), vector);
     }
 
     /// Whether the slot holds a vector that searches return.
     pub fn is_live(&self, slot: Slot) -> bool {
-        slot.index() < self.roll.slots() && self.roll.is_live(slot.0)
+        slot.index() < self.roll.slots() && self.roll.is_live(slot.number())
     }
 
     /// Where the vector is by now that a search has found here: for as long as the search is kept. None if it was
     /// removed.
     pub fn find(&self, slot: Slot) -> Option<Slot> {
-        let there = self.roll.resolve(slot.0)?;
+        let there = self.roll.resolve(slot.number())?;
         self.roll.is_live(there).then_some(Slot(there))
     }
 

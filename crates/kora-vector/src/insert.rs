@@ -15,6 +15,7 @@ use crate::scratch::Scratch;
 use crate::search::{begin_beam, descend, enter, expand};
 use crate::select::{Offer, is_diverse, offer};
 use crate::space::Space;
+use crate::succeed::{SHORT_EF, Succession, is_offered, keep_links, near, take_over};
 use crate::tree::find_host;
 use crate::work::{Step, Work};
 
@@ -26,6 +27,10 @@ pub struct Insertion {
     slot: u32,
     ef: usize,
     stage: Stage,
+    /// Whose place it takes, if there is one: see `succeed`.
+    predecessor: Option<u32>,
+    /// Whether its neighbours were sought from there on.
+    is_short: bool,
     /// How far it is.
     pub(crate) progress: Progress,
     /// Units of work that linking it has cost.
@@ -94,6 +99,8 @@ impl Insertion {
             slot,
             ef,
             stage: Stage::Begin,
+            predecessor: None,
+            is_short: false,
             progress: Progress::Linking,
             spent: 0,
             linked_at_start: 0,
@@ -102,9 +109,21 @@ impl Insertion {
         }
     }
 
+    /// Lets it take the place of another vector, if that is near. To be called before it is resumed, with a reader.
+    pub(crate) fn succeed(&mut self, predecessor: u32, reader: Reader) {
+        self.predecessor = Some(predecessor);
+        self.reader = Some(reader);
+    }
+
     /// The slot of its vector, from its beginning on.
     pub fn slot(&self) -> Slot {
         Slot::from_index(self.slot as usize)
+    }
+
+    /// The predecessor and this node, if that one's place is being taken and still can be.
+    fn succession(&self, graph: &Graph, roll: &Roll) -> Option<Succession> {
+        let predecessor = self.predecessor.filter(|_| self.is_short)?;
+        Succession::of(graph, roll, predecessor, self.slot)
     }
 
     /// Makes it a reader. To be called before it is resumed.
@@ -142,6 +161,16 @@ impl Insertion {
                 self.linked_at_start = graph.linked_count();
                 chosen.clear();
                 self.layers.clear();
+                let both = self
+                    .predecessor
+                    .and_then(|old| Succession::of(graph, roll, old, self.slot));
+                let near = both.and_then(|both| near(space, graph, both, probe, walk, work));
+                self.is_short = near.is_some();
+                if let Some(at) = near {
+                    begin_beam(walk, self.ef.min(SHORT_EF), at, false);
+                    self.stage = Stage::beam(graph.level(self.slot));
+                    return Step::More;
+                }
                 let at = enter(space, probe, root, &mut walk.distances);
                 self.stage = Stage::Descend {
                     layer: graph.height(),
@@ -179,7 +208,15 @@ impl Insertion {
                 }
             }
             Stage::Choose { .. } => self.choose(space, graph, roll, work),
-            Stage::Link { .. } => return self.link(space, graph, roll, work),
+            Stage::Link { .. } => {
+                let step = self.link(space, graph, roll, work);
+                if step == Step::Done(())
+                    && let Some(both) = self.succession(graph, roll)
+                {
+                    take_over(graph, roll, both, work);
+                }
+                return step;
+            }
         }
         Step::More
     }
@@ -191,10 +228,7 @@ impl Insertion {
         };
         let layer = *layer;
         let Scratch {
-            query,
-            walk,
-            bench,
-            chosen,
+            walk, bench, chosen, ..
         } = &mut *self.scratch;
         let results = walk.pool.results();
         let first = *self.layers.last().expect("this layer's beginning was pushed");
@@ -202,10 +236,10 @@ impl Insertion {
         if *next < results.len() && chosen.len() - first < graph.capacity(1) {
             let candidate = results[*next];
             *next += 1;
-            if roll
-                .resolve(candidate.slot())
-                .is_none_or(|there| roll.is_leaving(there))
-            {
+            // Whoever is on the way out makes no neighbour, nor does the predecessor, who will be.
+            let predecessor = self.predecessor.and_then(|slot| roll.resolve(slot));
+            let there = roll.resolve(candidate.slot());
+            if there.is_none_or(|there| roll.is_leaving(there) || Some(there) == predecessor) {
                 return;
             }
             bench.slots.clear();
@@ -217,14 +251,28 @@ impl Insertion {
             }
             return;
         }
+        let nearest = results.first().map(|nearest| nearest.unexpanded());
+        self.end_layer(space, graph, roll, layer, nearest);
+    }
+
+    /// The links on a layer are chosen, and this was the nearest of its nodes.
+    fn end_layer(&mut self, space: &Space, graph: &Graph, roll: &Roll, layer: usize, nearest: Option<Candidate>) {
+        let succession = self.succession(graph, roll);
+        let Scratch {
+            query, walk, chosen, ..
+        } = &mut *self.scratch;
+        if let Some(both) = succession {
+            let first = *self.layers.last().expect("this layer's beginning was pushed");
+            keep_links(graph, roll, layer, both, chosen, first);
+        }
         if layer > 0 {
-            let nearest = results.first().map(|nearest| nearest.unexpanded());
             // Nobody but the root may stay.
             let nearest = nearest.unwrap_or_else(|| {
                 let root = graph.root().expect("whoever walks began at one");
                 enter(space, query.probe(), root, &mut walk.distances)
             });
-            begin_beam(walk, self.ef, nearest, !roll.is_leaving(nearest.slot()));
+            let ef = if self.is_short { self.ef.min(SHORT_EF) } else { self.ef };
+            begin_beam(walk, ef, nearest, !roll.is_leaving(nearest.slot()));
             self.stage = Stage::beam(layer - 1);
             return;
         }
@@ -243,6 +291,7 @@ impl Insertion {
 
     /// Sets the links of one layer one by one, from the base up: whoever meets the node on a layer can go down from it.
     fn link(&mut self, space: &Space, graph: &mut Graph, roll: &Roll, work: &mut Work) -> Step<()> {
+        let succession = self.succession(graph, roll);
         let Stage::Link { layer, next, host } = &mut self.stage else {
             unreachable!("called in this stage")
         };
@@ -285,7 +334,13 @@ impl Insertion {
         if let Some(neighbour) = chosen.get(*next) {
             *next += 1;
             let there = roll.resolve(neighbour.slot());
-            if let Some(there) = there.filter(|&there| !leads_to(graph, *layer, there, self.slot)) {
+            // Whoever leads to the predecessor is turned here at the end.
+            let leads_here = |there: u32| {
+                leads_to(graph, *layer, there, self.slot)
+                    || succession.is_some_and(|both| leads_to(graph, *layer, there, both.old))
+            };
+            let is_offered = is_offered(*neighbour);
+            if let Some(there) = there.filter(|&there| is_offered && !leads_here(there)) {
                 offer(space, graph, (*layer, there), self.slot, Offer::Ordinary, bench, work);
             }
             return Step::More;

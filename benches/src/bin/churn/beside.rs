@@ -116,7 +116,7 @@ fn set_beside(world: &mut World, fresh: &mut Index, operate: fn(&mut World)) -> 
         let mut costs = Costs::default();
         for _ in 0..count / 50 / SET_ROUNDS {
             let row = world.some_row();
-            let _ = insert_in_slices(fresh, &row, &mut costs);
+            let _ = insert_in_slices(fresh, &row, None, &mut costs);
         }
         new.push(costs.set_us / costs.sets as f64);
         (new_work, new_sets) = (new_work + costs.set_work, new_sets + costs.sets);

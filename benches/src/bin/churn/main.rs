@@ -3,15 +3,18 @@
 //! # Syntax
 //! `churn ROWS DIMENSION METRIC STORAGE SCENARIO OPERATIONS LIVE`, a file of f32. It loads LIVE rows, does to them what the
 //! scenario says, and prints at some points a line of `name=value`: the index that lived through it beside a fresh one of
-//! the same vectors (see `beside`).
+//! the same vectors (see `beside`). As in a server, a thread touches pages before tables need them.
 
 mod beside;
 mod world;
 
+use std::thread;
+
 use kora_bench::read_floats;
+use kora_vector::pages::make_pages;
 use kora_vector::{Metric, Parameters, Storage};
 
-use crate::world::World;
+use crate::world::{Replacing, World};
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
@@ -27,13 +30,22 @@ fn main() {
         storage: Storage::parse(storage.as_bytes()).unwrap_or_else(|| panic!("no storage {storage}")),
         seed: 1,
     };
+    thread::spawn(make_pages);
     let mut world = World::new(parameters, read_floats(rows), number(live));
     let operations = number(operations);
+    let (scenario, drift) = scenario.split_once(':').unwrap_or((scenario, ""));
+    if !drift.is_empty() {
+        world.drift = drift.parse().unwrap_or_else(|_| panic!("{drift} is not a number"));
+    }
     world.load();
-    match scenario.as_str() {
+    match scenario {
         "random" => at_points(&mut world, "random", operations, World::change_at_random),
         "order" => at_points(&mut world, "order", operations, World::replace_oldest),
         "drift" => at_points(&mut world, "drift", operations, World::move_a_little),
+        "apart" => {
+            world.replacing = Replacing::Apart;
+            at_points(&mut world, "apart", operations, World::move_a_little);
+        }
         "shrink" => delete_most(&mut world),
         "topic" => delete_topics(&mut world, operations),
         "reload" => reload(&mut world, operations),

@@ -20,8 +20,20 @@ pub(crate) struct World {
     wanted: usize,
     /// The key whose turn it is, where all have theirs one after the other.
     turn: usize,
+    /// How far a component drifts at once, at most.
+    pub(crate) drift: f32,
+    pub(crate) replacing: Replacing,
     random: u64,
     pub(crate) costs: Costs,
+}
+
+/// How a vector is replaced by another one.
+#[derive(Clone, Copy)]
+pub(crate) enum Replacing {
+    /// As VECSET does it.
+    Together,
+    /// The new one is inserted as if there were no other, which is removed then.
+    Apart,
 }
 
 /// What operations have cost since somebody asked, of one index.
@@ -53,6 +65,8 @@ impl World {
             spare: (0..count - QUERIES).collect(),
             wanted,
             turn: 0,
+            drift: DRIFT,
+            replacing: Replacing::Together,
             random: 88_172_645_463_325_252,
             costs: Costs::default(),
         }
@@ -100,7 +114,7 @@ impl World {
         let key = self.below(self.live.len());
         let row = self.live[key].0;
         for component in 0..self.dimension() {
-            let step = (self.below(2_000) as f32 / 1_000.0 - 1.0) * DRIFT;
+            let step = (self.below(2_000) as f32 / 1_000.0 - 1.0) * self.drift;
             let at = row * self.dimension() + component;
             self.rows[at] += step;
         }
@@ -109,7 +123,7 @@ impl World {
     }
 
     pub(crate) fn add(&mut self, row: usize) {
-        let slot = self.insert(row);
+        let slot = self.insert(row, None);
         self.live.push((row, slot));
         self.note(self.live.len() - 1, slot);
     }
@@ -162,9 +176,12 @@ impl World {
         self.row(self.spare[place]).to_vec()
     }
 
-    /// The new one is set before the old one goes, as VECSET does it.
+    /// The new one is set before the old one goes.
     fn replace(&mut self, key: usize, row: usize) {
-        let slot = self.insert(row);
+        let slot = match self.replacing {
+            Replacing::Together => self.insert(row, Some(self.live[key].1)),
+            Replacing::Apart => self.insert(row, None),
+        };
         let (left, before) = std::mem::replace(&mut self.live[key], (row, slot));
         self.index.remove(before);
         self.spare.push_back(left);
@@ -180,10 +197,10 @@ impl World {
         row
     }
 
-    fn insert(&mut self, row: usize) -> Slot {
+    fn insert(&mut self, row: usize, before: Option<Slot>) -> Slot {
         let dimension = self.dimension();
         let vector = &self.rows[row * dimension..][..dimension];
-        let slot = insert_in_slices(&mut self.index, vector, &mut self.costs);
+        let slot = insert_in_slices(&mut self.index, vector, before, &mut self.costs);
         self.follow();
         slot
     }
@@ -231,11 +248,14 @@ impl Costs {
     }
 }
 
-/// Inserts as a server does.
-pub(crate) fn insert_in_slices(index: &mut Index, vector: &[f32], costs: &mut Costs) -> Slot {
+/// Inserts as a server does, perhaps in the place of another.
+pub(crate) fn insert_in_slices(index: &mut Index, vector: &[f32], before: Option<Slot>, costs: &mut Costs) -> Slot {
     let begun = cpu_time();
     let mut slice = begun;
-    let mut insertion = index.begin_insert(vector);
+    let mut insertion = match before {
+        Some(before) => index.begin_replace(before, vector),
+        None => index.begin_insert(vector),
+    };
     loop {
         let mut work = Work::new(SLICE_WORK);
         let step = index.resume_insert(&mut insertion, &mut work);
@@ -260,5 +280,5 @@ const QUERIES: usize = 1_000;
 /// Work of a slice, as in the server.
 const SLICE_WORK: u64 = 1 << 20;
 
-/// How far a component drifts at once, at most: a word of GloVe has components of about 0.4.
+/// How far a component drifts at once, at most, if nobody says: a word of GloVe has components of about 0.5.
 const DRIFT: f32 = 0.05;

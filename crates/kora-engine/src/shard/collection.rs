@@ -55,7 +55,10 @@ impl Collection {
     pub(crate) fn begin_set(&mut self, name: &[u8], vector: &[f32]) -> Unlinked {
         self.suspended += 1;
         self.measure(name);
-        let insertion = self.index.begin_insert(vector);
+        let insertion = match self.elements.find(name) {
+            Some(before) => self.index.begin_replace(before, vector),
+            None => self.index.begin_insert(vector),
+        };
         self.elements.set_name(insertion.slot(), name);
         Unlinked { insertion }
     }

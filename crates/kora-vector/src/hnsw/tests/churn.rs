@@ -185,3 +185,46 @@ fn recall_after_turnovers(seed: u64) -> (f64, f64) {
 
 /// How many worlds are averaged.
 const WORLDS: u64 = 6;
+
+#[test]
+fn who_is_replaced_by_one_near_it_is_replaced_the_short_way_and_found_as_well() {
+    // Not under IP: where the longest are the nearest to all, hardly anybody is near.
+    for metric in [Metric::Cosine, Metric::L2] {
+        let mut random = Random::new(31);
+        let parameters = Parameters {
+            ef_construction: 200,
+            ..parameters(metric, 12, 8)
+        };
+        let mut index = graphed(parameters);
+        let mut vectors: Vec<Vec<f32>> = (0..2_000).map(|_| random.clumped(12)).collect();
+        let mut slots: Vec<Slot> = vectors.iter().map(|vector| index.insert(vector)).collect();
+        let by_insertion = index.grown.as_ref().expect("many have a graph").insert_work;
+        let mut spent = 0;
+        for _ in 0..5 {
+            for place in 0..vectors.len() {
+                vectors[place]
+                    .iter_mut()
+                    .for_each(|component| *component += 0.03 * random.unit());
+                let mut insertion = index.begin_replace(slots[place], &vectors[place]);
+                while let Step::More = index.resume_insert(&mut insertion, &mut Work::new(500)) {}
+                spent += insertion.spent;
+                let before = std::mem::replace(&mut slots[place], insertion.slot());
+                index.remove(before);
+                follow(&mut index, &mut slots);
+            }
+            index.check().unwrap();
+        }
+        let mean = spent / (5 * vectors.len() as u64);
+        assert!(mean * 5 < by_insertion * 3, "{metric}: {mean} beside {by_insertion}");
+        let mut fresh = graphed(parameters);
+        vectors.iter().for_each(|vector| {
+            fresh.insert(vector);
+        });
+        let queries: Vec<Vec<f32>> = (0..100).map(|_| random.clumped(12)).collect();
+        let (drifted, new) = (
+            recall(&mut index, &queries, 10, 60),
+            recall(&mut fresh, &queries, 10, 60),
+        );
+        assert!(drifted >= new - 0.01, "{metric}: recall {drifted} beside {new}");
+    }
+}

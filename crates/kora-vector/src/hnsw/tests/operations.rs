@@ -10,6 +10,8 @@ enum Op {
     Insert,
     InsertCopy,
     BeginInsert,
+    Replace,
+    BeginReplace,
     Remove,
     Search,
     BeginSearch,
@@ -23,10 +25,12 @@ enum Op {
 }
 
 impl Op {
-    const ALL: [Op; 13] = [
+    const ALL: [Op; 15] = [
         Op::Insert,
         Op::InsertCopy,
         Op::BeginInsert,
+        Op::Replace,
+        Op::BeginReplace,
         Op::Remove,
         Op::Search,
         Op::BeginSearch,
@@ -43,14 +47,17 @@ impl Op {
 /// An operation under way.
 enum Pending {
     Insert(Insertion),
+    /// And the number of the one that it replaces.
+    Replace(Insertion, usize),
     Search(Search, Vec<f32>),
 }
 
 struct Model {
     index: Index,
     random: Random,
-    /// What is live, and as it was when it came back first.
-    live: Vec<(Slot, Vec<f32>)>,
+    /// What is live, as it was when it came back first, and a number of its own.
+    live: Vec<(Slot, Vec<f32>, usize)>,
+    born: usize,
     pending: Vec<Pending>,
 }
 
@@ -65,7 +72,7 @@ impl Model {
                 self.came(slot);
             }
             Op::InsertCopy => {
-                let vector = self.live.first().map_or(vector, |(_, vector)| vector.clone());
+                let vector = self.live.first().map_or(vector, |(_, vector, _)| vector.clone());
                 let slot = self.index.insert(&vector);
                 self.came(slot);
             }
@@ -73,9 +80,23 @@ impl Model {
                 let insertion = self.index.begin_insert(&vector);
                 self.pending.push(Pending::Insert(insertion));
             }
+            Op::Replace | Op::BeginReplace => {
+                if !self.live.is_empty() {
+                    let (before, _, number) = &self.live[self.random.below(self.live.len())];
+                    let (before, number) = (*before, *number);
+                    let vector = self.near(before, vector);
+                    let mut insertion = self.index.begin_replace(before, &vector);
+                    if matches!(op, Op::Replace) {
+                        let step = self.index.resume_insert(&mut insertion, &mut Work::unlimited());
+                        self.replaced(step, number);
+                    } else {
+                        self.pending.push(Pending::Replace(insertion, number));
+                    }
+                }
+            }
             Op::Remove => {
                 if !self.live.is_empty() {
-                    let (slot, _) = self.live.swap_remove(self.random.below(self.live.len()));
+                    let (slot, ..) = self.live.swap_remove(self.random.below(self.live.len()));
                     self.index.remove(slot);
                 }
             }
@@ -83,7 +104,7 @@ impl Model {
                 let left = self.live.len() - self.live.len() * self.random.below(10) / 10;
                 if self.random.below(8) == 0 {
                     let gone = self.live.drain(left..);
-                    gone.for_each(|(slot, _)| self.index.remove(slot));
+                    gone.for_each(|(slot, ..)| self.index.remove(slot));
                 }
             }
             Op::Search => {
@@ -128,16 +149,38 @@ impl Model {
         }
     }
 
+    /// A vector at some distance from a live one: none, little, or so much that it is hardly nearer than the other.
+    fn near(&mut self, slot: Slot, other: Vec<f32>) -> Vec<f32> {
+        let part = [0.0, 0.01, 0.1, 0.9][self.random.below(4)];
+        let here = vector_of(&self.index, slot);
+        let there = here.iter().zip(other);
+        there.map(|(here, other)| here + part * (other - here)).collect()
+    }
+
+    /// The one that had this number goes, unless it has gone already.
+    fn replaced(&mut self, step: Step<Slot>, number: usize) -> bool {
+        let Step::Done(slot) = step else {
+            return false;
+        };
+        self.came(slot);
+        if let Some(place) = self.live.iter().position(|live| live.2 == number) {
+            let (before, ..) = self.live.swap_remove(place);
+            self.index.remove(before);
+        }
+        true
+    }
+
     fn came(&mut self, slot: Slot) {
         self.follow();
         let vector = vector_of(&self.index, slot);
-        self.live.push((slot, vector));
+        self.live.push((slot, vector, self.born));
+        self.born += 1;
     }
 
     /// Notes who has moved.
     fn follow(&mut self) {
         for (from, to) in self.index.take_moves() {
-            let moved = self.live.iter_mut().find(|(slot, _)| *slot == from);
+            let moved = self.live.iter_mut().find(|(slot, ..)| *slot == from);
             moved.expect("only the live move").0 = to;
         }
     }
@@ -146,7 +189,7 @@ impl Model {
     fn check(&mut self) {
         self.follow();
         assert_eq!(self.index.live(), self.live.len());
-        for (slot, vector) in &self.live {
+        for (slot, vector, _) in &self.live {
             assert!(self.index.is_live(*slot));
             assert_eq!(&vector_of(&self.index, *slot), vector);
         }
@@ -163,6 +206,13 @@ impl Model {
                 if let Step::Done(slot) = self.index.resume_insert(insertion, &mut work) {
                     self.pending.swap_remove(chosen);
                     self.came(slot);
+                }
+            }
+            Pending::Replace(insertion, number) => {
+                let number = *number;
+                let step = self.index.resume_insert(insertion, &mut work);
+                if self.replaced(step, number) {
+                    self.pending.swap_remove(chosen);
                 }
             }
             Pending::Search(search, query) => {
@@ -190,7 +240,7 @@ proptest! {
     ) {
         let parameters = Parameters { dimension: 5, metric, m, ef_construction: 12, storage, seed };
         let mut model =
-            Model { index: Index::with_small_max(parameters, small_max), random: Random::new(seed), live: Vec::new(), pending: Vec::new() };
+            Model { index: Index::with_small_max(parameters, small_max), random: Random::new(seed), live: Vec::new(), born: 0, pending: Vec::new() };
         for _ in 0..length {
             let op = Op::ALL[model.random.below(Op::ALL.len())];
             model.apply(op);
