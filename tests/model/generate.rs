@@ -182,6 +182,7 @@ fn forms(name: Name) -> &'static [&'static str] {
             "CONFIG GET nothing",
         ],
         Name::ConfigHelp => &["CONFIG HELP"],
+        Name::ConfigResetStat => &["CONFIG RESETSTAT"],
         Name::DbSize => &["DBSIZE"],
         Name::FlushAll => &["FLUSHALL", "FLUSHALL sync"],
         Name::FlushDb => &["FLUSHDB", "FLUSHDB ASYNC"],

@@ -23,6 +23,7 @@ pub(crate) enum Name {
     Config,
     ConfigGet,
     ConfigHelp,
+    ConfigResetStat,
     DbSize,
     Echo,
     FlushAll,
@@ -117,7 +118,7 @@ pub(crate) enum Name {
 }
 
 impl Name {
-    pub(crate) const ALL: [Name; 110] = [
+    pub(crate) const ALL: [Name; 111] = [
         Name::Auth,
         Name::Client,
         Name::ClientGetname,
@@ -137,6 +138,7 @@ impl Name {
         Name::Config,
         Name::ConfigGet,
         Name::ConfigHelp,
+        Name::ConfigResetStat,
         Name::DbSize,
         Name::Echo,
         Name::FlushAll,
@@ -252,6 +254,7 @@ impl Name {
             Name::Config => ("config", -2),
             Name::ConfigGet => ("config|get", -3),
             Name::ConfigHelp => ("config|help", 2),
+            Name::ConfigResetStat => ("config|resetstat", 2),
             Name::DbSize => ("dbsize", 1),
             Name::Echo => ("echo", 2),
             Name::FlushAll => ("flushall", -1),

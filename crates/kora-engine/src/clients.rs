@@ -47,27 +47,55 @@ impl Engine {
                 Part::Count(killed)
             }
             Ask::Stats => Part::Stats(Box::new(self.count(host.now_us()))),
+            Ask::ResetStats => {
+                self.reset_stats();
+                Part::Done
+            }
             _ => unreachable!("asks to a shard are answered by the shard"),
         }
     }
 
-    fn count(&mut self, now_us: u64) -> WorkerStats {
+    fn reset_stats(&mut self) {
+        self.stats = self.stats.reset();
         let mesh = self.port.stats();
+        self.forgotten = Forgotten {
+            expired: self.expired(),
+            sleeps: mesh.sleeps,
+            requests_sent: mesh.requests_sent,
+            bells_rung: mesh.bells_rung,
+        };
+    }
+
+    fn count(&mut self, now_us: u64) -> WorkerStats {
+        let (mesh, forgotten) = (self.port.stats(), self.forgotten);
         WorkerStats {
             shards: self.shards.len(),
             vectors: self.shards.iter().map(|shard| shard.live() as u64).sum(),
             keys: self.shards.iter().map(|shard| shard.key_counts().keys).sum(),
             expiring: self.shards.iter().map(|shard| shard.key_counts().expiring).sum(),
-            expired: self.shards.iter().map(|shard| shard.key_counts().expired).sum(),
+            expired: self.expired() - forgotten.expired,
             clients: (self.lines.len() - self.errands.len()) as u64,
             client_bytes: self.ledger.held() as u64,
             queue_depth: self.queue_depth(),
             unanswered: self.port.peers().map(|peer| self.port.unanswered(peer) as u64).sum(),
-            sleeps: mesh.sleeps,
-            requests_sent: mesh.requests_sent,
-            bells_rung: mesh.bells_rung,
+            sleeps: mesh.sleeps - forgotten.sleeps,
+            requests_sent: mesh.requests_sent - forgotten.requests_sent,
+            bells_rung: mesh.bells_rung - forgotten.bells_rung,
             recall: self.recall(now_us),
             ..self.stats.clone()
         }
     }
+
+    fn expired(&self) -> u64 {
+        self.shards.iter().map(|shard| shard.key_counts().expired).sum()
+    }
+}
+
+/// What shards and the port had counted when a client last wanted it forgotten: they go on counting.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Forgotten {
+    expired: u64,
+    sleeps: u64,
+    requests_sent: u64,
+    bells_rung: u64,
 }

@@ -14,6 +14,7 @@ use bytes::BytesMut;
 use kora_mesh::{Port, WorkerId};
 use kora_resp::Reply;
 
+use crate::clients::Forgotten;
 use crate::command::table::{self, Access, Parsed};
 use crate::eras::Eras;
 use crate::errand::Errand;
@@ -77,6 +78,7 @@ pub struct Engine {
     pub(crate) cpu_look: CpuLook,
     day: DayLook,
     pub(crate) stats: WorkerStats,
+    pub(crate) forgotten: Forgotten,
     _not_send: PhantomData<Rc<()>>,
 }
 
@@ -168,6 +170,7 @@ impl Engine {
             clock_us: 0,
             cpu_look: CpuLook::default(),
             day: DayLook::default(),
+            forgotten: Forgotten::default(),
             stats: WorkerStats {
                 worker: worker.index(),
                 ..WorkerStats::default()

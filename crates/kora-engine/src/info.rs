@@ -120,7 +120,12 @@ fn counters(fields: &mut Fields<'_>, stats: &[WorkerStats], _: &Around<'_>) {
 /// `usec` is the time from when a command was taken from its connection until its reply was complete, waiting included:
 /// what its client sees of it.
 fn commandstats(fields: &mut Fields<'_>, stats: &[WorkerStats], _: &Around<'_>) {
-    for counter in all_commands(stats).sorted() {
+    let commands = all_commands(stats);
+    let given = commands
+        .sorted()
+        .into_iter()
+        .filter(|counter| counter.calls + counter.rejected > 0);
+    for counter in given {
         let per_call = counter.latency_us_total as f64 / counter.calls.max(1) as f64;
         fields.add(
             &format!("cmdstat_{}", counter.name),

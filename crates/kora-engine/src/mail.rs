@@ -115,6 +115,8 @@ pub(crate) enum Ask {
     Kill { filter: Arc<ClientFilter>, me: u64 },
     /// To a worker: its counters.
     Stats,
+    /// To a worker: count from 0 again.
+    ResetStats,
     /// To a worker: answer when all commands are answered that may set vectors and are under way now.
     Drain,
 }

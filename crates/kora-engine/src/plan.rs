@@ -89,7 +89,9 @@ pub(crate) fn needs(command: &Command, placement: Placement, catalog: CatalogVie
         Command::VectorCreate(_) | Command::VectorDrop(_) | Command::Flush => (Order::AfterAll, Route::All),
         Command::VectorRecall(_) => (Order::Any, Route::All),
         Command::VectorList | Command::VectorInfo(_) | Command::DatabaseSize => (Order::Any, Route::All),
-        Command::ClientList(_) | Command::ClientKill(..) | Command::Info(_) => (Order::Any, Route::All),
+        Command::ClientList(_) | Command::ClientKill(..) | Command::Info(_) | Command::ConfigResetStat => {
+            (Order::Any, Route::All)
+        }
         Command::Shutdown => (Order::AfterAll, Route::Here),
         Command::Refused(_)
         | Command::Multi
@@ -217,6 +219,14 @@ pub(crate) fn start(command: Command, me: u64, here: Target, around: &Around<'_>
             )
         }
         Command::Info(sections) => Informing::start(sections, around),
+        Command::ConfigResetStat => {
+            let workers = around.setup.workers();
+            let asks: Vec<_> = workers
+                .map(|worker| (Target::Worker(worker), Ask::ResetStats))
+                .collect();
+            let (missing, refusal) = (asks.len(), None);
+            Next::Ask(Gather::AllDone { missing, refusal }, asks)
+        }
         other => unreachable!("{other:?} is answered by the connection's own worker"),
     }
 }

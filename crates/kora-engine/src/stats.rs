@@ -72,6 +72,17 @@ pub struct RecallStats {
     pub sampled_s: u64,
 }
 
+impl WorkerStats {
+    /// The same worker's, which has counted nothing yet.
+    pub(crate) fn reset(&self) -> WorkerStats {
+        WorkerStats {
+            worker: self.worker,
+            by_command: self.by_command.reset(),
+            ..WorkerStats::default()
+        }
+    }
+}
+
 /// Counters of each command, in the order in which they were first given.
 #[derive(Clone, Debug, Default)]
 pub struct CommandStats {
@@ -127,6 +138,14 @@ impl CommandStats {
         counter.calls += 1;
         counter.latency_us_total += latency_us;
         counter.latency.record(latency_us);
+    }
+
+    /// The same counters, all at 0: commands under way keep the names of theirs.
+    fn reset(&self) -> CommandStats {
+        let counters = self.counters.iter();
+        CommandStats {
+            counters: counters.map(|counter| CommandCounter::new(counter.name)).collect(),
+        }
     }
 
     /// Adds another worker's counters.

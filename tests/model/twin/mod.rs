@@ -263,6 +263,7 @@ impl Twin {
             Name::CommandInfo => Ok(server::described(words)),
             Name::CommandList => server::listed(words),
             Name::ConfigGet => server::settings(words),
+            Name::ConfigResetStat => Ok(Expected::Reply(Say::ok())),
             Name::DbSize => Ok(Expected::Reply(Say::count(self.size()))),
             Name::FlushAll | Name::FlushDb => self.flush(words),
             Name::Info => Ok(self.info(words)),

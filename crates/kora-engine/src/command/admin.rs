@@ -121,12 +121,19 @@ pub(super) fn config_get(arguments: &Arguments<'_>) -> Result<Command, ClientErr
     Ok(Command::ConfigGet(patterns))
 }
 
+/// `CONFIG RESETSTAT`
+pub(super) fn config_resetstat(_: &Arguments<'_>) -> Result<Command, ClientError> {
+    Ok(Command::ConfigResetStat)
+}
+
 /// `CONFIG HELP`
 pub(super) fn config_help(_: &Arguments<'_>) -> Result<Command, ClientError> {
     Ok(Command::Help(&[
         "CONFIG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
         "GET <pattern> [<pattern> ...]",
         "    Return parameters matching the glob-like <pattern> and their values.",
+        "RESETSTAT",
+        "    Reset statistics reported by the INFO command.",
         "HELP",
         "    Print this help.",
     ]))
@@ -314,7 +321,7 @@ pub(super) const ENTRIES: &[Entry] = &[
     Entry {
         name: "info",
         reply: "Text of lines `name:value` in sections: `server`, `clients`, `memory`, `stats`, `cpu`, `commandstats`, `latencystats`, `keyspace`, `recall`, `workers`.",
-        notes: "Times in `commandstats` and `latencystats` run from when a command was taken from its connection until its reply was complete, waiting included. In `workers`, `slice_us_max` is the longest time that a worker executed without a look at anything else, on the thread's CPU clock (at most 200 µs too high); `turn_us_max` is the longest turn on the wall clock. `recall` tells of at most 64 collections, those that were sampled last, what VECRECALL would: the share of the true 10 nearest that queries with the collection's `EF_SEARCH` find on all its shards, of the last `samples` samples (256 at most), and when the last was taken (`sampled_at`, seconds of Unix time). The worker that owns the collection's name takes samples by itself, for at most a 256th of its time, until there are 128 since the collection last changed; a collection whose vectors on that worker's shard have no graph (fewer than 1,024) is exact and not listed.",
+        notes: "Times in `commandstats` and `latencystats` run from when a command was taken from its connection until its reply was complete, waiting included. In `workers`, `slice_us_max` is the longest time that a worker executed without a look at anything else, on the thread's CPU clock (at most 200 µs too high); `turn_us_max` is the longest turn on the wall clock; CONFIG RESETSTAT lets both begin anew. `recall` tells of at most 64 collections, those that were sampled last, what VECRECALL would: the share of the true 10 nearest that queries with the collection's `EF_SEARCH` find on all its shards, of the last `samples` samples (256 at most), and when the last was taken (`sampled_at`, seconds of Unix time). The worker that owns the collection's name takes samples by itself, for at most a 256th of its time, until there are 128 since the collection last changed; a collection whose vectors on that worker's shard have no graph (fewer than 1,024) is exact and not listed.",
         arity: -1,
         summary: "Returns information about the server, by sections.",
         arguments: &[Argument::string("section").optional().multiple()],
@@ -408,6 +415,16 @@ const CONFIG: &[Entry] = &[
         arity: 2,
         summary: "Returns help about CONFIG.",
         parse: config_help,
+        ..SERVER
+    },
+    Entry {
+        name: "config|resetstat",
+        reply: "`OK`.",
+        notes: "On every worker, one after the other: what INFO counts in `stats`, `commandstats`, `latencystats` and `workers` begins at 0 again, `slice_us_max` and the other largest values too. What there is now (clients, keys, memory) and the samples of `recall` stay.",
+        arity: 2,
+        flags: &["admin", "loading", "stale", "noscript"],
+        summary: "Resets what INFO counts.",
+        parse: config_resetstat,
         ..SERVER
     },
 ];

@@ -88,6 +88,8 @@ pub enum Command {
     Help(&'static [&'static str]),
     /// `CONFIG GET pattern [pattern …]`
     ConfigGet(Vec<Bytes>),
+    /// `CONFIG RESETSTAT`
+    ConfigResetStat,
     /// `INFO [section …]`
     Info(Vec<Bytes>),
     /// `DBSIZE`

@@ -317,7 +317,7 @@ impl Shard {
             Ask::Count => self.count(Counting::new(at_ms)),
             Ask::List => self.list(Listing::new(at_ms)),
             Ask::Scan(ask) => self.scan(Scan::new(*ask, at_ms)),
-            Ask::Clients { .. } | Ask::Kill { .. } | Ask::Stats | Ask::Drain => {
+            Ask::Clients { .. } | Ask::Kill { .. } | Ask::Stats | Ask::ResetStats | Ask::Drain => {
                 unreachable!("asks to a worker are answered by the engine")
             }
         }
