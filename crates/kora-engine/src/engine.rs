@@ -14,6 +14,7 @@ use bytes::BytesMut;
 use kora_mesh::{Port, WorkerId};
 use kora_resp::Reply;
 
+use crate::chores::Chores;
 use crate::clients::Forgotten;
 use crate::command::table::{self, Access, Parsed};
 use crate::eras::Eras;
@@ -78,6 +79,7 @@ pub struct Engine {
     pub(crate) cpu_look: CpuLook,
     day: DayLook,
     pub(crate) stats: WorkerStats,
+    pub(crate) chores: Chores,
     pub(crate) forgotten: Forgotten,
     _not_send: PhantomData<Rc<()>>,
 }
@@ -170,6 +172,7 @@ impl Engine {
             clock_us: 0,
             cpu_look: CpuLook::default(),
             day: DayLook::default(),
+            chores: Chores::default(),
             forgotten: Forgotten::default(),
             stats: WorkerStats {
                 worker: worker.index(),

@@ -8,6 +8,7 @@
 
 mod answer;
 mod catalog;
+mod chores;
 mod clients;
 pub mod command;
 mod cursor;

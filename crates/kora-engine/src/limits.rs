@@ -84,10 +84,6 @@ pub const SAMPLED_COLLECTIONS_MAX: usize = 64;
 /// Clients described in one part of a CLIENT LIST, so that ten thousand of them are listed in slices.
 pub const CLIENTS_PER_PART: usize = 256;
 
-/// Rounds in one of which an overdue consolidation gets a slice, while somebody asks something. Rounds are at most a slice
-/// long, so that it gets a fifth of the time at least.
-pub const OVERDUE_ROUNDS: u64 = 4;
-
 /// Hits of a query that are merged in one slice: each takes about a tenth of a microsecond.
 pub const HITS_PER_SLICE: usize = 4096;
 

@@ -5,9 +5,10 @@ use std::task::Waker;
 use kora_mesh::{Armed, WorkerId};
 use kora_resp::Reply;
 
+use crate::chores::Leisure;
 use crate::engine::{CpuLook, Engine, Progress};
 use crate::gather::{Around, Next};
-use crate::limits::{CPU_LOOK_US, DELIVERY_US, INLINE_BUDGET_US, OVERDUE_ROUNDS};
+use crate::limits::{CPU_LOOK_US, DELIVERY_US, INLINE_BUDGET_US};
 use crate::lines::LineId;
 use crate::mail::{Ask, Part, Request, Response, Target, Ticket};
 use crate::plan::Route;
@@ -185,18 +186,21 @@ impl Engine {
         self.port.peers().map(|peer| self.port.credit(peer)).sum()
     }
 
-    /// Executes until nobody asks anything or the time is up. What peers send meanwhile is taken in after each round, so
-    /// that a newcomer's turn comes before a loader's next but one. A turn that has something to deliver ends early.
+    /// Executes until nobody asks anything or the time is up. What peers send meanwhile is taken in after each lap, and a lap
+    /// is one round or one chore, so that a newcomer's turn comes before a loader's next but one. A turn that has something to
+    /// deliver ends early.
     fn execute_for(&mut self, start_us: u64, budget_us: u64, host: &dyn Host) -> Progress {
         let mut progress = Progress::Idle;
         loop {
             let mut worked = self.take_requests();
-            worked |= self.execute_round(host);
-            worked |= self.free_remains();
-            worked |= self.keep_up_overdue();
-            worked |= self.reclaim(host);
+            if !self.do_chore_owed(host) {
+                let asked = self.execute_round(host);
+                self.chores.note_lap(asked);
+                worked = worked || asked || self.do_chore(Leisure::Idle, host);
+            } else {
+                worked = true;
+            }
             worked |= self.begin_errand(host);
-            worked = worked || self.keep_up();
             if !worked {
                 return progress;
             }
@@ -321,48 +325,6 @@ impl Engine {
         worked
     }
 
-    /// Frees what was dropped: whenever nobody asks anything, and in every other round while somebody does, so that
-    /// memory comes back under any load.
-    fn free_remains(&mut self) -> bool {
-        let mut worked = false;
-        for shard in &mut self.shards {
-            if shard.has_remains() && (!shard.has_asks() || self.stats.slices.is_multiple_of(2)) {
-                shard.free();
-                worked = true;
-            }
-        }
-        worked
-    }
-
-    /// Lets a collection do what it has to do although somebody asks something, in every fourth round: deletions are
-    /// quicker than what follows from them.
-    fn keep_up_overdue(&mut self) -> bool {
-        if !self.stats.slices.is_multiple_of(OVERDUE_ROUNDS) {
-            return false;
-        }
-        let overdue = self
-            .shards
-            .iter_mut()
-            .filter_map(|shard| shard.keep_up_if_overdue().then_some(()));
-        overdue.count() > 0
-    }
-
-    /// Reclaims keys that have expired, as often as what was dropped is freed.
-    fn reclaim(&mut self, host: &dyn Host) -> bool {
-        if self.next_expiry_ms().is_none() {
-            return false;
-        }
-        let now_ms = self.unix_us(host.now_us()) / 1000;
-        let mut worked = false;
-        for shard in &mut self.shards {
-            if shard.has_due(now_ms) && (!shard.has_asks() || self.stats.slices.is_multiple_of(2)) {
-                shard.reclaim(now_ms);
-                worked = true;
-            }
-        }
-        worked
-    }
-
     /// Wakes whoever drives the turns if a key expires before he thinks.
     fn wake_for_expiry(&mut self) {
         if self.sleeper.is_some()
@@ -374,7 +336,7 @@ impl Engine {
         }
     }
 
-    fn next_expiry_ms(&self) -> Option<u64> {
+    pub(crate) fn next_expiry_ms(&self) -> Option<u64> {
         self.shards.iter().filter_map(Shard::next_expiry_ms).min()
     }
 
@@ -385,14 +347,6 @@ impl Engine {
         let expiry_us = expiry_ms.map(|ms| ms.saturating_mul(1000).saturating_sub(self.unix_us(now_us)));
         let sample_us = self.next_sample_us().map(|us| us.saturating_sub(now_us));
         expiry_us.into_iter().chain(sample_us).min()
-    }
-
-    /// Lets a collection do what it has to do for itself, if nobody asks anything.
-    fn keep_up(&mut self) -> bool {
-        let idle = self.shards.iter_mut().find(|shard| shard.has_upkeep());
-        let found = idle.is_some();
-        idle.into_iter().for_each(Shard::keep_up);
-        found
     }
 
     fn answer(&mut self, worker: WorkerId, response: Response, host: &dyn Host) {

@@ -1,0 +1,101 @@
+//! What a worker does beside what it is asked: it frees what was dropped, reclaims what has expired, and lets collections do
+//! what they have to do for themselves.
+//!
+//! One slice of one chore at a time, and the kinds take turns: three slices in a row, each as long as it may be, were up to 3 ms
+//! in which nobody was heard (a million vectors that expire beside queries).
+
+use crate::engine::Engine;
+use crate::setup::Host;
+use crate::shard::Shard;
+
+/// Whose turn it is.
+#[derive(Debug, Default)]
+pub(crate) struct Chores {
+    /// Chores that were looked for: the kind and the shard of the next follow from it.
+    turns: usize,
+    /// Somebody was given a slice, and the next lap is a chore's if there is one: so memory comes back under any load.
+    is_owed: bool,
+}
+
+/// Whether somebody waits meanwhile.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Leisure {
+    /// Nobody asks anything.
+    Idle,
+    /// Others wait.
+    Asked,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Chore {
+    Free,
+    Reclaim,
+    KeepUp,
+}
+
+impl Chores {
+    /// A lap has ended in which somebody was given a slice, or nobody was.
+    pub(crate) fn note_lap(&mut self, asked: bool) {
+        self.is_owed = asked;
+    }
+}
+
+impl Engine {
+    /// Does a slice of what is owed for the slices that others were given. False if there is nothing to do.
+    pub(crate) fn do_chore_owed(&mut self, host: &dyn Host) -> bool {
+        std::mem::take(&mut self.chores.is_owed) && self.do_chore(Leisure::Asked, host)
+    }
+
+    /// Does a slice of some chore. False if there is nothing to do.
+    pub(crate) fn do_chore(&mut self, leisure: Leisure, host: &dyn Host) -> bool {
+        KINDS.iter().any(|_| {
+            self.chores.turns = self.chores.turns.wrapping_add(1);
+            self.do_one(KINDS[self.chores.turns % KINDS.len()], leisure, host)
+        })
+    }
+
+    fn do_one(&mut self, chore: Chore, leisure: Leisure, host: &dyn Host) -> bool {
+        match chore {
+            Chore::Free => self.some_shard(|shard| {
+                let has_remains = shard.has_remains();
+                if has_remains {
+                    shard.free();
+                }
+                has_remains
+            }),
+            Chore::Reclaim => self.reclaim(host),
+            Chore::KeepUp if leisure == Leisure::Asked => self.some_shard(Shard::keep_up_if_overdue),
+            Chore::KeepUp => self.some_shard(|shard| {
+                let has_upkeep = shard.has_upkeep();
+                if has_upkeep {
+                    shard.keep_up();
+                }
+                has_upkeep
+            }),
+        }
+    }
+
+    /// Reclaims keys that have expired.
+    fn reclaim(&mut self, host: &dyn Host) -> bool {
+        if self.next_expiry_ms().is_none() {
+            return false;
+        }
+        let now_ms = self.unix_us(host.now_us()) / 1000;
+        self.some_shard(|shard| {
+            let has_due = shard.has_due(now_ms);
+            if has_due {
+                shard.reclaim(now_ms);
+            }
+            has_due
+        })
+    }
+
+    /// Lets the shards try until one has done something, each time from another one on.
+    fn some_shard(&mut self, mut act: impl FnMut(&mut Shard) -> bool) -> bool {
+        let count = self.shards.len();
+        let first = self.chores.turns / KINDS.len();
+        (first..first + count).any(|place| act(&mut self.shards[place % count]))
+    }
+}
+
+const KINDS: [Chore; 3] = [Chore::Free, Chore::Reclaim, Chore::KeepUp];
