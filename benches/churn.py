@@ -4,7 +4,7 @@
     python3 benches/churn.py                          every scenario in its short form, 20,000 words of GloVe, 50-d
     python3 benches/churn.py --live 100000 --operations 5000000 --scenarios random
     python3 benches/churn.py --data rows.npy          any 2-d array of f32
-    python3 benches/churn.py --served                 deletes nine in ten through sockets and looks at the process's memory
+    python3 benches/churn.py --served                 replaces all or deletes nine in ten through sockets: what it does to RSS
 
 Scenarios: `random` (of two operations one replaces a vector by another word's, the other sets a new key or deletes one,
 so that about as many stay live), `shrink` (nine in ten are deleted), `topic` (all
@@ -16,6 +16,8 @@ into the fresh index costs, which is as full; `set_work` are units of work, the 
 done between operations, as a server does it when nobody asks anything.
 """
 import argparse
+import random
+import re
 import subprocess
 import time
 from pathlib import Path
@@ -43,7 +45,7 @@ def main():
     rows = load(arguments)
     lines = []
     if arguments.served:
-        shrink_served(rows, arguments, lines)
+        live_served(rows, arguments, lines)
     else:
         for scenario in arguments.scenarios.split(","):
             live_through(scenario, rows, arguments, lines)
@@ -83,13 +85,22 @@ def live_through(scenario, rows, arguments, lines):
     served.print_table(f"{scenario}, {rows.shape[1]} dimensions", ["", *SHOWN], table, lines)
 
 
-def shrink_served(rows, arguments, lines):
+def live_served(rows, arguments, lines):
     served.build()
-    keep = [number for number in range(arguments.live) if number % 10 == 3]
-    sets = [served.encode("VECSET", f"v:{i}", rows.shape[1], "FP32", rows[i].tobytes()) for i in range(arguments.live)]
-    dels = [served.encode("VECDEL", f"v:{i}") for i in range(arguments.live) if i % 10 != 3]
+    live = arguments.live
+    keep = [number for number in range(live) if number % 10 == 3]
+
+    def encode(key, row):
+        return served.encode("VECSET", f"v:{key}", rows.shape[1], "FP32", rows[row].tobytes())
+
+    sets = [encode(key, key) for key in range(live)]
+    dels = [served.encode("VECDEL", f"v:{i}") for i in range(live) if i % 10 != 3]
+    # Each key another row, twice, in no order.
+    order = [random.Random(round).sample(range(live), live) for round in range(2)]
+    again = [[encode(key, (key + 500 + round) % len(rows)) for key in order[round]] for round in range(2)]
+    lives = {"replaced": [sets, *again], "loaded": [sets], "shrunk": [sets, dels], "fresh": [[sets[i] for i in keep]]}
     table = []
-    for name, requests in [("shrunk", [sets, dels]), ("fresh", [[sets[i] for i in keep]])]:
+    for name, requests in lives.items():
         server = served.Process(served.TARGET / "release" / "kora", "--port", "PORT", "--workers", "1")
         before = server.resident_bytes()
         most = 0
@@ -98,13 +109,19 @@ def shrink_served(rows, arguments, lines):
             served.measure(server, path, 4, 64)
             most = max(most, server.resident_bytes())
         # What is done when nobody asks anything is done in a second or two.
-        for _ in range(60):
-            time.sleep(0.5)
+        for _ in range(SETTLING_S if name in ("replaced", "loaded") else 30):
+            time.sleep(1)
             if b"slots_free\r\n:0\r\n" in server.ask("VECINFO", "v"):
                 break
-        table.append([name, *(f"{x / 1e6:.1f}" for x in (before, most, server.resident_bytes()))])
+        slice_us_max = max(re.findall(rb"slice_us_max[:=](\d+)", server.ask("INFO", "workers")), key=int).decode()
+        megabytes = (f"{x / 1e6:.1f}" for x in (before, most, server.resident_bytes()))
+        table.append([name, *megabytes, slice_us_max])
         server.stop()
-    served.print_table("Resident megabytes", ["", "empty", "at most", "at last"], table, lines)
+    served.print_table("Resident megabytes", ["", "empty", "at most", "at last", "slice_us_max"], table, lines)
+
+
+# So long the server has nothing to do after replacing: its vacant slots stay, for the next ones.
+SETTLING_S = 5
 
 
 if __name__ == "__main__":
