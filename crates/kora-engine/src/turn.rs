@@ -51,6 +51,8 @@ impl Engine {
         if self.port.has_staged() {
             self.port.flush();
         }
+        // The last turn may have ended with what somebody waited for: a command of a client that has gone held room.
+        self.wake_room_waiters();
         let work = self.has_work();
         let armed = self.port.arm(waker, || work || more());
         if armed == Armed::Park {
