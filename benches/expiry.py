@@ -13,8 +13,8 @@ the expiry, early if it lacks what expires after it came. Nobody else touches th
 server's own doing.
 
 `slice` is the longest time that a worker executed without a look at anything else, on its thread's CPU clock (slice_us_max
-in INFO), while it was loaded and from then on, `wait` the longest that the reader waited, `reclaimed` how long after the last expiry nothing was left. `MB` is the
-server's RSS: of a fresh server, loaded, and three seconds after all was gone.
+in INFO), while it was loaded and from then on; `wait` the longest that the reader waited, `reclaimed` how long after the last
+expiry nothing was left. `MB` is the server's RSS: of a fresh server, loaded, and three seconds after all was gone.
 """
 import argparse
 import random
