@@ -34,8 +34,8 @@ enum Chore {
 }
 
 impl Chores {
-    /// A lap has ended in which somebody was given a slice, or nobody was.
-    pub(crate) fn note_lap(&mut self, asked: bool) {
+    /// A round is over in which somebody was given a slice, or nobody was.
+    pub(crate) fn note_round(&mut self, asked: bool) {
         self.is_owed = asked;
     }
 }
@@ -55,23 +55,11 @@ impl Engine {
     }
 
     fn do_one(&mut self, chore: Chore, leisure: Leisure, host: &dyn Host) -> bool {
-        match chore {
-            Chore::Free => self.some_shard(|shard| {
-                let has_remains = shard.has_remains();
-                if has_remains {
-                    shard.free();
-                }
-                has_remains
-            }),
-            Chore::Reclaim => self.reclaim(host),
-            Chore::KeepUp if leisure == Leisure::Asked => self.some_shard(Shard::keep_up_if_overdue),
-            Chore::KeepUp => self.some_shard(|shard| {
-                let has_upkeep = shard.has_upkeep();
-                if has_upkeep {
-                    shard.keep_up();
-                }
-                has_upkeep
-            }),
+        match (chore, leisure) {
+            (Chore::Free, _) => self.some_shard(|shard| shard.has_remains(), Shard::free),
+            (Chore::Reclaim, _) => self.reclaim(host),
+            (Chore::KeepUp, Leisure::Idle) => self.some_shard(|shard| shard.has_upkeep(), Shard::keep_up),
+            (Chore::KeepUp, Leisure::Asked) => self.some_shard(Shard::finds_overdue, Shard::keep_up),
         }
     }
 
@@ -81,20 +69,15 @@ impl Engine {
             return false;
         }
         let now_ms = self.unix_us(host.now_us()) / 1000;
-        self.some_shard(|shard| {
-            let has_due = shard.has_due(now_ms);
-            if has_due {
-                shard.reclaim(now_ms);
-            }
-            has_due
-        })
+        self.some_shard(|shard| shard.has_due(now_ms), |shard| shard.reclaim(now_ms))
     }
 
-    /// Lets the shards try until one has done something, each time from another one on.
-    fn some_shard(&mut self, mut act: impl FnMut(&mut Shard) -> bool) -> bool {
+    /// Lets a shard act that has something to do, each time the first from another one on. False if none has.
+    fn some_shard(&mut self, mut has_work: impl FnMut(&mut Shard) -> bool, act: impl FnOnce(&mut Shard)) -> bool {
         let count = self.shards.len();
         let first = self.chores.turns / KINDS.len();
-        (first..first + count).any(|place| act(&mut self.shards[place % count]))
+        let found = (first..first + count).find(|place| has_work(&mut self.shards[place % count]));
+        found.map(|place| act(&mut self.shards[place % count])).is_some()
     }
 }
 

@@ -79,8 +79,10 @@ pub struct Engine {
     pub(crate) cpu_look: CpuLook,
     day: DayLook,
     pub(crate) stats: WorkerStats,
-    pub(crate) chores: Chores,
+    /// What was counted elsewhere when a client last had it forgotten.
     pub(crate) forgotten: Forgotten,
+    /// What there is to do beside what is asked.
+    pub(crate) chores: Chores,
     _not_send: PhantomData<Rc<()>>,
 }
 

@@ -195,13 +195,7 @@ impl Engine {
         let mut progress = Progress::Idle;
         loop {
             let mut worked = self.take_requests();
-            if !self.do_chore_owed(host) {
-                let asked = self.execute_round(host);
-                self.chores.note_lap(asked);
-                worked = worked || asked || self.do_chore(Leisure::Idle, host);
-            } else {
-                worked = true;
-            }
+            worked |= self.do_chore_owed(host) || self.do_round(host) || self.do_chore(Leisure::Idle, host);
             worked |= self.begin_errand(host);
             if !worked {
                 return progress;
@@ -283,6 +277,13 @@ impl Engine {
                 );
             }
         }
+    }
+
+    /// A round, for which a chore is owed then.
+    fn do_round(&mut self, host: &dyn Host) -> bool {
+        let asked = self.execute_round(host);
+        self.chores.note_round(asked);
+        asked
     }
 
     /// One slice of each shard that is asked something, and one ask to this worker itself; false if there was none.

@@ -9,7 +9,7 @@
 //! pruned as a whole: the links that stay, stay, and only as many come beside them as went (IP-DiskANN, Xu and others,
 //! 2025, replaces in-place with a few for each as well), most of them without being measured (see `mend`). MN-RU (Xiao and
 //! others, 2024) mends at the moment of a replacement with the vector that comes. That would tie two vectors together which
-//! have nothing to do with each other, unless they are near: then it is done (see `succeed`), and little is left to mend.
+//! have nothing to do with each other, unless they are near: then it is done (see `succession`), and little is left to mend.
 //!
 //! # A batch of the dead
 //!

@@ -157,7 +157,7 @@ impl Index {
         }
         let mut insertion = Insertion::new(self.take_scratch(), slot, self.ef_construction as usize);
         if let Some(predecessor) = predecessor {
-            insertion.succeed(predecessor, self.consolidation.reader());
+            insertion.take_place_of(predecessor, self.consolidation.reader());
         }
         insertion.progress = Progress::Consolidating(self.share());
         insertion
@@ -290,8 +290,7 @@ impl Index {
     /// Where the vector is by now that a search has found here: for as long as the search is kept. None if it was
     /// removed.
     pub fn find(&self, slot: Slot) -> Option<Slot> {
-        let there = self.roll.resolve(slot.number())?;
-        self.roll.is_live(there).then_some(Slot(there))
+        self.roll.resolve_live(slot.number()).map(Slot)
     }
 
     /// Vectors that have moved since this was asked last, in that order: from where, to where. They do so while

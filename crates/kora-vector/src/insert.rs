@@ -15,7 +15,7 @@ use crate::scratch::Scratch;
 use crate::search::{begin_beam, descend, enter, expand};
 use crate::select::{Offer, is_diverse, offer};
 use crate::space::Space;
-use crate::succeed::{SHORT_EF, Succession, is_offered, keep_links, near, take_over};
+use crate::succession::{SHORT_EF, Succession, is_offered, keep_links, near, take_over};
 use crate::tree::find_host;
 use crate::work::{Step, Work};
 
@@ -27,7 +27,7 @@ pub struct Insertion {
     slot: u32,
     ef: usize,
     stage: Stage,
-    /// Whose place it takes, if there is one: see `succeed`.
+    /// Whose place it takes, if there is one: see `succession`.
     predecessor: Option<u32>,
     /// Whether its neighbours were sought from there on.
     is_short: bool,
@@ -110,7 +110,7 @@ impl Insertion {
     }
 
     /// Lets it take the place of another vector, if that is near. To be called before it is resumed, with a reader.
-    pub(crate) fn succeed(&mut self, predecessor: u32, reader: Reader) {
+    pub(crate) fn take_place_of(&mut self, predecessor: u32, reader: Reader) {
         self.predecessor = Some(predecessor);
         self.reader = Some(reader);
     }

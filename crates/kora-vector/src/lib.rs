@@ -6,7 +6,7 @@
 //! not move while they are read, `floats`, `half`, `code` and `residual` are the forms a vector is kept in and
 //! [`storage`] says which, `space` turns sums over rows into distances and `fold` minds the ends of f32, `graph` holds
 //! the links and defines a sound graph, `roll` knows what each slot is for, `pool` and `scratch` are what a walk
-//! remembers, `search` walks, `select` chooses links, `insert` searches and then links, `succeed` lets a vector take the
+//! remembers, `search` walks, `select` chooses links, `insert` searches and then links, `succession` lets a vector take the
 //! place of one near it, `exact` measures everything.
 //! `consolidate` lets the dead leave and gives memory back; it mends the `tree` that makes all reachable and, with
 //! `bridge` and `mend`, their neighbours' lists.
@@ -61,7 +61,7 @@ mod select;
 mod sort;
 mod space;
 pub mod storage;
-mod succeed;
+mod succession;
 mod tables;
 mod tree;
 pub mod work;

@@ -179,6 +179,12 @@ impl Roll {
         Some(many.moves[place].1)
     }
 
+    /// The same, if the vector is live.
+    #[inline]
+    pub(crate) fn resolve_live(&self, slot: u32) -> Option<u32> {
+        self.resolve(slot).filter(|&there| self.is_live(there))
+    }
+
     /// The lowest doomed slot.
     pub(crate) fn first_doomed(&mut self) -> Option<u32> {
         self.first(Set::Doomed)

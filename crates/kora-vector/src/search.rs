@@ -288,7 +288,7 @@ impl Search {
                 let mut live = 0;
                 walk.pool.retain(|candidate| {
                     live += usize::from(roll.is_live(candidate.slot()));
-                    is_still_there(roll, candidate.slot())
+                    roll.resolve_live(candidate.slot()).is_some()
                 });
                 // All are reached, unless the dead left while the walk paused: whoever hung on one of those may hang on a node
                 // by now that was walked before.
@@ -450,20 +450,13 @@ fn here(roll: &Roll, link: Link) -> u32 {
     roll.resolve(link.slot()).unwrap_or(link.slot())
 }
 
-/// Whether a vector is still there, wherever that is by now.
-fn is_still_there(roll: &Roll, slot: u32) -> bool {
-    roll.resolve(slot).is_some_and(|there| roll.is_live(there))
-}
-
 /// Whether a hit is still there, wherever that is by now.
 fn follow(roll: &Roll, hit: &mut Hit) -> bool {
-    match roll.resolve(hit.slot.number()) {
-        Some(there) if roll.is_live(there) => {
-            *hit = Hit::new(hit.distance, there);
-            true
-        }
-        _ => false,
+    let there = roll.resolve_live(hit.slot.number());
+    if let Some(there) = there {
+        *hit = Hit::new(hit.distance, there);
     }
+    there.is_some()
 }
 
 /// Asks the caches for the links of the nodes that are likely to be expanded next.

@@ -65,8 +65,9 @@ impl Shard {
         }
     }
 
-    /// The same, although others wait, if that is overdue. Of many collections one is looked at.
-    pub(crate) fn keep_up_if_overdue(&mut self) -> bool {
+    /// True if the collection whose turn it is has so much to do that others have to wait for it. If not, it is another one's
+    /// turn: of many, one is looked at.
+    pub(crate) fn finds_overdue(&mut self) -> bool {
         let Some((name, generation)) = self.upkeep.front() else {
             return false;
         };
@@ -75,9 +76,7 @@ impl Shard {
             .get(name)
             .filter(|collection| collection.schema().generation == *generation)
             .is_some_and(Collection::is_overdue);
-        if overdue {
-            self.keep_up();
-        } else {
+        if !overdue {
             self.upkeep.rotate_left(1);
         }
         overdue
