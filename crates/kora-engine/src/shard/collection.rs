@@ -6,6 +6,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use kora_vector::{Index, Insertion, Parameters, Search, Slot, Step, Work};
 
 use super::elements::Elements;
+use super::key_table::KeyTable;
 use super::naming::{Named, Naming};
 use crate::catalog::Schema;
 use crate::cursor::SCAN_PREFIX_BITS;
@@ -267,13 +268,20 @@ impl Collection {
         }
         let index = std::mem::replace(&mut self.index, new_index(&self.schema));
         let elements = self.elements.renew();
-        Some(Remains { index, elements })
+        Some(Remains {
+            schema: Arc::clone(&self.schema),
+            index,
+            elements,
+            expiries_from: None,
+        })
     }
 
     pub(crate) fn into_remains(self) -> Remains {
         Remains {
+            schema: self.schema,
             index: self.index,
             elements: self.elements,
+            expiries_from: Some(0),
         }
     }
 
@@ -305,12 +313,7 @@ impl Collection {
     }
 
     fn key(&self, slot: Slot) -> Bytes {
-        let (collection, name) = (&self.schema.name, self.elements.name(slot));
-        let mut key = BytesMut::with_capacity(collection.len() + 1 + name.len());
-        key.put_slice(collection);
-        key.put_u8(b':');
-        key.put_slice(name);
-        key.freeze()
+        key_of(&self.schema, self.elements.name(slot))
     }
 }
 
@@ -321,13 +324,19 @@ pub(crate) struct Unlinked {
 
 /// What a collection leaves behind, to be freed a little at a time.
 pub(crate) struct Remains {
+    schema: Arc<Schema>,
     index: Index,
     elements: Elements,
+    /// From where on, in the order of a scan, its vectors may still stand among the keys that expire; none if none does.
+    expiries_from: Option<u32>,
 }
 
 impl Remains {
-    /// Frees a few chunks.
-    pub(crate) fn dismantle(&mut self, work: &mut Work) -> Step<()> {
+    /// Frees a few chunks; and before them what stands among the shard's keys because a vector would have expired.
+    pub(crate) fn dismantle(&mut self, keys: &mut KeyTable, work: &mut Work) -> Step<()> {
+        if let Step::More = self.forget_expiries(keys, work) {
+            return Step::More;
+        }
         if let Step::More = self.index.dismantle_step(work) {
             return Step::More;
         }
@@ -339,6 +348,30 @@ impl Remains {
         }
         Step::Done(())
     }
+
+    fn forget_expiries(&mut self, keys: &mut KeyTable, work: &mut Work) -> Step<()> {
+        while let Some(from) = self.expiries_from.filter(|_| keys.has_vectors()) {
+            if work.is_spent() {
+                return Step::More;
+            }
+            let (slots, next) = self.elements.scan(from, NAMES_AT_ONCE);
+            for slot in slots {
+                keys.forget_vector(&key_of(&self.schema, self.elements.name(slot)), self.schema.generation);
+                work.spend(EXPIRY_FREE_WORK);
+            }
+            self.expiries_from = next;
+        }
+        Step::Done(())
+    }
+}
+
+/// The whole key of an element.
+fn key_of(schema: &Schema, name: &[u8]) -> Bytes {
+    let mut key = BytesMut::with_capacity(schema.name.len() + 1 + name.len());
+    key.put_slice(&schema.name);
+    key.put_u8(b':');
+    key.put_slice(name);
+    key.freeze()
 }
 
 fn new_index(schema: &Schema) -> Index {
@@ -361,3 +394,9 @@ const FORGOTTEN_AT_ONCE: usize = 64;
 
 /// Giving a chunk back costs about as much as reading some thousand components.
 const CHUNK_FREE_WORK: u64 = 4096;
+
+/// Names of a dropped collection that are looked for among the keys between two looks at the work.
+const NAMES_AT_ONCE: usize = 64;
+
+/// To look for a key that nobody has asked for, and to give it back: a few places all over memory.
+const EXPIRY_FREE_WORK: u64 = 1024;

@@ -46,11 +46,11 @@ impl Graveyard {
         self.remains.is_empty() && self.tables.is_empty() && self.keys.is_empty() && self.hashes.is_empty()
     }
 
-    /// Frees for one slice.
-    pub(crate) fn dismantle(&mut self, work: &mut Work) {
+    /// Frees for one slice, and takes out of the keys what stood there for what is freed.
+    pub(crate) fn dismantle(&mut self, keys: &mut KeyTable, work: &mut Work) {
         while !work.is_spent() {
             if let Some(remains) = self.remains.front_mut() {
-                if let Step::Done(()) = remains.dismantle(work) {
+                if let Step::Done(()) = remains.dismantle(keys, work) {
                     self.remains.pop_front();
                 }
                 work.spend(COLLECTION_FREE_WORK);
@@ -63,10 +63,10 @@ impl Graveyard {
                 }
                 continue;
             }
-            if let Some(keys) = self.keys.front_mut() {
+            if let Some(table) = self.keys.front_mut() {
                 work.spend(ENTRIES_FREE_WORK);
                 let hashes = &mut self.hashes;
-                let is_more = keys.dismantle(|value| match value {
+                let is_more = table.dismantle(|value| match value {
                     Value::Hash(hash) if hash.len() > SMALL_FIELDS_MAX => hashes.push_back(hash),
                     small => drop(small),
                 });

@@ -40,7 +40,7 @@ pub(crate) enum Value {
     String(StringValue),
     Hash(Box<HashValue>),
     /// The key is that of a vector that expires, which lies in its collection of this generation. One that is dropped with
-    /// its collection leaves this behind; so whoever finds it looks there.
+    /// its collection leaves this behind until that is freed; so whoever finds it looks there.
     Vector(Generation),
 }
 
@@ -211,6 +211,15 @@ impl KeyTable {
         Some(entry)
     }
 
+    /// Removes the entry that stands for a vector of a collection of this generation, if the key has that.
+    pub(crate) fn forget_vector(&mut self, key: &[u8], generation: Generation) {
+        let hash = self.hash(key);
+        let entry = self.find(hash, key);
+        if entry.is_some_and(|entry| matches!(entry.value, Value::Vector(of) if of == generation)) {
+            self.remove(hash, key);
+        }
+    }
+
     /// Lets a key that is there expire at this time.
     pub(crate) fn set_expiry(&mut self, hash: u32, key: &[u8], expires_ms: u64) {
         let Some(entry) = self.find_mut(hash, key) else { return };
@@ -269,6 +278,14 @@ impl KeyTable {
         };
         entries.into_iter().for_each(|entry| bury(entry.value));
         true
+    }
+
+    /// Of which collections vectors expire, each as often as one does. For tests and the simulation.
+    pub(crate) fn generations(&self) -> impl Iterator<Item = Generation> {
+        self.entries.iter().filter_map(|entry| match entry.value {
+            Value::Vector(generation) => Some(generation),
+            _ => None,
+        })
     }
 
     /// # Panics

@@ -244,7 +244,8 @@ impl Shard {
 
     /// Frees what was dropped, for one slice.
     pub(crate) fn free(&mut self) {
-        self.graveyard.dismantle(&mut Work::new(self.setup.slice_work));
+        let mut work = Work::new(self.setup.slice_work);
+        self.graveyard.dismantle(&mut self.keys, &mut work);
     }
 
     /// Vectors that are there.
@@ -281,6 +282,17 @@ impl Shard {
         assert_eq!(self.live, self.collections.iter().map(Collection::live).sum::<usize>());
         self.queue.assert_sound();
         self.keys.assert_sound();
+        if self.graveyard.is_empty() {
+            let is_held = |generation| {
+                self.collections
+                    .iter()
+                    .any(|held| held.schema().generation == generation)
+            };
+            assert!(
+                self.keys.generations().all(is_held),
+                "what a dropped collection leaves among the keys goes with it"
+            );
+        }
         self.assert_mortals_sound();
     }
 
