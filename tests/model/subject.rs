@@ -120,9 +120,9 @@ impl Subject {
         let request = reader.read(&request).expect("a request").expect("a whole one");
         let mut parsed = self.engines[worker].parse(line, &request);
         let taken_us = loop {
-            // The clock moves when the engine looks at it, which is first of all when it takes a request.
-            let taken_us = self.clock.unix_us() + 1;
-            match self.engines[worker].submit(line, parsed, &self.clock) {
+            let now_us = self.clock.now_us();
+            let taken_us = self.clock.unix_us();
+            match self.engines[worker].submit(line, parsed, now_us, &self.clock) {
                 Admission::Taken => break taken_us,
                 Admission::Later(again) => parsed = again,
             }

@@ -285,7 +285,10 @@ impl Connection {
 
     fn submit(&mut self, parsed: Parsed, around: &mut Around<'_>) {
         let (before, before_us) = ((around.names)(), (around.unix_us)());
-        match around.engine.submit(self.line, parsed, around.host) {
+        match around
+            .engine
+            .submit(self.line, parsed, around.host.now_us(), around.host)
+        {
             Admission::Later(parsed) => self.held = Some(parsed),
             Admission::Taken => {
                 let command = self.sent.pop_front().expect("only what was sent is taken");

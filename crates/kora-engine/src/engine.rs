@@ -16,6 +16,7 @@ use kora_resp::Reply;
 
 use crate::chores::Chores;
 use crate::clients::Forgotten;
+use crate::command::Command;
 use crate::command::table::{self, Access, Parsed};
 use crate::eras::Eras;
 use crate::errand::Errand;
@@ -215,7 +216,12 @@ impl Engine {
 
     /// Reads a request as a command.
     pub fn parse(&mut self, line: LineId, request: &kora_resp::Request<'_>) -> Parsed {
-        table::parse(request, self.access(line))
+        let parsed = table::parse(request, self.access(line));
+        let home = match &parsed.command {
+            Command::OnKey(key, _) => Some(self.setup.placement.shard_of(key)),
+            _ => None,
+        };
+        Parsed { home, ..parsed }
     }
 
     /// What the connection's buffers hold now. Returns false if it is not to be read from for the time being, because

@@ -7,6 +7,7 @@ use kora_resp::{Reply, Words};
 
 use crate::catalog::{CatalogView, MadeBy};
 use crate::command::VectorOptions;
+use crate::command::table::Parsed;
 use crate::command::{Action, Center, Command, Element, ElementList, KeyAction, Only, ScanRequest, SeveralKeys};
 use crate::gather::{self, Around, Choosing, DescribeForm, Describing, Dropping, Flushing, Gather, Informing, Joining};
 use crate::gather::{ListingClients, Moving, Next, Recalling, Scanning, Shape};
@@ -37,7 +38,8 @@ pub(crate) enum Route {
 }
 
 /// What this command needs.
-pub(crate) fn needs(command: &Command, placement: Placement, catalog: CatalogView<'_>) -> (Order, Route) {
+pub(crate) fn needs(parsed: &Parsed, placement: Placement, catalog: CatalogView<'_>) -> (Order, Route) {
+    let command = &parsed.command;
     let home = |element: &Element| placement.shard_of_element(&element.collection, &element.name);
     match command {
         Command::OnKey(key, Action::Key(KeyAction::Delete)) if catalog.holds(key) => (Order::AfterAll, Route::All),
@@ -51,7 +53,10 @@ pub(crate) fn needs(command: &Command, placement: Placement, catalog: CatalogVie
             } else {
                 Order::Any
             };
-            (order, Route::One(placement.shard_of(key)))
+            (
+                order,
+                Route::One(parsed.home.unwrap_or_else(|| placement.shard_of(key))),
+            )
         }
         Command::Several(several) => needs_of_several(several, placement, catalog),
         Command::Transfer(transfer) => {

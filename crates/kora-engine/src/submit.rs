@@ -20,22 +20,25 @@ use crate::transaction::Intercepted;
 impl Engine {
     /// Looks for the keys of commands that will be submitted in a moment, where they lie on this worker. One of several
     /// shards finds them in their turn: to sort them would take as long.
-    pub fn look_for_keys<'c>(&self, commands: impl Iterator<Item = &'c Command>) {
-        let ([shard], placement) = (&self.shards[..], self.setup.placement) else {
+    pub fn look_for_keys<'c>(&self, commands: impl Iterator<Item = &'c Parsed>) {
+        let [shard] = &self.shards[..] else {
             return;
         };
-        shard.look_for_keys(commands.filter_map(|command| match command {
-            Command::OnKey(key, _) if placement.shard_of(key) == shard.id() => Some(key.as_ref()),
+        shard.look_for_keys(commands.filter_map(|parsed| match &parsed.command {
+            Command::OnKey(key, _) if parsed.home == Some(shard.id()) => Some(key.as_ref()),
             _ => None,
         }));
     }
 
-    /// Starts a command, or says that it must wait.
-    pub fn submit(&mut self, id: LineId, parsed: Parsed, host: &dyn Host) -> Admission {
-        let since_us = host.now_us();
+    /// Starts a command that was taken from its connection at `since_us`, or says that it must wait.
+    ///
+    /// That time is the caller's, who takes many commands at one time: it is not before the last of a command's bytes came,
+    /// and not before that of the command before it, nor before [`Engine::clock_us`].
+    pub fn submit(&mut self, id: LineId, parsed: Parsed, since_us: u64, host: &dyn Host) -> Admission {
+        debug_assert!(since_us >= self.clock_us, "time goes on");
         self.look_at_day(since_us, host);
         let at_ms = self.unix_us(since_us) / 1000;
-        let (order, route) = plan::needs(&parsed.command, self.setup.placement, self.setup.catalog.at(at_ms));
+        let (order, route) = plan::needs(&parsed, self.setup.placement, self.setup.catalog.at(at_ms));
         let line = self.lines.line(id);
         let in_order = match order {
             Order::Any => true,

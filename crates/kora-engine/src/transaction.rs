@@ -224,7 +224,11 @@ fn spreads(command: &Command) -> bool {
 }
 
 fn no(command: Command, name: &'static str) -> Intercepted {
-    Intercepted::No(Parsed { command, name })
+    Intercepted::No(Parsed {
+        command,
+        name,
+        home: None,
+    })
 }
 
 fn refuse(error: ClientError) -> Reply {

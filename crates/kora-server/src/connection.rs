@@ -166,7 +166,11 @@ impl Connection {
             self.read_what_came()?;
         }
         loop {
+            let is_heard = !self.input.is_empty() || !self.ahead.is_empty();
             let decoded = self.decode();
+            if is_heard {
+                after_others().await;
+            }
             let standing = self.engine.borrow_mut().drain(self.line, self.output.room());
             self.output.write_to(&self.stream)?;
             match standing {
@@ -359,6 +363,23 @@ impl ConnectionLimits {
             Access::BeforeAuth => ReaderLimits::unauthenticated(),
         }
     }
+}
+
+/// Ready when the tasks that are ready by now have had their turn.
+///
+/// So whoever has asked in the same moment is heard first, and then all are answered one after the other. A client that sleeps is
+/// woken by its first reply, which costs as much as ten commands in a pipeline; answered between two others' requests, it had
+/// read that and slept again before the next came (GET at depth 16, 50 connections, one worker: × 0.82 to 0.87).
+async fn after_others() {
+    let mut is_last = false;
+    poll_fn(|context| {
+        if std::mem::replace(&mut is_last, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 /// Leaves a buffer that is no longer needed to the next connection, unless it has grown large.

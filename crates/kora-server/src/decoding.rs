@@ -20,6 +20,7 @@ impl Connection {
         let mut engine = engine.borrow_mut();
         let start_us = self.host.now_us();
         engine.start_cpu_look(start_us, &self.host);
+        let mut now_us = start_us;
         let mut consumed = 0;
         let mut decoded = Decoded::All;
         for count in 0.. {
@@ -34,14 +35,18 @@ impl Connection {
                 decoded = Decoded::Short;
                 break;
             }
-            if count == DECODE_BURST || engine.clock_us().saturating_sub(start_us) > DECODE_US {
+            now_us = now_us.max(engine.clock_us());
+            if count == DECODE_BURST || now_us.saturating_sub(start_us) > DECODE_US {
                 decoded = Decoded::Burst;
                 break;
             }
-            if self.ahead.is_empty() && self.read_ahead(&mut engine, &mut consumed) == Read::All {
-                break;
+            if self.ahead.is_empty() {
+                if self.read_ahead(&mut engine, &mut consumed) == Read::All {
+                    break;
+                }
+                now_us = self.host.now_us();
             }
-            if !self.submit_next(&mut engine) {
+            if !self.submit_next(now_us, &mut engine) {
                 break;
             }
         }
@@ -94,7 +99,7 @@ impl Connection {
                 break;
             }
         }
-        engine.look_for_keys(self.ahead.iter().map(|parsed| &parsed.command));
+        engine.look_for_keys(self.ahead.iter());
         Read::Some
     }
 
@@ -108,11 +113,11 @@ impl Connection {
     }
 
     /// Submits the next of the requests that were read; false if it has to wait.
-    fn submit_next(&mut self, engine: &mut Engine) -> bool {
+    fn submit_next(&mut self, now_us: u64, engine: &mut Engine) -> bool {
         let Some(parsed) = self.ahead.pop_front() else {
             return true;
         };
-        let admission = engine.submit(self.line, parsed, &self.host);
+        let admission = engine.submit(self.line, parsed, now_us, &self.host);
         self.is_waiting = matches!(admission, Admission::Later(_));
         if let Admission::Later(parsed) = admission {
             self.ahead.push_front(parsed);

@@ -20,6 +20,7 @@ use std::ptr::null_mut;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous, munmap};
+use rustix::param::page_size;
 
 use crate::pages::Ordered;
 
@@ -35,6 +36,8 @@ pub(crate) struct Rows {
     row_bytes: usize,
     len: usize,
     capacity: usize,
+    /// Rows below this may have been written since their memory was new. Invariant: from `len` to `capacity`.
+    written: usize,
     /// The rows of a chunk of full size, and of all smaller ones together. Invariant: above 0, and whole runs.
     full_rows: usize,
     /// log2 of the rows of a run.
@@ -66,6 +69,7 @@ impl Rows {
             row_bytes,
             len: 0,
             capacity: 0,
+            written: 0,
             full_rows: full_rows >> run_shift << run_shift,
             run_shift,
             reading,
@@ -94,6 +98,7 @@ impl Rows {
             self.runs.resize(runs, start.wrapping_sub(first * self.row_bytes));
         }
         self.len += 1;
+        self.written = self.written.max(self.len);
         if self.len + self.full_rows / AHEAD_ONE_IN == self.capacity && self.ahead.is_none() {
             self.ahead = self.is_page(self.chunk_count).then(Ordered::place).flatten();
         }
@@ -107,18 +112,42 @@ impl Rows {
         }
     }
 
-    /// Forgets the rows from `len` on. The chunks that held nothing else are spare then.
+    /// Forgets the rows from `len` on. What held nothing else is spare then.
     pub(crate) fn truncate(&mut self, len: usize) {
         self.len = self.len.min(len);
+        // Whoever orders again is nearer to the end.
+        self.ahead = None;
     }
 
-    /// Frees a spare chunk; the bytes freed, or none if there is none.
+    /// Frees a spare chunk, or what is spare of the last one; the bytes freed, or none if there is nothing.
     pub(crate) fn release_spare(&mut self) -> Option<usize> {
         let last = self.chunk_count.checked_sub(1)?;
-        if self.first_row(last) < self.len {
+        if self.first_row(last) >= self.len {
+            return self.release_chunk();
+        }
+        self.release_tail(last)
+    }
+
+    /// Gives the memory of a chunk's spare rows back to the system, as if they had never been written; the bytes, or none if
+    /// that is not worth it.
+    fn release_tail(&mut self, chunk: usize) -> Option<usize> {
+        let written = std::mem::replace(&mut self.written, self.len);
+        // One page can't be given back in part.
+        if self.is_page(chunk) {
             return None;
         }
-        self.release_chunk()
+        let system_page_bytes = page_size();
+        let row_0 = *self.runs.last()?;
+        let tail = row_0.wrapping_add(self.len * self.row_bytes);
+        let before = tail.align_offset(system_page_bytes);
+        let bytes =
+            ((written - self.len) * self.row_bytes).checked_sub(before)? / system_page_bytes * system_page_bytes;
+        if bytes == 0 {
+            return None;
+        }
+        let start = tail.wrapping_add(before);
+        // SAFETY: the bytes are whole pages of a chunk of this table, behind its last row: no reference leads there.
+        unsafe { discard(start, bytes) }.then_some(bytes)
     }
 
     /// Writes one row over another.
@@ -202,6 +231,7 @@ impl Rows {
         self.chunk_count = chunk;
         self.capacity = first;
         self.len = self.len.min(first);
+        self.written = self.written.min(first);
         self.runs
             .truncate(if first == 0 { 0 } else { self.run_of(first as u32) });
         // SAFETY: made in `allocate` in the same way, and no longer named in `runs`.
@@ -306,6 +336,18 @@ fn map(bytes: usize, reading: Reading) -> *mut u8 {
     // SAFETY: the page was just mapped, and advice changes no content.
     let _ = unsafe { madvise(page.cast(), CHUNK_BYTES, Advice::LinuxHugepage) };
     page
+}
+
+/// Gives the content of whole pages back to the system; what is read there later is zero. False if nothing was done.
+///
+/// # Safety
+/// They are private memory of this process, to be written, and no reference leads there.
+unsafe fn discard(start: *mut u8, bytes: usize) -> bool {
+    #[cfg(target_os = "linux")]
+    // SAFETY: the caller's promise.
+    return unsafe { madvise(start.cast(), bytes, Advice::LinuxDontNeed) }.is_ok();
+    #[cfg(not(target_os = "linux"))]
+    return false;
 }
 
 /// A page of [`CHUNK_BYTES`], zeroed and in memory.
@@ -431,6 +473,7 @@ mod tests {
             assert_eq!(rows.len(), rows_max as usize / 2);
             assert!(rows.allocated_bytes() < full);
             (0..rows_max / 2).for_each(|row| assert_eq!(rows.floats(row)[0], row as f32));
+            let keeps_tail = rows.is_page(rows.chunk_count - 1);
             rows.reach(rows_max / 2);
             rows.reach(0);
             assert_eq!(rows.len(), rows_max as usize / 2 + 1);
@@ -440,6 +483,12 @@ mod tests {
                 rows.push();
             }
             assert_eq!(rows.allocated_bytes(), full);
+            let stale = (rows_max / 2 + 1..rows_max).filter(|row| rows.floats(*row)[0] != 0.0);
+            let stale_bytes = stale.count() * rows.row_bytes;
+            assert!(
+                keeps_tail || stale_bytes < 2 * page_size(),
+                "{row_words} words: {stale_bytes} bytes of the tail were kept"
+            );
             rows.truncate(0);
             while rows.release_spare().is_some() {}
             assert_eq!(rows.allocated_bytes(), 0);

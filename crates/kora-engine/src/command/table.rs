@@ -9,6 +9,7 @@ use super::arguments::Arguments;
 use super::syntax::{self, Argument};
 use super::{Command, admin, connection, hashes, key_entries, string_entries, transactions, vector_entries};
 use crate::error::ClientError;
+use crate::router::ShardId;
 
 /// One command, or one subcommand of a container.
 pub struct Entry {
@@ -137,6 +138,8 @@ pub struct Parsed {
     pub command: Command,
     /// Its entry's name, or that of nothing.
     pub name: &'static str,
+    /// Where the key of a command on one key lives, once somebody has looked: that is wanted more than once.
+    pub home: Option<ShardId>,
 }
 
 /// Whether the connection may say everything or must authenticate first.
@@ -159,14 +162,17 @@ pub fn parse(request: &Request<'_>, access: Access) -> Parsed {
         Ok((entry, Ok(command))) => Parsed {
             command,
             name: entry.name,
+            home: None,
         },
         Ok((entry, Err(error))) => Parsed {
             command: Command::Refused(error),
             name: entry.name,
+            home: None,
         },
         Err(error) => Parsed {
             command: Command::Refused(error),
             name: "",
+            home: None,
         },
     }
 }
