@@ -118,7 +118,7 @@ impl<E: Hashed> SegmentTable<E> {
         let entries = &mut self.segments[index].entries;
         let (entry, _) = entries.find_entry(spread(hash), is).ok()?.remove();
         self.len -= 1;
-        if entries.num_buckets() > BUCKETS_MIN && entries.len() < entries.num_buckets() / 8 {
+        if entries.num_buckets() > BUCKETS_MIN && entries.len() < entries.num_buckets() / 4 {
             self.shrink(index);
             self.merge(hash);
         }
@@ -245,7 +245,7 @@ impl<E: Hashed> SegmentTable<E> {
     fn shrink(&mut self, index: usize) {
         let entries = &mut self.segments[index].entries;
         let before = entries.allocation_size();
-        entries.shrink_to(entries.len() * 2, |entry| spread(entry.hash()));
+        entries.shrink_to(entries.len() + entries.len() / 2, |entry| spread(entry.hash()));
         self.entry_bytes -= before - entries.allocation_size();
     }
 

@@ -136,18 +136,10 @@ impl Rows {
         if self.is_page(chunk) {
             return None;
         }
-        let system_page_bytes = page_size();
-        let row_0 = *self.runs.last()?;
-        let tail = row_0.wrapping_add(self.len * self.row_bytes);
-        let before = tail.align_offset(system_page_bytes);
-        let bytes =
-            ((written - self.len) * self.row_bytes).checked_sub(before)? / system_page_bytes * system_page_bytes;
-        if bytes == 0 {
-            return None;
-        }
-        let start = tail.wrapping_add(before);
-        // SAFETY: the bytes are whole pages of a chunk of this table, behind its last row: no reference leads there.
-        unsafe { discard(start, bytes) }.then_some(bytes)
+        let tail = self.runs.last()?.wrapping_add(self.len * self.row_bytes);
+        // SAFETY: what lies behind the last row of a chunk of this table: no reference leads there.
+        let bytes = unsafe { discard(tail, (written - self.len) * self.row_bytes) };
+        (bytes > 0).then_some(bytes)
     }
 
     /// Writes one row over another.
@@ -239,6 +231,9 @@ impl Rows {
             if self.is_mapped(chunk) {
                 unmap(start, layout.size(), self.reading);
             } else {
+                if layout.size() >= DISCARDED_BYTES_MIN {
+                    discard(start, layout.size());
+                }
                 dealloc(start, layout);
             }
         }
@@ -338,16 +333,21 @@ fn map(bytes: usize, reading: Reading) -> *mut u8 {
     page
 }
 
-/// Gives the content of whole pages back to the system; what is read there later is zero. False if nothing was done.
+/// Gives the whole pages of some memory back to the system, which stays where it is and is zero when it is touched again;
+/// returns their bytes.
 ///
 /// # Safety
-/// They are private memory of this process, to be written, and no reference leads there.
-unsafe fn discard(start: *mut u8, bytes: usize) -> bool {
+/// It is private memory of this process, to be written, and no reference leads there.
+unsafe fn discard(start: *mut u8, bytes: usize) -> usize {
+    let before = start.align_offset(page_size());
+    let bytes = bytes.saturating_sub(before) / page_size() * page_size();
     #[cfg(target_os = "linux")]
-    // SAFETY: the caller's promise.
-    return unsafe { madvise(start.cast(), bytes, Advice::LinuxDontNeed) }.is_ok();
+    // SAFETY: whole pages within what the caller promises.
+    let is_done =
+        bytes > 0 && unsafe { madvise(start.wrapping_add(before).cast(), bytes, Advice::LinuxDontNeed) }.is_ok();
     #[cfg(not(target_os = "linux"))]
-    return false;
+    let is_done = false;
+    if is_done { bytes } else { 0 }
 }
 
 /// A page of [`CHUNK_BYTES`], zeroed and in memory.
@@ -403,6 +403,11 @@ unsafe fn unmap_some(start: *mut u8, bytes: usize) {
 /// 2 MiB: the larger page of x86-64 and of most ARM systems. Freeing one is some ten microseconds.
 const CHUNK_BYTES: usize = 2 << 20;
 
+/// A chunk of so many bytes is given back to the system before the allocator has it again: that keeps large blocks together in
+/// pieces of some mebibytes, and none of a piece goes back before all of it is free (mimalloc 3; it held 3.8 MB of 16 for
+/// 10,000 vectors left of 100,000).
+const DISCARDED_BYTES_MIN: usize = 64 << 10;
+
 /// Four rows first: collections of ten vectors are common where every user has one.
 const FIRST_ROWS: u32 = 4;
 
@@ -421,87 +426,4 @@ const ROW_BITS: u32 = 31;
 const ALIGNMENT: usize = 64;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn cases() -> impl Iterator<Item = (usize, Reading)> {
-        [1, 7, 64, 112, 3_000, 65_536, 400_000, 600_000]
-            .into_iter()
-            .flat_map(|words| [(words, Reading::AtRandom), (words, Reading::Otherwise)])
-    }
-
-    #[test]
-    fn rows_keep_their_place_and_content_while_the_arena_grows() {
-        for (row_words, reading) in cases() {
-            let rows_max = (8 << 20) / (row_words * 4) + 3;
-            let rows_max = rows_max.min(20_000);
-            let mut rows = Rows::new(row_words, reading);
-            let mut addresses = Vec::new();
-            for row in 0..rows_max as u32 {
-                assert_eq!(rows.push(), row);
-                rows.floats_mut(row)[row_words - 1] = row as f32;
-                rows.floats_mut(row)[0] = row as f32;
-                addresses.push(rows.address(row));
-            }
-            for row in 0..rows_max as u32 {
-                assert_eq!(rows.address(row), addresses[row as usize]);
-                assert_eq!(rows.floats(row)[0], row as f32);
-                assert_eq!(rows.floats(row)[row_words - 1], row as f32);
-            }
-            let held = rows.allocated_bytes();
-            let mut freed = 0;
-            while let Some(bytes) = rows.release_chunk() {
-                freed += bytes;
-            }
-            assert_eq!(freed, held);
-            assert_eq!(rows.len(), 0);
-        }
-    }
-
-    #[test]
-    fn rows_that_are_given_back_take_their_chunks_along() {
-        for (row_words, reading) in cases() {
-            let mut rows = Rows::new(row_words, reading);
-            let rows_max = ((8 << 20) / (row_words * 4)).min(20_000) as u32;
-            for _ in 0..rows_max {
-                rows.push();
-            }
-            (0..rows_max).for_each(|row| rows.floats_mut(row)[0] = row as f32);
-            let full = rows.allocated_bytes();
-            rows.truncate(rows_max as usize / 2);
-            while rows.release_spare().is_some() {}
-            assert_eq!(rows.len(), rows_max as usize / 2);
-            assert!(rows.allocated_bytes() < full);
-            (0..rows_max / 2).for_each(|row| assert_eq!(rows.floats(row)[0], row as f32));
-            let keeps_tail = rows.is_page(rows.chunk_count - 1);
-            rows.reach(rows_max / 2);
-            rows.reach(0);
-            assert_eq!(rows.len(), rows_max as usize / 2 + 1);
-            rows.copy(0, rows_max / 2);
-            assert_eq!(rows.floats(rows_max / 2)[0], 0.0);
-            for _ in rows_max / 2 + 1..rows_max {
-                rows.push();
-            }
-            assert_eq!(rows.allocated_bytes(), full);
-            let stale = (rows_max / 2 + 1..rows_max).filter(|row| rows.floats(*row)[0] != 0.0);
-            let stale_bytes = stale.count() * rows.row_bytes;
-            assert!(
-                keeps_tail || stale_bytes < 2 * page_size(),
-                "{row_words} words: {stale_bytes} bytes of the tail were kept"
-            );
-            rows.truncate(0);
-            while rows.release_spare().is_some() {}
-            assert_eq!(rows.allocated_bytes(), 0);
-        }
-    }
-
-    #[test]
-    #[should_panic(expected = "row 3 of 3")]
-    fn a_row_that_does_not_exist_is_never_read() {
-        let mut rows = Rows::new(4, Reading::AtRandom);
-        for _ in 0..3 {
-            rows.push();
-        }
-        rows.floats(3);
-    }
-}
+mod tests;

@@ -20,6 +20,7 @@
 //! 3. *Sweep*: each list that names a doomed node is mended (see `mend`). Then nothing leads to them any more.
 //! 4. *Wait*: searches and insertions that began before hold their place and may know them still.
 //! 5. *Free*: their slots are vacant, and taken by the next insertions.
+//! 6. *Rechoose*: if half have left since links were chosen, those that stay get others (see `rechoose`).
 //!
 //! # A batch of moves
 //!
@@ -36,6 +37,7 @@ use crate::bridge::bridge;
 use crate::graph::{Census, Graph};
 use crate::hnsw::Slot;
 use crate::mend::{arrange, mend};
+use crate::rechoose::rechoose;
 use crate::roll::Roll;
 use crate::scratch::Scratch;
 use crate::space::Space;
@@ -47,6 +49,8 @@ use crate::work::{FREED_BYTES_PER_UNIT, Step, Work};
 pub(crate) struct Consolidation {
     /// What readers that begin now hold, once there was one: see [`Reader`].
     epoch: OnceCell<Rc<Epoch>>,
+    /// How many vectors there were, at most, since links were chosen for as few as there are now.
+    crowd: u32,
     /// None at rest: most collections are small and lose nothing.
     batch: Option<Box<Batch>>,
 }
@@ -57,6 +61,8 @@ struct Batch {
     stage: Stage,
     /// How far it is, in slots that were dealt with, and of how many.
     progress: (usize, usize),
+    /// So many have left by the end of it that whoever stays has lost most of its neighbours.
+    is_thinning: bool,
     /// Vectors that have moved since somebody asked: from where, to where.
     moves: Vec<(Slot, Slot)>,
 }
@@ -93,6 +99,10 @@ enum Stage {
         readers: Weak<Epoch>,
     },
     Free,
+    /// Whoever has stayed gets other links; the next one's slot.
+    Rechoose {
+        next: u32,
+    },
     /// Towers are brought together; the next one's slot.
     Rebuild {
         next: u32,
@@ -168,7 +178,8 @@ impl Consolidation {
         };
         let batch = match (&mut self.batch, kind) {
             (batch, Some(kind)) => {
-                batch.get_or_insert_default().begin(kind, &mut estate, work);
+                let batch = batch.get_or_insert_default();
+                batch.begin(kind, &mut self.crowd, &mut estate, work);
                 return Step::More;
             }
             (None, None) => return Step::Done(()),
@@ -191,6 +202,7 @@ impl Consolidation {
                 batch.stage = Stage::Free;
             }
             Stage::Free => batch.free(&mut estate, work),
+            Stage::Rechoose { next } => batch.rechoose(*next, &mut estate, work),
             Stage::Rebuild { next } => batch.rebuild(*next, &mut estate, work),
             Stage::Shrink => batch.shrink(&mut estate, work),
         }
@@ -206,7 +218,7 @@ impl Consolidation {
 }
 
 impl Batch {
-    fn begin(&mut self, kind: Kind, estate: &mut Estate<'_>, work: &mut Work) {
+    fn begin(&mut self, kind: Kind, crowd: &mut u32, estate: &mut Estate<'_>, work: &mut Work) {
         let slots = estate.roll.slots();
         if kind == Kind::Moves {
             let moves = slots - estate.roll.live_count();
@@ -226,7 +238,14 @@ impl Batch {
             move_root(estate.space, graph, heir, &mut estate.scratch.bench, work);
         }
         estate.roll.doom_dead();
-        self.progress = (0, 2 * doomed + slots);
+        let live = estate.roll.live_count();
+        *crowd = (*crowd).max((live + doomed) as u32);
+        self.is_thinning = live * THINNED_ONE_IN <= *crowd as usize;
+        if self.is_thinning {
+            *crowd = live as u32;
+        }
+        let rechosen = if self.is_thinning { slots } else { 0 };
+        self.progress = (0, 2 * doomed + slots + rechosen);
         self.next_to_detach(0, estate);
     }
 
@@ -323,7 +342,10 @@ impl Batch {
 
     /// All are vacant.
     fn end(&mut self, estate: &mut Estate<'_>) {
-        self.stage = Stage::Done;
+        self.stage = match self.is_thinning {
+            true => Stage::Rechoose { next: 0 },
+            false => Stage::Done,
+        };
         if let Some(graph) = estate.graph.as_deref_mut()
             && estate.roll.has_moves()
         {
@@ -334,6 +356,20 @@ impl Batch {
             self.stage = Stage::Rebuild { next: 0 };
         }
         estate.roll.forget_moves();
+    }
+
+    fn rechoose(&mut self, next: u32, estate: &mut Estate<'_>, work: &mut Work) {
+        let graph = estate.graph.as_deref_mut().expect("only links are chosen");
+        if next as usize == estate.roll.slots() {
+            self.stage = Stage::Done;
+            return;
+        }
+        if estate.roll.is_live(next) && graph.is_linked(next) {
+            rechoose(estate.space, graph, estate.roll, next, estate.scratch, work);
+        }
+        work.spend(REBUILD_WORK);
+        self.progress.0 += 1;
+        self.stage = Stage::Rechoose { next: next + 1 };
     }
 
     fn rebuild(&mut self, next: u32, estate: &mut Estate<'_>, work: &mut Work) {
@@ -405,6 +441,10 @@ const VACANT_ONE_IN: usize = 4;
 
 /// Fewer slots than this are not worth a look at every list.
 const VACANT_MIN: usize = 16;
+
+/// Links are chosen anew when one of so many is left. It takes 20 µs for each of those, at 50 dimensions: as much for each of the
+/// dead, at most.
+const THINNED_ONE_IN: usize = 2;
 
 /// Lists swept in a step.
 const SWEPT_AT_ONCE: u32 = 16;

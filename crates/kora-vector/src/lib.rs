@@ -9,7 +9,7 @@
 //! remembers, `search` walks, `select` chooses links, `insert` searches and then links, `succession` lets a vector take the
 //! place of one near it, `exact` measures everything.
 //! `consolidate` lets the dead leave and gives memory back; it mends the `tree` that makes all reachable and, with
-//! `bridge` and `mend`, their neighbours' lists.
+//! `bridge`, `mend` and `rechoose`, their neighbours' lists.
 //!
 //! # Departures from the paper
 //!
@@ -53,6 +53,7 @@ mod mend;
 pub mod metric;
 pub mod pages;
 mod pool;
+mod rechoose;
 mod residual;
 mod roll;
 mod scratch;

@@ -168,7 +168,7 @@ fn choose(space: &Space, slot: u32, (lost, full): (usize, usize), bench: &mut Be
 }
 
 /// Measures `bench.slots` from a node, and leaves them in `bench.candidates`, the nearest first.
-fn sort_by_distance(space: &Space, slot: u32, bench: &mut Bench, work: &mut Work) {
+pub(crate) fn sort_by_distance(space: &Space, slot: u32, bench: &mut Bench, work: &mut Work) {
     let Measured { row, distances } = &mut bench.measured;
     work.spend_distances(bench.slots.len(), space.walk_price());
     let distances = space.measure(space.probe(slot, row), &bench.slots, distances);

@@ -122,6 +122,34 @@ fn an_index_that_shrank_is_as_small_and_as_good_as_a_new_one() {
     assert!(shrunk > new - 0.01, "recall {shrunk}, and {new} of a new index");
 }
 
+/// Vectors without clumps, which walks find hardest where links lead to what was near before the others went.
+#[test]
+fn an_index_that_shrank_at_once_chooses_its_links_anew() {
+    let mut random = Random::new(24);
+    let mut vector = || -> Vec<f32> { (0..24).map(|_| random.unit()).collect() };
+    let mut index = Index::new(parameters(Metric::L2, 24, 12));
+    let mut fresh = Index::new(parameters(Metric::L2, 24, 12));
+    let mut slots = Vec::new();
+    for place in 0..16_000 {
+        let vector = vector();
+        let slot = index.insert(&vector);
+        slots.push(slot);
+        if place % 8 == 5 {
+            fresh.insert(&vector);
+        }
+    }
+    let gone = slots.iter().enumerate().filter(|(place, _)| place % 8 != 5);
+    gone.for_each(|(_, &slot)| index.remove(slot));
+    tend_fully(&mut index);
+    let queries: Vec<Vec<f32>> = (0..300).map(|_| vector()).collect();
+    let (shrunk, new) = (
+        recall(&mut index, &queries, 10, 50),
+        recall(&mut fresh, &queries, 10, 50),
+    );
+    println!("recall {shrunk} of {new}");
+    assert!(shrunk > new - 0.01, "recall {shrunk}, and {new} of a new index");
+}
+
 #[test]
 fn who_dies_while_a_walk_pauses_takes_no_place_of_those_that_are_left() {
     let mut random = Random::new(22);
