@@ -35,8 +35,8 @@ def enter_environment(needed, alone=()):
 
 
 def build():
-    """The server and the load client, in release."""
-    packages = ["-p", "kora-server", "-p", "kora-bench", "--bin", "kora", "--bin", "load"]
+    """The server, the load client and the thread that does nothing, in release."""
+    packages = ["-p", "kora-server", "-p", "kora-bench", "--bin", "kora", "--bin", "load", "--bin", "still"]
     subprocess.run(["cargo", "build", "--release", "--quiet", "--locked", *packages], cwd=ROOT, check=True)
 
 
