@@ -332,6 +332,14 @@ pub(crate) struct Remains {
 }
 
 impl Remains {
+    /// The same where the shard's keys are all gone already.
+    pub(crate) fn without_keys(self) -> Remains {
+        Remains {
+            expiries_from: None,
+            ..self
+        }
+    }
+
     /// Frees a few chunks; and before them what stands among the shard's keys because a vector would have expired.
     pub(crate) fn dismantle(&mut self, keys: &mut KeyTable, work: &mut Work) -> Step<()> {
         if let Step::More = self.forget_expiries(keys, work) {

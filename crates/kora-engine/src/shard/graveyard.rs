@@ -83,7 +83,7 @@ impl Graveyard {
                 }
                 continue;
             };
-            let remains = collection.map(|collection| collection.into_remains());
+            let remains = collection.map(|collection| collection.into_remains().without_keys());
             self.remains.extend(remains);
             work.spend(PLACE_FREE_WORK);
         }
