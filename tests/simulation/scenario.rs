@@ -93,7 +93,7 @@ impl Scenario {
                 _ => random.between(1, 4),
             },
             client_bytes_max: if deep || is_wide || random.percent(50) {
-                1 << 30
+                CLIENT_BYTES_PLENTY
             } else {
                 64 << 10
             },
@@ -129,6 +129,8 @@ impl Scenario {
         scenario.flushes = Occurrence::Never;
         scenario.kills = Occurrence::Never;
         scenario.leaves_per_mille = 0;
+        // Who is dropped for the memory that is held depends on who is served when.
+        scenario.client_bytes_max = CLIENT_BYTES_PLENTY;
         for collection in &mut scenario.collections {
             collection.drops = Occurrence::Never;
             collection.dimensions.truncate(1);
@@ -136,6 +138,9 @@ impl Scenario {
         scenario
     }
 }
+
+/// What clients never hold together.
+const CLIENT_BYTES_PLENTY: usize = 1 << 30;
 
 /// Two to four collections; one in a hundred `wide` times is wide.
 fn collections(random: &mut Random, wide: usize) -> Vec<Collection> {

@@ -3,7 +3,7 @@
 use kora_resp::Reply;
 use kora_values::SMALL_FIELDS_MAX;
 
-use super::key_table::{Carried, Entry, NEVER_MS, Value, seconds};
+use super::key_table::{Carried, Due, Entry, NEVER_MS, Value, seconds};
 use super::{Shard, Unfinished};
 use crate::command::{Action, ExpireOnly, KeyAction, KeyType, LifetimeForm, element_of};
 use crate::error::ClientError;
@@ -243,8 +243,10 @@ impl Shard {
     /// Reclaims some keys, not those of collections.
     pub(super) fn reclaim_keys(&mut self, now_ms: u64) {
         for _ in 0..crate::limits::DELETED_PER_SLICE {
-            let Some(entry) = self.keys.take_due(now_ms) else {
-                return;
+            let entry = match self.keys.look_at_due(now_ms) {
+                Due::Nothing => return,
+                Due::Later => continue,
+                Due::Expired(entry) => entry,
             };
             self.note_change(entry.key());
             match entry.value {
