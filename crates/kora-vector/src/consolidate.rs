@@ -49,8 +49,6 @@ use crate::work::{FREED_BYTES_PER_UNIT, Step, Work};
 pub(crate) struct Consolidation {
     /// What readers that begin now hold, once there was one: see [`Reader`].
     epoch: OnceCell<Rc<Epoch>>,
-    /// How many vectors there were, at most, since links were chosen for as few as there are now.
-    crowd: u32,
     /// None at rest: most collections are small and lose nothing.
     batch: Option<Box<Batch>>,
 }
@@ -178,8 +176,7 @@ impl Consolidation {
         };
         let batch = match (&mut self.batch, kind) {
             (batch, Some(kind)) => {
-                let batch = batch.get_or_insert_default();
-                batch.begin(kind, &mut self.crowd, &mut estate, work);
+                batch.get_or_insert_default().begin(kind, &mut estate, work);
                 return Step::More;
             }
             (None, None) => return Step::Done(()),
@@ -218,7 +215,7 @@ impl Consolidation {
 }
 
 impl Batch {
-    fn begin(&mut self, kind: Kind, crowd: &mut u32, estate: &mut Estate<'_>, work: &mut Work) {
+    fn begin(&mut self, kind: Kind, estate: &mut Estate<'_>, work: &mut Work) {
         let slots = estate.roll.slots();
         if kind == Kind::Moves {
             let moves = slots - estate.roll.live_count();
@@ -239,10 +236,10 @@ impl Batch {
         }
         estate.roll.doom_dead();
         let live = estate.roll.live_count();
-        *crowd = (*crowd).max((live + doomed) as u32);
-        self.is_thinning = live * THINNED_ONE_IN <= *crowd as usize;
+        graph.crowd = graph.crowd.max(live + doomed);
+        self.is_thinning = live * THINNED_ONE_IN <= graph.crowd;
         if self.is_thinning {
-            *crowd = live as u32;
+            graph.crowd = live;
         }
         let rechosen = if self.is_thinning { slots } else { 0 };
         self.progress = (0, 2 * doomed + slots + rechosen);

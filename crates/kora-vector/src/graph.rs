@@ -49,6 +49,8 @@ pub(crate) struct Graph {
     linked_count: usize,
     /// Those of them that have left the tree.
     detached_count: usize,
+    /// How many vectors there were, at most, since links were chosen for as few as there are now.
+    pub(crate) crowd: usize,
 }
 
 /// One entry of a list: a slot, and whether the link is pinned.
@@ -83,6 +85,7 @@ impl Graph {
             height: 0,
             linked_count: 0,
             detached_count: 0,
+            crowd: 0,
         }
     }
 
