@@ -96,7 +96,15 @@ impl Elements {
         }
     }
 
-    /// Gives back what is held for the slots from `slots` on, which have gone.
+    /// True if something is held for slots from `slots` on.
+    pub(crate) fn reaches_beyond(&self, slots: usize) -> bool {
+        match &self.kept {
+            Kept::Few(_) => false,
+            Kept::Many(many) => many.names.reaches_beyond(slots),
+        }
+    }
+
+    /// Gives back some of what is held for the slots from `slots` on, which have gone.
     pub(crate) fn truncate(&mut self, slots: usize) {
         if let Kept::Many(many) = &mut self.kept {
             many.names.truncate(slots);
