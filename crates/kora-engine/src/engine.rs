@@ -216,12 +216,11 @@ impl Engine {
 
     /// Reads a request as a command.
     pub fn parse(&mut self, line: LineId, request: &kora_resp::Request<'_>) -> Parsed {
-        let parsed = table::parse(request, self.access(line));
-        let home = match &parsed.command {
-            Command::OnKey(key, _) => Some(self.setup.placement.shard_of(key)),
-            _ => None,
-        };
-        Parsed { home, ..parsed }
+        let mut parsed = table::parse(request, self.access(line));
+        if let Command::OnKey(key, _) = &parsed.command {
+            parsed.home = Some(self.setup.placement.shard_of(key));
+        }
+        parsed
     }
 
     /// What the connection's buffers hold now. Returns false if it is not to be read from for the time being, because

@@ -217,6 +217,7 @@ impl Consolidation {
 impl Batch {
     fn begin(&mut self, kind: Kind, estate: &mut Estate<'_>, work: &mut Work) {
         let slots = estate.roll.slots();
+        self.is_thinning = false;
         if kind == Kind::Moves {
             let moves = slots - estate.roll.live_count();
             self.progress = (0, moves + slots + moves);
@@ -235,12 +236,7 @@ impl Batch {
             move_root(estate.space, graph, heir, &mut estate.scratch.bench, work);
         }
         estate.roll.doom_dead();
-        let live = estate.roll.live_count();
-        graph.crowd = graph.crowd.max(live + doomed);
-        self.is_thinning = live * THINNED_ONE_IN <= graph.crowd;
-        if self.is_thinning {
-            graph.crowd = live;
-        }
+        self.is_thinning = graph.is_thinned(estate.roll.live_count(), doomed);
         let rechosen = if self.is_thinning { slots } else { 0 };
         self.progress = (0, 2 * doomed + slots + rechosen);
         self.next_to_detach(0, estate);
@@ -439,10 +435,6 @@ const VACANT_ONE_IN: usize = 4;
 /// Fewer slots than this are not worth a look at every list.
 const VACANT_MIN: usize = 16;
 
-/// Links are chosen anew when one of so many is left. It takes 20 µs for each of those, at 50 dimensions: as much for each of the
-/// dead, at most.
-const THINNED_ONE_IN: usize = 2;
-
 /// Lists swept in a step.
 const SWEPT_AT_ONCE: u32 = 16;
 
@@ -452,8 +444,9 @@ const FREED_AT_ONCE: usize = 16;
 /// Towers looked at in a step.
 const REBUILT_AT_ONCE: u32 = 256;
 
-/// A node's rows are read and written, from memory: about eight cache misses.
-const MOVE_WORK: u64 = 2_048;
+/// A node's rows are read and written, from memory: about eight cache misses. And the owner of the index gives its name to the
+/// new slot, which is as many.
+const MOVE_WORK: u64 = 4_096;
 
 /// A slot's list is cleared: 0.13 µs.
 const FREE_WORK: u64 = 384;

@@ -50,7 +50,7 @@ pub(crate) struct Graph {
     /// Those of them that have left the tree.
     detached_count: usize,
     /// How many vectors there were, at most, since links were chosen for as few as there are now.
-    pub(crate) crowd: usize,
+    crowd: usize,
 }
 
 /// One entry of a list: a slot, and whether the link is pinned.
@@ -95,6 +95,17 @@ impl Graph {
 
     pub(crate) fn height(&self) -> usize {
         self.height
+    }
+
+    /// So many vectors stay when so many more have left. True if links were chosen for so many more than stay that it is time
+    /// to choose them anew; it is taken for done then.
+    pub(crate) fn is_thinned(&mut self, staying: usize, leaving: usize) -> bool {
+        self.crowd = self.crowd.max(staying + leaving);
+        let is_thinned = staying * THINNED_ONE_IN <= self.crowd;
+        if is_thinned {
+            self.crowd = staying;
+        }
+        is_thinned
     }
 
     /// Nodes that are walked, live or not.
@@ -467,6 +478,10 @@ const PINNED: u32 = 1 << 31;
 
 /// The mark of a tower in the second of the two tables.
 const OTHER_TABLE: u32 = 1 << 31;
+
+/// Links are chosen anew when one of so many is left. It takes 20 µs for each of those, at 50 dimensions: as much for each of
+/// the dead, at most.
+const THINNED_ONE_IN: usize = 2;
 
 /// Words of a tower's row before its links: its height, and the host.
 const TOWER_HEAD: usize = 2;

@@ -187,7 +187,7 @@ const MANY_ONE_IN: usize = 4;
 const FARTHEST_ONE_IN: u32 = 4;
 
 /// A look at a list: 0.1 µs.
-const LOOK_WORK: u64 = 256;
+pub(crate) const LOOK_WORK: u64 = 256;
 
 /// Lists of the doomed that are read for one node. Its own lost neighbours are fewer than a list is long.
 const FOLLOWED_MAX: usize = 192;

@@ -10,7 +10,7 @@
 //! on two shards of a server: 0.962 without, with this 0.986, which is a new load's.
 
 use crate::graph::{Graph, Link};
-use crate::mend::sort_by_distance;
+use crate::mend::{LOOK_WORK, sort_by_distance};
 use crate::roll::Roll;
 use crate::scratch::Scratch;
 use crate::select::{Offer, is_diverse, offer};
@@ -72,9 +72,6 @@ fn gather(graph: &Graph, roll: &Roll, slot: u32, scratch: &mut Scratch, work: &m
     }
     bench.slots.retain(|&other| !roll.is_leaving(other));
 }
-
-/// A look at a list: 0.1 µs.
-const LOOK_WORK: u64 = 256;
 
 /// Candidates that are measured, at most: with M 16 a node has 32 neighbours, and they have hardly more others together.
 const CANDIDATES_MAX: usize = 1024;

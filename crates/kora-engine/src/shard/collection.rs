@@ -6,8 +6,8 @@ use bytes::{BufMut, Bytes, BytesMut};
 use kora_vector::{Index, Insertion, Parameters, Search, Slot, Step, Work};
 
 use super::elements::Elements;
-use super::key_table::KeyTable;
 use super::naming::{Named, Naming};
+use super::remains::Remains;
 use crate::catalog::Schema;
 use crate::cursor::SCAN_PREFIX_BITS;
 use crate::mail::{Description, Question};
@@ -243,7 +243,7 @@ impl Collection {
 
     /// True if it has something to do and nobody knows yet.
     pub(crate) fn begin_upkeep(&mut self) -> bool {
-        let is_news = !self.in_upkeep && self.index.has_upkeep();
+        let is_news = !self.in_upkeep && (self.index.has_upkeep() || self.has_spare_names());
         self.in_upkeep |= is_news;
         is_news
     }
@@ -257,8 +257,13 @@ impl Collection {
     pub(crate) fn keep_up(&mut self, work: &mut Work) -> Step<()> {
         let step = self.index.tend(work);
         self.follow_moves();
-        self.in_upkeep = step == Step::More;
-        step
+        self.in_upkeep = step == Step::More || self.has_spare_names();
+        if self.in_upkeep { Step::More } else { Step::Done(()) }
+    }
+
+    /// True if names are held for slots that have gone.
+    fn has_spare_names(&self) -> bool {
+        self.elements.reaches_beyond(self.index.slots())
     }
 
     /// An index of nothing but deleted vectors is replaced by a new one; returns the old one, to be freed in slices.
@@ -268,21 +273,11 @@ impl Collection {
         }
         let index = std::mem::replace(&mut self.index, new_index(&self.schema));
         let elements = self.elements.renew();
-        Some(Remains {
-            schema: Arc::clone(&self.schema),
-            index,
-            elements,
-            expiries_from: None,
-        })
+        Some(Remains::new(Arc::clone(&self.schema), index, elements).without_keys())
     }
 
     pub(crate) fn into_remains(self) -> Remains {
-        Remains {
-            schema: self.schema,
-            index: self.index,
-            elements: self.elements,
-            expiries_from: Some(0),
-        }
+        Remains::new(self.schema, self.index, self.elements)
     }
 
     pub(crate) fn describe(&self) -> Description {
@@ -322,59 +317,8 @@ pub(crate) struct Unlinked {
     insertion: Insertion,
 }
 
-/// What a collection leaves behind, to be freed a little at a time.
-pub(crate) struct Remains {
-    schema: Arc<Schema>,
-    index: Index,
-    elements: Elements,
-    /// From where on, in the order of a scan, its vectors may still stand among the keys that expire; none if none does.
-    expiries_from: Option<u32>,
-}
-
-impl Remains {
-    /// The same where the shard's keys are all gone already.
-    pub(crate) fn without_keys(self) -> Remains {
-        Remains {
-            expiries_from: None,
-            ..self
-        }
-    }
-
-    /// Frees a few chunks; and before them what stands among the shard's keys because a vector would have expired.
-    pub(crate) fn dismantle(&mut self, keys: &mut KeyTable, work: &mut Work) -> Step<()> {
-        if let Step::More = self.forget_expiries(keys, work) {
-            return Step::More;
-        }
-        if let Step::More = self.index.dismantle_step(work) {
-            return Step::More;
-        }
-        while self.elements.dismantle() {
-            work.spend(CHUNK_FREE_WORK);
-            if work.is_spent() {
-                return Step::More;
-            }
-        }
-        Step::Done(())
-    }
-
-    fn forget_expiries(&mut self, keys: &mut KeyTable, work: &mut Work) -> Step<()> {
-        while let Some(from) = self.expiries_from.filter(|_| keys.has_vectors()) {
-            if work.is_spent() {
-                return Step::More;
-            }
-            let (slots, next) = self.elements.scan(from, NAMES_AT_ONCE);
-            for slot in slots {
-                keys.forget_vector(&key_of(&self.schema, self.elements.name(slot)), self.schema.generation);
-                work.spend(EXPIRY_FREE_WORK);
-            }
-            self.expiries_from = next;
-        }
-        Step::Done(())
-    }
-}
-
 /// The whole key of an element.
-fn key_of(schema: &Schema, name: &[u8]) -> Bytes {
+pub(super) fn key_of(schema: &Schema, name: &[u8]) -> Bytes {
     let mut key = BytesMut::with_capacity(schema.name.len() + 1 + name.len());
     key.put_slice(&schema.name);
     key.put_u8(b':');
@@ -399,12 +343,3 @@ const MEAN_STEP_BYTES: u64 = 16;
 
 /// Names forgotten each time that something is done, each some fifty nanoseconds: more than there come.
 const FORGOTTEN_AT_ONCE: usize = 64;
-
-/// Giving a chunk back costs about as much as reading some thousand components.
-const CHUNK_FREE_WORK: u64 = 4096;
-
-/// Names of a dropped collection that are looked for among the keys between two looks at the work.
-const NAMES_AT_ONCE: usize = 64;
-
-/// To look for a key that nobody has asked for, and to give it back: a few places all over memory.
-const EXPIRY_FREE_WORK: u64 = 1024;

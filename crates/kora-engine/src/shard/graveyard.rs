@@ -6,9 +6,9 @@ use std::collections::VecDeque;
 use kora_values::{HashValue, SMALL_FIELDS_MAX};
 use kora_vector::{Step, Work};
 
-use super::collection::Remains;
 use super::held::LetGo;
 use super::key_table::{KeyTable, Value};
+use super::remains::Remains;
 use crate::limits::SLICE_WORK;
 
 /// What is to be freed, oldest first. It holds what was once held live and grows by nothing else, so it needs no limit.
