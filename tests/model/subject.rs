@@ -114,6 +114,7 @@ impl Subject {
             self.clock.0.set(self.clock.0.get().next_multiple_of(1000));
             self.settle();
         }
+        self.let_travel(id);
         let Connection { worker, line } = self.connections[&id];
         let request = encode(words);
         let mut reader = Reader::new(ReaderLimits::default());
@@ -163,6 +164,17 @@ impl Subject {
             engine.assert_sound();
         }
         heard
+    }
+
+    /// From time to time a client goes to another worker, and says there what it says.
+    fn let_travel(&mut self, id: u64) {
+        let connection = self.connections.get_mut(&id).expect("only who is there speaks");
+        let from = &mut self.engines[connection.worker];
+        if self.clock.0.get().is_multiple_of(5) && from.may_depart(connection.line) {
+            let traveller = from.depart(connection.line);
+            connection.worker = (connection.worker + 1) % self.engines.len();
+            connection.line = self.engines[connection.worker].take_in(traveller);
+        }
     }
 
     /// Turns until nobody has anything to do.

@@ -3,10 +3,10 @@
 use kora_engine::MadeBy;
 use kora_tests::reply::Value;
 
-use crate::command::{Command, Key, Query, Target, Vector, WHOLE};
+use crate::command::{Command, Key, Query, Target, Vector, Victim, WHOLE};
 use crate::history::Event;
 use crate::replies;
-use crate::scenario::Scenario;
+use crate::scenario::{Occurrence, Scenario};
 use crate::world::World;
 
 /// Asks about every collection and every key, and holds the replies against each other.
@@ -45,6 +45,23 @@ pub(crate) fn run(world: &mut World) {
         Some(&Value::Array(names)),
         "VECLIST is what is in the catalog"
     );
+}
+
+/// Asks who is connected, and closes the others' connections, while they go from one worker to another.
+pub(crate) fn clients(world: &mut World) {
+    for event in ask(world, vec![Command::ClientList; 3]) {
+        let listed = replies::sessions_listed(event.reply().expect("answered"), event.protocol);
+        assert_eq!(listed, world.connected(), "CLIENT LIST names each client once");
+    }
+    if world.scenario.kills == Occurrence::Never {
+        return;
+    }
+    // One after the other: whoever was missed and travels on would be closed on its next arrival.
+    for session in world.connected_others() {
+        let events = ask(world, vec![Command::Kill(session, Victim::Other)]);
+        assert_eq!(events[0].reply(), Some(&Value::Integer(1)), "{session} is closed");
+        world.check_kills();
+    }
 }
 
 /// Drops everything and looks.

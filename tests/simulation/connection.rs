@@ -12,7 +12,7 @@ use std::task::{Wake, Waker};
 
 use bytes::{Buf, BytesMut};
 use kora_engine::command::table::Parsed;
-use kora_engine::{Admission, Engine, Host, LineId, Session, Standing};
+use kora_engine::{Admission, Engine, Host, LineId, Session, Standing, Traveller};
 use kora_resp::{Reader, ReaderLimits};
 use kora_tests::random::Random;
 use kora_tests::reply::{Protocol, Value, take};
@@ -49,6 +49,8 @@ pub(crate) struct Connection {
     again: bool,
     /// A reply said that this connection is closed.
     pub(crate) was_killed: bool,
+    /// It is on its way to `worker`, and with none.
+    traveller: Option<Traveller>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -123,6 +125,7 @@ impl Connection {
             woken: Arc::new(Woken::default()),
             again: false,
             was_killed: false,
+            traveller: None,
         }
     }
 
@@ -151,16 +154,44 @@ impl Connection {
         }
     }
 
+    pub(crate) fn is_travelling(&self) -> bool {
+        self.traveller.is_some()
+    }
+
+    /// True if the server's side may send it to another worker.
+    pub(crate) fn may_depart(&self, engine: &mut Engine) -> bool {
+        !self.is_travelling()
+            && self.intake == Intake::Open
+            && self.input.is_empty()
+            && self.held.is_none()
+            && engine.may_depart(self.line)
+    }
+
+    /// Sets out for another worker.
+    pub(crate) fn depart(&mut self, engine: &mut Engine, to: usize) {
+        self.traveller = Some(engine.depart(self.line));
+        self.worker = to;
+        self.again = false;
+        self.woken = Arc::default();
+    }
+
+    /// Comes to where it was sent.
+    pub(crate) fn arrive(&mut self, engine: &mut Engine) {
+        let traveller = self.traveller.take().expect("only travellers arrive");
+        self.line = engine.take_in(traveller);
+        self.again = true;
+    }
+
     pub(crate) fn can_read_input(&self) -> bool {
-        self.intake == Intake::Open && self.held.is_none() && !self.wire.is_empty()
+        !self.is_travelling() && self.intake == Intake::Open && self.held.is_none() && !self.wire.is_empty()
     }
 
     pub(crate) fn can_wake(&self) -> bool {
-        self.again || self.woken.is_up()
+        !self.is_travelling() && (self.again || self.woken.is_up())
     }
 
     pub(crate) fn can_read_output(&self) -> bool {
-        !self.output.is_empty()
+        !self.is_travelling() && !self.output.is_empty()
     }
 
     /// The server reads a part of what the client has sent.

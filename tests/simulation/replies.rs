@@ -212,13 +212,21 @@ fn told(event: &Event, collection: usize, end_ms: i64) -> bool {
 }
 
 fn lists_session(reply: &Value, protocol: Protocol, session: u64) -> bool {
-    let line = format!("id={session} ");
-    let has_line = |text: &str| text.lines().filter(|found| found.starts_with(&line)).count() == 1;
-    match (protocol, reply) {
-        (Protocol::Two, Value::Bulk(text)) => has_line(&String::from_utf8_lossy(text)),
-        (Protocol::Three, Value::Verbatim(text)) => has_line(text),
-        _ => false,
-    }
+    let sessions = sessions_listed(reply, protocol);
+    sessions.is_sorted_by(|one, next| one < next) && sessions.contains(&session)
+}
+
+/// The sessions in the reply to a CLIENT LIST.
+pub(crate) fn sessions_listed(reply: &Value, protocol: Protocol) -> Vec<u64> {
+    let text = match (protocol, reply) {
+        (Protocol::Two, Value::Bulk(text)) => String::from_utf8_lossy(text).into_owned(),
+        (Protocol::Three, Value::Verbatim(text)) => text.clone(),
+        _ => panic!("{reply:?} is no list of clients"),
+    };
+    let id = |line: &str| line.strip_prefix("id=")?.split(' ').next()?.parse().ok();
+    text.lines()
+        .map(|line| id(line).unwrap_or_else(|| panic!("{line:?} begins with an id")))
+        .collect()
 }
 
 fn has_shape_of_map(reply: &Value, protocol: Protocol) -> bool {

@@ -38,6 +38,8 @@ pub(crate) struct Scenario {
     pub(crate) leaves_per_mille: usize,
     pub(crate) flushes: Occurrence,
     pub(crate) kills: Occurrence,
+    /// Whether clients go from one worker to another.
+    pub(crate) travels: Occurrence,
 }
 
 /// One name that the clients use.
@@ -112,6 +114,7 @@ impl Scenario {
             leaves_per_mille: *random.pick(&[0, 0, 1, 5]),
             flushes: occurrence(random, 25),
             kills: occurrence(random, 25),
+            travels: occurrence(random, 50),
         }
     }
 

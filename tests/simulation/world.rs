@@ -14,7 +14,7 @@ use kora_vector::Storage;
 use crate::command::{Command, Speaker, Victim};
 use crate::connection::{Around, Connection, Life, Woken};
 use crate::history::{CLOCKS_DIFFER_US, History, names};
-use crate::scenario::Scenario;
+use crate::scenario::{Occurrence, Scenario};
 
 /// Everything there is.
 pub(crate) struct World {
@@ -104,6 +104,8 @@ enum Move {
     ReadInput(usize),
     ReadOutput(usize),
     Wake(usize),
+    Depart(usize),
+    Arrive(usize),
 }
 
 impl World {
@@ -269,6 +271,7 @@ impl World {
                 }
             }
         }
+        moves.extend(self.travels(!moves.is_empty()));
         let total: usize = moves.iter().map(|(_, weight)| weight).sum();
         if total == 0 {
             // Only those who are stalled can go on, or nobody can.
@@ -282,6 +285,21 @@ impl World {
             place -= weight;
         }
         unreachable!("the place is below the total of the weights")
+    }
+
+    /// Who may arrive at another worker, and while there is something else to do, who may set out.
+    fn travels(&mut self, may_depart: bool) -> Vec<(Move, usize)> {
+        let may_depart = may_depart && self.scenario.travels == Occurrence::Sometimes && self.engines.len() > 1;
+        let mut moves = Vec::new();
+        for (number, client) in self.clients.iter().enumerate() {
+            let Some(connection) = &client.connection else { continue };
+            if connection.is_travelling() {
+                moves.push((Move::Arrive(number), 1));
+            } else if may_depart && connection.may_depart(&mut self.engines[connection.worker].engine) {
+                moves.push((Move::Depart(number), 1));
+            }
+        }
+        moves
     }
 
     fn step(&mut self, next: Move) {
@@ -298,6 +316,18 @@ impl World {
             Move::ReadInput(client) => self.move_connection(client, Connection::read_input),
             Move::ReadOutput(client) => self.move_connection(client, Connection::read_output),
             Move::Wake(client) => self.move_connection(client, Connection::wake),
+            Move::Depart(client) => {
+                let to = self.random.below(self.engines.len());
+                let connection = self.clients[client]
+                    .connection
+                    .as_mut()
+                    .expect("only who is there leaves");
+                connection.depart(&mut self.engines[connection.worker].engine, to);
+            }
+            Move::Arrive(client) => {
+                let connection = self.clients[client].connection.as_mut().expect("it is on its way");
+                connection.arrive(&mut self.engines[connection.worker].engine);
+            }
         }
     }
 
@@ -394,14 +424,29 @@ impl World {
         connections.join("\n")
     }
 
-    /// Everybody who was closed by a CLIENT KILL that said so is gone.
+    /// Everybody whom a CLIENT KILL meant is gone: closed by it, or before.
     pub(crate) fn check_kills(&self) {
         for event in &self.history.events {
-            if let (Command::Kill(id, Victim::Other), Some(Value::Integer(1))) = (&event.command, event.reply()) {
-                let lives = self.connections().any(|connection| connection.client as u64 == *id);
-                assert!(!lives, "session {id} was killed and is still there");
+            if let (Command::Kill(id, Victim::Other), Some(Value::Integer(_))) = (&event.command, event.reply()) {
+                let lives = self.connected().contains(id);
+                assert!(!lives, "session {id} was to be killed and is still there: {event:?}");
             }
         }
+    }
+
+    /// The sessions that there are, but for that which says what is given.
+    pub(crate) fn connected_others(&self) -> Vec<u64> {
+        let own = self.clients[0].connection.as_ref().map(|own| own.client as u64);
+        let mut sessions = self.connected();
+        sessions.retain(|session| Some(*session) != own);
+        sessions
+    }
+
+    /// The sessions that there are.
+    pub(crate) fn connected(&self) -> Vec<u64> {
+        let mut sessions: Vec<u64> = self.connections().map(|connection| connection.client as u64).collect();
+        sessions.sort_unstable();
+        sessions
     }
 }
 

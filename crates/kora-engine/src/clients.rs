@@ -1,51 +1,19 @@
 //! What a worker is asked about its own connections.
 
-use crate::command::ClientPage;
+use crate::command::{ClientFilter, ClientPage, ClientPlace};
 use crate::engine::Engine;
 use crate::limits::CLIENTS_PER_PART;
 use crate::line::Presence;
 use crate::mail::{Ask, Part};
+use crate::session::Session;
 use crate::setup::Host;
 use crate::stats::WorkerStats;
 
 impl Engine {
     pub(crate) fn answer_for_worker(&mut self, ask: Ask, host: &dyn Host) -> Part {
         match ask {
-            Ask::Clients { filter, start } => {
-                let now_us = host.now_us();
-                let mut page = ClientPage {
-                    lines: Vec::new(),
-                    next: None,
-                };
-                for (place, line) in self.lines.served_from(start) {
-                    if page.lines.len() == CLIENTS_PER_PART {
-                        page.next = Some(place);
-                        break;
-                    }
-                    if line.session.is_meant(&filter, 0) {
-                        let mut text = String::new();
-                        line.session.describe(now_us, &mut text);
-                        page.lines.push((line.session.id, text));
-                    }
-                }
-                Part::Clients(page)
-            }
-            Ask::Kill { filter, me } => {
-                let mut killed = 0;
-                for (_, line) in self.lines.served_from(0) {
-                    if !line.session.is_meant(&filter, me) {
-                        continue;
-                    }
-                    killed += 1;
-                    // Whoever kills itself still hears that it did.
-                    line.set_presence(if line.session.id == me {
-                        Presence::Leaving
-                    } else {
-                        Presence::Killed
-                    });
-                }
-                Part::Count(killed)
-            }
+            Ask::Clients { filter, start } => Part::Clients(self.list_clients(&filter, start, host.now_us())),
+            Ask::Kill { filter, me } => self.kill_clients(&filter, me),
             Ask::Stats => Part::Stats(Box::new(self.count(host.now_us()))),
             Ask::ResetStats => {
                 self.reset_stats();
@@ -53,6 +21,61 @@ impl Engine {
             }
             _ => unreachable!("asks to a shard are answered by the shard"),
         }
+    }
+
+    fn list_clients(&mut self, filter: &ClientFilter, start: ClientPlace, now_us: u64) -> ClientPage {
+        let mut page = ClientPage {
+            lines: Vec::new(),
+            departed: Vec::new(),
+            next: None,
+        };
+        let describe = |session: &Session| {
+            let mut text = String::new();
+            session.describe(now_us, &mut text);
+            (session.id, text)
+        };
+        let mut departed_from = 0;
+        match start {
+            ClientPlace::Departed(id) => departed_from = id,
+            ClientPlace::Served(start) => {
+                for (place, line) in self.lines.served_from(start) {
+                    if page.lines.len() == CLIENTS_PER_PART {
+                        page.next = Some(ClientPlace::Served(place));
+                        return page;
+                    }
+                    if line.session.is_meant(filter, 0) {
+                        page.lines.push(describe(&line.session));
+                    }
+                }
+            }
+        }
+        for session in self.travel.departed_from(departed_from) {
+            if page.lines.len() + page.departed.len() == CLIENTS_PER_PART {
+                page.next = Some(ClientPlace::Departed(session.id));
+                break;
+            }
+            if session.is_meant(filter, 0) {
+                page.departed.push(describe(session));
+            }
+        }
+        page
+    }
+
+    fn kill_clients(&mut self, filter: &ClientFilter, me: u64) -> Part {
+        let (mut count, has_marked) = self.travel.mark(filter, me);
+        for (_, line) in self.lines.served_from(0) {
+            if !line.session.is_meant(filter, me) {
+                continue;
+            }
+            count += u64::from(line.mark.raise());
+            // Whoever kills itself still hears that it did.
+            line.set_presence(if line.session.id == me {
+                Presence::Leaving
+            } else {
+                Presence::Killed
+            });
+        }
+        Part::Killed { count, has_marked }
     }
 
     fn reset_stats(&mut self) {

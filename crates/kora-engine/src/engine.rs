@@ -30,6 +30,7 @@ use crate::session::Session;
 use crate::setup::{Berth, Host, Setup};
 use crate::shard::{Origin, Shard};
 use crate::stats::{Outcome, WorkerStats};
+use crate::travel::{Mark, Travel};
 
 /// One worker's part of the server. It stays on the thread it was made on:
 ///
@@ -84,6 +85,8 @@ pub struct Engine {
     pub(crate) forgotten: Forgotten,
     /// What there is to do beside what is asked.
     pub(crate) chores: Chores,
+    /// Clients that went to other workers.
+    pub(crate) travel: Travel,
     _not_send: PhantomData<Rc<()>>,
 }
 
@@ -176,6 +179,7 @@ impl Engine {
             cpu_look: CpuLook::default(),
             day: DayLook::default(),
             chores: Chores::default(),
+            travel: Travel::new(berth.loads),
             forgotten: Forgotten::default(),
             stats: WorkerStats {
                 worker: worker.index(),
@@ -194,7 +198,7 @@ impl Engine {
         }
         self.stats.connections += 1;
         let account = self.ledger.open();
-        self.lines.add(Line::new(session, account))
+        self.lines.add(Line::new(session, Mark::default(), account))
     }
 
     /// The connection has gone. What it began is finished; nobody hears of it.

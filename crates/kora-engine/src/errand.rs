@@ -15,6 +15,7 @@ use crate::sampling::{Candidate, Draw};
 use crate::session::Session;
 use crate::setup::Host;
 use crate::shard::Shard;
+use crate::travel::Mark;
 
 /// An errand under way.
 pub(crate) struct Errand {
@@ -99,6 +100,7 @@ impl Engine {
         };
         let mut line = Line::new(
             Session::new(0, String::new(), String::new(), now_us),
+            Mark::default(),
             self.ledger.open(),
         );
         line.set_presence(Presence::Gone);

@@ -115,6 +115,10 @@ fn counters(fields: &mut Fields<'_>, stats: &[WorkerStats], _: &Around<'_>) {
         "evicted_clients",
         stats.iter().map(|stats| stats.clients_dropped).sum::<u64>(),
     );
+    fields.add(
+        "kora_clients_moved",
+        stats.iter().map(|stats| stats.clients_moved).sum::<u64>(),
+    );
 }
 
 /// `usec` is the time from when a command was taken from its connection until its reply was complete, waiting included:

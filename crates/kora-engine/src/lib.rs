@@ -34,6 +34,7 @@ mod shard;
 mod stats;
 mod submit;
 mod transaction;
+mod travel;
 mod turn;
 
 pub use catalog::{Catalog, Generation, GraphSettings, MadeBy, Schema};
@@ -46,3 +47,4 @@ pub use router::{Placement, ShardId};
 pub use session::Session;
 pub use setup::{Berth, CpuTime, Facts, Host, Setup, berths};
 pub use stats::{CommandCounter, CommandStats, Histogram, WorkerStats};
+pub use travel::Traveller;

@@ -40,6 +40,17 @@ pub const INLINE_BUDGET_US: u64 = 100;
 /// much for each command. So `slice_us_max` may count so much of what was executed before.
 pub const CPU_LOOK_US: u64 = 200;
 
+/// Commands in a row that lead to one other worker, after which their client goes there: what the way costs, some ten
+/// microseconds for each thread, is small beside what so many crossings cost.
+pub const DRAWN_COMMANDS: u32 = 64;
+
+/// A worker lets one client go in this time, in microseconds, so that not all have gone before it is seen how busy the other
+/// one has become.
+pub const DEPARTURE_US: u64 = 20_000;
+
+/// How long may pass, in microseconds, before a worker tells the others again how busy it is.
+pub const LOAD_LOOK_US: u64 = 50_000;
+
 /// How long may pass, in microseconds, before the time of day is looked at again: so much later it is noticed that somebody
 /// has set it.
 pub const DAY_LOOK_US: u64 = 100_000;
@@ -153,3 +164,4 @@ pub const QUOTED_BYTES_MAX: usize = 128;
 
 const _: () = assert!(COLLECTION_NAME_BYTES_MAX < KEY_BYTES_MAX);
 const _: () = assert!(INLINE_BUDGET_US <= DELIVERY_US);
+const _: () = assert!(DEPARTURE_US < LOAD_LOOK_US);

@@ -15,6 +15,7 @@ use crate::limits::PIPELINE_DEPTH;
 use crate::session::Session;
 use crate::stats::CounterId;
 use crate::transaction::{Transaction, Watched};
+use crate::travel::{Drawn, Mark};
 
 /// The replies owed to one client, in the order its requests arrived.
 ///
@@ -27,6 +28,10 @@ pub(crate) struct Line {
     pub(crate) session: Session,
     /// What the connection holds of the worker's memory.
     pub(crate) account: Account,
+    /// Raised when the client is to be closed at once, whichever worker it is with.
+    pub(crate) mark: Mark,
+    /// To which other worker its commands lead.
+    pub(crate) drawn: Drawn,
     /// What is queued since MULTI, if that was said.
     pub(crate) transaction: Option<Transaction>,
     /// What its client watches.
@@ -109,10 +114,12 @@ pub(crate) struct Taken {
 }
 
 impl Line {
-    pub(crate) fn new(session: Session, account: Account) -> Line {
+    pub(crate) fn new(session: Session, mark: Mark, account: Account) -> Line {
         Line {
             session,
             account,
+            mark,
+            drawn: Drawn::default(),
             transaction: None,
             watched: None,
             seats: VecDeque::new(),

@@ -9,7 +9,7 @@ use kora_vector::Statistics;
 
 use crate::catalog::{Generation, GraphSettings, MadeBy, Schema};
 use crate::command::{
-    Action, ClientFilter, ClientPage, Element, ElementList, Lifetime, Only, ScanFilter, ShortKey, Transfer,
+    Action, ClientFilter, ClientPage, ClientPlace, Element, ElementList, Lifetime, Only, ScanFilter, ShortKey, Transfer,
 };
 use crate::cursor::ScanPlace;
 use crate::error::ClientError;
@@ -110,8 +110,12 @@ pub(crate) enum Ask {
     Scan(Box<ScanAsk>),
 
     /// To a worker: lines of CLIENT LIST, from this place on.
-    Clients { filter: Arc<ClientFilter>, start: usize },
-    /// To a worker: close connections; answers their number.
+    Clients {
+        filter: Arc<ClientFilter>,
+        start: ClientPlace,
+    },
+    /// To a worker: close connections; answers how many were to be closed by nobody before, and whether any of those that
+    /// are meant have gone to other workers.
     Kill { filter: Arc<ClientFilter>, me: u64 },
     /// To a worker: its counters.
     Stats,
@@ -255,6 +259,11 @@ pub(crate) enum Part {
     Names(Vec<Bytes>),
     Scanned(Box<Scanned>),
     Clients(ClientPage),
+    /// How many clients are to be closed that were not before, and whether some were marked that are with other workers.
+    Killed {
+        count: u64,
+        has_marked: bool,
+    },
     Stats(Box<WorkerStats>),
 }
 

@@ -1,7 +1,5 @@
 //! What a command needs before it may start, and what it does first.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use kora_resp::{Reply, Words};
 
@@ -10,7 +8,7 @@ use crate::command::VectorOptions;
 use crate::command::table::Parsed;
 use crate::command::{Action, Center, Command, Element, ElementList, KeyAction, Only, ScanRequest, SeveralKeys};
 use crate::gather::{self, Around, Choosing, DescribeForm, Describing, Dropping, Flushing, Gather, Informing, Joining};
-use crate::gather::{ListingClients, Moving, Next, Recalling, Scanning, Shape};
+use crate::gather::{KillingClients, ListingClients, Moving, Next, Recalling, Scanning, Shape};
 use crate::limits::KEYS_PER_SLICE;
 use crate::mail::{Act, Ask, IfThere, Proposal, Target};
 use crate::router::{Placement, ShardId, Spread};
@@ -199,30 +197,7 @@ pub(crate) fn start(command: Command, me: u64, here: Target, around: &Around<'_>
         }
         Command::Flush => Flushing::start(around),
         Command::ClientList(filter) => ListingClients::start(*filter, around),
-        Command::ClientKill(filter, reply) => {
-            let filter = Arc::new(*filter);
-            let asks: Vec<_> = around
-                .setup
-                .workers()
-                .map(|worker| {
-                    (
-                        Target::Worker(worker),
-                        Ask::Kill {
-                            filter: Arc::clone(&filter),
-                            me,
-                        },
-                    )
-                })
-                .collect();
-            Next::Ask(
-                Gather::Killed {
-                    missing: asks.len(),
-                    total: 0,
-                    reply,
-                },
-                asks,
-            )
-        }
+        Command::ClientKill(filter, reply) => KillingClients::start(*filter, me, reply, around),
         Command::Info(sections) => Informing::start(sections, around),
         Command::ConfigResetStat => {
             let workers = around.setup.workers();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use kora_mesh::{Port, WorkerId};
+use kora_mesh::{Gauge, Port, WorkerId};
 
 use crate::catalog::{Catalog, GraphSettings};
 use crate::error::ClientError;
@@ -53,6 +53,8 @@ pub struct Facts {
 /// each is sent to its thread.
 pub struct Berth {
     pub(crate) port: Port<Request, Response>,
+    /// Thousandths of its time that each worker works.
+    pub(crate) loads: Arc<[Gauge]>,
 }
 
 impl Berth {
@@ -69,9 +71,13 @@ impl Berth {
 
 /// The berths of all workers. `credit` bounds the unanswered requests of each ordered pair of workers.
 pub fn berths(workers: usize, credit: usize) -> Vec<Berth> {
+    let loads: Arc<[Gauge]> = (0..workers).map(|_| Gauge::new(0)).collect();
     kora_mesh::build(workers, credit)
         .into_iter()
-        .map(|port| Berth { port })
+        .map(|port| Berth {
+            port,
+            loads: Arc::clone(&loads),
+        })
         .collect()
 }
 

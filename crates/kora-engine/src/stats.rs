@@ -24,6 +24,8 @@ pub struct WorkerStats {
     pub clients: u64,
     /// Connections it has ever served.
     pub connections: u64,
+    /// Clients that it let go to other workers, where their keys are.
+    pub clients_moved: u64,
     /// Connections it dropped because they held too much memory.
     pub clients_dropped: u64,
     /// Bytes that its connections hold: input, requests under way, replies not yet taken.

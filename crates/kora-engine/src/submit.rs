@@ -66,6 +66,7 @@ impl Engine {
         let name = if parsed.name.is_empty() { UNKNOWN } else { parsed.name };
         self.clock_us = since_us;
         self.look_at_cpu(since_us, host);
+        self.note_way(id, route);
         let counter = self.stats.by_command.counter(name);
         let bytes = parsed.command.bytes_held();
         let refused = matches!(parsed.command, Command::Refused(_));

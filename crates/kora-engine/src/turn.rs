@@ -24,6 +24,7 @@ impl Engine {
         self.inline_us = 0;
         let start_us = host.now_us();
         self.look_at_day(start_us, host);
+        self.look_at_load(start_us, host);
         self.start_cpu_look(start_us, host);
         self.reply_is_ready = false;
         let mut progress = self.take_replies(host);

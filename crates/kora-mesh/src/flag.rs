@@ -19,9 +19,9 @@ impl Flag {
         }
     }
 
-    /// Raises the flag; all that was written before is seen by whoever sees it up.
-    pub fn raise(&self) {
-        self.raised.store(true, Ordering::Release);
+    /// Raises the flag; all that was written before is seen by whoever sees it up. True for the first who does.
+    pub fn raise(&self) -> bool {
+        !self.raised.swap(true, Ordering::AcqRel)
     }
 
     /// Whether the flag is up.
@@ -44,8 +44,8 @@ mod tests {
     fn a_raised_flag_stays_up() {
         let flag = Flag::default();
         assert!(!flag.is_raised());
-        flag.raise();
-        flag.raise();
+        assert!(flag.raise(), "the first");
+        assert!(!flag.raise(), "not the first");
         assert!(flag.is_raised());
     }
 }

@@ -1,4 +1,4 @@
-//! One listener for all: new connections go to the workers in turn.
+//! One listener for all: new connections go to the workers in turn. Where their keys are they may go later by themselves.
 //!
 //! The kernel could spread them (SO_REUSEPORT), but does it unevenly by hash, and a second server started by mistake
 //! would silently take half of them.
@@ -7,25 +7,36 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
+use kora_engine::Traveller;
 use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-/// A new connection on its way to its worker.
+/// A connection on its way to its worker.
 pub(crate) struct Arrival {
     pub(crate) stream: TcpStream,
-    pub(crate) id: u64,
-    pub(crate) address: SocketAddr,
-    pub(crate) local_address: SocketAddr,
+    pub(crate) client: Client,
     /// One of `maxclients`; given back when the connection ends.
     pub(crate) permit: OwnedSemaphorePermit,
+}
+
+/// Whose connection it is.
+pub(crate) enum Client {
+    /// Somebody who has not said anything yet.
+    New {
+        id: u64,
+        address: SocketAddr,
+        local_address: SocketAddr,
+    },
+    /// Somebody who comes from another worker.
+    Traveller(Traveller),
 }
 
 /// Accepts until it is told to stop, then sees the connections out.
 pub(crate) struct Acceptor {
     pub(crate) listeners: Vec<TcpListener>,
-    pub(crate) workers: Vec<mpsc::Sender<Arrival>>,
+    pub(crate) workers: Arc<[mpsc::Sender<Arrival>]>,
     pub(crate) clients: Arc<Semaphore>,
     pub(crate) maxclients: u32,
     pub(crate) stopping: watch::Sender<bool>,
@@ -82,13 +93,12 @@ impl Acceptor {
         let arrival = stream.local_addr().and_then(|local_address| {
             stream.set_nodelay(true)?;
             let stream = stream.into_std()?;
-            Ok(Arrival {
-                stream,
+            let client = Client::New {
                 id,
                 address,
                 local_address,
-                permit,
-            })
+            };
+            Ok(Arrival { stream, client, permit })
         });
         match arrival {
             Ok(arrival) => {

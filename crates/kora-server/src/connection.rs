@@ -8,6 +8,7 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -21,7 +22,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::acceptor::Arrival;
+use crate::acceptor::{Arrival, Client};
 use crate::config::OutputLimit;
 use crate::host::Process;
 use crate::output::Output;
@@ -54,13 +55,30 @@ pub(crate) struct Connection {
     rooms_given: u64,
     /// Since when more replies than the soft limit have waited for the client.
     over_soft_since: Option<Instant>,
+    /// Where the connections of all workers arrive.
+    peers: Arc<[mpsc::Sender<Arrival>]>,
     stopping: watch::Receiver<bool>,
     pub(crate) shutdown: mpsc::Sender<()>,
-    _permit: OwnedSemaphorePermit,
+    permit: OwnedSemaphorePermit,
 }
 
 /// What the connections of a worker read into, one after the other. Most are idle, and an idle one holds no buffer.
 pub(crate) type ReadBuffer = Rc<RefCell<BytesMut>>;
+
+/// What the connections of one worker have in common.
+#[derive(Clone)]
+pub(crate) struct Shared {
+    pub(crate) engine: Rc<RefCell<Engine>>,
+    pub(crate) host: Process,
+    pub(crate) limits: ConnectionLimits,
+    pub(crate) read_buffer: ReadBuffer,
+    /// Where the connections of all workers arrive, by the workers' numbers.
+    pub(crate) peers: Arc<[mpsc::Sender<Arrival>]>,
+    /// Up when connections are to finish.
+    pub(crate) stopping: watch::Receiver<bool>,
+    /// To whom SHUTDOWN is told.
+    pub(crate) shutdown: mpsc::Sender<()>,
+}
 
 /// What may be read from a client.
 #[derive(Clone, Copy, Debug)]
@@ -87,6 +105,8 @@ enum End {
     Finished,
     /// It was broken off.
     Cut,
+    /// It goes on at the worker with this number.
+    Moves(usize),
 }
 
 /// What the decoding of the input ended with.
@@ -101,26 +121,30 @@ pub(crate) enum Decoded {
 }
 
 impl Connection {
-    pub(crate) fn new(
-        arrival: Arrival,
-        engine: Rc<RefCell<Engine>>,
-        host: Process,
-        limits: ConnectionLimits,
-        read_buffer: ReadBuffer,
-        stopping: watch::Receiver<bool>,
-        shutdown: mpsc::Sender<()>,
-    ) -> io::Result<Connection> {
-        let Arrival {
-            stream,
-            id,
-            address,
-            local_address,
-            permit,
-        } = arrival;
+    pub(crate) fn new(arrival: Arrival, shared: Shared) -> io::Result<Connection> {
+        let Arrival { stream, client, permit } = arrival;
+        let Shared {
+            engine,
+            host,
+            limits,
+            read_buffer,
+            peers,
+            stopping,
+            shutdown,
+        } = shared;
         let stream = TcpStream::from_std(stream)?;
-        let since_us = kora_engine::Host::now_us(&host);
-        let session = Session::new(id, address.to_string(), local_address.to_string(), since_us);
-        let line = engine.borrow_mut().connect(session);
+        let (id, line) = match client {
+            Client::New {
+                id,
+                address,
+                local_address,
+            } => {
+                let since_us = kora_engine::Host::now_us(&host);
+                let session = Session::new(id, address.to_string(), local_address.to_string(), since_us);
+                (id, engine.borrow_mut().connect(session))
+            }
+            Client::Traveller(traveller) => (traveller.id(), engine.borrow_mut().take_in(traveller)),
+        };
         let access = engine.borrow_mut().access(line);
         Ok(Connection {
             stream,
@@ -141,19 +165,23 @@ impl Connection {
             paused_since: None,
             rooms_given: 0,
             over_soft_since: None,
+            peers,
             stopping,
             shutdown,
-            _permit: permit,
+            permit,
         })
     }
 
     /// Serves the client until either side ends the connection.
     pub(crate) async fn serve(mut self) {
         let end = self.converse().await;
+        if let Ok(End::Moves(worker)) = end {
+            return self.go_to(worker).await;
+        }
         self.engine.borrow_mut().disconnect(self.line);
         let parted = match end {
             Ok(End::Finished) => self.part().await,
-            Ok(End::Cut) => Ok(()),
+            Ok(End::Cut | End::Moves(_)) => Ok(()),
             Err(error) => Err(error),
         };
         if let Err(error) = parted {
@@ -195,6 +223,9 @@ impl Connection {
                 );
                 return Ok(End::Cut);
             }
+            if let Some(worker) = self.drawn_to() {
+                return Ok(End::Moves(worker));
+            }
             self.settle_account();
             let paused = self.paused_since.is_some();
             let is_ready = matches!(standing, Standing::Served { ready: true, .. });
@@ -204,6 +235,39 @@ impl Connection {
             }
             self.wait().await?;
         }
+    }
+
+    /// The worker at which this client had better be, if it can go there now: neither side holds anything of a request or a
+    /// reply then, but for what is still in the socket.
+    fn drawn_to(&self) -> Option<usize> {
+        let is_between = self.intake == Intake::Open
+            && self.input.is_empty()
+            && self.ahead.is_empty()
+            && self.output.is_empty()
+            && self.paused_since.is_none();
+        let worker = is_between.then(|| self.engine.borrow_mut().drawn_to(self.line))??;
+        // Who arrives faster than they are taken in had better wait where they are.
+        (self.peers[worker].capacity() > ARRIVALS_LEFT_MIN).then_some(worker)
+    }
+
+    /// Goes on at another worker.
+    async fn go_to(self, worker: usize) {
+        let traveller = self.engine.borrow_mut().depart(self.line);
+        let id = traveller.id();
+        let stream = match self.stream.into_std() {
+            Ok(stream) => stream,
+            Err(error) => {
+                tracing::warn!(client = id, %error, "a connection broke on its way to another worker");
+                return;
+            }
+        };
+        let arrival = Arrival {
+            stream,
+            client: Client::Traveller(traveller),
+            permit: self.permit,
+        };
+        // Nobody is there any more only if the server has stopped.
+        let _ = self.peers[worker].send(arrival).await;
     }
 
     /// Tells the engine what the buffers hold, and hears whether more may be read.
@@ -403,6 +467,9 @@ const READ_BURST_BYTES: usize = 256 * 1024;
 /// How long a client that is still sending is given to read its last replies: many round trips on any network, and not
 /// long for a server that is stopping.
 const PARTING_MAX: Duration = Duration::from_secs(1);
+
+/// Room that is left to new connections where those from other workers arrive.
+const ARRIVALS_LEFT_MIN: usize = 8;
 
 /// How often a connection that is not read from looks whether it may be.
 const PAUSE_LOOK: Duration = Duration::from_millis(20);

@@ -18,7 +18,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Semaphore, mpsc, watch};
 
-use crate::acceptor::Acceptor;
+use crate::acceptor::{Acceptor, Arrival};
 use crate::config::{Config, Exposure, ListenAddress, Necessity, VectorMetric};
 use crate::connection::ConnectionLimits;
 use crate::descriptors::room_for;
@@ -106,10 +106,10 @@ pub fn start(config: &Config) -> Result<Running, StartError> {
     let stop = Arc::new(Flag::new());
     let mut threads = Vec::new();
     let mut bells = Vec::new();
-    let mut arrivals = Vec::new();
-    for (index, berth) in berths(workers, kora_mesh::credit_for(workers)).into_iter().enumerate() {
-        let (sender, receiver) = mpsc::channel(ARRIVALS_MAX);
-        arrivals.push(sender);
+    let (arrivals, receivers): (Vec<_>, Vec<_>) = (0..workers).map(|_| mpsc::channel(ARRIVALS_MAX)).unzip();
+    let arrivals: Arc<[mpsc::Sender<Arrival>]> = arrivals.into();
+    let berths = berths(workers, kora_mesh::credit_for(workers));
+    for (index, (berth, receiver)) in berths.into_iter().zip(receivers).enumerate() {
         bells.push(berth.doorbell());
         let worker = Worker {
             berth,
@@ -123,6 +123,7 @@ pub fn start(config: &Config) -> Result<Running, StartError> {
                 output: config.client_output_buffer_limit,
             },
             arrivals: receiver,
+            peers: Arc::clone(&arrivals),
             stopping: stopping_seen.clone(),
             shutdown: shutdown.clone(),
             stop: Arc::clone(&stop),
@@ -158,7 +159,7 @@ pub fn start(config: &Config) -> Result<Running, StartError> {
 /// What the acceptor's thread is given: it makes its event loop itself.
 struct Listening {
     listeners: Vec<std::net::TcpListener>,
-    workers: Vec<mpsc::Sender<crate::acceptor::Arrival>>,
+    workers: Arc<[mpsc::Sender<Arrival>]>,
     maxclients: u32,
     stopping: watch::Sender<bool>,
     shutdown: mpsc::Receiver<()>,

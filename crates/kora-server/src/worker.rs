@@ -14,7 +14,7 @@ use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, watch};
 
 use crate::acceptor::Arrival;
-use crate::connection::{Connection, ConnectionLimits, ReadBuffer};
+use crate::connection::{Connection, ConnectionLimits, ReadBuffer, Shared};
 use crate::host::Process;
 use crate::turn::Turn;
 
@@ -29,6 +29,8 @@ pub(crate) struct Worker {
     pub(crate) limits: ConnectionLimits,
     /// New connections.
     pub(crate) arrivals: mpsc::Receiver<Arrival>,
+    /// Where connections go that had better be with another worker: by the workers' numbers.
+    pub(crate) peers: Arc<[mpsc::Sender<Arrival>]>,
     /// Up when connections are to finish.
     pub(crate) stopping: watch::Receiver<bool>,
     /// To whom SHUTDOWN is told.
@@ -59,11 +61,19 @@ impl Worker {
         let engine = Rc::new(RefCell::new(Engine::new(self.berth, self.setup)));
         let (budget_us, idle_laps, stop) = (self.turn_budget_us, self.idle_laps, self.stop);
         let mut arrivals = self.arrivals;
-        let (host, limits, stopping, shutdown) = (self.host, self.limits, self.stopping, self.shutdown);
+        let shared = Shared {
+            engine: Rc::clone(&engine),
+            host: self.host,
+            limits: self.limits,
+            read_buffer: ReadBuffer::default(),
+            peers: self.peers,
+            stopping: self.stopping,
+            shutdown: self.shutdown,
+        };
         runtime.block_on(async move {
             let turn = Turn {
-                engine: Rc::clone(&engine),
-                host,
+                engine,
+                host: shared.host,
                 budget_us,
                 idle_laps,
                 laps: 0,
@@ -71,18 +81,8 @@ impl Worker {
                 stop,
             };
             tokio::task::spawn_local(async move {
-                let read_buffer = ReadBuffer::default();
                 while let Some(arrival) = arrivals.recv().await {
-                    let connection = Connection::new(
-                        arrival,
-                        Rc::clone(&engine),
-                        host,
-                        limits,
-                        Rc::clone(&read_buffer),
-                        stopping.clone(),
-                        shutdown.clone(),
-                    );
-                    match connection {
+                    match Connection::new(arrival, shared.clone()) {
                         Ok(connection) => drop(tokio::task::spawn_local(connection.serve())),
                         Err(error) => tracing::warn!(%error, "a connection could not be taken over"),
                     }

@@ -42,8 +42,19 @@ impl ClientFilter {
 pub struct ClientPage {
     /// The lines of the list, each with its client's id.
     pub lines: Vec<(u64, String)>,
+    /// Lines of clients that have gone to other workers, and are listed there unless they are on their way.
+    pub departed: Vec<(u64, String)>,
     /// Where the next part begins.
-    pub next: Option<usize>,
+    pub next: Option<ClientPlace>,
+}
+
+/// A place in a worker's part of the list of clients: first come those that it serves, then those that have left.
+#[derive(Clone, Copy, Debug)]
+pub enum ClientPlace {
+    /// From this place among its lines on.
+    Served(usize),
+    /// From this id on.
+    Departed(u64),
 }
 
 /// `COMMAND`

@@ -27,7 +27,7 @@ pub use self::action::{
     Only, Sample, ShortKey, StringAction, StringSetting,
 };
 pub(crate) use self::admin::listed;
-pub use self::admin::{ClientFilter, ClientPage};
+pub use self::admin::{ClientFilter, ClientPage, ClientPlace};
 pub use self::connection::{Credentials, Hello};
 pub(crate) use self::element::element_of;
 pub use self::element::{Element, ElementList};

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use kora_resp::Reply;
 
-use super::{Around, Gather, Next};
-use crate::command::{ClientFilter, ClientPage};
+use super::{Around, Gather, Next, integer};
+use crate::command::{ClientFilter, ClientPage, ClientPlace, KillReply};
+use crate::error::ClientError;
 use crate::info;
 use crate::mail::{Ask, Target};
 use crate::stats::WorkerStats;
@@ -15,6 +16,8 @@ use crate::stats::WorkerStats;
 pub(crate) struct ListingClients {
     filter: Arc<ClientFilter>,
     lines: Vec<(u64, String)>,
+    /// Of clients that went from one worker to another: they count if they are at none.
+    departed: Vec<(u64, String)>,
     missing: usize,
 }
 
@@ -26,7 +29,7 @@ impl ListingClients {
                 Target::Worker(worker),
                 Ask::Clients {
                     filter: Arc::clone(&filter),
-                    start: 0,
+                    start: ClientPlace::Served(0),
                 },
             )
         });
@@ -34,6 +37,7 @@ impl ListingClients {
         let listing = ListingClients {
             filter,
             lines: Vec::new(),
+            departed: Vec::new(),
             missing: asks.len(),
         };
         Next::Ask(Gather::ListingClients(Box::new(listing)), asks)
@@ -41,6 +45,7 @@ impl ListingClients {
 
     pub(crate) fn absorb(mut self: Box<Self>, from: Target, page: ClientPage) -> Next {
         self.lines.extend(page.lines);
+        self.departed.extend(page.departed);
         if let Some(start) = page.next {
             let ask = Ask::Clients {
                 filter: Arc::clone(&self.filter),
@@ -52,8 +57,69 @@ impl ListingClients {
         if self.missing > 0 {
             return Next::Wait(Gather::ListingClients(self));
         }
-        self.lines.sort_unstable_by_key(|(id, _)| *id);
+        // A stable order: who is listed where it is comes before what others remember of it.
+        self.lines.append(&mut self.departed);
+        self.lines.sort_by_key(|(id, _)| *id);
+        self.lines.dedup_by_key(|(id, _)| *id);
         Next::Reply(Reply::Verbatim(self.lines.into_iter().map(|(_, line)| line).collect()))
+    }
+}
+
+/// CLIENT KILL: how many are closed on all workers.
+///
+/// A client that goes from one worker to another meanwhile may be asked for where it is not yet and where it is no more. Whoever
+/// let it go has marked it then. If it has not arrived by now, it will be closed when it does; if it has, it is found when all
+/// are asked for the second time.
+pub(crate) struct KillingClients {
+    filter: Arc<ClientFilter>,
+    me: u64,
+    reply: KillReply,
+    total: u64,
+    missing: usize,
+    has_marked: bool,
+    is_second_time: bool,
+}
+
+impl KillingClients {
+    pub(crate) fn start(filter: ClientFilter, me: u64, reply: KillReply, around: &Around<'_>) -> Next {
+        let killing = KillingClients {
+            filter: Arc::new(filter),
+            me,
+            reply,
+            total: 0,
+            missing: 0,
+            has_marked: false,
+            is_second_time: false,
+        };
+        Box::new(killing).ask_all(around)
+    }
+
+    pub(crate) fn absorb(mut self: Box<Self>, count: u64, has_marked: bool, around: &Around<'_>) -> Next {
+        self.total += count;
+        self.has_marked |= has_marked;
+        self.missing -= 1;
+        if self.missing > 0 {
+            return Next::Wait(Gather::KillingClients(self));
+        }
+        if self.has_marked && !self.is_second_time {
+            self.is_second_time = true;
+            return self.ask_all(around);
+        }
+        match self.reply {
+            KillReply::Count => Next::Reply(Reply::Integer(integer(self.total))),
+            KillReply::Ok if self.total > 0 => Next::Reply(Reply::ok()),
+            KillReply::Ok => Next::error(&ClientError::NoSuchClient),
+        }
+    }
+
+    fn ask_all(mut self: Box<Self>, around: &Around<'_>) -> Next {
+        let ask = |worker| {
+            let (filter, me) = (Arc::clone(&self.filter), self.me);
+            (Target::Worker(worker), Ask::Kill { filter, me })
+        };
+        let asks: Vec<(Target, Ask)> = around.setup.workers().map(ask).collect();
+        self.missing = asks.len();
+        Next::Ask(Gather::KillingClients(self), asks)
     }
 }
 

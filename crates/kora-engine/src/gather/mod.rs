@@ -17,7 +17,7 @@ mod splitting;
 
 use kora_resp::Reply;
 
-pub(crate) use self::clients::{Informing, ListingClients};
+pub(crate) use self::clients::{Informing, KillingClients, ListingClients};
 pub(crate) use self::collections::{DescribeForm, Describing, Dropping, Flushing, Joining, set};
 pub(crate) use self::executing::{Entry, Executing};
 pub(crate) use self::finding::{Fetching, Finding, query};
@@ -30,7 +30,7 @@ pub(crate) use self::several::{Choosing, Deleting, Placing, SettingIfAbsent};
 pub(crate) use self::splitting::{Splitting, several};
 
 use crate::catalog::CatalogView;
-use crate::command::{KillReply, VectorForm};
+use crate::command::VectorForm;
 use crate::error::ClientError;
 use crate::mail::{Ask, Part, Target};
 use crate::router::Placement;
@@ -60,12 +60,6 @@ pub(crate) enum Gather {
     Choosing(Choosing),
     /// EXEC.
     Executing(Box<Executing>),
-    /// CLIENT KILL: the sum of the parts, said in the form that was asked for.
-    Killed {
-        missing: usize,
-        total: u64,
-        reply: KillReply,
-    },
     /// VECCREATE.
     Creating,
     /// The first VECSET of a collection.
@@ -92,6 +86,8 @@ pub(crate) enum Gather {
     Describing(Box<Describing>),
     /// CLIENT LIST.
     ListingClients(Box<ListingClients>),
+    /// CLIENT KILL.
+    KillingClients(Box<KillingClients>),
     /// INFO.
     Informing(Box<Informing>),
 }
@@ -182,7 +178,7 @@ impl Gather {
             Gather::Executing(_) | Gather::Leaving(_) => Gate::Closed,
             Gather::Fetching(_) | Gather::Finding(_) => Gate::Closed,
             // Whoever kills itself is not heard any more, on however many workers it is looked for.
-            Gather::Killed { .. } => Gate::Closed,
+            Gather::KillingClients(_) => Gate::Closed,
             Gather::Querying(querying) => querying.gate(),
             Gather::Recalling(recalling) => recalling.gate(),
             Gather::Scanning(_) => Gate::ReadOnly,
@@ -250,16 +246,6 @@ impl Gather {
                     total: total + count,
                 }),
             },
-            (Gather::Killed { missing, total, reply }, Part::Count(count)) => match (missing - 1, reply) {
-                (0, KillReply::Count) => Next::Reply(Reply::Integer(integer(total + count))),
-                (0, KillReply::Ok) if total + count > 0 => Next::Reply(Reply::ok()),
-                (0, KillReply::Ok) => Next::error(&ClientError::NoSuchClient),
-                (missing, reply) => Next::Wait(Gather::Killed {
-                    missing,
-                    total: total + count,
-                    reply,
-                }),
-            },
             (Gather::Creating, Part::Decided(decision)) => match decision {
                 Ok(_) => Next::Reply(Reply::ok()),
                 Err(error) => Next::error(&error),
@@ -275,6 +261,9 @@ impl Gather {
             (Gather::Scanning(scanning), Part::Scanned(part)) => scanning.absorb(*part, around),
             (Gather::Describing(describing), Part::Description(part)) => describing.absorb(from, part),
             (Gather::ListingClients(listing), Part::Clients(page)) => listing.absorb(from, page),
+            (Gather::KillingClients(killing), Part::Killed { count, has_marked }) => {
+                killing.absorb(count, has_marked, around)
+            }
             (Gather::Informing(informing), Part::Stats(stats)) => informing.absorb(*stats, around),
             _ => unreachable!("each ask has one kind of answer, and each gather asks its own kind"),
         }

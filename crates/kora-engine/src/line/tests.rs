@@ -13,7 +13,7 @@ fn new_line() -> (Line, Taken) {
         expected: 0,
         era: None,
     };
-    (Line::new(session, Ledger::new(1 << 30).open()), taken)
+    (Line::new(session, Mark::default(), Ledger::new(1 << 30).open()), taken)
 }
 
 fn drained(line: &mut Line) -> String {

@@ -1,0 +1,230 @@
+//! Clients that go over to another worker: where nearly all that one asks lies on one of the others, each of its commands
+//! crosses, and two threads are woken for it. When it is owed nothing it goes to live there.
+//!
+//! On its way it is with neither of the two. So that CLIENT LIST and CLIENT KILL miss nobody, a worker remembers whom it let
+//! go for as long as that client is connected, wherever it is: it lists it, and marks it to be killed. Whoever has the client
+//! looks at that mark when it arrives, and when it is asked to kill for the second time (see [`crate::gather`]).
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Weak};
+
+use kora_mesh::{Flag, Gauge, WorkerId};
+
+use crate::command::ClientFilter;
+use crate::engine::Engine;
+use crate::limits::{DEPARTURE_US, DRAWN_COMMANDS, LOAD_LOOK_US};
+use crate::line::{Line, Presence};
+use crate::lines::LineId;
+use crate::plan::Route;
+use crate::session::Session;
+use crate::setup::Host;
+
+/// A client on its way from one worker to another: all that it has said about itself.
+#[derive(Debug)]
+pub struct Traveller {
+    session: Session,
+    mark: Mark,
+}
+
+/// Raised when a client is to be closed at once. Its worker holds it, and so does the client on its way; whoever let it go
+/// knows by it whether the client is still connected.
+pub(crate) type Mark = Arc<Flag>;
+
+/// To which other worker a client's commands lead.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Drawn {
+    /// None while they lead to the client's own.
+    to: Option<WorkerId>,
+    /// How many in a row.
+    commands: u32,
+}
+
+/// Whom a worker let go, and how busy all workers are.
+pub(crate) struct Travel {
+    /// By the clients' ids. Bounded by the server's connections: those that have been closed are forgotten when they are half.
+    departed: BTreeMap<u64, Departed>,
+    /// How many there may be before the next look for those that have been closed.
+    departed_max: usize,
+    /// Thousandths of its time that each worker worked of late.
+    loads: Arc<[Gauge]>,
+    look: LoadLook,
+    /// Nobody leaves before.
+    next_departure_us: u64,
+}
+
+/// A client that went to another worker.
+#[derive(Debug)]
+struct Departed {
+    /// What it had said until then.
+    session: Session,
+    mark: Weak<Flag>,
+}
+
+/// When a worker's load was last looked at, and what its thread's CPU clock showed.
+#[derive(Clone, Copy, Default, Debug)]
+struct LoadLook {
+    wall_us: u64,
+    cpu_us: u64,
+}
+
+impl Traveller {
+    /// Unique in the life of the server.
+    pub fn id(&self) -> u64 {
+        self.session.id
+    }
+}
+
+impl Drawn {
+    /// Notes where a command leads, seen from this worker. What many shards or none are asked counts for nobody.
+    #[inline]
+    pub(crate) fn note(&mut self, to: WorkerId, here: WorkerId) {
+        if to == here {
+            self.to = None;
+        } else if self.to == Some(to) {
+            self.commands = self.commands.saturating_add(1);
+        } else {
+            *self = Drawn {
+                to: Some(to),
+                commands: 1,
+            };
+        }
+    }
+}
+
+impl Travel {
+    pub(crate) fn new(loads: Arc<[Gauge]>) -> Travel {
+        Travel {
+            departed: BTreeMap::new(),
+            departed_max: DEPARTED_MIN,
+            loads,
+            look: LoadLook::default(),
+            next_departure_us: 0,
+        }
+    }
+
+    /// Those that are still connected somewhere, from an id on.
+    pub(crate) fn departed_from(&self, id: u64) -> impl Iterator<Item = &Session> {
+        let departed = self.departed.range(id..).map(|(_, departed)| departed);
+        departed
+            .filter(|one| one.mark.strong_count() > 0)
+            .map(|one| &one.session)
+    }
+
+    /// Marks whoever is meant among those that have left; how many had no mark, and whether there was anybody.
+    pub(crate) fn mark(&self, filter: &ClientFilter, me: u64) -> (u64, bool) {
+        let meant = self.departed.values().filter(|one| one.session.is_meant(filter, me));
+        let marks: Vec<Mark> = meant.filter_map(|one| one.mark.upgrade()).collect();
+        let marked = marks.iter().filter(|mark| mark.raise()).count();
+        (marked as u64, !marks.is_empty())
+    }
+
+    fn note_departure(&mut self, session: Session, mark: &Mark) {
+        if self.departed.len() >= self.departed_max {
+            self.departed.retain(|_, one| one.mark.strong_count() > 0);
+            self.departed_max = (2 * self.departed.len()).max(DEPARTED_MIN);
+        }
+        let mark = Arc::downgrade(mark);
+        self.departed.insert(session.id, Departed { session, mark });
+    }
+}
+
+impl Engine {
+    /// The worker to which this client had better go, if there is one and the client may leave now.
+    pub fn drawn_to(&mut self, id: LineId) -> Option<usize> {
+        let line = self.lines.line(id);
+        let Drawn {
+            to: Some(to),
+            commands: DRAWN_COMMANDS..,
+        } = line.drawn
+        else {
+            return None;
+        };
+        if self.clock_us < self.travel.next_departure_us || !line.may_leave() {
+            return None;
+        }
+        (self.travel.loads[to.index()].get() <= LOAD_MAX).then_some(to.index())
+    }
+
+    /// Whether a client may leave for another worker: nothing is owed to it, and this worker knows nothing else of it.
+    pub fn may_depart(&mut self, id: LineId) -> bool {
+        self.lines.line(id).may_leave()
+    }
+
+    /// Lets a client go to another worker. Its line is gone with it.
+    ///
+    /// # Panics
+    /// If it may not leave: see [`Engine::may_depart`].
+    pub fn depart(&mut self, id: LineId) -> Traveller {
+        let line = self.lines.line(id);
+        assert!(line.may_leave(), "whoever is owed something stays");
+        let (session, mark) = (line.session.clone(), Arc::clone(&line.mark));
+        self.travel.note_departure(session.clone(), &mark);
+        self.travel.next_departure_us = self.clock_us + DEPARTURE_US;
+        self.stats.clients_moved += 1;
+        line.set_presence(Presence::Gone);
+        self.lines.give_up_if_done(id);
+        self.wake_room_waiters();
+        Traveller { session, mark }
+    }
+
+    /// Takes in a client that comes from another worker.
+    pub fn take_in(&mut self, traveller: Traveller) -> LineId {
+        let Traveller { session, mark } = traveller;
+        self.travel.departed.remove(&session.id);
+        let is_killed = mark.is_raised();
+        let id = self.lines.add(Line::new(session, mark, self.ledger.open()));
+        if is_killed {
+            self.lines.line(id).set_presence(Presence::Killed);
+        }
+        id
+    }
+
+    /// Notes where a client's command leads.
+    #[inline]
+    pub(crate) fn note_way(&mut self, id: LineId, route: Route) {
+        if let Route::One(shard) = route {
+            let to = self.setup.placement.worker_of(shard);
+            self.lines.line(id).drawn.note(to, self.worker);
+        }
+    }
+
+    /// Tells the other workers from time to time how busy this one is.
+    pub(crate) fn look_at_load(&mut self, now_us: u64, host: &dyn Host) {
+        let Travel { look, loads, .. } = &mut self.travel;
+        let wall_us = now_us.saturating_sub(look.wall_us);
+        if wall_us < LOAD_LOOK_US {
+            return;
+        }
+        let cpu_us = host.thread_cpu_us();
+        let load = cpu_us.saturating_sub(look.cpu_us) * 1000 / wall_us;
+        loads[self.worker.index()].set(load);
+        *look = LoadLook {
+            wall_us: now_us,
+            cpu_us,
+        };
+    }
+}
+
+impl Line {
+    /// True if nobody would miss it.
+    fn may_leave(&self) -> bool {
+        self.is_empty()
+            && self.presence() == Presence::Here
+            && self.transaction.is_none()
+            && self.watched.is_none()
+            && !self.is_blocked()
+            && !self.queues_for_credit
+            && self.awaited_bytes.is_none()
+    }
+}
+
+/// Clients go to a worker that works for no more of its time than this, in thousandths. One that has no time left is asked by the
+/// others' clients without being woken, and their sockets are better left to those others: with eight clients that asked as fast
+/// as they could, a query cost the same either way, and half of them took a third longer where all had gone to one worker.
+const LOAD_MAX: u64 = 500;
+
+/// So many that have left are no reason to look whether they are still connected.
+const DEPARTED_MIN: usize = 64;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,194 @@
+use std::cell::Cell;
+use std::task::Waker;
+
+use bytes::BytesMut;
+use kora_resp::{Reader, ReaderLimits};
+use kora_vector::{Metric, Storage};
+
+use super::*;
+use crate::catalog::{Catalog, GraphSettings};
+use crate::engine::{Admission, Standing};
+use crate::limits::SLICE_WORK;
+use crate::router::Placement;
+use crate::setup::{CpuTime, Facts, Setup, berths};
+
+/// A clock that is set by hand.
+#[derive(Default)]
+struct Clock {
+    us: Cell<u64>,
+    cpu_us: Cell<u64>,
+}
+
+impl Host for Clock {
+    fn now_us(&self) -> u64 {
+        self.us.get()
+    }
+
+    fn unix_us(&self) -> u64 {
+        self.us.get()
+    }
+
+    fn resident_bytes(&self) -> u64 {
+        0
+    }
+
+    fn thread_cpu_us(&self) -> u64 {
+        self.cpu_us.get()
+    }
+
+    fn cpu_us(&self) -> CpuTime {
+        CpuTime::default()
+    }
+}
+
+/// Two workers with a shard each.
+fn two_engines() -> [Engine; 2] {
+    let setup = Arc::new(Setup {
+        placement: Placement::new(2, 2),
+        catalog: Catalog::new(1),
+        graph: GraphSettings {
+            metric: Metric::Cosine,
+            storage: Storage::F32,
+            m: 16,
+            ef_construction: 200,
+            ef_search: 100,
+            graph_min: 512,
+        },
+        client_bytes_max: 1 << 30,
+        string_bytes_max: 512 << 20,
+        slice_work: SLICE_WORK,
+        password: None,
+        settings: Vec::new(),
+        facts: Facts::default(),
+    });
+    let engines = berths(2, 64)
+        .into_iter()
+        .map(|berth| Engine::new(berth, Arc::clone(&setup)));
+    engines.collect::<Vec<Engine>>().try_into().ok().expect("two of them")
+}
+
+fn connect(engine: &mut Engine, id: u64) -> LineId {
+    engine.connect(Session::new(id, format!("10.0.0.1:{id}"), String::new(), 0))
+}
+
+fn say(engine: &mut Engine, line: LineId, text: &str, clock: &Clock) {
+    let bytes = format!("{text}\r\n");
+    let mut reader = Reader::new(ReaderLimits::default());
+    let request = reader.read(bytes.as_bytes()).unwrap().unwrap();
+    let parsed = engine.parse(line, &request);
+    let admission = engine.submit(line, parsed, clock.now_us(), clock);
+    assert!(matches!(admission, Admission::Taken));
+}
+
+/// Lets both work until neither has anything to do.
+fn settle([one, other]: &mut [Engine; 2], clock: &Clock) {
+    for _ in 0..8 {
+        let _ = one.turn(clock, 1000);
+        let _ = other.turn(clock, 1000);
+    }
+}
+
+fn heard(engine: &mut Engine, line: LineId) -> (String, Standing) {
+    let mut out = BytesMut::new();
+    let _ = engine.poll_line(line, Waker::noop());
+    let standing = engine.drain(line, &mut out);
+    (String::from_utf8(out.to_vec()).unwrap(), standing)
+}
+
+#[test]
+fn whoever_arrives_between_two_looks_for_it_is_killed_all_the_same() {
+    let (clock, mut engines) = (Clock::default(), two_engines());
+    let victim = connect(&mut engines[0], 1);
+    let killer = connect(&mut engines[1], 2);
+    let traveller = engines[0].depart(victim);
+    say(&mut engines[1], killer, "CLIENT KILL ID 1", &clock);
+    // The one worker looks before it arrives there, the other when it has.
+    let _ = engines[1].turn(&clock, 1000);
+    let victim = engines[1].take_in(traveller);
+    assert!(matches!(heard(&mut engines[1], victim).1, Standing::Served { .. }));
+    settle(&mut engines, &clock);
+    assert_eq!(heard(&mut engines[1], killer).0, ":1\r\n", "it counts once");
+    assert_eq!(heard(&mut engines[1], victim).1, Standing::Killed);
+}
+
+#[test]
+fn whoever_is_killed_on_its_way_is_closed_when_it_arrives() {
+    let (clock, mut engines) = (Clock::default(), two_engines());
+    let victim = connect(&mut engines[0], 1);
+    let killer = connect(&mut engines[1], 2);
+    let traveller = engines[0].depart(victim);
+    say(&mut engines[1], killer, "CLIENT LIST", &clock);
+    say(&mut engines[1], killer, "CLIENT KILL ID 1", &clock);
+    settle(&mut engines, &clock);
+    let (text, _) = heard(&mut engines[1], killer);
+    assert!(text.contains("id=1 ") && text.ends_with(":1\r\n"), "{text}");
+    let victim = engines[1].take_in(traveller);
+    assert_eq!(heard(&mut engines[1], victim).1, Standing::Killed);
+    engines[1].disconnect(victim);
+    say(&mut engines[1], killer, "CLIENT LIST", &clock);
+    settle(&mut engines, &clock);
+    let (text, _) = heard(&mut engines[1], killer);
+    assert!(!text.contains("id=1 "), "it is forgotten: {text}");
+}
+
+#[test]
+fn a_client_is_drawn_to_where_its_commands_lead_unless_that_worker_is_busy() {
+    let (clock, mut engines) = (Clock::default(), two_engines());
+    clock.us.set(10 * LOAD_LOOK_US);
+    let client = connect(&mut engines[0], 1);
+    let keys = ["a", "b", "c", "d", "e", "f", "g", "h"];
+    let lies_on = |engine: &Engine, key: &str| {
+        let placement = engine.setup.placement;
+        placement.worker_of(placement.shard_of(key.as_bytes())).index()
+    };
+    let far = keys.into_iter().find(|key| lies_on(&engines[0], key) == 1).unwrap();
+    let near = keys.into_iter().find(|key| lies_on(&engines[0], key) == 0).unwrap();
+    let ask = |engines: &mut [Engine; 2], key: &str, times: u32| {
+        for _ in 0..times {
+            say(&mut engines[0], client, &format!("GET {key}"), &clock);
+            settle(engines, &clock);
+            heard(&mut engines[0], client);
+        }
+    };
+    ask(&mut engines, far, DRAWN_COMMANDS - 1);
+    assert_eq!(engines[0].drawn_to(client), None, "not often enough");
+    ask(&mut engines, near, 1);
+    ask(&mut engines, far, DRAWN_COMMANDS - 1);
+    assert_eq!(engines[0].drawn_to(client), None, "not in a row");
+    ask(&mut engines, far, 1);
+    assert_eq!(engines[0].drawn_to(client), Some(1));
+
+    // Both have worked all the time since.
+    clock.us.set(clock.us.get() + LOAD_LOOK_US);
+    clock.cpu_us.set(clock.cpu_us.get() + LOAD_LOOK_US);
+    settle(&mut engines, &clock);
+    assert_eq!(engines[0].drawn_to(client), None, "it is busy");
+    clock.us.set(clock.us.get() + LOAD_LOOK_US);
+    settle(&mut engines, &clock);
+    assert_eq!(engines[0].drawn_to(client), Some(1), "it has time again");
+
+    say(&mut engines[0], client, "MULTI", &clock);
+    assert_eq!(engines[0].drawn_to(client), None, "in the middle of something");
+    say(&mut engines[0], client, "DISCARD", &clock);
+    settle(&mut engines, &clock);
+    heard(&mut engines[0], client);
+    say(&mut engines[0], client, &format!("WATCH {far}"), &clock);
+    settle(&mut engines, &clock);
+    heard(&mut engines[0], client);
+    assert!(!engines[0].may_depart(client), "a shard knows it");
+}
+
+#[test]
+fn those_that_have_left_for_good_are_forgotten_in_time() {
+    let mut engines = two_engines();
+    for id in 0..10 * DEPARTED_MIN as u64 {
+        let line = connect(&mut engines[0], id);
+        let traveller = engines[0].depart(line);
+        let line = engines[1].take_in(traveller);
+        if id > 9 {
+            engines[1].disconnect(line);
+        }
+    }
+    assert_eq!(engines[0].travel.departed_from(0).count(), 10);
+    assert!(engines[0].travel.departed.len() <= DEPARTED_MIN);
+}
