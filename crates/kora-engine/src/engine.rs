@@ -207,6 +207,8 @@ impl Engine {
             self.room_waiters.retain(|waiter| *waiter != line);
         }
         self.lines.line(line).set_presence(Presence::Gone);
+        // The line may be needed for longer; whoever let the client go is to forget it now.
+        self.lines.line(line).mark = Mark::default();
         let counter = self.stats.by_command.counter(UNKNOWN);
         self.forget_watched(line, counter);
         self.lines.give_up_if_done(line);

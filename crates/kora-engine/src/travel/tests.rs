@@ -192,3 +192,17 @@ fn those_that_have_left_for_good_are_forgotten_in_time() {
     assert_eq!(engines[0].travel.departed_from(0).count(), 10);
     assert!(engines[0].travel.departed.len() <= DEPARTED_MIN);
 }
+
+#[test]
+fn whoever_leaves_in_the_middle_of_a_command_is_forgotten_at_once() {
+    let (clock, mut engines) = (Clock::default(), two_engines());
+    let line = connect(&mut engines[0], 1);
+    let traveller = engines[0].depart(line);
+    let line = engines[1].take_in(traveller);
+    assert_eq!(engines[0].travel.departed_from(0).count(), 1);
+    say(&mut engines[1], line, "DBSIZE", &clock);
+    engines[1].disconnect(line);
+    assert!(engines[1].lines.find(line).is_some(), "an answer is to come");
+    assert_eq!(engines[0].travel.departed_from(0).count(), 0);
+    settle(&mut engines, &clock);
+}
