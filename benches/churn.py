@@ -99,6 +99,10 @@ def live_served(rows, arguments, lines):
     order = [random.Random(round).sample(range(live), live) for round in range(2)]
     again = [[encode(key, (key + 500 + round) % len(rows)) for key in order[round]] for round in range(2)]
     lives = {"replaced": [sets, *again], "loaded": [sets], "shrunk": [sets, dels], "fresh": [[sets[i] for i in keep]]}
+    for one_in in (20, 5):
+        topic, rest = around(rows[:live], live // one_in)
+        lives[f"topic of one in {one_in}"] = [sets, [served.encode("VECDEL", f"v:{i}") for i in topic]]
+        lives[f"fresh, without that topic of one in {one_in}"] = [[sets[i] for i in rest]]
     table = []
     for name, requests in lives.items():
         server = served.Process(served.TARGET / "release" / "kora", "--port", "PORT", "--workers", "1")
@@ -108,11 +112,7 @@ def live_served(rows, arguments, lines):
             path = served.write_requests(f"churn-{name}-{number}", batch)
             served.measure(server, path, 4, 64)
             most = max(most, server.resident_bytes())
-        # What is done when nobody asks anything is done in a second or two.
-        for _ in range(SETTLING_S if name in ("replaced", "loaded") else 30):
-            time.sleep(1)
-            if b"slots_free\r\n:0\r\n" in server.ask("VECINFO", "v"):
-                break
+        settle(server)
         slice_us_max = max(re.findall(rb"slice_us_max[:=](\d+)", server.ask("INFO", "workers")), key=int).decode()
         megabytes = (f"{x / 1e6:.1f}" for x in (before, most, server.resident_bytes()))
         table.append([name, *megabytes, slice_us_max])
@@ -120,7 +120,24 @@ def live_served(rows, arguments, lines):
     served.print_table("Resident megabytes", ["", "empty", "at most", "at last", "slice_us_max"], table, lines)
 
 
-# So long the server has nothing to do after replacing: its vacant slots stay, for the next ones.
+def around(rows, count):
+    """The rows that are nearest to one of them, and the others."""
+    import numpy as np
+
+    unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    order = np.argsort(-(unit @ unit[0]), kind="stable")
+    return order[:count].tolist(), sorted(order[count:].tolist())
+
+
+def settle(server):
+    """Waits until what is done when nobody asks anything is done: until the memory is the same as some seconds ago."""
+    seen = [server.resident_bytes()]
+    while len(seen) <= SETTLING_S or seen[-1] != seen[-SETTLING_S]:
+        time.sleep(1)
+        seen.append(server.resident_bytes())
+
+
+# A batch of the dead takes a second or two, in which no memory comes back.
 SETTLING_S = 5
 
 

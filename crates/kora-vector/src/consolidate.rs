@@ -56,6 +56,7 @@ pub(crate) struct Consolidation {
 /// What is under way.
 #[derive(Debug, Default)]
 struct Batch {
+    kind: Kind,
     stage: Stage,
     /// How far it is, in slots that were dealt with, and of how many.
     progress: (usize, usize),
@@ -217,6 +218,7 @@ impl Consolidation {
 impl Batch {
     fn begin(&mut self, kind: Kind, estate: &mut Estate<'_>, work: &mut Work) {
         let slots = estate.roll.slots();
+        self.kind = kind;
         self.is_thinning = false;
         if kind == Kind::Moves {
             let moves = slots - estate.roll.live_count();
@@ -340,8 +342,9 @@ impl Batch {
             true => Stage::Rechoose { next: 0 },
             false => Stage::Done,
         };
+        // Also if nobody had to move: all that was vacant may have lain at the end.
         if let Some(graph) = estate.graph.as_deref_mut()
-            && estate.roll.has_moves()
+            && self.kind == Kind::Moves
         {
             estate.roll.truncate();
             estate.space.truncate(estate.roll.slots());
@@ -387,8 +390,9 @@ impl Batch {
     }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 enum Kind {
+    #[default]
     Dead,
     Moves,
 }
@@ -396,17 +400,24 @@ enum Kind {
 /// What kind of batch begins now, if any.
 fn begins(roll: &Roll, graph: Option<&Graph>, occasion: Occasion) -> Option<Kind> {
     let (dead, live, vacant) = (roll.dead_count(), roll.live_count(), roll.vacant_count());
-    let one_in = match (occasion, graph) {
-        (_, None) => DEAD_ONE_IN_SMALL,
-        (Occasion::Insert, Some(_)) => DEAD_ONE_IN,
-        (Occasion::Idle, Some(_)) => DEAD_ONE_IN_IDLE,
+    let (dead_one_in, vacant_one_in) = match (occasion, graph) {
+        (Occasion::Insert, Some(_)) => (DEAD_ONE_IN, VACANT_ONE_IN),
+        (Occasion::Idle, Some(_)) => (DEAD_ONE_IN_IDLE, VACANT_ONE_IN_IDLE),
+        (_, None) => (DEAD_ONE_IN_SMALL, VACANT_ONE_IN),
     };
     // Nobody live: nobody could be the root. Such an index is of no use to anybody, and best replaced.
-    if live > 0 && dead > 0 && dead * one_in >= live {
+    if live > 0 && dead > 0 && dead * dead_one_in >= live {
         return Some(Kind::Dead);
     }
-    let is_sparse = vacant * VACANT_ONE_IN >= roll.slots() && vacant >= VACANT_MIN;
-    (graph.is_some() && live > 0 && is_sparse && roll.can_shrink()).then_some(Kind::Moves)
+    let is_sparse = vacant * vacant_one_in >= roll.slots() && vacant >= VACANT_MIN;
+    if graph.is_none() || live == 0 || !is_sparse {
+        return None;
+    }
+    match roll.can_shrink() {
+        true => Some(Kind::Moves),
+        // The dead in the highest slots, however few, hold what is vacant below them.
+        false => (dead > 0).then_some(Kind::Dead),
+    }
 }
 
 /// Who shall be the root: a neighbour of the old one, of as high a layer as there is one, or else anybody live.
@@ -429,9 +440,13 @@ const DEAD_ONE_IN_IDLE: usize = 64;
 /// Without a graph there is nothing to sweep.
 const DEAD_ONE_IN_SMALL: usize = 16;
 
-/// Vectors move when a quarter of the slots is vacant. Steady replacement leaves a twentieth of them vacant, which the next
-/// insertions take: those are not to be moved for.
+/// Under load vectors move when a quarter of the slots is vacant. Steady replacement leaves a fifteenth of them vacant, which
+/// the next insertions take: those are not to be moved for.
 const VACANT_ONE_IN: usize = 4;
+
+/// With nothing else to do, they move when one in 24 is: so an index at rest holds at most that much more than a fresh one,
+/// where a quarter would be left to it for good. A move costs some microseconds, where inserting again took a hundred.
+const VACANT_ONE_IN_IDLE: usize = 24;
 
 /// Fewer slots than this are not worth a look at every list.
 const VACANT_MIN: usize = 16;

@@ -48,10 +48,15 @@ fn an_index_emptied_by_removals_takes_and_finds_new_vectors() {
 
 /// Lets it consolidate until there is nothing to do.
 fn tend_fully(index: &mut Index) {
-    while index.has_upkeep() {
+    const STEPS_MAX: usize = 10_000;
+    for _ in 0..STEPS_MAX {
+        if !index.has_upkeep() {
+            return;
+        }
         let _ = index.tend(&mut Work::new(400_000));
         index.check().unwrap();
     }
+    panic!("there is always something to do");
 }
 
 #[test]
@@ -123,6 +128,32 @@ fn an_index_that_shrank_is_as_small_and_as_good_as_a_new_one() {
 }
 
 /// Vectors without clumps, which walks find hardest where links lead to what was near before the others went.
+#[test]
+fn what_is_vacant_behind_all_others_goes_although_nobody_moves() {
+    let mut random = Random::new(23);
+    let mut index = graphed(parameters(Metric::L2, 8, 8));
+    let slots: Vec<Slot> = (0..3_000).map(|_| index.insert(&random.clumped(8))).collect();
+    slots[2_000..].iter().for_each(|&slot| index.remove(slot));
+    tend_fully(&mut index);
+    assert_eq!((index.live(), index.dead(), index.slots()), (2_000, 0, 2_000));
+}
+
+#[test]
+fn a_few_dead_behind_all_others_hold_no_memory() {
+    let mut random = Random::new(22);
+    let mut index = graphed(parameters(Metric::L2, 8, 8));
+    let slots: Vec<Slot> = (0..3_000).map(|_| index.insert(&random.clumped(8))).collect();
+    let removed_at = |slot: &Slot| (slot.index() >= 2_980, slot.index() >= 2_000);
+    let of_batch = |slot: &&Slot| removed_at(slot) == (false, true);
+    slots.iter().filter(of_batch).for_each(|&slot| index.remove(slot));
+    // The batch has begun: those who die now, too few for one of their own, are not among it.
+    let _ = index.tend(&mut Work::new(1));
+    let behind = |slot: &&Slot| removed_at(slot).0;
+    slots.iter().filter(behind).for_each(|&slot| index.remove(slot));
+    tend_fully(&mut index);
+    assert_eq!((index.live(), index.dead(), index.slots()), (2_000, 0, 2_000));
+}
+
 #[test]
 fn an_index_that_shrank_at_once_chooses_its_links_anew() {
     let mut random = Random::new(24);
