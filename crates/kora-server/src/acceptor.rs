@@ -16,13 +16,13 @@ use tokio::time::timeout;
 /// A connection on its way to its worker.
 pub(crate) struct Arrival {
     pub(crate) stream: TcpStream,
-    pub(crate) client: Client,
+    pub(crate) client: ArrivingClient,
     /// One of `maxclients`; given back when the connection ends.
     pub(crate) permit: OwnedSemaphorePermit,
 }
 
 /// Whose connection it is.
-pub(crate) enum Client {
+pub(crate) enum ArrivingClient {
     /// Somebody who has not said anything yet.
     New {
         id: u64,
@@ -93,7 +93,7 @@ impl Acceptor {
         let arrival = stream.local_addr().and_then(|local_address| {
             stream.set_nodelay(true)?;
             let stream = stream.into_std()?;
-            let client = Client::New {
+            let client = ArrivingClient::New {
                 id,
                 address,
                 local_address,

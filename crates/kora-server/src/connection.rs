@@ -22,14 +22,14 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::acceptor::{Arrival, Client};
+use crate::acceptor::{Arrival, ArrivingClient};
 use crate::config::OutputLimit;
 use crate::host::Process;
 use crate::output::Output;
 
 /// One client's connection.
 pub(crate) struct Connection {
-    stream: TcpStream,
+    pub(crate) stream: TcpStream,
     pub(crate) engine: Rc<RefCell<Engine>>,
     pub(crate) host: Process,
     pub(crate) line: LineId,
@@ -40,7 +40,7 @@ pub(crate) struct Connection {
     /// Bytes that are no whole request yet.
     pub(crate) input: BytesMut,
     pub(crate) read_buffer: ReadBuffer,
-    output: Output,
+    pub(crate) output: Output,
     /// Commands that were read and not submitted yet. While there are any, nothing behind them is looked at.
     /// Invariant: at most [`AHEAD_MAX`](crate::decoding).
     pub(crate) ahead: VecDeque<Parsed>,
@@ -50,16 +50,16 @@ pub(crate) struct Connection {
     /// The client has sent bytes that nobody looked at.
     pub(crate) unheard: bool,
     /// Since when clients have held so much memory that this one is not read from.
-    paused_since: Option<Instant>,
+    pub(crate) paused_since: Option<Instant>,
     /// How many commands had found memory then.
     rooms_given: u64,
     /// Since when more replies than the soft limit have waited for the client.
     over_soft_since: Option<Instant>,
     /// Where the connections of all workers arrive.
-    peers: Arc<[mpsc::Sender<Arrival>]>,
+    pub(crate) peers: Arc<[mpsc::Sender<Arrival>]>,
     stopping: watch::Receiver<bool>,
     pub(crate) shutdown: mpsc::Sender<()>,
-    permit: OwnedSemaphorePermit,
+    pub(crate) permit: OwnedSemaphorePermit,
 }
 
 /// What the connections of a worker read into, one after the other. Most are idle, and an idle one holds no buffer.
@@ -134,7 +134,7 @@ impl Connection {
         } = shared;
         let stream = TcpStream::from_std(stream)?;
         let (id, line) = match client {
-            Client::New {
+            ArrivingClient::New {
                 id,
                 address,
                 local_address,
@@ -143,7 +143,7 @@ impl Connection {
                 let session = Session::new(id, address.to_string(), local_address.to_string(), since_us);
                 (id, engine.borrow_mut().connect(session))
             }
-            Client::Traveller(traveller) => (traveller.id(), engine.borrow_mut().take_in(traveller)),
+            ArrivingClient::Traveller(traveller) => (traveller.id(), engine.borrow_mut().take_in(traveller)),
         };
         let access = engine.borrow_mut().access(line);
         Ok(Connection {
@@ -235,39 +235,6 @@ impl Connection {
             }
             self.wait().await?;
         }
-    }
-
-    /// The worker at which this client had better be, if it can go there now: neither side holds anything of a request or a
-    /// reply then, but for what is still in the socket.
-    fn drawn_to(&self) -> Option<usize> {
-        let is_between = self.intake == Intake::Open
-            && self.input.is_empty()
-            && self.ahead.is_empty()
-            && self.output.is_empty()
-            && self.paused_since.is_none();
-        let worker = is_between.then(|| self.engine.borrow_mut().drawn_to(self.line))??;
-        // Who arrives faster than they are taken in had better wait where they are.
-        (self.peers[worker].capacity() > ARRIVALS_LEFT_MIN).then_some(worker)
-    }
-
-    /// Goes on at another worker.
-    async fn go_to(self, worker: usize) {
-        let traveller = self.engine.borrow_mut().depart(self.line);
-        let id = traveller.id();
-        let stream = match self.stream.into_std() {
-            Ok(stream) => stream,
-            Err(error) => {
-                tracing::warn!(client = id, %error, "a connection broke on its way to another worker");
-                return;
-            }
-        };
-        let arrival = Arrival {
-            stream,
-            client: Client::Traveller(traveller),
-            permit: self.permit,
-        };
-        // Nobody is there any more only if the server has stopped.
-        let _ = self.peers[worker].send(arrival).await;
     }
 
     /// Tells the engine what the buffers hold, and hears whether more may be read.
@@ -467,9 +434,6 @@ const READ_BURST_BYTES: usize = 256 * 1024;
 /// How long a client that is still sending is given to read its last replies: many round trips on any network, and not
 /// long for a server that is stopping.
 const PARTING_MAX: Duration = Duration::from_secs(1);
-
-/// Room that is left to new connections where those from other workers arrive.
-const ARRIVALS_LEFT_MIN: usize = 8;
 
 /// How often a connection that is not read from looks whether it may be.
 const PAUSE_LOOK: Duration = Duration::from_millis(20);

@@ -9,6 +9,7 @@ mod decoding;
 pub mod demo;
 mod descriptors;
 mod host;
+mod moving;
 mod output;
 pub mod ping;
 pub mod serve;
