@@ -6,15 +6,17 @@
 //! at equal recall (Zen 3, prototype).
 
 use crate::arena::{Reading, Rows};
-use crate::distance::CODE_LANES;
+use crate::distance::{CODE_LANES, LINE_WORDS};
 use crate::metric::Metric;
 
 /// One code per slot.
 pub(crate) struct Codes {
     metric: Metric,
-    /// A row: the code, then, from the next whole word on, its scale, its square and the largest component as f32. 52
-    /// dimensions fit a cache line.
+    /// A row: the code, and where it leaves room in its last cache line, from the next whole word on, its tail: scale, square
+    /// and largest component. 52 dimensions fit a cache line with it.
     rows: Rows,
+    /// The tails, where each would begin another cache line: four of them share one here.
+    tails: Option<Rows>,
     dimension: usize,
 }
 
@@ -58,12 +60,17 @@ impl Codes {
         Codes {
             metric,
             rows: Rows::new(code_row_words(dimension), Reading::AtRandom),
+            tails: (!has_tail(dimension)).then(|| Rows::new(TAIL_ROW_WORDS, Reading::AtRandom)),
             dimension,
         }
     }
 
     pub(crate) fn bytes(&self) -> usize {
-        self.rows.allocated_bytes()
+        self.rows.allocated_bytes() + self.tails.as_ref().map_or(0, Rows::allocated_bytes)
+    }
+
+    pub(crate) fn chunk_count(&self) -> usize {
+        self.rows.chunk_count() + self.tails.as_ref().map_or(0, Rows::chunk_count)
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -74,34 +81,50 @@ impl Codes {
         &self.rows
     }
 
-    pub(crate) fn rows_mut(&mut self) -> &mut Rows {
-        &mut self.rows
+    /// In which rows the tails stand, and from which word on.
+    #[inline(always)]
+    pub(crate) fn tails(&self) -> (&Rows, usize) {
+        match &self.tails {
+            Some(tails) => (tails, 0),
+            None => (&self.rows, tail_word(self.dimension)),
+        }
+    }
+
+    /// Each table.
+    pub(crate) fn tables_mut(&mut self) -> impl Iterator<Item = &mut Rows> {
+        std::iter::once(&mut self.rows).chain(&mut self.tails)
     }
 
     pub(crate) fn put(&mut self, row: u32, vector: &[f32]) {
-        self.rows.reach(row);
+        self.tables_mut().for_each(|table| table.reach(row));
         let tail = encode(vector, self.metric, &mut self.rows.bytes_mut(row)[..self.dimension]);
-        let at = tail_word(self.dimension);
-        self.rows.floats_mut(row)[at..at + TAIL_WORDS].copy_from_slice(&[tail.scale, tail.square, tail.largest]);
+        let words = match &mut self.tails {
+            Some(tails) => tails.floats_mut(row),
+            None => &mut self.rows.floats_mut(row)[tail_word(self.dimension)..],
+        };
+        words[..TAIL_WORDS].copy_from_slice(&[tail.scale, tail.square, tail.largest]);
     }
 
     /// A row's code without padding, and the largest component.
     pub(crate) fn code(&self, slot: u32) -> (&[i8], f32) {
-        let largest = self.rows.floats(slot)[tail_word(self.dimension) + 2];
-        (&self.rows.bytes(slot)[..self.dimension], largest)
+        (&self.rows.bytes(slot)[..self.dimension], self.tail(slot).largest)
     }
 
     pub(crate) fn probe(&self, slot: u32) -> CodeProbe<'_> {
-        let at = tail_word(self.dimension);
-        let words = self.rows.floats(slot);
         CodeProbe {
             code: &self.rows.bytes(slot)[..padded_code(self.dimension)],
             dimension: self.dimension,
-            tail: Tail {
-                scale: words[at],
-                square: words[at + 1],
-                largest: words[at + 2],
-            },
+            tail: self.tail(slot),
+        }
+    }
+
+    fn tail(&self, slot: u32) -> Tail {
+        let (table, at) = self.tails();
+        let words = &table.floats(slot)[at..];
+        Tail {
+            scale: words[0],
+            square: words[1],
+            largest: words[2],
         }
     }
 
@@ -139,7 +162,7 @@ impl Codes {
     }
 
     pub(crate) fn release_chunk(&mut self) -> Option<usize> {
-        self.rows.release_chunk()
+        self.tables_mut().find_map(Rows::release_chunk)
     }
 }
 
@@ -148,10 +171,21 @@ pub(crate) fn tail_word(dimension: usize) -> usize {
     dimension.div_ceil(4)
 }
 
+/// The words that the code of a vector takes, with its tail.
+pub(crate) fn code_words(dimension: usize) -> usize {
+    let of_tail = if has_tail(dimension) { 0 } else { TAIL_ROW_WORDS };
+    code_row_words(dimension) + of_tail
+}
+
 /// The words of a row: whole cache lines, as the kernels read them.
 pub(crate) fn code_row_words(dimension: usize) -> usize {
-    let words = (tail_word(dimension) + TAIL_WORDS).max(padded_code(dimension) / 4);
-    words.next_multiple_of(16)
+    tail_word(dimension).next_multiple_of(LINE_WORDS)
+}
+
+/// Whether the tail stands in the row: it takes no cache line of its own there. At 384, 768 and 1,536 dimensions it would, a
+/// seventh, a thirteenth and a twenty-fifth of what a walk reads.
+pub(crate) fn has_tail(dimension: usize) -> bool {
+    tail_word(dimension) + TAIL_WORDS <= code_row_words(dimension)
 }
 
 /// The bytes of a code that the kernels read.
@@ -199,6 +233,9 @@ fn encode(vector: &[f32], metric: Metric, code: &mut [i8]) -> Tail {
 
 /// The words behind a code.
 const TAIL_WORDS: usize = 3;
+
+/// Those of a tail that stands elsewhere: a power of two, so that none lies in two cache lines.
+const TAIL_ROW_WORDS: usize = 4;
 
 /// The largest code. Not 128: the kernel takes absolute values in a byte.
 const CODE_MAX: f32 = 127.0;
@@ -254,6 +291,7 @@ mod tests {
             codes.put(0, &vector);
             let batch = Batch {
                 rows: codes.rows(),
+                tails: codes.tails(),
                 slots: &[0],
                 out: &mut out,
                 floor: -1.0,

@@ -262,14 +262,23 @@ impl Space {
         let is_square = self.metric == Metric::L2;
         let batch = |rows, out| Batch {
             rows,
+            tails: (rows, 0),
             slots,
             out,
             floor,
         };
         let tables = self.tables();
         match (&tables.codes, &tables.fine) {
-            (Some(codes), _) if is_square => kernel.code_squares(probe.code, batch(codes.rows(), out)),
-            (Some(codes), _) => kernel.code_dots(probe.code, batch(codes.rows(), out)),
+            (Some(codes), _) => {
+                let batch = Batch {
+                    tails: codes.tails(),
+                    ..batch(codes.rows(), out)
+                };
+                match is_square {
+                    true => kernel.code_squares(probe.code, batch),
+                    false => kernel.code_dots(probe.code, batch),
+                }
+            }
             (None, Fine::Floats(floats)) if is_square => kernel.squares(probe.floats, batch(floats.rows(), out)),
             (None, Fine::Floats(floats)) => kernel.dots(probe.floats, factor, batch(floats.rows(), out)),
             (None, Fine::Halves(halves)) if is_square => kernel.half_squares(probe.floats, batch(halves.rows(), out)),

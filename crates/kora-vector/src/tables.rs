@@ -69,7 +69,7 @@ impl Tables {
             Fine::Halves(halves) => halves.rows().chunk_count(),
             Fine::Residuals(residuals) => residuals.as_ref().map_or(0, |residuals| residuals.rows().chunk_count()),
         };
-        fine + self.codes.as_ref().map_or(0, |codes| codes.rows().chunk_count())
+        fine + self.codes.as_ref().map_or(0, |codes| codes.chunk_count())
     }
 
     pub(crate) fn release_chunk(&mut self) -> Option<usize> {
@@ -88,6 +88,7 @@ impl Tables {
             Fine::Halves(halves) => Some(halves.rows_mut()),
             Fine::Residuals(residuals) => residuals.as_mut().map(Residuals::rows_mut),
         };
-        fine.into_iter().chain(self.codes.as_mut().map(Codes::rows_mut))
+        fine.into_iter()
+            .chain(self.codes.iter_mut().flat_map(Codes::tables_mut))
     }
 }

@@ -3,7 +3,7 @@
 use std::arch::x86_64::*;
 
 use crate::code::{CodeProbe, tail_word};
-use crate::distance::x86::{BLOCK, Block, Trust, code_distances, four_words, store};
+use crate::distance::x86::{BLOCK, Block, Tails, Trust, code_distances, four_words, store};
 use crate::distance::{Batch, CODE_LANES, GROUP, LANES, Pair, scalar};
 
 pub(super) fn is_runnable() -> bool {
@@ -164,7 +164,8 @@ fn for_codes<const SQUARE: bool>(probe: CodeProbe<'_>, batch: Batch<'_>) -> bool
     let last = _mm256_and_si256(load_code(probe, whole), last_mask(probe.dimension));
     let mut trust = Trust::new(batch.floor);
     for (slots, out) in batch.slots.chunks(BLOCK).zip(batch.out.chunks_mut(BLOCK)) {
-        let block = Block::new(batch.rows, slots, words + 2);
+        let block = Block::new(batch.rows, slots, words);
+        let tails = Tails::new(batch.rows, batch.tails, slots);
         for (group, out) in out.chunks_exact_mut(GROUP).enumerate() {
             let four_rows = block.group(group);
             let mut sums = [_mm256_setzero_si256(); GROUP];
@@ -176,8 +177,9 @@ fn for_codes<const SQUARE: bool>(probe: CodeProbe<'_>, batch: Batch<'_>) -> bool
             }
             // SAFETY: as above.
             unsafe { add_products(&mut sums, last, four_rows, whole) };
-            // SAFETY: behind the code stand the words of the tail.
-            let (scales, squares) = unsafe { (four_words(four_rows, words), four_words(four_rows, words + 1)) };
+            let four_tails = tails.group(group, four_rows);
+            // SAFETY: a tail begins with these two words.
+            let (scales, squares) = unsafe { (four_words(four_tails, 0), four_words(four_tails, 1)) };
             let distances = code_distances::<SQUARE>(probe.tail, totals_i32(sums), (scales, squares));
             trust.note(distances);
             store(distances, out);

@@ -7,7 +7,7 @@ use std::arch::x86_64::*;
 
 use crate::code::{CodeProbe, tail_word};
 use crate::distance::avx2;
-use crate::distance::x86::{BLOCK, Block, Trust, code_distances, four_words, store};
+use crate::distance::x86::{BLOCK, Block, Tails, Trust, code_distances, four_words, store};
 use crate::distance::{Batch, GROUP};
 
 /// Also asked for, though not used: VBMI2. Processors that have VNNI without it lower their clock for a while when they
@@ -44,7 +44,8 @@ fn for_codes<const SQUARE: bool>(probe: CodeProbe<'_>, batch: Batch<'_>) -> bool
     let excess = _mm_set1_epi32(128 * sum_of(probe, whole, last));
     let mut trust = Trust::new(batch.floor);
     for (slots, out) in batch.slots.chunks(BLOCK).zip(batch.out.chunks_mut(BLOCK)) {
-        let block = Block::new(batch.rows, slots, words + 2);
+        let block = Block::new(batch.rows, slots, words);
+        let tails = Tails::new(batch.rows, batch.tails, slots);
         for (group, out) in out.chunks_exact_mut(GROUP).enumerate() {
             let four_rows = block.group(group);
             let mut sums = [_mm512_setzero_si512(); GROUP];
@@ -56,8 +57,9 @@ fn for_codes<const SQUARE: bool>(probe: CodeProbe<'_>, batch: Batch<'_>) -> bool
             }
             // SAFETY: as above.
             unsafe { add_products(&mut sums, last, four_rows, whole) };
-            // SAFETY: behind the code stand the words of the tail.
-            let (scales, squares) = unsafe { (four_words(four_rows, words), four_words(four_rows, words + 1)) };
+            let four_tails = tails.group(group, four_rows);
+            // SAFETY: a tail begins with these two words.
+            let (scales, squares) = unsafe { (four_words(four_tails, 0), four_words(four_tails, 1)) };
             let dots = _mm_sub_epi32(totals_i32(sums), excess);
             let distances = code_distances::<SQUARE>(probe.tail, dots, (scales, squares));
             trust.note(distances);

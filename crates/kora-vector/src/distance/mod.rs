@@ -51,6 +51,8 @@ pub(crate) struct Kernel {
 /// Rows to be measured, and where their distances go.
 pub(crate) struct Batch<'a> {
     pub(crate) rows: &'a Rows,
+    /// Of rows of codes, where their tails stand: in which rows, and from which word on.
+    pub(crate) tails: (&'a Rows, usize),
     pub(crate) slots: &'a [u32],
     /// As long as `slots`, up to the next multiple of [`GROUP`]: what is written behind the last says nothing.
     pub(crate) out: &'a mut [f32],
@@ -64,7 +66,7 @@ pub(crate) struct Batch<'a> {
 type ManyRows = unsafe fn(query: &[f32], factor: f32, batch: Batch<'_>) -> bool;
 
 /// Writes one distance per row of codes; true if all can be trusted. Unsafe to call: the processor must have the
-/// kernel's instructions, the probe be padded, the rows at least as long, their tail within them, every slot a row, and
+/// kernel's instructions, the probe be padded, the rows at least as long, their tails where they are said to be, every slot a row, and
 /// `out` as long as it should be.
 type ManyCodes = unsafe fn(probe: CodeProbe<'_>, batch: Batch<'_>) -> bool;
 
@@ -248,7 +250,12 @@ fn check_codes(probe: CodeProbe<'_>, batch: &Batch<'_>) {
     assert!(probe.code.len() == padded_code(probe.dimension), "the probe is padded");
     assert!(
         code_row_words(probe.dimension) <= batch.rows.row_words(),
-        "a row holds code and tail, and as many bytes as are read"
+        "a row holds as many bytes as are read"
+    );
+    let (tails, at) = batch.tails;
+    assert!(
+        at + 2 <= tails.row_words() && batch.rows.len() <= tails.len(),
+        "each row has a tail of scale and square"
     );
     check_out(batch);
 }
@@ -341,7 +348,7 @@ pub(crate) const GROUP: usize = 4;
 const AHEAD: usize = 4;
 
 /// The f32 of a cache line.
-const LINE_WORDS: usize = 16;
+pub(crate) const LINE_WORDS: usize = 16;
 
 /// The part of a row that is asked for: 32 lines, 512 components.
 const PREFETCH_WORDS_MAX: usize = 512;

@@ -3,7 +3,7 @@
 use std::arch::aarch64::*;
 
 use crate::code::{CodeProbe, tail_word};
-use crate::distance::{AHEAD, Batch, LANES, Pair, prefetch};
+use crate::distance::{AHEAD, Batch, LANES, Pair, prefetch, prefetch_line};
 use crate::fold::is_trusted;
 
 pub(super) fn is_runnable() -> bool {
@@ -82,6 +82,7 @@ fn for_rows<const SQUARE: bool, const HALF: bool>(query: &[f32], factor: f32, ba
         slots,
         out,
         floor,
+        ..
     } = batch;
     let mut is_safe = true;
     let end = if HALF { query.len() / 2 } else { query.len() };
@@ -142,22 +143,25 @@ unsafe fn load<const HALF: bool>(row: *const f32, at: usize) -> float32x4_t {
 fn for_codes<const SQUARE: bool>(probe: CodeProbe<'_>, batch: Batch<'_>) -> bool {
     let Batch {
         rows,
+        tails,
         slots,
         out,
         floor,
     } = batch;
     let mut is_safe = true;
-    let words = tail_word(probe.dimension);
+    let (words, at) = (tail_word(probe.dimension), tails.1);
     let mut mask = [0i8; 16];
     mask[..(probe.dimension - 1) % 16 + 1].fill(-1);
     // SAFETY: the array holds the 16 bytes that are loaded.
     let mask = unsafe { vld1q_s8(mask.as_ptr()) };
     for &slot in slots.iter().take(AHEAD) {
-        prefetch(rows.address(slot), words + 2);
+        prefetch(rows.address(slot), words);
+        prefetch_line(tails.0.address(slot).wrapping_add(at).cast());
     }
     for (i, distance) in out[..slots.len()].iter_mut().enumerate() {
         if let Some(&soon) = slots.get(i + AHEAD) {
-            prefetch(rows.address(soon), words + 2);
+            prefetch(rows.address(soon), words);
+            prefetch_line(tails.0.address(soon).wrapping_add(at).cast());
         }
         let row = rows.address(slots[i]);
         let mut sums = [vdupq_n_s32(0); 2];
@@ -176,8 +180,9 @@ fn for_codes<const SQUARE: bool>(probe: CodeProbe<'_>, batch: Batch<'_>) -> bool
             sums[1] = vpadalq_s16(sums[1], vmull_high_s8(p, r));
         }
         let dot = vaddvq_s32(vaddq_s32(sums[0], sums[1])) as f32;
-        // SAFETY: behind the code stand the two words of the tail.
-        let (scale, square) = unsafe { (*row.add(words), *row.add(words + 1)) };
+        let tail = tails.0.address(slots[i]);
+        // SAFETY: a tail begins with these two words.
+        let (scale, square) = unsafe { (*tail.add(at), *tail.add(at + 1)) };
         let dot = dot * (probe.tail.scale * scale);
         *distance = if SQUARE {
             (probe.tail.square + square) - 2.0 * dot

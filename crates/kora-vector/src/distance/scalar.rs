@@ -1,7 +1,7 @@
 //! The definition: what every other kernel must compute, up to the order of its additions.
 
 use crate::arena::Rows;
-use crate::code::{CODE_UNIT, CodeProbe, tail_word};
+use crate::code::{CODE_UNIT, CodeProbe};
 use crate::distance::{Batch, Pair};
 use crate::fold::is_trusted;
 use crate::half::from_half;
@@ -42,13 +42,15 @@ pub(super) fn fine_square(left: &[f32], right: &[f32]) -> Pair {
 }
 
 pub(super) fn code_dot(probe: CodeProbe<'_>, batch: Batch<'_>) -> bool {
-    for_each(batch, |rows, slot| -decoded_dot(probe, rows, slot))
+    let tails = batch.tails;
+    for_each(batch, |rows, slot| -decoded_dot(probe, rows, tail(tails, slot).0, slot))
 }
 
 pub(super) fn code_square(probe: CodeProbe<'_>, batch: Batch<'_>) -> bool {
+    let tails = batch.tails;
     for_each(batch, |rows, slot| {
-        let square = rows.floats(slot)[tail_word(probe.dimension) + 1];
-        (probe.tail.square + square) - 2.0 * decoded_dot(probe, rows, slot)
+        let (scale, square) = tail(tails, slot);
+        (probe.tail.square + square) - 2.0 * decoded_dot(probe, rows, scale, slot)
     })
 }
 
@@ -107,9 +109,15 @@ fn for_each(batch: Batch<'_>, distance: impl Fn(&Rows, u32) -> f32) -> bool {
     is_safe
 }
 
-fn decoded_dot(probe: CodeProbe<'_>, rows: &Rows, slot: u32) -> f32 {
+/// The scale and the square of a row of codes.
+fn tail((table, at): (&Rows, usize), slot: u32) -> (f32, f32) {
+    let words = &table.floats(slot)[at..];
+    (words[0], words[1])
+}
+
+fn decoded_dot(probe: CodeProbe<'_>, rows: &Rows, scale: f32, slot: u32) -> f32 {
     let dot = integer_dot(&probe.code[..probe.dimension], &rows.bytes(slot)[..probe.dimension]);
-    dot as f32 * (probe.tail.scale * rows.floats(slot)[tail_word(probe.dimension)])
+    dot as f32 * (probe.tail.scale * scale)
 }
 
 /// Exact: 65,536 products of 127² are below 2³¹.

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::arena::Reading;
-use crate::code::tail_word;
+use crate::code::{has_tail, tail_word};
 
 fn table(vectors: &[Vec<f32>], scale: f32) -> Rows {
     let length = padded(vectors[0].len());
@@ -20,6 +20,7 @@ fn table(vectors: &[Vec<f32>], scale: f32) -> Rows {
 fn batch<'a>(rows: &'a Rows, slots: &'a [u32], out: &'a mut [f32]) -> Batch<'a> {
     Batch {
         rows,
+        tails: (rows, 0),
         slots,
         out,
         floor: -1.0,
@@ -117,6 +118,7 @@ proptest! {
         let length = padded_code(dimension);
         let at = tail_word(dimension);
         let mut rows = Rows::new(code_row_words(dimension), Reading::Otherwise);
+        let mut others = Rows::new(4, Reading::Otherwise);
         let mut state = seed | 1;
         for _ in 0..7 {
             let row = rows.push();
@@ -129,8 +131,16 @@ proptest! {
                     _ => ((state >> 40) as i8).max(-127),
                 };
             }
-            rows.floats_mut(row)[at..at + 2].copy_from_slice(&[0.25, 3.0]);
+            let tail = [0.25 + row as f32, 3.0 - row as f32];
+            match has_tail(dimension) {
+                true => rows.floats_mut(row)[at..at + 2].copy_from_slice(&tail),
+                false => {
+                    others.push();
+                    others.floats_mut(row)[..2].copy_from_slice(&tail);
+                }
+            }
         }
+        let tails = if has_tail(dimension) { (&rows, at) } else { (&others, 0) };
         let slots = [6, 0, 5, 1, 4, 2, 3];
         for kernel in Kernel::runnable() {
             for probe_slot in slots {
@@ -138,11 +148,11 @@ proptest! {
                 let tail = crate::code::Tail { scale: 0.25, square: 3.0, largest: 1.0 };
                 let probe = CodeProbe { code, dimension, tail };
                 let (mut got, mut want) = ([0.0; 8], [0.0; 8]);
-                kernel.code_dots(probe, batch(&rows, &slots, &mut got));
-                SCALAR.code_dots(probe, batch(&rows, &slots, &mut want));
+                kernel.code_dots(probe, Batch { tails, ..batch(&rows, &slots, &mut got) });
+                SCALAR.code_dots(probe, Batch { tails, ..batch(&rows, &slots, &mut want) });
                 prop_assert_eq!(&got[..7], &want[..7], "{}", kernel.name);
-                kernel.code_squares(probe, batch(&rows, &slots, &mut got));
-                SCALAR.code_squares(probe, batch(&rows, &slots, &mut want));
+                kernel.code_squares(probe, Batch { tails, ..batch(&rows, &slots, &mut got) });
+                SCALAR.code_squares(probe, Batch { tails, ..batch(&rows, &slots, &mut want) });
                 prop_assert_eq!(&got[..7], &want[..7], "{}", kernel.name);
             }
         }

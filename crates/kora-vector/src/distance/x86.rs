@@ -124,6 +124,42 @@ impl Block {
     }
 }
 
+/// Where the tails of a block's rows stand.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it lives on the stack while a block is measured"
+)]
+pub(super) enum Tails {
+    /// In the rows, from this word on.
+    Within(usize),
+    Beside([*const f32; BLOCK]),
+}
+
+impl Tails {
+    #[inline]
+    #[target_feature(enable = "avx2,fma,f16c,bmi2,lzcnt")]
+    pub(super) fn new(rows: &Rows, (table, at): (&Rows, usize), slots: &[u32]) -> Tails {
+        if std::ptr::eq(rows, table) {
+            return Tails::Within(at);
+        }
+        let mut tails = [table.address(slots[0]).wrapping_add(at); BLOCK];
+        for (tail, &slot) in tails.iter_mut().zip(slots) {
+            *tail = table.address(slot).wrapping_add(at);
+            prefetch_line(tail.cast());
+        }
+        Tails::Beside(tails)
+    }
+
+    /// Those of four rows.
+    #[inline]
+    pub(super) fn group(&self, group: usize, four_rows: [*const f32; GROUP]) -> [*const f32; GROUP] {
+        match self {
+            Tails::Within(at) => four_rows.map(|row| row.wrapping_add(*at)),
+            Tails::Beside(tails) => std::array::from_fn(|i| tails[group * GROUP + i]),
+        }
+    }
+}
+
 /// Rows looked up together: the list of a node at the usual M.
 pub(super) const BLOCK: usize = 32;
 

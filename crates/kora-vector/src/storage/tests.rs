@@ -230,7 +230,7 @@ fn an_index_takes_the_bytes_that_its_kind_says() {
     }
     let bytes = |dimension| Storage::ALL.map(|storage| storage.row_bytes(dimension));
     assert_eq!(bytes(50), [320, 128, 128, 64]);
-    assert_eq!(bytes(384), [2_048, 832, 832, 448]);
+    assert_eq!(bytes(384), [2_000, 832, 784, 400]);
 }
 
 #[test]
