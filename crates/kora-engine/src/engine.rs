@@ -340,6 +340,11 @@ impl Engine {
         self.lines.line(id).is_blocked()
     }
 
+    /// Wakes all connections: whoever serves them has something to tell that does not come from here.
+    pub fn wake_connections(&mut self) {
+        self.lines.served_from(0).for_each(|(_, line)| line.wake());
+    }
+
     /// True once after a client has said SHUTDOWN.
     pub fn take_shutdown(&mut self) -> bool {
         std::mem::take(&mut self.shutdown)

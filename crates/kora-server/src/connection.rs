@@ -2,7 +2,7 @@
 //!
 //! Reading and writing go on side by side: a client may send a pipeline of any depth before it reads a single reply.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::io;
@@ -18,7 +18,7 @@ use kora_engine::{Engine, LineId, Session, Standing};
 use kora_resp::{Reader, ReaderLimits};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -57,7 +57,7 @@ pub(crate) struct Connection {
     over_soft_since: Option<Instant>,
     /// Where the connections of all workers arrive.
     pub(crate) peers: Arc<[mpsc::Sender<Arrival>]>,
-    stopping: watch::Receiver<bool>,
+    stopping: Rc<Cell<bool>>,
     pub(crate) shutdown: mpsc::Sender<()>,
     pub(crate) permit: OwnedSemaphorePermit,
 }
@@ -74,8 +74,9 @@ pub(crate) struct Shared {
     pub(crate) read_buffer: ReadBuffer,
     /// Where the connections of all workers arrive, by the workers' numbers.
     pub(crate) peers: Arc<[mpsc::Sender<Arrival>]>,
-    /// Up when connections are to finish.
-    pub(crate) stopping: watch::Receiver<bool>,
+    /// True when connections are to finish; they are woken then. Waiting for a channel of its own, each would stand in and
+    /// leave that one's queue at every command.
+    pub(crate) stopping: Rc<Cell<bool>>,
     /// To whom SHUTDOWN is told.
     pub(crate) shutdown: mpsc::Sender<()>,
 }
@@ -190,7 +191,7 @@ impl Connection {
     }
 
     async fn converse(&mut self) -> io::Result<End> {
-        if *self.stopping.borrow() {
+        if self.stopping.get() {
             self.read_what_came()?;
         }
         loop {
@@ -284,7 +285,7 @@ impl Connection {
         let paused = self.paused_since.is_some();
         let may_read = self.intake == Intake::Open && self.ahead.is_empty() && !paused;
         let is_waiting = self.is_waiting;
-        let is_open = self.intake == Intake::Open;
+        let looks_again = paused || self.over_soft_since.is_some();
         let stir = poll_fn(|context| {
             let mut engine = self.engine.borrow_mut();
             let ready = engine.poll_line(self.line, context.waker());
@@ -313,6 +314,10 @@ impl Connection {
                 }
                 is_stirred = true;
             }
+            if self.stopping.get() && self.intake == Intake::Open {
+                self.read_what_came()?;
+                is_stirred = true;
+            }
             if is_stirred {
                 return Poll::Ready(Ok(()));
             }
@@ -320,12 +325,10 @@ impl Connection {
             Poll::Pending
         });
         tokio::select! {
-            stirred = stir => return stirred,
+            stirred = stir => stirred,
             // What others give back wakes nobody: it is looked at again before anybody would notice.
-            () = sleep(PAUSE_LOOK), if paused || self.over_soft_since.is_some() => {}
-            _ = self.stopping.changed(), if is_open => self.read_what_came()?,
+            () = sleep(PAUSE_LOOK), if looks_again => Ok(()),
         }
-        Ok(())
     }
 
     /// Reads what has arrived, up to a bound.

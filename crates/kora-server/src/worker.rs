@@ -1,6 +1,6 @@
 //! A worker: one thread, pinned to one core, with its own event loop, its engine and its connections.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -64,14 +64,15 @@ impl Worker {
             .build_local(LocalOptions::default())?;
         let engine = Rc::new(RefCell::new(Engine::new(self.berth, self.setup)));
         let (budget_us, idle_laps, stop) = (self.turn_budget_us, self.idle_laps, self.stop);
-        let mut arrivals = self.arrivals;
+        let (mut arrivals, mut stopping_seen) = (self.arrivals, self.stopping);
+        let stopping = Rc::new(Cell::new(false));
         let shared = Shared {
             engine: Rc::clone(&engine),
             host: self.host,
             limits: self.limits,
             read_buffer: ReadBuffer::default(),
             peers: self.peers,
-            stopping: self.stopping,
+            stopping: Rc::clone(&stopping),
             shutdown: self.shutdown,
         };
         runtime.block_on(async move {
@@ -91,6 +92,13 @@ impl Worker {
                         Err(error) => tracing::warn!(%error, "a connection could not be taken over"),
                     }
                 }
+            });
+            let engine = Rc::clone(&turn.engine);
+            tokio::task::spawn_local(async move {
+                // Nobody is there any more to say it, or it is said.
+                let _ = stopping_seen.wait_for(|is_stopping| *is_stopping).await;
+                stopping.set(true);
+                engine.borrow_mut().wake_connections();
             });
             turn.await;
         });
