@@ -66,8 +66,8 @@ pub(crate) struct Batch<'a> {
 type ManyRows = unsafe fn(query: &[f32], factor: f32, batch: Batch<'_>) -> bool;
 
 /// Writes one distance per row of codes; true if all can be trusted. Unsafe to call: the processor must have the
-/// kernel's instructions, the probe be padded, the rows at least as long, their tails where they are said to be, every slot a row, and
-/// `out` as long as it should be.
+/// kernel's instructions, the probe be padded, the rows at least as long, their tails where they are said to be, every
+/// slot a row, and `out` as long as it should be.
 type ManyCodes = unsafe fn(probe: CodeProbe<'_>, batch: Batch<'_>) -> bool;
 
 /// Unsafe to call: the processor must have the kernel's instructions, and both slices be equally long and padded.
