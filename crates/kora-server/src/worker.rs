@@ -53,14 +53,10 @@ impl Worker {
         {
             tracing::warn!(worker, core = core.id, "could not be pinned to its core");
         }
-        let event_interval = match self.peers.len() {
-            1 => EVENT_INTERVAL_ALONE,
-            _ => EVENT_INTERVAL,
-        };
         let runtime = Builder::new_current_thread()
             .enable_io()
             .enable_time()
-            .event_interval(event_interval)
+            .event_interval(EVENT_INTERVAL)
             .build_local(LocalOptions::default())?;
         let engine = Rc::new(RefCell::new(Engine::new(self.berth, self.setup)));
         let (budget_us, idle_laps, stop) = (self.turn_budget_us, self.idle_laps, self.stop);
@@ -109,8 +105,3 @@ impl Worker {
 /// Tasks polled between two polls of the root future and of the sockets; tokio's own figure is 61. A connection's task
 /// may run a whole burst of commands, so that 16 keep the mesh waiting long enough.
 const EVENT_INTERVAL: u32 = 16;
-
-/// The same where there is no mesh, so that fifty connections are all heard before the first is answered (see `after_others` in
-/// `connection.rs`): where clients answer at once, GET at depth 1 takes 0.91 to 0.95 of the time that it takes with 16. What
-/// commands do between two turns is limited all the same.
-const EVENT_INTERVAL_ALONE: u32 = 128;
