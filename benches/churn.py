@@ -4,6 +4,7 @@
     python3 benches/churn.py                          every scenario in its short form, 20,000 words of GloVe, 50-d
     python3 benches/churn.py --live 100000 --operations 5000000 --scenarios random
     python3 benches/churn.py --data rows.npy          any 2-d array of f32
+    python3 benches/churn.py --data rows.npy --noise 0.02   if there are too few rows, the same again with noise
     python3 benches/churn.py --served                 replaces all or deletes nine in ten through sockets: what it does to RSS
 
 Scenarios: `random` (of two operations one replaces a vector by another word's, the other sets a new key or deletes one,
@@ -36,6 +37,7 @@ def main():
     parser.add_argument("--live", type=int, default=20_000)
     parser.add_argument("--operations", type=int, help="as many as make each live vector be replaced twice, otherwise")
     parser.add_argument("--data", type=Path)
+    parser.add_argument("--noise", type=float, help="how far a component of a copy lies from that of its row at length 1")
     parser.add_argument("--metric", default="COSINE")
     parser.add_argument("--storage", default="F32")
     parser.add_argument("--served", action="store_true")
@@ -63,7 +65,19 @@ def load(arguments):
     # Twice as many as are live at a time, if there are so many, so that others come; and the thousand that are sought.
     count = 2 * arguments.live + 1_000
     rows = np.asarray(np.load(path, mmap_mode="r")[:count], dtype="<f4")
+    if arguments.noise is not None:
+        rows = with_noised(rows, arguments.noise, count)
     return np.ascontiguousarray(rows[np.random.default_rng(7).permutation(len(rows))])
+
+
+def with_noised(rows, noise, count):
+    """The rows, and behind them copies that differ, until there are so many."""
+    import numpy as np
+
+    draw = np.random.default_rng(5)
+    unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    copies = [(unit + draw.normal(0, noise, rows.shape)).astype("<f4") for _ in range(-(-count // len(rows)) - 1)]
+    return np.concatenate([rows, *copies])[:count]
 
 
 def live_through(scenario, rows, arguments, lines):

@@ -284,10 +284,16 @@ mod tests {
     #[test]
     fn equal_codes_are_at_distance_zero_and_a_cosine_code_has_length_one() {
         let kernel = Kernel::detect();
-        let vector: Vec<f32> = (0..100).map(|i| (i as f32 * 0.37).sin()).collect();
         let mut out = [0.0; GROUP];
-        for metric in [Metric::L2, Metric::Cosine] {
-            let mut codes = Codes::new(metric, 100);
+        // Codes with their tails in the row, and beside it.
+        for (metric, dimension) in [
+            (Metric::L2, 100),
+            (Metric::L2, 128),
+            (Metric::Cosine, 100),
+            (Metric::Cosine, 128),
+        ] {
+            let vector: Vec<f32> = (0..dimension).map(|i| (i as f32 * 0.37).sin()).collect();
+            let mut codes = Codes::new(metric, dimension);
             codes.put(0, &vector);
             let batch = Batch {
                 rows: codes.rows(),

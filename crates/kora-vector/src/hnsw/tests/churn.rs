@@ -127,7 +127,6 @@ fn an_index_that_shrank_is_as_small_and_as_good_as_a_new_one() {
     assert!(shrunk > new - 0.01, "recall {shrunk}, and {new} of a new index");
 }
 
-/// Vectors without clumps, which walks find hardest where links lead to what was near before the others went.
 #[test]
 fn what_is_vacant_behind_all_others_goes_although_nobody_moves() {
     let mut random = Random::new(23);
@@ -154,6 +153,7 @@ fn a_few_dead_behind_all_others_hold_no_memory() {
     assert_eq!((index.live(), index.dead(), index.slots()), (2_000, 0, 2_000));
 }
 
+/// Vectors without clumps, which walks find hardest where links lead to what was near before the others went.
 #[test]
 fn an_index_that_shrank_at_once_chooses_its_links_anew() {
     let mut random = Random::new(24);

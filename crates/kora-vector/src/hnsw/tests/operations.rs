@@ -141,7 +141,10 @@ impl Model {
             Op::Tend => {
                 let _ = self.index.tend(&mut Work::new(self.random.below(2_000) as u64));
             }
-            Op::TendFully => self.tend_fully(),
+            Op::TendFully => {
+                let work_max = 1 + self.random.below(2_000);
+                self.tend_fully(work_max);
+            }
             Op::Resume => self.resume(),
             Op::GiveUp => {
                 if self.pending.len() > 20 {
@@ -153,11 +156,11 @@ impl Model {
     }
 
     /// Lets it consolidate until there is nothing to do, and sees that this comes to an end.
-    fn tend_fully(&mut self) {
+    fn tend_fully(&mut self, work_max: usize) {
         const STEPS_MAX: usize = 10_000;
         let mut steps = 0;
         while self.index.has_upkeep() {
-            let _ = self.index.tend(&mut Work::new(self.random.below(2_000) as u64));
+            let _ = self.index.tend(&mut Work::new(self.random.below(work_max) as u64));
             assert_eq!(self.index.check(), Ok(()));
             steps += 1;
             assert!(steps < STEPS_MAX, "there is always something to do");
@@ -261,8 +264,10 @@ proptest! {
         length in 1usize..400,
         small_max in prop::sample::select(vec![0, 0, 3, 40]),
         storage in prop::sample::select(Storage::ALL.to_vec()),
+        // At 64 the walk reads codes whatever the storage, or halves, and the codes' tails have a table of their own.
+        dimension in prop::sample::select(vec![5, 64]),
     ) {
-        let parameters = Parameters { dimension: 5, metric, m, ef_construction: 12, storage, seed };
+        let parameters = Parameters { dimension, metric, m, ef_construction: 12, storage, seed };
         let mut model =
             Model { index: Index::with_small_max(parameters, small_max), random: Random::new(seed), live: Vec::new(), born: 0, pending: Vec::new(), has_lost_slots: false };
         for _ in 0..length {
@@ -275,7 +280,7 @@ proptest! {
             model.resume();
             prop_assert_eq!(model.index.check(), Ok(()), "seed {}", seed);
         }
-        model.tend_fully();
+        model.tend_fully(1);
         model.check();
     }
 }
