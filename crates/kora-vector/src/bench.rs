@@ -3,7 +3,7 @@
 use crate::distance::Kernel;
 use crate::hnsw::Index;
 use crate::metric::Metric;
-use crate::space::Space;
+use crate::space::{Space, Unpacked};
 use crate::storage::Storage;
 
 /// The names of the kernels that this processor can run, the fastest first: that is the one an index chooses.
@@ -19,7 +19,7 @@ pub fn choose_kernel(index: &mut Index, name: &str) {
 /// Vectors in the form of one storage kind, and nothing else of an index.
 pub struct Table {
     space: Space,
-    row: Vec<f32>,
+    row: Unpacked,
     distances: Vec<f32>,
 }
 
@@ -52,7 +52,7 @@ impl Table {
         space.settle();
         Table {
             space,
-            row: Vec::new(),
+            row: Unpacked::default(),
             distances: Vec::new(),
         }
     }

@@ -1,12 +1,16 @@
-//! Eight bits a component: what the graph of a wide index is built and walked on.
+//! Eight bits a component, or four: what the graph of a wide index is built and walked on.
 //!
-//! A code is a vector divided by its own largest component and rounded to −127…127, so the range follows the data,
+//! A code of eight is a vector divided by its own largest component and rounded to −127…127, so the range follows the data,
 //! vector by vector. It answers which of two vectors is nearer, nearly always, at a quarter of the memory traffic; the
 //! few best are then measured on the rows themselves. 384 dimensions, 100,000 vectors: × 2.3 queries and × 2.5 inserts
 //! at equal recall (Zen 3, prototype).
+//!
+//! A code of four ([`four`](crate::four)) is half the traffic again. Queries are measured against it with eight bits. When it is
+//! good enough is decided in [`width`](crate::width).
 
 use crate::arena::{Reading, Rows};
 use crate::distance::{CODE_LANES, LINE_WORDS};
+use crate::four::{FOUR_MAX, encode_four, spread_four};
 use crate::metric::Metric;
 
 /// One code per slot.
@@ -18,14 +22,30 @@ pub(crate) struct Codes {
     /// The tails, where each would begin another cache line: four of them share one here.
     tails: Option<Rows>,
     dimension: usize,
+    width: Width,
+}
+
+/// The bits of a code for each component.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Width {
+    #[default]
+    Eight,
+    /// A byte holds a component in its low half, and in its high half the one that is half the dimension behind.
+    Four,
 }
 
 /// A code that others are measured against.
 #[derive(Clone, Copy)]
 pub(crate) struct CodeProbe<'a> {
-    /// `padded_code(dimension)` bytes. What stands behind the dimension does not count, and may be anything.
+    /// Against codes of eight bits: `padded_code(dimension)` bytes; what stands behind the dimension does not count, and may be
+    /// anything. Against codes of four: a byte for each low half of a row, then one for each high half, 0 where no component
+    /// stands.
     pub(crate) code: &'a [i8],
     pub(crate) dimension: usize,
+    /// Of the rows that it is measured against.
+    pub(crate) width: Width,
+    /// The code of the tail's largest component.
+    pub(crate) code_max: f32,
     pub(crate) tail: Tail,
 }
 
@@ -34,6 +54,8 @@ impl CodeProbe<'_> {
     pub(crate) const EMPTY: CodeProbe<'static> = CodeProbe {
         code: &[],
         dimension: 0,
+        width: Width::Eight,
+        code_max: CODE_MAX,
         tail: Tail {
             scale: 0.0,
             square: 0.0,
@@ -50,19 +72,28 @@ pub(crate) struct Tail {
     /// The squared length of the decoded vector, so that distances between codes are true distances between points:
     /// never below 0, and 0 between equal codes.
     pub(crate) square: f32,
-    /// The largest component of the vector as it was given, without its sign: decoding multiplies by it, and the first
-    /// two cannot say it under cosine, nor where it is near the ends of f32.
+    /// The largest component of the vector as it was given, without its sign, or with four bits the largest that the code can
+    /// say: decoding multiplies by it, and the first two cannot say it under cosine, nor where it is near the ends of f32.
     pub(crate) largest: f32,
 }
 
 impl Codes {
-    pub(crate) fn new(metric: Metric, dimension: usize) -> Codes {
+    pub(crate) fn new(metric: Metric, dimension: usize, width: Width) -> Codes {
         Codes {
             metric,
-            rows: Rows::new(code_row_words(dimension), Reading::AtRandom),
-            tails: (!has_tail(dimension)).then(|| Rows::new(TAIL_ROW_WORDS, Reading::AtRandom)),
+            rows: Rows::new(code_row_words(dimension, width), Reading::AtRandom),
+            tails: (!has_tail(dimension, width)).then(|| Rows::new(TAIL_ROW_WORDS, Reading::AtRandom)),
             dimension,
+            width,
         }
+    }
+
+    pub(crate) fn dimension(&self) -> usize {
+        self.dimension
+    }
+
+    pub(crate) fn width(&self) -> Width {
+        self.width
     }
 
     pub(crate) fn bytes(&self) -> usize {
@@ -86,7 +117,7 @@ impl Codes {
     pub(crate) fn tails(&self) -> (&Rows, usize) {
         match &self.tails {
             Some(tails) => (tails, 0),
-            None => (&self.rows, tail_word(self.dimension)),
+            None => (&self.rows, tail_word(self.dimension, self.width)),
         }
     }
 
@@ -97,23 +128,44 @@ impl Codes {
 
     pub(crate) fn put(&mut self, row: u32, vector: &[f32]) {
         self.tables_mut().for_each(|table| table.reach(row));
-        let tail = encode(vector, self.metric, &mut self.rows.bytes_mut(row)[..self.dimension]);
+        let code = self.rows.bytes_mut(row);
+        let tail = match self.width {
+            Width::Eight => encode(vector, self.metric, &mut code[..self.dimension]),
+            Width::Four => encode_four(vector, self.metric, code),
+        };
         let words = match &mut self.tails {
             Some(tails) => tails.floats_mut(row),
-            None => &mut self.rows.floats_mut(row)[tail_word(self.dimension)..],
+            None => &mut self.rows.floats_mut(row)[tail_word(self.dimension, self.width)..],
         };
         words[..TAIL_WORDS].copy_from_slice(&[tail.scale, tail.square, tail.largest]);
     }
 
-    /// A row's code without padding, and the largest component.
+    /// A row's code without padding, and the largest component. Of eight bits.
     pub(crate) fn code(&self, slot: u32) -> (&[i8], f32) {
+        debug_assert_eq!(self.width, Width::Eight);
         (&self.rows.bytes(slot)[..self.dimension], self.tail(slot).largest)
     }
 
-    pub(crate) fn probe(&self, slot: u32) -> CodeProbe<'_> {
+    /// A row that others are measured against, spread in the buffer if it has to be.
+    #[inline]
+    pub(crate) fn probe<'a>(&'a self, slot: u32, spread: &'a mut Vec<i8>) -> CodeProbe<'a> {
+        let row = self.rows.bytes(slot);
+        let code = match self.width {
+            Width::Eight => &row[..padded_code(self.dimension)],
+            Width::Four => {
+                spread.resize(2 * row.len(), 0);
+                spread_four(row, self.dimension, spread);
+                spread
+            }
+        };
         CodeProbe {
-            code: &self.rows.bytes(slot)[..padded_code(self.dimension)],
+            code,
             dimension: self.dimension,
+            width: self.width,
+            code_max: match self.width {
+                Width::Eight => CODE_MAX,
+                Width::Four => FOUR_MAX,
+            },
             tail: self.tail(slot),
         }
     }
@@ -128,23 +180,41 @@ impl Codes {
         }
     }
 
-    /// Writes a query's code, padded.
+    /// Writes a query's code, as a probe has it.
     pub(crate) fn frame(&self, vector: &[f32], code: &mut Vec<i8>) -> Tail {
         code.clear();
-        code.resize(padded_code(self.dimension), 0);
-        encode(vector, self.metric, &mut code[..self.dimension])
+        match self.width {
+            Width::Eight => {
+                code.resize(padded_code(self.dimension), 0);
+                encode(vector, self.metric, &mut code[..self.dimension])
+            }
+            Width::Four => {
+                let (half, low) = (self.dimension.div_ceil(2), self.rows.row_words() * 4);
+                code.resize(2 * low, 0);
+                let tail = encode(vector, self.metric, &mut code[..self.dimension]);
+                code.copy_within(half..self.dimension, low);
+                code[half..low.min(self.dimension)].fill(0);
+                code[low + self.dimension - half..].fill(0);
+                tail
+            }
+        }
     }
 
     /// The walk distance in f64, for where f32 does not hold it.
     pub(crate) fn measure_wide(&self, probe: CodeProbe<'_>, slot: u32) -> f64 {
-        let other = self.probe(slot);
+        let mut spread = Vec::new();
+        let other = self.probe(slot, &mut spread);
+        let counted = match self.width {
+            Width::Eight => self.dimension,
+            Width::Four => probe.code.len(),
+        };
         let sum = |left: CodeProbe<'_>, right: CodeProbe<'_>| -> f64 {
-            let pairs = left.code[..self.dimension].iter().zip(right.code);
+            let pairs = left.code[..counted].iter().zip(right.code);
             pairs
                 .map(|(&l, &r)| i64::from(i32::from(l) * i32::from(r)))
                 .sum::<i64>() as f64
         };
-        let step = |probe: CodeProbe<'_>| f64::from(probe.tail.largest) / f64::from(CODE_MAX);
+        let step = |probe: CodeProbe<'_>| f64::from(probe.tail.largest) / f64::from(probe.code_max);
         let (left, right) = (step(probe), step(other));
         match self.metric {
             Metric::L2 => {
@@ -167,25 +237,28 @@ impl Codes {
 }
 
 /// The word of a row at which the tail stands.
-pub(crate) fn tail_word(dimension: usize) -> usize {
-    dimension.div_ceil(4)
+pub(crate) fn tail_word(dimension: usize, width: Width) -> usize {
+    match width {
+        Width::Eight => dimension.div_ceil(4),
+        Width::Four => dimension.div_ceil(8),
+    }
 }
 
 /// The words that the code of a vector takes, with its tail.
-pub(crate) fn code_words(dimension: usize) -> usize {
-    let of_tail = if has_tail(dimension) { 0 } else { TAIL_ROW_WORDS };
-    code_row_words(dimension) + of_tail
+pub(crate) fn code_words(dimension: usize, width: Width) -> usize {
+    let of_tail = if has_tail(dimension, width) { 0 } else { TAIL_ROW_WORDS };
+    code_row_words(dimension, width) + of_tail
 }
 
 /// The words of a row: whole cache lines, as the kernels read them.
-pub(crate) fn code_row_words(dimension: usize) -> usize {
-    tail_word(dimension).next_multiple_of(LINE_WORDS)
+pub(crate) fn code_row_words(dimension: usize, width: Width) -> usize {
+    tail_word(dimension, width).next_multiple_of(LINE_WORDS)
 }
 
-/// Whether the tail stands in the row: it takes no cache line of its own there. At 384, 768 and 1,536 dimensions it would, a
-/// seventh, a thirteenth and a twenty-fifth of what a walk reads.
-pub(crate) fn has_tail(dimension: usize) -> bool {
-    tail_word(dimension) + TAIL_WORDS <= code_row_words(dimension)
+/// Whether the tail stands in the row: it takes no cache line of its own there. With eight bits at 384, 768 and 1,536 dimensions
+/// it would, a seventh, a thirteenth and a twenty-fifth of what a walk reads.
+pub(crate) fn has_tail(dimension: usize, width: Width) -> bool {
+    tail_word(dimension, width) + TAIL_WORDS <= code_row_words(dimension, width)
 }
 
 /// The bytes of a code that the kernels read.
@@ -195,9 +268,7 @@ pub(crate) fn padded_code(dimension: usize) -> usize {
 
 /// Writes the code of a vector, equally long.
 fn encode(vector: &[f32], metric: Metric, code: &mut [i8]) -> Tail {
-    let largest = vector
-        .iter()
-        .fold(0.0f32, |largest, component| largest.max(component.abs()));
+    let largest = largest_of(vector);
     if (SAFE_MIN..SAFE_MAX).contains(&largest) {
         let factor = CODE_MAX / largest;
         for (place, component) in code.iter_mut().zip(vector) {
@@ -231,6 +302,13 @@ fn encode(vector: &[f32], metric: Metric, code: &mut [i8]) -> Tail {
     }
 }
 
+/// The largest component, without its sign.
+pub(crate) fn largest_of(vector: &[f32]) -> f32 {
+    vector
+        .iter()
+        .fold(0.0f32, |largest, component| largest.max(component.abs()))
+}
+
 /// The words behind a code.
 const TAIL_WORDS: usize = 3;
 
@@ -238,7 +316,7 @@ const TAIL_WORDS: usize = 3;
 const TAIL_ROW_WORDS: usize = 4;
 
 /// The largest code. Not 128: the kernel takes absolute values in a byte.
-const CODE_MAX: f32 = 127.0;
+pub(crate) const CODE_MAX: f32 = 127.0;
 
 /// What a step of a code is of the largest component.
 pub(crate) const CODE_UNIT: f32 = 1.0 / CODE_MAX;
@@ -249,11 +327,11 @@ const _: () = assert!(
 );
 
 /// 1.5 · 2²³.
-const ROUNDING: f32 = 12_582_912.0;
+pub(crate) const ROUNDING: f32 = 12_582_912.0;
 
 /// Largest components for which the factor is a normal f32.
-const SAFE_MIN: f32 = 1e-30;
-const SAFE_MAX: f32 = 1e30;
+pub(crate) const SAFE_MIN: f32 = 1e-30;
+pub(crate) const SAFE_MAX: f32 = 1e30;
 
 #[cfg(test)]
 mod tests {
@@ -286,14 +364,14 @@ mod tests {
         let kernel = Kernel::detect();
         let mut out = [0.0; GROUP];
         // Codes with their tails in the row, and beside it.
-        for (metric, dimension) in [
-            (Metric::L2, 100),
-            (Metric::L2, 128),
-            (Metric::Cosine, 100),
-            (Metric::Cosine, 128),
-        ] {
+        let cases = [Metric::L2, Metric::Cosine].map(|metric| {
+            let of_width = |width| [100, 101, 128].map(|dimension| (metric, dimension, width));
+            [of_width(Width::Eight), of_width(Width::Four)]
+        });
+        for (metric, dimension, width) in cases.into_iter().flatten().flatten() {
             let vector: Vec<f32> = (0..dimension).map(|i| (i as f32 * 0.37).sin()).collect();
-            let mut codes = Codes::new(metric, dimension);
+            let mut codes = Codes::new(metric, dimension, width);
+            let mut spread = Vec::new();
             codes.put(0, &vector);
             let batch = Batch {
                 rows: codes.rows(),
@@ -303,10 +381,10 @@ mod tests {
                 floor: -1.0,
             };
             if metric == Metric::L2 {
-                kernel.code_squares(codes.probe(0), batch);
+                kernel.code_squares(codes.probe(0, &mut spread), batch);
                 assert_eq!(out[0], 0.0);
             } else {
-                kernel.code_dots(codes.probe(0), batch);
+                kernel.code_dots(codes.probe(0, &mut spread), batch);
                 assert!((out[0] + 1.0).abs() < 1e-6);
             }
         }

@@ -514,6 +514,12 @@ impl Index {
         by_share.clamp(SHARE_MIN, spent.saturating_mul(SHARE_MAX).max(SHARE_MIN))
     }
 
+    /// Walks on codes of four bits, whatever its vectors will be. It is empty.
+    #[cfg(test)]
+    pub(crate) fn walk_on_four_bits(&mut self) {
+        self.space.code_with_four_bits();
+    }
+
     pub(crate) fn finish(&mut self, mut search: Search) -> Vec<Hit> {
         loop {
             if let Step::Done(hits) = self.resume_search(&mut search, &mut Work::unlimited()) {

@@ -3,8 +3,8 @@
 //! # How to read this crate
 //!
 //! [`hnsw`] is the public face. Behind it, from the bottom: `distance/` sums over vectors, `arena` holds rows that do
-//! not move while they are read, `floats`, `half`, `code` and `residual` are the forms a vector is kept in and
-//! [`storage`] says which, `space` turns sums over rows into distances and `fold` minds the ends of f32, `graph` holds
+//! not move while they are read, `floats`, `half`, `code`, `four` and `residual` are the forms a vector is kept in and
+//! [`storage`] and `width` say which, `space` turns sums over rows into distances and `fold` minds the ends of f32, `graph` holds
 //! the links and defines a sound graph, `roll` knows what each slot is for, `pool` and `scratch` are what a walk
 //! remembers, `search` walks, `select` chooses links, `insert` searches and then links, `succession` lets a vector take the
 //! place of one near it, `exact` measures everything.
@@ -38,9 +38,11 @@ mod bridge;
 mod code;
 mod consolidate;
 mod distance;
+mod doubt;
 mod exact;
 mod floats;
 mod fold;
+mod four;
 pub mod graph;
 mod grown;
 mod half;
@@ -65,6 +67,7 @@ pub mod storage;
 mod succession;
 mod tables;
 mod tree;
+mod width;
 pub mod work;
 
 pub use graph::Fault;

@@ -3,7 +3,7 @@
 use crate::bridge::Circle;
 use crate::graph::Link;
 use crate::pool::{Candidate, Pool};
-use crate::space::Query;
+use crate::space::{Query, Unpacked};
 
 /// All that a search or an insertion needs beside the index. It is taken from the index's pool when the operation
 /// begins and given back when it ends, so in steady state nothing is allocated per query.
@@ -45,8 +45,7 @@ pub(crate) struct Bench {
 /// What it takes to measure from a stored vector.
 #[derive(Debug, Default)]
 pub(crate) struct Measured {
-    /// Holds the vector, where it has to be decoded.
-    pub(crate) row: Vec<f32>,
+    pub(crate) row: Unpacked,
     pub(crate) distances: Vec<f32>,
 }
 
@@ -57,7 +56,8 @@ impl Scratch {
             + self.walk.visited.bytes()
             + (self.walk.neighbours.capacity() + self.walk.distances.capacity() + self.walk.near.capacity()) * 4
             + (self.bench.slots.capacity() + self.bench.links.capacity() + self.bench.gone.capacity()) * 4
-            + (self.bench.measured.row.capacity() + self.bench.measured.distances.capacity()) * 4
+            + self.bench.measured.row.bytes()
+            + self.bench.measured.distances.capacity() * 4
             + (self.bench.candidates.capacity() + self.chosen.capacity()) * size_of::<Candidate>()
             + self.bench.circle.bytes()
             + size_of::<Scratch>()

@@ -2,9 +2,11 @@
 
 use crate::consolidate::Reader;
 use crate::distance::prefetch_line;
+use crate::doubt::{is_blurred, is_settled, worth_refining};
 use crate::exact::Scan;
 use crate::graph::{Graph, Link};
 use crate::hnsw::{Hit, Slot};
+use crate::limits::EF_MAX;
 use crate::pool::{Candidate, Pool};
 use crate::roll::Roll;
 use crate::scratch::{Scratch, Walk};
@@ -19,7 +21,10 @@ use crate::work::{Step, Work};
 pub struct Search {
     pub(crate) scratch: Box<Scratch>,
     k: usize,
+    /// How many results the walk keeps.
     ef: usize,
+    /// Whether it walks for the second time, with a larger ef.
+    has_widened: bool,
     /// Hits farther than this are left out.
     radius: f32,
     statistics: Statistics,
@@ -60,7 +65,7 @@ enum Stage {
 pub(crate) enum Admission<'a> {
     /// All.
     All,
-    /// Those for which this holds; it is asked once per slot a search meets.
+    /// Those for which this holds; it is asked once per slot a walk meets.
     If(&'a mut dyn FnMut(Slot) -> bool),
 }
 
@@ -94,11 +99,7 @@ impl Search {
         let Some(root) = graph.root() else {
             return Search::scan(scratch, k, ef, reader);
         };
-        let at = enter(space, scratch.query.probe(), root, &mut scratch.walk.distances);
-        let stage = Stage::Descend {
-            layer: graph.height(),
-            at,
-        };
+        let stage = begin_walk(space, graph, root, &mut scratch);
         let statistics = Statistics {
             distances: 1,
             nodes: 0,
@@ -108,6 +109,7 @@ impl Search {
             scratch,
             k,
             ef,
+            has_widened: false,
             radius: f32::INFINITY,
             statistics,
             stage,
@@ -125,6 +127,7 @@ impl Search {
             scratch,
             k,
             ef,
+            has_widened: false,
             radius: f32::INFINITY,
             statistics,
             stage: Stage::Scan(Scan::new(k.min(ef))),
@@ -233,9 +236,16 @@ impl Search {
                 hits.extend(some.iter().map(&mut refine));
                 work.spend_distances(2 * some.len(), space.dimension());
                 self.statistics.distances += some.len() as u64;
-                let is_enough = to == worth
-                    || is_short && to >= self.k && is_settled(space, hits, results, self.k, &mut walk.distances);
-                if is_enough {
+                let is_settled =
+                    is_short && to >= self.k && is_settled(space, hits, results, self.k, &mut walk.distances);
+                let may_widen = is_short && !self.has_widened && to == self.ef;
+                if may_widen && is_blurred(space, hits, results, self.k, &mut walk.distances) {
+                    self.has_widened = true;
+                    self.ef = (self.ef * WIDENED).min(EF_MAX);
+                    let root = graph.root().expect("a graph that was walked has a root");
+                    self.stage = begin_walk(space, graph, root, &mut self.scratch);
+                    self.statistics.distances += 1;
+                } else if to == worth || is_settled {
                     self.stage = Stage::Order(Sorting::new(std::mem::take(hits)));
                 }
             }
@@ -470,47 +480,17 @@ fn prefetch_lists(graph: &Graph, pool: &Pool) {
     }
 }
 
+/// At the root, on the highest layer.
+fn begin_walk(space: &Space, graph: &Graph, root: u32, scratch: &mut Scratch) -> Stage {
+    let at = enter(space, scratch.query.probe(), root, &mut scratch.walk.distances);
+    let layer = graph.height();
+    Stage::Descend { layer, at }
+}
+
 /// Before the first result is refined, with room for as many as a short answer mostly takes.
 fn refining(k: usize) -> Stage {
     let hits = Vec::with_capacity(2 * k.min(SHORT_ANSWER_MAX));
     Stage::Refine { hits }
-}
-
-/// How many of the results, in the order of the walk, may be among the best k once their distances are exact: k, as
-/// many as the walk's order is wrong about, and those which it cannot tell from the last of these.
-fn worth_refining(space: &Space, results: &[Candidate], k: usize) -> usize {
-    let sure = k + space.doubtful(k);
-    match results.get(sure - 1) {
-        Some(last) => {
-            let reach = last.distance() + space.tolerance(last.distance());
-            sure + results[sure..]
-                .iter()
-                .take_while(|candidate| candidate.distance() <= reach)
-                .count()
-        }
-        None => results.len(),
-    }
-}
-
-/// Whether none of the results that are left is likely to be among the best k: each would have to be nearer than the
-/// walk says by more than twice what the walk was wrong by about any of those refined. Where distances are folded into
-/// the ends of f32 that error is huge, and nothing is settled.
-fn is_settled(space: &Space, hits: &[Candidate], results: &[Candidate], k: usize, distances: &mut Vec<f32>) -> bool {
-    let Some(next) = results.get(hits.len()) else {
-        return true;
-    };
-    let said = |candidate: &Candidate| space.refined_of_walk(candidate.distance());
-    // The hits stand in the order of the results.
-    let errors = hits
-        .iter()
-        .zip(results)
-        .map(|(hit, candidate)| said(candidate) - hit.distance());
-    let error = errors.fold(0.0f32, |largest, error| largest.max(error.abs()));
-    distances.clear();
-    distances.extend(hits.iter().map(|hit| hit.distance()));
-    let (_, kth, _) = distances.select_nth_unstable_by(k - 1, f32::total_cmp);
-    let nearest = said(next) - 2.0 * error;
-    nearest > *kth + space.tolerance(*kth)
 }
 
 /// The best k, with every equal of the k-th.
@@ -534,6 +514,9 @@ const DOUBTED_AT_ONCE: usize = 4;
 
 /// Where so many are refined and the answer may still change, codes say nothing there, and it is left at that.
 const DOUBTED_MAX: usize = 1_000;
+
+/// Where the walk cannot tell the results apart it is done again with so many times the ef, once.
+const WIDENED: usize = 4;
 
 /// So many results at most are looked at again after each few refined, which costs as many steps each time.
 const SHORT_ANSWER_MAX: usize = 32;

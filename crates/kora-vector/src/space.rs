@@ -5,19 +5,20 @@
 //! distance* is what a hit carries: computed in f64 from the best that is kept of a vector ([`Storage`]), rounded to
 //! f32 once, and exactly 0 between identical vectors.
 //!
-//! Where there are codes of a byte per component (see `code`) the walk reads them, and only the refined distance reads
-//! the rest.
+//! Where there are codes of a byte or half a byte per component (see `code`) the walk reads them, and only the refined
+//! distance reads the rest.
 //!
 //! A walk distance that f32 cannot hold (huge or tiny components are legal) is computed again in f64 and folded into
 //! the ends of the f32 range, where it still sorts. That costs one well-predicted comparison per distance.
 
 use crate::arena::Rows;
-use crate::code::{CodeProbe, Tail};
+use crate::code::{CODE_MAX, CodeProbe, Tail, Width};
 use crate::distance::{Batch, GROUP, Kernel, padded, prefetch, unpadded_dot, unpadded_square};
 use crate::fold::{SAFE_MIN, cosine, fold, is_tiny, is_trusted, scale};
 use crate::metric::Metric;
 use crate::storage::Storage;
 use crate::tables::{Fine, Tables};
+use crate::width;
 
 /// The stored vectors, and how they are compared.
 pub(crate) struct Space {
@@ -45,6 +46,19 @@ pub(crate) struct Probe<'a> {
     code: CodeProbe<'a>,
 }
 
+/// A stored vector in the form the walk measures from, where it is not kept so.
+#[derive(Debug, Default)]
+pub(crate) struct Unpacked {
+    floats: Vec<f32>,
+    code: Vec<i8>,
+}
+
+impl Unpacked {
+    pub(crate) fn bytes(&self) -> usize {
+        self.floats.capacity() * size_of::<f32>() + self.code.capacity()
+    }
+}
+
 /// A query in the form the walk needs, in buffers that are reused.
 #[derive(Debug, Default)]
 pub(crate) struct Query {
@@ -56,6 +70,8 @@ pub(crate) struct Query {
     square: f64,
     /// The query as a code, where the walk reads codes; else empty.
     code: Vec<i8>,
+    /// Of the codes that the walk reads.
+    width: Width,
     dimension: usize,
     tail: Tail,
     /// The stored vector that is being measured, decoded.
@@ -70,6 +86,8 @@ impl Query {
             code: CodeProbe {
                 code: &self.code,
                 dimension: self.dimension,
+                width: self.width,
+                code_max: CODE_MAX,
                 tail: self.tail,
             },
         }
@@ -96,8 +114,14 @@ impl Space {
     /// The same, walked on rows. It is empty.
     #[cfg(feature = "bench")]
     pub(crate) fn without_codes(mut self) -> Space {
-        self.make_tables().codes = None;
+        self.make_tables(Width::Eight).codes = None;
         self
+    }
+
+    /// Walks read codes of four bits, whatever the vectors will be. It is empty.
+    #[cfg(test)]
+    pub(crate) fn code_with_four_bits(&mut self) {
+        self.make_tables(Width::Four);
     }
 
     /// The same, measured with another of the kernels that this processor can run.
@@ -180,7 +204,8 @@ impl Space {
     pub(crate) fn settle(&mut self) {
         if self.tables.is_none() {
             let early = std::mem::take(&mut self.early);
-            self.make_tables();
+            let width = width::choose(self.kernel, self.metric, self.dimension(), &early);
+            self.make_tables(width);
             for (slot, vector) in early.chunks_exact(self.dimension()).enumerate() {
                 self.put_row(slot as u32, vector);
             }
@@ -212,21 +237,24 @@ impl Space {
         self.complete(query);
     }
 
-    /// A stored vector as the one that others are measured against, decoded into the buffer if the walk needs it so.
+    /// A stored vector as the one that others are measured against, unpacked into the buffer if the walk needs it so.
     #[inline]
-    pub(crate) fn probe<'a>(&'a self, slot: u32, buffer: &'a mut Vec<f32>) -> Probe<'a> {
+    pub(crate) fn probe<'a>(&'a self, slot: u32, buffer: &'a mut Unpacked) -> Probe<'a> {
         let code = CodeProbe::EMPTY;
         let tables = self.tables();
         match &tables.fine {
             _ if tables.codes.is_some() => Probe {
                 floats: &[],
                 scale: 0.0,
-                code: tables.codes.as_ref().map_or(code, |codes| codes.probe(slot)),
+                code: tables
+                    .codes
+                    .as_ref()
+                    .map_or(code, |codes| codes.probe(slot, &mut buffer.code)),
             },
             Fine::Halves(halves) => {
-                self.decode(slot, self.length(), buffer);
+                self.decode(slot, self.length(), &mut buffer.floats);
                 Probe {
-                    floats: buffer,
+                    floats: &buffer.floats,
                     scale: halves.scale(slot) / halves.unit(slot),
                     code,
                 }
@@ -390,9 +418,10 @@ impl Space {
         self.tables.as_ref().expect("a graph's vectors are settled")
     }
 
-    fn make_tables(&mut self) -> &mut Tables {
+    /// Makes the tables, with codes of this width, if there are none yet.
+    fn make_tables(&mut self, width: Width) -> &mut Tables {
         let (metric, dimension, storage) = (self.metric, self.dimension(), self.storage);
-        let make = || Box::new(Tables::new(metric, dimension, storage));
+        let make = || Box::new(Tables::new(metric, dimension, storage, width));
         self.tables.get_or_insert_with(make)
     }
 
@@ -432,7 +461,7 @@ impl Space {
     fn put_row(&mut self, slot: u32, vector: &[f32]) {
         let (kernel, metric, length) = (self.kernel, self.metric, self.length());
         let mut square = 0.0;
-        let tables = self.make_tables();
+        let tables = self.make_tables(Width::Eight);
         match &mut tables.fine {
             Fine::Floats(floats) => floats.put(slot, vector, |row| {
                 square = kernel.fine_dot(row, row).sum;
@@ -484,6 +513,7 @@ impl Space {
     fn complete(&self, query: &mut Query) -> f64 {
         query.dimension = self.dimension();
         if let Some(codes) = self.tables.as_ref().and_then(|tables| tables.codes.as_ref()) {
+            query.width = codes.width();
             query.tail = codes.frame(&query.raw, &mut query.code);
         }
         query.raw.resize(self.length(), 0.0);

@@ -1,7 +1,7 @@
 //! The tables in which the vectors of an index lie: what the walk reads, and what is kept beside.
 
 use crate::arena::{Reading, Rows};
-use crate::code::Codes;
+use crate::code::{Codes, Width};
 use crate::floats::Floats;
 use crate::half::Halves;
 use crate::metric::Metric;
@@ -28,7 +28,8 @@ pub(crate) enum Fine {
 }
 
 impl Tables {
-    pub(crate) fn new(metric: Metric, dimension: usize, storage: Storage) -> Tables {
+    /// The width is that of the codes, if there are any.
+    pub(crate) fn new(metric: Metric, dimension: usize, storage: Storage, width: Width) -> Tables {
         let has_codes = storage.has_codes(dimension);
         // Beside codes a row is read once for each of the best.
         let reading = if has_codes {
@@ -42,7 +43,7 @@ impl Tables {
             Storage::Q16 => Fine::Residuals(Some(Residuals::new(dimension))),
             Storage::Q8 => Fine::Residuals(None),
         };
-        let codes = has_codes.then(|| Codes::new(metric, dimension));
+        let codes = has_codes.then(|| Codes::new(metric, dimension, width));
         Tables { codes, fine }
     }
 

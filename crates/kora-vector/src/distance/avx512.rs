@@ -5,10 +5,11 @@
 
 use std::arch::x86_64::*;
 
-use crate::code::{CodeProbe, tail_word};
+use crate::code::{CodeProbe, Width, tail_word};
 use crate::distance::avx2;
 use crate::distance::x86::{BLOCK, Block, Tails, Trust, code_distances, four_words, store};
 use crate::distance::{Batch, GROUP};
+use crate::four::FOUR_ZERO;
 
 /// Also asked for, though not used: VBMI2. Processors that have VNNI without it lower their clock for a while when they
 /// multiply in registers this wide (Cascade Lake).
@@ -22,12 +23,18 @@ pub(super) fn is_runnable() -> bool {
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni,avx2,fma,f16c,bmi2,lzcnt")]
 pub(super) fn code_dot(probe: CodeProbe<'_>, batch: Batch<'_>) -> bool {
-    for_codes::<false>(probe, batch)
+    match probe.width {
+        Width::Eight => for_codes::<false>(probe, batch),
+        Width::Four => for_four::<false>(probe, batch),
+    }
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni,avx2,fma,f16c,bmi2,lzcnt")]
 pub(super) fn code_square(probe: CodeProbe<'_>, batch: Batch<'_>) -> bool {
-    for_codes::<true>(probe, batch)
+    match probe.width {
+        Width::Eight => for_codes::<true>(probe, batch),
+        Width::Four => for_four::<true>(probe, batch),
+    }
 }
 
 /// The loop over codes. The instruction multiplies an unsigned by a signed byte and adds four products to an i32. A
@@ -36,7 +43,7 @@ pub(super) fn code_square(probe: CodeProbe<'_>, batch: Batch<'_>) -> bool {
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni,avx2,fma,f16c,bmi2,lzcnt")]
 fn for_codes<const SQUARE: bool>(probe: CodeProbe<'_>, batch: Batch<'_>) -> bool {
-    let words = tail_word(probe.dimension);
+    let words = tail_word(probe.dimension, Width::Eight);
     let whole = (probe.dimension - 1) / WIDE_LANES * WIDE_LANES;
     let rest = u64::MAX >> (WIDE_LANES - (probe.dimension - whole));
     // SAFETY: the bytes that the mask names are within the dimension, and so within the probe.
@@ -57,6 +64,44 @@ fn for_codes<const SQUARE: bool>(probe: CodeProbe<'_>, batch: Batch<'_>) -> bool
             }
             // SAFETY: as above.
             unsafe { add_products(&mut sums, last, four_rows, whole) };
+            let four_tails = tails.group(group, four_rows);
+            // SAFETY: a tail begins with these two words.
+            let (scales, squares) = unsafe { (four_words(four_tails, 0), four_words(four_tails, 1)) };
+            let dots = _mm_sub_epi32(totals_i32(sums), excess);
+            let distances = code_distances::<SQUARE>(probe.tail, dots, (scales, squares));
+            trust.note(distances);
+            store(distances, out);
+        }
+    }
+    trust.is_whole()
+}
+
+/// The same over codes of four bits, which are unsigned as they stand in the row; what that adds to a sum is taken off in the
+/// end, too.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni,avx2,fma,f16c,bmi2,lzcnt")]
+fn for_four<const SQUARE: bool>(probe: CodeProbe<'_>, batch: Batch<'_>) -> bool {
+    let words = tail_word(probe.dimension, Width::Four);
+    let row_bytes = probe.code.len() / 2;
+    let excess = _mm_set1_epi32(FOUR_ZERO as i32 * sum_of(probe, probe.code.len(), _mm512_setzero_si512()));
+    let mut trust = Trust::new(batch.floor);
+    for (slots, out) in batch.slots.chunks(BLOCK).zip(batch.out.chunks_mut(BLOCK)) {
+        let block = Block::new(batch.rows, slots, words);
+        let tails = Tails::new(batch.rows, batch.tails, slots);
+        for (group, out) in out.chunks_exact_mut(GROUP).enumerate() {
+            let four_rows = block.group(group);
+            let mut sums = [_mm512_setzero_si512(); GROUP];
+            for at in (0..row_bytes).step_by(WIDE_LANES) {
+                let (low, high) = (load_code(probe, at), load_code(probe, row_bytes + at));
+                for (sum, row) in sums.iter_mut().zip(four_rows) {
+                    // SAFETY: a block has rows only, and a row of codes is a whole number of WIDE_LANES.
+                    let both = unsafe { _mm512_loadu_si512(row.cast::<i8>().add(at).cast()) };
+                    let mask = _mm512_set1_epi8(15);
+                    *sum = _mm512_dpbusd_epi32(*sum, _mm512_and_si512(both, mask), low);
+                    let both = _mm512_srli_epi16::<4>(both);
+                    *sum = _mm512_dpbusd_epi32(*sum, _mm512_and_si512(both, mask), high);
+                }
+            }
             let four_tails = tails.group(group, four_rows);
             // SAFETY: a tail begins with these two words.
             let (scales, squares) = unsafe { (four_words(four_tails, 0), four_words(four_tails, 1)) };

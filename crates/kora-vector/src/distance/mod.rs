@@ -17,7 +17,7 @@
 #![allow(unsafe_code)]
 
 use crate::arena::Rows;
-use crate::code::{CodeProbe, code_row_words, padded_code};
+use crate::code::{CodeProbe, Width, code_row_words, padded_code};
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -247,9 +247,14 @@ fn check_halves(query: &[f32], batch: &Batch<'_>) {
 }
 
 fn check_codes(probe: CodeProbe<'_>, batch: &Batch<'_>) {
-    assert!(probe.code.len() == padded_code(probe.dimension), "the probe is padded");
+    let row_words = code_row_words(probe.dimension, probe.width);
+    let probe_bytes = match probe.width {
+        Width::Eight => padded_code(probe.dimension),
+        Width::Four => 2 * row_words * 4,
+    };
+    assert!(probe.code.len() == probe_bytes, "the probe is padded");
     assert!(
-        code_row_words(probe.dimension) <= batch.rows.row_words(),
+        row_words <= batch.rows.row_words(),
         "a row holds as many bytes as are read"
     );
     let (tails, at) = batch.tails;

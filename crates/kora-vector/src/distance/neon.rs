@@ -2,9 +2,10 @@
 
 use std::arch::aarch64::*;
 
-use crate::code::{CodeProbe, tail_word};
+use crate::code::{CodeProbe, Width, tail_word};
 use crate::distance::{AHEAD, Batch, LANES, Pair, prefetch, prefetch_line};
 use crate::fold::is_trusted;
+use crate::four::FOUR_ZERO;
 
 pub(super) fn is_runnable() -> bool {
     std::arch::is_aarch64_feature_detected!("neon")
@@ -149,11 +150,11 @@ fn for_codes<const SQUARE: bool>(probe: CodeProbe<'_>, batch: Batch<'_>) -> bool
         floor,
     } = batch;
     let mut is_safe = true;
-    let (words, at) = (tail_word(probe.dimension), tails.1);
-    let mut mask = [0i8; 16];
-    mask[..(probe.dimension - 1) % 16 + 1].fill(-1);
-    // SAFETY: the array holds the 16 bytes that are loaded.
-    let mask = unsafe { vld1q_s8(mask.as_ptr()) };
+    let (words, at) = (tail_word(probe.dimension, probe.width), tails.1);
+    let excess = match probe.width {
+        Width::Eight => 0,
+        Width::Four => FOUR_ZERO as i32 * probe.code.iter().map(|&code| i32::from(code)).sum::<i32>(),
+    };
     for &slot in slots.iter().take(AHEAD) {
         prefetch(rows.address(slot), words);
         prefetch_line(tails.0.address(slot).wrapping_add(at).cast());
@@ -164,22 +165,14 @@ fn for_codes<const SQUARE: bool>(probe: CodeProbe<'_>, batch: Batch<'_>) -> bool
             prefetch_line(tails.0.address(soon).wrapping_add(at).cast());
         }
         let row = rows.address(slots[i]);
-        let mut sums = [vdupq_n_s32(0); 2];
-        for at in (0..probe.dimension).step_by(16) {
-            // SAFETY: the probe is padded to a multiple of CODE_LANES, twice 16, and a row has as many bytes.
-            let (mut p, r) = unsafe {
-                (
-                    vld1q_s8(probe.code.as_ptr().add(at)),
-                    vld1q_s8(row.cast::<i8>().add(at)),
-                )
-            };
-            if at + 16 > probe.dimension {
-                p = vandq_s8(p, mask);
+        // SAFETY: the probe is padded, and a row has as many bytes as are read.
+        let dot = unsafe {
+            match probe.width {
+                Width::Eight => products(probe, row),
+                Width::Four => four_products(probe, row) - excess,
             }
-            sums[0] = vpadalq_s16(sums[0], vmull_s8(vget_low_s8(p), vget_low_s8(r)));
-            sums[1] = vpadalq_s16(sums[1], vmull_high_s8(p, r));
-        }
-        let dot = vaddvq_s32(vaddq_s32(sums[0], sums[1])) as f32;
+        };
+        let dot = dot as f32;
         let tail = tails.0.address(slots[i]);
         // SAFETY: a tail begins with these two words.
         let (scale, square) = unsafe { (*tail.add(at), *tail.add(at + 1)) };
@@ -192,6 +185,63 @@ fn for_codes<const SQUARE: bool>(probe: CodeProbe<'_>, batch: Batch<'_>) -> bool
         is_safe &= is_trusted(*distance, floor);
     }
     is_safe
+}
+
+/// The sum over a row of codes of eight bits. The probe must be padded to a multiple of CODE_LANES, twice 16, and the row have as
+/// many bytes.
+#[inline]
+#[target_feature(enable = "neon")]
+unsafe fn products(probe: CodeProbe<'_>, row: *const f32) -> i32 {
+    let mut mask = [0i8; 16];
+    mask[..(probe.dimension - 1) % 16 + 1].fill(-1);
+    // SAFETY: the array holds the 16 bytes that are loaded.
+    let mask = unsafe { vld1q_s8(mask.as_ptr()) };
+    let mut sums = [vdupq_n_s32(0); 2];
+    for at in (0..probe.dimension).step_by(16) {
+        // SAFETY: the caller's promise.
+        let (mut p, r) = unsafe {
+            (
+                vld1q_s8(probe.code.as_ptr().add(at)),
+                vld1q_s8(row.cast::<i8>().add(at)),
+            )
+        };
+        if at + 16 > probe.dimension {
+            p = vandq_s8(p, mask);
+        }
+        sums[0] = vpadalq_s16(sums[0], vmull_s8(vget_low_s8(p), vget_low_s8(r)));
+        sums[1] = vpadalq_s16(sums[1], vmull_high_s8(p, r));
+    }
+    vaddvq_s32(vaddq_s32(sums[0], sums[1]))
+}
+
+/// The sum over a row of codes of four bits as they stand there, unsigned. The probe must be twice as long as the row, which is a
+/// multiple of 16 bytes. Two products fit 16 bits: 15 · 127 · 2.
+#[inline]
+#[target_feature(enable = "neon")]
+unsafe fn four_products(probe: CodeProbe<'_>, row: *const f32) -> i32 {
+    let row_bytes = probe.code.len() / 2;
+    let mut sums = [vdupq_n_s32(0); 2];
+    for at in (0..row_bytes).step_by(16) {
+        // SAFETY: the caller's promise.
+        let (low, high, both) = unsafe {
+            (
+                vld1q_s8(probe.code.as_ptr().add(at)),
+                vld1q_s8(probe.code.as_ptr().add(row_bytes + at)),
+                vld1q_u8(row.cast::<u8>().add(at)),
+            )
+        };
+        let of_low = vreinterpretq_s8_u8(vandq_u8(both, vdupq_n_u8(15)));
+        let of_high = vreinterpretq_s8_u8(vshrq_n_u8::<4>(both));
+        let first = vmlal_s8(
+            vmull_s8(vget_low_s8(low), vget_low_s8(of_low)),
+            vget_low_s8(high),
+            vget_low_s8(of_high),
+        );
+        let second = vmlal_high_s8(vmull_high_s8(low, of_low), high, of_high);
+        sums[0] = vpadalq_s16(sums[0], first);
+        sums[1] = vpadalq_s16(sums[1], second);
+    }
+    vaddvq_s32(vaddq_s32(sums[0], sums[1]))
 }
 
 /// Eight components as four times two f64.

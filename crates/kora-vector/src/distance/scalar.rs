@@ -1,9 +1,10 @@
 //! The definition: what every other kernel must compute, up to the order of its additions.
 
 use crate::arena::Rows;
-use crate::code::{CODE_UNIT, CodeProbe};
+use crate::code::{CODE_UNIT, CodeProbe, Width};
 use crate::distance::{Batch, Pair};
 use crate::fold::is_trusted;
+use crate::four::FOUR_ZERO;
 use crate::half::from_half;
 use crate::residual::{FINE_STEPS, FINE_UNIT};
 
@@ -116,11 +117,23 @@ fn tail((table, at): (&Rows, usize), slot: u32) -> (f32, f32) {
 }
 
 fn decoded_dot(probe: CodeProbe<'_>, rows: &Rows, scale: f32, slot: u32) -> f32 {
-    let dot = integer_dot(&probe.code[..probe.dimension], &rows.bytes(slot)[..probe.dimension]);
+    let row = rows.bytes(slot);
+    let dot = match probe.width {
+        Width::Eight => integer_dot(probe.code[..probe.dimension].iter().copied(), row.iter().copied()),
+        Width::Four => {
+            let half = probe.code.len() / 2;
+            let low = row[..half].iter().map(|both| both & 15);
+            let high = row[..half].iter().map(|both| both >> 4 & 15);
+            integer_dot(
+                probe.code.iter().copied(),
+                low.chain(high).map(|code| code - FOUR_ZERO as i8),
+            )
+        }
+    };
     dot as f32 * (probe.tail.scale * scale)
 }
 
 /// Exact: 65,536 products of 127² are below 2³¹.
-fn integer_dot(left: &[i8], right: &[i8]) -> i32 {
-    left.iter().zip(right).map(|(&l, &r)| i32::from(l) * i32::from(r)).sum()
+fn integer_dot(left: impl Iterator<Item = i8>, right: impl Iterator<Item = i8>) -> i32 {
+    left.zip(right).map(|(l, r)| i32::from(l) * i32::from(r)).sum()
 }

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::arena::Reading;
-use crate::code::{has_tail, tail_word};
+use crate::code::{Width, has_tail, tail_word};
 
 fn table(vectors: &[Vec<f32>], scale: f32) -> Rows {
     let length = padded(vectors[0].len());
@@ -112,51 +112,108 @@ proptest! {
 
     #[test]
     fn every_kernel_sums_codes_as_the_scalar_twin_does(
-        dimension in prop_oneof![1usize..=130, 1usize..=2048],
+        dimension in prop_oneof![1usize..=260, 1usize..=2048],
         seed in any::<u64>(),
     ) {
-        let length = padded_code(dimension);
-        let at = tail_word(dimension);
-        let mut rows = Rows::new(code_row_words(dimension), Reading::Otherwise);
-        let mut others = Rows::new(4, Reading::Otherwise);
-        let mut state = seed | 1;
-        for _ in 0..7 {
-            let row = rows.push();
-            for part in &mut rows.bytes_mut(row)[..dimension] {
-                state = crate::level::xorshift64(state);
-                // The ends often: there a sum of pairs is nearest to leaving 16 bits.
-                *part = match state >> 61 {
-                    0 => -127,
-                    1 => 127,
-                    _ => ((state >> 40) as i8).max(-127),
-                };
-            }
-            let tail = [0.25 + row as f32, 3.0 - row as f32];
-            match has_tail(dimension) {
-                true => rows.floats_mut(row)[at..at + 2].copy_from_slice(&tail),
-                false => {
-                    others.push();
-                    others.floats_mut(row)[..2].copy_from_slice(&tail);
-                }
-            }
+        for width in [Width::Eight, Width::Four] {
+            sum_codes_alike(dimension, width, seed)?;
         }
-        let tails = if has_tail(dimension) { (&rows, at) } else { (&others, 0) };
-        let slots = [6, 0, 5, 1, 4, 2, 3];
-        for kernel in Kernel::runnable() {
-            for probe_slot in slots {
-                let code = &rows.bytes(probe_slot)[..length];
-                let tail = crate::code::Tail { scale: 0.25, square: 3.0, largest: 1.0 };
-                let probe = CodeProbe { code, dimension, tail };
-                let (mut got, mut want) = ([0.0; 8], [0.0; 8]);
-                kernel.code_dots(probe, Batch { tails, ..batch(&rows, &slots, &mut got) });
-                SCALAR.code_dots(probe, Batch { tails, ..batch(&rows, &slots, &mut want) });
-                prop_assert_eq!(&got[..7], &want[..7], "{}", kernel.name);
-                kernel.code_squares(probe, Batch { tails, ..batch(&rows, &slots, &mut got) });
-                SCALAR.code_squares(probe, Batch { tails, ..batch(&rows, &slots, &mut want) });
-                prop_assert_eq!(&got[..7], &want[..7], "{}", kernel.name);
+    }
+}
+
+fn sum_codes_alike(dimension: usize, width: Width, seed: u64) -> Result<(), TestCaseError> {
+    let at = tail_word(dimension, width);
+    let code_bytes = match width {
+        Width::Eight => dimension,
+        Width::Four => dimension.div_ceil(2),
+    };
+    let mut rows = Rows::new(code_row_words(dimension, width), Reading::Otherwise);
+    let mut others = Rows::new(4, Reading::Otherwise);
+    let mut state = seed | 1;
+    // The ends often: there a sum of pairs is nearest to leaving 16 bits.
+    let mut part = || {
+        state = crate::level::xorshift64(state);
+        match state >> 61 {
+            0 => -127,
+            1 => 127,
+            _ => ((state >> 40) as i8).max(-127),
+        }
+    };
+    for _ in 0..7 {
+        let row = rows.push();
+        rows.bytes_mut(row)[..code_bytes].fill_with(&mut part);
+        let tail = [0.25 + row as f32, 3.0 - row as f32];
+        match has_tail(dimension, width) {
+            true => rows.floats_mut(row)[at..at + 2].copy_from_slice(&tail),
+            false => {
+                others.push();
+                others.floats_mut(row)[..2].copy_from_slice(&tail);
             }
         }
     }
+    let tails = if has_tail(dimension, width) {
+        (&rows, at)
+    } else {
+        (&others, 0)
+    };
+    let half = rows.row_words() * 4;
+    let slots = [6, 0, 5, 1, 4, 2, 3];
+    for kernel in Kernel::runnable() {
+        for probe_slot in slots {
+            let code: Vec<i8> = match width {
+                Width::Eight => rows.bytes(probe_slot)[..padded_code(dimension)].to_vec(),
+                Width::Four => {
+                    let stands = |place: usize| place % half < code_bytes - place / half * (dimension % 2);
+                    (0..2 * half)
+                        .map(|place| if stands(place) { part() } else { 0 })
+                        .collect()
+                }
+            };
+            let probe = CodeProbe {
+                code: &code,
+                dimension,
+                width,
+                code_max: 127.0,
+                tail: crate::code::Tail {
+                    scale: 0.25,
+                    square: 3.0,
+                    largest: 1.0,
+                },
+            };
+            let (mut got, mut want) = ([0.0; 8], [0.0; 8]);
+            kernel.code_dots(
+                probe,
+                Batch {
+                    tails,
+                    ..batch(&rows, &slots, &mut got)
+                },
+            );
+            SCALAR.code_dots(
+                probe,
+                Batch {
+                    tails,
+                    ..batch(&rows, &slots, &mut want)
+                },
+            );
+            prop_assert_eq!(&got[..7], &want[..7], "{}", kernel.name);
+            kernel.code_squares(
+                probe,
+                Batch {
+                    tails,
+                    ..batch(&rows, &slots, &mut got)
+                },
+            );
+            SCALAR.code_squares(
+                probe,
+                Batch {
+                    tails,
+                    ..batch(&rows, &slots, &mut want)
+                },
+            );
+            prop_assert_eq!(&got[..7], &want[..7], "{}", kernel.name);
+        }
+    }
+    Ok(())
 }
 
 #[test]

@@ -148,6 +148,26 @@ fn what_the_codes_have_in_the_wrong_order_is_refined() {
 }
 
 #[test]
+fn many_that_are_nearly_the_same_are_looked_for_again_with_a_larger_ef() {
+    for metric in Metric::ALL {
+        let mut random = Random::new(23);
+        let mut index = graphed(parameters(metric, 128, 16));
+        index.walk_on_four_bits();
+        let centres: Vec<Vec<f32>> = (0..40).map(|_| (0..128).map(|_| random.unit()).collect()).collect();
+        let mut near = |centre: &[f32]| -> Vec<f32> { centre.iter().map(|x| x + 0.1 * random.unit()).collect() };
+        for _ in 0..60 {
+            for centre in &centres {
+                index.insert(&near(centre));
+            }
+        }
+        let queries: Vec<Vec<f32>> = centres.iter().map(|centre| near(centre)).collect();
+        let recall = recall(&mut index, &queries, 10, 20);
+        println!("{metric} {recall}");
+        assert!(recall >= 0.85, "{metric}: recall {recall}");
+    }
+}
+
+#[test]
 fn nodes_of_upper_layers_are_as_well_linked_below_as_others() {
     let mut random = Random::new(13);
     let mut index = graphed(parameters(Metric::L2, 16, 8));

@@ -265,11 +265,16 @@ proptest! {
         small_max in prop::sample::select(vec![0, 0, 3, 40]),
         storage in prop::sample::select(Storage::ALL.to_vec()),
         // At 64 the walk reads codes whatever the storage, or halves, and the codes' tails have a table of their own.
-        dimension in prop::sample::select(vec![5, 64]),
+        dimension in prop::sample::select(vec![5, 64, 101]),
+        has_four_bits in any::<bool>(),
     ) {
         let parameters = Parameters { dimension, metric, m, ef_construction: 12, storage, seed };
+        let mut index = Index::with_small_max(parameters, small_max);
+        if has_four_bits && storage == Storage::F32 && dimension > 5 {
+            index.walk_on_four_bits();
+        }
         let mut model =
-            Model { index: Index::with_small_max(parameters, small_max), random: Random::new(seed), live: Vec::new(), born: 0, pending: Vec::new(), has_lost_slots: false };
+            Model { index, random: Random::new(seed), live: Vec::new(), born: 0, pending: Vec::new(), has_lost_slots: false };
         for _ in 0..length {
             let op = Op::ALL[model.random.below(Op::ALL.len())];
             model.apply(op);
