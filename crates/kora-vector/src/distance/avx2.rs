@@ -28,16 +28,16 @@ pub(super) fn square(query: &[f32], factor: f32, batch: Batch<'_>) -> bool {
 #[target_feature(enable = "avx2,fma,f16c,bmi2,lzcnt")]
 pub(super) fn code_dot(probe: CodeProbe<'_>, batch: Batch<'_>) -> bool {
     match probe.width {
-        Width::Eight => for_codes::<false>(probe, batch),
-        Width::Four => for_four::<false>(probe, batch),
+        Width::Eight => for_codes::<false, false>(probe, batch),
+        Width::Four => for_codes::<false, true>(probe, batch),
     }
 }
 
 #[target_feature(enable = "avx2,fma,f16c,bmi2,lzcnt")]
 pub(super) fn code_square(probe: CodeProbe<'_>, batch: Batch<'_>) -> bool {
     match probe.width {
-        Width::Eight => for_codes::<true>(probe, batch),
-        Width::Four => for_four::<true>(probe, batch),
+        Width::Eight => for_codes::<true, false>(probe, batch),
+        Width::Four => for_codes::<true, true>(probe, batch),
     }
 }
 
@@ -162,68 +162,32 @@ unsafe fn load<const HALF: bool>(row: *const f32, at: usize) -> __m256 {
 }
 
 /// The loop over codes. A product of two signed bytes is made of what the instruction takes, an unsigned and a signed
-/// one: |probe| times the row with the probe's sign. Two products fit 16 bits, since a code stops at 127.
+/// one: |probe| times the row with the probe's sign. Two products fit 16 bits, since a code stops at 127. Codes of
+/// four bits are unsigned as they stand in the row, by [`FOUR_ZERO`] too large: what that adds to a sum is taken off in the end.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c,bmi2,lzcnt")]
-fn for_codes<const SQUARE: bool>(probe: CodeProbe<'_>, batch: Batch<'_>) -> bool {
-    let words = tail_word(probe.dimension, Width::Eight);
-    let whole = probe.code.len() - CODE_LANES;
-    let last = _mm256_and_si256(load_code(probe, whole), last_mask(probe.dimension));
+fn for_codes<const SQUARE: bool, const FOUR: bool>(probe: CodeProbe<'_>, batch: Batch<'_>) -> bool {
+    let words = tail_word(probe.dimension, probe.width);
+    let last = load_code(probe, probe.code.len() - CODE_LANES);
+    let last = _mm256_and_si256(last, last_mask(probe.dimension));
+    let excess = match FOUR {
+        true => FOUR_ZERO as i32 * probe.code.iter().map(|&code| i32::from(code)).sum::<i32>(),
+        false => 0,
+    };
+    let excess = _mm_set1_epi32(excess);
     let mut trust = Trust::new(batch.floor);
     for (slots, out) in batch.slots.chunks(BLOCK).zip(batch.out.chunks_mut(BLOCK)) {
         let block = Block::new(batch.rows, slots, words);
         let tails = Tails::new(batch.rows, batch.tails, slots);
         for (group, out) in out.chunks_exact_mut(GROUP).enumerate() {
             let four_rows = block.group(group);
-            let mut sums = [_mm256_setzero_si256(); GROUP];
-            let mut at = 0;
-            while at < whole {
-                // SAFETY: a block has rows only, and a row has as many bytes as the padded probe.
-                unsafe { add_products(&mut sums, load_code(probe, at), four_rows, at) };
-                at += CODE_LANES;
-            }
-            // SAFETY: as above.
-            unsafe { add_products(&mut sums, last, four_rows, whole) };
-            let four_tails = tails.group(group, four_rows);
-            // SAFETY: a tail begins with these two words.
-            let (scales, squares) = unsafe { (four_words(four_tails, 0), four_words(four_tails, 1)) };
-            let distances = code_distances::<SQUARE>(probe.tail, totals_i32(sums), (scales, squares));
-            trust.note(distances);
-            store(distances, out);
-        }
-    }
-    trust.is_whole()
-}
-
-/// The same over codes of four bits, which are unsigned as they stand in the row: what that adds to a sum is taken off in the
-/// end. Four products fit 16 bits: 15 · 127 · 4.
-#[inline]
-#[target_feature(enable = "avx2,fma,f16c,bmi2,lzcnt")]
-fn for_four<const SQUARE: bool>(probe: CodeProbe<'_>, batch: Batch<'_>) -> bool {
-    let words = tail_word(probe.dimension, Width::Four);
-    let row_bytes = probe.code.len() / 2;
-    let total: i32 = probe.code.iter().map(|&code| i32::from(code)).sum();
-    let excess = _mm_set1_epi32(FOUR_ZERO as i32 * total);
-    let mut trust = Trust::new(batch.floor);
-    for (slots, out) in batch.slots.chunks(BLOCK).zip(batch.out.chunks_mut(BLOCK)) {
-        let block = Block::new(batch.rows, slots, words);
-        let tails = Tails::new(batch.rows, batch.tails, slots);
-        for (group, out) in out.chunks_exact_mut(GROUP).enumerate() {
-            let four_rows = block.group(group);
-            let mut sums = [_mm256_setzero_si256(); GROUP];
-            for at in (0..row_bytes).step_by(CODE_LANES) {
-                let (low, high) = (load_code(probe, at), load_code(probe, row_bytes + at));
-                for (sum, row) in sums.iter_mut().zip(four_rows) {
-                    // SAFETY: a block has rows only, and a row of codes is a whole number of CODE_LANES.
-                    let both = unsafe { _mm256_loadu_si256(row.cast::<i8>().add(at).cast()) };
-                    let mask = _mm256_set1_epi8(15);
-                    let of_low = _mm256_maddubs_epi16(_mm256_and_si256(both, mask), low);
-                    let both = _mm256_srli_epi16::<4>(both);
-                    let of_high = _mm256_maddubs_epi16(_mm256_and_si256(both, mask), high);
-                    let fours = _mm256_add_epi16(of_low, of_high);
-                    *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(fours, _mm256_set1_epi16(1)));
+            // SAFETY: a block has rows only, and a row of codes is a whole number of CODE_LANES.
+            let sums = unsafe {
+                match FOUR {
+                    true => sums_of_four(probe, four_rows),
+                    false => sums_of_eight(probe, last, four_rows),
                 }
-            }
+            };
             let four_tails = tails.group(group, four_rows);
             // SAFETY: a tail begins with these two words.
             let (scales, squares) = unsafe { (four_words(four_tails, 0), four_words(four_tails, 1)) };
@@ -234,6 +198,44 @@ fn for_four<const SQUARE: bool>(probe: CodeProbe<'_>, batch: Batch<'_>) -> bool 
         }
     }
     trust.is_whole()
+}
+
+/// The products of a probe with four rows, of which `last` are the components in the last register. The rows must have as many
+/// bytes as the padded probe.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c,bmi2,lzcnt")]
+unsafe fn sums_of_eight(probe: CodeProbe<'_>, last: __m256i, rows: [*const f32; GROUP]) -> [__m256i; GROUP] {
+    let whole = probe.code.len() - CODE_LANES;
+    let mut sums = [_mm256_setzero_si256(); GROUP];
+    let mut at = 0;
+    while at < whole {
+        // SAFETY: the caller's promise.
+        unsafe { add_products(&mut sums, load_code(probe, at), rows, at) };
+        at += CODE_LANES;
+    }
+    // SAFETY: as above.
+    unsafe { add_products(&mut sums, last, rows, whole) };
+    sums
+}
+
+/// The same with codes of four bits, half as many bytes. Four products fit 16 bits: 15 · 127 · 4.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c,bmi2,lzcnt")]
+unsafe fn sums_of_four(probe: CodeProbe<'_>, rows: [*const f32; GROUP]) -> [__m256i; GROUP] {
+    let (row_bytes, mask) = (probe.code.len() / 2, _mm256_set1_epi8(15));
+    let mut sums = [_mm256_setzero_si256(); GROUP];
+    for at in (0..row_bytes).step_by(CODE_LANES) {
+        let (low, high) = (load_code(probe, at), load_code(probe, row_bytes + at));
+        for (sum, row) in sums.iter_mut().zip(rows) {
+            // SAFETY: the caller's promise.
+            let both = unsafe { _mm256_loadu_si256(row.cast::<i8>().add(at).cast()) };
+            let of_low = _mm256_maddubs_epi16(_mm256_and_si256(both, mask), low);
+            let of_high = _mm256_maddubs_epi16(_mm256_and_si256(_mm256_srli_epi16::<4>(both), mask), high);
+            let fours = _mm256_add_epi16(of_low, of_high);
+            *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(fours, _mm256_set1_epi16(1)));
+        }
+    }
+    sums
 }
 
 /// Adds the products of 32 components of the probe with those of four rows. They must be within the rows.
