@@ -133,7 +133,7 @@ pub(crate) const FOUR_ZERO: f32 = 8.0;
 
 /// Where the range of a code of four bits may end, in the vector's largest component. Of components that are spread like
 /// those of most embeddings, the largest is some three or four deviations from zero, and the best end 2.4.
-const RANGE_ENDS: [f32; 6] = [1.0, 0.85, 0.75, 0.65, 0.55, 0.45];
+const RANGE_ENDS: [f32; 4] = [1.0, 0.8, 0.65, 0.5];
 
 /// Components that are fitted side by side.
 const FIT_LANES: usize = 16;
