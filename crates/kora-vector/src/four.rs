@@ -14,20 +14,14 @@ pub(crate) fn encode_four(vector: &[f32], metric: Metric, row: &mut [i8]) -> Tai
     if largest > 0.0 && !(SAFE_MIN..SAFE_MAX).contains(&largest) {
         let unit = |component: &f32| (f64::from(*component) / f64::from(largest)) as f32;
         let tail = encode_four(&vector.iter().map(unit).collect::<Vec<f32>>(), metric, row);
-        let largest = (tail.largest * largest).min(f32::MAX);
-        let scale = if metric == Metric::Cosine {
-            tail.scale
-        } else {
-            tail.scale * largest
-        };
-        return Tail {
-            scale,
-            square: if metric == Metric::Cosine {
-                1.0
-            } else {
-                tail.square * largest * largest
+        let said = (tail.largest * largest).min(f32::MAX);
+        return match metric {
+            Metric::Cosine => Tail { largest: said, ..tail },
+            Metric::L2 | Metric::InnerProduct => Tail {
+                scale: tail.scale * largest,
+                square: tail.square * largest * largest,
+                largest: said,
             },
-            largest,
         };
     }
     let fit = Fit::best(vector, largest.max(SAFE_MIN));
@@ -180,6 +174,8 @@ mod tests {
             });
             prop_assert!(ends.iter().any(fits), "{code:?} of {vector:?}");
             prop_assert!(tail.scale.is_finite() && tail.largest.is_finite());
+            let (scale, largest) = (f64::from(tail.scale), f64::from(tail.largest));
+            prop_assert!((scale * 7.0 - largest).abs() <= 0.05 * largest, "{tail:?}");
             let square: i32 = code.iter().map(|&part| i32::from(part).pow(2)).sum();
             let (_, of_cosine) = decoded(&vector, Metric::Cosine);
             prop_assert!((of_cosine.scale * of_cosine.scale * square as f32 - 1.0).abs() < 1e-5);
