@@ -47,6 +47,13 @@ pub(crate) struct Rows {
     ahead: Option<Ordered>,
 }
 
+// SAFETY: a table owns its chunks alone, and whoever frees them may be another thread than the one that asked for them.
+unsafe impl Send for Rows {}
+
+// SAFETY: what is done through a shared reference reads, or writes words as atomics; `ahead`, which is not `Sync`, is only
+// touched through `&mut self`.
+unsafe impl Sync for Rows {}
+
 /// In what order a table's rows are read, for the most part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reading {

@@ -3,7 +3,8 @@
 use crate::distance::Kernel;
 use crate::hnsw::Index;
 use crate::metric::Metric;
-use crate::space::{Space, Unpacked};
+use crate::probe::Unpacked;
+use crate::space::Space;
 use crate::storage::Storage;
 
 /// The names of the kernels that this processor can run, the fastest first: that is the one an index chooses.

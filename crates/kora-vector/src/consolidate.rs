@@ -30,8 +30,7 @@
 //! wait follows, and the end of every table is given back. Vectors in the highest slots and not those in the sparsest
 //! chunks: so the tables of all widths, whose chunks hold different slots, end at the same place.
 
-use std::cell::OnceCell;
-use std::rc::{Rc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 
 use crate::bridge::bridge;
 use crate::graph::{Census, Graph};
@@ -48,7 +47,7 @@ use crate::work::{FREED_BYTES_PER_UNIT, Step, Work};
 #[derive(Debug, Default)]
 pub(crate) struct Consolidation {
     /// What readers that begin now hold, once there was one: see [`Reader`].
-    epoch: OnceCell<Rc<Epoch>>,
+    epoch: OnceLock<Arc<Epoch>>,
     /// None at rest: most collections are small and lose nothing.
     batch: Option<Box<Batch>>,
 }
@@ -69,7 +68,7 @@ struct Batch {
 /// Held by whoever remembers slots between two slices: none that it may know is given to another vector meanwhile.
 #[derive(Clone, Debug)]
 pub(crate) struct Reader {
-    _epoch: Rc<Epoch>,
+    _epoch: Arc<Epoch>,
 }
 
 #[derive(Debug, Default)]
@@ -131,7 +130,7 @@ impl Consolidation {
     /// A reader that begins now.
     pub(crate) fn reader(&self) -> Reader {
         Reader {
-            _epoch: Rc::clone(self.epoch.get_or_init(Rc::default)),
+            _epoch: Arc::clone(self.epoch.get_or_init(Arc::default)),
         }
     }
 
@@ -190,7 +189,7 @@ impl Consolidation {
             Stage::Sweep { next } => batch.sweep(*next, &mut estate, work),
             Stage::Gather => {
                 // Those who read now are waited for.
-                let readers = self.epoch.take().map_or_else(Weak::new, |epoch| Rc::downgrade(&epoch));
+                let readers = self.epoch.take().map_or_else(Weak::new, |epoch| Arc::downgrade(&epoch));
                 batch.stage = Stage::Wait { readers };
             }
             Stage::Wait { readers } => {

@@ -4,9 +4,10 @@ use std::collections::BinaryHeap;
 
 use crate::limits::TIES_MAX;
 use crate::pool::Candidate;
+use crate::probe::Query;
 use crate::roll::Roll;
 use crate::search::Admission;
-use crate::space::{Query, Space};
+use crate::space::Space;
 use crate::work::Work;
 
 /// A scan under way: the best so far among the slots below `next`.

@@ -229,7 +229,7 @@ impl Index {
     pub fn begin_search(&mut self, query: &[f32], k: usize, ef: usize) -> Search {
         if self.is_scanned(ef) {
             let scratch = self.frame(query, k, ef);
-            return Search::scan(scratch, k, ef, self.consolidation.reader());
+            return Search::scan(scratch, k, ef, Some(self.consolidation.reader()));
         }
         self.begin_walk(query, k, ef)
     }
@@ -262,7 +262,7 @@ impl Index {
     /// Begins an exact search: every live vector is measured. To be resumed as any other.
     pub fn begin_exact(&mut self, query: &[f32], k: usize) -> Search {
         let scratch = self.frame(query, k, EF_MAX);
-        Search::scan(scratch, k, EF_MAX, self.consolidation.reader())
+        Search::scan(scratch, k, EF_MAX, Some(self.consolidation.reader()))
     }
 
     /// Goes on with an exact search.
@@ -414,7 +414,7 @@ impl Index {
     /// Begins a search that walks if there is a graph and all are on it, whatever a scan would cost.
     pub(crate) fn begin_walk(&mut self, query: &[f32], k: usize, ef: usize) -> Search {
         let scratch = self.frame(query, k, ef);
-        let reader = self.consolidation.reader();
+        let reader = Some(self.consolidation.reader());
         match self.graph() {
             Some(graph) if !self.has_loose() => Search::walk(&self.space, graph, scratch, (k, ef), reader),
             _ => Search::scan(scratch, k, ef, reader),
@@ -422,7 +422,7 @@ impl Index {
     }
 
     /// Whether scanning is the better way to search with a pool of `ef`.
-    fn is_scanned(&self, ef: usize) -> bool {
+    pub(crate) fn is_scanned(&self, ef: usize) -> bool {
         let Some(graph) = self.graph() else {
             return true;
         };
@@ -433,16 +433,19 @@ impl Index {
     }
 
     fn resume(&mut self, search: &mut Search, mut admission: Admission<'_>, work: &mut Work) -> Step<Vec<Hit>> {
-        let ground = Ground {
-            space: &self.space,
-            graph: self.graph(),
-            roll: &self.roll,
-        };
-        let step = search.resume(ground, &mut admission, work);
+        let step = search.resume(self.ground(), &mut admission, work);
         if let Step::Done(_) = step {
             self.keep_scratch(std::mem::take(&mut search.scratch));
         }
         step
+    }
+
+    pub(crate) fn ground(&self) -> Ground<'_> {
+        Ground {
+            space: &self.space,
+            graph: self.graph(),
+            roll: &self.roll,
+        }
     }
 
     /// Makes the graph, with room for every slot below `slots` and none of them linked.
@@ -529,12 +532,16 @@ impl Index {
     }
 
     fn frame(&mut self, query: &[f32], k: usize, ef: usize) -> Box<Scratch> {
-        self.assert_fits(query);
-        assert!((1..=K_MAX).contains(&k), "k {k}");
-        assert!((1..=EF_MAX).contains(&ef), "ef {ef}");
+        self.assert_asks(query, k, ef);
         let mut scratch = self.take_scratch();
         self.space.frame(query, &mut scratch.query);
         scratch
+    }
+
+    pub(crate) fn assert_asks(&self, query: &[f32], k: usize, ef: usize) {
+        self.assert_fits(query);
+        assert!((1..=K_MAX).contains(&k), "k {k}");
+        assert!((1..=EF_MAX).contains(&ef), "ef {ef}");
     }
 
     fn assert_fits(&self, vector: &[f32]) {

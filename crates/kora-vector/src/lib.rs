@@ -4,10 +4,10 @@
 //!
 //! [`hnsw`] is the public face. Behind it, from the bottom: `distance/` sums over vectors, `arena` holds rows that do
 //! not move while they are read, `floats`, `half`, `code`, `four` and `residual` are the forms a vector is kept in and
-//! [`storage`] and `width` say which, `space` turns sums over rows into distances and `fold` minds the ends of f32, `graph` holds
-//! the links and defines a sound graph, `roll` knows what each slot is for, `pool` and `scratch` are what a walk
-//! remembers, `search` walks, `select` chooses links, `insert` searches and then links, `succession` lets a vector take the
-//! place of one near it, `exact` measures everything.
+//! [`storage`] and `width` say which, `space` turns sums over rows into distances to a `probe` and `fold` minds the ends of
+//! f32, `graph` holds the links and defines a sound graph, `roll` knows what each slot is for, `pool` and `scratch` are what
+//! a walk remembers, `search` walks, `select` chooses links, `insert` searches and then links, `succession` lets a vector
+//! take the place of one near it, `exact` measures everything, `in_place` searches what another thread owns.
 //! `consolidate` lets the dead leave and gives memory back; it mends the `tree` that makes all reachable and, with
 //! `bridge`, `mend` and `rechoose`, their neighbours' lists.
 //!
@@ -48,6 +48,7 @@ mod grown;
 mod half;
 mod hit;
 pub mod hnsw;
+mod in_place;
 mod insert;
 mod level;
 pub mod limits;
@@ -55,6 +56,7 @@ mod mend;
 pub mod metric;
 pub mod pages;
 mod pool;
+mod probe;
 mod rechoose;
 mod residual;
 mod roll;
@@ -72,6 +74,7 @@ pub mod work;
 
 pub use graph::Fault;
 pub use hnsw::{Hit, Index, Memory, Parameters, Slot};
+pub use in_place::Desk;
 pub use insert::Insertion;
 pub use metric::{Metric, Refusal, vet};
 pub use search::{Search, Statistics};

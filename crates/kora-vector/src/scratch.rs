@@ -3,7 +3,7 @@
 use crate::bridge::Circle;
 use crate::graph::Link;
 use crate::pool::{Candidate, Pool};
-use crate::space::{Query, Unpacked};
+use crate::probe::{Query, Unpacked};
 
 /// All that a search or an insertion needs beside the index. It is taken from the index's pool when the operation
 /// begins and given back when it ends, so in steady state nothing is allocated per query.

@@ -8,10 +8,11 @@ use crate::graph::{Graph, Link};
 use crate::hnsw::{Hit, Slot};
 use crate::limits::EF_MAX;
 use crate::pool::{Candidate, Pool};
+use crate::probe::Probe;
 use crate::roll::Roll;
 use crate::scratch::{Scratch, Walk};
 use crate::sort::Sorting;
-use crate::space::{Probe, Space};
+use crate::space::Space;
 use crate::work::{Step, Work};
 
 /// A search under way. It holds its own copy of the query and no reference into the index, so inserts, removals and
@@ -31,7 +32,8 @@ pub struct Search {
     stage: Stage,
     /// Whether it was left in the middle: vectors may have come, gone and moved meanwhile.
     has_paused: bool,
-    _reader: Reader,
+    /// None for one that is done at once.
+    _reader: Option<Reader>,
 }
 
 /// What a search has cost so far.
@@ -94,7 +96,7 @@ impl Search {
         graph: &Graph,
         mut scratch: Box<Scratch>,
         (k, ef): (usize, usize),
-        reader: Reader,
+        reader: Option<Reader>,
     ) -> Search {
         let Some(root) = graph.root() else {
             return Search::scan(scratch, k, ef, reader);
@@ -118,7 +120,7 @@ impl Search {
         }
     }
 
-    pub(crate) fn scan(scratch: Box<Scratch>, k: usize, ef: usize, reader: Reader) -> Search {
+    pub(crate) fn scan(scratch: Box<Scratch>, k: usize, ef: usize, reader: Option<Reader>) -> Search {
         let statistics = Statistics {
             is_exact: true,
             ..Statistics::default()

@@ -12,10 +12,11 @@
 //! the ends of the f32 range, where it still sorts. That costs one well-predicted comparison per distance.
 
 use crate::arena::Rows;
-use crate::code::{CODE_MAX, CodeProbe, Tail, Width};
+use crate::code::{CodeProbe, Width};
 use crate::distance::{Batch, GROUP, Kernel, padded, prefetch, unpadded_dot, unpadded_square};
 use crate::fold::{SAFE_MIN, cosine, fold, is_tiny, is_trusted, scale};
 use crate::metric::Metric;
+use crate::probe::{Probe, Query, Unpacked};
 use crate::storage::Storage;
 use crate::tables::{Fine, Tables};
 use crate::width;
@@ -33,69 +34,6 @@ pub(crate) struct Space {
     early: Vec<f32>,
     /// None before the first vector that is not early.
     tables: Option<Box<Tables>>,
-}
-
-/// The vector that others are measured against: a query, or a stored one.
-#[derive(Clone, Copy)]
-pub(crate) struct Probe<'a> {
-    /// Padded. Empty for a stored vector where the walk reads codes.
-    floats: &'a [f32],
-    /// Multiplies a dot product, beside the row's own scale.
-    scale: f32,
-    /// The same vector as a code, where the walk reads codes; else empty.
-    code: CodeProbe<'a>,
-}
-
-/// A stored vector in the form the walk measures from, where it is not kept so.
-#[derive(Debug, Default)]
-pub(crate) struct Unpacked {
-    floats: Vec<f32>,
-    code: Vec<i8>,
-}
-
-impl Unpacked {
-    pub(crate) fn bytes(&self) -> usize {
-        self.floats.capacity() * size_of::<f32>() + self.code.capacity()
-    }
-}
-
-/// A query in the form the walk needs, in buffers that are reused.
-#[derive(Debug, Default)]
-pub(crate) struct Query {
-    /// As given, padded.
-    raw: Vec<f32>,
-    /// Under cosine 1/norm, NaN where f32 does not hold it; else 1.
-    scale: f32,
-    /// The squared norm in f64, added up as the fine kernel does.
-    square: f64,
-    /// The query as a code, where the walk reads codes; else empty.
-    code: Vec<i8>,
-    /// Of the codes that the walk reads.
-    width: Width,
-    dimension: usize,
-    tail: Tail,
-    /// The stored vector that is being measured, decoded.
-    decoded: Vec<f32>,
-}
-
-impl Query {
-    pub(crate) fn probe(&self) -> Probe<'_> {
-        Probe {
-            floats: &self.raw,
-            scale: self.scale,
-            code: CodeProbe {
-                code: &self.code,
-                dimension: self.dimension,
-                width: self.width,
-                code_max: CODE_MAX,
-                tail: self.tail,
-            },
-        }
-    }
-
-    pub(crate) fn bytes(&self) -> usize {
-        (self.raw.capacity() + self.decoded.capacity()) * size_of::<f32>() + self.code.capacity()
-    }
 }
 
 impl Space {
@@ -229,6 +167,16 @@ impl Space {
         query.raw.clear();
         query.raw.extend_from_slice(vector);
         self.tiny |= is_tiny(self.complete(query));
+    }
+
+    /// The same for one search, which changes nothing here. False if that cannot be: the query is so short that sums with it
+    /// may vanish, and so far none was.
+    #[must_use]
+    pub(crate) fn frame_in_place(&self, vector: &[f32], query: &mut Query) -> bool {
+        query.raw.clear();
+        query.raw.extend_from_slice(vector);
+        let is_tiny = is_tiny(self.complete(query));
+        self.tiny || !is_tiny
     }
 
     /// The same with a stored vector.
@@ -512,9 +460,12 @@ impl Space {
     /// Pads a query and adds what follows from its components; gives the squared norm.
     fn complete(&self, query: &mut Query) -> f64 {
         query.dimension = self.dimension();
-        if let Some(codes) = self.tables.as_ref().and_then(|tables| tables.codes.as_ref()) {
-            query.width = codes.width();
-            query.tail = codes.frame(&query.raw, &mut query.code);
+        match self.tables.as_ref().and_then(|tables| tables.codes.as_ref()) {
+            Some(codes) => {
+                query.width = codes.width();
+                query.tail = codes.frame(&query.raw, &mut query.code);
+            }
+            None => query.code.clear(),
         }
         query.raw.resize(self.length(), 0.0);
         query.square = self.kernel.fine_dot(&query.raw, &query.raw).sum;

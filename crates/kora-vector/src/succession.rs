@@ -27,9 +27,10 @@
 
 use crate::graph::{Graph, Link};
 use crate::pool::Candidate;
+use crate::probe::Probe;
 use crate::roll::Roll;
 use crate::scratch::Walk;
-use crate::space::{Probe, Space};
+use crate::space::Space;
 use crate::work::Work;
 
 /// A node whose vector is replaced, and the new one.
