@@ -15,6 +15,7 @@
 //! | `board.rs` | how do all workers read one map without a lock while owners change it |
 //! | `sequence.rs`, `flag.rs` | numbers no two workers draw twice; a flag that is raised once |
 //! | `fuse.rs`, `gauge.rs`, `tally.rs` | an end that comes once for everybody; numbers that all may read |
+//! | `shelf.rs` | how do others read what a worker owns while it does nothing to it |
 //! | `ring.rs` | the ring under a lane (rtrb), and its twin for the model checker |
 //! | `limits.rs` | every bound, with where it came from |
 //!
@@ -64,6 +65,7 @@ mod mesh;
 mod port;
 mod ring;
 mod sequence;
+mod shelf;
 mod sync;
 mod tally;
 
@@ -75,4 +77,5 @@ pub use gauge::Gauge;
 pub use mesh::{WorkerId, build, credit_for};
 pub use port::{Port, PortStats};
 pub use sequence::Sequence;
+pub use shelf::Shelf;
 pub use tally::Tally;

@@ -11,3 +11,8 @@ pub(crate) use loom::future::AtomicWaker;
 pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 #[cfg(not(loom))]
 pub(crate) use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
+
+#[cfg(loom)]
+pub(crate) use loom::sync::RwLock;
+#[cfg(not(loom))]
+pub(crate) use std::sync::RwLock;

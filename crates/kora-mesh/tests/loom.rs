@@ -28,7 +28,8 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use kora_mesh::{Armed, Doorbell, Flag, Fuse, Port, WorkerId, build};
+use kora_mesh::{Armed, Doorbell, Flag, Fuse, Port, Shelf, WorkerId, build};
+use loom::cell::UnsafeCell;
 use loom::future::block_on;
 use loom::model::Builder;
 use loom::sync::atomic::{AtomicUsize, Ordering};
@@ -48,6 +49,32 @@ fn a_sleeper_is_woken_by_the_work_it_did_not_see() {
         };
         sleep_until(&bell, || work.load(Ordering::Relaxed) == 1);
         ringer.join().unwrap();
+    });
+}
+
+#[test]
+fn what_lies_on_a_shelf_is_never_read_while_its_owner_changes_it() {
+    model_with(PREEMPTIONS_MAX, || {
+        // Loom fails a run in which a cell is looked at while it is changed, or before what was written to it is to be seen.
+        let shelf = Arc::new(Shelf::new());
+        shelf.put(UnsafeCell::new(0)).expect("nobody reads");
+        let readers: Vec<_> = (0..2)
+            .map(|_| {
+                let shelf = Arc::clone(&shelf);
+                thread::spawn(move || shelf.read(|cell| cell.with(|number| assert!(!number.is_null()))))
+            })
+            .collect();
+        for _ in 0..2 {
+            if let Some(cell) = shelf.take() {
+                cell.with_mut(|number| assert!(!number.is_null()));
+                if shelf.put(cell).is_err() {
+                    break;
+                }
+            }
+        }
+        for reader in readers {
+            reader.join().unwrap();
+        }
     });
 }
 
