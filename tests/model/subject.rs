@@ -80,7 +80,7 @@ impl Subject {
             settings: settings.to_vec(),
             facts: Facts::default(),
         });
-        let engines = berths(workers, 4)
+        let engines = berths(setup.placement, 4)
             .into_iter()
             .map(|berth| Engine::new(berth, Arc::clone(&setup)));
         Subject {

@@ -129,7 +129,7 @@ impl World {
             settings: Vec::new(),
             facts: Facts::default(),
         });
-        let engines = berths(scenario.workers, scenario.credit)
+        let engines = berths(setup.placement, scenario.credit)
             .into_iter()
             .map(|berth| Worker {
                 engine: Engine::new(berth, Arc::clone(&setup)),

@@ -59,7 +59,10 @@ impl Engine {
             (Chore::Free, _) => self.some_shard(|shard| shard.has_remains(), Shard::free),
             (Chore::Reclaim, _) => self.reclaim(host),
             (Chore::KeepUp, Leisure::Idle) => self.some_shard(|shard| shard.has_upkeep(), Shard::keep_up),
-            (Chore::KeepUp, Leisure::Asked) => self.some_shard(Shard::finds_overdue, Shard::keep_up),
+            (Chore::KeepUp, Leisure::Asked) => self.some_shard(
+                |shard| shard.has_upkeep() && shard.take_back() && shard.finds_overdue(),
+                Shard::keep_up,
+            ),
         }
     }
 
@@ -72,11 +75,15 @@ impl Engine {
         self.some_shard(|shard| shard.has_due(now_ms), |shard| shard.reclaim(now_ms))
     }
 
-    /// Lets a shard act that has something to do, each time the first from another one on. False if none has.
+    /// Lets a shard act that has something to do and whose collections nobody else reads, each time the first from another one
+    /// on. False if there is none.
     fn some_shard(&mut self, mut has_work: impl FnMut(&mut Shard) -> bool, act: impl FnOnce(&mut Shard)) -> bool {
         let count = self.shards.len();
         let first = self.chores.turns / KINDS.len();
-        let found = (first..first + count).find(|place| has_work(&mut self.shards[place % count]));
+        let found = (first..first + count).find(|place| {
+            let shard = &mut self.shards[place % count];
+            has_work(shard) && shard.take_back()
+        });
         found.map(|place| act(&mut self.shards[place % count])).is_some()
     }
 }

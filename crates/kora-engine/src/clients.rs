@@ -87,6 +87,7 @@ impl Engine {
             requests_sent: mesh.requests_sent,
             bells_rung: mesh.bells_rung,
         };
+        self.reader.forget_parts_read();
     }
 
     fn count(&mut self, now_us: u64) -> WorkerStats {
@@ -104,6 +105,7 @@ impl Engine {
             sleeps: mesh.sleeps - forgotten.sleeps,
             requests_sent: mesh.requests_sent - forgotten.requests_sent,
             bells_rung: mesh.bells_rung - forgotten.bells_rung,
+            parts_read: self.reader.parts_read(),
             recall: self.recall(now_us),
             ..self.stats.clone()
         }

@@ -28,7 +28,7 @@ use crate::mail::{Ask, Request, Response, Target, Ticket};
 use crate::sampling::Sampling;
 use crate::session::Session;
 use crate::setup::{Berth, Host, Setup};
-use crate::shard::{Origin, Shard};
+use crate::shard::{Origin, Reader, Shard};
 use crate::stats::{Outcome, WorkerStats};
 use crate::travel::{Mark, Travel};
 
@@ -44,6 +44,8 @@ pub struct Engine {
     pub(crate) port: Port<Request, Response>,
     /// Invariant: `shards[i]` is shard `i * workers + worker`.
     pub(crate) shards: Vec<Shard>,
+    /// Reads what other workers have lent.
+    pub(crate) reader: Reader,
     pub(crate) lines: Lines,
     /// What the connections hold of this worker's memory.
     pub(crate) ledger: Ledger,
@@ -155,10 +157,12 @@ impl Engine {
             placement.worker_count(),
             "the mesh and the placement agree"
         );
-        let new_shard = |id| Shard::new(id, placement, Arc::clone(&setup));
+        let shelves = berth.shelves;
+        let new_shard = |id| Shard::new(id, placement, Arc::clone(&setup), Arc::clone(&shelves));
         Engine {
             worker,
             shards: placement.shards_of(worker).map(new_shard).collect(),
+            reader: Reader::new(worker, shelves, Arc::clone(&berth.loads)),
             lines: Lines::default(),
             ledger: Ledger::new(setup.client_bytes_max),
             worker_asks: VecDeque::new(),

@@ -7,7 +7,7 @@ use kora_resp::Reply;
 
 use crate::catalog::Schema;
 use crate::engine::{Engine, UNKNOWN};
-use crate::gather::{Around, Dropping, Found, Leaving, Next, Recalling};
+use crate::gather::{Around, Dropping, Found, Leaving, Next, Reads, Recalling};
 use crate::line::{Line, Presence, Taken};
 use crate::lines::LineId;
 use crate::mail::Ticket;
@@ -66,20 +66,20 @@ impl Engine {
             return false;
         };
         let schema = Arc::clone(&candidate.schema);
-        let next = Recalling::sample(schema, samples, &self.around(now_us, host));
+        let next = Recalling::sample(schema, samples, &self.around_at(now_us, host));
         self.set_out(next, Purpose::Sampling(candidate), now_us);
         true
     }
 
     fn begin_to_tidy(&mut self, now_us: u64, host: &dyn Host) -> bool {
         if let Some(schema) = self.shards.iter_mut().find_map(Shard::take_withdrawn) {
-            let next = Dropping::release(&schema, &self.around(now_us, host));
+            let next = Dropping::release(&schema, &self.around_at(now_us, host));
             self.set_out(next, Purpose::Releasing, now_us);
             return true;
         }
         let emptied = self.shards.iter_mut().find_map(Shard::take_emptied);
         let Some(schema) = emptied else { return false };
-        let around = self.around(now_us, host);
+        let around = self.around_at(now_us, host);
         // It may have been dropped since.
         if around.catalog().generation_of(&schema.name) == Some(schema.generation) {
             let next = Leaving::start(Arc::clone(&schema), &around);
@@ -88,10 +88,8 @@ impl Engine {
         true
     }
 
-    fn around<'a>(&'a self, now_us: u64, host: &'a dyn Host) -> Around<'a> {
-        let at_ms = self.unix_us(now_us) / 1000;
-        let setup = &self.setup;
-        Around { setup, host, at_ms }
+    fn around_at<'a>(&'a self, now_us: u64, host: &'a dyn Host) -> Around<'a> {
+        self.around(self.unix_us(now_us) / 1000, host, Reads::Never)
     }
 
     fn set_out(&mut self, next: Next, purpose: Purpose, now_us: u64) {

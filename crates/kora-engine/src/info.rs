@@ -119,6 +119,10 @@ fn counters(fields: &mut Fields<'_>, stats: &[WorkerStats], _: &Around<'_>) {
         "kora_clients_moved",
         stats.iter().map(|stats| stats.clients_moved).sum::<u64>(),
     );
+    fields.add(
+        "kora_query_parts_read_in_place",
+        stats.iter().map(|stats| stats.parts_read).sum::<u64>(),
+    );
 }
 
 /// `usec` is the time from when a command was taken from its connection until its reply was complete, waiting included:

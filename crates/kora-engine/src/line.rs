@@ -9,7 +9,7 @@ use kora_resp::{Reply, Version, Writing};
 use crate::command::Command;
 use crate::eras::Era;
 use crate::error::ClientError;
-use crate::gather::{Gate, Gather};
+use crate::gather::{Gate, Gather, Reads};
 use crate::ledger::Account;
 use crate::limits::PIPELINE_DEPTH;
 use crate::session::Session;
@@ -46,6 +46,8 @@ pub(crate) struct Line {
     waiting: usize,
     /// How many of them await no more than some keys' shards, which takes microseconds.
     briefly_waiting: usize,
+    /// Waiting seats of queries that nobody was asked yet.
+    unread: usize,
     /// Waiting seats behind which nothing may be submitted.
     closed_by: usize,
     /// Waiting seats behind which nothing may be written.
@@ -127,6 +129,7 @@ impl Line {
             leaving: None,
             waiting: 0,
             briefly_waiting: 0,
+            unread: 0,
             closed_by: 0,
             read_only_by: 0,
             waker: None,
@@ -164,6 +167,16 @@ impl Line {
     /// True if an earlier request of this client is still being answered.
     pub(crate) fn is_waiting(&self) -> bool {
         self.waiting > 0
+    }
+
+    /// How a query of this client may read that is begun now, or goes on while its seat is taken (`taken` is 1 then): nothing
+    /// that its client asked of anybody before may be under way, and of several that read one comes after the other.
+    pub(crate) fn reads(&self, taken: usize) -> Reads {
+        match self.waiting - taken {
+            0 => Reads::Now,
+            others if others == self.unread => Reads::Later,
+            _ => Reads::Never,
+        }
     }
 
     /// Gives out the next seat.
@@ -392,14 +405,20 @@ impl Line {
         let State::Waiting(gather) = &self.seat(sequence).state else {
             return;
         };
-        let count = match gather.gate() {
-            Gate::Open => return,
-            Gate::ReadOnly => &mut self.read_only_by,
-            Gate::Closed => &mut self.closed_by,
+        let (gate, is_unread) = (gather.gate(), gather.is_unread());
+        let count = |count: &mut usize| {
+            *count = count
+                .checked_add_signed(change)
+                .expect("what a seat closes it opens once");
         };
-        *count = count
-            .checked_add_signed(change)
-            .expect("what a seat closes it opens once");
+        if is_unread {
+            count(&mut self.unread);
+        }
+        match gate {
+            Gate::Open => {}
+            Gate::ReadOnly => count(&mut self.read_only_by),
+            Gate::Closed => count(&mut self.closed_by),
+        }
     }
 
     fn wake_if_head_ready(&self) {

@@ -292,6 +292,30 @@ pub(crate) struct Hits {
     pub(crate) statistics: Statistics,
 }
 
+impl Hits {
+    /// There is another collection of that name by now, or none.
+    pub(crate) fn of_other(newest: Option<Generation>) -> Hits {
+        Hits {
+            generation: newest,
+            ..Hits::default()
+        }
+    }
+
+    /// A part that holds no vectors.
+    pub(crate) fn nothing_in(generation: Generation) -> Hits {
+        let statistics = Statistics {
+            is_exact: true,
+            ..Statistics::default()
+        };
+        Hits {
+            generation: Some(generation),
+            all: true,
+            statistics,
+            ..Hits::default()
+        }
+    }
+}
+
 /// What one shard holds of a collection.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Description {

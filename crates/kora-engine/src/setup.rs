@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use kora_mesh::{Gauge, Port, WorkerId};
+use kora_mesh::{Gauge, Port, Shelf, WorkerId};
 
 use crate::catalog::{Catalog, GraphSettings};
 use crate::error::ClientError;
 use crate::limits::REPLY_BYTES_MAX;
 use crate::mail::{Request, Response};
 use crate::router::{Placement, Spread};
+use crate::shard::Shelves;
 
 /// What never changes while the server runs. Shared by all engines.
 pub struct Setup {
@@ -55,6 +56,7 @@ pub struct Berth {
     pub(crate) port: Port<Request, Response>,
     /// Thousandths of its time that each worker works.
     pub(crate) loads: Arc<[Gauge]>,
+    pub(crate) shelves: Shelves,
 }
 
 impl Berth {
@@ -70,13 +72,16 @@ impl Berth {
 }
 
 /// The berths of all workers. `credit` bounds the unanswered requests of each ordered pair of workers.
-pub fn berths(workers: usize, credit: usize) -> Vec<Berth> {
+pub fn berths(placement: Placement, credit: usize) -> Vec<Berth> {
+    let workers = placement.worker_count();
     let loads: Arc<[Gauge]> = (0..workers).map(|_| Gauge::new(0)).collect();
+    let shelves: Shelves = placement.shards().map(|_| Shelf::new()).collect();
     kora_mesh::build(workers, credit)
         .into_iter()
         .map(|port| Berth {
             port,
             loads: Arc::clone(&loads),
+            shelves: Arc::clone(&shelves),
         })
         .collect()
 }

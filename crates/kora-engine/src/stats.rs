@@ -32,6 +32,8 @@ pub struct WorkerStats {
     pub client_bytes: u64,
     /// Commands of its connections.
     pub commands: u64,
+    /// Parts of its clients' queries that it read where they lie, without asking the shard that owns them.
+    pub parts_read: u64,
     /// Turns in which there was something to do.
     pub turns: u64,
     /// The longest turn, in microseconds of wall-clock time.

@@ -6,7 +6,7 @@ use crate::answer::{Effect, answer};
 use crate::command::table::Parsed;
 use crate::command::{self, Action, Command};
 use crate::engine::{Admission, Engine, UNKNOWN};
-use crate::gather::{Around, Gather, Next, Shape};
+use crate::gather::{Gather, Next, Reads, Shape};
 use crate::limits::{ACTS_MAX, INLINE_BUDGET_US};
 use crate::line::{Presence, Taken};
 use crate::lines::LineId;
@@ -66,7 +66,10 @@ impl Engine {
         let name = if parsed.name.is_empty() { UNKNOWN } else { parsed.name };
         self.clock_us = since_us;
         self.look_at_cpu(since_us, host);
-        self.note_way(id, route);
+        // A query goes nowhere if it reads in place.
+        if !matches!(parsed.command, Command::VectorQuery(_)) {
+            self.note_way(id, route);
+        }
         let counter = self.stats.by_command.counter(name);
         let bytes = parsed.command.bytes_held();
         let refused = matches!(parsed.command, Command::Refused(_));
@@ -125,14 +128,14 @@ impl Engine {
             }
             Err(command) => {
                 let me = line.session.id;
-                let around = Around {
-                    setup: &self.setup,
-                    host,
-                    at_ms,
+                let reads = match line.reads(0) {
+                    Reads::Now if self.inline_us >= INLINE_BUDGET_US => Reads::Later,
+                    reads => reads,
                 };
-                let next = plan::start(command, me, self.here(), &around);
+                let next = plan::start(command, me, self.here(), &self.around(at_ms, host, reads));
                 self.take_seat(id, next, taken, host);
-                self.work_inline(since_us, host);
+                self.inline_us += self.clock_us.saturating_sub(since_us);
+                self.work_inline(self.clock_us, host);
             }
         }
         self.drop_largest_if_over();
@@ -168,12 +171,14 @@ impl Engine {
     }
 
     /// The place of the shard, if it is of this worker and may do at once what this client asks.
-    fn shard_at_once(&self, id: LineId, shard: ShardId) -> Option<usize> {
+    fn shard_at_once(&mut self, id: LineId, shard: ShardId) -> Option<usize> {
         if self.setup.placement.worker_of(shard) != self.worker || self.inline_us >= INLINE_BUDGET_US {
             return None;
         }
         let place = shard.index() / self.outboxes.len();
-        self.shards[place].is_open_to(self.origin(id)).then_some(place)
+        let origin = self.origin(id);
+        let shard = &mut self.shards[place];
+        (shard.is_open_to(origin) && shard.take_back()).then_some(place)
     }
 
     /// Does something to a key of this worker, without a way through the queue: what most commands of a cache are.

@@ -9,7 +9,7 @@ use crate::command::table::Parsed;
 use crate::command::{self, Command, SeveralKeys};
 use crate::engine::Engine;
 use crate::error::ClientError;
-use crate::gather::{Around, Entry, Executing, Gather, Next};
+use crate::gather::{Entry, Executing, Gather, Next, Reads};
 use crate::limits::{TRANSACTION_COMMANDS_MAX, WATCHED_KEYS_MAX};
 use crate::line::{Line, Taken};
 use crate::lines::LineId;
@@ -143,8 +143,7 @@ impl Engine {
         }
         let watched = take(&mut line.watched).map(|watched| watched.shard);
         let asker = (line.session.id, here);
-        let (setup, at_ms) = (&self.setup, unix_us / 1000);
-        let around = Around { setup, host, at_ms };
+        let around = self.around(unix_us / 1000, host, Reads::Never);
         Intercepted::Begun(Executing::start(places, watched, asker, &around), taken)
     }
 

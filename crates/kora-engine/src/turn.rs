@@ -7,13 +7,13 @@ use kora_resp::Reply;
 
 use crate::chores::Leisure;
 use crate::engine::{CpuLook, Engine, Progress};
-use crate::gather::{Around, Next};
+use crate::gather::{Around, Next, Reads};
 use crate::limits::{CPU_LOOK_US, DELIVERY_US, INLINE_BUDGET_US};
 use crate::lines::LineId;
 use crate::mail::{Ask, Part, Request, Response, Target, Ticket};
 use crate::plan::Route;
 use crate::setup::Host;
-use crate::shard::{Origin, Shard};
+use crate::shard::{Origin, Reading, Shard};
 use crate::stats::Outcome;
 
 impl Engine {
@@ -37,6 +37,7 @@ impl Engine {
             progress = Progress::Worked;
         }
         self.port.flush();
+        self.shards.iter_mut().for_each(Shard::lend);
         if progress == Progress::Worked {
             self.stats.turns += 1;
             let depth = self.queue_depth();
@@ -102,6 +103,21 @@ impl Engine {
     fn taken_ms(&mut self, ticket: Ticket) -> u64 {
         let since_us = self.lines.line(LineId(ticket.line)).since_us(ticket.sequence);
         self.unix_us(since_us) / 1000
+    }
+
+    pub(crate) fn around<'a>(&'a self, at_ms: u64, host: &'a dyn Host, reads: Reads) -> Around<'a> {
+        let reading = Reading {
+            setup: &self.setup,
+            reader: &self.reader,
+            at_ms,
+        };
+        Around {
+            setup: &self.setup,
+            host,
+            at_ms,
+            reading,
+            reads,
+        }
     }
 
     /// Executes what this worker's own clients asked of it, outside of a turn: a lone command on the right worker then
@@ -292,7 +308,7 @@ impl Engine {
         let mut worked = false;
         for index in 0..self.shards.len() {
             let shard = &mut self.shards[index];
-            if shard.has_asks() {
+            if shard.has_asks() && shard.take_back() {
                 worked = true;
                 self.stats.slices += 1;
                 let from = Target::Shard(shard.id());
@@ -319,11 +335,12 @@ impl Engine {
             worked = true;
             let at_ms = self.taken_ms(ticket);
             let gather = self.lines.line(LineId(ticket.line)).take_gather(ticket.sequence);
-            let next = gather.go_on(&Around {
-                setup: &self.setup,
-                host,
-                at_ms,
-            });
+            // Those behind it wait for their turn in the same order.
+            let reads = match self.lines.line(LineId(ticket.line)).reads(1) {
+                Reads::Never => Reads::Never,
+                Reads::Now | Reads::Later => Reads::Now,
+            };
+            let next = gather.go_on(&self.around(at_ms, host, reads));
             self.follow(ticket, next, host);
         }
         worked
@@ -375,15 +392,7 @@ impl Engine {
         }
         let at_ms = self.taken_ms(ticket);
         let gather = self.lines.line(id).take_gather(ticket.sequence);
-        let next = gather.absorb(
-            from,
-            part,
-            &Around {
-                setup: &self.setup,
-                host,
-                at_ms,
-            },
-        );
+        let next = gather.absorb(from, part, &self.around(at_ms, host, Reads::Never));
         self.follow(ticket, next, host);
     }
 

@@ -108,7 +108,7 @@ pub fn start(config: &Config) -> Result<Running, StartError> {
     let mut bells = Vec::new();
     let (arrivals, receivers): (Vec<_>, Vec<_>) = (0..workers).map(|_| mpsc::channel(ARRIVALS_MAX)).unzip();
     let arrivals: Arc<[mpsc::Sender<Arrival>]> = arrivals.into();
-    let berths = berths(workers, kora_mesh::credit_for(workers));
+    let berths = berths(setup.placement, kora_mesh::credit_for(workers));
     for (index, (berth, receiver)) in berths.into_iter().zip(receivers).enumerate() {
         bells.push(berth.doorbell());
         let worker = Worker {

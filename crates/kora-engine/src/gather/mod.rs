@@ -35,6 +35,7 @@ use crate::error::ClientError;
 use crate::mail::{Ask, Part, Target};
 use crate::router::Placement;
 use crate::setup::{Host, Setup};
+use crate::shard::Reading;
 
 /// What is being gathered in one seat.
 pub(crate) enum Gather {
@@ -131,6 +132,19 @@ pub(crate) struct Around<'a> {
     pub(crate) host: &'a dyn Host,
     /// When the command was taken from its connection, in milliseconds of Unix time.
     pub(crate) at_ms: u64,
+    /// Collections that their owners have lent.
+    pub(crate) reading: Reading<'a>,
+    pub(crate) reads: Reads,
+}
+
+/// Whether a query may be answered from what the owners of its collection have lent: all that its client asked before must be
+/// answered then.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Reads {
+    Now,
+    /// When others have had their turn: that is all its client waits for, or too much was done outside of turns.
+    Later,
+    Never,
 }
 
 impl Around<'_> {
@@ -183,6 +197,11 @@ impl Gather {
             Gather::Recalling(recalling) => recalling.gate(),
             Gather::Scanning(_) => Gate::ReadOnly,
         }
+    }
+
+    /// True of a query that nobody was asked yet: it will be answered in place, if it can be.
+    pub(crate) fn is_unread(&self) -> bool {
+        matches!(self, Gather::Querying(querying) if querying.is_unread())
     }
 
     /// True if every part is done by the shard that is asked first: several such commands may be asked together.

@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use kora_resp::Reply;
+use kora_vector::Work;
 
-use super::{Around, Gate, Gather, Next, Recalling, integer};
+use super::{Around, Gate, Gather, Next, Reads, Recalling, integer};
 use crate::command::{self, Wish};
 use crate::error::ClientError;
 use crate::limits::{HITS_PER_SLICE, QUERY_AGAIN_MAX};
@@ -26,6 +27,8 @@ pub(crate) struct Querying {
     cost: Cost,
     parts: Vec<QueryPart>,
     missing: usize,
+    /// Nobody was asked yet.
+    is_unread: bool,
     /// What has been merged, once all parts are in.
     merging: Merging,
     /// Times that the whole query was asked again, because its parts knew different generations.
@@ -90,22 +93,15 @@ impl Querying {
             cost: Cost::default(),
             parts: Vec::new(),
             missing: 0,
+            is_unread: false,
             merging: Merging::default(),
             again: 0,
         }
     }
 
+    /// Asks all parts, of which those that are lent are read at once, or in its turn.
     fn ask(mut self, around: &Around<'_>) -> Next {
-        let question = &self.question;
-        let shards: Vec<ShardId> = around.placement().parts_of(&question.schema.name).collect();
-        let ef = ef_of_part(self.ef, shards.len());
-        let asks = shards
-            .iter()
-            .map(|shard| {
-                let question = Arc::clone(question);
-                (Target::Shard(*shard), Ask::Query { question, ef })
-            })
-            .collect();
+        let shards: Vec<ShardId> = around.placement().parts_of(&self.question.schema.name).collect();
         let whole = shards.len() == 1;
         let part = |shard| QueryPart {
             shard,
@@ -113,27 +109,73 @@ impl Querying {
             whole,
         };
         self.parts = shards.into_iter().map(part).collect();
-        self.missing = self.parts.len();
+        if around.reads == Reads::Later && matches!(self.purpose, Purpose::Answer(_)) {
+            self.is_unread = true;
+            return Next::Again(Gather::Querying(Box::new(self)));
+        }
+        self.ask_parts(around)
+    }
+
+    fn ask_parts(self, around: &Around<'_>) -> Next {
+        let ef = ef_of_part(self.ef, self.parts.len());
+        let places = (0..self.parts.len()).collect();
+        Box::new(self).seek(places, ef, around)
+    }
+
+    /// Has the parts at these places searched: those that can be read in place now, the others are asked.
+    fn seek(mut self: Box<Self>, places: Vec<usize>, ef: usize, around: &Around<'_>) -> Next {
+        let (parts, mut work) = (self.parts.len(), Work::new(around.setup.slice_work));
+        let mut asks = Vec::new();
         self.cost.rounds += 1;
-        Next::Ask(Gather::Querying(Box::new(self)), asks)
+        for place in places {
+            let shard = self.parts[place].shard;
+            let reads = around.reads == Reads::Now;
+            let found = reads.then(|| around.reading.query(shard, parts, &self.question, ef, &mut work));
+            match found.flatten() {
+                Some(found) => self.take(place, found),
+                None => {
+                    let question = Arc::clone(&self.question);
+                    asks.push((Target::Shard(shard), Ask::Query { question, ef }));
+                }
+            }
+        }
+        self.missing = asks.len();
+        match asks.is_empty() {
+            true => self.complete(around),
+            false => Next::Ask(Gather::Querying(self), asks),
+        }
+    }
+
+    /// True if nobody was asked yet: it waits for its turn to read.
+    pub(crate) fn is_unread(&self) -> bool {
+        self.is_unread
     }
 
     pub(crate) fn gate(&self) -> Gate {
         match self.purpose {
-            Purpose::Answer(_) if self.parts.len() == 1 => Gate::Open,
+            Purpose::Answer(_) if self.parts.len() == 1 && !self.is_unread => Gate::Open,
             _ => Gate::ReadOnly,
         }
     }
 
-    pub(crate) fn absorb(mut self: Box<Self>, from: Target, found: Hits, around: &Around<'_>) -> Next {
+    fn take(&mut self, place: usize, found: Hits) {
         self.cost.distances += found.statistics.distances;
         self.cost.nodes += found.statistics.nodes;
-        let part = self.parts.iter_mut().find(|part| Target::Shard(part.shard) == from);
-        part.expect("only shards that were asked answer").found = found;
+        self.parts[place].found = found;
+    }
+
+    pub(crate) fn absorb(mut self: Box<Self>, from: Target, found: Hits, around: &Around<'_>) -> Next {
+        let place = self.parts.iter().position(|part| Target::Shard(part.shard) == from);
+        self.take(place.expect("only shards that were asked answer"), found);
         self.missing -= 1;
-        if self.missing > 0 {
-            return Next::Wait(Gather::Querying(self));
+        match self.missing {
+            0 => self.complete(around),
+            _ => Next::Wait(Gather::Querying(self)),
         }
+    }
+
+    /// All parts are in.
+    fn complete(mut self: Box<Self>, around: &Around<'_>) -> Next {
         let bytes_max = around.setup.client_bytes_max;
         if self.parts.iter().any(|part| part.found.too_many) {
             return Next::error(&ClientError::ReplyTooLarge { bytes_max });
@@ -146,14 +188,17 @@ impl Querying {
         self.go_on(around)
     }
 
-    /// Merges some hits; shows them when that is done.
+    /// Begins, if nobody was asked yet; else merges some hits, and shows them when that is done.
     pub(crate) fn go_on(mut self: Box<Self>, around: &Around<'_>) -> Next {
+        if std::mem::take(&mut self.is_unread) {
+            return self.ask_parts(around);
+        }
         let k = self.question.k;
         if !self.merging.step(k, &self.parts) {
             return Next::Again(Gather::Querying(self));
         }
-        let asks = self.crowded();
-        if asks.is_empty() {
+        let crowded = self.crowded();
+        if crowded.is_empty() {
             self.cost.is_exact = self.parts.iter().all(|part| part.found.statistics.is_exact);
             let bytes_max = around.setup.client_bytes_max;
             let merged = merge(self.parts, &self.merging.order);
@@ -168,9 +213,8 @@ impl Querying {
                 false => Next::Reply(reply),
             };
         }
-        self.missing = asks.len();
-        self.cost.rounds += 1;
-        Next::Ask(Gather::Querying(self), asks)
+        let ef = self.ef;
+        self.seek(crowded, ef, around)
     }
 
     /// The collection was dropped while it was being queried.
@@ -208,19 +252,18 @@ impl Querying {
         self.ask(around)
     }
 
-    /// Those shards that may hold more of the answer than they were given the chance to find, with the whole ef.
-    fn crowded(&mut self) -> Vec<(Target, Ask)> {
+    /// The places of those parts that may hold more of the answer than they were given the chance to find: they are searched
+    /// with the whole ef.
+    fn crowded(&mut self) -> Vec<usize> {
         let (k, parts) = (self.question.k, self.parts.len());
-        let mut asks = Vec::new();
-        for (part, taken) in self.parts.iter_mut().zip(&self.merging.taken) {
-            if part.whole || !is_crowded(&part.found, *taken, k, parts) {
-                continue;
+        let mut places = Vec::new();
+        for (place, (part, taken)) in self.parts.iter_mut().zip(&self.merging.taken).enumerate() {
+            if !part.whole && is_crowded(&part.found, *taken, k, parts) {
+                part.whole = true;
+                places.push(place);
             }
-            part.whole = true;
-            let question = Arc::clone(&self.question);
-            asks.push((Target::Shard(part.shard), Ask::Query { question, ef: self.ef }));
         }
-        asks
+        places
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use kora_vector::{Index, Insertion, Parameters, Search, Slot, Step, Work};
+use kora_vector::{Desk, Index, Insertion, Parameters, Search, Slot, Statistics, Step, Work};
 
 use super::elements::Elements;
 use super::naming::{Named, Naming};
@@ -229,6 +229,25 @@ impl Collection {
             self.suspended -= 1;
         }
         step
+    }
+
+    /// Searches at once, as [`Collection::begin_search`] and what follows would, and changes nothing. None if it can't be done
+    /// so with the work that is left.
+    pub(crate) fn query_in_place(
+        &self,
+        question: &Question,
+        ef: usize,
+        room: usize,
+        desk: &mut Desk,
+        work: &mut Work,
+    ) -> Option<(Named, Statistics)> {
+        let Question { vector, k, radius, .. } = question;
+        let found = self.index.search_in_place(desk, vector, (*k, ef), *radius, work);
+        let (hits, statistics) = found?;
+        match Naming::new(hits, *k, room).resume(self, work) {
+            Step::Done(named) => Some((named, statistics)),
+            Step::More => None,
+        }
     }
 
     /// Whether a vector that a search has found is still there, wherever it is by now. The name of its slot stays the same

@@ -16,10 +16,12 @@ mod hashes;
 mod held;
 mod key_table;
 mod keys;
+mod lending;
 mod mortals;
 mod naming;
 mod ownership;
 mod queue;
+mod reading;
 mod remains;
 mod scan;
 mod setting;
@@ -47,10 +49,13 @@ use self::fields::Fields;
 use self::graveyard::Graveyard;
 use self::held::Held;
 use self::key_table::KeyTable;
+use self::lending::Collections;
+pub(crate) use self::lending::Shelves;
 use self::mortals::{Counting, Mortals};
 use self::ownership::{Listing, Sweep};
 pub(crate) use self::queue::Origin;
 use self::queue::{Queue, Stage};
+pub(crate) use self::reading::{Reader, Reading};
 use self::remains::Remains;
 use self::scan::Scan;
 use self::setting::Insert;
@@ -72,7 +77,7 @@ pub(crate) struct Shard {
     placement: Placement,
     setup: Arc<Setup>,
     /// Invariant: at most one generation of a name, the newest that this shard has seen.
-    collections: Held,
+    collections: Collections,
     /// Invariant: where a string or a hash is, no vector is of the same key, nor a collection of that name.
     keys: KeyTable,
     /// Collections that expire.
@@ -146,7 +151,7 @@ impl Unfinished {
 }
 
 impl Shard {
-    pub(crate) fn new(id: ShardId, placement: Placement, setup: Arc<Setup>) -> Shard {
+    pub(crate) fn new(id: ShardId, placement: Placement, setup: Arc<Setup>, shelves: Shelves) -> Shard {
         let hash_seed = setup.catalog.hash_seed();
         Shard {
             id,
@@ -157,7 +162,7 @@ impl Shard {
             watches: Watches::default(),
             draws: hash_seed ^ u64::from(id.0),
             expired: 0,
-            collections: Held::new(hash_seed),
+            collections: Collections::new(Held::new(hash_seed), id, shelves),
             emptied: BTreeMap::new(),
             attempts: 0,
             newest_held: None,
@@ -227,6 +232,9 @@ impl Shard {
     /// Executes the next ask, for one slice; the answer, if that finished it.
     pub(crate) fn slice(&mut self) -> Option<(Origin, Ticket, Part)> {
         let (origin, ticket, stage) = self.queue.pop()?;
+        if stage.is_long() {
+            self.note_busy();
+        }
         let outcome = match stage {
             Stage::Fresh(ask, at_ms) => self.begin(ask, origin, at_ms),
             Stage::Suspended(unfinished) => self.resume(*unfinished, origin),
@@ -280,20 +288,20 @@ impl Shard {
     /// # Panics
     /// If something does not hold.
     pub(crate) fn assert_sound(&self) {
-        self.collections.iter().for_each(Collection::assert_sound);
-        assert_eq!(self.live, self.collections.iter().map(Collection::live).sum::<usize>());
+        self.collections.inspect(|held| {
+            held.iter().for_each(Collection::assert_sound);
+            assert_eq!(self.live, held.iter().map(Collection::live).sum::<usize>());
+        });
         self.queue.assert_sound();
         self.keys.assert_sound();
         if self.graveyard.is_empty() {
-            let is_held = |generation| {
-                self.collections
-                    .iter()
-                    .any(|held| held.schema().generation == generation)
-            };
-            assert!(
-                self.keys.generations().all(is_held),
-                "what a dropped collection leaves among the keys goes with it"
-            );
+            self.collections.inspect(|held| {
+                let is_held = |generation| held.iter().any(|one| one.schema().generation == generation);
+                assert!(
+                    self.keys.generations().all(is_held),
+                    "what a dropped collection leaves among the keys goes with it"
+                );
+            });
         }
         self.assert_mortals_sound();
     }

@@ -41,6 +41,16 @@ pub(crate) enum Stage {
     Suspended(Box<Unfinished>),
 }
 
+impl Stage {
+    /// True of what changes a collection in several steps, or begins to.
+    pub(crate) fn is_long(&self) -> bool {
+        match self {
+            Stage::Fresh(ask, _) => matches!(ask, Ask::Set(_)),
+            Stage::Suspended(unfinished) => !matches!(**unfinished, Unfinished::Query(_)),
+        }
+    }
+}
+
 impl Queue {
     pub(crate) fn push(&mut self, origin: Origin, ticket: Ticket, ask: Ask, at_ms: u64) {
         self.len += 1;

@@ -8,6 +8,7 @@ use kora_vector::{Step, Work};
 
 use super::Shard;
 use super::collection::Collection;
+use super::held::Held;
 use crate::catalog::Generation;
 use crate::sampling::Candidate;
 
@@ -26,20 +27,22 @@ impl Shard {
 
     /// Places of collections: every one that is held has a place below this.
     pub(crate) fn places(&self) -> u32 {
-        self.collections.places()
+        self.collections.inspect(Held::places)
     }
 
     /// The collection at a place, if its recall may be sampled here: it is there, its name is owned here, and the part held
     /// here has a graph.
     pub(crate) fn candidate(&self, place: u32) -> Option<Candidate> {
-        let collection = self.collections.at(place).filter(|collection| collection.has_graph())?;
-        let schema = collection.schema();
-        let newest = self.setup.catalog.newest(&schema.name)?;
-        let is_there = newest.generation == schema.generation && self.owns_name(&schema.name);
-        is_there.then(|| Candidate {
-            schema: newest,
-            version: collection.version(),
-            live: collection.live(),
+        self.collections.inspect(|held| {
+            let collection = held.at(place).filter(|collection| collection.has_graph())?;
+            let schema = collection.schema();
+            let newest = self.setup.catalog.newest(&schema.name)?;
+            let is_there = newest.generation == schema.generation && self.owns_name(&schema.name);
+            is_there.then(|| Candidate {
+                schema: newest,
+                version: collection.version(),
+                live: collection.live(),
+            })
         })
     }
 
@@ -53,6 +56,7 @@ impl Shard {
         let Some((name, generation)) = self.upkeep.pop_front() else {
             return;
         };
+        self.note_busy();
         let held = self.collections.get_mut(&name);
         // One that was dropped meanwhile has nothing to do any more.
         let Some(collection) = held.filter(|collection| collection.schema().generation == generation) else {

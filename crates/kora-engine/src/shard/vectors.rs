@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use kora_vector::{Search, Statistics, Step, Work};
+use kora_vector::{Search, Step, Work};
 
 use super::collection::Collection;
 use super::key_table::seconds;
 use super::keys::Place;
 use super::naming::Naming;
+use super::reading::hits_of;
 use super::{Shard, Unfinished};
 use crate::catalog::Schema;
 use crate::command::{self, Element, ElementList, KeyType, element_of};
@@ -137,23 +138,10 @@ impl Shard {
         }
         let newest = self.setup.catalog.at(at_ms).generation_of(&question.schema.name);
         if newest != Some(question.schema.generation) {
-            return Ok(Part::Hits(Hits {
-                generation: newest,
-                ..Hits::default()
-            }));
+            return Ok(Part::Hits(Hits::of_other(newest)));
         }
         let Some(collection) = self.held(&question.schema).filter(|collection| collection.live() > 0) else {
-            let statistics = Statistics {
-                is_exact: true,
-                ..Statistics::default()
-            };
-            return Ok(Part::Hits(Hits {
-                generation: newest,
-                hits: Vec::new(),
-                all: true,
-                too_many: false,
-                statistics,
-            }));
+            return Ok(Part::Hits(Hits::nothing_in(question.schema.generation)));
         };
         let mut search = collection.begin_search(&question, ef);
         if let Some(radius) = question.radius {
@@ -190,16 +178,9 @@ impl Shard {
         let remains = collection.renew_if_empty();
         let live = collection.live();
         self.graveyard_take(remains);
-        let Some(hits) = named else {
-            let schema = self.end_query(query).0;
-            return Ok(Part::Hits(Hits {
-                generation: Some(schema.generation),
-                too_many: true,
-                ..Hits::default()
-            }));
-        };
         // A vector that was replaced meanwhile took a place and was then not there: sought again, with what is there now.
-        if radius.is_none() && hits.len() < k.min(live).min(query.ef) && query.again < QUERY_AGAIN_MAX {
+        let found = named.as_ref().map_or(k, Vec::len);
+        if radius.is_none() && found < k.min(live).min(query.ef) && query.again < QUERY_AGAIN_MAX {
             let again = query.again + 1;
             let collection = self.held(&query.question.schema).expect("held a moment ago");
             let search = collection.begin_search(&query.question, query.ef);
@@ -212,24 +193,14 @@ impl Shard {
                 again,
             })));
         }
-        // Within a radius, fewer than were sought are all that the walk saw before it came to farther ones.
-        let all = hits.len() >= live || (radius.is_some() && hits.len() < k.min(query.ef));
-        let (schema, statistics) = self.end_query(query);
-        Ok(Part::Hits(Hits {
-            generation: Some(schema.generation),
-            hits,
-            all,
-            too_many: false,
-            statistics,
-        }))
-    }
-
-    /// Lets go of a query: it may be the last whom consolidation waits for.
-    fn end_query(&mut self, query: Query) -> (Arc<Schema>, Statistics) {
-        let (schema, statistics) = (Arc::clone(&query.question.schema), query.search.statistics());
-        drop(query);
-        self.note_upkeep(&schema.name, schema.generation);
-        (schema, statistics)
+        let Query {
+            question, search, ef, ..
+        } = query;
+        let statistics = search.statistics();
+        // It may be the last whom consolidation waits for.
+        drop(search);
+        self.note_upkeep(&question.schema.name, question.schema.generation);
+        Ok(Part::Hits(hits_of(named, statistics, &question, ef, live)))
     }
 
     pub(super) fn describe(&mut self, schema: &Schema) -> Part {

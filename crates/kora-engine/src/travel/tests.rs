@@ -61,7 +61,7 @@ fn two_engines() -> [Engine; 2] {
         settings: Vec::new(),
         facts: Facts::default(),
     });
-    let engines = berths(2, 64)
+    let engines = berths(setup.placement, 64)
         .into_iter()
         .map(|berth| Engine::new(berth, Arc::clone(&setup)));
     engines.collect::<Vec<Engine>>().try_into().ok().expect("two of them")
