@@ -62,7 +62,7 @@ use self::setting::Insert;
 use self::several::Several;
 use self::transfer::Copying;
 pub(crate) use self::transfer::{Cargo, CarriedVector};
-use self::upkeep::Upkeep;
+use self::upkeep::{CHORE_PART, Upkeep};
 use self::vectors::{Delete, Query};
 use self::watches::Watches;
 use crate::catalog::{Generation, MadeBy, Schema};
@@ -254,7 +254,7 @@ impl Shard {
 
     /// Frees what was dropped, for one slice.
     pub(crate) fn free(&mut self) {
-        let mut work = Work::new(self.setup.slice_work);
+        let mut work = Work::new(self.setup.slice_work.div_ceil(CHORE_PART));
         self.graveyard.dismantle(&mut self.keys, &mut work);
     }
 
