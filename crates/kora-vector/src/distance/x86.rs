@@ -94,6 +94,9 @@ impl Block {
                 if words > LINE_WORDS {
                     prefetch_line(address.wrapping_add(LINE_WORDS).cast());
                 }
+                if words > 2 * LINE_WORDS {
+                    prefetch(address.wrapping_add(2 * LINE_WORDS), words - 2 * LINE_WORDS);
+                }
             }
         }
         let ahead = if is_short { BLOCK } else { GROUP };
@@ -163,5 +166,6 @@ impl Tails {
 /// Rows looked up together: the list of a node at the usual M.
 pub(super) const BLOCK: usize = 32;
 
-/// Rows up to two cache lines long are all asked for at once.
-const SHORT_WORDS: usize = 32;
+/// Rows up to four cache lines long are all asked for at once. With two at most, as it was, queries of 84,000 × 384 on four bits
+/// took 1.04 to 1.16 times as long (Emerald Rapids, both in turn); with eight, those of 768 dimensions were no quicker.
+const SHORT_WORDS: usize = 64;
