@@ -169,13 +169,21 @@ impl Line {
         self.waiting > 0
     }
 
-    /// How a query of this client may read that is begun now, or goes on while its seat is taken (`taken` is 1 then): nothing
-    /// that its client asked of anybody before may be under way, and of several that read one comes after the other.
-    pub(crate) fn reads(&self, taken: usize) -> Reads {
-        match self.waiting - taken {
+    /// How a query of this client may read that begins now: nothing that its client asked of anybody before may be under way,
+    /// and of several that read one comes after the other.
+    pub(crate) fn reads_of_new(&self) -> Reads {
+        match self.waiting {
             0 => Reads::Now,
-            others if others == self.unread => Reads::Later,
+            waiting if waiting == self.unread => Reads::Later,
             _ => Reads::Never,
+        }
+    }
+
+    /// How one may read whose turn has come, and whose gather was taken out: those that are unread wait for theirs behind it.
+    pub(crate) fn reads_of_taken(&self) -> Reads {
+        match self.waiting == self.unread + 1 {
+            true => Reads::Now,
+            false => Reads::Never,
         }
     }
 

@@ -128,7 +128,7 @@ impl Engine {
             }
             Err(command) => {
                 let me = line.session.id;
-                let reads = match line.reads(0) {
+                let reads = match line.reads_of_new() {
                     Reads::Now if self.inline_us >= INLINE_BUDGET_US => Reads::Later,
                     reads => reads,
                 };

@@ -1,5 +1,6 @@
 //! Clients that go over to another worker: where nearly all that one asks lies on one of the others, each of its commands
-//! crosses, and two threads are woken for it. When it is owed nothing it goes to live there.
+//! crosses, and two threads are woken for it. When it is owed nothing it goes to live there. Queries draw nobody: most are
+//! read in place.
 //!
 //! On its way it is with neither of the two. So that CLIENT LIST and CLIENT KILL miss nobody, a worker remembers whom it let
 //! go for as long as that client is connected, wherever it is: it lists it, and marks it to be killed. Whoever has the client

@@ -335,11 +335,7 @@ impl Engine {
             worked = true;
             let at_ms = self.taken_ms(ticket);
             let gather = self.lines.line(LineId(ticket.line)).take_gather(ticket.sequence);
-            // Those behind it wait for their turn in the same order.
-            let reads = match self.lines.line(LineId(ticket.line)).reads(1) {
-                Reads::Never => Reads::Never,
-                Reads::Now | Reads::Later => Reads::Now,
-            };
+            let reads = self.lines.line(LineId(ticket.line)).reads_of_taken();
             let next = gather.go_on(&self.around(at_ms, host, reads));
             self.follow(ticket, next, host);
         }

@@ -1,8 +1,9 @@
 //! Messages between workers: lanes, credits, doorbells, and the few things all workers may read.
 //!
-//! A *worker* is a thread that owns its data alone. What it wants of another worker's data it asks for by a message,
-//! and this crate is the only way for a message to cross. It knows nothing of what the messages mean. All atomics of
-//! the project live here (but for the graph's links), so that the reasoning about them does too.
+//! A *worker* is a thread that owns its data alone. What it wants of another worker's data it asks for by a message, unless
+//! that one has laid it where all may read; and this crate is the only way for either to cross. It knows nothing of what
+//! the messages mean. All atomics of the project live here (but for the graph's links), so that the reasoning about them
+//! does too.
 //!
 //! # The parts
 //!

@@ -42,7 +42,8 @@ pub struct Memory {
     pub scratch_bytes: usize,
 }
 
-/// An index of vectors, owned by one thread: a few are scanned, many are walked as an HNSW graph.
+/// An index of vectors: a few are scanned, many are walked as an HNSW graph. One thread changes it; others may search it
+/// meanwhile only with [`Index::search_in_place`], while it is not being changed.
 ///
 /// Searches and insertions can be done at once, or in slices that end when a [`Work`] is spent; any number of both may
 /// be suspended while others run. A removed vector is walked and not returned.

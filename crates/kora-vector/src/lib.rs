@@ -1,4 +1,4 @@
-//! An HNSW index owned by one thread: geometry, no I/O.
+//! An HNSW index, changed by one thread and searched by any while that leaves it alone: geometry, no I/O.
 //!
 //! # How to read this crate
 //!

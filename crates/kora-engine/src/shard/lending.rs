@@ -89,7 +89,8 @@ impl Shard {
     /// them.
     pub(crate) fn lend(&mut self) {
         let is_busy = std::mem::take(&mut self.collections.is_busy);
-        if is_busy || self.live == 0 || !self.queue.is_empty() || self.has_upkeep() {
+        let is_lent = self.collections.here.is_none();
+        if is_lent || is_busy || self.live == 0 || !self.queue.is_empty() || self.has_upkeep() {
             return;
         }
         let due_ms = match self.keys.has_vectors() {

@@ -71,7 +71,7 @@ use crate::mail::{Ask, Part, Question, Ticket};
 use crate::router::{Placement, ShardId};
 use crate::setup::Setup;
 
-/// One shard. Owned by one worker; never leaves its thread.
+/// One shard. Owned by one worker, and never leaves its thread, but for the collections while they are lent.
 pub(crate) struct Shard {
     id: ShardId,
     placement: Placement,
@@ -100,7 +100,7 @@ pub(crate) struct Shard {
     /// Some vector was set or deleted, or some graph was grown, since that was forgotten.
     has_changed: bool,
     queue: Queue,
-    /// A shard stays with its worker's thread: nothing in it is synchronised.
+    /// A shard stays with its worker's thread: nothing in it is synchronised but what is lent (see `lending`).
     _not_send: std::marker::PhantomData<Rc<()>>,
 }
 
