@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use kora_mesh::WorkerId;
 use kora_resp::{Bulks, Reply, Words};
-use kora_vector::Statistics;
+use kora_vector::{Aim, Statistics};
 
 use crate::catalog::{Generation, GraphSettings, MadeBy, Schema};
 use crate::command::{
@@ -13,7 +13,7 @@ use crate::command::{
 };
 use crate::cursor::ScanPlace;
 use crate::error::ClientError;
-use crate::router::ShardId;
+use crate::router::{ShardId, of_part};
 use crate::shard::Cargo;
 use crate::stats::WorkerStats;
 
@@ -194,6 +194,20 @@ pub(crate) struct Question {
     pub(crate) radius: Option<f32>,
     /// Whether every vector is to be measured.
     pub(crate) exact: bool,
+    /// Of how many shards the collection has a part.
+    pub(crate) parts: usize,
+}
+
+impl Question {
+    /// What one part's index is to find with this ef.
+    pub(crate) fn aim(&self, ef: usize) -> Aim {
+        Aim {
+            k: self.k,
+            ef,
+            expected: of_part(self.k, self.parts),
+            radius: self.radius.unwrap_or(f32::INFINITY),
+        }
+    }
 }
 
 /// Some keys that somebody wants.

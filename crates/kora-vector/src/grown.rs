@@ -3,15 +3,19 @@
 use std::ops::Range;
 
 use crate::graph::Graph;
+use crate::horizon::Growth;
 use crate::insert::Insertion;
 use crate::level::Levels;
 use crate::limits::SCRATCH_KEPT_MAX;
+use crate::metric::Metric;
 use crate::scratch::Scratch;
 
 /// What an index has beside its vectors once it has a graph.
 pub(crate) struct Grown {
     pub(crate) graph: Graph,
     pub(crate) levels: Levels,
+    /// How far walks look.
+    pub(crate) growth: Growth,
     /// Slots from the time without a graph that are still to be linked. Some of them may be linked, dead or unfinished.
     pub(crate) loose: Range<u32>,
     /// The linking of the first loose slot, once begun.
@@ -28,11 +32,18 @@ impl Grown {
         Grown {
             graph: Graph::new(m),
             levels: Levels::new(seed, m),
+            growth: Growth::default(),
             loose: 0..0,
             conversion: None,
             insert_work: 0,
             scratches: Vec::new(),
         }
+    }
+
+    /// Learns from an insertion that is done.
+    pub(crate) fn learn(&mut self, insertion: &mut Insertion, metric: Metric) {
+        let m = self.graph.capacity(1);
+        self.growth.observe(insertion.found(), m, metric);
     }
 
     pub(crate) fn keep_scratch(&mut self, scratch: Box<Scratch>) {

@@ -1,11 +1,13 @@
 //! The public face: an index of vectors, searched by nearness.
 
+use crate::aim::Aim;
 use crate::consolidate::{Consolidation, Estate, Occasion};
 use crate::graph::{Census, Fault, Graph};
 use crate::grown::Grown;
 pub use crate::hit::{Hit, Slot};
+use crate::horizon::Growth;
 use crate::insert::{Insertion, Progress};
-use crate::limits::{DIMENSION_MAX, EF_MAX, K_MAX, M_MAX, M_MIN, SLOTS_MAX};
+use crate::limits::{DIMENSION_MAX, EF_MAX, M_MAX, M_MIN, SLOTS_MAX};
 use crate::metric::Metric;
 use crate::roll::Roll;
 use crate::scratch::Scratch;
@@ -189,6 +191,7 @@ impl Index {
                     return Step::More;
                 }
                 grown.insert_work = insertion.spent;
+                grown.learn(insertion, self.space.metric());
             }
             insertion.progress = Progress::Helping(LOOSE_PER_INSERT);
         }
@@ -223,16 +226,16 @@ impl Index {
         self.roll.set_dead(slot.number());
     }
 
-    /// Begins a search for the `k` nearest to `query` with a pool of `ef` candidates, which may be fewer than `k`: then
-    /// `ef` are found. Where scanning every live vector is cheaper than a walk, it is scanned, and the answer is exact.
+    /// Begins a search for the nearest to `query`. Where scanning every live vector is cheaper than a walk, it is scanned, and
+    /// the answer is exact.
     ///
-    /// Panics if the query has not the index's dimension, or `k` or `ef` is 0 or beyond its limit.
-    pub fn begin_search(&mut self, query: &[f32], k: usize, ef: usize) -> Search {
-        if self.is_scanned(ef) {
-            let scratch = self.frame(query, k, ef);
-            return Search::scan(scratch, k, ef, Some(self.consolidation.reader()));
+    /// Panics if the query has not the index's dimension, or a number of the aim is 0 or beyond its limit.
+    pub fn begin_search(&mut self, query: &[f32], aim: Aim) -> Search {
+        if self.is_scanned(aim.ef) {
+            let scratch = self.frame(query, &aim);
+            return Search::scan(scratch, aim, Some(self.consolidation.reader()));
         }
-        self.begin_walk(query, k, ef)
+        self.begin_walk(query, aim)
     }
 
     /// Goes on with a search of this index. Done gives the hits, nearest first, equals by slot: the best `k`, and
@@ -256,14 +259,15 @@ impl Index {
 
     /// Searches at once.
     pub fn search(&mut self, query: &[f32], k: usize, ef: usize) -> Vec<Hit> {
-        let search = self.begin_search(query, k, ef);
+        let search = self.begin_search(query, Aim::nearest(k, ef));
         self.finish(search)
     }
 
     /// Begins an exact search: every live vector is measured. To be resumed as any other.
     pub fn begin_exact(&mut self, query: &[f32], k: usize) -> Search {
-        let scratch = self.frame(query, k, EF_MAX);
-        Search::scan(scratch, k, EF_MAX, Some(self.consolidation.reader()))
+        let aim = Aim::nearest(k, EF_MAX);
+        let scratch = self.frame(query, &aim);
+        Search::scan(scratch, aim, Some(self.consolidation.reader()))
     }
 
     /// Goes on with an exact search.
@@ -413,12 +417,12 @@ impl Index {
     }
 
     /// Begins a search that walks if there is a graph and all are on it, whatever a scan would cost.
-    pub(crate) fn begin_walk(&mut self, query: &[f32], k: usize, ef: usize) -> Search {
-        let scratch = self.frame(query, k, ef);
+    pub(crate) fn begin_walk(&mut self, query: &[f32], aim: Aim) -> Search {
+        let scratch = self.frame(query, &aim);
         let reader = Some(self.consolidation.reader());
         match self.graph() {
-            Some(graph) if !self.has_loose() => Search::walk(&self.space, graph, scratch, (k, ef), reader),
-            _ => Search::scan(scratch, k, ef, reader),
+            Some(graph) if !self.has_loose() => Search::walk(&self.space, graph, scratch, aim, reader),
+            _ => Search::scan(scratch, aim, reader),
         }
     }
 
@@ -446,6 +450,7 @@ impl Index {
             space: &self.space,
             graph: self.graph(),
             roll: &self.roll,
+            growth: self.grown.as_ref().map_or_else(Growth::default, |grown| grown.growth),
         }
     }
 
@@ -471,13 +476,14 @@ impl Index {
             conversion.read(&self.consolidation);
             grown.conversion = Some(Box::new(conversion));
         }
-        if let Some(conversion) = &mut grown.conversion {
-            if conversion.resume(&self.space, &mut grown.graph, &self.roll, work) == Step::More {
-                return Step::More;
-            }
-            let scratch = std::mem::take(&mut conversion.scratch);
-            grown.conversion = None;
-            grown.keep_scratch(scratch);
+        if let Some(conversion) = &mut grown.conversion
+            && conversion.resume(&self.space, &mut grown.graph, &self.roll, work) == Step::More
+        {
+            return Step::More;
+        }
+        if let Some(mut conversion) = grown.conversion.take() {
+            grown.learn(&mut conversion, self.space.metric());
+            grown.keep_scratch(conversion.scratch);
         }
         grown.loose.start += 1;
         Step::Done(())
@@ -532,20 +538,15 @@ impl Index {
         }
     }
 
-    fn frame(&mut self, query: &[f32], k: usize, ef: usize) -> Box<Scratch> {
-        self.assert_asks(query, k, ef);
+    fn frame(&mut self, query: &[f32], aim: &Aim) -> Box<Scratch> {
+        self.assert_fits(query);
+        aim.check();
         let mut scratch = self.take_scratch();
         self.space.frame(query, &mut scratch.query);
         scratch
     }
 
-    pub(crate) fn assert_asks(&self, query: &[f32], k: usize, ef: usize) {
-        self.assert_fits(query);
-        assert!((1..=K_MAX).contains(&k), "k {k}");
-        assert!((1..=EF_MAX).contains(&ef), "ef {ef}");
-    }
-
-    fn assert_fits(&self, vector: &[f32]) {
+    pub(crate) fn assert_fits(&self, vector: &[f32]) {
         assert_eq!(
             vector.len(),
             self.space.dimension(),

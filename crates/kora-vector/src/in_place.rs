@@ -1,5 +1,6 @@
 //! Searching an index that somebody else owns, for as long as he does nothing to it: many threads may do so at once.
 
+use crate::aim::Aim;
 use crate::hnsw::{Hit, Index};
 use crate::scratch::Scratch;
 use crate::search::{Admission, Search, Statistics};
@@ -13,32 +14,29 @@ pub struct Desk {
 
 impl Index {
     /// Searches at once, as [`Index::begin_search`] and [`Index::resume_search`] would, and changes nothing: the hits, and what
-    /// they cost. Hits farther than `radius` are left out, if one is given.
+    /// they cost.
     ///
     /// None if it can't be done so: it would take more than the work that is left, or something must be noted first. Then the
     /// owner has to search.
     ///
-    /// Panics if the query has not the index's dimension, or `k` or `ef` is 0 or beyond its limit.
+    /// Panics if the query has not the index's dimension, or a number of the aim is 0 or beyond its limit.
     pub fn search_in_place(
         &self,
         desk: &mut Desk,
         query: &[f32],
-        (k, ef): (usize, usize),
-        radius: Option<f32>,
+        aim: Aim,
         work: &mut Work,
     ) -> Option<(Vec<Hit>, Statistics)> {
-        self.assert_asks(query, k, ef);
-        if self.search_price(ef) > work.left() || !self.space.frame_in_place(query, &mut desk.scratch.query) {
+        self.assert_fits(query);
+        aim.check();
+        if self.search_price(aim.ef) > work.left() || !self.space.frame_in_place(query, &mut desk.scratch.query) {
             return None;
         }
         let (ground, scratch) = (self.ground(), std::mem::take(&mut desk.scratch));
         let mut search = match ground.graph {
-            Some(graph) if !self.is_scanned(ef) => Search::walk(ground.space, graph, scratch, (k, ef), None),
-            _ => Search::scan(scratch, k, ef, None),
+            Some(graph) if !self.is_scanned(aim.ef) => Search::walk(ground.space, graph, scratch, aim, None),
+            _ => Search::scan(scratch, aim, None),
         };
-        if let Some(radius) = radius {
-            search = search.within(radius);
-        }
         let step = search.resume(ground, &mut Admission::All, work);
         let statistics = search.statistics();
         desk.scratch = search.scratch;
@@ -104,7 +102,7 @@ mod tests {
             let expected: Vec<_> = queries.iter().map(|query| index.search(query, 5, 30)).collect();
             let read = |desk: &mut Desk| {
                 for (query, expected) in queries.iter().zip(&expected) {
-                    let found = index.search_in_place(desk, query, (5, 30), None, &mut Work::unlimited());
+                    let found = index.search_in_place(desk, query, Aim::nearest(5, 30), &mut Work::unlimited());
                     assert_eq!(found.map(|(hits, _)| hits).as_ref(), Some(expected));
                 }
             };
@@ -117,8 +115,10 @@ mod tests {
     fn what_takes_too_long_or_must_be_noted_is_left_to_the_owner() {
         let (mut index, mut desk) = (index_of(2_000, 16), Desk::default());
         let query = vector(7, 16);
-        let mut find = |index: &Index, query: &[f32], radius, work: u64| {
-            let found = index.search_in_place(&mut desk, query, (3, 30), radius, &mut Work::new(work));
+        let mut find = |index: &Index, query: &[f32], radius: Option<f32>, work: u64| {
+            let mut aim = Aim::nearest(3, 30);
+            aim.radius = radius.unwrap_or(aim.radius);
+            let found = index.search_in_place(&mut desk, query, aim, &mut Work::new(work));
             found.map(|(hits, _)| hits.len())
         };
         assert_eq!(find(&index, &query, None, 1_000), None);

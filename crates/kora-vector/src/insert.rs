@@ -115,6 +115,14 @@ impl Insertion {
         self.reader = Some(reader);
     }
 
+    /// What it found on the base layer, nearest first, once it is done: nothing if it took another one's place.
+    pub(crate) fn found(&mut self) -> &[Candidate] {
+        match self.is_short || self.layers.is_empty() {
+            true => &[],
+            false => self.scratch.walk.pool.results(),
+        }
+    }
+
     /// The slot of its vector, from its beginning on.
     pub fn slot(&self) -> Slot {
         Slot::from_index(self.slot as usize)
@@ -167,7 +175,7 @@ impl Insertion {
                 let near = both.and_then(|both| near(space, graph, both, probe, walk, work));
                 self.is_short = near.is_some();
                 if let Some(at) = near {
-                    begin_beam(walk, self.ef.min(SHORT_EF), at, false);
+                    begin_beam(walk, self.ef.min(SHORT_EF), None, at, false);
                     self.stage = Stage::beam(graph.level(self.slot));
                     return Step::More;
                 }
@@ -179,7 +187,7 @@ impl Insertion {
             }
             Stage::Descend { layer, at } => {
                 if *layer <= graph.level(self.slot) {
-                    begin_beam(walk, self.ef, *at, !roll.is_leaving(at.slot()));
+                    begin_beam(walk, self.ef, None, *at, !roll.is_leaving(at.slot()));
                     self.stage = Stage::beam(*layer);
                 } else if !descend(space, graph, roll, (*layer, at), probe, walk, work) {
                     *layer -= 1;
@@ -272,7 +280,7 @@ impl Insertion {
                 enter(space, query.probe(), root, &mut walk.distances)
             });
             let ef = if self.is_short { self.ef.min(SHORT_EF) } else { self.ef };
-            begin_beam(walk, ef, nearest, !roll.is_leaving(nearest.slot()));
+            begin_beam(walk, ef, None, nearest, !roll.is_leaving(nearest.slot()));
             self.stage = Stage::beam(layer - 1);
             return;
         }

@@ -3,13 +3,14 @@
 //! # How to read this crate
 //!
 //! [`hnsw`] is the public face. Behind it, from the bottom: `distance/` sums over vectors, `arena` holds rows that do
-//! not move while they are read, `floats`, `half`, `code`, `four` and `residual` are the forms a vector is kept in and
-//! [`storage`] and `width` say which, `space` turns sums over rows into distances to a `probe` and `fold` minds the ends of
-//! f32, `graph` holds the links and defines a sound graph, `roll` knows what each slot is for, `pool` and `scratch` are what
-//! a walk remembers, `search` walks, `select` chooses links, `insert` searches and then links, `succession` lets a vector
-//! take the place of one near it, `exact` measures everything, `in_place` searches what another thread owns.
-//! `consolidate` lets the dead leave and gives memory back; it mends the `tree` that makes all reachable and, with
-//! `bridge`, `mend` and `rechoose`, their neighbours' lists.
+//! not move while they are read, `floats`, `half`, `code`, `four` and `residual` are the forms a vector is kept in
+//! and [`storage`] and `width` say which, `space` turns sums over rows into distances to a `probe` and `fold` minds
+//! the ends of f32, `graph` holds the links and defines a sound graph, `roll` knows what each slot is for, `pool` and
+//! `scratch` are what a walk remembers, `aim` says what it seeks and `horizon` how far it looks, `search` walks,
+//! `select` chooses links, `insert` searches and then links, `succession` lets a vector take the place of one near
+//! it, `exact` measures everything, `in_place` searches what another thread owns. `consolidate` lets the dead leave
+//! and gives memory back; it mends the `tree` that makes all reachable and, with `bridge`, `mend` and `rechoose`,
+//! their neighbours' lists.
 //!
 //! # Departures from the paper
 //!
@@ -27,9 +28,11 @@
 //!    they are the same vector, it adds nothing and is left out, so that a thousand copies do not fill each other's lists.
 //! 5. **Removal marks.** A dead node is walked like any other and takes no place among the results; the walk goes on until
 //!    enough living ones are found. The dead leave together, later: see `consolidate`.
-//! 6. **The walk's distances are not the answer's.** The walk compares f32 sums; the hits are measured again in f64.
+//! 6. **A search looks as far as it must.** It ends by the distance of what is left: see `horizon`.
+//! 7. **The walk's distances are not the answer's.** The walk compares f32 sums; the hits are measured again in f64.
 #![deny(unsafe_code)]
 
+mod aim;
 mod arena;
 #[cfg(feature = "bench")]
 pub mod bench;
@@ -48,6 +51,7 @@ mod grown;
 mod half;
 mod hit;
 pub mod hnsw;
+mod horizon;
 mod in_place;
 mod insert;
 mod level;
@@ -72,6 +76,7 @@ mod tree;
 mod width;
 pub mod work;
 
+pub use aim::Aim;
 pub use graph::Fault;
 pub use hnsw::{Hit, Index, Memory, Parameters, Slot};
 pub use in_place::Desk;

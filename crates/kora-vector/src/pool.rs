@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
+use crate::horizon::Horizon;
 use crate::sort::RUN;
 
 /// A slot at a distance, packed so that one integer comparison orders by (distance, slot).
@@ -20,6 +21,12 @@ impl Candidate {
         let bits = distance.to_bits();
         let turned = bits ^ (((bits as i32 >> 31) as u32) | SIGN);
         Candidate(u64::from(turned) << 32 | u64::from(slot) << 1)
+    }
+
+    /// Behind all others at this distance.
+    #[inline(always)]
+    pub(crate) fn farthest_at(distance: f32) -> Candidate {
+        Candidate::new(distance, u32::MAX >> 1)
     }
 
     #[inline(always)]
@@ -52,6 +59,8 @@ impl Candidate {
 #[derive(Debug, Default)]
 pub(crate) struct Pool {
     capacity: usize,
+    /// Where the beam ends before the pool is full. Invariant: none in a pool of heaps.
+    horizon: Option<Horizon>,
     /// Invariant: ascending, and no longer than `capacity`; empty in a pool of heaps.
     run: Vec<Candidate>,
     /// Invariant: every candidate of `run` before this place is expanded.
@@ -67,13 +76,31 @@ impl Pool {
     pub(crate) fn reset(&mut self, capacity: usize) {
         assert!(capacity > 0, "a beam has at least one place");
         self.capacity = capacity;
+        self.horizon = None;
         self.run.clear();
         self.cursor = 0;
         self.heap.clear();
         self.frontier.clear();
     }
 
-    /// What a candidate must be below to matter: the worst result once the pool is full.
+    /// Empties the pool and lets the beam end at this horizon.
+    pub(crate) fn reset_within(&mut self, horizon: Horizon) {
+        assert!(horizon.most <= SORTED_MAX, "a horizon is seen among results in order");
+        self.reset(horizon.most);
+        self.horizon = Some(horizon);
+    }
+
+    /// Whether it holds so many results that the beam may end although there are other candidates.
+    pub(crate) fn has_enough(&self) -> bool {
+        self.result_count() >= self.wanted()
+    }
+
+    /// How many results that takes.
+    pub(crate) fn wanted(&self) -> usize {
+        self.horizon.map_or(self.capacity, |horizon| horizon.least)
+    }
+
+    /// What a candidate must be below to matter: the worst result once the pool is full, or the horizon.
     #[inline]
     pub(crate) fn bound(&self) -> Candidate {
         let (length, worst) = if self.capacity <= SORTED_MAX {
@@ -81,9 +108,13 @@ impl Pool {
         } else {
             (self.heap.len(), self.heap.peek())
         };
-        match worst {
+        let bound = match worst {
             Some(&worst) if length == self.capacity => worst,
             _ => Candidate(u64::MAX),
+        };
+        match &self.horizon {
+            Some(horizon) if length >= horizon.least => bound.min(horizon.bound(&self.run)),
+            _ => bound,
         }
     }
 
@@ -101,7 +132,7 @@ impl Pool {
         self.run.len() + self.heap.len()
     }
 
-    /// Takes a result which is also to be walked, if it is among the best.
+    /// Takes a result which is also to be walked, if it is within the bound.
     #[inline]
     pub(crate) fn offer(&mut self, candidate: Candidate) {
         debug_assert!(!candidate.is_expanded(), "a candidate is offered before it is expanded");
@@ -148,7 +179,7 @@ impl Pool {
             // A result in a pool of heaps waits here too, and is itself the bound when it is the worst: hence "above".
             return (waiting <= self.bound()).then_some(waiting);
         }
-        let candidate = in_run?;
+        let candidate = in_run.filter(|&candidate| candidate <= self.bound())?;
         self.run[self.cursor].0 |= EXPANDED;
         self.cursor += 1;
         Some(candidate)
@@ -203,7 +234,7 @@ const EXPANDED: u64 = 1;
 
 /// The longest sorted run: an insertion moves half of it, 8 KiB, at about the cost of a heap's ten levels of misses.
 /// A guess within a factor of two.
-const SORTED_MAX: usize = 2_048;
+pub(crate) const SORTED_MAX: usize = 2_048;
 
 #[cfg(test)]
 mod tests {

@@ -1,11 +1,13 @@
 //! Walking the graph: the greedy descent through the upper layers, the beam on one layer, and the search made of both.
 
+use crate::aim::Aim;
 use crate::consolidate::Reader;
 use crate::distance::prefetch_line;
 use crate::doubt::{is_blurred, is_settled, worth_refining};
 use crate::exact::Scan;
 use crate::graph::{Graph, Link};
 use crate::hnsw::{Hit, Slot};
+use crate::horizon::{Growth, Horizon};
 use crate::limits::EF_MAX;
 use crate::pool::{Candidate, Pool};
 use crate::probe::Probe;
@@ -21,13 +23,9 @@ use crate::work::{Step, Work};
 #[derive(Debug)]
 pub struct Search {
     pub(crate) scratch: Box<Scratch>,
-    k: usize,
-    /// How many results the walk keeps.
-    ef: usize,
+    aim: Aim,
     /// Whether it walks for the second time, with a larger ef.
     has_widened: bool,
-    /// Hits farther than this are left out.
-    radius: f32,
     statistics: Statistics,
     stage: Stage,
     /// Whether it was left in the middle: vectors may have come, gone and moved meanwhile.
@@ -87,6 +85,7 @@ pub(crate) struct Ground<'a> {
     pub(crate) space: &'a Space,
     pub(crate) graph: Option<&'a Graph>,
     pub(crate) roll: &'a Roll,
+    pub(crate) growth: Growth,
 }
 
 impl Search {
@@ -95,11 +94,11 @@ impl Search {
         space: &Space,
         graph: &Graph,
         mut scratch: Box<Scratch>,
-        (k, ef): (usize, usize),
+        aim: Aim,
         reader: Option<Reader>,
     ) -> Search {
         let Some(root) = graph.root() else {
-            return Search::scan(scratch, k, ef, reader);
+            return Search::scan(scratch, aim, reader);
         };
         let stage = begin_walk(space, graph, root, &mut scratch);
         let statistics = Statistics {
@@ -109,10 +108,8 @@ impl Search {
         };
         Search {
             scratch,
-            k,
-            ef,
+            aim,
             has_widened: false,
-            radius: f32::INFINITY,
             statistics,
             stage,
             has_paused: false,
@@ -120,29 +117,20 @@ impl Search {
         }
     }
 
-    pub(crate) fn scan(scratch: Box<Scratch>, k: usize, ef: usize, reader: Option<Reader>) -> Search {
+    pub(crate) fn scan(scratch: Box<Scratch>, aim: Aim, reader: Option<Reader>) -> Search {
         let statistics = Statistics {
             is_exact: true,
             ..Statistics::default()
         };
         Search {
             scratch,
-            k,
-            ef,
+            aim,
             has_widened: false,
-            radius: f32::INFINITY,
             statistics,
-            stage: Stage::Scan(Scan::new(k.min(ef))),
+            stage: Stage::Scan(Scan::new(aim.k.min(aim.ef))),
             has_paused: false,
             _reader: reader,
         }
-    }
-
-    /// Leaves out what is farther than `radius`: the answer is what lies within it, the `k` nearest at most. To be
-    /// called before the search is resumed for the first time.
-    pub fn within(mut self, radius: f32) -> Search {
-        self.radius = radius;
-        self
     }
 
     /// What it has cost so far; after its end, in all.
@@ -161,7 +149,7 @@ impl Search {
             if let Step::Done(mut hits) = self.step(ground, admission, work) {
                 // A node may have died since the walk ended. Its place is not filled again: a removal that races a query may
                 // cost that.
-                hits.retain_mut(|hit| hit.distance <= self.radius && follow(ground.roll, hit));
+                hits.retain_mut(|hit| hit.distance <= self.aim.radius && follow(ground.roll, hit));
                 if ground.roll.has_moves() {
                     // It may have been met in both places.
                     hits.sort_unstable_by(|one, two| {
@@ -196,7 +184,7 @@ impl Search {
         if let Stage::Order(sorting) = &mut self.stage {
             return match sorting.resume(work) {
                 Step::More => Step::More,
-                Step::Done(sorted) => Step::Done(best(&sorted, self.k)),
+                Step::Done(sorted) => Step::Done(best(&sorted, self.aim.k)),
             };
         }
         let graph = ground
@@ -207,7 +195,10 @@ impl Search {
                 let here = ground.roll.resolve(at.slot()).unwrap_or(at.slot());
                 *at = Candidate::new(at.distance(), here);
                 let is_result = ground.roll.is_live(at.slot()) && admission.admits(at.slot());
-                begin_beam(walk, self.ef, *at, is_result);
+                let horizon = ground.growth.horizon(space.metric(), &self.aim);
+                // Where the walk's distances say nothing, nothing follows from them.
+                let horizon = horizon.filter(|_| !self.has_widened);
+                begin_beam(walk, self.aim.ef, horizon, *at, is_result);
                 self.stage = Stage::Beam;
             }
             Stage::Descend { layer, at } => {
@@ -219,16 +210,17 @@ impl Search {
             }
             Stage::Beam => return self.beam(ground, graph, admission, work),
             Stage::Refine { hits } => {
+                let has_enough = walk.pool.has_enough();
                 let results = walk.pool.results();
                 let from = hits.len();
                 // A short answer's k best first, then a few at a time, as long as they may still change it.
-                let is_short = self.k <= SHORT_ANSWER_MAX && space.doubtful(self.k) > 0;
-                let mut worth = worth_refining(space, results, self.k);
+                let is_short = self.aim.k <= SHORT_ANSWER_MAX && space.doubtful(self.aim.k) > 0;
+                let mut worth = worth_refining(space, results, self.aim.k);
                 let mut at_once = REFINED_AT_ONCE;
                 if is_short {
                     worth = worth.max(results.len().min(DOUBTED_MAX));
-                    let doubted = from.saturating_sub(self.k);
-                    at_once = at_once.min((self.k.saturating_sub(from)).max(doubted / 2).max(DOUBTED_AT_ONCE));
+                    let doubted = from.saturating_sub(self.aim.k);
+                    at_once = at_once.min((self.aim.k.saturating_sub(from)).max(doubted / 2).max(DOUBTED_AT_ONCE));
                 }
                 let to = (from + at_once).min(worth);
                 let some = &results[from..to];
@@ -239,11 +231,11 @@ impl Search {
                 work.spend_distances(2 * some.len(), space.dimension());
                 self.statistics.distances += some.len() as u64;
                 let is_settled =
-                    is_short && to >= self.k && is_settled(space, hits, results, self.k, &mut walk.distances);
-                let may_widen = is_short && !self.has_widened && to == self.ef;
-                if may_widen && is_blurred(space, hits, results, self.k, &mut walk.distances) {
+                    is_short && to >= self.aim.k && is_settled(space, hits, results, self.aim.k, &mut walk.distances);
+                let may_widen = is_short && !self.has_widened && has_enough && to == results.len();
+                if may_widen && is_blurred(space, hits, results, self.aim.k, &mut walk.distances) {
                     self.has_widened = true;
-                    self.ef = (self.ef * WIDENED).min(EF_MAX);
+                    self.aim.ef = (self.aim.ef * WIDENED).min(EF_MAX);
                     let root = graph.root().expect("a graph that was walked has a root");
                     self.stage = begin_walk(space, graph, root, &mut self.scratch);
                     self.statistics.distances += 1;
@@ -254,7 +246,7 @@ impl Search {
             Stage::Rank(sorting) => {
                 if let Step::Done(sorted) = sorting.resume(work) {
                     walk.pool.put_sorted(sorted);
-                    self.stage = refining(self.k);
+                    self.stage = refining(self.aim.k);
                 }
             }
             Stage::Scan(_) | Stage::Order(_) => unreachable!("handled above"),
@@ -285,12 +277,9 @@ impl Search {
             }
         };
         if !went_on {
-            let found = walk.pool.result_count();
+            let has_enough = walk.pool.has_enough();
             // All are reached from the root, though perhaps not from where this walk came down.
-            if let Some(root) = graph
-                .root()
-                .filter(|&root| found < self.ef && !walk.visited.holds(root))
-            {
+            if let Some(root) = graph.root().filter(|&root| !has_enough && !walk.visited.holds(root)) {
                 let root = enter(space, query.probe(), root, &mut walk.distances);
                 offer_or_pass(walk, root, roll.is_live(root.slot()) && admission.admits(root.slot()));
                 return Step::More;
@@ -304,26 +293,26 @@ impl Search {
                 });
                 // All are reached, unless the dead left while the walk paused: whoever hung on one of those may hang on a node
                 // by now that was walked before.
-                if found < self.ef && matches!(admission, Admission::All) && live < roll.live_count() {
-                    self.stage = Stage::Scan(Scan::new(self.k.min(self.ef)));
+                if !has_enough && matches!(admission, Admission::All) && live < roll.live_count() {
+                    self.stage = Stage::Scan(Scan::new(self.aim.k.min(self.aim.ef)));
                     self.statistics.is_exact = true;
                     return Step::More;
                 }
             }
             self.stage = match walk.pool.take_unsorted() {
                 Some(results) => Stage::Rank(Sorting::new(results)),
-                None => refining(self.k),
+                None => refining(self.aim.k),
             };
             return Step::More;
         }
         self.statistics.nodes += 1;
         self.statistics.distances += walk.visited.fresh().len() as u64;
         let found = walk.pool.result_count();
-        if found < self.ef && self.statistics.distances >= TRIAL_DISTANCES {
-            // At this rate the pool would be full after so many distances.
-            let expected = self.statistics.distances * self.ef as u64 / found.max(1) as u64;
+        if !walk.pool.has_enough() && self.statistics.distances >= TRIAL_DISTANCES {
+            // At this rate it would have enough after so many distances.
+            let expected = self.statistics.distances * walk.pool.wanted() as u64 / found.max(1) as u64;
             if expected > roll.live_count() as u64 {
-                self.stage = Stage::Scan(Scan::new(self.k.min(self.ef)));
+                self.stage = Stage::Scan(Scan::new(self.aim.k.min(self.aim.ef)));
                 self.statistics.is_exact = true;
             }
         }
@@ -365,9 +354,13 @@ pub(crate) fn descend(
     }
 }
 
-/// Empties the walk's state and puts the first node in, as a result or to be passed through.
-pub(crate) fn begin_beam(walk: &mut Walk, capacity: usize, at: Candidate, is_result: bool) {
-    walk.pool.reset(capacity);
+/// Empties the walk's state and puts the first node in, as a result or to be passed through. The beam keeps `capacity` results,
+/// or ends at a horizon.
+pub(crate) fn begin_beam(walk: &mut Walk, capacity: usize, horizon: Option<Horizon>, at: Candidate, is_result: bool) {
+    match horizon {
+        Some(horizon) => walk.pool.reset_within(horizon),
+        None => walk.pool.reset(capacity),
+    }
     walk.visited.clear();
     offer_or_pass(walk, at, is_result);
 }

@@ -174,6 +174,7 @@ impl Recalling {
             k: self.k,
             radius: None,
             exact,
+            parts: around.placement().parts_of(&self.schema.name).count(),
         };
         Querying::for_recall(question, self.ef, self, around)
     }

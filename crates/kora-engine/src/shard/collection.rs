@@ -204,7 +204,7 @@ impl Collection {
         if question.exact {
             return self.index.begin_exact(&question.vector, question.k);
         }
-        self.index.begin_search(&question.vector, question.k, ef)
+        self.index.begin_search(&question.vector, question.aim(ef))
     }
 
     /// Goes on with a search. When it is done, the best k hits are to be named with [`Collection::name_hits`] to the end;
@@ -241,10 +241,9 @@ impl Collection {
         desk: &mut Desk,
         work: &mut Work,
     ) -> Option<(Named, Statistics)> {
-        let Question { vector, k, radius, .. } = question;
-        let found = self.index.search_in_place(desk, vector, (*k, ef), *radius, work);
-        let (hits, statistics) = found?;
-        match Naming::new(hits, *k, room).resume(self, work) {
+        let aim = question.aim(ef);
+        let (hits, statistics) = self.index.search_in_place(desk, &question.vector, aim, work)?;
+        match Naming::new(hits, question.k, room).resume(self, work) {
             Step::Done(named) => Some((named, statistics)),
             Step::More => None,
         }

@@ -143,10 +143,7 @@ impl Shard {
         let Some(collection) = self.held(&question.schema).filter(|collection| collection.live() > 0) else {
             return Ok(Part::Hits(Hits::nothing_in(question.schema.generation)));
         };
-        let mut search = collection.begin_search(&question, ef);
-        if let Some(radius) = question.radius {
-            search = search.within(radius);
-        }
+        let search = collection.begin_search(&question, ef);
         self.resume_query(Query {
             question,
             search,

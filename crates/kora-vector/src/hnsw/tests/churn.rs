@@ -190,7 +190,7 @@ fn who_dies_while_a_walk_pauses_takes_no_place_of_those_that_are_left() {
     }
     let query = random.clumped(8);
     let nearest = index.exact(&query, 40);
-    let mut search = index.begin_walk(&query, 10, 200);
+    let mut search = index.begin_walk(&query, Aim::nearest(10, 200));
     while search.statistics().nodes < 60 {
         assert_eq!(index.resume_search(&mut search, &mut Work::new(0)), Step::More);
     }

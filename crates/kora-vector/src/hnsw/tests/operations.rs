@@ -120,7 +120,7 @@ impl Model {
                 }
             }
             Op::BeginSearch => {
-                let search = self.index.begin_walk(&vector, k, ef);
+                let search = self.index.begin_walk(&vector, Aim::nearest(k, ef));
                 self.pending.push(Pending::Search(search, vector));
             }
             Op::BeginExact => {
@@ -130,7 +130,11 @@ impl Model {
             Op::SearchWhere => {
                 let one_in = 1 + self.random.below(6);
                 let mut admits = |slot: Slot| slot.index().is_multiple_of(one_in);
-                let mut search = self.index.begin_walk(&vector, k, ef).within(1.0);
+                let aim = Aim {
+                    radius: 1.0,
+                    ..Aim::nearest(k, ef)
+                };
+                let mut search = self.index.begin_walk(&vector, aim);
                 let mut work = Work::unlimited();
                 let Step::Done(hits) = self.index.resume_search_where(&mut search, &mut work, &mut admits) else {
                     panic!("an unlimited allowance is not spent");
