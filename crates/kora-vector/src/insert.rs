@@ -12,7 +12,7 @@ use crate::hnsw::Slot;
 use crate::pool::Candidate;
 use crate::roll::Roll;
 use crate::scratch::Scratch;
-use crate::search::{begin_beam, descend, enter, expand};
+use crate::search::{begin_beam, begin_descent, descend, enter, expand};
 use crate::select::{Offer, is_diverse, offer};
 use crate::space::Space;
 use crate::succession::{SHORT_EF, Succession, is_offered, keep_links, near, take_over};
@@ -179,7 +179,7 @@ impl Insertion {
                     self.stage = Stage::beam(graph.level(self.slot));
                     return Step::More;
                 }
-                let at = enter(space, probe, root, &mut walk.distances);
+                let at = begin_descent(space, probe, root, walk);
                 self.stage = Stage::Descend {
                     layer: graph.height(),
                     at,

@@ -21,7 +21,7 @@ pub(crate) struct Scratch {
 pub(crate) struct Walk {
     pub(crate) pool: Pool,
     pub(crate) visited: Visited,
-    /// The neighbours that a step of the descent looks at.
+    /// Neighbours that are measured apart from a walk.
     pub(crate) neighbours: Vec<u32>,
     /// What was measured last, at the beginning of a longer buffer.
     pub(crate) distances: Vec<f32>,

@@ -206,7 +206,7 @@ impl Search {
                     *layer -= 1;
                 }
                 self.statistics.nodes += 1;
-                self.statistics.distances += walk.neighbours.len() as u64;
+                self.statistics.distances += walk.visited.fresh().len() as u64;
             }
             Stage::Beam => return self.beam(ground, graph, admission, work),
             Stage::Refine { hits } => {
@@ -320,12 +320,21 @@ impl Search {
     }
 }
 
-/// The root, at its distance: where every walk begins.
+/// The root, at its distance.
 pub(crate) fn enter(space: &Space, probe: Probe<'_>, root: u32, distances: &mut Vec<f32>) -> Candidate {
     Candidate::new(space.measure_one(probe, root, distances), root)
 }
 
-/// One step of the greedy descent: moves `at` to its nearest neighbour on this layer, if one is nearer.
+/// The same, where a descent begins.
+pub(crate) fn begin_descent(space: &Space, probe: Probe<'_>, root: u32, walk: &mut Walk) -> Candidate {
+    walk.visited.cover(space.len());
+    walk.visited.clear();
+    walk.visited.insert(root);
+    enter(space, probe, root, &mut walk.distances)
+}
+
+/// One step of the greedy descent: moves `at` to its nearest neighbour on this layer, if one is nearer. Whoever was measured
+/// on the way, on this layer or above, was not nearer than where it led.
 pub(crate) fn descend(
     space: &Space,
     graph: &Graph,
@@ -335,13 +344,13 @@ pub(crate) fn descend(
     walk: &mut Walk,
     work: &mut Work,
 ) -> bool {
-    walk.neighbours.clear();
+    walk.visited.mark();
     let links = graph.links(layer, at.slot()).map(|link| here(roll, link));
-    walk.neighbours.extend(links);
-    let distances = space.measure(probe, &walk.neighbours, &mut walk.distances);
-    work.spend_distances(walk.neighbours.len() + 1, space.walk_price());
-    let neighbours = walk
-        .neighbours
+    walk.visited.sift(links, graph.capacity(layer));
+    let fresh = walk.visited.fresh();
+    let distances = space.measure(probe, fresh, &mut walk.distances);
+    work.spend_distances(fresh.len() + 1, space.walk_price());
+    let neighbours = fresh
         .iter()
         .zip(distances)
         .map(|(&slot, &distance)| Candidate::new(distance, slot));
@@ -477,7 +486,7 @@ fn prefetch_lists(graph: &Graph, pool: &Pool) {
 
 /// At the root, on the highest layer.
 fn begin_walk(space: &Space, graph: &Graph, root: u32, scratch: &mut Scratch) -> Stage {
-    let at = enter(space, scratch.query.probe(), root, &mut scratch.walk.distances);
+    let at = begin_descent(space, scratch.query.probe(), root, &mut scratch.walk);
     let layer = graph.height();
     Stage::Descend { layer, at }
 }
