@@ -10,7 +10,8 @@ pub struct Aim {
     /// So many candidates a walk keeps on average. It may be fewer than `k`: then at least `ef` are found.
     pub ef: usize,
     /// So many of the k nearest are expected in this index: fewer than `k` if it is one of several parts, of which the k
-    /// nearest of all are sought.
+    /// nearest of all are sought. That much of the answer is as good as it is for one that is whole, and what comes behind
+    /// is what was met on the way.
     pub expected: usize,
     /// What is farther than this is left out: the answer is what lies within it, `k` at most.
     pub radius: f32,

@@ -213,7 +213,7 @@ impl Search {
                 let has_enough = walk.pool.has_enough();
                 let results = walk.pool.results();
                 let from = hits.len();
-                // A short answer's k best first, then a few at a time, as long as they may still change it.
+                // A short answer's k best first, then a few at a time, as long as they may still change what is expected of it.
                 let is_short = self.aim.k <= SHORT_ANSWER_MAX && space.doubtful(self.aim.k) > 0;
                 let mut worth = worth_refining(space, results, self.aim.k);
                 let mut at_once = REFINED_AT_ONCE;
@@ -230,8 +230,9 @@ impl Search {
                 hits.extend(some.iter().map(&mut refine));
                 work.spend_distances(2 * some.len(), space.dimension());
                 self.statistics.distances += some.len() as u64;
-                let is_settled =
-                    is_short && to >= self.aim.k && is_settled(space, hits, results, self.aim.k, &mut walk.distances);
+                let is_settled = is_short
+                    && to >= self.aim.k
+                    && is_settled(space, hits, results, self.aim.expected, &mut walk.distances);
                 let may_widen = is_short && !self.has_widened && has_enough && to == results.len();
                 if may_widen && is_blurred(space, hits, results, self.aim.k, &mut walk.distances) {
                     self.has_widened = true;
