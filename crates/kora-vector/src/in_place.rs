@@ -29,7 +29,8 @@ impl Index {
     ) -> Option<(Vec<Hit>, Statistics)> {
         self.assert_fits(query);
         aim.check();
-        if self.search_price(aim.ef) > work.left() || !self.space.frame_in_place(query, &mut desk.scratch.query) {
+        let price = self.search_price(aim.ef);
+        if price > work.left() || !self.space.frame_in_place(query, &mut desk.scratch.query) {
             return None;
         }
         let (ground, scratch) = (self.ground(), std::mem::take(&mut desk.scratch));
@@ -37,7 +38,11 @@ impl Index {
             Some(graph) if !self.is_scanned(aim.ef) => Search::walk(ground.space, graph, scratch, aim, None),
             _ => Search::scan(scratch, aim, None),
         };
-        let step = search.resume(ground, &mut Admission::All, work);
+        let step = match search.resume(ground, &mut Admission::All, work) {
+            // A walk may look three times as far as most: see `horizon`. To begin it anew elsewhere would cost more.
+            Step::More => search.resume(ground, &mut Admission::All, &mut Work::new(2 * price)),
+            done => done,
+        };
         let statistics = search.statistics();
         desk.scratch = search.scratch;
         match step {
