@@ -12,8 +12,8 @@
 //! Distances computed for the same recall@10, against beams that end at the ef-th on the same graph, in process: 100,000 × 50
 //! (GloVe) 0.89 at 0.95 and 0.76 at 0.99; 83,000 × 384 (MiniLM) 0.89 and 0.76, over two parts 0.87 and 0.77.
 //!
-//! Insertions end at the ef-th. With the same rule they took 0.75 to 0.86 of the time, but their graphs took 1.04 to 1.1 times the
-//! distances at recall 0.98 and more (384-d): in a dense group all links led to the group.
+//! Insertions end at the ef-th. With the same rule they took 0.75 to 0.86 of the time, but their graphs took 1.04 to 1.1
+//! times the distances at recall 0.98 and more (384-d): in a dense group all links led to the group.
 
 use crate::aim::Aim;
 use crate::metric::Metric;
