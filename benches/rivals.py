@@ -5,6 +5,9 @@
     python3 benches/rivals.py --count 20000              a quick look
     python3 benches/rivals.py --set minilm --count 45000  sentence embeddings, 384-d
     python3 benches/rivals.py --engines kora,redisearch   some of them: kora, vectorset, redisearch
+    python3 benches/rivals.py --connections 1 --idle-laps 0   one that asks alone; Kōra's workers sleep at once
+    python3 benches/rivals.py --beside-ef 100 --connections 1 the last table at this ef, not at recall 0.95
+    python3 benches/rivals.py --quant q16                 what Kōra keeps of a vector
 
 All servers run at once and take turns, one ef after another, so that a slow moment of the machine meets all. Costs
 are the servers' processor time; the loop that measures the machine itself is printed beside. The graph has the same
@@ -25,9 +28,9 @@ CONNECTIONS = 8
 
 
 class Kora:
-    def __init__(self, tag, dimension):
+    def __init__(self, tag, dimension, arguments):
         command = [TARGET / "release" / "kora", "serve", "--port", "PORT", "--workers", "2", "--loglevel", "warning"]
-        self.process = Process(*command)
+        self.process = Process(*command, "--idle-laps", arguments.idle_laps, "--vector-quant", arguments.quant)
         self.name = "{v}" if tag else "v"
         self.dimension = dimension
         self.modes = {"Kōra, one shard" if tag else "Kōra": {}}
@@ -96,7 +99,7 @@ def fill(engines, blobs):
              f"{(engine.process.resident_bytes() - before[engine]) / count:.0f}") for engine in engines]
 
 
-def sweep(engines, queries, truth, rounds):
+def sweep(engines, queries, truth, rounds, connections):
     """For each mode of each engine: a point (recall, µs of CPU, µs at the median, queries per second) for each ef."""
     points = {}
     machine = []
@@ -106,7 +109,7 @@ def sweep(engines, queries, truth, rounds):
             for engine in engines:
                 for mode, options in engine.modes.items():
                     requests = write_requests("query", [engine.query(blob, ef, **options) for blob in queries])
-                    seen = measure(engine.process, requests, CONNECTIONS)
+                    seen = measure(engine.process, requests, connections)
                     got = recall(HOME / "query.replies", truth)
                     best = points.setdefault(mode, {}).get(ef)
                     rate = seen["count"] / seen["seconds"]
@@ -115,16 +118,17 @@ def sweep(engines, queries, truth, rounds):
     return points, machine
 
 
-def beside_inserts(engines, points, queries, blobs, first):
-    """Latency of queries at recall 0.95 while one connection inserts with 16 requests under way."""
+def beside_inserts(engines, points, queries, blobs, first, arguments):
+    """Latency of queries, at recall 0.95 if no ef is given, while one connection inserts with 16 requests under way."""
     rows = []
     for engine in engines:
         for mode, options in engine.modes.items():
-            ef = next((ef for ef, point in points[mode].items() if point[0] >= 0.95), EFS[-1])
+            good = next((ef for ef, point in points[mode].items() if point[0] >= 0.95), EFS[-1])
+            ef = arguments.beside_ef or good
             inserts = write_requests("more", [engine.insert(first + place, blob) for place, blob in enumerate(blobs)])
             first += len(blobs)
             asked = write_requests("query", [engine.query(blob, ef, **options) for blob in queries])
-            reader = Load(engine.process, asked, CONNECTIONS, until_told=True)
+            reader = Load(engine.process, asked, arguments.connections, until_told=True)
             writer = Load(engine.process, inserts, 1, depth=16).end()
             seen = reader.end()
             rates = (f"{seen['count'] / seen['seconds']:.0f}", f"{writer['count'] / writer['seconds']:.0f}")
@@ -139,6 +143,10 @@ def main():
     parser.add_argument("--count", type=int, default=100_000)
     parser.add_argument("--queries", type=int, default=1_000)
     parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--connections", type=int, default=CONNECTIONS, help="of those that query")
+    parser.add_argument("--beside-ef", type=int)
+    parser.add_argument("--idle-laps", default="auto")
+    parser.add_argument("--quant", default="f32")
     parser.add_argument("--engines", default="kora,vectorset,redisearch")
     parser.add_argument("--write", metavar="NAME", help="keep the tables in benches/results/NAME.md, the curves in NAME.svg")
     arguments = parser.parse_args()
@@ -154,7 +162,7 @@ def main():
     base, more = rows[:-later], rows[-later:]
     dimension = base.shape[1]
     makers = {
-        "kora": [lambda: Kora(False, dimension), lambda: Kora(True, dimension)],
+        "kora": [lambda: Kora(False, dimension, arguments), lambda: Kora(True, dimension, arguments)],
         "vectorset": [lambda: VectorSet("Q8"), lambda: VectorSet("NOQUANT")],
         "redisearch": [lambda: RediSearch(dimension)],
     }
@@ -179,7 +187,7 @@ def run(engines, base, more, queries, arguments, out):
     inserted = fill(engines, blobs)
     heads = ("insert, 8 connections", "CPU µs/vector", "vectors/s", "RSS bytes/vector")
     print_table(f"{len(base)} × {base.shape[1]}, cosine, M 16, ef_construction 200", heads, inserted, out)
-    points, machine = sweep(engines, asked, truth, arguments.rounds)
+    points, machine = sweep(engines, asked, truth, arguments.rounds, arguments.connections)
     table = []
     for mode, found in points.items():
         row = [mode]
@@ -188,13 +196,13 @@ def run(engines, base, more, queries, arguments, out):
                 at = at_recall([(point[0], point[place]) for point in found.values()], wanted)
                 row.append("–" if at is None else f"{at:.{digits}f}")
         table.append((*row, f"{max(point[0] for point in found.values()):.4f}"))
-    heads = ["query, 8 connections"]
+    heads = [f"query, connections: {arguments.connections}"]
     for wanted in RECALLS:
         heads += [f"CPU µs @{wanted}", f"p50 µs @{wanted}", f"queries/s @{wanted}"]
     print_table(f"recall@{K}; the machine's own loop took {min(machine):.0f} to {max(machine):.0f} µs",
                 [*heads, "most recall"], table, out)
     heads = ("query beside inserts", "ef", "p50 ms", "p99 ms", "max ms", "queries/s", "inserts/s")
-    print_table("", heads, beside_inserts(engines, points, asked, later, len(base)), out)
+    print_table("", heads, beside_inserts(engines, points, asked, later, len(base), arguments), out)
     return points
 
 

@@ -13,7 +13,7 @@ use crate::command::{
 };
 use crate::cursor::ScanPlace;
 use crate::error::ClientError;
-use crate::router::{ShardId, of_part};
+use crate::router::{ShardId, share_of_part};
 use crate::shard::Cargo;
 use crate::stats::WorkerStats;
 
@@ -204,7 +204,7 @@ impl Question {
         Aim {
             k: self.k,
             ef,
-            expected: of_part(self.k, self.parts),
+            expected: share_of_part(self.k, self.parts),
             radius: self.radius.unwrap_or(f32::INFINITY),
         }
     }

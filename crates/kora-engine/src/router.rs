@@ -107,6 +107,11 @@ impl Placement {
         })
     }
 
+    /// How many of them there are.
+    pub fn part_count(self, collection: &[u8]) -> usize {
+        self.parts_of(collection).count()
+    }
+
     fn shard_of_slot(self, slot: u16) -> ShardId {
         let shard = usize::from(slot) * usize::from(self.shards) / SLOT_COUNT;
         ShardId(u16::try_from(shard).expect("a slot is below SLOT_COUNT, so its shard is below the shard count"))
@@ -120,7 +125,7 @@ impl Placement {
 /// on each of 8 shards would cost 7 times the distances. The result may be below k: the parts' answers together hold
 /// more, and a part that turns out to hold the whole answer is asked again (`gather.rs`). So is k: a walk of a part ends by
 /// the distance of its ⌈k/√parts⌉-th result (two parts, 384-d: distances × 0.96 to those of the k-th, at recall 0.95).
-pub fn of_part(count: usize, parts: usize) -> usize {
+pub fn share_of_part(count: usize, parts: usize) -> usize {
     debug_assert!(parts > 0);
     ((count as f64 / (parts as f64).sqrt()).ceil() as usize).max(1)
 }
@@ -275,9 +280,9 @@ mod tests {
 
     #[test]
     fn a_part_seeks_the_whole_over_the_root_of_the_parts() {
-        assert_eq!(of_part(100, 1), 100);
-        assert_eq!(of_part(100, 2), 71);
-        assert_eq!(of_part(100, 8), 36);
-        assert_eq!(of_part(1, 64), 1);
+        assert_eq!(share_of_part(100, 1), 100);
+        assert_eq!(share_of_part(100, 2), 71);
+        assert_eq!(share_of_part(100, 8), 36);
+        assert_eq!(share_of_part(1, 64), 1);
     }
 }

@@ -15,7 +15,7 @@ use crate::error::ClientError;
 use crate::limits::{HITS_PER_SLICE, QUERY_AGAIN_MAX};
 use crate::line::reply_bytes;
 use crate::mail::{Ask, Hits, Question, Target};
-use crate::router::{ShardId, of_part};
+use crate::router::{ShardId, share_of_part};
 
 /// A query of which parts are still missing.
 pub(crate) struct Querying {
@@ -71,7 +71,7 @@ impl Querying {
         }
         let ef = wish.ef.unwrap_or(schema.graph.ef_search).max(wish.k);
         let question = Question {
-            parts: around.placement().parts_of(&schema.name).count(),
+            parts: around.placement().part_count(&schema.name),
             schema,
             vector,
             k: wish.k,
@@ -118,7 +118,7 @@ impl Querying {
     }
 
     fn ask_parts(self, around: &Around<'_>) -> Next {
-        let ef = of_part(self.ef, self.parts.len());
+        let ef = share_of_part(self.ef, self.parts.len());
         let places = (0..self.parts.len()).collect();
         Box::new(self).seek(places, ef, around)
     }
@@ -241,7 +241,7 @@ impl Querying {
             return Next::error(&error);
         }
         let question = Question {
-            parts: around.placement().parts_of(&schema.name).count(),
+            parts: around.placement().part_count(&schema.name),
             schema,
             vector: self.question.vector.clone(),
             k: self.question.k,

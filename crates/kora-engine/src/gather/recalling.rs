@@ -174,7 +174,7 @@ impl Recalling {
             k: self.k,
             radius: None,
             exact,
-            parts: around.placement().parts_of(&self.schema.name).count(),
+            parts: around.placement().part_count(&self.schema.name),
         };
         Querying::for_recall(question, self.ef, self, around)
     }
