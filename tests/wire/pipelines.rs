@@ -206,7 +206,7 @@ fn neighbours_in_a_pipeline_travel_to_another_worker_together() {
     let server = Server::start(2);
     let mut client = server.connect();
     let requests_sent = |client: &mut Client| -> u64 {
-        let info = String::from_utf8(client.hears("INFO kora")).expect("INFO is text");
+        let info = String::from_utf8(client.hears("INFO workers")).expect("INFO is text");
         let counts = info.split("requests_sent=").skip(1);
         counts
             .map(|rest| {
@@ -226,9 +226,19 @@ fn neighbours_in_a_pipeline_travel_to_another_worker_together() {
             expected.extend_from_slice(format!(":{round}\r\n").as_bytes());
         }
     }
+    // Of four keys hardly ever all lie on one worker.
+    for number in 0..50 {
+        let keys = [0, 1, 2, 3].map(|more| format!("number:{}", number + more));
+        sent.extend(words(&format!("MGET {}", keys.join(" "))));
+        expected.extend_from_slice(b"*4\r\n$1\r\n2\r\n$1\r\n2\r\n$1\r\n2\r\n$1\r\n2\r\n");
+        sent.extend(words(&format!("EXISTS {} number:none", keys.join(" "))));
+        expected.extend_from_slice(b":4\r\n");
+    }
     client.send(&sent);
     client.expect(&expected);
     // About half of 200 lie on the other worker. INFO itself asks it once or twice.
     let after = requests_sent(&mut client);
-    assert!(after - before < 40, "{} messages for 200 commands", after - before);
+    eprintln!("MESSAGES {}", after - before);
+    let messages = after - before;
+    assert!((1..40).contains(&messages), "{messages} messages for 300 commands");
 }

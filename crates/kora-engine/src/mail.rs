@@ -54,10 +54,10 @@ pub struct Response {
 pub(crate) enum Ask {
     /// Do this to a key; answers the whole reply.
     Act(Box<Act>),
-    /// Do this to keys, one after the other, for seats of one line; answers their replies.
-    Acts(Vec<(u32, Act)>),
+    /// Do this, one after the other, for seats of one line.
+    Acts(Vec<(u32, Step)>),
     /// Do this to several keys.
-    Several(Box<SeveralAsk>),
+    Several(SeveralAsk),
     /// Move or copy a value between two keys of this shard; answers the whole reply.
     Transfer(Box<Transfer>),
     /// Hand over what a key holds, and forget it or keep it.
@@ -131,6 +131,24 @@ pub(crate) struct Act {
     pub(crate) action: Action,
 }
 
+/// One command of a pipeline, or a shard's part of it.
+pub(crate) enum Step {
+    /// Answers the whole reply.
+    Act(Act),
+    Several(SeveralAsk),
+}
+
+impl Step {
+    /// The keys that are looked for.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &[u8]> {
+        let (one, several) = match self {
+            Step::Act(act) => (Some(act.key.as_ref()), None),
+            Step::Several(ask) => (None, Some(ask.keys())),
+        };
+        one.into_iter().chain(several.into_iter().flatten())
+    }
+}
+
 /// One shard's part of a command on several keys.
 pub(crate) enum SeveralAsk {
     /// Delete them, but for collections; answers how many there were.
@@ -149,6 +167,27 @@ pub(crate) enum SeveralAsk {
     SetStrings(Words),
     /// Set strings if none of the keys is there; answers 1 or 0.
     SetStringsIfAbsent(Words),
+}
+
+impl SeveralAsk {
+    fn words(&self) -> (&Words, usize) {
+        match self {
+            SeveralAsk::Delete(keys)
+            | SeveralAsk::DeleteAll(keys)
+            | SeveralAsk::Count(keys)
+            | SeveralAsk::Touch(keys)
+            | SeveralAsk::GetStrings(keys) => (keys, 1),
+            SeveralAsk::CountPairs(pairs) | SeveralAsk::SetStrings(pairs) | SeveralAsk::SetStringsIfAbsent(pairs) => {
+                (pairs, 2)
+            }
+        }
+    }
+
+    /// The keys, without values.
+    pub(crate) fn keys(&self) -> impl ExactSizeIterator<Item = &[u8]> {
+        let (words, step) = self.words();
+        words.iter().step_by(step)
+    }
 }
 
 /// A value that somebody wants to carry elsewhere.
@@ -245,8 +284,8 @@ pub(crate) enum Part {
     Refused(ClientError),
     /// The whole reply.
     Reply(Reply),
-    /// Whole replies for several seats of one line.
-    Acted(Vec<(u32, Reply)>),
+    /// For several seats of one line: whole replies, and parts of others.
+    Acted(Vec<(u32, Reply)>, Vec<(u32, Part)>),
     /// Strings, in the order that was asked for.
     Bulks(Bulks),
     /// How many were deleted, and collections that have been withdrawn because one of the keys was their name.
@@ -279,6 +318,17 @@ pub(crate) enum Part {
         has_marked: bool,
     },
     Stats(Box<WorkerStats>),
+}
+
+impl Part {
+    /// An estimate of the bytes it takes, for those that steps of a pipeline answer.
+    pub(crate) fn bytes_hint(&self) -> usize {
+        match self {
+            Part::Reply(reply) => reply.bytes_hint(),
+            Part::Bulks(bulks) => bulks.bytes_hint(),
+            _ => 0,
+        }
+    }
 }
 
 /// Some keys of one shard.

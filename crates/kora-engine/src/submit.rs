@@ -7,10 +7,10 @@ use crate::command::table::Parsed;
 use crate::command::{self, Action, Command};
 use crate::engine::{Admission, Engine, UNKNOWN};
 use crate::gather::{Gather, Next, Reads, Shape};
-use crate::limits::{ACTS_MAX, INLINE_BUDGET_US};
+use crate::limits::{ACTS_MAX, FEW_KEYS_MAX, INLINE_BUDGET_US};
 use crate::line::{Presence, Taken};
 use crate::lines::LineId;
-use crate::mail::{Act, Ask, Target, Ticket};
+use crate::mail::{Act, Ask, Request, Response, SeveralAsk, Step, Target, Ticket};
 use crate::plan::{self, Order, Route};
 use crate::router::ShardId;
 use crate::setup::Host;
@@ -24,9 +24,16 @@ impl Engine {
         let [shard] = &self.shards[..] else {
             return;
         };
-        shard.look_for_keys(commands.filter_map(|parsed| match &parsed.command {
-            Command::OnKey(key, _) if parsed.home == Some(shard.id()) => Some(key.as_ref()),
-            _ => None,
+        let placement = self.setup.placement;
+        shard.look_for_keys(commands.flat_map(|parsed| {
+            let (one, several) = match &parsed.command {
+                Command::OnKey(key, _) if parsed.home == Some(shard.id()) => (Some(key.as_ref()), None),
+                Command::Several(several) => (None, several.few_keys()),
+                _ => (None, None),
+            };
+            let several = several.into_iter().flatten();
+            one.into_iter()
+                .chain(several.filter(|key| placement.shard_of(key) == shard.id()))
         }));
     }
 
@@ -200,25 +207,85 @@ impl Engine {
         }
     }
 
-    /// Asks a shard to do something to a key, for the line's next seat. Neighbours in a pipeline travel to another worker as
-    /// one message. Whoever calls this has looked for credit.
+    /// Asks a shard to do something to a key, for the line's next seat. Whoever calls this has looked for credit.
     pub(crate) fn send_act(&mut self, id: LineId, shard: ShardId, act: Act, taken: Taken, host: &dyn Host) {
         let sequence = self.lines.line(id).take_seat(Gather::One(Shape::Whole), taken);
+        self.send_step(Ticket { line: id.0, sequence }, shard, Step::Act(act), taken);
+        self.work_inline(taken.since_us, host);
+    }
+
+    /// Neighbours in a pipeline travel to another worker as one message.
+    fn send_step(&mut self, ticket: Ticket, shard: ShardId, step: Step, taken: Taken) {
         let (target, at_ms) = (Target::Shard(shard), self.unix_us(taken.since_us) / 1000);
         let worker = self.setup.placement.worker_of(shard);
-        if worker != self.worker
+        let is_own = worker == self.worker;
+        if !is_own
+            && self.outboxes[worker.index()].is_empty()
             && let Some(last) = self.port.staged_last_mut(worker)
-            && (last.ticket.line, last.target, last.at_ms) == (id.0, target, at_ms)
-            && let Ask::Acts(acts) = &mut last.ask
-            && acts.len() < ACTS_MAX
+            && (last.ticket.line, last.target, last.at_ms) == (ticket.line, target, at_ms)
+            && let Ask::Acts(steps) = &mut last.ask
+            && steps.len() < ACTS_MAX
         {
-            acts.push((sequence, act));
+            steps.push((ticket.sequence, step));
             return;
         }
-        let mut acts = Vec::with_capacity(if worker == self.worker { 1 } else { ACTS_USUAL });
-        acts.push((sequence, act));
-        self.send(Ticket { line: id.0, sequence }, vec![(target, Ask::Acts(acts))]);
-        self.work_inline(taken.since_us, host);
+        let mut steps = Vec::with_capacity(if is_own { 1 } else { ACTS_USUAL });
+        steps.push((ticket.sequence, step));
+        self.send_one(Request {
+            ticket,
+            target,
+            at_ms,
+            ask: Ask::Acts(steps),
+        });
+    }
+
+    /// Asks for what a command needs first. Where that is something small of this worker's own, it is done at once.
+    fn send_first(&mut self, ticket: Ticket, asks: Vec<(Target, Ask)>, taken: Taken, host: &dyn Host) {
+        let at_ms = self.unix_us(taken.since_us) / 1000;
+        let keys = asks.iter().map(|(_, ask)| match ask {
+            Ask::Several(several) => several.keys().len(),
+            _ => 0,
+        });
+        let are_few = keys.sum::<usize>() <= FEW_KEYS_MAX;
+        for (target, ask) in asks {
+            let (shard, several) = match (target, ask) {
+                (Target::Shard(shard), Ask::Several(several)) => (shard, several),
+                (target, ask) => {
+                    self.send_one(Request {
+                        ticket,
+                        target,
+                        at_ms,
+                        ask,
+                    });
+                    continue;
+                }
+            };
+            let place = match are_few {
+                true => self.shard_at_once(LineId(ticket.line), shard),
+                false => None,
+            };
+            match place {
+                Some(place) => self.do_several_at_once(ticket, place, several, taken, host),
+                None => self.send_step(ticket, shard, Step::Several(several), taken),
+            }
+        }
+    }
+
+    /// Does this worker's part of a command on several keys, without a way through the queue.
+    fn do_several_at_once(&mut self, ticket: Ticket, place: usize, ask: SeveralAsk, taken: Taken, host: &dyn Host) {
+        self.stats.slices += 1;
+        let at_ms = self.unix_us(taken.since_us) / 1000;
+        let shard = &mut self.shards[place];
+        let from = Target::Shard(shard.id());
+        match shard.begin_several(ask, at_ms, FEW_KEYS_MAX) {
+            Ok(part) => self.absorb(Response { ticket, from, part }, host),
+            Err(unfinished) => {
+                let origin = self.origin(LineId(ticket.line));
+                self.shards[place].suspend(origin, ticket, unfinished);
+            }
+        }
+        self.clock_us = host.now_us();
+        self.look_at_cpu(self.clock_us, host);
     }
 
     fn take_seat(&mut self, id: LineId, next: Next, taken: Taken, host: &dyn Host) {
@@ -228,7 +295,7 @@ impl Engine {
             Next::Ask(gather, asks) => {
                 let sequence = self.lines.line(id).take_seat(gather, taken);
                 taken.era.into_iter().for_each(|era| self.eras.begin(era));
-                self.send(Ticket { line: id.0, sequence }, asks);
+                self.send_first(Ticket { line: id.0, sequence }, asks, taken, host);
             }
             Next::Again(gather) => {
                 let sequence = self.lines.line(id).take_seat(gather, taken);

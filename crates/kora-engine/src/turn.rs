@@ -7,7 +7,7 @@ use kora_resp::Reply;
 
 use crate::chores::Leisure;
 use crate::engine::{CpuLook, Engine, Progress};
-use crate::gather::{Around, Next, Reads};
+use crate::gather::{Around, Gather, Next, Reads, Shape};
 use crate::limits::{CPU_LOOK_US, DELIVERY_US, INLINE_BUDGET_US};
 use crate::lines::LineId;
 use crate::mail::{Ask, Part, Request, Response, Target, Ticket};
@@ -85,17 +85,21 @@ impl Engine {
                 at_ms,
                 ask,
             };
-            let worker = match target {
-                Target::Shard(shard) => self.setup.placement.worker_of(shard),
-                Target::Worker(worker) => worker,
-            };
-            if worker == self.worker {
-                self.accept(worker, request);
-            } else if self.outboxes[worker.index()].is_empty() && self.port.credit(worker) > 0 {
-                self.port.stage(worker, request);
-            } else {
-                self.outboxes[worker.index()].push_back(request);
-            }
+            self.send_one(request);
+        }
+    }
+
+    pub(crate) fn send_one(&mut self, request: Request) {
+        let worker = match request.target {
+            Target::Shard(shard) => self.setup.placement.worker_of(shard),
+            Target::Worker(worker) => worker,
+        };
+        if worker == self.worker {
+            self.accept(worker, request);
+        } else if self.outboxes[worker.index()].is_empty() && self.port.credit(worker) > 0 {
+            self.port.stage(worker, request);
+        } else {
+            self.outboxes[worker.index()].push_back(request);
         }
     }
 
@@ -338,6 +342,7 @@ impl Engine {
             let reads = self.lines.line(LineId(ticket.line)).reads_of_taken();
             let next = gather.go_on(&self.around(at_ms, host, reads));
             self.follow(ticket, next, host);
+            self.lines.give_up_if_done(LineId(ticket.line));
         }
         worked
     }
@@ -374,20 +379,31 @@ impl Engine {
         }
     }
 
-    /// Brings one part of an answer to its seat.
-    fn absorb(&mut self, response: Response, host: &dyn Host) {
+    /// Brings one part of an answer to its seat, or several to theirs.
+    pub(crate) fn absorb(&mut self, response: Response, host: &dyn Host) {
         let Response { ticket, from, part } = response;
         let id = LineId(ticket.line);
-        if let Part::Acted(replies) = part {
-            let now_us = host.now_us();
-            for (sequence, reply) in replies {
-                drop(self.lines.line(id).take_gather(sequence));
-                self.fill(id, sequence, reply, now_us);
-            }
+        let Part::Acted(replies, parts) = part else {
+            let gather = self.lines.line(id).take_gather(ticket.sequence);
+            self.absorb_into(gather, ticket, (from, part), host);
             return self.lines.give_up_if_done(id);
+        };
+        let now_us = host.now_us();
+        for (sequence, reply) in replies {
+            match self.lines.line(id).take_gather(sequence) {
+                Gather::One(Shape::Whole) => self.fill(id, sequence, reply, now_us),
+                gather => self.absorb_into(gather, Ticket { sequence, ..ticket }, (from, Part::Reply(reply)), host),
+            }
         }
+        for (sequence, part) in parts {
+            let gather = self.lines.line(id).take_gather(sequence);
+            self.absorb_into(gather, Ticket { sequence, ..ticket }, (from, part), host);
+        }
+        self.lines.give_up_if_done(id);
+    }
+
+    fn absorb_into(&mut self, gather: Gather, ticket: Ticket, (from, part): (Target, Part), host: &dyn Host) {
         let at_ms = self.taken_ms(ticket);
-        let gather = self.lines.line(id).take_gather(ticket.sequence);
         let next = gather.absorb(from, part, &self.around(at_ms, host, Reads::Never));
         self.follow(ticket, next, host);
     }
@@ -408,7 +424,6 @@ impl Engine {
             }
             Next::Reply(reply) => self.fill(id, ticket.sequence, reply, host.now_us()),
         }
-        self.lines.give_up_if_done(id);
     }
 
     /// Puts a reply into its seat, whose gather was taken out.

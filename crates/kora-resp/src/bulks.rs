@@ -13,7 +13,12 @@ use crate::reply::Reply;
 /// bytes is four.
 #[derive(Clone, Default, PartialEq, Debug)]
 pub struct Bulks {
-    pieces: VecDeque<Piece>,
+    /// Pieces to which nothing is added any more.
+    full: VecDeque<Piece>,
+    /// The last piece. Most lists have no other. Invariant: there is one if there is any.
+    last: Option<Piece>,
+    /// About how many bulks there will be.
+    expected: usize,
     count: usize,
     /// Bytes of all bulks together.
     bytes: usize,
@@ -28,6 +33,14 @@ enum Piece {
 }
 
 impl Bulks {
+    /// None, and about so many to come.
+    pub fn expecting(count: usize) -> Bulks {
+        Bulks {
+            expected: count,
+            ..Bulks::default()
+        }
+    }
+
     /// Adds a bulk of few bytes, copied.
     pub fn push(&mut self, bulk: &[u8]) {
         let length = u32::try_from(bulk.len()).expect("no bulk is longer than BULK_BYTES_CEILING");
@@ -42,7 +55,7 @@ impl Bulks {
         }
         self.bytes += bulk.len();
         self.count += 1;
-        self.pieces.push_back(Piece::Shared(bulk));
+        self.add_piece(Piece::Shared(bulk));
     }
 
     /// Adds no value.
@@ -52,8 +65,14 @@ impl Bulks {
 
     /// Moves all of `other` behind what is here.
     pub fn append(&mut self, other: &mut Bulks) {
-        let Bulks { pieces, count, bytes } = std::mem::take(other);
-        self.pieces.extend(pieces);
+        let Bulks {
+            full,
+            last,
+            count,
+            bytes,
+            ..
+        } = std::mem::take(other);
+        full.into_iter().chain(last).for_each(|piece| self.add_piece(piece));
         self.count += count;
         self.bytes += bytes;
     }
@@ -76,15 +95,19 @@ impl Bulks {
     fn pack(&mut self, length: u32, bulk: &[u8]) {
         self.count += 1;
         let needed = LENGTH_BYTES + bulk.len();
-        let is_first = self.pieces.is_empty();
-        let piece = match self.pieces.back_mut() {
+        let is_first = self.last.is_none();
+        let piece = match &mut self.last {
             Some(Piece::Packed(piece)) if piece.len() + needed <= PIECE_BYTES => piece,
             _ => {
                 // Most lists are short, so that the first piece grows; where there is a second one, there are many.
-                let room = if is_first { FIRST_BYTES } else { PIECE_BYTES };
-                self.pieces
-                    .push_back(Piece::Packed(Vec::with_capacity(room.max(needed))));
-                let Some(Piece::Packed(piece)) = self.pieces.back_mut() else {
+                let room = match is_first {
+                    true => needed
+                        .saturating_mul(self.expected)
+                        .clamp(FIRST_BYTES, FIRST_BYTES_EXPECTED_MAX),
+                    false => PIECE_BYTES,
+                };
+                self.add_piece(Piece::Packed(Vec::with_capacity(room.max(needed))));
+                let Some(Piece::Packed(piece)) = &mut self.last else {
                     unreachable!("added a moment ago");
                 };
                 piece
@@ -93,12 +116,18 @@ impl Bulks {
         piece.extend_from_slice(&length.to_le_bytes());
         piece.extend_from_slice(bulk);
     }
+
+    fn add_piece(&mut self, piece: Piece) {
+        self.full.extend(self.last.replace(piece));
+    }
 }
 
 /// Bulks that are taken out one after the other; a piece is freed when its last bulk has left.
 #[derive(Debug)]
 pub(crate) struct Unpacking {
-    pieces: VecDeque<Piece>,
+    full: VecDeque<Piece>,
+    /// The piece behind those.
+    last: Option<Piece>,
     /// Where the first piece goes on.
     at: usize,
 }
@@ -106,19 +135,20 @@ pub(crate) struct Unpacking {
 impl Unpacking {
     pub(crate) fn new(bulks: Bulks) -> Unpacking {
         Unpacking {
-            pieces: bulks.pieces,
+            full: bulks.full,
+            last: bulks.last,
             at: 0,
         }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.pieces.is_empty()
+        self.last.is_none() && self.full.is_empty()
     }
 
     /// Hands over the next bulk, `None` where there is no value. One that is shared is returned instead. Nothing happens if all
     /// have left.
     pub(crate) fn next(&mut self, write: impl FnOnce(Option<&[u8]>)) -> Option<Reply> {
-        if let Some(Piece::Packed(piece)) = self.pieces.front() {
+        if let Some(Piece::Packed(piece)) = self.full.front().or(self.last.as_ref()) {
             let start = self.at + LENGTH_BYTES;
             let length = piece[self.at..start]
                 .try_into()
@@ -139,7 +169,7 @@ impl Unpacking {
             }
         }
         self.at = 0;
-        match self.pieces.pop_front()? {
+        match self.full.pop_front().or_else(|| self.last.take())? {
             Piece::Shared(bulk) => Some(Reply::Bulk(bulk)),
             Piece::Packed(_) => None,
         }
@@ -189,6 +219,9 @@ const PIECE_BYTES: usize = 64 * 1024;
 /// The first piece at least: a handful of short fields.
 const FIRST_BYTES: usize = 128;
 
+/// And at most: if the others are as long as the first, values of a hundred bytes for ten keys have room.
+const FIRST_BYTES_EXPECTED_MAX: usize = 1024;
+
 /// From 16 KiB on copying costs more than sharing.
 const SHARED_BYTES_MIN: usize = 16 << 10;
 
@@ -216,8 +249,8 @@ mod tests {
         }
         let mut other = bulks.clone();
         bulks.append(&mut other);
-        assert!(other.is_empty() && bulks.len() == 10_000 && bulks.pieces.len() > 20);
-        assert!(bulks.pieces.iter().any(|piece| matches!(piece, Piece::Shared(_))));
+        assert!(other.is_empty() && bulks.len() == 10_000 && bulks.full.len() > 20);
+        assert!(bulks.full.iter().any(|piece| matches!(piece, Piece::Shared(_))));
         let payload: usize = twin.iter().flatten().map(Vec::len).sum();
         assert_eq!(bulks.bytes, 2 * payload);
         let mut unpacking = Unpacking::new(bulks);

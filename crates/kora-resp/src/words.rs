@@ -1,5 +1,6 @@
 //! Words of a request that outlive it.
 
+use std::slice;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -9,31 +10,35 @@ use crate::request::Argument;
 /// Some words of one request, in their order, taken one after the other.
 ///
 /// A request may have a million words. Memory of their own for each would take a tenth of a second at once and as long to
-/// free; here they share one piece, and each takes eight bytes more.
-#[derive(Clone, Default, Debug)]
-pub struct Words {
-    text: Bytes,
-    places: Places,
-    /// The first that was not taken yet. Invariant: at most as many as there are places.
-    at: usize,
-}
-
-/// Where each word lies in their text.
+/// free; here they share one piece, and each takes eight bytes more, or four where they are few.
 #[derive(Clone, Debug)]
-enum Places {
-    /// As of most requests with words: HSET of a field, DEL of a key or two.
-    Few([Argument; FEW_MAX], usize),
-    Many(Arc<Vec<Argument>>),
+pub struct Words(Form);
+
+#[derive(Clone, Debug)]
+enum Form {
+    /// As of most requests: in one piece of memory, each behind its length in four bytes.
+    Packed {
+        bytes: Vec<u8>,
+        /// Where the first stands that was not taken yet.
+        at: usize,
+        /// How many were not taken yet. Invariant: so many stand from `at` on.
+        left: usize,
+    },
+    /// In the request's text, which they share with others.
+    Placed {
+        text: Bytes,
+        places: Arc<Vec<Argument>>,
+        /// The first that was not taken yet. Invariant: at most as many as there are places.
+        at: usize,
+    },
 }
 
 impl Words {
     /// A word by itself.
     pub fn one(word: &[u8]) -> Words {
-        Words {
-            places: Places::few([Argument::new(0, word.len())].into_iter()),
-            text: Bytes::copy_from_slice(word),
-            at: 0,
-        }
+        let mut words = Words::default();
+        words.push(word, LENGTH_BYTES + word.len());
+        words
     }
 
     /// Copies of words that lie near each other in `text`.
@@ -42,29 +47,31 @@ impl Words {
             return Words::default();
         };
         let (start, end) = (first.start(), last.end());
-        let moved = places.iter().map(|place| place.without(start));
-        Words {
-            text: Bytes::copy_from_slice(&text[start..end]),
-            places: match places.len() <= FEW_MAX {
-                true => Places::few(moved),
-                false => Places::Many(Arc::new(moved.collect())),
-            },
-            at: 0,
+        let packed_bytes = end - start + LENGTH_BYTES * places.len();
+        if packed_bytes <= PACKED_BYTES_MAX {
+            let mut words = Words::default();
+            places.iter().for_each(|place| words.push(place.of(text), packed_bytes));
+            return words;
         }
+        let moved = places.iter().map(|place| place.without(start));
+        Words(Form::Placed {
+            text: Bytes::copy_from_slice(&text[start..end]),
+            places: Arc::new(moved.collect()),
+            at: 0,
+        })
     }
 
     /// Words that stay where they are.
     pub(crate) fn shared(text: Bytes, places: Arc<Vec<Argument>>, at: usize) -> Words {
-        Words {
-            text,
-            places: Places::Many(places),
-            at,
-        }
+        Words(Form::Placed { text, places, at })
     }
 
     /// How many are left.
     pub fn len(&self) -> usize {
-        self.places.all().len() - self.at
+        match &self.0 {
+            Form::Packed { left, .. } => *left,
+            Form::Placed { places, at, .. } => places.len() - at,
+        }
     }
 
     /// True if none is left.
@@ -74,95 +81,189 @@ impl Words {
 
     /// Memory that they hold.
     pub fn bytes_held(&self) -> usize {
-        self.text.len() + size_of_val(self.places.all())
+        match &self.0 {
+            Form::Packed { bytes, .. } => bytes.capacity(),
+            Form::Placed { text, places, .. } => text.len() + size_of_val(&places[..]),
+        }
     }
 
     /// The words that are left.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &[u8]> + Clone {
-        self.places.all()[self.at..].iter().map(|place| place.of(&self.text))
+        match &self.0 {
+            Form::Packed { bytes, at, left } => Iter::Packed {
+                rest: &bytes[*at..],
+                left: *left,
+            },
+            Form::Placed { text, places, at } => Iter::Placed {
+                text,
+                places: places[*at..].iter(),
+            },
+        }
     }
 
-    /// One of those that are left, if there are so many.
-    pub fn get(&self, index: usize) -> Option<&[u8]> {
-        let place = self.places.all().get(self.at + index)?;
-        Some(place.of(&self.text))
+    /// The first of those that are left.
+    pub fn first(&self) -> Option<&[u8]> {
+        self.iter().next()
     }
 
     /// Takes the next one.
     pub fn take_next(&mut self) -> Option<&[u8]> {
-        let place = self.places.all().get(self.at)?;
-        self.at += 1;
-        Some(place.of(&self.text))
+        match &mut self.0 {
+            Form::Packed { bytes, at, left } => {
+                *left = left.checked_sub(1)?;
+                let (word, _) = unpack(&bytes[*at..]);
+                *at += LENGTH_BYTES + word.len();
+                Some(word)
+            }
+            Form::Placed { text, places, at } => {
+                let place = places.get(*at)?;
+                *at += 1;
+                Some(place.of(text))
+            }
+        }
     }
 
     /// Takes the next two, if there are two left.
     pub fn take_pair(&mut self) -> Option<(&[u8], &[u8])> {
-        let [first, second] = self.places.all().get(self.at..self.at + 2)? else {
-            return None;
-        };
-        self.at += 2;
-        Some((first.of(&self.text), second.of(&self.text)))
-    }
-
-    /// No words, and room for so many of the same request.
-    pub fn empty_part(&self, room: usize) -> Words {
-        Words {
-            text: self.text.clone(),
-            places: Places::Many(Arc::new(Vec::with_capacity(room))),
-            at: 0,
+        match &mut self.0 {
+            Form::Packed { bytes, at, left } => {
+                *left = left.checked_sub(2)?;
+                let (first, rest) = unpack(&bytes[*at..]);
+                let (second, _) = unpack(rest);
+                *at += 2 * LENGTH_BYTES + first.len() + second.len();
+                Some((first, second))
+            }
+            Form::Placed { text, places, at } => {
+                let [first, second] = places.get(*at..*at + 2)? else {
+                    return None;
+                };
+                *at += 2;
+                Some((first.of(text), second.of(text)))
+            }
         }
     }
 
-    /// Moves the next `count` of `from` behind these.
+    /// No words, and room for about so many of the same request.
+    pub fn empty_part(&self, room: usize) -> Words {
+        match &self.0 {
+            Form::Packed { .. } => Words::default(),
+            Form::Placed { text, .. } => Words(Form::Placed {
+                text: text.clone(),
+                places: Arc::new(Vec::with_capacity(room)),
+                at: 0,
+            }),
+        }
+    }
+
+    /// Moves the next `count` of `from` behind these, or all if fewer are left.
     ///
     /// # Panics
-    /// If they are of another request, or fewer are left.
+    /// If they are of another request.
     pub fn move_from(&mut self, from: &mut Words, count: usize) {
-        assert_eq!(self.text.as_ptr(), from.text.as_ptr(), "words of one request");
-        let moved = &from.places.all()[from.at..from.at + count];
-        self.places.many().extend_from_slice(moved);
-        from.at += count;
+        match (&mut self.0, &mut from.0) {
+            (
+                Form::Placed { text, places, .. },
+                Form::Placed {
+                    text: other,
+                    places: moved,
+                    at,
+                },
+            ) => {
+                assert_eq!(text.as_ptr(), other.as_ptr(), "words of one request");
+                let end = moved.len().min(*at + count);
+                Arc::make_mut(places).extend_from_slice(&moved[*at..end]);
+                *at = end;
+            }
+            (Form::Packed { .. }, Form::Packed { bytes, at, .. }) => {
+                // What is left may all come here. With many parts that would be much for each.
+                let room = (bytes.len() - *at).min(PART_BYTES);
+                for _ in 0..count {
+                    let Some(word) = from.take_next() else { break };
+                    self.push(word, room);
+                }
+            }
+            _ => panic!("words of one request"),
+        }
+    }
+
+    /// Adds a word to packed ones; if it is the first, with room for so many bytes.
+    fn push(&mut self, word: &[u8], room: usize) {
+        let Form::Packed { bytes, left, .. } = &mut self.0 else {
+            unreachable!("only packed words are pushed");
+        };
+        if bytes.capacity() == 0 {
+            bytes.reserve_exact(room.max(LENGTH_BYTES + word.len()));
+        }
+        let length = u32::try_from(word.len()).expect("requests are at most REQUEST_BYTES_CEILING long");
+        bytes.extend_from_slice(&length.to_le_bytes());
+        bytes.extend_from_slice(word);
+        *left += 1;
     }
 }
 
-impl Places {
-    /// # Panics
-    /// If there are more than [`FEW_MAX`].
-    fn few(places: impl ExactSizeIterator<Item = Argument>) -> Places {
-        let mut few = [Argument::default(); FEW_MAX];
-        let count = places.len();
-        assert!(count <= FEW_MAX);
-        few.iter_mut().zip(places).for_each(|(kept, place)| *kept = place);
-        Places::Few(few, count)
+impl Default for Words {
+    fn default() -> Words {
+        Words(Form::Packed {
+            bytes: Vec::new(),
+            at: 0,
+            left: 0,
+        })
     }
+}
 
-    fn all(&self) -> &[Argument] {
+/// The words that are left, which are not taken.
+#[derive(Clone)]
+enum Iter<'a> {
+    Packed {
+        rest: &'a [u8],
+        left: usize,
+    },
+    Placed {
+        text: &'a [u8],
+        places: slice::Iter<'a, Argument>,
+    },
+}
+
+impl<'a> Iterator for Iter<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
         match self {
-            Places::Few(few, count) => &few[..*count],
-            Places::Many(places) => places,
+            Iter::Packed { rest, left } => {
+                *left = left.checked_sub(1)?;
+                let (word, behind) = unpack(rest);
+                *rest = behind;
+                Some(word)
+            }
+            Iter::Placed { text, places } => places.next().map(|place| place.of(text)),
         }
     }
 
-    /// As a list that can grow.
-    fn many(&mut self) -> &mut Vec<Argument> {
-        if let Places::Few(..) = self {
-            *self = Places::Many(Arc::new(self.all().to_vec()));
-        }
-        match self {
-            Places::Many(places) => Arc::make_mut(places),
-            Places::Few(..) => unreachable!("made many a moment ago"),
-        }
-    }
-}
-
-impl Default for Places {
-    fn default() -> Places {
-        Places::few(std::iter::empty())
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let left = match self {
+            Iter::Packed { left, .. } => *left,
+            Iter::Placed { places, .. } => places.len(),
+        };
+        (left, Some(left))
     }
 }
 
-/// Words whose places need no memory of their own: a field and its value.
-const FEW_MAX: usize = 2;
+impl ExactSizeIterator for Iter<'_> {}
+
+/// The word behind its length, and what stands behind it.
+fn unpack(bytes: &[u8]) -> (&[u8], &[u8]) {
+    let (length, rest) = bytes.split_first_chunk().expect("a word stands behind its length");
+    rest.split_at(u32::from_le_bytes(*length) as usize)
+}
+
+/// What stands before each packed word.
+const LENGTH_BYTES: usize = size_of::<u32>();
+
+/// Words are packed up to here: to copy so many bytes once more takes less than a piece of memory for their places.
+const PACKED_BYTES_MAX: usize = 4096;
+
+/// A part has room for so many bytes at first, if so many are left: some ten keys.
+const PART_BYTES: usize = 256;
 
 #[cfg(test)]
 mod tests {
@@ -189,7 +290,7 @@ mod tests {
             while let Some(word) = shared.take_next() {
                 assert!(whole.as_ptr_range().contains(&word.as_ptr()));
                 assert_eq!(Some(word), copied.take_next());
-                assert_eq!((shared.len(), shared.get(0)), (copied.len(), copied.get(0)));
+                assert_eq!((shared.len(), shared.first()), (copied.len(), copied.first()));
             }
             assert!(shared.is_empty() && copied.is_empty() && shared.take_pair().is_none());
         }

@@ -39,7 +39,7 @@ pub(crate) use self::vectors::{fit, vet};
 
 use crate::catalog::Catalog;
 use crate::error::ClientError;
-use crate::limits::SCAN_REPLY_BYTES_MAX;
+use crate::limits::{FEW_KEYS_MAX, SCAN_REPLY_BYTES_MAX};
 use crate::router::Spread;
 use crate::setup::Setup;
 
@@ -164,15 +164,25 @@ pub enum SeveralKeys {
 }
 
 impl SeveralKeys {
-    fn bytes_held(&self) -> usize {
+    /// What stands behind the command's name, and how many words there are for each key.
+    fn words(&self) -> (&Words, usize) {
         match self {
-            SeveralKeys::Delete(words)
-            | SeveralKeys::Exist(words)
-            | SeveralKeys::Touch(words)
-            | SeveralKeys::GetStrings(words)
-            | SeveralKeys::SetStrings(words)
-            | SeveralKeys::SetStringsIfAbsent(words) => words.bytes_held(),
+            SeveralKeys::Delete(keys)
+            | SeveralKeys::Exist(keys)
+            | SeveralKeys::Touch(keys)
+            | SeveralKeys::GetStrings(keys) => (keys, 1),
+            SeveralKeys::SetStrings(pairs) | SeveralKeys::SetStringsIfAbsent(pairs) => (pairs, 2),
         }
+    }
+
+    /// The keys, if they are so few that they are looked for before the command begins.
+    pub(crate) fn few_keys(&self) -> Option<impl Iterator<Item = &[u8]>> {
+        let (words, step) = self.words();
+        (words.len() <= FEW_KEYS_MAX * step).then(|| words.iter().step_by(step))
+    }
+
+    fn bytes_held(&self) -> usize {
+        self.words().0.bytes_held()
     }
 }
 

@@ -295,6 +295,7 @@ impl Shape {
             (_, Part::Reply(reply)) => reply,
             (Shape::Ok, Part::Done) => Reply::ok(),
             (Shape::Whole, Part::Count(count)) => Reply::Integer(integer(count)),
+            (Shape::Whole, Part::Bulks(bulks)) => Reply::Bulks(Box::new(bulks)),
             (Shape::Vector(_), Part::Vector(None)) => Reply::Null,
             (Shape::Vector(VectorForm::Numbers), Part::Vector(Some(vector))) => Reply::Floats(vector.into_vec()),
             (Shape::Vector(VectorForm::Fp32), Part::Vector(Some(vector))) => {

@@ -139,7 +139,7 @@ impl Moving {
         };
         self.stage = stage;
         let shard = Target::Shard(around.placement().shard_of(key));
-        let ask = Ask::Several(Box::new(SeveralAsk::Count(Words::one(key))));
+        let ask = Ask::Several(SeveralAsk::Count(Words::one(key)));
         Next::Ask(Gather::Moving(self), vec![(shard, ask)])
     }
 

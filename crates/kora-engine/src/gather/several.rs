@@ -69,8 +69,7 @@ pub(crate) struct SettingIfAbsent {
 
 impl SettingIfAbsent {
     pub(super) fn start(parts: Vec<(Target, Words)>) -> Next {
-        let look =
-            |(shard, pairs): &(Target, Words)| (*shard, Ask::Several(Box::new(SeveralAsk::CountPairs(pairs.clone()))));
+        let look = |(shard, pairs): &(Target, Words)| (*shard, Ask::Several(SeveralAsk::CountPairs(pairs.clone())));
         let asks: Vec<(Target, Ask)> = parts.iter().map(look).collect();
         let setting = SettingIfAbsent {
             missing: asks.len(),
@@ -100,7 +99,7 @@ impl SettingIfAbsent {
             (0, false) if !self.is_absent => Next::Reply(Reply::Integer(0)),
             (0, false) => {
                 let parts = std::mem::take(&mut self.parts);
-                let ask = |(shard, pairs)| (shard, Ask::Several(Box::new(SeveralAsk::SetStrings(pairs))));
+                let ask = |(shard, pairs)| (shard, Ask::Several(SeveralAsk::SetStrings(pairs)));
                 let asks: Vec<(Target, Ask)> = parts.into_iter().map(ask).collect();
                 self.missing = asks.len();
                 self.is_setting = true;

@@ -2,6 +2,7 @@
 //! at a time.
 
 use kora_resp::Words;
+use smallvec::SmallVec;
 
 use super::{Around, Deleting, Gather, Next, Placing, SettingIfAbsent, Shape};
 use crate::command::SeveralKeys;
@@ -24,7 +25,7 @@ pub(crate) fn several(several: SeveralKeys, around: &Around<'_>) -> Next {
         SeveralKeys::SetStrings(pairs) => (pairs, Purpose::Set),
         SeveralKeys::SetStringsIfAbsent(pairs) => (pairs, Purpose::SetIfAbsent),
     };
-    Box::new(Splitting::new(words, purpose, around)).go_on(around)
+    Splitting::new(words, purpose, around).go_on(around)
 }
 
 /// A command that is being divided between the shards.
@@ -32,7 +33,7 @@ pub(crate) struct Splitting {
     rest: Words,
     purpose: Purpose,
     /// Each shard's part. Invariant: as many as there are shards.
-    parts: Vec<Words>,
+    parts: SmallVec<[Words; PARTS_USUAL]>,
     /// On which shard each key is, for those commands whose reply has an order.
     order: Vec<u8>,
 }
@@ -66,7 +67,7 @@ impl Splitting {
     }
 
     /// Divides some more; asks when that is done.
-    pub(crate) fn go_on(mut self: Box<Self>, around: &Around<'_>) -> Next {
+    pub(crate) fn go_on(mut self, around: &Around<'_>) -> Next {
         for _ in 0..KEYS_PER_SLICE {
             match self.step(around) {
                 Ok(true) => {}
@@ -74,12 +75,12 @@ impl Splitting {
                 Err(error) => return Next::error(&error),
             }
         }
-        Next::Again(Gather::Splitting(self))
+        Next::Again(Gather::Splitting(Box::new(self)))
     }
 
     /// Looks at one key; false if there are no more.
     fn step(&mut self, around: &Around<'_>) -> Result<bool, ClientError> {
-        let Some(key) = self.rest.get(0) else {
+        let Some(key) = self.rest.first() else {
             return Ok(false);
         };
         // All names are visible to everybody, so nothing is set if one of the keys is one.
@@ -110,17 +111,22 @@ impl Splitting {
         let gather = match purpose {
             Purpose::Delete | Purpose::Exist | Purpose::Touch => Gather::Sum { missing, total: 0 },
             Purpose::DeleteAll => Gather::Deleting(Box::new(Deleting::new(missing))),
+            // One part has the order of its keys.
+            Purpose::Get if missing == 1 => Gather::One(Shape::Whole),
             Purpose::Get => Gather::Placing(Box::new(Placing::new(order, missing, shards))),
             Purpose::Set => Gather::AllDone { missing, refusal: None },
             Purpose::SetIfAbsent => Gather::One(Shape::Whole),
         };
-        let ask = |part| Ask::Several(Box::new(purpose.ask(part)));
+        let ask = |part| Ask::Several(purpose.ask(part));
         Next::Ask(
             gather,
             parts.into_iter().map(|(shard, part)| (shard, ask(part))).collect(),
         )
     }
 }
+
+/// Parts that need no memory of their own: of most servers' few workers.
+const PARTS_USUAL: usize = 4;
 
 impl Purpose {
     fn words_per_key(self) -> usize {

@@ -1,27 +1,35 @@
-//! Commands of one pipeline, each on one key of this shard, that came as one ask.
+//! Commands of one pipeline that came as one ask: each on one key of this shard, or this shard's part of one on several.
 
 use std::vec::IntoIter;
 
 use kora_resp::Reply;
 
+use super::key_table::LOOKED_FOR_MAX;
+use super::several::Several;
 use super::{Origin, Shard, Unfinished};
-use crate::limits::ACTS_BYTES_PER_SLICE;
-use crate::mail::{Act, Part};
+use crate::limits::{ACTS_BYTES_PER_SLICE, KEYS_PER_SLICE};
+use crate::mail::{Part, Step};
 
 /// Such commands between two slices. Others may come in between, but in the middle of one.
 pub(crate) struct Acts {
-    acts: IntoIter<(u32, Act)>,
+    steps: IntoIter<(u32, Step)>,
+    /// Of how many keys it is known where they are: those that come next.
+    near: usize,
     /// What it was in the middle of.
     current: Option<(u32, Box<Unfinished>)>,
     replies: Vec<(u32, Reply)>,
+    parts: Vec<(u32, Part)>,
     now_ms: u64,
 }
 
 impl Acts {
-    fn new(acts: Vec<(u32, Act)>, now_ms: u64) -> Acts {
+    fn new(steps: Vec<(u32, Step)>, now_ms: u64) -> Acts {
+        let whole = steps.iter().filter(|(_, step)| matches!(step, Step::Act(_))).count();
         Acts {
-            replies: Vec::with_capacity(acts.len()),
-            acts: acts.into_iter(),
+            replies: Vec::with_capacity(whole),
+            parts: Vec::with_capacity(steps.len() - whole),
+            steps: steps.into_iter(),
+            near: 0,
             current: None,
             now_ms,
         }
@@ -31,17 +39,23 @@ impl Acts {
         let current = self.current.as_ref();
         current.is_some_and(|(_, unfinished)| unfinished.is_exclusive())
     }
+
+    fn keep(&mut self, sequence: u32, part: Part) {
+        match part {
+            Part::Reply(reply) => self.replies.push((sequence, reply)),
+            part => self.parts.push((sequence, part)),
+        }
+    }
 }
 
 impl Shard {
     pub(super) fn begin_acts(
         &mut self,
-        acts: Vec<(u32, Act)>,
+        steps: Vec<(u32, Step)>,
         origin: Origin,
         now_ms: u64,
     ) -> Result<Part, Box<Unfinished>> {
-        self.look_for_keys(acts.iter().map(|(_, act)| act.key.as_ref()));
-        self.do_acts(Acts::new(acts, now_ms), origin)
+        self.do_acts(Acts::new(steps, now_ms), origin)
     }
 
     /// Looks for keys of this shard that will be asked for in a moment.
@@ -53,20 +67,32 @@ impl Shard {
     pub(super) fn do_acts(&mut self, mut acts: Acts, origin: Origin) -> Result<Part, Box<Unfinished>> {
         let mut bytes = 0;
         while bytes < ACTS_BYTES_PER_SLICE {
+            if acts.near == 0 {
+                let keys = acts.steps.as_slice().iter().flat_map(|(_, step)| step.keys());
+                self.look_for_keys(keys.take(LOOKED_FOR_MAX));
+                acts.near = LOOKED_FOR_MAX;
+            }
             let (sequence, outcome) = match acts.current.take() {
-                Some((sequence, unfinished)) => (sequence, self.resume(*unfinished, origin).map(whole)),
-                None => match acts.acts.next() {
-                    Some((sequence, act)) => {
+                Some((sequence, unfinished)) => (sequence, self.resume(*unfinished, origin)),
+                None => match acts.steps.next() {
+                    Some((sequence, Step::Act(act))) => {
                         bytes += act.action.bytes_held();
-                        (sequence, self.act(&act.key, act.action, acts.now_ms))
+                        acts.near -= 1;
+                        (sequence, self.act(&act.key, act.action, acts.now_ms).map(Part::Reply))
                     }
-                    None => return Ok(Part::Acted(acts.replies)),
+                    Some((sequence, Step::Several(ask))) => {
+                        let several = Several::new(ask, acts.now_ms, acts.near);
+                        bytes += several.work() * BYTES_PER_KEY;
+                        acts.near = acts.near.saturating_sub(several.len());
+                        (sequence, self.do_several(several))
+                    }
+                    None => return Ok(Part::Acted(acts.replies, acts.parts)),
                 },
             };
             match outcome {
-                Ok(reply) => {
-                    bytes += reply.bytes_hint();
-                    acts.replies.push((sequence, reply));
+                Ok(part) => {
+                    bytes += part.bytes_hint();
+                    acts.keep(sequence, part);
                 }
                 Err(unfinished) => {
                     acts.current = Some((sequence, unfinished));
@@ -78,9 +104,5 @@ impl Shard {
     }
 }
 
-fn whole(part: Part) -> Reply {
-    match part {
-        Part::Reply(reply) => reply,
-        _ => unreachable!("what is done to one key answers a whole reply"),
-    }
-}
+/// To look at one of several keys counts like so many bytes.
+const BYTES_PER_KEY: usize = ACTS_BYTES_PER_SLICE / KEYS_PER_SLICE;

@@ -170,18 +170,26 @@ impl KeyTable {
 
     /// Looks for keys that will be asked for in a moment, so that they are near then. Each step is taken for all of them
     /// before the next: memory answers many questions in the time of one if none depends on another's answer.
-    pub(crate) fn look_for<'k>(&self, keys: impl Iterator<Item = &'k [u8]>) {
+    pub(crate) fn look_for<'k>(&self, mut keys: impl Iterator<Item = &'k [u8]>) {
         let mut hashes = [0; LOOKED_FOR_MAX];
-        let mut count = 0;
-        for (place, key) in hashes.iter_mut().zip(keys) {
-            *place = self.hash(key);
-            count += 1;
+        loop {
+            let mut count = 0;
+            for (place, key) in hashes.iter_mut().zip(&mut keys) {
+                *place = self.hash(key);
+                count += 1;
+            }
+            if count >= LOOKED_FOR_MIN {
+                self.look_for_hashes(&hashes[..count]);
+            }
+            if count < LOOKED_FOR_MAX {
+                return;
+            }
         }
-        if count < LOOKED_FOR_MIN {
-            return;
-        }
+    }
+
+    fn look_for_hashes(&self, hashes: &[u32]) {
         let mut found = [None; LOOKED_FOR_MAX];
-        for (place, hash) in found.iter_mut().zip(&hashes[..count]) {
+        for (place, hash) in found.iter_mut().zip(hashes) {
             *place = self.entries.find(*hash, |entry| entry.hash == *hash);
         }
         let first = |bytes: &[u8]| u32::from(bytes.first().copied().unwrap_or(0));

@@ -309,8 +309,8 @@ impl Shard {
     fn begin(&mut self, ask: Ask, origin: Origin, at_ms: u64) -> Result<Part, Box<Unfinished>> {
         match ask {
             Ask::Act(act) => self.act(&act.key, act.action, at_ms).map(Part::Reply),
-            Ask::Acts(acts) => self.begin_acts(acts, origin, at_ms),
-            Ask::Several(ask) => self.do_several(Several::new(*ask, at_ms)),
+            Ask::Acts(steps) => self.begin_acts(steps, origin, at_ms),
+            Ask::Several(ask) => self.begin_several(ask, at_ms, 0),
             Ask::Transfer(transfer) => self.transfer(*transfer, at_ms),
             Ask::Lift(lift) => self.lift(*lift, at_ms),
             Ask::Land(landing) => self.land(*landing, at_ms),

@@ -17,6 +17,8 @@ use crate::mail::{Part, SeveralAsk};
 pub(crate) struct Several {
     task: Task,
     now_ms: u64,
+    /// Of how many keys it is known where they are: those that come next.
+    near: usize,
 }
 
 enum Task {
@@ -40,13 +42,14 @@ enum Task {
     },
     Set {
         pairs: Words,
-        /// Which key must not be looked at again before they are set, if there is a condition at all.
-        unseen: Option<usize>,
+        /// Those of which none must be there before they are set, if there is a condition at all.
+        unseen: Option<Words>,
     },
 }
 
 impl Several {
-    pub(crate) fn new(ask: SeveralAsk, now_ms: u64) -> Several {
+    /// `near` of its keys have been looked for.
+    pub(crate) fn new(ask: SeveralAsk, now_ms: u64, near: usize) -> Several {
         let task = match ask {
             SeveralAsk::Delete(keys) => Task::delete(keys, false),
             SeveralAsk::DeleteAll(keys) => Task::delete(keys, true),
@@ -54,13 +57,34 @@ impl Several {
             SeveralAsk::CountPairs(pairs) => Task::count(pairs, true, false),
             SeveralAsk::Touch(keys) => Task::count(keys, false, true),
             SeveralAsk::GetStrings(keys) => Task::Get {
+                strings: Bulks::expecting(keys.len()),
                 keys,
-                strings: Bulks::default(),
             },
             SeveralAsk::SetStrings(pairs) => Task::Set { pairs, unseen: None },
-            SeveralAsk::SetStringsIfAbsent(pairs) => Task::Set { pairs, unseen: Some(0) },
+            SeveralAsk::SetStringsIfAbsent(pairs) => Task::Set {
+                unseen: Some(pairs.clone()),
+                pairs,
+            },
         };
-        Several { task, now_ms }
+        Several { task, now_ms, near }
+    }
+
+    /// How many keys are left.
+    pub(super) fn len(&self) -> usize {
+        match &self.task {
+            Task::Count {
+                keys: pairs,
+                are_pairs: true,
+                ..
+            }
+            | Task::Set { pairs, .. } => pairs.len() / 2,
+            Task::Delete { keys, .. } | Task::Count { keys, .. } | Task::Get { keys, .. } => keys.len(),
+        }
+    }
+
+    /// What is left to do, measured in keys that are looked at.
+    pub(super) fn work(&self) -> usize {
+        self.len() * self.task.work_per_key()
     }
 }
 
@@ -99,23 +123,31 @@ impl Task {
                 are_pairs: true,
                 ..
             }
-            | Task::Set { pairs, .. } => shard.look_for_keys(pairs.iter().step_by(2)),
+            | Task::Set { pairs, .. } => shard.look_for_keys(pairs.iter().step_by(2).take(LOOKED_FOR_MAX)),
             Task::Delete { keys, .. } | Task::Count { keys, .. } | Task::Get { keys, .. } => {
-                shard.look_for_keys(keys.iter());
+                shard.look_for_keys(keys.iter().take(LOOKED_FOR_MAX));
             }
         }
     }
 }
 
 impl Shard {
+    /// The first slice, which for most is the last. `near` of the keys have been looked for.
+    pub(crate) fn begin_several(&mut self, ask: SeveralAsk, now_ms: u64, near: usize) -> Result<Part, Box<Unfinished>> {
+        self.do_several(Several::new(ask, now_ms, near))
+    }
+
     /// Goes on for a slice.
     pub(super) fn do_several(&mut self, mut several: Several) -> Result<Part, Box<Unfinished>> {
         let (now_ms, work_per_key) = (several.now_ms, several.task.work_per_key());
         let (mut index, expired_before) = (0_usize, self.expired);
+        let mut near = several.near;
+        several.near = 0;
         // One that is found to have expired is deleted, whatever is to be done to it.
         while index * work_per_key + (self.expired - expired_before) as usize * DELETION_WORK < KEYS_PER_SLICE {
-            if index.is_multiple_of(LOOKED_FOR_MAX) {
+            if index == near {
                 several.task.look_ahead(self);
+                near += LOOKED_FOR_MAX;
             }
             let step = match &mut several.task {
                 Task::Delete {
@@ -186,19 +218,14 @@ impl Shard {
     }
 
     /// Looks at one key, or sets one; the answer, if there is nothing more to do.
-    fn set_one(&mut self, pairs: &mut Words, unseen: &mut Option<usize>, now_ms: u64) -> Option<Part> {
-        if let Some(place) = *unseen {
-            *unseen = match pairs.get(place) {
-                Some(key) => {
-                    let key = self.place(key, now_ms);
-                    if self.exists(key) {
-                        return Some(Part::Count(0));
-                    }
-                    Some(place + 2)
-                }
-                None => None,
+    fn set_one(&mut self, pairs: &mut Words, unseen: &mut Option<Words>, now_ms: u64) -> Option<Part> {
+        if let Some(words) = unseen {
+            let Some((key, _)) = words.take_pair() else {
+                *unseen = None;
+                return None;
             };
-            return None;
+            let place = self.place(key, now_ms);
+            return self.exists(place).then_some(Part::Count(0));
         }
         let Some((key, value)) = pairs.take_pair() else {
             return Some(Part::Count(1));
