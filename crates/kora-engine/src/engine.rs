@@ -77,6 +77,8 @@ pub struct Engine {
     /// Time spent on commands outside of turns since the last one.
     pub(crate) inline_us: u64,
     pub(crate) shutdown: bool,
+    /// When the last turn ended.
+    pub(crate) turned_us: u64,
     /// When a command was last begun or answered outside of a turn.
     pub(crate) clock_us: u64,
     /// When the thread's CPU clock was last read.
@@ -179,6 +181,7 @@ impl Engine {
             reply_is_ready: false,
             inline_us: 0,
             shutdown: false,
+            turned_us: 0,
             clock_us: 0,
             cpu_look: CpuLook::default(),
             day: DayLook::default(),

@@ -36,6 +36,9 @@ pub const SLICE_WORK: u64 = 1 << 20;
 /// turn, so that a deep pipeline cannot keep the worker from its peers and its other sockets.
 pub const INLINE_BUDGET_US: u64 = 100;
 
+/// How long connections' tasks may go on without a turn, in microseconds: as long as they may execute commands by themselves.
+pub const TURN_DUE_US: u64 = INLINE_BUDGET_US;
+
 /// How long may pass, in microseconds, before the thread's CPU clock is read again: a system call that would cost too
 /// much for each command. So `slice_us_max` may count so much of what was executed before.
 pub const CPU_LOOK_US: u64 = 200;

@@ -8,7 +8,7 @@ use kora_resp::Reply;
 use crate::chores::Leisure;
 use crate::engine::{CpuLook, Engine, Progress};
 use crate::gather::{Around, Gather, Next, Reads, Shape};
-use crate::limits::{CPU_LOOK_US, DELIVERY_US, INLINE_BUDGET_US};
+use crate::limits::{CPU_LOOK_US, DELIVERY_US, INLINE_BUDGET_US, TURN_DUE_US};
 use crate::lines::LineId;
 use crate::mail::{Ask, Part, Request, Response, Target, Ticket};
 use crate::plan::Route;
@@ -38,13 +38,25 @@ impl Engine {
         }
         self.port.flush();
         self.shards.iter_mut().for_each(Shard::lend);
+        self.turned_us = start_us;
         if progress == Progress::Worked {
+            self.turned_us = host.now_us();
             self.stats.turns += 1;
             let depth = self.queue_depth();
             self.stats.queue_depth_max = self.stats.queue_depth_max.max(depth);
-            self.stats.turn_us_max = self.stats.turn_us_max.max(host.now_us().saturating_sub(start_us));
+            self.stats.turn_us_max = self.stats.turn_us_max.max(self.turned_us.saturating_sub(start_us));
         }
         progress
+    }
+
+    /// A turn, if there was none for a while: for connections' tasks, of which many may come before whoever drives the turns.
+    /// None while he sleeps, for then there is nothing to do, and he has to be woken first.
+    pub fn turn_if_due(&mut self, now_us: u64, host: &dyn Host, budget_us: u64) -> Progress {
+        let is_due = now_us.saturating_sub(self.turned_us) >= TURN_DUE_US;
+        match is_due && self.sleeper.is_none() {
+            true => self.turn(host, budget_us),
+            false => Progress::Idle,
+        }
     }
 
     /// Before whoever drives the turns sleeps: it is woken when there is something to do. `Stay` means there is already.

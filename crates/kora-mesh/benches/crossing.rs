@@ -359,8 +359,8 @@ mod crossing {
     /// At least as many as the largest load has on the way.
     const CREDIT: usize = 1024;
 
-    /// As the server's runtime: the root future is served every 16 tasks.
-    const EVENT_INTERVAL: u32 = 16;
+    /// As the server's runtime.
+    const EVENT_INTERVAL: u32 = 128;
 
     const TRIPS: usize = 8_000;
     const ROUNDS: usize = 5;

@@ -32,6 +32,7 @@ pub(crate) struct Connection {
     pub(crate) stream: TcpStream,
     pub(crate) engine: Rc<RefCell<Engine>>,
     pub(crate) host: Process,
+    pub(crate) turn_budget_us: u64,
     pub(crate) line: LineId,
     id: u64,
     pub(crate) limits: ConnectionLimits,
@@ -70,6 +71,7 @@ pub(crate) type ReadBuffer = Rc<RefCell<BytesMut>>;
 pub(crate) struct Shared {
     pub(crate) engine: Rc<RefCell<Engine>>,
     pub(crate) host: Process,
+    pub(crate) turn_budget_us: u64,
     pub(crate) limits: ConnectionLimits,
     pub(crate) read_buffer: ReadBuffer,
     /// Where the connections of all workers arrive, by the workers' numbers.
@@ -127,6 +129,7 @@ impl Connection {
         let Shared {
             engine,
             host,
+            turn_budget_us,
             limits,
             read_buffer,
             peers,
@@ -151,6 +154,7 @@ impl Connection {
             stream,
             engine,
             host,
+            turn_budget_us,
             line,
             id,
             limits,
@@ -324,10 +328,13 @@ impl Connection {
             give_back(&mut self.input, &self.read_buffer);
             Poll::Pending
         });
+        if !looks_again {
+            return stir.await;
+        }
         tokio::select! {
             stirred = stir => stirred,
             // What others give back wakes nobody: it is looked at again before anybody would notice.
-            () = sleep(PAUSE_LOOK), if looks_again => Ok(()),
+            () = sleep(PAUSE_LOOK) => Ok(()),
         }
     }
 

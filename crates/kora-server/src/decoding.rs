@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use bytes::{Buf, Bytes, BytesMut};
 use kora_engine::command::table::Access;
-use kora_engine::{Admission, Engine, Host as _};
+use kora_engine::{Admission, Engine, Host as _, Progress};
 use kora_resp::ProtocolError;
 use kora_resp::limits::KEPT_BYTES_MIN;
 
@@ -18,7 +18,10 @@ impl Connection {
     pub(crate) fn decode(&mut self) -> Decoded {
         let engine = Rc::clone(&self.engine);
         let mut engine = engine.borrow_mut();
-        let start_us = self.host.now_us();
+        let mut start_us = self.host.now_us();
+        if engine.turn_if_due(start_us, &self.host, self.turn_budget_us) == Progress::Worked {
+            start_us = self.host.now_us();
+        }
         engine.start_cpu_look(start_us, &self.host);
         let mut now_us = start_us;
         let mut consumed = 0;
@@ -44,7 +47,9 @@ impl Connection {
                 if self.read_ahead(&mut engine, &mut consumed) == Read::All {
                     break;
                 }
-                now_us = self.host.now_us();
+                if count > 0 {
+                    now_us = self.host.now_us();
+                }
             }
             if !self.submit_next(now_us, &mut engine) {
                 break;
