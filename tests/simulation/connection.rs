@@ -271,6 +271,8 @@ impl Connection {
 
     /// Submits whole requests until one has to wait; true if it stopped because it was enough for now.
     fn decode(&mut self, around: &mut Around<'_>) -> bool {
+        let budget_us = *around.random.pick(&[0, 5, 500]);
+        let _ = around.engine.turn_if_due(around.host.now_us(), around.host, budget_us);
         if let Some(parsed) = self.held.take()
             && around.engine.is_served(self.line)
         {

@@ -110,8 +110,8 @@ pub const SCAN_PER_SLICE: usize = 512;
 /// Keys that one slice of a command on several keys looks at: each takes well under a microsecond.
 pub const KEYS_PER_SLICE: usize = 512;
 
-/// Keys of one command up to which all are looked for before it begins, and its worker's own part is done at once: half a
-/// microsecond's work, or a few if memory is slow.
+/// Keys of one command up to which all are looked for before it begins, and its worker's own part is done at once: some
+/// microseconds' work.
 pub const FEW_KEYS_MAX: usize = 32;
 
 /// Fields that one slice of a command on a hash looks at.

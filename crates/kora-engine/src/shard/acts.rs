@@ -58,7 +58,7 @@ impl Shard {
         self.do_acts(Acts::new(steps, now_ms), origin)
     }
 
-    /// Looks for keys of this shard that will be asked for in a moment.
+    /// Looks for keys of this shard that will be asked for in a moment. Whoever calls this bounds their number.
     pub(crate) fn look_for_keys<'k>(&self, keys: impl Iterator<Item = &'k [u8]>) {
         self.keys.look_for(keys);
     }
