@@ -56,14 +56,6 @@ impl StringValue {
         }
     }
 
-    /// The same of bytes that are not needed elsewhere: many are kept where they are.
-    pub fn of_bytes(bytes: Bytes) -> StringValue {
-        match bytes.len() < SHARED_BYTES_MIN {
-            true => StringValue::new(&bytes),
-            false => StringValue(Form::Shared(Arc::new(Vec::from(bytes)))),
-        }
-    }
-
     /// The string that is this integer's text.
     pub fn of_integer(integer: i64) -> StringValue {
         StringValue(Form::Integer(integer))

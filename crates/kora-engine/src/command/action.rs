@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use kora_resp::Words;
 use kora_resp::glob::Pattern;
+use kora_values::StringValue;
 use smallvec::SmallVec;
 
 use crate::error::ClientError;
@@ -30,7 +31,7 @@ pub enum StringAction {
     /// `SET`, `SETEX`, `PSETEX`, `GETSET`
     Set(StringSetting),
     /// `SETNX`
-    SetIfAbsent(Bytes),
+    SetIfAbsent(StringValue),
     /// `GETEX`: whether the options make sense is looked at only where there is something.
     GetExpire(Result<Lifetime, ClientError>),
     /// `GETDEL`
@@ -52,8 +53,8 @@ pub enum StringAction {
 /// `SET key value [NX | XX] [GET] [EX s | PX ms | EXAT s | PXAT ms | KEEPTTL]`
 #[derive(Debug)]
 pub struct StringSetting {
-    /// The new value.
-    pub value: Bytes,
+    /// The new value, as it will be kept.
+    pub value: StringValue,
     /// How long it stays.
     pub lifetime: Lifetime,
     /// Whether it may be set at all.
@@ -257,11 +258,10 @@ impl Action {
     pub(crate) fn bytes_held(&self) -> usize {
         match self {
             Action::String(action) => match action {
-                StringAction::Set(setting) => setting.value.len(),
-                StringAction::SetIfAbsent(value)
-                | StringAction::Append(value)
-                | StringAction::SetRange(_, value)
-                | StringAction::AddFloat(value) => value.len(),
+                StringAction::Set(StringSetting { value, .. }) | StringAction::SetIfAbsent(value) => value.heap_bytes(),
+                StringAction::Append(value) | StringAction::SetRange(_, value) | StringAction::AddFloat(value) => {
+                    value.len()
+                }
                 _ => 0,
             },
             Action::Hash(action) => match action {

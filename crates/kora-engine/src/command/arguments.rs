@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use kora_resp::{Request, Words, number};
+use kora_values::StringValue;
 
 use super::Element;
 use crate::error::ClientError;
@@ -31,6 +32,11 @@ impl<'r> Arguments<'r> {
     /// A word in its own memory: what outlives the command must not pin the connection's buffer.
     pub(crate) fn owned(&self, index: usize) -> Bytes {
         Bytes::copy_from_slice(self.word(index))
+    }
+
+    /// A word as the string that a key will hold: made here, it is not made again where the key lies.
+    pub(crate) fn string(&self, index: usize) -> StringValue {
+        StringValue::new(self.word(index))
     }
 
     /// The words from `index` on, each in its own memory.

@@ -119,7 +119,7 @@ pub(super) fn set(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
         lifetime: options.lifetime("set")?.unwrap_or(Lifetime::Forever),
         only: options.only,
         get: options.get,
-        value: arguments.owned(2),
+        value: arguments.string(2),
     };
     on_key(arguments, StringAction::Set(setting))
 }
@@ -142,7 +142,7 @@ fn set_expiring(arguments: &Arguments<'_>, in_ms: bool, command: &'static str) -
         lifetime: Lifetime::Until(deadline(unit, arguments.word(2), command)?),
         only: Only::Always,
         get: false,
-        value: arguments.owned(3),
+        value: arguments.string(3),
     };
     on_key(arguments, StringAction::Set(setting))
 }
@@ -160,13 +160,13 @@ pub(super) fn getset(arguments: &Arguments<'_>) -> Result<Command, ClientError> 
         lifetime: Lifetime::Forever,
         only: Only::Always,
         get: true,
-        value: arguments.owned(2),
+        value: arguments.string(2),
     };
     on_key(arguments, StringAction::Set(setting))
 }
 
 pub(super) fn setnx(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
-    on_key(arguments, StringAction::SetIfAbsent(arguments.owned(2)))
+    on_key(arguments, StringAction::SetIfAbsent(arguments.string(2)))
 }
 
 pub(super) fn get(arguments: &Arguments<'_>) -> Result<Command, ClientError> {

@@ -18,7 +18,7 @@ impl Shard {
             StringAction::SetIfAbsent(value) => {
                 let is_there = self.exists(place);
                 if !is_there {
-                    self.put(place, Value::String(StringValue::of_bytes(value)), Lifetime::Forever)?;
+                    self.put(place, Value::String(value), Lifetime::Forever)?;
                 }
                 Ok(Reply::Integer(i64::from(!is_there)))
             }
@@ -78,7 +78,7 @@ impl Shard {
         if !may {
             return Ok(before.unwrap_or(Reply::Null));
         }
-        let value = Value::String(StringValue::of_bytes(setting.value));
+        let value = Value::String(setting.value);
         self.put(place, value, setting.lifetime)?;
         Ok(before.unwrap_or_else(Reply::ok))
     }
