@@ -13,13 +13,14 @@ the expiry, early if it lacks what expires after it came. Nobody else touches th
 server's own doing.
 
 `slice` is the longest time that a worker executed without a look at anything else, on its thread's CPU clock (slice_us_max
-in INFO), while it was loaded and from then on; `still` is the longest time between two readings of that clock by a thread
-that does nothing else, for as long, right afterwards: on a virtual machine the host's own doings count, and no slice that
-is not longer says anything of the server. `> 2 ms` says in how many of the quarters of a second there was a longer one, of a
+in INFO), while it was loaded and from then on; `still` is the longest time between two readings of that clock by threads
+that do nothing else, one for each core, for as long, right afterwards: on a virtual machine the host's own doings count, most
+of all when all cores are busy, and no slice that is not longer says anything of the server. `> 2 ms` says in how many of the quarters of a second there was a longer one, of a
 slice and of `still`, and how many there were. `wait` is the longest that the reader waited, `reclaimed` how long after the last
 expiry nothing was left. `MB` is the server's RSS: of a fresh server, loaded, and three seconds after all was gone.
 """
 import argparse
+import os
 import random
 import re
 import subprocess
@@ -151,9 +152,10 @@ class Run:
         watched_s = time.monotonic() - begun
         self.slices_ms.append(self.slice_ms())
         time.sleep(3)
-        still = [served.TARGET / "release" / "still", str(watched_s)]
-        still = subprocess.run(still, capture_output=True, check=True, text=True).stdout.split()
-        still_ms = [int(us) / 1000 for us in still]
+        command = [served.TARGET / "release" / "still", str(watched_s)]
+        threads = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(os.cpu_count())]
+        windows = [thread.communicate()[0].split() for thread in threads]
+        still_ms = [max(map(int, window)) / 1000 for window in zip(*windows)]
         long = [sum(ms > LONG_MS for ms in windows) for windows in (self.slices_ms, still_ms)]
         return [
             self.kind, workers, self.count, self.read, self.late, self.early, f"{slice_loading_ms:.1f}",
