@@ -239,7 +239,8 @@ impl Engine {
         });
     }
 
-    /// Asks for what a command needs first. Where that is something small of this worker's own, it is done at once.
+    /// Asks for what a command needs first. What is to be done to few keys travels with its neighbours in the pipeline, or is
+    /// done at once where they are this worker's own. Many have a message for themselves: nobody's reply waits for them.
     fn send_first(&mut self, ticket: Ticket, asks: Vec<(Target, Ask)>, taken: Taken, host: &dyn Host) {
         let at_ms = self.unix_us(taken.since_us) / 1000;
         let keys = asks.iter().map(|(_, ask)| match ask {
@@ -248,25 +249,19 @@ impl Engine {
         });
         let are_few = keys.sum::<usize>() <= FEW_KEYS_MAX;
         for (target, ask) in asks {
-            let (shard, several) = match (target, ask) {
-                (Target::Shard(shard), Ask::Several(several)) => (shard, several),
-                (target, ask) => {
-                    self.send_one(Request {
-                        ticket,
-                        target,
-                        at_ms,
-                        ask,
-                    });
-                    continue;
+            match (target, ask) {
+                (Target::Shard(shard), Ask::Several(several)) if are_few => {
+                    match self.shard_at_once(LineId(ticket.line), shard) {
+                        Some(place) => self.do_several_at_once(ticket, place, several, taken, host),
+                        None => self.send_step(ticket, shard, Step::Several(several), taken),
+                    }
                 }
-            };
-            let place = match are_few {
-                true => self.shard_at_once(LineId(ticket.line), shard),
-                false => None,
-            };
-            match place {
-                Some(place) => self.do_several_at_once(ticket, place, several, taken, host),
-                None => self.send_step(ticket, shard, Step::Several(several), taken),
+                (target, ask) => self.send_one(Request {
+                    ticket,
+                    target,
+                    at_ms,
+                    ask,
+                }),
             }
         }
     }
