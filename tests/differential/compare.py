@@ -28,9 +28,12 @@ class Judge:
             return True
         if self.departures.allow(words, expected, found):
             return True
+        name = words[0].upper()
+        if name == b"MEMORY" and in_exec and expected[0] == b":" and found[1] is None:
+            # Of a key that expired within the transaction, which Redis has not looked at.
+            return True
         if expected[0] != found[0]:
             return False
-        name = words[0].upper()
         if expected[0] == b"-":
             return False
         if name == b"DBSIZE" and in_exec:
