@@ -15,8 +15,9 @@ server's own doing.
 `slice` is the longest time that a worker executed without a look at anything else, on its thread's CPU clock (slice_us_max
 in INFO), while it was loaded and from then on; `still` is the longest time between two readings of that clock by threads
 that do nothing else, one for each core, for as long, right afterwards: on a virtual machine the host's own doings count, most
-of all when all cores are busy, and no slice that is not longer says anything of the server. `> 2 ms` says in how many of the quarters of a second there was a longer one, of a
-slice and of `still`, and how many there were. `wait` is the longest that the reader waited, `reclaimed` how long after the last
+of all when all cores are busy, and no slice that is not longer says anything of the server. `> 2 ms` says in how many of the
+quarters of a second there was a longer one, of a slice and of `still`, and how many there were. `wait` is the longest that the
+reader waited, `reclaimed` how long after the last
 expiry nothing was left. `MB` is the server's RSS: of a fresh server, loaded, and three seconds after all was gone.
 """
 import argparse

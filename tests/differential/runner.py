@@ -132,8 +132,8 @@ class Runner:
         if name == b"EXEC" and expected[0] == found[0] == b"*" and expected[1] is not None and found[1] is not None:
             self.queued[step.connection] = []
             if len(expected[1]) == len(found[1]) == len(queued):
-                for words, one, other in zip(queued, expected[1], found[1]):
-                    if not self.judge.agree(words, one, other, in_exec=True):
+                for place, (words, one, other) in enumerate(zip(queued, expected[1], found[1])):
+                    if not self.judge.agree(words, one, other, queued[:place]):
                         return (f"{words}: {resp.show(one)}", resp.show(other))
                 return None
         if expected == found == (b"+", b"QUEUED"):

@@ -238,7 +238,6 @@ fn neighbours_in_a_pipeline_travel_to_another_worker_together() {
     client.expect(&expected);
     // About half of 200 lie on the other worker. INFO itself asks it once or twice.
     let after = requests_sent(&mut client);
-    eprintln!("MESSAGES {}", after - before);
     let messages = after - before;
     assert!((1..40).contains(&messages), "{messages} messages for 300 commands");
 }

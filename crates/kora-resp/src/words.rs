@@ -158,7 +158,7 @@ impl Words {
     /// Moves the next `count` of `from` behind these, or all if fewer are left.
     ///
     /// # Panics
-    /// If they are of another request.
+    /// If these are of one request's text and those are not.
     pub fn move_from(&mut self, from: &mut Words, count: usize) {
         match (&mut self.0, &mut from.0) {
             (

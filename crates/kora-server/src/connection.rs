@@ -32,6 +32,7 @@ pub(crate) struct Connection {
     pub(crate) stream: TcpStream,
     pub(crate) engine: Rc<RefCell<Engine>>,
     pub(crate) host: Process,
+    /// How long a turn executes that a connection's task gives the engine.
     pub(crate) turn_budget_us: u64,
     pub(crate) line: LineId,
     id: u64,
@@ -71,6 +72,7 @@ pub(crate) type ReadBuffer = Rc<RefCell<BytesMut>>;
 pub(crate) struct Shared {
     pub(crate) engine: Rc<RefCell<Engine>>,
     pub(crate) host: Process,
+    /// How long a turn executes that a connection's task gives the engine.
     pub(crate) turn_budget_us: u64,
     pub(crate) limits: ConnectionLimits,
     pub(crate) read_buffer: ReadBuffer,
