@@ -35,11 +35,12 @@ pub(crate) fn text(sections: &[Bytes], stats: &[WorkerStats], around: &Around<'_
 
 type Section = fn(&mut Fields<'_>, &[WorkerStats], &Around<'_>);
 
-const SECTIONS: [(&str, Section); 10] = [
+const SECTIONS: [(&str, Section); 11] = [
     ("server", server),
     ("clients", clients),
     ("memory", memory),
     ("stats", counters),
+    ("replication", replication),
     ("cpu", cpu),
     ("commandstats", commandstats),
     ("latencystats", latencystats),
@@ -67,6 +68,7 @@ fn server(fields: &mut Fields<'_>, _: &[WorkerStats], around: &Around<'_>) {
     fields.add("os", &facts.os);
     fields.add("arch_bits", usize::BITS);
     fields.add("process_id", facts.process_id);
+    fields.add("run_id", &facts.run_id);
     fields.add("tcp_port", facts.tcp_port);
     fields.add("uptime_in_seconds", uptime_s);
     fields.add("uptime_in_days", uptime_s / 86_400);
@@ -123,6 +125,20 @@ fn counters(fields: &mut Fields<'_>, stats: &[WorkerStats], _: &Around<'_>) {
         "kora_query_parts_read_in_place",
         stats.iter().map(|stats| stats.parts_read).sum::<u64>(),
     );
+}
+
+/// A master without replicas: clients that look for a role here (Valkey GLIDE) connect to nothing else.
+fn replication(fields: &mut Fields<'_>, _: &[WorkerStats], around: &Around<'_>) {
+    fields.add("role", "master");
+    fields.add("connected_slaves", 0);
+    fields.add("master_failover_state", "no-failover");
+    fields.add("master_replid", &around.setup.facts.run_id);
+    fields.add("master_replid2", "0".repeat(40));
+    fields.add("master_repl_offset", 0);
+    fields.add("second_repl_offset", -1);
+    for name in ["active", "size", "first_byte_offset", "histlen"] {
+        fields.add(&format!("repl_backlog_{name}"), 0);
+    }
 }
 
 /// `usec` is the time from when a command was taken from its connection until its reply was complete, waiting included:

@@ -44,6 +44,8 @@ pub struct Facts {
     pub os: String,
     /// Process id.
     pub process_id: u32,
+    /// Names this run of the server: 40 hexadecimal digits, drawn at random when it starts.
+    pub run_id: String,
     /// The port that clients connect to.
     pub tcp_port: u16,
     /// When the server started, in microseconds of the host's clock.

@@ -253,6 +253,7 @@ fn setup(config: &Config, workers: usize, addresses: &[SocketAddr], host: Proces
             kora_version: env!("CARGO_PKG_VERSION").to_owned(),
             os: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
             process_id: std::process::id(),
+            run_id: random_run_id(),
             tcp_port: addresses.first().map_or(0, SocketAddr::port),
             since_us: host.now_us(),
         },
@@ -341,6 +342,12 @@ fn pick(cores: &[CoreId], worker: usize) -> Option<CoreId> {
 fn random_seed() -> u64 {
     use std::hash::{BuildHasher, RandomState};
     RandomState::new().hash_one(IpAddr::V4(Ipv4Addr::LOCALHOST))
+}
+
+/// 160 bits, as 40 hexadecimal digits.
+fn random_run_id() -> String {
+    let digits: String = (0..3).map(|_| format!("{:016x}", random_seed())).collect();
+    digits[..40].to_owned()
 }
 
 /// Connections on their way to one worker.

@@ -331,7 +331,7 @@ pub(super) const ENTRIES: &[Entry] = &[
     },
     Entry {
         name: "info",
-        reply: "Text of lines `name:value` in sections: `server`, `clients`, `memory`, `stats`, `cpu`, `commandstats`, `latencystats`, `keyspace`, `recall`, `workers`.",
+        reply: "Text of lines `name:value` in sections: `server`, `clients`, `memory`, `stats`, `replication`, `cpu`, `commandstats`, `latencystats`, `keyspace`, `recall`, `workers`.",
         notes: "Times in `commandstats` and `latencystats` run from when a command was taken from its connection until its reply was complete, waiting included. In `workers`, `slice_us_max` is the longest time that a worker executed without a look at anything else, on the thread's CPU clock (at most 200 µs too high); `turn_us_max` is the longest turn on the wall clock; CONFIG RESETSTAT lets both begin anew. `recall` tells of at most 64 collections, those that were sampled last, what VECRECALL would: the share of the true 10 nearest that queries with the collection's `EF_SEARCH` find on all its shards, of the last `samples` samples (256 at most), and when the last was taken (`sampled_at`, seconds of Unix time). The worker that owns the collection's name takes samples by itself, for at most a 256th of its time, until there are 128 since the collection last changed; a collection whose vectors on that worker's shard have no graph (fewer than 1,024) is exact and not listed.",
         arity: -1,
         summary: "Returns information about the server, by sections.",
