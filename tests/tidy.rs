@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use kora_engine::command::table::{self, Entry};
+use kora_command::table::{self, Entry};
 
 #[test]
 fn crates_know_only_those_below_them() {
@@ -190,7 +190,11 @@ fn every_command_is_in_a_seed_of_the_fuzzer() {
 
 /// Which crates a crate may know.
 const ARROWS: &[(&str, &[&str])] = &[
-    ("kora-engine", &["kora-mesh", "kora-resp", "kora-values", "kora-vector"]),
+    ("kora-command", &["kora-resp", "kora-values", "kora-vector"]),
+    (
+        "kora-engine",
+        &["kora-command", "kora-mesh", "kora-resp", "kora-values", "kora-vector"],
+    ),
     ("kora-mesh", &[]),
     ("kora-resp", &[]),
     ("kora-server", &["kora-engine", "kora-mesh", "kora-resp", "kora-vector"]),

@@ -5,8 +5,7 @@ use kora_resp::glob::{Case, Pattern};
 use kora_resp::{Reply, Version};
 
 use crate::command::table::{self, Access};
-use crate::command::{Command, Credentials, Hello, LibraryAttribute, listed};
-use crate::docs;
+use crate::command::{Command, Credentials, Hello, LibraryAttribute, docs};
 use crate::error::ClientError;
 use crate::info::REDIS_VERSION;
 use crate::session::Session;
@@ -66,12 +65,7 @@ pub(crate) fn answer(
         Command::CommandInfo(names) => docs::describe(names.as_deref()),
         Command::CommandCount => Reply::Integer(crate::gather::integer(table::all().count() as u64)),
         Command::CommandDocs(names) => docs::document(names.as_deref()),
-        Command::CommandList(filter) => {
-            let names = listed(filter.as_ref())
-                .into_iter()
-                .map(|name| Reply::Bulk(Bytes::from_static(name.as_bytes())));
-            Reply::Array(names.collect())
-        }
+        Command::CommandList(filter) => docs::list(filter.as_ref()),
         Command::Help(lines) => Reply::Array(lines.iter().map(|line| Reply::Simple(line)).collect()),
         Command::ConfigGet(patterns) => settings(&patterns, setup),
         command => return Err(command),

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use kora_command::ClientError;
 use kora_mesh::{Board, Fuse, Gauge, Sequence, Tally};
 use kora_vector::{Metric, Storage};
 
@@ -56,6 +57,18 @@ impl MadeBy {
 }
 
 impl Schema {
+    /// Why a vector can't be stored in the collection or sought there, if it can't.
+    pub(crate) fn vet(&self, vector: &[f32]) -> Result<(), ClientError> {
+        if vector.len() != self.dimension {
+            return Err(ClientError::DimensionMismatch {
+                collection: self.name.to_vec(),
+                dimension: self.dimension,
+                got: vector.len(),
+            });
+        }
+        kora_command::vet(vector, self.graph.metric)
+    }
+
     /// True if it may be let go because it holds no vector. No vector is set in it then before its owner has said that it
     /// stays.
     pub(crate) fn is_leaving(&self) -> bool {

@@ -1,10 +1,10 @@
 //! What a worker is asked about its own connections.
 
-use crate::command::{ClientFilter, ClientPage, ClientPlace};
+use crate::command::ClientFilter;
 use crate::engine::Engine;
 use crate::limits::CLIENTS_PER_PART;
 use crate::line::Presence;
-use crate::mail::{Ask, Part};
+use crate::mail::{Ask, ClientPage, ClientPlace, Part};
 use crate::session::Session;
 use crate::setup::Host;
 use crate::stats::WorkerStats;

@@ -3,6 +3,7 @@
 //! The server remembers nothing between two SCANs: a cursor says it all. It is a number below 2⁵³, so that every client's
 //! numbers hold it, and 0 is both the beginning and the end, as Redis has it.
 
+use crate::limits::COLLECTIONS_MAX;
 use crate::router::ShardId;
 
 /// A place in the order in which all keys of all shards are scanned.
@@ -69,6 +70,9 @@ pub(crate) const SECTION_BITS: u32 = 26;
 /// Leading bits of a name's hash that a cursor tells. Names that share them are scanned together: two by chance among a
 /// million, and 4,096 where an index is as full as it can be.
 pub(crate) const SCAN_PREFIX_BITS: u32 = 19;
+
+/// Half of what a cursor can tell apart on one shard, so that dropped collections that a shard still holds find room.
+const _: () = assert!(COLLECTIONS_MAX <= 1 << (SECTION_BITS - 1));
 
 const _: () = assert!(SHARD_BITS + SECTION_BITS + SCAN_PREFIX_BITS == CURSOR_BITS);
 

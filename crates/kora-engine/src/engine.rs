@@ -231,7 +231,7 @@ impl Engine {
     pub fn parse(&mut self, line: LineId, request: &kora_resp::Request<'_>) -> Parsed {
         let mut parsed = table::parse(request, self.access(line));
         if let Command::OnKey(key, _) = &parsed.command {
-            parsed.home = Some(self.setup.placement.shard_of(key));
+            parsed.slot = self.setup.placement.slot_of(key);
         }
         parsed
     }

@@ -1,6 +1,6 @@
 //! What commands mean and where they run: synchronous, deterministic, without sockets or a clock of its own.
 //!
-//! An [`Engine`] is everything one worker knows. A request becomes a command (`command/`), takes its place in its
+//! An [`Engine`] is everything one worker knows. A request becomes a command (`kora-command`), takes its place in its
 //! connection's line (`line.rs`), is routed by its key (`router.rs`) to a shard (`shard/`), here or through the mesh,
 //! and what the shards answer is gathered (`gather/`) into one reply.
 
@@ -10,13 +10,10 @@ mod answer;
 mod catalog;
 mod chores;
 mod clients;
-pub mod command;
 mod cursor;
-mod docs;
 mod engine;
 mod eras;
 mod errand;
-mod error;
 mod gather;
 mod info;
 mod ledger;
@@ -25,7 +22,7 @@ mod line;
 mod lines;
 mod mail;
 mod plan;
-pub mod reference;
+mod reply_estimate;
 pub mod router;
 mod sampling;
 mod session;
@@ -37,10 +34,12 @@ mod transaction;
 mod travel;
 mod turn;
 
+pub use kora_command as command;
+use kora_command::error;
+
 pub use catalog::{Catalog, Generation, GraphSettings, MadeBy, Schema};
 pub use cursor::Cursor;
 pub use engine::{Admission, Engine, Progress, Standing};
-pub use error::ClientError;
 pub use lines::LineId;
 pub use mail::{Request, Response};
 pub use router::{Placement, ShardId};

@@ -1,23 +1,9 @@
-//! Every bound of the engine, by name. Bounds of the syntax stand in `kora_resp::limits`, of the geometry in
-//! `kora_vector::limits`, of the mesh in `kora_mesh`.
+//! Every bound of the engine, by name. Bounds of the protocol are in `kora_resp::limits`, of what a client may say in
+//! `kora_command::limits`, of the index in `kora_vector::limits`, of the mesh in `kora_mesh`.
 
-/// Longest name of a collection, in bytes. Generous for a name, small enough that 100,000 of them stay cheap.
-pub const COLLECTION_NAME_BYTES_MAX: usize = 512;
-
-/// Longest key (`collection:element`), in bytes.
-pub const KEY_BYTES_MAX: usize = 64 * 1024;
-
-/// Largest k of a query.
-pub const K_MAX: usize = kora_vector::limits::K_MAX;
-
-/// Largest ef of a query.
-pub const EF_MAX: usize = kora_vector::limits::EF_MAX;
-
-/// Largest k of a VECRECALL: it holds that many keys while it compares.
-pub const RECALL_K_MAX: usize = 1_000;
-
-/// Most samples of a VECRECALL. Each measures every vector of the collection.
-pub const RECALL_SAMPLES_MAX: usize = 10_000;
+pub use kora_command::limits::{
+    COLLECTIONS_MAX, KEY_BYTES_MAX, KEYS_REPLY_BYTES_MAX, TRANSACTION_COMMANDS_MAX, WATCHED_KEYS_MAX,
+};
 
 /// Replies that may be owed to one connection; it is not read from while it is owed that many, and read again as soon
 /// as one of them has left. So a client's pipeline may be of any depth.
@@ -131,44 +117,17 @@ pub const ACTS_BYTES_PER_SLICE: usize = 64 * 1024;
 /// and where many go, each may be the last on its page, which then goes back to the system.
 pub const DELETED_PER_SLICE: usize = 32;
 
-/// Bytes of keys that a KEYS may return.
-pub const KEYS_REPLY_BYTES_MAX: usize = 64 << 20;
-
 /// Bytes of one reply, however much clients may hold: as many as one string may have at most. A request of a few bytes may
 /// ask for one value a thousand times.
 pub const REPLY_BYTES_MAX: usize = kora_resp::limits::BULK_BYTES_CEILING;
-
-/// Commands that a connection may queue between MULTI and EXEC. Generous beside what pipelines of libraries hold.
-pub const TRANSACTION_COMMANDS_MAX: usize = 1 << 16;
-
-/// Keys that a connection may watch at one time.
-pub const WATCHED_KEYS_MAX: usize = 1 << 14;
 
 /// Bytes of keys after which a SCAN replies, however many it was asked for: a client that asks for a billion would else
 /// make the server hold them all. COUNT is a wish in Redis too.
 pub const SCAN_REPLY_BYTES_MAX: usize = 1 << 20;
 
-/// Collections that there can be: half of what a cursor of SCAN can tell apart on one shard, so that dropped ones that a
-/// shard still holds find room.
-pub const COLLECTIONS_MAX: usize = 1 << (crate::cursor::SECTION_BITS - 1);
-
 /// Names of collections looked at in one slice of VECLIST or FLUSHALL: to withdraw one and free what was said of it takes
 /// about half a microsecond.
 pub const NAMES_PER_SLICE: usize = 1024;
 
-/// Names that one COMMAND INFO, COMMAND DOCS, CONFIG GET or INFO may ask for. A description is some five kilobytes in
-/// memory: the million names that fit a request would be as many gigabytes. Tools ask for a command or two.
-pub const NAMES_MAX: usize = 128;
-
-/// Bytes of a pattern for names of settings or commands, none of which is half as long.
-pub const NAME_PATTERN_BYTES_MAX: usize = 64;
-
-/// Bytes of what a connection may call itself or its library. It is kept as long as the connection lives.
-pub const CLIENT_TEXT_BYTES_MAX: usize = 1024;
-
-/// Bytes of a client's text that an error quotes.
-pub const QUOTED_BYTES_MAX: usize = 128;
-
-const _: () = assert!(COLLECTION_NAME_BYTES_MAX < KEY_BYTES_MAX);
 const _: () = assert!(INLINE_BUDGET_US <= DELIVERY_US);
 const _: () = assert!(DEPARTURE_US < LOAD_LOOK_US);

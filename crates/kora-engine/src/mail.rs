@@ -8,9 +8,7 @@ use kora_resp::{Bulks, Reply, Words};
 use kora_vector::{Aim, Statistics};
 
 use crate::catalog::{Generation, GraphSettings, MadeBy, Schema};
-use crate::command::{
-    Action, ClientFilter, ClientPage, ClientPlace, Element, ElementList, Lifetime, Only, ScanFilter, ShortKey, Transfer,
-};
+use crate::command::{Action, ClientFilter, Element, ElementList, Lifetime, Only, ScanFilter, ShortKey, Transfer};
 use crate::cursor::ScanPlace;
 use crate::error::ClientError;
 use crate::router::{ShardId, share_of_part};
@@ -329,6 +327,26 @@ impl Part {
             _ => 0,
         }
     }
+}
+
+/// One part of a list of clients: where it goes on, if it does.
+#[derive(Debug)]
+pub(crate) struct ClientPage {
+    /// The lines of the list, each with its client's id.
+    pub(crate) lines: Vec<(u64, String)>,
+    /// Lines of clients that have gone to other workers, and are listed there unless they are on their way.
+    pub(crate) departed: Vec<(u64, String)>,
+    /// Where the next part begins.
+    pub(crate) next: Option<ClientPlace>,
+}
+
+/// A place in a worker's part of the list of clients: first come those that it serves, then those that have left.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum ClientPlace {
+    /// From this place among its lines on.
+    Served(usize),
+    /// From this id on.
+    Departed(u64),
 }
 
 /// Some keys of one shard.

@@ -3,10 +3,13 @@
 use bytes::Bytes;
 use kora_resp::{Reply, Words};
 
-use crate::catalog::{CatalogView, MadeBy};
+use crate::catalog::{CatalogView, GraphSettings, MadeBy};
 use crate::command::VectorOptions;
 use crate::command::table::Parsed;
-use crate::command::{Action, Center, Command, Element, ElementList, KeyAction, Only, ScanRequest, SeveralKeys};
+use crate::command::{
+    Action, Center, Command, Creation, Element, ElementList, KeyAction, Only, ScanRequest, SeveralKeys,
+};
+use crate::cursor::Cursor;
 use crate::gather::{self, Around, Choosing, DescribeForm, Describing, Dropping, Flushing, Gather, Informing, Joining};
 use crate::gather::{KillingClients, ListingClients, Moving, Next, Recalling, Scanning, Shape};
 use crate::limits::KEYS_PER_SLICE;
@@ -51,10 +54,7 @@ pub(crate) fn needs(parsed: &Parsed, placement: Placement, catalog: CatalogView<
             } else {
                 Order::Any
             };
-            (
-                order,
-                Route::One(parsed.home.unwrap_or_else(|| placement.shard_of(key))),
-            )
+            (order, Route::One(home_of(parsed, key, placement)))
         }
         Command::Several(several) => needs_of_several(several, placement, catalog),
         Command::Transfer(transfer) => {
@@ -157,7 +157,7 @@ pub(crate) fn start(command: Command, me: u64, here: Target, around: &Around<'_>
         Command::Scan(request) => Scanning::start(*request, around),
         Command::VectorCreate(creation) => {
             let owner = Target::Shard(placement.shard_of(&creation.collection));
-            let graph = creation.graph(around.setup.graph);
+            let graph = graph_settings(&creation, around.setup.graph);
             let (name, dimension) = (creation.collection, creation.dimension);
             let proposal = Proposal {
                 name,
@@ -208,6 +208,26 @@ pub(crate) fn start(command: Command, me: u64, here: Target, around: &Around<'_>
             Next::Ask(Gather::AllDone { missing, refusal }, asks)
         }
         other => unreachable!("{other:?} is answered by the connection's own worker"),
+    }
+}
+
+/// The shard of the key of a command on one key.
+pub(crate) fn home_of(parsed: &Parsed, key: &[u8], placement: Placement) -> ShardId {
+    match parsed.slot {
+        Some(slot) => placement.shard_of_slot(slot),
+        None => placement.shard_of(key),
+    }
+}
+
+/// What VECCREATE gives, and the defaults for the rest.
+fn graph_settings(creation: &Creation, defaults: GraphSettings) -> GraphSettings {
+    GraphSettings {
+        metric: creation.metric.unwrap_or(defaults.metric),
+        storage: creation.storage.unwrap_or(defaults.storage),
+        m: creation.m.unwrap_or(defaults.m),
+        ef_construction: creation.ef_construction.unwrap_or(defaults.ef_construction),
+        ef_search: creation.ef_search.unwrap_or(defaults.ef_search),
+        graph_min: defaults.graph_min,
     }
 }
 
@@ -311,7 +331,7 @@ fn route_of_keys<'k>(mut keys: impl ExactSizeIterator<Item = &'k [u8]>, placemen
 }
 
 fn route_of_scan(request: &ScanRequest, placement: Placement) -> Route {
-    let shard = request.cursor.shard;
+    let shard = Cursor::of_number(request.cursor).shard;
     if shard.index() < placement.shard_count() {
         Route::One(shard)
     } else {

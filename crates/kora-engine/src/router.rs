@@ -83,6 +83,11 @@ impl Placement {
         self.shard_of_slot(slot(&[key]))
     }
 
+    /// The slot of a key; `None` if there is one shard, where no slot decides anything.
+    pub fn slot_of(self, key: &[u8]) -> Option<u16> {
+        (self.shards > 1).then(|| slot(&[key]))
+    }
+
     /// The shard of an element: that of the text `collection:element`.
     pub fn shard_of_element(self, collection: &[u8], element: &[u8]) -> ShardId {
         self.shard_of_slot(slot(&[collection, b":", element]))
@@ -112,7 +117,8 @@ impl Placement {
         self.parts_of(collection).count()
     }
 
-    fn shard_of_slot(self, slot: u16) -> ShardId {
+    /// The shard of a slot.
+    pub fn shard_of_slot(self, slot: u16) -> ShardId {
         let shard = usize::from(slot) * usize::from(self.shards) / SLOT_COUNT;
         ShardId(u16::try_from(shard).expect("a slot is below SLOT_COUNT, so its shard is below the shard count"))
     }

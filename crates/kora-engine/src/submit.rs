@@ -4,7 +4,7 @@ use kora_resp::Reply;
 
 use crate::answer::{Effect, answer};
 use crate::command::table::Parsed;
-use crate::command::{self, Action, Command};
+use crate::command::{Action, Command};
 use crate::engine::{Admission, Engine, UNKNOWN};
 use crate::gather::{Gather, Next, Reads, Shape};
 use crate::limits::{ACTS_MAX, FEW_KEYS_MAX, INLINE_BUDGET_US};
@@ -12,6 +12,7 @@ use crate::line::{Presence, Taken};
 use crate::lines::LineId;
 use crate::mail::{Act, Ask, Request, Response, SeveralAsk, Step, Target, Ticket};
 use crate::plan::{self, Order, Route};
+use crate::reply_estimate::reply_bytes_expected;
 use crate::router::ShardId;
 use crate::setup::Host;
 use crate::stats::Outcome;
@@ -27,8 +28,10 @@ impl Engine {
         let placement = self.setup.placement;
         shard.look_for_keys(commands.flat_map(|parsed| {
             let (one, several) = match &parsed.command {
-                Command::OnKey(key, _) if parsed.home == Some(shard.id()) => (Some(key.as_ref()), None),
-                Command::Several(several) => (None, several.few_keys()),
+                Command::OnKey(key, _) if plan::home_of(parsed, key, placement) == shard.id() => {
+                    (Some(key.as_ref()), None)
+                }
+                Command::Several(several) => (None, Some(several.keys()).filter(|keys| keys.len() <= FEW_KEYS_MAX)),
                 _ => (None, None),
             };
             let several = several.into_iter().flatten();
@@ -60,7 +63,7 @@ impl Engine {
             self.queue_for_credit(id);
             return Admission::Later(parsed);
         }
-        let expected = command::reply_bytes_expected(&parsed.command, &self.setup, self.lines.len());
+        let expected = reply_bytes_expected(&parsed.command, &self.setup, self.lines.len());
         if !self.finds_room(id, expected) {
             return Admission::Later(parsed);
         }

@@ -6,7 +6,7 @@ use kora_resp::Reply;
 
 use crate::answer::answer;
 use crate::command::table::Parsed;
-use crate::command::{self, Command, SeveralKeys};
+use crate::command::{Command, SeveralKeys};
 use crate::engine::Engine;
 use crate::error::ClientError;
 use crate::gather::{Entry, Executing, Gather, Next, Reads};
@@ -14,6 +14,7 @@ use crate::limits::{TRANSACTION_COMMANDS_MAX, WATCHED_KEYS_MAX};
 use crate::line::{Line, Taken};
 use crate::lines::LineId;
 use crate::mail::{Ask, Target, Ticket};
+use crate::reply_estimate::reply_bytes_expected;
 use crate::router::{ShardId, slot};
 use crate::setup::Host;
 use crate::stats::CounterId;
@@ -132,7 +133,7 @@ impl Engine {
         let line = self.lines.line(id);
         let mut places = Vec::with_capacity(transaction.queued.len());
         for command in transaction.queued {
-            taken.expected += command::reply_bytes_expected(&command, &self.setup, connections);
+            taken.expected += reply_bytes_expected(&command, &self.setup, connections);
             // What needs no data is answered now: nothing else of the transaction can change it.
             let place = match answer(command, &mut line.session, &self.setup, now_us, unix_us) {
                 Ok((reply, _)) => Entry::Done(reply.unwrap_or_else(Reply::ok)),
@@ -226,7 +227,7 @@ fn no(command: Command, name: &'static str) -> Intercepted {
     Intercepted::No(Parsed {
         command,
         name,
-        home: None,
+        slot: None,
     })
 }
 

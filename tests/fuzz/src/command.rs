@@ -7,10 +7,10 @@
 //! 3. Before the password only what leads to it is read.
 //! 4. What is set, asked for or created is within the limits: finite components, as many as were said, names that fit.
 
+use kora_command::limits::{COLLECTION_NAME_BYTES_MAX, EF_MAX, K_MAX, KEY_BYTES_MAX};
+use kora_command::table::{self, Access, Parsed};
+use kora_command::{Center, Command, Element};
 use kora_engine::Cursor;
-use kora_engine::command::table::{self, Access, Parsed};
-use kora_engine::command::{Center, Command, Element};
-use kora_engine::limits::{COLLECTION_NAME_BYTES_MAX, EF_MAX, K_MAX, KEY_BYTES_MAX};
 use kora_resp::limits::PATTERN_BYTES_MAX;
 use kora_resp::{Reader, ReaderLimits, Request};
 use kora_vector::limits::DIMENSION_MAX;
@@ -103,8 +103,9 @@ fn check_command(command: &Command) {
         Command::Scan(request) => {
             assert!(request.count >= 1);
             // What was given is some place, and a place that is given out again is the same.
-            if usize::from(request.cursor.shard.0) < SHARDS_MAX {
-                assert_eq!(Cursor::of_number(request.cursor.number()), request.cursor);
+            let cursor = Cursor::of_number(request.cursor);
+            if usize::from(cursor.shard.0) < SHARDS_MAX {
+                assert_eq!(Cursor::of_number(cursor.number()), cursor);
             }
             let pattern = request.filter.pattern.as_ref();
             assert!(pattern.is_none_or(|pattern| pattern.bytes() <= 257 * 8 * (PATTERN_BYTES_MAX / 64 + 1)));

@@ -6,10 +6,10 @@ use bytes::Bytes;
 use kora_resp::Reply;
 
 use super::{Around, Gather, Next, integer};
-use crate::command::{ClientFilter, ClientPage, ClientPlace, KillReply};
+use crate::command::{ClientFilter, KillReply};
 use crate::error::ClientError;
 use crate::info;
-use crate::mail::{Ask, Target};
+use crate::mail::{Ask, ClientPage, ClientPlace, Target};
 use crate::stats::WorkerStats;
 
 /// CLIENT LIST: the lines of all workers, in order of the clients' ids.

@@ -7,7 +7,7 @@ use kora_resp::Reply;
 
 use super::{Around, Gather, Next, Shape, integer};
 use crate::catalog::{Generation, MadeBy, Schema};
-use crate::command::{self, Action, Element, KeyAction, KeyType, VectorOptions};
+use crate::command::{Action, Element, KeyAction, KeyType, VectorOptions};
 use crate::error::ClientError;
 use crate::mail::{Act, Ask, Description, IfThere, Part, Proposal, Setting, Target};
 
@@ -75,7 +75,7 @@ pub(crate) fn set(
     options: VectorOptions,
     around: &Around<'_>,
 ) -> Result<(Gather, (Target, Ask)), ClientError> {
-    command::fit(&vector, schema)?;
+    schema.vet(&vector)?;
     let shard = around.placement().shard_of_element(&element.collection, &element.name);
     let setting = Setting {
         element,

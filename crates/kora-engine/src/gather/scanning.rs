@@ -33,13 +33,14 @@ enum Form {
 
 impl Scanning {
     pub(crate) fn start(request: ScanRequest, around: &Around<'_>) -> Next {
+        let cursor = Cursor::of_number(request.cursor);
         let scanning = Scanning {
             filter: Arc::new(request.filter),
-            shard: request.cursor.shard,
+            shard: cursor.shard,
             keys: Bulks::default(),
             form: Form::Page,
         };
-        scanning.ask(request.cursor.at, request.count, SCAN_REPLY_BYTES_MAX, around)
+        scanning.ask(cursor.at, request.count, SCAN_REPLY_BYTES_MAX, around)
     }
 
     /// KEYS: a scan from the beginning to the end.

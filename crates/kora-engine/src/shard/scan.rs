@@ -97,7 +97,7 @@ impl Shard {
     /// One bucket of the catalog.
     fn scan_names(&self, scan: &mut Scan) -> usize {
         let bucket = scan.at.position as usize;
-        if !scan.filter.wants(KeyType::VectorSet) || bucket >= self.setup.catalog.bucket_count() {
+        if !scan.filter.wants(KeyType::VectorSet.name()) || bucket >= self.setup.catalog.bucket_count() {
             scan.next_section();
             return 1;
         }
@@ -120,7 +120,7 @@ impl Shard {
         let there = entries
             .into_iter()
             .filter(|entry| !entry.is_due(scan.now_ms) && !entry.value.is_vector());
-        let wanted = there.filter(|entry| scan.filter.wants(entry.value.kind()));
+        let wanted = there.filter(|entry| scan.filter.wants(entry.value.kind().name()));
         let keys: Vec<Bytes> = wanted.map(to_bytes).collect();
         scan.left = scan.left.saturating_sub(met - keys.len());
         scan.pass(keys);
@@ -141,7 +141,7 @@ impl Shard {
                 let schema = collection.schema();
                 self.setup.catalog.at(scan.now_ms).generation_of(&schema.name) == Some(schema.generation)
             });
-        let Some(collection) = collection.filter(|_| scan.filter.wants(KeyType::Vector)) else {
+        let Some(collection) = collection.filter(|_| scan.filter.wants(KeyType::Vector.name())) else {
             scan.next_section();
             return 1;
         };

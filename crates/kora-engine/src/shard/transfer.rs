@@ -12,7 +12,7 @@ use super::keys::Place;
 use super::setting::Then;
 use super::{Shard, Unfinished};
 use crate::catalog::Schema;
-use crate::command::{self, KeyType, Transfer, TransferKind, element_of};
+use crate::command::{KeyType, Transfer, TransferKind, element_of};
 use crate::error::ClientError;
 use crate::limits::FIELDS_PER_SLICE;
 use crate::mail::{Landing, Lift, Part};
@@ -212,7 +212,7 @@ impl Shard {
         let schema = schema.ok_or_else(|| ClientError::NoSuchCollection {
             collection: collection.to_vec(),
         })?;
-        command::fit(&vector, &schema)?;
+        schema.vet(&vector)?;
         Ok(CarriedVector {
             vector,
             expires_ms,

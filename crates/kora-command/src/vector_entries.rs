@@ -1,11 +1,11 @@
 //! The commands on vectors and collections, as the table lists them. Their syntax stands in `vectors.rs`.
 
-use super::syntax::Argument;
-use super::table::{Entry, PLAIN};
-use super::{recall, vectors};
+use crate::syntax::Argument;
+use crate::table::{Entry, PLAIN};
+use crate::{recall, vectors};
 
 /// The commands of this family.
-pub(super) const ENTRIES: &[Entry] = &[
+pub(crate) const ENTRIES: &[Entry] = &[
     Entry {
         name: "veccreate",
         reply: "`OK`.",
@@ -113,7 +113,7 @@ const VECSET: &[Argument] = &[
     Argument::integer("dim"),
     VECTOR,
     Argument::one_of("condition", &[Argument::word("nx", "NX"), Argument::word("xx", "XX")]).optional(),
-    Argument::one_of("expiration", super::string_entries::SET_TIMES).optional(),
+    Argument::one_of("expiration", crate::string_entries::SET_TIMES).optional(),
 ];
 
 const VECQUERY: &[Argument] = &[
@@ -161,7 +161,7 @@ const VECTOR_WRITE: Entry = Entry {
     ..PLAIN
 };
 
-pub(super) const VECTOR_READ: Entry = Entry {
+pub(crate) const VECTOR_READ: Entry = Entry {
     flags: &["readonly"],
     keys: (1, 1, 1),
     group: "vector",

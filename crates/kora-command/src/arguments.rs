@@ -4,7 +4,7 @@ use bytes::Bytes;
 use kora_resp::{Request, Words, number};
 use kora_values::StringValue;
 
-use super::Element;
+use crate::Element;
 use crate::error::ClientError;
 use crate::limits::{COLLECTION_NAME_BYTES_MAX, KEY_BYTES_MAX};
 

@@ -1,11 +1,11 @@
 //! The commands on keys of any type, as the table lists them. Their syntax stands in `keys.rs`.
 
-use super::keys;
-use super::syntax::Argument;
-use super::table::{Entry, PLAIN};
+use crate::keys;
+use crate::syntax::Argument;
+use crate::table::{Entry, PLAIN};
 
 /// The commands of this family.
-pub(super) const ENTRIES: &[Entry] = &[
+pub(crate) const ENTRIES: &[Entry] = &[
     Entry {
         name: "copy",
         reply: "1 if it was copied, 0 if there was something at the destination, or nothing to copy.",

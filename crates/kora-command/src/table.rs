@@ -5,11 +5,10 @@ use bytes::Bytes;
 use kora_resp::Request;
 use kora_resp::glob::Pattern;
 
-use super::arguments::Arguments;
-use super::syntax::{self, Argument};
-use super::{Command, admin, connection, hashes, key_entries, string_entries, transactions, vector_entries};
+use crate::arguments::Arguments;
 use crate::error::ClientError;
-use crate::router::ShardId;
+use crate::syntax::{self, Argument};
+use crate::{Command, admin, connection, hashes, key_entries, string_entries, transactions, vector_entries};
 
 /// One command, or one subcommand of a container.
 pub struct Entry {
@@ -35,7 +34,7 @@ pub struct Entry {
     pub before_auth: bool,
     /// Subcommands, for a container.
     pub subcommands: &'static [Entry],
-    pub(super) parse: fn(&Arguments<'_>) -> Result<Command, ClientError>,
+    pub(crate) parse: fn(&Arguments<'_>) -> Result<Command, ClientError>,
 }
 
 /// `FILTERBY` of COMMAND LIST.
@@ -50,7 +49,8 @@ pub enum Filter {
 }
 
 impl Filter {
-    pub(crate) fn admits(&self, entry: &Entry) -> bool {
+    /// True if this command is in the list.
+    pub fn admits(&self, entry: &Entry) -> bool {
         match self {
             Filter::Module => false,
             Filter::Category(category) => entry
@@ -138,8 +138,8 @@ pub struct Parsed {
     pub command: Command,
     /// Its entry's name, or that of nothing.
     pub name: &'static str,
-    /// Where the key of a command on one key lives, once somebody has looked: that is wanted more than once.
-    pub home: Option<ShardId>,
+    /// The slot of the key of a command on one key, once the engine has computed it: it is wanted more than once.
+    pub slot: Option<u16>,
 }
 
 /// Whether the connection may say everything or must authenticate first.
@@ -162,17 +162,17 @@ pub fn parse(request: &Request<'_>, access: Access) -> Parsed {
         Ok((entry, Ok(command))) => Parsed {
             command,
             name: entry.name,
-            home: None,
+            slot: None,
         },
         Ok((entry, Err(error))) => Parsed {
             command: Command::Refused(error),
             name: entry.name,
-            home: None,
+            slot: None,
         },
         Err(error) => Parsed {
             command: Command::Refused(error),
             name: "",
-            home: None,
+            slot: None,
         },
     }
 }
@@ -251,7 +251,7 @@ fn container(_: &Arguments<'_>) -> Result<Command, ClientError> {
 }
 
 /// What most entries have in common; each names what it departs in.
-pub(super) const PLAIN: Entry = Entry {
+pub(crate) const PLAIN: Entry = Entry {
     name: "",
     arity: 1,
     flags: &["loading", "stale", "fast"],

@@ -3,11 +3,11 @@
 use bytes::Bytes;
 use kora_resp::Reply;
 
-use crate::command::syntax::{Argument, Kind};
-use crate::command::table::{self, Entry};
+use crate::syntax::{Argument, Kind};
+use crate::table::{self, Entry, Filter};
 
 /// COMMAND INFO of these commands, or of all.
-pub(crate) fn describe(names: Option<&[Bytes]>) -> Reply {
+pub fn describe(names: Option<&[Bytes]>) -> Reply {
     let describe = |entry: Option<&'static Entry>| entry.map_or(Reply::NullArray, description);
     Reply::Array(match names {
         None => table::all().map(|entry| describe(Some(entry))).collect(),
@@ -16,12 +16,18 @@ pub(crate) fn describe(names: Option<&[Bytes]>) -> Reply {
 }
 
 /// COMMAND DOCS of these commands, or of all. Names that do not exist are left out.
-pub(crate) fn document(names: Option<&[Bytes]>) -> Reply {
+pub fn document(names: Option<&[Bytes]>) -> Reply {
     let pair = |entry: &'static Entry| (text(entry.name), documentation(entry));
     Reply::Map(match names {
         None => table::all().map(pair).collect(),
         Some(names) => names.iter().filter_map(|name| table::find(name)).map(pair).collect(),
     })
+}
+
+/// COMMAND LIST: the names of the commands that this filter admits.
+pub fn list(filter: Option<&Filter>) -> Reply {
+    let admitted = table::all().filter(|entry| filter.is_none_or(|filter| filter.admits(entry)));
+    Reply::Array(admitted.map(|entry| text(entry.name)).collect())
 }
 
 fn description(entry: &'static Entry) -> Reply {

@@ -50,55 +50,55 @@ impl Argument {
         }
     }
 
-    pub(super) const fn key(name: &'static str) -> Argument {
+    pub(crate) const fn key(name: &'static str) -> Argument {
         Argument::new(name, Kind::Key)
     }
 
-    pub(super) const fn string(name: &'static str) -> Argument {
+    pub(crate) const fn string(name: &'static str) -> Argument {
         Argument::new(name, Kind::String)
     }
 
-    pub(super) const fn integer(name: &'static str) -> Argument {
+    pub(crate) const fn integer(name: &'static str) -> Argument {
         Argument::new(name, Kind::Integer)
     }
 
-    pub(super) const fn double(name: &'static str) -> Argument {
+    pub(crate) const fn double(name: &'static str) -> Argument {
         Argument::new(name, Kind::Double)
     }
 
-    pub(super) const fn pattern(name: &'static str) -> Argument {
+    pub(crate) const fn pattern(name: &'static str) -> Argument {
         Argument::new(name, Kind::Pattern)
     }
 
     /// A word that stands for itself.
-    pub(super) const fn word(name: &'static str, token: &'static str) -> Argument {
+    pub(crate) const fn word(name: &'static str, token: &'static str) -> Argument {
         Argument {
             token: Some(token),
             ..Argument::new(name, Kind::Token)
         }
     }
 
-    pub(super) const fn one_of(name: &'static str, choices: &'static [Argument]) -> Argument {
+    pub(crate) const fn one_of(name: &'static str, choices: &'static [Argument]) -> Argument {
         Argument::new(name, Kind::OneOf(choices))
     }
 
-    pub(super) const fn block(name: &'static str, parts: &'static [Argument]) -> Argument {
+    pub(crate) const fn block(name: &'static str, parts: &'static [Argument]) -> Argument {
         Argument::new(name, Kind::Block(parts))
     }
 
     /// The same behind this word.
-    pub(super) const fn after(self, token: &'static str) -> Argument {
+    pub(crate) const fn after(self, token: &'static str) -> Argument {
         Argument {
             token: Some(token),
             ..self
         }
     }
 
-    pub(super) const fn optional(self) -> Argument {
+    pub(crate) const fn optional(self) -> Argument {
         Argument { optional: true, ..self }
     }
 
-    pub(super) const fn multiple(self) -> Argument {
+    pub(crate) const fn multiple(self) -> Argument {
         Argument { multiple: true, ..self }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::command::table::{self, Entry};
+use crate::table::{self, Entry};
 
 /// `docs/commands.md`.
 pub fn markdown() -> String {
@@ -38,8 +38,8 @@ fn describe(entry: &Entry, page: &mut String) {
 const HEAD: &str = "\
 # Commands
 
-Made from the table that the server itself answers from (`crates/kora-engine/src/command/`); do not edit by hand:
-`cargo run -p kora-engine --example reference > docs/commands.md`.
+Made from the table that the server itself answers from (`crates/kora-command/src/`); do not edit by hand:
+`cargo run -p kora-command --example reference > docs/commands.md`.
 
 Names of commands and options may be written in any case of letters. A command that is refused changes nothing, and
 the connection lives on.
@@ -65,7 +65,7 @@ mod tests {
         // Compared whole: a failure that printed both would hide its advice.
         assert!(
             shipped == markdown(),
-            "run: cargo run -p kora-engine --example reference > docs/commands.md"
+            "run: cargo run -p kora-command --example reference > docs/commands.md"
         );
     }
 

@@ -161,7 +161,7 @@ pub enum ClientError {
 impl ClientError {
     /// True if it is seen from the command's name and the number of its words, without what they mean: a transaction does
     /// not queue that.
-    pub(crate) fn is_about_the_words(&self) -> bool {
+    pub fn is_about_the_words(&self) -> bool {
         matches!(
             self,
             Self::UnknownCommand { .. }

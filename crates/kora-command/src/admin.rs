@@ -4,12 +4,12 @@ use bytes::Bytes;
 use kora_resp::glob::{Case, Pattern};
 use kora_resp::number;
 
-use super::Command;
-use super::arguments::Arguments;
-use super::syntax::Argument;
-use super::table::{self, Entry, Filter, PLAIN};
+use crate::Command;
+use crate::arguments::Arguments;
 use crate::error::ClientError;
 use crate::limits::{NAME_PATTERN_BYTES_MAX, NAMES_MAX};
+use crate::syntax::Argument;
+use crate::table::{Entry, Filter, PLAIN};
 
 /// Which clients are meant; what is not given excludes nobody.
 #[derive(Clone, Default, Debug)]
@@ -37,50 +37,30 @@ impl ClientFilter {
     }
 }
 
-/// One part of a list of clients: where it goes on, if it does.
-#[derive(Debug)]
-pub struct ClientPage {
-    /// The lines of the list, each with its client's id.
-    pub lines: Vec<(u64, String)>,
-    /// Lines of clients that have gone to other workers, and are listed there unless they are on their way.
-    pub departed: Vec<(u64, String)>,
-    /// Where the next part begins.
-    pub next: Option<ClientPlace>,
-}
-
-/// A place in a worker's part of the list of clients: first come those that it serves, then those that have left.
-#[derive(Clone, Copy, Debug)]
-pub enum ClientPlace {
-    /// From this place among its lines on.
-    Served(usize),
-    /// From this id on.
-    Departed(u64),
-}
-
 /// `COMMAND`
-pub(super) fn command(_: &Arguments<'_>) -> Result<Command, ClientError> {
+pub(crate) fn command(_: &Arguments<'_>) -> Result<Command, ClientError> {
     Ok(Command::CommandInfo(None))
 }
 
 /// `COMMAND COUNT`
-pub(super) fn command_count(_: &Arguments<'_>) -> Result<Command, ClientError> {
+pub(crate) fn command_count(_: &Arguments<'_>) -> Result<Command, ClientError> {
     Ok(Command::CommandCount)
 }
 
 /// `COMMAND INFO [name …]`
-pub(super) fn command_info(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+pub(crate) fn command_info(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     let names = names(arguments, 2)?;
     Ok(Command::CommandInfo((!names.is_empty()).then_some(names)))
 }
 
 /// `COMMAND DOCS [name …]`
-pub(super) fn command_docs(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+pub(crate) fn command_docs(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     let names = names(arguments, 2)?;
     Ok(Command::CommandDocs((!names.is_empty()).then_some(names)))
 }
 
 /// `COMMAND LIST [FILTERBY MODULE name | ACLCAT category | PATTERN pattern]`
-pub(super) fn command_list(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+pub(crate) fn command_list(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     if arguments.count() == 2 {
         return Ok(Command::CommandList(None));
     }
@@ -104,7 +84,7 @@ pub(super) fn command_list(arguments: &Arguments<'_>) -> Result<Command, ClientE
 }
 
 /// `COMMAND HELP`
-pub(super) fn command_help(_: &Arguments<'_>) -> Result<Command, ClientError> {
+pub(crate) fn command_help(_: &Arguments<'_>) -> Result<Command, ClientError> {
     Ok(Command::Help(&[
         "COMMAND <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
         "(no subcommand)",
@@ -123,7 +103,7 @@ pub(super) fn command_help(_: &Arguments<'_>) -> Result<Command, ClientError> {
 }
 
 /// `CONFIG GET pattern [pattern …]`
-pub(super) fn config_get(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+pub(crate) fn config_get(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     let patterns = names(arguments, 2)?;
     // Each is held against every setting in one go.
     if let Some(long) = patterns.iter().find(|pattern| pattern.len() > NAME_PATTERN_BYTES_MAX) {
@@ -133,12 +113,12 @@ pub(super) fn config_get(arguments: &Arguments<'_>) -> Result<Command, ClientErr
 }
 
 /// `CONFIG RESETSTAT`
-pub(super) fn config_resetstat(_: &Arguments<'_>) -> Result<Command, ClientError> {
+pub(crate) fn config_resetstat(_: &Arguments<'_>) -> Result<Command, ClientError> {
     Ok(Command::ConfigResetStat)
 }
 
 /// `CONFIG HELP`
-pub(super) fn config_help(_: &Arguments<'_>) -> Result<Command, ClientError> {
+pub(crate) fn config_help(_: &Arguments<'_>) -> Result<Command, ClientError> {
     Ok(Command::Help(&[
         "CONFIG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
         "GET <pattern> [<pattern> ...]",
@@ -151,22 +131,22 @@ pub(super) fn config_help(_: &Arguments<'_>) -> Result<Command, ClientError> {
 }
 
 /// `INFO [section …]`
-pub(super) fn info(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+pub(crate) fn info(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     Ok(Command::Info(names(arguments, 1)?))
 }
 
 /// `DBSIZE`
-pub(super) fn dbsize(_: &Arguments<'_>) -> Result<Command, ClientError> {
+pub(crate) fn dbsize(_: &Arguments<'_>) -> Result<Command, ClientError> {
     Ok(Command::DatabaseSize)
 }
 
 /// `TIME`
-pub(super) fn time(_: &Arguments<'_>) -> Result<Command, ClientError> {
+pub(crate) fn time(_: &Arguments<'_>) -> Result<Command, ClientError> {
     Ok(Command::Time)
 }
 
 /// `FLUSHALL [ASYNC|SYNC]`, `FLUSHDB [ASYNC|SYNC]`: both answer at once and free in slices, so both are the same.
-pub(super) fn flush(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+pub(crate) fn flush(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     match arguments.count() {
         1 => Ok(Command::Flush),
         2 if arguments.is(1, "ASYNC") || arguments.is(1, "SYNC") => Ok(Command::Flush),
@@ -175,7 +155,7 @@ pub(super) fn flush(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
 }
 
 /// `SHUTDOWN [NOSAVE|SAVE] [NOW] [FORCE]`: there is nothing to save, and what was received is always finished.
-pub(super) fn shutdown(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+pub(crate) fn shutdown(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     let known = |index| {
         ["NOSAVE", "SAVE", "NOW", "FORCE"]
             .iter()
@@ -189,7 +169,7 @@ pub(super) fn shutdown(arguments: &Arguments<'_>) -> Result<Command, ClientError
 }
 
 /// `[TYPE type] [ID id …]` of CLIENT LIST
-pub(super) fn list_filter(arguments: &Arguments<'_>) -> Result<ClientFilter, ClientError> {
+pub(crate) fn list_filter(arguments: &Arguments<'_>) -> Result<ClientFilter, ClientError> {
     let mut filter = ClientFilter::default();
     if arguments.count() == 2 {
         return Ok(filter);
@@ -209,7 +189,7 @@ pub(super) fn list_filter(arguments: &Arguments<'_>) -> Result<ClientFilter, Cli
 }
 
 /// `[ID id] [ADDR address] [LADDR address] [USER name] [TYPE type] [SKIPME yes|no]` of CLIENT KILL
-pub(super) fn kill_filter(arguments: &Arguments<'_>) -> Result<ClientFilter, ClientError> {
+pub(crate) fn kill_filter(arguments: &Arguments<'_>) -> Result<ClientFilter, ClientError> {
     let mut filter = ClientFilter {
         skip_me: Some(true),
         ..ClientFilter::default()
@@ -258,14 +238,6 @@ fn pattern_too_long(bytes: usize) -> ClientError {
     ClientError::PatternTooLong { bytes, max }
 }
 
-/// Looks an option of COMMAND LIST up in the table.
-pub(crate) fn listed(filter: Option<&Filter>) -> Vec<&'static str> {
-    table::all()
-        .filter(|entry| filter.is_none_or(|filter| filter.admits(entry)))
-        .map(|entry| entry.name)
-        .collect()
-}
-
 fn id(arguments: &Arguments<'_>, index: usize) -> Result<u64, ClientError> {
     let parsed = number::parse_i64(arguments.word(index)).and_then(|id| u64::try_from(id).ok());
     parsed.filter(|id| *id > 0).ok_or(ClientError::ClientId)
@@ -283,7 +255,7 @@ fn ordinary_type(arguments: &Arguments<'_>, index: usize) -> Result<bool, Client
 }
 
 /// The commands of this family.
-pub(super) const ENTRIES: &[Entry] = &[
+pub(crate) const ENTRIES: &[Entry] = &[
     Entry {
         name: "command",
         reply: "An array with, for each command: name, arity, flags, first key, last key, step, ACL categories, tips, key specifications, subcommands.",

@@ -1,11 +1,11 @@
 //! Syntax of the commands on hashes.
 
-use super::Command;
-use super::action::{Action, HashAction, HashPart, HashScan, HashSetReply, Sample};
-use super::arguments::Arguments;
-use super::syntax::Argument;
-use super::table::{Entry, PLAIN};
+use crate::Command;
+use crate::action::{Action, HashAction, HashPart, HashScan, HashSetReply, Sample};
+use crate::arguments::Arguments;
 use crate::error::ClientError;
+use crate::syntax::Argument;
+use crate::table::{Entry, PLAIN};
 
 fn on_key(arguments: &Arguments<'_>, action: HashAction) -> Result<Command, ClientError> {
     Ok(Command::OnKey(arguments.key(1)?.into(), Action::Hash(action)))
@@ -98,23 +98,23 @@ fn hrandfield(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
 }
 
 fn hscan(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
-    let cursor = super::keys::cursor(arguments, 2)?;
+    let cursor = crate::keys::cursor(arguments, 2)?;
     on_key(arguments, HashAction::Scan(cursor, scan_options(arguments)))
 }
 
 fn scan_options(arguments: &Arguments<'_>) -> Result<HashScan, ClientError> {
     let mut scan = HashScan {
         pattern: None,
-        count: super::keys::SCAN_COUNT,
+        count: crate::keys::SCAN_COUNT,
         no_values: false,
     };
     let mut at = 3;
     while at < arguments.count() {
         let has_value = at + 1 < arguments.count();
         if arguments.is(at, "COUNT") && has_value {
-            scan.count = super::keys::scan_count(arguments, at + 1)?;
+            scan.count = crate::keys::scan_count(arguments, at + 1)?;
         } else if arguments.is(at, "MATCH") && has_value {
-            scan.pattern = super::keys::pattern(arguments, at + 1)?;
+            scan.pattern = crate::keys::pattern(arguments, at + 1)?;
         } else if arguments.is(at, "NOVALUES") {
             scan.no_values = true;
             at += 1;
@@ -128,7 +128,7 @@ fn scan_options(arguments: &Arguments<'_>) -> Result<HashScan, ClientError> {
 }
 
 /// The commands of this family.
-pub(super) const ENTRIES: &[Entry] = &[
+pub(crate) const ENTRIES: &[Entry] = &[
     Entry {
         name: "hdel",
         reply: "How many of the fields there were.",

@@ -14,13 +14,13 @@ pub struct Element {
 
 impl Element {
     /// The whole key.
-    pub(crate) fn key(&self) -> Vec<u8> {
+    pub fn key(&self) -> Vec<u8> {
         [&self.collection, b":".as_slice(), &self.name].concat()
     }
 }
 
 /// Collection and name of the vector that a key stands for, if it stands for any: what is before its last `:`, and behind.
-pub(crate) fn element_of(key: &[u8]) -> Option<(&[u8], &[u8])> {
+pub fn element_of(key: &[u8]) -> Option<(&[u8], &[u8])> {
     let colon = key.iter().rposition(|byte| *byte == b':')?;
     Some((&key[..colon], &key[colon + 1..]))
 }

@@ -5,13 +5,12 @@ use kora_resp::number;
 use kora_vector::limits::{DIMENSION_MAX, M_MAX, M_MIN};
 use kora_vector::{Metric, Refusal, Storage};
 
-use super::action::{Lifetime, Only};
-use super::arguments::Arguments;
-use super::element::{Element, ElementList};
-use super::{Command, strings};
-use crate::catalog::{GraphSettings, Schema};
+use crate::action::{Lifetime, Only};
+use crate::arguments::Arguments;
+use crate::element::{Element, ElementList};
 use crate::error::ClientError;
 use crate::limits::{EF_MAX, K_MAX};
+use crate::{Command, strings};
 
 /// `[EX s | PX ms | EXAT s | PXAT ms | KEEPTTL] [NX | XX]` of VECSET
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -83,22 +82,8 @@ pub struct Creation {
     pub ef_search: Option<usize>,
 }
 
-impl Creation {
-    /// What was given, and the defaults for the rest.
-    pub(crate) fn graph(&self, defaults: GraphSettings) -> GraphSettings {
-        GraphSettings {
-            metric: self.metric.unwrap_or(defaults.metric),
-            storage: self.storage.unwrap_or(defaults.storage),
-            m: self.m.unwrap_or(defaults.m),
-            ef_construction: self.ef_construction.unwrap_or(defaults.ef_construction),
-            ef_search: self.ef_search.unwrap_or(defaults.ef_search),
-            graph_min: defaults.graph_min,
-        }
-    }
-}
-
 /// `VECSET key dim v1 … vdim`, `VECSET key dim FP32 blob`
-pub(super) fn set(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+pub(crate) fn set(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     let element = arguments.element(1)?;
     let dimension = arguments.number(2, "dim", 1, DIMENSION_MAX)?;
     let end = set_options_start(arguments);
@@ -123,7 +108,7 @@ pub(super) fn set(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
 }
 
 /// `VECGET key [FP32]`
-pub(super) fn get(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+pub(crate) fn get(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     let form = match arguments.count() {
         2 => VectorForm::Numbers,
         3 if arguments.is(2, "FP32") => VectorForm::Fp32,
@@ -133,7 +118,7 @@ pub(super) fn get(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
 }
 
 /// `VECDEL key [key …]`
-pub(super) fn delete(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+pub(crate) fn delete(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     let mut elements = ElementList::default();
     for index in 1..arguments.count() {
         let (collection, name) = arguments.element_names(index)?;
@@ -143,7 +128,7 @@ pub(super) fn delete(arguments: &Arguments<'_>) -> Result<Command, ClientError> 
 }
 
 /// `VECQUERY collection k …`
-pub(super) fn query(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+pub(crate) fn query(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     let target = arguments.word(1);
     if target.len() > crate::limits::KEY_BYTES_MAX {
         return Err(ClientError::KeyTooLong { bytes: target.len() });
@@ -231,7 +216,7 @@ impl Wish {
 }
 
 /// `VECCREATE collection DIM d …`
-pub(super) fn create(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+pub(crate) fn create(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     let collection = arguments.collection(1)?;
     let mut dimension = None;
     let mut creation = Creation {
@@ -273,34 +258,22 @@ pub(super) fn create(arguments: &Arguments<'_>) -> Result<Command, ClientError> 
 }
 
 /// `VECDROP collection`
-pub(super) fn drop(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+pub(crate) fn drop(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     Ok(Command::VectorDrop(arguments.collection(1)?))
 }
 
 /// `VECLIST`
-pub(super) fn list(_: &Arguments<'_>) -> Result<Command, ClientError> {
+pub(crate) fn list(_: &Arguments<'_>) -> Result<Command, ClientError> {
     Ok(Command::VectorList)
 }
 
 /// `VECINFO collection`
-pub(super) fn info(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+pub(crate) fn info(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     Ok(Command::VectorInfo(arguments.collection(1)?))
 }
 
-/// Why a vector cannot be stored in a collection or sought there, if it can't.
-pub(crate) fn fit(vector: &[f32], schema: &Schema) -> Result<(), ClientError> {
-    if vector.len() != schema.dimension {
-        return Err(ClientError::DimensionMismatch {
-            collection: schema.name.to_vec(),
-            dimension: schema.dimension,
-            got: vector.len(),
-        });
-    }
-    vet(vector, schema.graph.metric)
-}
-
 /// Why a vector cannot be stored or sought, if it can't. Components are known to be finite here.
-pub(crate) fn vet(vector: &[f32], metric: Metric) -> Result<(), ClientError> {
+pub fn vet(vector: &[f32], metric: Metric) -> Result<(), ClientError> {
     match kora_vector::vet(vector, metric) {
         Ok(()) => Ok(()),
         Err(Refusal::ZeroVector) => Err(ClientError::ZeroVector),
@@ -364,4 +337,4 @@ fn floats_of_blob(blob: &[u8]) -> Result<Box<[f32]>, ClientError> {
     Ok(vector.into_boxed_slice())
 }
 
-pub(super) const WITH_INFO: &str = "WITHINFO";
+pub(crate) const WITH_INFO: &str = "WITHINFO";

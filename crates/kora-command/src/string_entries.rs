@@ -1,11 +1,11 @@
 //! The commands on strings, as the table lists them. Their syntax stands in `strings.rs`.
 
-use super::strings;
-use super::syntax::Argument;
-use super::table::{Entry, PLAIN};
+use crate::strings;
+use crate::syntax::Argument;
+use crate::table::{Entry, PLAIN};
 
 /// The commands of this family.
-pub(super) const ENTRIES: &[Entry] = &[
+pub(crate) const ENTRIES: &[Entry] = &[
     Entry {
         name: "append",
         reply: "The length of the string behind it.",
@@ -248,7 +248,7 @@ const SET: &[Argument] = &[
 ];
 
 /// How SET says when a key expires.
-pub(super) const SET_TIMES: &[Argument] = &[
+pub(crate) const SET_TIMES: &[Argument] = &[
     Argument::integer("seconds").after("EX"),
     Argument::integer("milliseconds").after("PX"),
     Argument::integer("unix-time-seconds").after("EXAT"),

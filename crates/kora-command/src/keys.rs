@@ -5,17 +5,16 @@ use kora_resp::glob::{Case, Pattern};
 use kora_resp::limits::PATTERN_BYTES_MAX;
 use kora_resp::number;
 
-use super::action::{Action, Deadline, ExpireOnly, KeyAction, LifetimeForm};
-use super::arguments::Arguments;
-use super::{Command, SeveralKeys, Transfer, TransferKind};
-use crate::cursor::Cursor;
+use crate::action::{Action, Deadline, ExpireOnly, KeyAction, LifetimeForm};
+use crate::arguments::Arguments;
 use crate::error::ClientError;
+use crate::{Command, SeveralKeys, Transfer, TransferKind};
 
 /// `SCAN cursor [MATCH pattern] [COUNT count] [TYPE type]`
 #[derive(Debug)]
 pub struct ScanRequest {
-    /// Where to go on.
-    pub cursor: Cursor,
+    /// Where to go on: a number that an earlier SCAN answered, or 0.
+    pub cursor: u64,
     /// How many keys to look at; at least 1.
     pub count: usize,
     /// Which of them to return.
@@ -32,19 +31,21 @@ pub struct ScanFilter {
 }
 
 impl ScanFilter {
-    pub(crate) fn matches(&self, key: &[u8]) -> bool {
+    /// True if the pattern admits this key.
+    pub fn matches(&self, key: &[u8]) -> bool {
         self.pattern.as_ref().is_none_or(|pattern| pattern.matches(key))
     }
 
     /// How much work that is, a key of usual length without a pattern being one.
-    pub(crate) fn work(&self, key: &[u8]) -> usize {
+    pub fn work(&self, key: &[u8]) -> usize {
         let steps = self.pattern.as_ref().map_or(0, |pattern| pattern.steps(key.len()));
         1 + steps / STEPS_PER_WORK
     }
 
-    pub(crate) fn wants(&self, kind: KeyType) -> bool {
+    /// True if keys of the type with this name are wanted.
+    pub fn wants(&self, type_name: &str) -> bool {
         let name = self.type_name.as_ref();
-        name.is_none_or(|name| name.eq_ignore_ascii_case(kind.name().as_bytes()))
+        name.is_none_or(|name| name.eq_ignore_ascii_case(type_name.as_bytes()))
     }
 }
 
@@ -74,7 +75,7 @@ impl KeyType {
 }
 
 /// `SCAN cursor …`
-pub(super) fn scan(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+pub(crate) fn scan(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     let cursor = cursor(arguments, 1)?;
     let mut count = SCAN_COUNT;
     let mut filter = ScanFilter::default();
@@ -95,15 +96,11 @@ pub(super) fn scan(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
             return Err(ClientError::Syntax);
         }
     }
-    Ok(Command::Scan(Box::new(ScanRequest {
-        cursor: Cursor::of_number(cursor),
-        count,
-        filter,
-    })))
+    Ok(Command::Scan(Box::new(ScanRequest { cursor, count, filter })))
 }
 
 /// A cursor: a number, or what else C's `strtoull` takes for one, as Redis does: with spaces before it, a sign, leading zeros.
-pub(super) fn cursor(arguments: &Arguments<'_>, index: usize) -> Result<u64, ClientError> {
+pub(crate) fn cursor(arguments: &Arguments<'_>, index: usize) -> Result<u64, ClientError> {
     let word = arguments.word(index);
     if let Some(number) = number::parse_i64(word) {
         return u64::try_from(number).map_err(|_| ClientError::InvalidCursor);
@@ -127,13 +124,13 @@ pub(super) fn cursor(arguments: &Arguments<'_>, index: usize) -> Result<u64, Cli
 }
 
 /// COUNT of SCAN and HSCAN.
-pub(super) fn scan_count(arguments: &Arguments<'_>, index: usize) -> Result<usize, ClientError> {
+pub(crate) fn scan_count(arguments: &Arguments<'_>, index: usize) -> Result<usize, ClientError> {
     let count = usize::try_from(arguments.integer(index)?).ok();
     count.filter(|count| *count > 0).ok_or(ClientError::Syntax)
 }
 
 /// A glob pattern; none if it is one that matches everything.
-pub(super) fn pattern(arguments: &Arguments<'_>, index: usize) -> Result<Option<Pattern>, ClientError> {
+pub(crate) fn pattern(arguments: &Arguments<'_>, index: usize) -> Result<Option<Pattern>, ClientError> {
     let pattern = arguments.word(index);
     if pattern.len() > PATTERN_BYTES_MAX {
         let (bytes, max) = (pattern.len(), PATTERN_BYTES_MAX);
@@ -146,44 +143,44 @@ fn on_key(arguments: &Arguments<'_>, key: usize, action: KeyAction) -> Result<Co
     Ok(Command::OnKey(arguments.key(key)?.into(), Action::Key(action)))
 }
 
-pub(super) fn type_of(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+pub(crate) fn type_of(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     on_key(arguments, 1, KeyAction::Type)
 }
 
-pub(super) fn del(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+pub(crate) fn del(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     match arguments.count() {
         2 => on_key(arguments, 1, KeyAction::Delete),
         _ => Ok(Command::Several(SeveralKeys::Delete(arguments.keys_from(1, 1)?))),
     }
 }
 
-pub(super) fn exists(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+pub(crate) fn exists(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     match arguments.count() {
         2 => on_key(arguments, 1, KeyAction::Exists),
         _ => Ok(Command::Several(SeveralKeys::Exist(arguments.keys_from(1, 1)?))),
     }
 }
 
-pub(super) fn touch(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+pub(crate) fn touch(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     match arguments.count() {
         2 => on_key(arguments, 1, KeyAction::Touch),
         _ => Ok(Command::Several(SeveralKeys::Touch(arguments.keys_from(1, 1)?))),
     }
 }
 
-pub(super) fn expire(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+pub(crate) fn expire(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     set_expiry(arguments, "expire", 1000, false)
 }
 
-pub(super) fn expireat(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+pub(crate) fn expireat(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     set_expiry(arguments, "expireat", 1000, true)
 }
 
-pub(super) fn pexpire(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+pub(crate) fn pexpire(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     set_expiry(arguments, "pexpire", 1, false)
 }
 
-pub(super) fn pexpireat(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+pub(crate) fn pexpireat(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     set_expiry(arguments, "pexpireat", 1, true)
 }
 
@@ -236,19 +233,19 @@ fn expire_only(arguments: &Arguments<'_>) -> Result<ExpireOnly, ClientError> {
     }
 }
 
-pub(super) fn ttl(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+pub(crate) fn ttl(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     lifetime(arguments, false, false)
 }
 
-pub(super) fn pttl(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+pub(crate) fn pttl(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     lifetime(arguments, true, false)
 }
 
-pub(super) fn expiretime(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+pub(crate) fn expiretime(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     lifetime(arguments, false, true)
 }
 
-pub(super) fn pexpiretime(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+pub(crate) fn pexpiretime(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     lifetime(arguments, true, true)
 }
 
@@ -256,15 +253,15 @@ fn lifetime(arguments: &Arguments<'_>, in_ms: bool, absolute: bool) -> Result<Co
     on_key(arguments, 1, KeyAction::Lifetime(LifetimeForm { in_ms, absolute }))
 }
 
-pub(super) fn persist(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+pub(crate) fn persist(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     on_key(arguments, 1, KeyAction::Persist)
 }
 
-pub(super) fn rename(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+pub(crate) fn rename(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     transfer(arguments, TransferKind::Rename)
 }
 
-pub(super) fn renamenx(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+pub(crate) fn renamenx(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     transfer(arguments, TransferKind::RenameIfAbsent)
 }
 
@@ -277,7 +274,7 @@ fn transfer(arguments: &Arguments<'_>, kind: TransferKind) -> Result<Command, Cl
 }
 
 /// `COPY source destination [DB 0] [REPLACE]`
-pub(super) fn copy(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+pub(crate) fn copy(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     let mut kind = TransferKind::CopyIfAbsent;
     let mut at = 3;
     while at < arguments.count() {
@@ -300,31 +297,31 @@ pub(super) fn copy(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     transfer(arguments, kind)
 }
 
-pub(super) fn random_key(_: &Arguments<'_>) -> Result<Command, ClientError> {
+pub(crate) fn random_key(_: &Arguments<'_>) -> Result<Command, ClientError> {
     Ok(Command::RandomKey)
 }
 
-pub(super) fn keys(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+pub(crate) fn keys(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     Ok(Command::Keys(pattern(arguments, 1)?))
 }
 
-pub(super) fn object_encoding(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+pub(crate) fn object_encoding(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     on_key(arguments, 2, KeyAction::Encoding)
 }
 
-pub(super) fn object_freq(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+pub(crate) fn object_freq(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     on_key(arguments, 2, KeyAction::Frequency)
 }
 
-pub(super) fn object_idletime(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+pub(crate) fn object_idletime(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     on_key(arguments, 2, KeyAction::IdleTime)
 }
 
-pub(super) fn object_refcount(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+pub(crate) fn object_refcount(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     on_key(arguments, 2, KeyAction::ReferenceCount)
 }
 
-pub(super) fn object_help(_: &Arguments<'_>) -> Result<Command, ClientError> {
+pub(crate) fn object_help(_: &Arguments<'_>) -> Result<Command, ClientError> {
     Ok(Command::Help(&[
         "OBJECT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
         "ENCODING <key>",
@@ -345,7 +342,7 @@ pub(super) fn object_help(_: &Arguments<'_>) -> Result<Command, ClientError> {
 }
 
 /// `MEMORY USAGE key [SAMPLES count]`
-pub(super) fn memory_usage(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+pub(crate) fn memory_usage(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     for option in (3..arguments.count()).step_by(2) {
         if !arguments.is(option, "SAMPLES") || option + 1 == arguments.count() {
             return Err(ClientError::Syntax);
@@ -357,7 +354,7 @@ pub(super) fn memory_usage(arguments: &Arguments<'_>) -> Result<Command, ClientE
     on_key(arguments, 2, KeyAction::MemoryUsage)
 }
 
-pub(super) fn memory_help(_: &Arguments<'_>) -> Result<Command, ClientError> {
+pub(crate) fn memory_help(_: &Arguments<'_>) -> Result<Command, ClientError> {
     Ok(Command::Help(&[
         "MEMORY <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
         "USAGE <key> [SAMPLES <count>]",
@@ -374,8 +371,8 @@ const TYPE_NAME_BYTES_KEPT: usize = 16;
 const STEPS_PER_WORK: usize = 128;
 
 /// Redis's default.
-pub(super) const SCAN_COUNT: usize = 10;
+pub(crate) const SCAN_COUNT: usize = 10;
 
 /// The longest time from now: what Redis refuses because it would be behind the end of 64 bits, at any time of the next
 /// hundred years.
-pub(super) const RELATIVE_MS_MAX: i64 = i64::MAX - (1 << 42);
+pub(crate) const RELATIVE_MS_MAX: i64 = i64::MAX - (1 << 42);

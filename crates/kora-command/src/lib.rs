@@ -1,15 +1,22 @@
-//! What clients can say: every command, parsed. The list of all commands is `table.rs`; the syntax of each stands in
-//! the file of its family.
+//! What clients can say: every command, parsed. The list of all commands is `table.rs`; the syntax and the documentation
+//! of each are in the file of its family; what can be wrong with a command is in `error.rs`. Nothing here knows data,
+//! shards or threads.
+
+#![forbid(unsafe_code)]
 
 mod action;
 mod admin;
 mod arguments;
 mod connection;
+pub mod docs;
 mod element;
+pub mod error;
 mod hashes;
 mod key_entries;
 mod keys;
+pub mod limits;
 mod recall;
+pub mod reference;
 mod string_entries;
 mod strings;
 pub mod syntax;
@@ -26,22 +33,13 @@ pub use self::action::{
     Action, Deadline, ExpireOnly, HashAction, HashPart, HashScan, HashSetReply, KeyAction, Lifetime, LifetimeForm,
     Only, Sample, ShortKey, StringAction, StringSetting,
 };
-pub(crate) use self::admin::listed;
-pub use self::admin::{ClientFilter, ClientPage, ClientPlace};
+pub use self::admin::ClientFilter;
 pub use self::connection::{Credentials, Hello};
-pub(crate) use self::element::element_of;
-pub use self::element::{Element, ElementList};
+pub use self::element::{Element, ElementList, element_of};
+pub use self::error::ClientError;
 pub use self::keys::{KeyType, ScanFilter, ScanRequest};
 pub use self::recall::RecallRequest;
-pub use self::vectors::VectorOptions;
-pub use self::vectors::{Center, Creation, VectorForm, VectorQuery, Wish};
-pub(crate) use self::vectors::{fit, vet};
-
-use crate::catalog::Catalog;
-use crate::error::ClientError;
-use crate::limits::{FEW_KEYS_MAX, SCAN_REPLY_BYTES_MAX};
-use crate::router::Spread;
-use crate::setup::Setup;
+pub use self::vectors::{Center, Creation, VectorForm, VectorOptions, VectorQuery, Wish, vet};
 
 /// A command with its arguments, checked as far as that can be done without looking at any data.
 #[derive(Debug)]
@@ -175,10 +173,10 @@ impl SeveralKeys {
         }
     }
 
-    /// The keys, if they are so few that they are looked for before the command begins.
-    pub(crate) fn few_keys(&self) -> Option<impl Iterator<Item = &[u8]>> {
+    /// The keys, without values.
+    pub fn keys(&self) -> impl ExactSizeIterator<Item = &[u8]> {
         let (words, step) = self.words();
-        (words.len() <= FEW_KEYS_MAX * step).then(|| words.iter().step_by(step))
+        words.iter().step_by(step)
     }
 
     fn bytes_held(&self) -> usize {
@@ -211,18 +209,20 @@ pub enum TransferKind {
 }
 
 impl TransferKind {
-    pub(crate) fn is_copy(self) -> bool {
+    /// True if the value stays where it was, too.
+    pub fn is_copy(self) -> bool {
         matches!(self, TransferKind::Copy | TransferKind::CopyIfAbsent)
     }
 
-    pub(crate) fn replaces(self) -> bool {
+    /// True if a value at the new key gives way.
+    pub fn replaces(self) -> bool {
         matches!(self, TransferKind::Copy | TransferKind::Rename)
     }
 }
 
 impl Command {
     /// Memory that the command holds until it is answered, roughly: what its client is charged for it.
-    pub(crate) fn bytes_held(&self) -> usize {
+    pub fn bytes_held(&self) -> usize {
         let payload = match self {
             Command::VectorSet(element, vector, _) => {
                 element.collection.len() + element.name.len() + size_of_val::<[f32]>(vector)
@@ -256,66 +256,6 @@ impl Command {
 fn bytes_of(names: &[Bytes]) -> usize {
     names.iter().map(|name| name.len() + size_of::<Bytes>()).sum()
 }
-
-/// Memory that the reply will take, roughly, from the shards' first parts until it is written: so that a client that asks
-/// for much waits until there is room for it.
-pub(crate) fn reply_bytes_expected(command: &Command, setup: &Setup, connections: usize) -> usize {
-    let catalog = &setup.catalog;
-    match command {
-        Command::VectorQuery(query) => {
-            // Each part may be a whole answer; then the reply counts twice.
-            let times = match setup.placement.spread_of(&query.target) {
-                Spread::One(_) => 2,
-                Spread::All => setup.placement.shard_count().max(2),
-            };
-            times * query.wish.k * (HIT_BYTES + key_bytes_expected(&query.target, catalog))
-        }
-        Command::VectorGet(element, _) => catalog
-            .newest(&element.collection)
-            .map_or(0, |schema| schema.dimension * COMPONENT_BYTES),
-        Command::VectorList => catalog.len() * NAME_BYTES,
-        // A client that asks for more than there is gets what there is.
-        Command::Scan(request) => request
-            .count
-            .saturating_mul(SCANNED_BYTES)
-            .min(2 * SCAN_REPLY_BYTES_MAX),
-        Command::ClientList(_) => connections * setup.placement.worker_count() * CLIENT_LINE_BYTES,
-        Command::CommandInfo(_) | Command::CommandDocs(_) => table::all().count() * ENTRY_BYTES,
-        _ => 0,
-    }
-}
-
-/// How long the keys are that a query of this target finds. It may name a collection in three ways; of one that does not
-/// exist there is nothing to find.
-fn key_bytes_expected(target: &[u8], catalog: &Catalog) -> usize {
-    let colon = target.iter().rposition(|byte| *byte == b':');
-    let names = [Some(target), colon.map(|colon| &target[..colon])];
-    let found = names.into_iter().flatten().find_map(|name| {
-        let name_bytes = catalog.name_bytes(name)?;
-        Some(name.len() + 1 + name_bytes)
-    });
-    found.unwrap_or(0)
-}
-
-/// What a hit is charged with in a reply beside its key. It counts twice, as every reply does: once as it is held, and once
-/// as text on its way out.
-const HIT_BYTES: usize = 80;
-
-/// A collection's name of usual length, in memory and as text.
-const NAME_BYTES: usize = 96;
-
-/// What a component is charged with in a reply: its text with RESP2's header around it, twice as a hit is. Expecting less
-/// than is charged later would let in more than there is room for, and then somebody is dropped for it.
-const COMPONENT_BYTES: usize = 48;
-
-/// What a key in a reply to SCAN is expected to be charged with: one of some 200 bytes, twice.
-const SCANNED_BYTES: usize = 512;
-
-/// A line of CLIENT LIST, gathered and in the reply. Connections are about as many on each worker.
-const CLIENT_LINE_BYTES: usize = 1024;
-
-/// One command's description.
-const ENTRY_BYTES: usize = 2048;
 
 /// A seat in the line and a request under way, without what they point to.
 const SEAT_BYTES: usize = 256;

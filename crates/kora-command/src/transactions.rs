@@ -2,12 +2,12 @@
 
 use bytes::Bytes;
 
-use super::Command;
-use super::arguments::Arguments;
-use super::syntax::Argument;
-use super::table::{Entry, PLAIN};
+use crate::Command;
+use crate::arguments::Arguments;
 use crate::error::ClientError;
 use crate::limits::WATCHED_KEYS_MAX;
+use crate::syntax::Argument;
+use crate::table::{Entry, PLAIN};
 
 fn multi(_: &Arguments<'_>) -> Result<Command, ClientError> {
     Ok(Command::Multi)
@@ -35,7 +35,7 @@ fn unwatch(_: &Arguments<'_>) -> Result<Command, ClientError> {
 }
 
 /// The commands of this family.
-pub(super) const ENTRIES: &[Entry] = &[
+pub(crate) const ENTRIES: &[Entry] = &[
     Entry {
         name: "discard",
         reply: "`OK`.",

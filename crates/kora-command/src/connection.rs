@@ -3,12 +3,12 @@
 use bytes::Bytes;
 use kora_resp::{Version, number};
 
-use super::arguments::Arguments;
-use super::syntax::Argument;
-use super::table::{Entry, PLAIN};
-use super::{Command, KillReply, LibraryAttribute, admin};
+use crate::arguments::Arguments;
 use crate::error::ClientError;
 use crate::limits::CLIENT_TEXT_BYTES_MAX;
+use crate::syntax::Argument;
+use crate::table::{Entry, PLAIN};
+use crate::{Command, KillReply, LibraryAttribute, admin};
 
 /// A user's name and password.
 #[derive(Clone, PartialEq, Eq)]
@@ -39,7 +39,7 @@ pub struct Hello {
 }
 
 /// `PING [message]`
-pub(super) fn ping(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+pub(crate) fn ping(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     match arguments.count() {
         1 => Ok(Command::Ping(None)),
         2 => Ok(Command::Ping(Some(arguments.owned(1)))),
@@ -48,17 +48,17 @@ pub(super) fn ping(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
 }
 
 /// `ECHO message`
-pub(super) fn echo(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+pub(crate) fn echo(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     Ok(Command::Echo(arguments.owned(1)))
 }
 
 /// `QUIT`
-pub(super) fn quit(_: &Arguments<'_>) -> Result<Command, ClientError> {
+pub(crate) fn quit(_: &Arguments<'_>) -> Result<Command, ClientError> {
     Ok(Command::Quit)
 }
 
 /// `HELLO [version [AUTH user password] [SETNAME name]]`
-pub(super) fn hello(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+pub(crate) fn hello(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     let mut hello = Hello {
         version: None,
         credentials: None,
@@ -94,7 +94,7 @@ pub(super) fn hello(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
 }
 
 /// `AUTH [user] password`
-pub(super) fn auth(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+pub(crate) fn auth(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     let credentials = match arguments.count() {
         2 => Credentials {
             user: None,
@@ -110,7 +110,7 @@ pub(super) fn auth(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
 }
 
 /// `SELECT 0`
-pub(super) fn select(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+pub(crate) fn select(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     match number::parse_i64(arguments.word(1)) {
         Some(0) => Ok(Command::Select),
         Some(_) => Err(ClientError::DatabaseIndex),
@@ -119,27 +119,27 @@ pub(super) fn select(arguments: &Arguments<'_>) -> Result<Command, ClientError> 
 }
 
 /// `CLIENT ID`
-pub(super) fn client_id(_: &Arguments<'_>) -> Result<Command, ClientError> {
+pub(crate) fn client_id(_: &Arguments<'_>) -> Result<Command, ClientError> {
     Ok(Command::ClientId)
 }
 
 /// `CLIENT GETNAME`
-pub(super) fn client_getname(_: &Arguments<'_>) -> Result<Command, ClientError> {
+pub(crate) fn client_getname(_: &Arguments<'_>) -> Result<Command, ClientError> {
     Ok(Command::ClientGetName)
 }
 
 /// `CLIENT INFO`
-pub(super) fn client_info(_: &Arguments<'_>) -> Result<Command, ClientError> {
+pub(crate) fn client_info(_: &Arguments<'_>) -> Result<Command, ClientError> {
     Ok(Command::ClientInfo)
 }
 
 /// `CLIENT SETNAME name`
-pub(super) fn client_setname(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+pub(crate) fn client_setname(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     Ok(Command::ClientSetName(client_text(arguments, 2, "Client names")?))
 }
 
 /// `CLIENT SETINFO LIB-NAME|LIB-VER value`
-pub(super) fn client_setinfo(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+pub(crate) fn client_setinfo(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     if arguments.is(2, "LIB-NAME") {
         Ok(Command::ClientSetInfo(
             LibraryAttribute::Name,
@@ -158,12 +158,12 @@ pub(super) fn client_setinfo(arguments: &Arguments<'_>) -> Result<Command, Clien
 }
 
 /// `CLIENT LIST [TYPE type] [ID id …]`
-pub(super) fn client_list(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+pub(crate) fn client_list(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     Ok(Command::ClientList(Box::new(admin::list_filter(arguments)?)))
 }
 
 /// `CLIENT KILL address`, `CLIENT KILL [ID id] [ADDR address] [LADDR address] [USER name] [TYPE type] [SKIPME yes|no]`
-pub(super) fn client_kill(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+pub(crate) fn client_kill(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     if arguments.count() == 3 {
         let filter = admin::ClientFilter {
             address: Some(arguments.owned(2)),
@@ -178,7 +178,7 @@ pub(super) fn client_kill(arguments: &Arguments<'_>) -> Result<Command, ClientEr
 }
 
 /// `CLIENT HELP`
-pub(super) fn client_help(_: &Arguments<'_>) -> Result<Command, ClientError> {
+pub(crate) fn client_help(_: &Arguments<'_>) -> Result<Command, ClientError> {
     Ok(Command::Help(&[
         "CLIENT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
         "GETNAME",
@@ -216,7 +216,7 @@ fn client_text(arguments: &Arguments<'_>, index: usize, attribute: &'static str)
 }
 
 /// The commands of this family.
-pub(super) const ENTRIES: &[Entry] = &[
+pub(crate) const ENTRIES: &[Entry] = &[
     Entry {
         name: "auth",
         reply: "`OK`, or an error.",

@@ -2,10 +2,10 @@
 
 use kora_resp::Words;
 
-use super::action::{Action, Deadline, Lifetime, Only, StringAction, StringSetting};
-use super::arguments::Arguments;
-use super::{Command, SeveralKeys, VectorOptions};
+use crate::action::{Action, Deadline, Lifetime, Only, StringAction, StringSetting};
+use crate::arguments::Arguments;
 use crate::error::ClientError;
+use crate::{Command, SeveralKeys, VectorOptions};
 
 /// What stands behind the value of SET, or the key of GETEX.
 struct Options<'r> {
@@ -104,7 +104,7 @@ fn deadline(unit: Unit, text: &[u8], command: &'static str) -> Result<Deadline, 
     let ms = ms.filter(|_| number > 0).ok_or_else(invalid)?;
     match unit.absolute {
         true => Ok(Deadline::At(ms)),
-        false if ms > super::keys::RELATIVE_MS_MAX => Err(invalid()),
+        false if ms > crate::keys::RELATIVE_MS_MAX => Err(invalid()),
         false => Ok(Deadline::In(ms)),
     }
 }
@@ -113,7 +113,7 @@ fn on_key(arguments: &Arguments<'_>, action: StringAction) -> Result<Command, Cl
     Ok(Command::OnKey(arguments.key(1)?.into(), Action::String(action)))
 }
 
-pub(super) fn set(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+pub(crate) fn set(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     let options = Options::read(arguments, 3, Family::Set)?;
     let setting = StringSetting {
         lifetime: options.lifetime("set")?.unwrap_or(Lifetime::Forever),
@@ -125,7 +125,7 @@ pub(super) fn set(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
 }
 
 /// The options of VECSET.
-pub(super) fn vector_options(arguments: &Arguments<'_>, start: usize) -> Result<VectorOptions, ClientError> {
+pub(crate) fn vector_options(arguments: &Arguments<'_>, start: usize) -> Result<VectorOptions, ClientError> {
     let options = Options::read(arguments, start, Family::Set)?;
     if options.get {
         return Err(ClientError::Syntax);
@@ -147,15 +147,15 @@ fn set_expiring(arguments: &Arguments<'_>, in_ms: bool, command: &'static str) -
     on_key(arguments, StringAction::Set(setting))
 }
 
-pub(super) fn setex(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+pub(crate) fn setex(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     set_expiring(arguments, false, "setex")
 }
 
-pub(super) fn psetex(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+pub(crate) fn psetex(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     set_expiring(arguments, true, "psetex")
 }
 
-pub(super) fn getset(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+pub(crate) fn getset(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     let setting = StringSetting {
         lifetime: Lifetime::Forever,
         only: Only::Always,
@@ -165,19 +165,19 @@ pub(super) fn getset(arguments: &Arguments<'_>) -> Result<Command, ClientError> 
     on_key(arguments, StringAction::Set(setting))
 }
 
-pub(super) fn setnx(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+pub(crate) fn setnx(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     on_key(arguments, StringAction::SetIfAbsent(arguments.string(2)))
 }
 
-pub(super) fn get(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+pub(crate) fn get(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     on_key(arguments, StringAction::Get)
 }
 
-pub(super) fn getdel(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+pub(crate) fn getdel(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     on_key(arguments, StringAction::GetDelete)
 }
 
-pub(super) fn getex(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+pub(crate) fn getex(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     let options = Options::read(arguments, 2, Family::GetExpire)?;
     let lifetime = options.lifetime("getex");
     on_key(
@@ -186,39 +186,39 @@ pub(super) fn getex(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     )
 }
 
-pub(super) fn append(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+pub(crate) fn append(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     on_key(arguments, StringAction::Append(arguments.owned(2)))
 }
 
-pub(super) fn strlen(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+pub(crate) fn strlen(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     on_key(arguments, StringAction::Length)
 }
 
-pub(super) fn getrange(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+pub(crate) fn getrange(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     on_key(
         arguments,
         StringAction::Range(arguments.integer(2)?, arguments.integer(3)?),
     )
 }
 
-pub(super) fn setrange(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+pub(crate) fn setrange(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     let offset = usize::try_from(arguments.integer(2)?).map_err(|_| ClientError::NegativeOffset)?;
     on_key(arguments, StringAction::SetRange(offset, arguments.owned(3)))
 }
 
-pub(super) fn incr(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+pub(crate) fn incr(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     on_key(arguments, StringAction::Add(1))
 }
 
-pub(super) fn decr(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+pub(crate) fn decr(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     on_key(arguments, StringAction::Add(-1))
 }
 
-pub(super) fn incrby(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+pub(crate) fn incrby(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     on_key(arguments, StringAction::Add(arguments.integer(2)?))
 }
 
-pub(super) fn decrby(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+pub(crate) fn decrby(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     let amount = arguments
         .integer(2)?
         .checked_neg()
@@ -226,19 +226,19 @@ pub(super) fn decrby(arguments: &Arguments<'_>) -> Result<Command, ClientError> 
     on_key(arguments, StringAction::Add(amount))
 }
 
-pub(super) fn incrbyfloat(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+pub(crate) fn incrbyfloat(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     on_key(arguments, StringAction::AddFloat(arguments.owned(2)))
 }
 
-pub(super) fn mget(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+pub(crate) fn mget(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     Ok(Command::Several(SeveralKeys::GetStrings(arguments.keys_from(1, 1)?)))
 }
 
-pub(super) fn mset(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+pub(crate) fn mset(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     Ok(Command::Several(SeveralKeys::SetStrings(pairs(arguments, "mset")?)))
 }
 
-pub(super) fn msetnx(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+pub(crate) fn msetnx(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     Ok(Command::Several(SeveralKeys::SetStringsIfAbsent(pairs(
         arguments, "msetnx",
     )?)))

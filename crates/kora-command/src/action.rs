@@ -96,7 +96,7 @@ pub enum Deadline {
 
 impl Deadline {
     /// In milliseconds of Unix time; what lies before it is at 0.
-    pub(crate) fn at_ms(self, now_ms: u64) -> u64 {
+    pub fn at_ms(self, now_ms: u64) -> u64 {
         let at = match self {
             Deadline::At(at) => at,
             Deadline::In(ms) => i64::try_from(now_ms).unwrap_or(i64::MAX).saturating_add(ms),
@@ -207,7 +207,7 @@ pub enum KeyAction {
 
 impl KeyAction {
     /// True if it may change when the key expires. Of a collection its owner decides that.
-    pub(crate) fn moves_end(&self) -> bool {
+    pub fn moves_end(&self) -> bool {
         matches!(self, KeyAction::Expire(..) | KeyAction::Persist)
     }
 }
@@ -236,7 +236,7 @@ pub struct LifetimeForm {
 
 impl Action {
     /// True if it may change what is there.
-    pub(crate) fn is_write(&self) -> bool {
+    pub fn is_write(&self) -> bool {
         match self {
             Action::String(action) => !matches!(
                 action,
@@ -255,7 +255,7 @@ impl Action {
     }
 
     /// Memory that it holds beside its own.
-    pub(crate) fn bytes_held(&self) -> usize {
+    pub fn bytes_held(&self) -> usize {
         match self {
             Action::String(action) => match action {
                 StringAction::Set(StringSetting { value, .. }) | StringAction::SetIfAbsent(value) => value.heap_bytes(),

@@ -1,5 +1,0 @@
-//! Prints `docs/commands.md`.
-
-fn main() {
-    print!("{}", kora_engine::reference::markdown());
-}

@@ -1,0 +1,68 @@
+//! How much memory a reply will take.
+
+use kora_command::{Command, table};
+
+use crate::catalog::Catalog;
+use crate::limits::SCAN_REPLY_BYTES_MAX;
+use crate::router::Spread;
+use crate::setup::Setup;
+
+/// Memory that the reply will take, roughly, from the shards' first parts until it is written: so that a client that asks
+/// for much waits until there is room for it.
+pub(crate) fn reply_bytes_expected(command: &Command, setup: &Setup, connections: usize) -> usize {
+    let catalog = &setup.catalog;
+    match command {
+        Command::VectorQuery(query) => {
+            // Each part may be a whole answer; then the reply counts twice.
+            let times = match setup.placement.spread_of(&query.target) {
+                Spread::One(_) => 2,
+                Spread::All => setup.placement.shard_count().max(2),
+            };
+            times * query.wish.k * (HIT_BYTES + key_bytes_expected(&query.target, catalog))
+        }
+        Command::VectorGet(element, _) => catalog
+            .newest(&element.collection)
+            .map_or(0, |schema| schema.dimension * COMPONENT_BYTES),
+        Command::VectorList => catalog.len() * NAME_BYTES,
+        // A client that asks for more than there is gets what there is.
+        Command::Scan(request) => request
+            .count
+            .saturating_mul(SCANNED_BYTES)
+            .min(2 * SCAN_REPLY_BYTES_MAX),
+        Command::ClientList(_) => connections * setup.placement.worker_count() * CLIENT_LINE_BYTES,
+        Command::CommandInfo(_) | Command::CommandDocs(_) => table::all().count() * ENTRY_BYTES,
+        _ => 0,
+    }
+}
+
+/// How long the keys are that a query of this target finds. It may name a collection in three ways; of one that does not
+/// exist there is nothing to find.
+fn key_bytes_expected(target: &[u8], catalog: &Catalog) -> usize {
+    let colon = target.iter().rposition(|byte| *byte == b':');
+    let names = [Some(target), colon.map(|colon| &target[..colon])];
+    let found = names.into_iter().flatten().find_map(|name| {
+        let name_bytes = catalog.name_bytes(name)?;
+        Some(name.len() + 1 + name_bytes)
+    });
+    found.unwrap_or(0)
+}
+
+/// What a hit is charged with in a reply beside its key. It counts twice, as every reply does: once as it is held, and once
+/// as text on its way out.
+const HIT_BYTES: usize = 80;
+
+/// A collection's name of usual length, in memory and as text.
+const NAME_BYTES: usize = 96;
+
+/// What a component is charged with in a reply: its text with RESP2's header around it, twice as a hit is. Expecting less
+/// than is charged later would let in more than there is room for, and then somebody is dropped for it.
+const COMPONENT_BYTES: usize = 48;
+
+/// What a key in a reply to SCAN is expected to be charged with: one of some 200 bytes, twice.
+const SCANNED_BYTES: usize = 512;
+
+/// A line of CLIENT LIST, gathered and in the reply. Connections are about as many on each worker.
+const CLIENT_LINE_BYTES: usize = 1024;
+
+/// One command's description.
+const ENTRY_BYTES: usize = 2048;
