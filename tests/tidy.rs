@@ -195,6 +195,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         "kora-engine",
         &["kora-command", "kora-mesh", "kora-resp", "kora-values", "kora-vector"],
     ),
+    ("kora-log", &[]),
     ("kora-mesh", &[]),
     ("kora-resp", &[]),
     ("kora-server", &["kora-engine", "kora-mesh", "kora-resp", "kora-vector"]),

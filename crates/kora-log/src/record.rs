@@ -1,0 +1,575 @@
+//! Records: what became true.
+//!
+//! A record is an outcome, never a command: it holds bytes, absolute times and vectors as they were given, so that
+//! applying it can't fail and applying it twice changes nothing.
+
+use crate::bytes::{Malformed, put_bytes, put_integer, take_byte, take_bytes, take_integer};
+
+/// One thing that became true on a shard.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Record<'a> {
+    /// A key holds this string.
+    Set {
+        /// The key.
+        key: &'a [u8],
+        /// All of the string.
+        value: &'a [u8],
+        /// When it expires.
+        deadline: Deadline,
+    },
+    /// A key holds an empty hash, whatever was there. Its fields follow.
+    Hash {
+        /// The key.
+        key: &'a [u8],
+        /// When it expires.
+        deadline: Deadline,
+    },
+    /// A hash has these fields, and keeps its others.
+    Fields {
+        /// The key.
+        key: &'a [u8],
+        /// Names and values, in turn.
+        fields: List<'a>,
+    },
+    /// A hash does not have these fields.
+    FieldsGone {
+        /// The key.
+        key: &'a [u8],
+        /// Their names.
+        names: List<'a>,
+    },
+    /// A string holds these bytes from a place on; it is filled with zeros up to there if it was shorter.
+    Patch {
+        /// The key.
+        key: &'a [u8],
+        /// The place of the first byte.
+        offset: u64,
+        /// What stands there.
+        bytes: &'a [u8],
+    },
+    /// A key expires then.
+    Deadline {
+        /// The key.
+        key: &'a [u8],
+        /// When.
+        deadline: Deadline,
+    },
+    /// A key is not there.
+    Gone {
+        /// The key.
+        key: &'a [u8],
+        /// Why it went.
+        cause: Cause,
+    },
+    /// A collection holds a vector under a name.
+    Vector {
+        /// The generation of the collection.
+        generation: u64,
+        /// The vector's name in the collection.
+        name: &'a [u8],
+        /// Its components, each a little-endian f32.
+        components: &'a [u8],
+        /// When it expires.
+        deadline: Deadline,
+    },
+    /// A vector expires then.
+    VectorDeadline {
+        /// The generation of the collection.
+        generation: u64,
+        /// The vector's name in the collection.
+        name: &'a [u8],
+        /// When.
+        deadline: Deadline,
+    },
+    /// A vector's attributes are these bytes; none if they are empty.
+    Attributes {
+        /// The generation of the collection.
+        generation: u64,
+        /// The vector's name in the collection.
+        name: &'a [u8],
+        /// The text.
+        text: &'a [u8],
+    },
+    /// A collection does not hold a vector of this name.
+    VectorGone {
+        /// The generation of the collection.
+        generation: u64,
+        /// The vector's name in the collection.
+        name: &'a [u8],
+        /// Why it went.
+        cause: Cause,
+    },
+    /// A collection exists. Written by the owner of its name.
+    Create {
+        /// Its generation: another collection of the same name has another one.
+        generation: u64,
+        /// Its name.
+        name: &'a [u8],
+        /// How it was made, as the engine spells it.
+        schema: &'a [u8],
+        /// When it expires.
+        deadline: Deadline,
+    },
+    /// A collection expires then.
+    CollectionDeadline {
+        /// Its generation.
+        generation: u64,
+        /// When.
+        deadline: Deadline,
+    },
+    /// A collection does not exist.
+    Drop {
+        /// Its generation.
+        generation: u64,
+        /// Why it went.
+        cause: Cause,
+    },
+    /// A shard holds no keys, and no vectors of collections whose generation is below this one.
+    Flush {
+        /// Collections made from here on stay.
+        generation: u64,
+    },
+    /// The next record's value came from another shard, under this number; see [`Cause::Moved`].
+    Landed {
+        /// Number of the transfer: drawn once for the whole server.
+        transfer: u64,
+    },
+}
+
+/// When something expires.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Deadline {
+    /// It does not.
+    #[default]
+    Never,
+    /// Then, in milliseconds of Unix time.
+    At(u64),
+}
+
+/// Why something went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// A command removed it.
+    Command,
+    /// Its time had come.
+    Expired,
+    /// Memory was needed.
+    Evicted,
+    /// Something else took its place.
+    Replaced,
+    /// Its collection went.
+    Dropped,
+    /// It is on its way to another shard, under this number.
+    Moved(u64),
+}
+
+/// Byte strings, one behind the other.
+#[derive(Clone, Copy, PartialEq)]
+pub struct List<'a> {
+    count: u64,
+    /// Invariant: exactly `count` strings behind their lengths.
+    bytes: &'a [u8],
+}
+
+impl<'a> List<'a> {
+    /// How many.
+    pub fn len(&self) -> u64 {
+        self.count
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Each of them.
+    pub fn iter(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        let mut rest = self.bytes;
+        std::iter::from_fn(move || take_bytes(&mut rest).ok())
+    }
+
+    fn take(bytes: &mut &'a [u8], per_item: u64) -> Result<List<'a>, Malformed> {
+        let items = take_integer(bytes)?;
+        let count = items
+            .checked_mul(per_item)
+            .ok_or(Malformed("a list is longer than what is there"))?;
+        let start = *bytes;
+        for _ in 0..count {
+            take_bytes(bytes)?;
+        }
+        Ok(List {
+            count,
+            bytes: &start[..start.len() - bytes.len()],
+        })
+    }
+}
+
+impl std::fmt::Debug for List<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
+}
+
+impl<'a> Record<'a> {
+    /// Writes it behind what is there.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        match *self {
+            Record::Set { key, value, deadline } => {
+                begin(out, Kind::Set, key);
+                deadline.put(out);
+                put_bytes(out, value);
+            }
+            Record::Hash { key, deadline } => {
+                begin(out, Kind::Hash, key);
+                deadline.put(out);
+            }
+            Record::Fields { key, fields } => encode_fields(out, key, fields.count / 2, |out| {
+                out.extend_from_slice(fields.bytes);
+            }),
+            Record::FieldsGone { key, names } => {
+                begin(out, Kind::FieldsGone, key);
+                put_integer(out, names.count);
+                out.extend_from_slice(names.bytes);
+            }
+            Record::Patch { key, offset, bytes } => {
+                begin(out, Kind::Patch, key);
+                put_integer(out, offset);
+                put_bytes(out, bytes);
+            }
+            Record::Deadline { key, deadline } => {
+                begin(out, Kind::Deadline, key);
+                deadline.put(out);
+            }
+            Record::Gone { key, cause } => {
+                begin(out, Kind::Gone, key);
+                cause.put(out);
+            }
+            Record::Vector {
+                generation,
+                name,
+                components,
+                deadline,
+            } => {
+                begin_vector(out, Kind::Vector, generation, name);
+                deadline.put(out);
+                put_bytes(out, components);
+            }
+            Record::VectorDeadline {
+                generation,
+                name,
+                deadline,
+            } => {
+                begin_vector(out, Kind::VectorDeadline, generation, name);
+                deadline.put(out);
+            }
+            Record::Attributes { generation, name, text } => {
+                begin_vector(out, Kind::Attributes, generation, name);
+                put_bytes(out, text);
+            }
+            Record::VectorGone {
+                generation,
+                name,
+                cause,
+            } => {
+                begin_vector(out, Kind::VectorGone, generation, name);
+                cause.put(out);
+            }
+            Record::Create {
+                generation,
+                name,
+                schema,
+                deadline,
+            } => {
+                begin_vector(out, Kind::Create, generation, name);
+                deadline.put(out);
+                put_bytes(out, schema);
+            }
+            Record::CollectionDeadline { generation, deadline } => {
+                begin_number(out, Kind::CollectionDeadline, generation);
+                deadline.put(out);
+            }
+            Record::Drop { generation, cause } => {
+                begin_number(out, Kind::Drop, generation);
+                cause.put(out);
+            }
+            Record::Flush { generation } => begin_number(out, Kind::Flush, generation),
+            Record::Landed { transfer } => begin_number(out, Kind::Landed, transfer),
+        }
+    }
+
+    /// Takes one off the front of `bytes`.
+    ///
+    /// # Errors
+    /// If they do not begin with a record.
+    pub fn decode(bytes: &mut &'a [u8]) -> Result<Record<'a>, Malformed> {
+        let kind = take_byte(bytes)?;
+        let kind = *Kind::ALL
+            .iter()
+            .find(|known| **known as u8 == kind)
+            .ok_or(Malformed("a record of a kind that this version does not know"))?;
+        match kind {
+            Kind::Set | Kind::Hash | Kind::Fields | Kind::FieldsGone | Kind::Patch | Kind::Deadline | Kind::Gone => {
+                let key = take_bytes(bytes)?;
+                Record::decode_of_key(kind, key, bytes)
+            }
+            Kind::Vector | Kind::VectorDeadline | Kind::Attributes | Kind::VectorGone | Kind::Create => {
+                let (generation, name) = (take_integer(bytes)?, take_bytes(bytes)?);
+                Record::decode_of_vector(kind, generation, name, bytes)
+            }
+            Kind::CollectionDeadline => Ok(Record::CollectionDeadline {
+                generation: take_integer(bytes)?,
+                deadline: Deadline::take(bytes)?,
+            }),
+            Kind::Drop => Ok(Record::Drop {
+                generation: take_integer(bytes)?,
+                cause: Cause::take(bytes)?,
+            }),
+            Kind::Flush => Ok(Record::Flush {
+                generation: take_integer(bytes)?,
+            }),
+            Kind::Landed => Ok(Record::Landed {
+                transfer: take_integer(bytes)?,
+            }),
+        }
+    }
+
+    fn decode_of_key(kind: Kind, key: &'a [u8], bytes: &mut &'a [u8]) -> Result<Record<'a>, Malformed> {
+        Ok(match kind {
+            Kind::Set => Record::Set {
+                key,
+                deadline: Deadline::take(bytes)?,
+                value: take_bytes(bytes)?,
+            },
+            Kind::Hash => Record::Hash {
+                key,
+                deadline: Deadline::take(bytes)?,
+            },
+            Kind::Fields => Record::Fields {
+                key,
+                fields: List::take(bytes, 2)?,
+            },
+            Kind::FieldsGone => Record::FieldsGone {
+                key,
+                names: List::take(bytes, 1)?,
+            },
+            Kind::Patch => Record::Patch {
+                key,
+                offset: take_integer(bytes)?,
+                bytes: take_bytes(bytes)?,
+            },
+            Kind::Deadline => Record::Deadline {
+                key,
+                deadline: Deadline::take(bytes)?,
+            },
+            _ => Record::Gone {
+                key,
+                cause: Cause::take(bytes)?,
+            },
+        })
+    }
+
+    fn decode_of_vector(
+        kind: Kind,
+        generation: u64,
+        name: &'a [u8],
+        bytes: &mut &'a [u8],
+    ) -> Result<Record<'a>, Malformed> {
+        Ok(match kind {
+            Kind::Vector => {
+                let deadline = Deadline::take(bytes)?;
+                let components = take_bytes(bytes)?;
+                if components.is_empty() || components.len() % 4 != 0 {
+                    return Err(Malformed("a vector's bytes are no whole components"));
+                }
+                Record::Vector {
+                    generation,
+                    name,
+                    components,
+                    deadline,
+                }
+            }
+            Kind::VectorDeadline => Record::VectorDeadline {
+                generation,
+                name,
+                deadline: Deadline::take(bytes)?,
+            },
+            Kind::Attributes => Record::Attributes {
+                generation,
+                name,
+                text: take_bytes(bytes)?,
+            },
+            Kind::VectorGone => Record::VectorGone {
+                generation,
+                name,
+                cause: Cause::take(bytes)?,
+            },
+            _ => Record::Create {
+                generation,
+                name,
+                deadline: Deadline::take(bytes)?,
+                schema: take_bytes(bytes)?,
+            },
+        })
+    }
+}
+
+/// Writes a record of fields, whose names and values `write` puts one behind the other with [`put_text`]: `count` pairs.
+pub fn encode_fields(out: &mut Vec<u8>, key: &[u8], count: u64, write: impl FnOnce(&mut Vec<u8>)) {
+    begin(out, Kind::Fields, key);
+    put_integer(out, count);
+    write(out);
+}
+
+/// Writes a record of fields that are gone.
+pub fn encode_fields_gone<'a>(out: &mut Vec<u8>, key: &[u8], names: impl ExactSizeIterator<Item = &'a [u8]>) {
+    begin(out, Kind::FieldsGone, key);
+    put_integer(out, names.len() as u64);
+    names.for_each(|name| put_bytes(out, name));
+}
+
+/// Writes a record of a vector whose components are numbers.
+pub fn encode_vector(out: &mut Vec<u8>, generation: u64, name: &[u8], components: &[f32], deadline: Deadline) {
+    begin_vector(out, Kind::Vector, generation, name);
+    deadline.put(out);
+    put_integer(out, components.len() as u64 * 4);
+    components
+        .iter()
+        .for_each(|component| out.extend_from_slice(&component.to_le_bytes()));
+}
+
+/// Writes a name or a value of a record of fields.
+pub fn put_text(out: &mut Vec<u8>, text: &[u8]) {
+    put_bytes(out, text);
+}
+
+impl Deadline {
+    fn put(self, out: &mut Vec<u8>) {
+        put_integer(
+            out,
+            match self {
+                Deadline::Never => 0,
+                // Shifted by one, so that all of them can be said but the very last.
+                Deadline::At(ms) => ms.saturating_add(1),
+            },
+        );
+    }
+
+    fn take(bytes: &mut &[u8]) -> Result<Deadline, Malformed> {
+        Ok(match take_integer(bytes)? {
+            0 => Deadline::Never,
+            shifted => Deadline::At(shifted - 1),
+        })
+    }
+}
+
+impl Cause {
+    fn put(self, out: &mut Vec<u8>) {
+        let code = match self {
+            Cause::Command => 0,
+            Cause::Expired => 1,
+            Cause::Evicted => 2,
+            Cause::Replaced => 3,
+            Cause::Dropped => 4,
+            Cause::Moved(transfer) => {
+                out.push(5);
+                return put_integer(out, transfer);
+            }
+        };
+        out.push(code);
+    }
+
+    fn take(bytes: &mut &[u8]) -> Result<Cause, Malformed> {
+        Ok(match take_byte(bytes)? {
+            0 => Cause::Command,
+            1 => Cause::Expired,
+            2 => Cause::Evicted,
+            3 => Cause::Replaced,
+            4 => Cause::Dropped,
+            5 => Cause::Moved(take_integer(bytes)?),
+            _ => return Err(Malformed("a cause that this version does not know")),
+        })
+    }
+}
+
+/// The first byte of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Set = 1,
+    Hash = 2,
+    Fields = 3,
+    FieldsGone = 4,
+    Patch = 5,
+    Deadline = 6,
+    Gone = 7,
+    Vector = 8,
+    VectorDeadline = 9,
+    Attributes = 10,
+    VectorGone = 11,
+    Create = 12,
+    CollectionDeadline = 13,
+    Drop = 14,
+    Flush = 15,
+    Landed = 16,
+}
+
+impl Kind {
+    pub(crate) const ALL: [Kind; 16] = [
+        Kind::Set,
+        Kind::Hash,
+        Kind::Fields,
+        Kind::FieldsGone,
+        Kind::Patch,
+        Kind::Deadline,
+        Kind::Gone,
+        Kind::Vector,
+        Kind::VectorDeadline,
+        Kind::Attributes,
+        Kind::VectorGone,
+        Kind::Create,
+        Kind::CollectionDeadline,
+        Kind::Drop,
+        Kind::Flush,
+        Kind::Landed,
+    ];
+}
+
+fn begin(out: &mut Vec<u8>, kind: Kind, key: &[u8]) {
+    out.push(kind as u8);
+    put_bytes(out, key);
+}
+
+fn begin_number(out: &mut Vec<u8>, kind: Kind, number: u64) {
+    out.push(kind as u8);
+    put_integer(out, number);
+}
+
+fn begin_vector(out: &mut Vec<u8>, kind: Kind, generation: u64, name: &[u8]) {
+    begin_number(out, kind, generation);
+    put_bytes(out, name);
+}
+
+/// A frame's or piece's records, one after the other. Ends after an error.
+pub fn records(mut bytes: &[u8]) -> impl Iterator<Item = Result<Record<'_>, Malformed>> {
+    std::iter::from_fn(move || {
+        if bytes.is_empty() {
+            return None;
+        }
+        let record = Record::decode(&mut bytes);
+        if record.is_err() {
+            bytes = &[];
+        }
+        Some(record)
+    })
+}
+
+/// A vector's components, from the bytes of a record.
+pub fn components(bytes: &[u8]) -> impl ExactSizeIterator<Item = f32> + '_ {
+    bytes.chunks_exact(4).map(|word| {
+        let mut le = [0; 4];
+        le.copy_from_slice(word);
+        f32::from_le_bytes(le)
+    })
+}
+
+#[cfg(test)]
+mod tests;
