@@ -24,6 +24,8 @@ pub(crate) enum Name {
     ConfigGet,
     ConfigHelp,
     ConfigResetStat,
+    ConfigRewrite,
+    ConfigSet,
     DbSize,
     Echo,
     FlushAll,
@@ -118,7 +120,7 @@ pub(crate) enum Name {
 }
 
 impl Name {
-    pub(crate) const ALL: [Name; 111] = [
+    pub(crate) const ALL: [Name; 113] = [
         Name::Auth,
         Name::Client,
         Name::ClientGetname,
@@ -139,6 +141,8 @@ impl Name {
         Name::ConfigGet,
         Name::ConfigHelp,
         Name::ConfigResetStat,
+        Name::ConfigRewrite,
+        Name::ConfigSet,
         Name::DbSize,
         Name::Echo,
         Name::FlushAll,
@@ -255,6 +259,8 @@ impl Name {
             Name::ConfigGet => ("config|get", -3),
             Name::ConfigHelp => ("config|help", 2),
             Name::ConfigResetStat => ("config|resetstat", 2),
+            Name::ConfigRewrite => ("config|rewrite", 2),
+            Name::ConfigSet => ("config|set", -4),
             Name::DbSize => ("dbsize", 1),
             Name::Echo => ("echo", 2),
             Name::FlushAll => ("flushall", -1),

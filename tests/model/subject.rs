@@ -8,9 +8,10 @@ use std::task::Waker;
 use bytes::BytesMut;
 use kora_engine::limits::SLICE_WORK;
 use kora_engine::{
-    Admission, Catalog, CpuTime, Engine, Facts, GraphSettings, Host, LineId, Placement, Progress, Session, Setup,
-    Standing, berths,
+    Admission, Catalog, CpuTime, Engine, Facts, GraphSettings, Host, LineId, LiveSettings, Placement, Progress,
+    Session, Setup, Standing, berths,
 };
+use kora_mesh::{Gauge, Latest};
 use kora_resp::{Reader, ReaderLimits};
 use kora_tests::request::encode;
 use kora_vector::hnsw::GRAPH_MIN;
@@ -74,10 +75,13 @@ impl Subject {
             catalog: Catalog::new(1),
             graph: DEFAULTS,
             client_bytes_max: 1 << 30,
-            string_bytes_max: 512 << 20,
+            live: Arc::new(LiveSettings {
+                password: Latest::new(password.map(str::to_owned)),
+                clients_max: Gauge::new(77),
+                ..LiveSettings::default()
+            }),
             slice_work: SLICE_WORK,
-            password: password.map(str::to_owned),
-            settings: settings.to_vec(),
+            settings: Box::new(settings.to_vec()),
             facts: Facts::default(),
         });
         let engines = berths(setup.placement, 4)

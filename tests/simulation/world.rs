@@ -123,10 +123,9 @@ impl World {
                 graph_min: scenario.graph_min,
             },
             client_bytes_max: scenario.client_bytes_max,
-            string_bytes_max: 512 << 20,
+            live: Arc::default(),
             slice_work: scenario.slice_work,
-            password: None,
-            settings: Vec::new(),
+            settings: Box::new(Vec::new()),
             facts: Facts::default(),
         });
         let engines = berths(setup.placement, scenario.credit)

@@ -9,3 +9,4 @@ mod hostile;
 mod pipelines;
 mod redis_rs;
 mod refusals;
+mod settings;

@@ -7,7 +7,8 @@ use kora_resp::number;
 use crate::Command;
 use crate::arguments::Arguments;
 use crate::error::ClientError;
-use crate::limits::{NAME_PATTERN_BYTES_MAX, NAMES_MAX};
+use crate::limits::{NAME_PATTERN_BYTES_MAX, NAMES_MAX, SETTING_BYTES_MAX};
+use crate::setting_error::SettingError;
 use crate::syntax::Argument;
 use crate::table::{Entry, Filter, PLAIN};
 
@@ -112,6 +113,47 @@ pub(crate) fn config_get(arguments: &Arguments<'_>) -> Result<Command, ClientErr
     Ok(Command::ConfigGet(patterns))
 }
 
+/// `CONFIG SET name value [name value …]`
+pub(crate) fn config_set(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+    let words = names(arguments, 2)?;
+    if !words.len().is_multiple_of(2) {
+        return Err(ClientError::Syntax);
+    }
+    let mut changes: Vec<(String, String)> = Vec::with_capacity(words.len() / 2);
+    for pair in words.chunks_exact(2) {
+        let change = change(&pair[0], &pair[1])?;
+        if changes.iter().any(|(name, _)| *name == change.0) {
+            return Err(refuse_setting(change.0, "duplicate parameter"));
+        }
+        changes.push(change);
+    }
+    Ok(Command::ConfigSet(changes))
+}
+
+/// One setting's name, in lower case, and its value.
+fn change(name: &[u8], value: &[u8]) -> Result<(String, String), ClientError> {
+    let shown = &name[..name.len().min(NAME_PATTERN_BYTES_MAX)];
+    let shown = String::from_utf8_lossy(shown).to_ascii_lowercase();
+    if name.len() > NAME_PATTERN_BYTES_MAX {
+        return Err(ClientError::Setting(SettingError::Unknown { name: shown }));
+    }
+    match str::from_utf8(value) {
+        _ if value.len() > SETTING_BYTES_MAX => Err(refuse_setting(shown, "the value is too long")),
+        Ok(value) => Ok((shown, value.to_owned())),
+        Err(_) => Err(refuse_setting(shown, "the value is no UTF-8 text")),
+    }
+}
+
+fn refuse_setting(name: String, reason: &str) -> ClientError {
+    let reason = reason.to_owned();
+    ClientError::Setting(SettingError::Refused { name, reason })
+}
+
+/// `CONFIG REWRITE`
+pub(crate) fn config_rewrite(_: &Arguments<'_>) -> Result<Command, ClientError> {
+    Ok(Command::ConfigRewrite)
+}
+
 /// `CONFIG RESETSTAT`
 pub(crate) fn config_resetstat(_: &Arguments<'_>) -> Result<Command, ClientError> {
     Ok(Command::ConfigResetStat)
@@ -123,8 +165,12 @@ pub(crate) fn config_help(_: &Arguments<'_>) -> Result<Command, ClientError> {
         "CONFIG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
         "GET <pattern> [<pattern> ...]",
         "    Return parameters matching the glob-like <pattern> and their values.",
+        "SET <directive> <value>",
+        "    Set the configuration <directive> to <value>.",
         "RESETSTAT",
         "    Reset statistics reported by the INFO command.",
+        "REWRITE",
+        "    Rewrite the configuration file.",
         "HELP",
         "    Print this help.",
     ]))
@@ -384,7 +430,7 @@ const CONFIG: &[Entry] = &[
     Entry {
         name: "config|get",
         reply: "A map of names to values.",
-        notes: "Patterns are glob patterns. Settings are listed in `config/kora.toml`; they are set there, in the environment or on the command line, and do not change while the server runs.",
+        notes: "Patterns are glob patterns. Settings are listed in `config/kora.toml`; they are set there, in the environment or on the command line, and some of them with CONFIG SET.",
         arity: -3,
         flags: &["admin", "loading", "stale"],
         summary: "Returns the settings whose names match.",
@@ -408,6 +454,27 @@ const CONFIG: &[Entry] = &[
         flags: &["admin", "loading", "stale", "noscript"],
         summary: "Resets what INFO counts.",
         parse: config_resetstat,
+        ..SERVER
+    },
+    Entry {
+        name: "config|rewrite",
+        reply: "`OK`, or an error.",
+        notes: "The file that the server was started with gets the values that differ from what it says; its comments stay. It is replaced as a whole, so that a crash leaves the old one or the new one.",
+        arity: 2,
+        flags: &["admin", "loading", "stale", "noscript"],
+        summary: "Writes the settings into the configuration file.",
+        parse: config_rewrite,
+        ..SERVER
+    },
+    Entry {
+        name: "config|set",
+        reply: "`OK`, or an error.",
+        notes: "All of the settings change, or none. `config/kora.toml` says which can change while the server runs; the others answer `can't set immutable config`. Every worker acts on the new value from its next look on.",
+        arity: -4,
+        flags: &["admin", "loading", "stale", "noscript"],
+        summary: "Changes settings while the server runs.",
+        arguments: &[Argument::block("data", &[Argument::string("parameter"), Argument::string("value")]).multiple()],
+        parse: config_set,
         ..SERVER
     },
 ];

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::limits::QUOTED_BYTES_MAX;
+use crate::setting_error::SettingError;
 
 /// A refused command. `Display` is the whole text of the error reply, code first, in Redis's words where clients read
 /// them.
@@ -89,6 +90,8 @@ pub enum ClientError {
     ProtocolNotInteger,
     /// HELLO on a connection that has neither authenticated nor brought AUTH.
     HelloNotAuthenticated,
+    /// CONFIG SET or CONFIG REWRITE that did nothing.
+    Setting(SettingError),
     /// SELECT of anything but 0.
     DatabaseIndex,
     /// CLIENT SETNAME or SETINFO with bytes outside `!` to `~`; which attribute.
@@ -271,6 +274,7 @@ impl fmt::Display for ClientError {
                  <user> <pass> option can be used to authenticate the client and select the RESP protocol version at \
                  the same time",
             ),
+            Self::Setting(error) => error.fmt(f),
             Self::DatabaseIndex => f.write_str("ERR DB index is out of range"),
             Self::ClientText { attribute } => {
                 write!(
@@ -393,7 +397,7 @@ impl fmt::Display for ClientError {
 impl std::error::Error for ClientError {}
 
 /// A client's bytes inside an error: cut to a length, and without anything that could be taken for protocol.
-struct Quoted<'a>(&'a [u8]);
+pub(crate) struct Quoted<'a>(pub(crate) &'a [u8]);
 
 impl fmt::Display for Quoted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -17,6 +17,7 @@ mod keys;
 pub mod limits;
 mod recall;
 pub mod reference;
+mod setting_error;
 mod string_entries;
 mod strings;
 pub mod syntax;
@@ -39,6 +40,7 @@ pub use self::element::{Element, ElementList, element_of};
 pub use self::error::ClientError;
 pub use self::keys::{KeyType, ScanFilter, ScanRequest};
 pub use self::recall::RecallRequest;
+pub use self::setting_error::SettingError;
 pub use self::vectors::{Center, Creation, VectorForm, VectorOptions, VectorQuery, Wish, vet};
 
 /// A command with its arguments, checked as far as that can be done without looking at any data.
@@ -86,6 +88,10 @@ pub enum Command {
     Help(&'static [&'static str]),
     /// `CONFIG GET pattern [pattern …]`
     ConfigGet(Vec<Bytes>),
+    /// `CONFIG SET name value [name value …]`
+    ConfigSet(Vec<(String, String)>),
+    /// `CONFIG REWRITE`
+    ConfigRewrite,
     /// `CONFIG RESETSTAT`
     ConfigResetStat,
     /// `INFO [section …]`
@@ -246,6 +252,7 @@ impl Command {
             Command::Scan(request) => request.filter.pattern.as_ref().map_or(0, Pattern::bytes),
             Command::Info(names) | Command::ConfigGet(names) => bytes_of(names),
             Command::CommandInfo(Some(names)) | Command::CommandDocs(Some(names)) => bytes_of(names),
+            Command::ConfigSet(changes) => changes.iter().map(|(name, value)| name.len() + value.len()).sum(),
             Command::ClientList(filter) | Command::ClientKill(filter, _) => filter.bytes(),
             _ => 0,
         };

@@ -39,6 +39,9 @@ pub const NAMES_MAX: usize = 128;
 /// Bytes of a pattern for names of settings or commands, none of which is half as long.
 pub const NAME_PATTERN_BYTES_MAX: usize = 64;
 
+/// Bytes of a setting's value in CONFIG SET: no list of addresses and no password is as long.
+pub const SETTING_BYTES_MAX: usize = 16 << 10;
+
 /// Bytes of what a connection may call itself or its library. It is kept as long as the connection lives.
 pub const CLIENT_TEXT_BYTES_MAX: usize = 1024;
 

@@ -9,6 +9,7 @@ use crate::command::{Command, Credentials, Hello, LibraryAttribute, docs};
 use crate::error::ClientError;
 use crate::info::REDIS_VERSION;
 use crate::session::Session;
+use crate::settings::SettingError;
 use crate::setup::Setup;
 
 /// What follows from such a command beside its reply.
@@ -68,6 +69,7 @@ pub(crate) fn answer(
         Command::CommandList(filter) => docs::list(filter.as_ref()),
         Command::Help(lines) => Reply::Array(lines.iter().map(|line| Reply::Simple(line)).collect()),
         Command::ConfigGet(patterns) => settings(&patterns, setup),
+        Command::ConfigSet(changes) => or_error(change(changes, setup).map(|()| Reply::ok())),
         command => return Err(command),
     };
     Ok((Some(reply), Effect::None))
@@ -106,7 +108,7 @@ fn greet(hello: Hello, session: &mut Session, setup: &Setup) -> Result<Reply, Cl
 
 fn authenticate(credentials: &Credentials, session: &mut Session, setup: &Setup) -> Result<(), ClientError> {
     let default_user = credentials.user.as_ref().is_none_or(|user| user.as_ref() == b"default");
-    match &setup.password {
+    match setup.live.password.get().as_ref() {
         None if credentials.user.is_none() => Err(ClientError::NoPasswordConfigured),
         // As in Redis: a user without a password may bring any.
         None if default_user => Ok(()),
@@ -132,13 +134,24 @@ fn settings(patterns: &[Bytes], setup: &Setup) -> Reply {
         .map(|text| Pattern::new(text, Case::Insensitive))
         .collect();
     let matches = |name: &str| patterns.iter().any(|pattern| pattern.matches(name.as_bytes()));
-    let own = setup
-        .settings
-        .iter()
-        .map(|(name, value)| (name.as_str(), value.as_str()));
+    let all = setup.settings.all();
+    let own = all.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     let matching = FIXED_SETTINGS.into_iter().chain(own).filter(|(name, _)| matches(name));
     let text = |text: &str| Reply::Text(text.to_owned());
     Reply::Map(matching.map(|(name, value)| (text(name), text(value))).collect())
+}
+
+/// What can't be chosen may be set to what it is: libraries and test suites do that.
+fn change(changes: Vec<(String, String)>, setup: &Setup) -> Result<(), ClientError> {
+    let mut own = Vec::with_capacity(changes.len());
+    for (name, value) in changes {
+        match FIXED_SETTINGS.iter().find(|(fixed, _)| *fixed == name) {
+            None => own.push((name, value)),
+            Some((_, fixed)) if *fixed == value => {}
+            Some(_) => return Err(ClientError::Setting(SettingError::immutable(&name))),
+        }
+    }
+    setup.settings.set(&own).map_err(ClientError::Setting)
 }
 
 /// What Redis would have us set and Kōra has no choice about. redis-benchmark asks for the first two, GUIs for the third.

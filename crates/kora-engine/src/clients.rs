@@ -4,6 +4,7 @@ use crate::command::ClientFilter;
 use crate::engine::Engine;
 use crate::limits::CLIENTS_PER_PART;
 use crate::line::Presence;
+use crate::lines::LineId;
 use crate::mail::{Ask, ClientPage, ClientPlace, Part};
 use crate::session::Session;
 use crate::setup::Host;
@@ -21,6 +22,25 @@ impl Engine {
             }
             _ => unreachable!("asks to a shard are answered by the shard"),
         }
+    }
+
+    /// Something has come from the client that is no whole request yet.
+    pub fn hear(&mut self, id: LineId, host: &dyn Host) {
+        self.lines.line(id).session.last_us = host.now_us();
+    }
+
+    /// Closes clients that have said nothing since then, in microseconds of the host's clock, and are owed nothing; returns
+    /// how many.
+    pub fn close_idle(&mut self, since_us: u64) -> usize {
+        let mut closed = 0;
+        for (_, line) in self.lines.served_from(0) {
+            let waits = !line.is_empty() || line.is_blocked();
+            if line.presence() == Presence::Here && !waits && line.session.last_us < since_us {
+                line.set_presence(Presence::Killed);
+                closed += 1;
+            }
+        }
+        closed
     }
 
     fn list_clients(&mut self, filter: &ClientFilter, start: ClientPlace, now_us: u64) -> ClientPage {

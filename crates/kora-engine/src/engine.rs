@@ -200,7 +200,7 @@ impl Engine {
 
     /// Takes a connection in.
     pub fn connect(&mut self, mut session: Session) -> LineId {
-        if self.setup.password.is_none() {
+        if self.setup.live.password.get().is_none() {
             session.access = Access::Full;
         }
         self.stats.connections += 1;

@@ -77,16 +77,11 @@ fn server(fields: &mut Fields<'_>, _: &[WorkerStats], around: &Around<'_>) {
 }
 
 fn clients(fields: &mut Fields<'_>, stats: &[WorkerStats], around: &Around<'_>) {
-    let settings = &around.setup.settings;
-    let maxclients = settings
-        .iter()
-        .find(|(name, _)| name == "maxclients")
-        .map_or("0", |(_, value)| value);
     fields.add(
         "connected_clients",
         stats.iter().map(|stats| stats.clients).sum::<u64>(),
     );
-    fields.add("maxclients", maxclients);
+    fields.add("maxclients", around.setup.live.clients_max.get());
     // No command blocks. redis-cli --stat shows a wrong number if the field is missing.
     fields.add("blocked_clients", 0);
 }

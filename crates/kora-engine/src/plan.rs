@@ -115,7 +115,9 @@ pub(crate) fn needs(parsed: &Parsed, placement: Placement, catalog: CatalogView<
         | Command::CommandList(_)
         | Command::CommandDocs(_)
         | Command::Help(_)
-        | Command::ConfigGet(_) => (Order::Any, Route::Here),
+        | Command::ConfigGet(_)
+        | Command::ConfigSet(_)
+        | Command::ConfigRewrite => (Order::Any, Route::Here),
     }
 }
 
@@ -199,6 +201,7 @@ pub(crate) fn start(command: Command, me: u64, here: Target, around: &Around<'_>
         Command::ClientList(filter) => ListingClients::start(*filter, around),
         Command::ClientKill(filter, reply) => KillingClients::start(*filter, me, reply, around),
         Command::Info(sections) => Informing::start(sections, around),
+        Command::ConfigRewrite => Next::Again(Gather::Rewriting(around.setup.settings.rewrite())),
         Command::ConfigResetStat => {
             let workers = around.setup.workers();
             let asks: Vec<_> = workers

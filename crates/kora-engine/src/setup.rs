@@ -9,9 +9,10 @@ use crate::error::ClientError;
 use crate::limits::REPLY_BYTES_MAX;
 use crate::mail::{Request, Response};
 use crate::router::{Placement, Spread};
+use crate::settings::{LiveSettings, Settings};
 use crate::shard::Shelves;
 
-/// What never changes while the server runs. Shared by all engines.
+/// What all engines share. Nothing in it changes while the server runs, but for the catalog and `live`.
 pub struct Setup {
     /// Where keys live.
     pub placement: Placement,
@@ -22,15 +23,13 @@ pub struct Setup {
     /// Memory that the clients of one worker may hold, in bytes: what they sent that is not answered, and replies that
     /// they have not taken.
     pub client_bytes_max: usize,
-    /// The longest string that commands may make of shorter ones, in bytes: what a client may send in one piece.
-    pub string_bytes_max: usize,
+    /// What may change while the server runs, as the engines read it.
+    pub live: Arc<LiveSettings>,
     /// How much is done in a slice, in components read: `SLICE_WORK` in a server. In a simulation less, so that what is done
     /// to small graphs takes more than one.
     pub slice_work: u64,
-    /// What AUTH must bring, if anything.
-    pub password: Option<String>,
-    /// Every setting as CONFIG GET shows it.
-    pub settings: Vec<(String, String)>,
+    /// Every setting, for CONFIG.
+    pub settings: Box<dyn Settings>,
     /// What INFO says about the process.
     pub facts: Facts,
 }
@@ -102,6 +101,11 @@ impl Setup {
     pub(crate) fn too_large(&self, bytes_hint: usize) -> Option<ClientError> {
         let bytes_max = self.client_bytes_max.min(REPLY_BYTES_MAX);
         (2 * bytes_hint > bytes_max).then_some(ClientError::ReplyTooLarge { bytes_max })
+    }
+
+    /// The longest string that commands may make of shorter ones now, in bytes.
+    pub(crate) fn string_bytes_max(&self) -> usize {
+        usize::try_from(self.live.string_bytes_max.get()).unwrap_or(usize::MAX)
     }
 
     /// All workers.

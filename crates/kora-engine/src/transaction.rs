@@ -165,7 +165,8 @@ impl Line {
     fn queue(&mut self, command: Command) -> Reply {
         let transaction = self.transaction.as_mut().expect("looked at a moment ago");
         let refusal = match &command {
-            Command::Shutdown => Some(ClientError::NotInTransaction),
+            // The file is written by a thread, for which a transaction does not wait.
+            Command::Shutdown | Command::ConfigRewrite => Some(ClientError::NotInTransaction),
             command if spreads(command) => Some(ClientError::CrossSlot),
             _ if transaction.queued.len() >= TRANSACTION_COMMANDS_MAX => Some(ClientError::TransactionTooLong),
             _ => None,

@@ -16,6 +16,7 @@
 //! | `board.rs` | how do all workers read one map without a lock while owners change it |
 //! | `sequence.rs`, `flag.rs` | numbers no two workers draw twice; a flag that is raised once |
 //! | `fuse.rs`, `gauge.rs`, `tally.rs` | an end that comes once for everybody; numbers that all may read |
+//! | `latest.rs` | a value that all may read and one replaces at a time |
 //! | `shelf.rs` | how do others read what a worker owns while it does nothing to it |
 //! | `ring.rs` | the ring under a lane (rtrb), and its twin for the model checker |
 //! | `limits.rs` | every bound, with where it came from |
@@ -61,6 +62,7 @@ mod flag;
 mod fuse;
 mod gauge;
 mod lane;
+mod latest;
 pub mod limits;
 mod mesh;
 mod port;
@@ -75,6 +77,7 @@ pub use doorbell::{Armed, Doorbell};
 pub use flag::Flag;
 pub use fuse::Fuse;
 pub use gauge::Gauge;
+pub use latest::Latest;
 pub use mesh::{WorkerId, build, credit_for};
 pub use port::{Port, PortStats};
 pub use sequence::Sequence;

@@ -3,15 +3,19 @@
 //! The kernel could spread them (SO_REUSEPORT), but does it unevenly by hash, and a second server started by mistake
 //! would silently take half of them.
 
+use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
 use kora_engine::Traveller;
+use rustix::net::sockopt;
 use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
+
+use crate::settings::Live;
 
 /// A connection on its way to its worker.
 pub(crate) struct Arrival {
@@ -37,11 +41,11 @@ pub(crate) enum ArrivingClient {
 pub(crate) struct Acceptor {
     pub(crate) listeners: Vec<TcpListener>,
     pub(crate) workers: Arc<[mpsc::Sender<Arrival>]>,
+    /// As many permits as there can be clients, whatever `maxclients` says now.
     pub(crate) clients: Arc<Semaphore>,
-    pub(crate) maxclients: u32,
+    pub(crate) live: Arc<Live>,
     pub(crate) stopping: watch::Sender<bool>,
     pub(crate) shutdown: mpsc::Receiver<()>,
-    pub(crate) shutdown_timeout: Duration,
 }
 
 impl Acceptor {
@@ -84,7 +88,11 @@ impl Acceptor {
 
     /// Sends a connection to its worker; false if there are too many.
     async fn admit(&self, stream: tokio::net::TcpStream, address: SocketAddr, id: u64) -> bool {
-        let Ok(permit) = Arc::clone(&self.clients).try_acquire_owned() else {
+        let permit = match (self.connected() as u64) < self.live.engine.clients_max.get() {
+            true => Arc::clone(&self.clients).try_acquire_owned().ok(),
+            false => None,
+        };
+        let Some(permit) = permit else {
             // The client may not read it: it is told once, without waiting.
             let _ = stream.try_write(b"-ERR max number of clients reached\r\n");
             tracing::warn!(%address, "refused a connection: max number of clients reached");
@@ -92,6 +100,7 @@ impl Acceptor {
         };
         let arrival = stream.local_addr().and_then(|local_address| {
             stream.set_nodelay(true)?;
+            keep_alive(&stream, self.live.tcp_keepalive_s.get())?;
             let stream = stream.into_std()?;
             let client = ArrivingClient::New {
                 id,
@@ -116,9 +125,10 @@ impl Acceptor {
     async fn see_out(&self) {
         tracing::info!("stopping: no new connections, finishing what was received");
         self.stopping.send_replace(true);
-        let all_gone = self.clients.acquire_many(self.maxclients);
-        if timeout(self.shutdown_timeout, all_gone).await.is_err() {
-            let left = self.maxclients as usize - self.clients.available_permits();
+        let all_gone = self.clients.acquire_many(CLIENTS_MAX as u32);
+        let patience = Duration::from_secs(self.live.shutdown_timeout_s.get());
+        if timeout(patience, all_gone).await.is_err() {
+            let left = self.connected();
             tracing::warn!(
                 connections = left,
                 "shutdown-timeout is over; closing connections that have not finished"
@@ -126,6 +136,28 @@ impl Acceptor {
         }
     }
 }
+
+impl Acceptor {
+    fn connected(&self) -> usize {
+        CLIENTS_MAX - self.clients.available_permits()
+    }
+}
+
+/// Lets the kernel ask whether the client's machine is still there, as Redis does: first after so many seconds of silence,
+/// then after each third of that; three questions without an answer end the connection.
+fn keep_alive(stream: &tokio::net::TcpStream, seconds: u64) -> io::Result<()> {
+    if seconds == 0 {
+        return Ok(());
+    }
+    sockopt::set_socket_keepalive(stream, true)?;
+    sockopt::set_tcp_keepidle(stream, Duration::from_secs(seconds))?;
+    sockopt::set_tcp_keepintvl(stream, Duration::from_secs((seconds / 3).max(1)))?;
+    sockopt::set_tcp_keepcnt(stream, 3)?;
+    Ok(())
+}
+
+/// The largest `maxclients`.
+pub(crate) const CLIENTS_MAX: usize = 1_000_000;
 
 /// Connections accepted and not yet handed to a worker, beside those in the kernel's backlog.
 const ACCEPTED_MAX: usize = 64;

@@ -10,15 +10,18 @@ mod bind;
 mod error;
 mod invocation;
 mod memory;
+mod rewrite;
 mod text;
 mod value;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::ErrorKind;
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clap::{ArgMatches, Args, FromArgMatches};
+use kora_engine::SettingError;
 use kora_vector::Storage;
 use serde::{Deserialize, Serialize};
 
@@ -26,6 +29,7 @@ pub use self::bind::{Bind, ListenAddress, Necessity};
 pub use self::error::ConfigError;
 pub use self::invocation::{Invocation, parse, parse_from, unknown_variables};
 pub use self::memory::{ClientMemory, OutputLimit};
+pub(crate) use self::rewrite::rewrite;
 pub use self::value::{IdleLaps, LogLevel, MemorySize, Number, Secret, VectorMetric, VectorQuant};
 
 /// Everything that can be set, with its effective value.
@@ -54,6 +58,17 @@ pub struct Config {
     #[arg(long, env = "KORA_MAXCLIENTS", value_name = "CLIENTS")]
     #[serde(with = "text")]
     pub maxclients: Number<u32, 1, 1_000_000>,
+
+    /// Seconds after which a client that says nothing is closed, 0 to 2147483647; 0 is never [default: 0]
+    #[arg(long, env = "KORA_TIMEOUT", value_name = "SECONDS")]
+    #[serde(with = "text")]
+    pub timeout: Number<u64, 0, 2_147_483_647>,
+
+    /// Seconds after which a silent client's machine is asked whether it is still there, 0 to 32767; 0 is never
+    /// [default: 300]
+    #[arg(long, env = "KORA_TCP_KEEPALIVE", value_name = "SECONDS")]
+    #[serde(with = "text")]
+    pub tcp_keepalive: Number<u64, 0, 32_767>,
 
     /// Connections that may wait to be accepted, 1 to 65535 [default: 511]
     #[arg(long, env = "KORA_TCP_BACKLOG", value_name = "CONNECTIONS")]
@@ -132,6 +147,11 @@ pub struct Config {
     #[arg(long, env = "KORA_VECTOR_EF_SEARCH", value_name = "CANDIDATES")]
     #[serde(with = "text")]
     pub vector_ef_search: Number<u32, 1, 100_000>,
+
+    /// The file that was read, if one was: CONFIG REWRITE writes it.
+    #[arg(skip)]
+    #[serde(skip)]
+    pub file: Option<PathBuf>,
 }
 
 impl Default for Config {
@@ -141,6 +161,8 @@ impl Default for Config {
             port: Number::constant(6379),
             requirepass: Secret::default(),
             maxclients: Number::constant(10_000),
+            timeout: Number::constant(0),
+            tcp_keepalive: Number::constant(300),
             tcp_backlog: Number::constant(511),
             proto_max_bulk_len: MemorySize::constant(64 << 20),
             maxmemory_clients: ClientMemory::Automatic,
@@ -156,6 +178,7 @@ impl Default for Config {
             vector_m: Number::constant(16),
             vector_ef_construction: Number::constant(200),
             vector_ef_search: Number::constant(100),
+            file: None,
         }
     }
 }
@@ -173,7 +196,10 @@ impl Config {
     fn from_file(path: Option<&Path>) -> Result<Self, ConfigError> {
         let chosen = path.unwrap_or(Path::new(CONFIG_PATH));
         match fs::read_to_string(chosen) {
-            Ok(text) => Self::from_text(chosen, &text),
+            Ok(text) => Ok(Self {
+                file: Some(chosen.to_owned()),
+                ..Self::from_text(chosen, &text)?
+            }),
             Err(error) if path.is_none() && error.kind() == ErrorKind::NotFound => Ok(Self::default()),
             Err(error) => Err(ConfigError::Unreadable {
                 path: chosen.to_owned(),
@@ -207,17 +233,52 @@ impl Config {
     /// Every setting's name and effective value as text, by name: what CONFIG GET answers, and
     /// therefore with the password in it, as Redis does. Not for logs.
     pub fn settings(&self) -> Vec<(String, String)> {
-        let table = toml::Table::try_from(self).expect("every field is written as a text");
-        let text = |value: &toml::Value| value.as_str().expect("every field is written as a text").to_owned();
-        let mut settings: Vec<_> = table.iter().map(|(name, value)| (name.clone(), text(value))).collect();
+        let mut settings: Vec<_> = self.texts().into_iter().collect();
         for (name, value) in &mut settings {
-            match name.as_str() {
-                "bind" => *value = bind::to_text(&self.listen_addresses()),
-                "requirepass" => *value = self.requirepass.reveal().unwrap_or_default().to_owned(),
-                _ => (),
+            if name == "bind" {
+                *value = self.listening();
             }
         }
         settings
+    }
+
+    /// The addresses that are listened on, as CONFIG GET shows them.
+    pub(crate) fn listening(&self) -> String {
+        bind::to_text(&self.listen_addresses())
+    }
+
+    /// The same settings but for these, each of which must be `changeable`. The first that is not, or whose value is wrong,
+    /// is what the refusal names.
+    pub(crate) fn changed(&self, changes: &[(String, String)], changeable: &[&str]) -> Result<Self, SettingError> {
+        let mut texts = self.texts();
+        let mut changed = self.clone();
+        for (name, value) in changes {
+            let Some(text) = texts.get_mut(name) else {
+                return Err(SettingError::Unknown { name: name.clone() });
+            };
+            if !changeable.contains(&name.as_str()) {
+                return Err(SettingError::immutable(name));
+            }
+            text.clone_from(value);
+            changed = toml::Table::from_iter(texts.iter().map(|(name, text)| (name.clone(), text.clone().into())))
+                .try_into()
+                .map_err(|error: toml::de::Error| SettingError::Refused {
+                    name: name.clone(),
+                    reason: error.message().to_owned(),
+                })?;
+        }
+        changed.file.clone_from(&self.file);
+        Ok(changed)
+    }
+
+    /// Every setting's name and the text that it is read from, the password's too.
+    fn texts(&self) -> BTreeMap<String, String> {
+        let table = toml::Table::try_from(self).expect("every field is written as a text");
+        let text = |value: &toml::Value| value.as_str().expect("every field is written as a text").to_owned();
+        let mut texts: BTreeMap<_, _> = table.iter().map(|(name, value)| (name.clone(), text(value))).collect();
+        let password = self.requirepass.reveal().unwrap_or_default();
+        texts.insert("requirepass".to_owned(), password.to_owned());
+        texts
     }
 }
 

@@ -23,9 +23,9 @@ use tokio::task::yield_now;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::acceptor::{Arrival, ArrivingClient};
-use crate::config::OutputLimit;
 use crate::host::Process;
 use crate::output::Output;
+use crate::settings::Live;
 
 /// One client's connection.
 pub(crate) struct Connection {
@@ -36,7 +36,9 @@ pub(crate) struct Connection {
     pub(crate) turn_budget_us: u64,
     pub(crate) line: LineId,
     id: u64,
-    pub(crate) limits: ConnectionLimits,
+    pub(crate) live: Arc<Live>,
+    /// The longest argument that `reader` takes.
+    bulk_bytes_max: usize,
     pub(crate) reader: Reader,
     pub(crate) access: Access,
     /// Bytes that are no whole request yet.
@@ -74,7 +76,7 @@ pub(crate) struct Shared {
     pub(crate) host: Process,
     /// How long a turn executes that a connection's task gives the engine.
     pub(crate) turn_budget_us: u64,
-    pub(crate) limits: ConnectionLimits,
+    pub(crate) live: Arc<Live>,
     pub(crate) read_buffer: ReadBuffer,
     /// Where the connections of all workers arrive, by the workers' numbers.
     pub(crate) peers: Arc<[mpsc::Sender<Arrival>]>,
@@ -83,13 +85,6 @@ pub(crate) struct Shared {
     pub(crate) stopping: Rc<Cell<bool>>,
     /// To whom SHUTDOWN is told.
     pub(crate) shutdown: mpsc::Sender<()>,
-}
-
-/// What may be read from a client.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct ConnectionLimits {
-    pub(crate) bulk_bytes_max: usize,
-    pub(crate) output: OutputLimit,
 }
 
 /// Whether more is to come from the client.
@@ -132,12 +127,13 @@ impl Connection {
             engine,
             host,
             turn_budget_us,
-            limits,
+            live,
             read_buffer,
             peers,
             stopping,
             shutdown,
         } = shared;
+        let bulk_bytes_max = live.bulk_bytes_max();
         let stream = TcpStream::from_std(stream)?;
         let (id, line) = match client {
             ArrivingClient::New {
@@ -159,8 +155,9 @@ impl Connection {
             turn_budget_us,
             line,
             id,
-            limits,
-            reader: Reader::new(limits.of(access)),
+            reader: Reader::new(reader_limits(access, bulk_bytes_max)),
+            live,
+            bulk_bytes_max,
             access,
             input: BytesMut::new(),
             read_buffer,
@@ -201,8 +198,13 @@ impl Connection {
             self.read_what_came()?;
         }
         loop {
+            self.read_as(self.access);
             let is_heard = !self.input.is_empty() || !self.ahead.is_empty();
             let decoded = self.decode();
+            if !self.input.is_empty() {
+                // A request that takes long to arrive is no silence.
+                self.engine.borrow_mut().hear(self.line, &self.host);
+            }
             if is_heard {
                 after_others().await;
             }
@@ -244,6 +246,15 @@ impl Connection {
         }
     }
 
+    /// Reads from now on what this access and the settings allow now.
+    pub(crate) fn read_as(&mut self, access: Access) {
+        let bulk_bytes_max = self.live.bulk_bytes_max();
+        if (access, bulk_bytes_max) != (self.access, self.bulk_bytes_max) {
+            (self.access, self.bulk_bytes_max) = (access, bulk_bytes_max);
+            self.reader.set_limits(reader_limits(access, bulk_bytes_max));
+        }
+    }
+
     /// Tells the engine what the buffers hold, and hears whether more may be read.
     fn settle_account(&mut self) {
         let bytes = self.input.capacity() + self.output.bytes_held();
@@ -266,11 +277,7 @@ impl Connection {
     }
 
     fn is_over_output_limit(&mut self) -> bool {
-        let OutputLimit {
-            hard_bytes,
-            soft_bytes,
-            soft_seconds,
-        } = self.limits.output;
+        let (hard_bytes, soft_bytes) = (self.live.output_hard_bytes.get(), self.live.output_soft_bytes.get());
         let waiting = self.output.len() as u64;
         if soft_bytes == 0 || waiting <= soft_bytes {
             self.over_soft_since = None;
@@ -279,7 +286,7 @@ impl Connection {
             .get_or_insert_with(Instant::now)
             .elapsed()
             .as_secs()
-            >= soft_seconds
+            >= self.live.output_soft_s.get()
         {
             return true;
         }
@@ -391,20 +398,19 @@ impl Connection {
     }
 }
 
-impl ConnectionLimits {
-    pub(crate) fn of(self, access: Access) -> ReaderLimits {
-        let ordinary = ReaderLimits::default();
-        match access {
-            Access::Full => ReaderLimits {
-                bulk_bytes_max: self.bulk_bytes_max,
-                // One largest argument must fit into a request, with room for the others.
-                request_bytes_max: ordinary
-                    .request_bytes_max
-                    .max(self.bulk_bytes_max + ordinary.inline_bytes_max),
-                ..ordinary
-            },
-            Access::BeforeAuth => ReaderLimits::unauthenticated(),
-        }
+/// What may be read from a client.
+fn reader_limits(access: Access, bulk_bytes_max: usize) -> ReaderLimits {
+    let ordinary = ReaderLimits::default();
+    match access {
+        Access::Full => ReaderLimits {
+            bulk_bytes_max,
+            // One largest argument must fit into a request, with room for the others.
+            request_bytes_max: ordinary
+                .request_bytes_max
+                .max(bulk_bytes_max + ordinary.inline_bytes_max),
+            ..ordinary
+        },
+        Access::BeforeAuth => ReaderLimits::unauthenticated(),
     }
 }
 

@@ -129,8 +129,7 @@ impl Connection {
             return false;
         }
         if self.access == Access::BeforeAuth && engine.access(self.line) == Access::Full {
-            self.access = Access::Full;
-            self.reader.set_limits(self.limits.of(Access::Full));
+            self.read_as(Access::Full);
         }
         true
     }

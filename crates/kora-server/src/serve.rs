@@ -5,7 +5,6 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
 
 use core_affinity::CoreId;
 use kora_engine::limits::SLICE_WORK;
@@ -18,11 +17,11 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Semaphore, mpsc, watch};
 
-use crate::acceptor::{Acceptor, Arrival};
+use crate::acceptor::{Acceptor, Arrival, CLIENTS_MAX};
 use crate::config::{Config, Exposure, ListenAddress, Necessity, VectorMetric};
-use crate::connection::ConnectionLimits;
 use crate::descriptors::room_for;
 use crate::host::Process;
+use crate::settings::{Live, RunningSettings};
 use crate::worker::Worker;
 
 /// A server that runs.
@@ -98,7 +97,8 @@ pub fn start(config: &Config) -> Result<Running, StartError> {
         .collect::<Result<_, _>>()
         .map_err(StartError::Thread)?;
     let host = Process::new();
-    let setup = Arc::new(setup(config, workers, &addresses, host));
+    let live = Arc::new(Live::new(config));
+    let setup = Arc::new(setup(config, workers, &addresses, host, &live));
     tell_start(config, &setup, &addresses, cores.len());
 
     let (stopping, stopping_seen) = watch::channel(false);
@@ -118,10 +118,7 @@ pub fn start(config: &Config) -> Result<Running, StartError> {
             host,
             turn_budget_us: config.turn_budget_us.get(),
             idle_laps: config.idle_laps.count(workers, cores.len()),
-            limits: ConnectionLimits {
-                bulk_bytes_max: usize::try_from(config.proto_max_bulk_len.bytes()).unwrap_or(usize::MAX),
-                output: config.client_output_buffer_limit,
-            },
+            live: Arc::clone(&live),
             arrivals: receiver,
             peers: Arc::clone(&arrivals),
             stopping: stopping_seen.clone(),
@@ -136,13 +133,13 @@ pub fn start(config: &Config) -> Result<Running, StartError> {
         .spawn(kora_vector::pages::make_pages)
         .map_err(StartError::Thread)?;
     let maxclients = room_for(config.maxclients.get(), workers);
+    live.engine.clients_max.set(maxclients.into());
     let listening = Listening {
         listeners,
         workers: arrivals,
-        maxclients,
+        live,
         stopping,
         shutdown: shutdown_asked,
-        shutdown_timeout: Duration::from_secs(config.shutdown_timeout.get()),
     };
     let signals = shutdown.clone();
     let acceptor = thread::Builder::new()
@@ -160,10 +157,9 @@ pub fn start(config: &Config) -> Result<Running, StartError> {
 struct Listening {
     listeners: Vec<std::net::TcpListener>,
     workers: Arc<[mpsc::Sender<Arrival>]>,
-    maxclients: u32,
+    live: Arc<Live>,
     stopping: watch::Sender<bool>,
     shutdown: mpsc::Receiver<()>,
-    shutdown_timeout: Duration,
 }
 
 /// Accepts until the server is to stop; then stops the workers and waits for them.
@@ -212,18 +208,17 @@ fn accept_until_stopped(listening: Listening, shutdown: mpsc::Sender<()>) -> io:
         let acceptor = Acceptor {
             listeners,
             workers: listening.workers,
-            clients: Arc::new(Semaphore::new(listening.maxclients as usize)),
-            maxclients: listening.maxclients,
+            clients: Arc::new(Semaphore::new(CLIENTS_MAX)),
+            live: listening.live,
             stopping: listening.stopping,
             shutdown: listening.shutdown,
-            shutdown_timeout: listening.shutdown_timeout,
         };
         acceptor.run().await;
         Ok(())
     })
 }
 
-fn setup(config: &Config, workers: usize, addresses: &[SocketAddr], host: Process) -> Setup {
+fn setup(config: &Config, workers: usize, addresses: &[SocketAddr], host: Process, live: &Arc<Live>) -> Setup {
     let shards = match config.shards.get() {
         0 => workers,
         shards => shards,
@@ -245,10 +240,9 @@ fn setup(config: &Config, workers: usize, addresses: &[SocketAddr], host: Proces
             graph_min: GRAPH_MIN,
         },
         slice_work: SLICE_WORK,
-        string_bytes_max: usize::try_from(config.proto_max_bulk_len.bytes()).unwrap_or(usize::MAX),
+        live: Arc::clone(&live.engine),
         client_bytes_max: usize::try_from(config.maxmemory_clients.bytes()).unwrap_or(usize::MAX) / workers,
-        password: config.requirepass.reveal().map(str::to_owned),
-        settings: config.settings(),
+        settings: Box::new(RunningSettings::new(config, Arc::clone(live), workers)),
         facts: Facts {
             kora_version: env!("CARGO_PKG_VERSION").to_owned(),
             os: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),

@@ -8,14 +8,15 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use core_affinity::CoreId;
-use kora_engine::{Berth, Engine, Setup};
+use kora_engine::{Berth, Engine, Host as _, Setup};
 use kora_mesh::Flag;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, watch};
 
 use crate::acceptor::Arrival;
-use crate::connection::{Connection, ConnectionLimits, ReadBuffer, Shared};
+use crate::connection::{Connection, ReadBuffer, Shared};
 use crate::host::Process;
+use crate::settings::Live;
 use crate::turn::Turn;
 
 /// What a worker is given when it starts.
@@ -26,7 +27,7 @@ pub(crate) struct Worker {
     pub(crate) host: Process,
     pub(crate) turn_budget_us: u64,
     pub(crate) idle_laps: u32,
-    pub(crate) limits: ConnectionLimits,
+    pub(crate) live: Arc<Live>,
     /// New connections.
     pub(crate) arrivals: mpsc::Receiver<Arrival>,
     /// Where connections go that had better be with another worker: by the workers' numbers.
@@ -62,17 +63,19 @@ impl Worker {
         let (budget_us, idle_laps, stop) = (self.turn_budget_us, self.idle_laps, self.stop);
         let (mut arrivals, mut stopping_seen) = (self.arrivals, self.stopping);
         let stopping = Rc::new(Cell::new(false));
+        let live = self.live;
         let shared = Shared {
             engine: Rc::clone(&engine),
             host: self.host,
             turn_budget_us: budget_us,
-            limits: self.limits,
+            live: Arc::clone(&live),
             read_buffer: ReadBuffer::default(),
             peers: self.peers,
             stopping: Rc::clone(&stopping),
             shutdown: self.shutdown,
         };
         runtime.block_on(async move {
+            let shared_host = shared.host;
             let turn = Turn {
                 engine,
                 host: shared.host,
@@ -90,6 +93,7 @@ impl Worker {
                     }
                 }
             });
+            tokio::task::spawn_local(close_idle(Rc::clone(&turn.engine), shared_host, live));
             let engine = Rc::clone(&turn.engine);
             tokio::task::spawn_local(async move {
                 // Nobody is there any more to say it, or it is said.
@@ -102,6 +106,30 @@ impl Worker {
         Ok(())
     }
 }
+
+/// Closes clients that have said nothing for as long as the setting `timeout` says.
+async fn close_idle(engine: Rc<RefCell<Engine>>, host: Process, live: Arc<Live>) {
+    let mut changed = live.changed.subscribe();
+    loop {
+        match live.timeout_s.get() {
+            // The server has stopped if nobody can change it any more.
+            0 if changed.changed().await.is_err() => return,
+            0 => {}
+            seconds => {
+                let since_us = host.now_us().saturating_sub(seconds.saturating_mul(1_000_000));
+                let closed = engine.borrow_mut().close_idle(since_us);
+                if closed > 0 {
+                    tracing::debug!(clients = closed, "closed: idle for longer than `timeout`");
+                }
+                // Its outcome does not matter: the setting is looked at again either way.
+                let _ = tokio::time::timeout(IDLE_LOOK, changed.changed()).await;
+            }
+        }
+    }
+}
+
+/// How often it is looked for clients that are idle: as exact as whole seconds are.
+const IDLE_LOOK: Duration = Duration::from_secs(1);
 
 /// Tasks polled between two polls of the root future and of the sockets; tokio's own figure is 61. So many, that all who have
 /// asked in the same moment are met in one round, as with one look at the sockets in Redis. The mesh does not wait for that:

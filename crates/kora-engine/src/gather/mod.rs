@@ -15,6 +15,8 @@ mod scanning;
 mod several;
 mod splitting;
 
+use std::sync::mpsc::{Receiver, TryRecvError};
+
 use kora_resp::Reply;
 
 pub(crate) use self::clients::{Informing, KillingClients, ListingClients};
@@ -34,6 +36,7 @@ use crate::command::VectorForm;
 use crate::error::ClientError;
 use crate::mail::{Ask, Part, Target};
 use crate::router::Placement;
+use crate::settings::SettingError;
 use crate::setup::{Host, Setup};
 use crate::shard::Reading;
 
@@ -91,6 +94,8 @@ pub(crate) enum Gather {
     KillingClients(Box<KillingClients>),
     /// INFO.
     Informing(Box<Informing>),
+    /// CONFIG REWRITE: a thread of its own writes the file.
+    Rewriting(Receiver<Result<(), SettingError>>),
 }
 
 /// How a single part is shown.
@@ -183,6 +188,7 @@ impl Gather {
             | Gather::Choosing(_)
             | Gather::Describing(_)
             | Gather::ListingClients(_)
+            | Gather::Rewriting(_)
             | Gather::Informing(_) => Gate::Open,
             Gather::Creating | Gather::Joining(_) | Gather::Dropping(_) | Gather::Flushing(_) => Gate::Closed,
             Gather::Ageing => Gate::Closed,
@@ -226,6 +232,7 @@ impl Gather {
             Gather::Splitting(splitting) => splitting.go_on(around),
             Gather::Querying(querying) => querying.go_on(around),
             Gather::Executing(executing) => executing.go_on(around),
+            Gather::Rewriting(outcome) => look_for(outcome),
             _ => unreachable!("all others are done with a part in one step"),
         }
     }
@@ -305,6 +312,19 @@ impl Shape {
             (Shape::Names, Part::Names(names)) => Reply::Array(names.into_iter().map(Reply::Bulk).collect()),
             _ => unreachable!("each ask has one kind of answer"),
         }
+    }
+}
+
+/// Answers when the settings' file is written. Until then it is looked at in each round, for the milliseconds that takes.
+fn look_for(outcome: Receiver<Result<(), SettingError>>) -> Next {
+    match outcome.try_recv() {
+        Err(TryRecvError::Empty) => Next::Again(Gather::Rewriting(outcome)),
+        Err(TryRecvError::Disconnected) => {
+            let reason = "the thread that writes it has ended".to_owned();
+            Next::error(&ClientError::Setting(SettingError::Unwritable { reason }))
+        }
+        Ok(Ok(())) => Next::Reply(Reply::ok()),
+        Ok(Err(error)) => Next::error(&ClientError::Setting(error)),
     }
 }
 

@@ -101,7 +101,7 @@ impl Shard {
     }
 
     fn append(&mut self, place: Place<'_>, tail: &[u8]) -> Result<Reply, ClientError> {
-        let bytes_max = self.setup.string_bytes_max;
+        let bytes_max = self.setup.string_bytes_max();
         let length_after = match self.string(place)? {
             Some(string) => string.append(tail, bytes_max).map_err(ClientError::Value)?,
             None => {
@@ -114,7 +114,7 @@ impl Shard {
     }
 
     fn set_range(&mut self, place: Place<'_>, offset: usize, part: &[u8]) -> Result<Reply, ClientError> {
-        let bytes_max = self.setup.string_bytes_max;
+        let bytes_max = self.setup.string_bytes_max();
         let length_after = match self.string(place)? {
             Some(string) => string.set_range(offset, part, bytes_max).map_err(ClientError::Value)?,
             // Nothing is written, so nothing comes to be.

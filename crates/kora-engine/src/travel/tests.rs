@@ -55,10 +55,9 @@ fn two_engines() -> [Engine; 2] {
             graph_min: 512,
         },
         client_bytes_max: 1 << 30,
-        string_bytes_max: 512 << 20,
+        live: Arc::default(),
         slice_work: SLICE_WORK,
-        password: None,
-        settings: Vec::new(),
+        settings: Box::new(Vec::new()),
         facts: Facts::default(),
     });
     let engines = berths(setup.placement, 64)

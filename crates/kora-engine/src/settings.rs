@@ -1,0 +1,65 @@
+//! The server's settings as CONFIG sees them, and those that may change while the engines run.
+//!
+//! To add a setting that CONFIG SET may change: a field of the server's `Config`, its name in the server's
+//! `CHANGEABLE`, and, if an engine reads it, a field here that the server's `publish` writes.
+
+use std::sync::mpsc;
+
+pub use kora_command::SettingError;
+use kora_mesh::{Gauge, Latest};
+
+/// Settings that CONFIG SET may change and engines read. A worker reads them without a lock, each time that it needs them:
+/// a change applies from its next look on.
+#[derive(Debug)]
+pub struct LiveSettings {
+    /// The longest string that commands may make of shorter ones, in bytes: what a client may send in one piece.
+    pub string_bytes_max: Gauge,
+    /// Clients that may be connected at once, for INFO.
+    pub clients_max: Gauge,
+    /// What AUTH must bring, if anything.
+    pub password: Latest<Option<String>>,
+}
+
+impl Default for LiveSettings {
+    /// What an engine takes that no server has told anything: strings of up to 512 MiB and no password.
+    fn default() -> LiveSettings {
+        LiveSettings {
+            string_bytes_max: Gauge::new(512 << 20),
+            clients_max: Gauge::new(0),
+            password: Latest::new(None),
+        }
+    }
+}
+
+/// What CONFIG does to the settings. The engine knows their names and values as text only.
+pub trait Settings: Send + Sync {
+    /// Every setting with its value, by name.
+    fn all(&self) -> Vec<(String, String)>;
+
+    /// Sets all of these, or none of them and says why. Names are in lower case, and each stands there once.
+    fn set(&self, changes: &[(String, String)]) -> Result<(), SettingError>;
+
+    /// Begins to write the settings into the file that they came from. The outcome follows when it is on disk.
+    fn rewrite(&self) -> mpsc::Receiver<Result<(), SettingError>>;
+}
+
+/// Settings that never change: those of a simulation.
+impl Settings for Vec<(String, String)> {
+    fn all(&self) -> Vec<(String, String)> {
+        self.clone()
+    }
+
+    fn set(&self, changes: &[(String, String)]) -> Result<(), SettingError> {
+        match changes.first() {
+            None => Ok(()),
+            Some((name, _)) if self.iter().any(|(known, _)| known == name) => Err(SettingError::immutable(name)),
+            Some((name, _)) => Err(SettingError::Unknown { name: name.clone() }),
+        }
+    }
+
+    fn rewrite(&self) -> mpsc::Receiver<Result<(), SettingError>> {
+        let (said, heard) = mpsc::channel();
+        said.send(Err(SettingError::NoFile)).expect("the receiver is here");
+        heard
+    }
+}

@@ -1,0 +1,180 @@
+//! The settings of a server that runs: CONFIG GET, CONFIG SET and CONFIG REWRITE.
+//!
+//! A setting that may change has its name in [`CHANGEABLE`], and [`publish`] writes it where the workers look. They look
+//! without a lock, each time that they need it.
+
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+
+use kora_engine::{LiveSettings, SettingError, Settings};
+use kora_mesh::{Gauge, Latest};
+use tokio::sync::{Semaphore, watch};
+
+use crate::config::{self, Config};
+use crate::descriptors::room_for;
+use crate::log;
+
+/// Settings that CONFIG SET may change.
+pub const CHANGEABLE: [&str; 8] = [
+    "client-output-buffer-limit",
+    "loglevel",
+    "maxclients",
+    "proto-max-bulk-len",
+    "requirepass",
+    "shutdown-timeout",
+    "tcp-keepalive",
+    "timeout",
+];
+
+/// What may change while the server runs, as workers and the acceptor read it.
+#[derive(Debug)]
+pub(crate) struct Live {
+    /// What the engines read too.
+    pub(crate) engine: Arc<LiveSettings>,
+    /// See [`OutputLimit`](config::OutputLimit): three numbers, read one by one.
+    pub(crate) output_hard_bytes: Gauge,
+    pub(crate) output_soft_bytes: Gauge,
+    pub(crate) output_soft_s: Gauge,
+    pub(crate) shutdown_timeout_s: Gauge,
+    pub(crate) tcp_keepalive_s: Gauge,
+    pub(crate) timeout_s: Gauge,
+    /// Tells those who wait for something that a setting governs.
+    pub(crate) changed: watch::Sender<()>,
+}
+
+impl Live {
+    /// What the settings say when the server starts.
+    pub(crate) fn new(config: &Config) -> Live {
+        let live = Live {
+            engine: Arc::default(),
+            output_hard_bytes: Gauge::new(0),
+            output_soft_bytes: Gauge::new(0),
+            output_soft_s: Gauge::new(0),
+            shutdown_timeout_s: Gauge::new(0),
+            tcp_keepalive_s: Gauge::new(0),
+            timeout_s: Gauge::new(0),
+            changed: watch::Sender::new(()),
+        };
+        live.publish(config);
+        live
+    }
+
+    /// The longest argument that a client may send now, in bytes.
+    pub(crate) fn bulk_bytes_max(&self) -> usize {
+        usize::try_from(self.engine.string_bytes_max.get()).unwrap_or(usize::MAX)
+    }
+
+    /// Writes every setting that may change where it is read, but for those that are told elsewhere: the level of the
+    /// log, and `maxclients`, of which the system has to be asked.
+    fn publish(&self, config: &Config) {
+        self.engine.string_bytes_max.set(config.proto_max_bulk_len.bytes());
+        let password = config.requirepass.reveal().map(str::to_owned);
+        let _: Result<(), ()> = self.engine.password.replace(|_| Ok(password));
+        let output = config.client_output_buffer_limit;
+        self.output_hard_bytes.set(output.hard_bytes);
+        self.output_soft_bytes.set(output.soft_bytes);
+        self.output_soft_s.set(output.soft_seconds);
+        self.shutdown_timeout_s.set(config.shutdown_timeout.get());
+        self.tcp_keepalive_s.set(config.tcp_keepalive.get());
+        self.timeout_s.set(config.timeout.get());
+        self.changed.send_replace(());
+    }
+}
+
+/// The settings of one server.
+pub(crate) struct RunningSettings {
+    config: Latest<Config>,
+    live: Arc<Live>,
+    workers: usize,
+    /// `bind` as it was when the server began to listen: a password that is set later opens no interface.
+    bound: String,
+    /// One rewrites the file at a time.
+    rewriting: Arc<Semaphore>,
+}
+
+impl RunningSettings {
+    pub(crate) fn new(config: &Config, live: Arc<Live>, workers: usize) -> RunningSettings {
+        RunningSettings {
+            config: Latest::new(config.clone()),
+            live,
+            workers,
+            bound: config.listening(),
+            rewriting: Arc::new(Semaphore::new(1)),
+        }
+    }
+}
+
+impl Settings for RunningSettings {
+    fn all(&self) -> Vec<(String, String)> {
+        let mut all = self.config.get().settings();
+        for (name, value) in &mut all {
+            if name == "bind" {
+                value.clone_from(&self.bound);
+            }
+        }
+        all
+    }
+
+    fn set(&self, changes: &[(String, String)]) -> Result<(), SettingError> {
+        self.config.replace(|config| {
+            let next = config.changed(changes, &CHANGEABLE)?;
+            if next.maxclients != config.maxclients {
+                self.make_room_for(next.maxclients.get())?;
+            }
+            self.live.publish(&next);
+            if next.loglevel != config.loglevel {
+                log::set_level(next.loglevel);
+            }
+            Ok(next)
+        })
+    }
+
+    fn rewrite(&self) -> Receiver<Result<(), SettingError>> {
+        let (said, heard) = mpsc::channel();
+        let config = self.config.get();
+        let refuse = |reason: &str| SettingError::Unwritable {
+            reason: reason.to_owned(),
+        };
+        let Some(path) = config.file.clone() else {
+            // Whoever asked is there: it is us.
+            let _ = said.send(Err(SettingError::NoFile));
+            return heard;
+        };
+        let Ok(turn) = Arc::clone(&self.rewriting).try_acquire_owned() else {
+            let _ = said.send(Err(refuse("another client is having it written")));
+            return heard;
+        };
+        let answer = said.clone();
+        let write = move || {
+            let outcome = config::rewrite(&path, &config);
+            drop(turn);
+            if let Err(error) = &outcome {
+                tracing::warn!(path = %path.display(), %error, "the settings could not be written");
+            }
+            // The client may have gone meanwhile.
+            let _ = answer.send(outcome.map_err(|reason| SettingError::Unwritable { reason }));
+        };
+        let thread = thread::Builder::new().name("kora-rewrite".to_owned()).spawn(write);
+        if let Err(error) = thread {
+            let _ = said.send(Err(refuse(&error.to_string())));
+        }
+        heard
+    }
+}
+
+impl RunningSettings {
+    fn make_room_for(&self, clients: u32) -> Result<(), SettingError> {
+        let room = room_for(clients, self.workers);
+        if room < clients {
+            return Err(SettingError::Refused {
+                name: "maxclients".to_owned(),
+                reason: format!(
+                    "The operating system is not able to handle the specified number of clients, try with {room}"
+                ),
+            });
+        }
+        self.live.engine.clients_max.set(clients.into());
+        Ok(())
+    }
+}
