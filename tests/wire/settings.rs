@@ -15,7 +15,7 @@ fn all_of_a_config_set_happens_or_nothing() {
         let mut client = server.connect();
         client.says("CONFIG SET timeout 500 Tcp-KeepAlive 60", "+OK\r\n");
         client.says(
-            "CONFIG GET t*e*",
+            "CONFIG GET timeout tcp-keepalive",
             "*4\r\n$13\r\ntcp-keepalive\r\n$2\r\n60\r\n$7\r\ntimeout\r\n$3\r\n500\r\n",
         );
         let refusals = [
