@@ -264,7 +264,7 @@ impl Twin {
             Name::CommandList => server::listed(words),
             Name::ConfigGet => server::settings(words),
             Name::ConfigResetStat => Ok(Expected::Reply(Say::ok())),
-            Name::ConfigRewrite => Err(Say::error("ERR The server is running without a config file")),
+            Name::ConfigRewrite => Say::error("ERR The server is running without a config file"),
             Name::ConfigSet => server::set_settings(words),
             Name::DbSize => Ok(Expected::Reply(Say::count(self.size()))),
             Name::FlushAll | Name::FlushDb => self.flush(words),

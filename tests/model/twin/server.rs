@@ -133,9 +133,9 @@ pub(super) fn settings(words: &Words<'_>) -> Answer {
 pub(super) fn set_settings(words: &Words<'_>) -> Answer {
     let pairs = &words.0[2..];
     if !pairs.len().is_multiple_of(2) {
-        return Err(Say::error("ERR syntax error"));
+        return syntax();
     }
-    let refuse = |name: &str, why: &str| {
+    let refuse = |name: &str, why: &str| -> Answer {
         Say::error(format!(
             "ERR CONFIG SET failed (possibly related to argument '{name}') - {why}"
         ))
@@ -146,23 +146,23 @@ pub(super) fn set_settings(words: &Words<'_>) -> Answer {
         .collect();
     for (index, (name, _)) in changes.iter().enumerate() {
         if changes[..index].iter().any(|(other, _)| other == name) {
-            return Err(refuse(name, "duplicate parameter"));
+            return refuse(name, "duplicate parameter");
         }
     }
     let fixed = |name: &str| FIXED_SETTINGS.iter().find(|(known, _)| *known == name);
     for (name, value) in &changes {
-        if fixed(name).is_some_and(|(_, only)| only.as_bytes() != value.as_ref()) {
-            return Err(refuse(name, "can't set immutable config"));
+        if fixed(name).is_some_and(|(_, only)| only.as_bytes() != value.as_slice()) {
+            return refuse(name, "can't set immutable config");
         }
     }
     match changes.iter().find(|(name, _)| fixed(name).is_none()) {
         None => Ok(Expected::Reply(Say::ok())),
         Some((name, _)) if SETTINGS.iter().any(|(known, _)| known == name) => {
-            Err(refuse(name, "can't set immutable config"))
+            refuse(name, "can't set immutable config")
         }
-        Some((name, _)) => Err(Say::error(format!(
+        Some((name, _)) => Say::error(format!(
             "ERR Unknown option or number of arguments for CONFIG SET - '{name}'"
-        ))),
+        )),
     }
 }
 
