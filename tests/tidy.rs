@@ -195,6 +195,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         "kora-engine",
         &["kora-command", "kora-mesh", "kora-resp", "kora-values", "kora-vector"],
     ),
+    ("kora-filter", &[]),
     ("kora-log", &[]),
     ("kora-mesh", &[]),
     ("kora-resp", &[]),
