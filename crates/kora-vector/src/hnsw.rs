@@ -437,7 +437,18 @@ impl Index {
         self.has_loose() || live * live <= (ef as u64 * per_result).saturating_mul(linked)
     }
 
-    fn resume(&mut self, search: &mut Search, mut admission: Admission<'_>, work: &mut Work) -> Step<Vec<Hit>> {
+    /// Begins a search that measures these, each of which is a slot, and nothing else.
+    pub(crate) fn begin_listed(&mut self, query: &[f32], aim: Aim, slots: Vec<u32>) -> Search {
+        let scratch = self.frame(query, &aim);
+        Search::listed(scratch, aim, slots, Some(self.consolidation.reader()))
+    }
+
+    pub(crate) fn resume(
+        &mut self,
+        search: &mut Search,
+        mut admission: Admission<'_>,
+        work: &mut Work,
+    ) -> Step<Vec<Hit>> {
         let step = search.resume(self.ground(), &mut admission, work);
         if let Step::Done(_) = step {
             self.keep_scratch(std::mem::take(&mut search.scratch));

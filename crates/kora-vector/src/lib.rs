@@ -8,7 +8,8 @@
 //! the ends of f32, `graph` holds the links and defines a sound graph, `roll` knows what each slot is for, `pool` and
 //! `scratch` are what a walk remembers, `aim` says what it seeks and `horizon` how far it looks, `search` walks,
 //! `select` chooses links, `insert` searches and then links, `succession` lets a vector take the place of one near
-//! it, `exact` measures everything, `in_place` searches what another thread owns. `consolidate` lets the dead leave
+//! it, `exact` measures everything, `in_place` searches what another thread owns. `among` searches those that a filter
+//! admits, a set of which `matches` keeps, and `listed` measures all of them. `consolidate` lets the dead leave
 //! and gives memory back; it mends the `tree` that makes all reachable and, with `bridge`, `mend` and `rechoose`,
 //! their neighbours' lists.
 //!
@@ -33,6 +34,7 @@
 #![deny(unsafe_code)]
 
 mod aim;
+mod among;
 mod arena;
 #[cfg(feature = "bench")]
 pub mod bench;
@@ -56,6 +58,8 @@ mod in_place;
 mod insert;
 mod level;
 pub mod limits;
+mod listed;
+mod matches;
 mod mend;
 pub mod metric;
 pub mod pages;
@@ -81,6 +85,7 @@ pub use graph::Fault;
 pub use hnsw::{Hit, Index, Memory, Parameters, Slot};
 pub use in_place::Desk;
 pub use insert::Insertion;
+pub use matches::Matches;
 pub use metric::{Metric, Refusal, vet};
 pub use search::{Search, Statistics};
 pub use storage::Storage;

@@ -1,5 +1,6 @@
 //! What a walk writes down on its way, in buffers that are kept from one operation to the next.
 
+use crate::among::Around;
 use crate::bridge::Circle;
 use crate::graph::Link;
 use crate::pool::{Candidate, Pool};
@@ -27,6 +28,8 @@ pub(crate) struct Walk {
     pub(crate) distances: Vec<f32>,
     /// Which of them are worth a place in the pool, likewise.
     pub(crate) near: Vec<u32>,
+    /// What is around a node, for a walk among some.
+    pub(crate) around: Around,
 }
 
 /// Where lists of links are cut and chosen.
@@ -59,6 +62,7 @@ impl Scratch {
             + self.bench.measured.row.bytes()
             + self.bench.measured.distances.capacity() * 4
             + (self.bench.candidates.capacity() + self.chosen.capacity()) * size_of::<Candidate>()
+            + self.walk.around.bytes()
             + self.bench.circle.bytes()
             + size_of::<Scratch>()
     }

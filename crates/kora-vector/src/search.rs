@@ -1,6 +1,7 @@
 //! Walking the graph: the greedy descent through the upper layers, the beam on one layer, and the search made of both.
 
 use crate::aim::Aim;
+use crate::among::{expand_among, is_wide};
 use crate::consolidate::Reader;
 use crate::distance::prefetch_line;
 use crate::doubt::{is_blurred, is_settled, worth_refining};
@@ -9,6 +10,8 @@ use crate::graph::{Graph, Link};
 use crate::hnsw::{Hit, Slot};
 use crate::horizon::{Growth, Horizon};
 use crate::limits::EF_MAX;
+use crate::listed::Listed;
+use crate::matches::Matches;
 use crate::pool::{Candidate, Pool};
 use crate::probe::Probe;
 use crate::roll::Roll;
@@ -55,6 +58,8 @@ enum Stage {
     Refine { hits: Vec<Candidate> },
     /// No walk: every live vector is measured.
     Scan(Scan),
+    /// No walk: those of a list are measured.
+    Listed(Listed),
     /// The beam has found so many that they are put in order first.
     Rank(Sorting),
     /// So many hits that they are put in order some at a time.
@@ -67,6 +72,8 @@ pub(crate) enum Admission<'a> {
     All,
     /// Those for which this holds; it is asked once per slot a walk meets.
     If(&'a mut dyn FnMut(Slot) -> bool),
+    /// Those in a set, of which it is known how many there are. The others are not even measured.
+    Among(&'a Matches),
 }
 
 impl Admission<'_> {
@@ -75,6 +82,7 @@ impl Admission<'_> {
         match self {
             Admission::All => true,
             Admission::If(predicate) => predicate(Slot::from_index(slot as usize)),
+            Admission::Among(matches) => matches.admits(slot),
         }
     }
 }
@@ -133,6 +141,12 @@ impl Search {
         }
     }
 
+    pub(crate) fn listed(scratch: Box<Scratch>, aim: Aim, slots: Vec<u32>, reader: Option<Reader>) -> Search {
+        let mut search = Search::scan(scratch, aim, reader);
+        search.stage = Stage::Listed(Listed::new(slots));
+        search
+    }
+
     /// What it has cost so far; after its end, in all.
     pub fn statistics(&self) -> Statistics {
         self.statistics
@@ -181,6 +195,13 @@ impl Search {
                 }
             };
         }
+        if let Stage::Listed(listed) = &mut self.stage {
+            match listed.step(space, ground.roll, query, work) {
+                Some(measured) => self.statistics.distances += measured as u64,
+                None => self.stage = Stage::Order(Sorting::new(listed.take_hits())),
+            }
+            return Step::More;
+        }
         if let Stage::Order(sorting) = &mut self.stage {
             return match sorting.resume(work) {
                 Step::More => Step::More,
@@ -199,6 +220,7 @@ impl Search {
                 // Where the walk's distances say nothing, nothing follows from them.
                 let horizon = horizon.filter(|_| !self.has_widened);
                 begin_beam(walk, self.aim.ef, horizon, *at, is_result);
+                walk.around.begin();
                 self.stage = Stage::Beam;
             }
             Stage::Descend { layer, at } => {
@@ -250,7 +272,7 @@ impl Search {
                     self.stage = refining(self.aim.k);
                 }
             }
-            Stage::Scan(_) | Stage::Order(_) => unreachable!("handled above"),
+            Stage::Scan(_) | Stage::Listed(_) | Stage::Order(_) => unreachable!("handled above"),
         }
         Step::More
     }
@@ -263,6 +285,12 @@ impl Search {
         admission: &mut Admission<'_>,
         work: &mut Work,
     ) -> Step<Vec<Hit>> {
+        if let Admission::Among(matches) = admission
+            && !is_wide(matches.count(), ground.roll.live_count())
+        {
+            self.beam_among(ground, graph, matches, work);
+            return Step::More;
+        }
         let Scratch { query, walk, .. } = &mut *self.scratch;
         let (space, roll) = (ground.space, ground.roll);
         let all_live = roll.live_count() == graph.linked_count();
@@ -274,6 +302,10 @@ impl Search {
             }
             Admission::If(predicate) => {
                 let mut admits = |slot| roll.is_live(slot) && predicate(Slot::from_index(slot as usize));
+                expand(space, graph, roll, 0, query.probe(), walk, &mut admits, work)
+            }
+            Admission::Among(matches) => {
+                let mut admits = |slot| roll.is_live(slot) && matches.admits(slot);
                 expand(space, graph, roll, 0, query.probe(), walk, &mut admits, work)
             }
         };
@@ -318,6 +350,34 @@ impl Search {
             }
         }
         Step::More
+    }
+}
+
+impl Search {
+    /// One node of the beam among some; then refining, or measuring all of them where that is the shorter way or the only one.
+    fn beam_among(&mut self, ground: Ground<'_>, graph: &Graph, matches: &Matches, work: &mut Work) {
+        let Scratch { query, walk, .. } = &mut *self.scratch;
+        let (space, roll) = (ground.space, ground.roll);
+        let expanded = expand_among(space, graph, roll, query.probe(), walk, matches, work);
+        let (read, measured) = expanded.unwrap_or_default();
+        self.statistics.nodes += read as u64;
+        self.statistics.distances += measured as u64;
+        let (has_enough, count) = (walk.pool.has_enough(), matches.count());
+        let is_long = !has_enough && self.statistics.distances > count as u64;
+        let is_lost = walk.around.is_desert(count, roll.live_count()) || (expanded.is_none() && !has_enough);
+        if is_long || is_lost {
+            self.stage = Stage::Listed(Listed::new(matches.slots().collect()));
+            self.statistics.is_exact = true;
+        } else if expanded.is_none() {
+            if self.has_paused {
+                walk.pool
+                    .retain(|candidate| roll.resolve_live(candidate.slot()).is_some());
+            }
+            self.stage = match walk.pool.take_unsorted() {
+                Some(results) => Stage::Rank(Sorting::new(results)),
+                None => refining(self.aim.k),
+            };
+        }
     }
 }
 
@@ -448,7 +508,7 @@ pub(crate) fn expand(
 
 /// The places of the distances within reach. Most are not, and no branch depends on which.
 #[inline]
-fn among_nearest<'a>(distances: &[f32], reach: f32, near: &'a mut Vec<u32>) -> &'a [u32] {
+pub(crate) fn among_nearest<'a>(distances: &[f32], reach: f32, near: &'a mut Vec<u32>) -> &'a [u32] {
     if near.len() < distances.len() {
         near.resize(distances.len(), 0);
     }
@@ -461,7 +521,7 @@ fn among_nearest<'a>(distances: &[f32], reach: f32, near: &'a mut Vec<u32>) -> &
 }
 
 /// Where a link leads to: whoever has moved is met at the new place.
-fn here(roll: &Roll, link: Link) -> u32 {
+pub(crate) fn here(roll: &Roll, link: Link) -> u32 {
     roll.resolve(link.slot()).unwrap_or(link.slot())
 }
 
