@@ -11,12 +11,14 @@ use crate::aim::Aim;
 use crate::graph::Graph;
 use crate::hnsw::{Hit, Index};
 use crate::limits::EF_MAX;
+use crate::listed::Listed;
 use crate::matches::Matches;
 use crate::pool::Candidate;
 use crate::probe::Probe;
 use crate::roll::Roll;
-use crate::scratch::Walk;
-use crate::search::{Admission, Search, among_nearest, here};
+use crate::scratch::{Scratch, Walk};
+use crate::search::{Admission, Ground, Search, Stage, among_nearest, here, refining};
+use crate::sort::Sorting;
 use crate::space::Space;
 use crate::work::{Step, Work};
 
@@ -26,7 +28,10 @@ impl Index {
     /// Panics if the query has not the index's dimension, or a number of the aim is 0 or beyond its limit.
     pub fn begin_search_among(&mut self, query: &[f32], aim: Aim, matches: &Matches) -> Search {
         if self.lists(&aim, matches.count()) {
-            return self.begin_listed(query, aim, matches.slots().collect());
+            let scratch = self.frame(query, &aim);
+            let mut search = Search::scan(scratch, aim, Some(self.consolidation.reader()));
+            search.stage = Stage::Listed(Listed::new(matches.slots().collect()));
+            return search;
         }
         let (count, live) = (matches.count(), self.live());
         let ef = match count as f64 / live.max(1) as f64 {
@@ -55,7 +60,35 @@ impl Index {
     }
 }
 
-/// Whether so many of the live vectors are so large a share that the rest is in nobody's way.
+impl Search {
+    /// One node of the beam among some; then refining, or measuring all of them where that is the shorter way or the only one.
+    pub(crate) fn beam_among(&mut self, ground: Ground<'_>, graph: &Graph, matches: &Matches, work: &mut Work) {
+        let Scratch { query, walk, .. } = &mut *self.scratch;
+        let (space, roll) = (ground.space, ground.roll);
+        let expanded = expand_among(space, graph, roll, query.probe(), walk, matches, work);
+        let (read, measured) = expanded.unwrap_or_default();
+        self.statistics.nodes += read as u64;
+        self.statistics.distances += measured as u64;
+        let (has_enough, count) = (walk.pool.has_enough(), matches.count());
+        let is_long = !has_enough && self.statistics.distances > count as u64;
+        let is_lost = walk.around.is_desert(count, roll.live_count()) || (expanded.is_none() && !has_enough);
+        if is_long || is_lost {
+            self.stage = Stage::Listed(Listed::new(matches.slots().collect()));
+            self.statistics.is_exact = true;
+        } else if expanded.is_none() {
+            if self.has_paused {
+                walk.pool
+                    .retain(|candidate| roll.resolve_live(candidate.slot()).is_some());
+            }
+            self.stage = match walk.pool.take_unsorted() {
+                Some(results) => Stage::Rank(Sorting::new(results)),
+                None => refining(self.aim.k),
+            };
+        }
+    }
+}
+
+/// Whether so many of the live vectors are so large a share that the others can be walked through.
 pub(crate) fn is_wide(matches: usize, live: usize) -> bool {
     matches as f64 > WIDE * live as f64
 }
@@ -93,7 +126,7 @@ impl Around {
 ///
 /// Of the neighbours those that are admitted are measured. The lists of the others are read until as many are found as there are
 /// neighbours, and they count as expanded by that.
-pub(crate) fn expand_among(
+fn expand_among(
     space: &Space,
     graph: &Graph,
     roll: &Roll,

@@ -60,7 +60,7 @@ pub struct Memory {
 pub struct Index {
     pub(crate) space: Space,
     roll: Roll,
-    consolidation: Consolidation,
+    pub(crate) consolidation: Consolidation,
     /// None while the index is small.
     grown: Option<Box<Grown>>,
     seed: u64,
@@ -437,12 +437,6 @@ impl Index {
         self.has_loose() || live * live <= (ef as u64 * per_result).saturating_mul(linked)
     }
 
-    /// Begins a search that measures these, each of which is a slot, and nothing else.
-    pub(crate) fn begin_listed(&mut self, query: &[f32], aim: Aim, slots: Vec<u32>) -> Search {
-        let scratch = self.frame(query, &aim);
-        Search::listed(scratch, aim, slots, Some(self.consolidation.reader()))
-    }
-
     pub(crate) fn resume(
         &mut self,
         search: &mut Search,
@@ -549,7 +543,7 @@ impl Index {
         }
     }
 
-    fn frame(&mut self, query: &[f32], aim: &Aim) -> Box<Scratch> {
+    pub(crate) fn frame(&mut self, query: &[f32], aim: &Aim) -> Box<Scratch> {
         self.assert_fits(query);
         aim.check();
         let mut scratch = self.take_scratch();

@@ -3,7 +3,7 @@
 use crate::bits::{Bits, Words, each};
 use crate::hit::Slot;
 
-/// The slots of one index whose vectors may be returned. Whoever keeps it follows the vectors: see
+/// The slots of one index whose vectors may be returned. Its owner follows vectors that move: see
 /// [`Index::take_moves`](crate::Index::take_moves). One bit for each slot.
 #[derive(Debug, Default)]
 pub struct Matches {

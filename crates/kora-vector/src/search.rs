@@ -1,7 +1,7 @@
 //! Walking the graph: the greedy descent through the upper layers, the beam on one layer, and the search made of both.
 
 use crate::aim::Aim;
-use crate::among::{expand_among, is_wide};
+use crate::among::is_wide;
 use crate::consolidate::Reader;
 use crate::distance::prefetch_line;
 use crate::doubt::{is_blurred, is_settled, worth_refining};
@@ -26,13 +26,13 @@ use crate::work::{Step, Work};
 #[derive(Debug)]
 pub struct Search {
     pub(crate) scratch: Box<Scratch>,
-    aim: Aim,
+    pub(crate) aim: Aim,
     /// Whether it walks for the second time, with a larger ef.
     has_widened: bool,
-    statistics: Statistics,
-    stage: Stage,
+    pub(crate) statistics: Statistics,
+    pub(crate) stage: Stage,
     /// Whether it was left in the middle: vectors may have come, gone and moved meanwhile.
-    has_paused: bool,
+    pub(crate) has_paused: bool,
     /// None for one that is done at once.
     _reader: Option<Reader>,
 }
@@ -49,7 +49,7 @@ pub struct Statistics {
 }
 
 #[derive(Debug)]
-enum Stage {
+pub(crate) enum Stage {
     /// Above the base layer, at the nearest node found so far.
     Descend { layer: usize, at: Candidate },
     /// On the base layer.
@@ -139,12 +139,6 @@ impl Search {
             has_paused: false,
             _reader: reader,
         }
-    }
-
-    pub(crate) fn listed(scratch: Box<Scratch>, aim: Aim, slots: Vec<u32>, reader: Option<Reader>) -> Search {
-        let mut search = Search::scan(scratch, aim, reader);
-        search.stage = Stage::Listed(Listed::new(slots));
-        search
     }
 
     /// What it has cost so far; after its end, in all.
@@ -353,34 +347,6 @@ impl Search {
     }
 }
 
-impl Search {
-    /// One node of the beam among some; then refining, or measuring all of them where that is the shorter way or the only one.
-    fn beam_among(&mut self, ground: Ground<'_>, graph: &Graph, matches: &Matches, work: &mut Work) {
-        let Scratch { query, walk, .. } = &mut *self.scratch;
-        let (space, roll) = (ground.space, ground.roll);
-        let expanded = expand_among(space, graph, roll, query.probe(), walk, matches, work);
-        let (read, measured) = expanded.unwrap_or_default();
-        self.statistics.nodes += read as u64;
-        self.statistics.distances += measured as u64;
-        let (has_enough, count) = (walk.pool.has_enough(), matches.count());
-        let is_long = !has_enough && self.statistics.distances > count as u64;
-        let is_lost = walk.around.is_desert(count, roll.live_count()) || (expanded.is_none() && !has_enough);
-        if is_long || is_lost {
-            self.stage = Stage::Listed(Listed::new(matches.slots().collect()));
-            self.statistics.is_exact = true;
-        } else if expanded.is_none() {
-            if self.has_paused {
-                walk.pool
-                    .retain(|candidate| roll.resolve_live(candidate.slot()).is_some());
-            }
-            self.stage = match walk.pool.take_unsorted() {
-                Some(results) => Stage::Rank(Sorting::new(results)),
-                None => refining(self.aim.k),
-            };
-        }
-    }
-}
-
 /// The root, at its distance.
 pub(crate) fn enter(space: &Space, probe: Probe<'_>, root: u32, distances: &mut Vec<f32>) -> Candidate {
     Candidate::new(space.measure_one(probe, root, distances), root)
@@ -553,7 +519,7 @@ fn begin_walk(space: &Space, graph: &Graph, root: u32, scratch: &mut Scratch) ->
 }
 
 /// Before the first result is refined, with room for as many as a short answer mostly takes.
-fn refining(k: usize) -> Stage {
+pub(crate) fn refining(k: usize) -> Stage {
     let hits = Vec::with_capacity(2 * k.min(SHORT_ANSWER_MAX));
     Stage::Refine { hits }
 }
