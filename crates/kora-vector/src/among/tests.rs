@@ -117,8 +117,9 @@ fn what_is_removed_meanwhile_is_no_hit() {
                 matches.put(slot, false);
             }
         };
+        // One that is removed behind the walk is not replaced by another.
         assert!(
-            hits.len() >= 10
+            !hits.is_empty()
                 && hits
                     .iter()
                     .all(|hit| index.is_live(hit.slot) && matches.holds(hit.slot))
