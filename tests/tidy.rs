@@ -193,9 +193,17 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("kora-command", &["kora-resp", "kora-values", "kora-vector"]),
     (
         "kora-engine",
-        &["kora-command", "kora-mesh", "kora-resp", "kora-values", "kora-vector"],
+        &[
+            "kora-command",
+            "kora-keyspace",
+            "kora-mesh",
+            "kora-resp",
+            "kora-values",
+            "kora-vector",
+        ],
     ),
     ("kora-filter", &[]),
+    ("kora-keyspace", &["kora-mesh", "kora-values", "kora-vector"]),
     ("kora-log", &[]),
     ("kora-mesh", &[]),
     ("kora-resp", &[]),

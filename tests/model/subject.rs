@@ -72,7 +72,7 @@ impl Subject {
         let settings = SETTINGS.map(|(name, value)| (name.to_owned(), value.to_owned()));
         let setup = Arc::new(Setup {
             placement: Placement::new(shards, workers),
-            catalog: Catalog::new(1),
+            catalog: Arc::new(Catalog::new(1)),
             graph: DEFAULTS,
             client_bytes_max: 1 << 30,
             live: Arc::new(LiveSettings {

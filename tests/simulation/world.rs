@@ -113,7 +113,7 @@ impl World {
     pub(crate) fn new(scenario: Scenario, mut scripts: Random, schedule: Random) -> World {
         let setup = Arc::new(Setup {
             placement: Placement::new(scenario.shards, scenario.workers),
-            catalog: Catalog::new(1),
+            catalog: Arc::new(Catalog::new(1)),
             graph: GraphSettings {
                 metric: scenario.metric,
                 storage: Storage::F32,

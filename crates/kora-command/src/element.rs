@@ -19,12 +19,6 @@ impl Element {
     }
 }
 
-/// Collection and name of the vector that a key stands for, if it stands for any: what is before its last `:`, and behind.
-pub fn element_of(key: &[u8]) -> Option<(&[u8], &[u8])> {
-    let colon = key.iter().rposition(|byte| *byte == b':')?;
-    Some((&key[..colon], &key[colon + 1..]))
-}
-
 /// Many elements in little memory: VECDEL may name a million.
 #[derive(Clone, Default, Debug)]
 pub struct ElementList {

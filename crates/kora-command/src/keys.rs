@@ -49,31 +49,6 @@ impl ScanFilter {
     }
 }
 
-/// What a key holds.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum KeyType {
-    /// A string.
-    String,
-    /// A hash.
-    Hash,
-    /// A vector.
-    Vector,
-    /// A collection: its name, not one of its vectors' keys.
-    VectorSet,
-}
-
-impl KeyType {
-    /// As TYPE says it.
-    pub fn name(self) -> &'static str {
-        match self {
-            KeyType::String => "string",
-            KeyType::Hash => "hash",
-            KeyType::Vector => "vector",
-            KeyType::VectorSet => "vectorset",
-        }
-    }
-}
-
 /// `SCAN cursor …`
 pub(crate) fn scan(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     let cursor = cursor(arguments, 1)?;

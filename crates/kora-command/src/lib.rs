@@ -36,9 +36,9 @@ pub use self::action::{
 };
 pub use self::admin::ClientFilter;
 pub use self::connection::{Credentials, Hello};
-pub use self::element::{Element, ElementList, element_of};
+pub use self::element::{Element, ElementList};
 pub use self::error::ClientError;
-pub use self::keys::{KeyType, ScanFilter, ScanRequest};
+pub use self::keys::{ScanFilter, ScanRequest};
 pub use self::recall::RecallRequest;
 pub use self::setting_error::SettingError;
 pub use self::vectors::{Center, Creation, VectorForm, VectorOptions, VectorQuery, Wish, vet};

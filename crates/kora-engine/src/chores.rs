@@ -56,11 +56,11 @@ impl Engine {
 
     fn do_one(&mut self, chore: Chore, leisure: Leisure, host: &dyn Host) -> bool {
         match (chore, leisure) {
-            (Chore::Free, _) => self.some_shard(|shard| shard.has_remains(), Shard::free),
+            (Chore::Free, _) => self.some_shard(|shard| shard.has_drops(), Shard::free),
             (Chore::Reclaim, _) => self.reclaim(host),
-            (Chore::KeepUp, Leisure::Idle) => self.some_shard(|shard| shard.has_upkeep(), Shard::keep_up),
+            (Chore::KeepUp, Leisure::Idle) => self.some_shard(|shard| shard.keyspace().has_upkeep(), Shard::keep_up),
             (Chore::KeepUp, Leisure::Asked) => self.some_shard(
-                |shard| shard.has_upkeep() && shard.take_back() && shard.finds_overdue(),
+                |shard| shard.keyspace().has_upkeep() && shard.take_back() && shard.keyspace_mut().finds_overdue(),
                 Shard::keep_up,
             ),
         }
@@ -68,11 +68,11 @@ impl Engine {
 
     /// Reclaims keys that have expired.
     fn reclaim(&mut self, host: &dyn Host) -> bool {
-        if self.next_expiry_ms().is_none() {
+        if self.next_deadline_ms().is_none() {
             return false;
         }
         let now_ms = self.unix_us(host.now_us()) / 1000;
-        self.some_shard(|shard| shard.has_due(now_ms), |shard| shard.reclaim(now_ms))
+        self.some_shard(|shard| shard.has_due(now_ms), |shard| shard.remove_due(now_ms))
     }
 
     /// Lets a shard act that has something to do and whose collections nobody else reads, each time the first from another one

@@ -3,6 +3,8 @@
 //! The server remembers nothing between two SCANs: a cursor says it all. It is a number below 2⁵³, so that every client's
 //! numbers hold it, and 0 is both the beginning and the end, as Redis has it.
 
+use kora_keyspace::limits::SCAN_PREFIX_BITS;
+
 use crate::limits::COLLECTIONS_MAX;
 use crate::router::ShardId;
 
@@ -66,10 +68,6 @@ const SHARD_BITS: u32 = 8;
 
 /// Bits that tell which collection of the shard.
 pub(crate) const SECTION_BITS: u32 = 26;
-
-/// Leading bits of a name's hash that a cursor tells. Names that share them are scanned together: two by chance among a
-/// million, and 4,096 where an index is as full as it can be.
-pub(crate) const SCAN_PREFIX_BITS: u32 = 19;
 
 /// Half of what a cursor can tell apart on one shard, so that dropped collections that a shard still holds find room.
 const _: () = assert!(COLLECTIONS_MAX <= 1 << (SECTION_BITS - 1));

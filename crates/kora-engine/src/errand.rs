@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use kora_resp::Reply;
 
-use crate::catalog::Schema;
 use crate::engine::{Engine, UNKNOWN};
 use crate::gather::{Around, Dropping, Found, Leaving, Next, Reads, Recalling};
 use crate::line::{Line, Presence, Taken};
@@ -16,6 +15,7 @@ use crate::session::Session;
 use crate::setup::Host;
 use crate::shard::Shard;
 use crate::travel::Mark;
+use kora_keyspace::catalog::Schema;
 
 /// An errand under way.
 pub(crate) struct Errand {
@@ -35,7 +35,7 @@ enum Purpose {
 impl Engine {
     /// True if there is something to tidy up, and that can be begun.
     pub(crate) fn has_errand(&self) -> bool {
-        let has_errand = |shard: &Shard| shard.has_emptied() || shard.has_withdrawn();
+        let has_errand = |shard: &Shard| shard.keyspace().has_emptied() || shard.keyspace().has_withdrawn();
         self.shards.iter().any(has_errand) && !self.is_tidying()
     }
 
@@ -72,12 +72,19 @@ impl Engine {
     }
 
     fn begin_to_tidy(&mut self, now_us: u64, host: &dyn Host) -> bool {
-        if let Some(schema) = self.shards.iter_mut().find_map(Shard::take_withdrawn) {
+        if let Some(schema) = self
+            .shards
+            .iter_mut()
+            .find_map(|shard| shard.keyspace_mut().take_withdrawn())
+        {
             let next = Dropping::release(&schema, &self.around_at(now_us, host));
             self.set_out(next, Purpose::Releasing, now_us);
             return true;
         }
-        let emptied = self.shards.iter_mut().find_map(Shard::take_emptied);
+        let emptied = self
+            .shards
+            .iter_mut()
+            .find_map(|shard| shard.keyspace_mut().take_emptied());
         let Some(schema) = emptied else { return false };
         let around = self.around_at(now_us, host);
         // It may have been dropped since.
@@ -123,7 +130,7 @@ impl Engine {
         };
         match (self.errands.swap_remove(place).purpose, reply, self.shards.first_mut()) {
             (Purpose::Releasing, ..) => self.setup.catalog.mortals().subtract(),
-            (Purpose::Leaving(schema), Reply::Integer(0), Some(shard)) => shard.note_emptied(&schema),
+            (Purpose::Leaving(schema), Reply::Integer(0), Some(shard)) => shard.keyspace_mut().note_emptied(&schema),
             (Purpose::Leaving(_), ..) => {}
             (Purpose::Sampling(candidate), reply, _) => {
                 let unix_us = self.unix_us(now_us);

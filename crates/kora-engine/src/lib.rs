@@ -7,7 +7,6 @@
 #![forbid(unsafe_code)]
 
 mod answer;
-mod catalog;
 mod chores;
 mod clients;
 mod cursor;
@@ -38,14 +37,15 @@ mod turn;
 pub use kora_command as command;
 use kora_command::error;
 
-pub use catalog::{Catalog, Generation, GraphSettings, MadeBy, Schema};
 pub use cursor::Cursor;
 pub use engine::{Admission, Engine, Progress, Standing};
+pub use kora_keyspace::catalog::{Catalog, Generation, GraphSettings, MadeBy, Schema};
 pub use lines::LineId;
 pub use mail::{Request, Response};
 pub use router::{Placement, ShardId};
 pub use session::Session;
 pub use settings::{LiveSettings, SettingError, Settings};
 pub use setup::{Berth, CpuTime, Facts, Host, Setup, berths};
+pub use shard::Recorder;
 pub use stats::{CommandCounter, CommandStats, Histogram, WorkerStats};
 pub use travel::Traveller;

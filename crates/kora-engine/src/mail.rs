@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use kora_keyspace::catalog::{Generation, GraphSettings, MadeBy, Schema};
+use kora_keyspace::collections::Description;
 use kora_mesh::WorkerId;
 use kora_resp::{Bulks, Reply, Words};
 use kora_vector::{Aim, Statistics};
 
-use crate::catalog::{Generation, GraphSettings, MadeBy, Schema};
 use crate::command::{Action, ClientFilter, Element, ElementList, Lifetime, Only, ScanFilter, ShortKey, Transfer};
 use crate::cursor::ScanPlace;
 use crate::error::ClientError;
@@ -396,20 +397,4 @@ impl Hits {
             ..Hits::default()
         }
     }
-}
-
-/// What one shard holds of a collection.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct Description {
-    pub(crate) live: usize,
-    pub(crate) deleted: usize,
-    pub(crate) slots: usize,
-    pub(crate) vacant: usize,
-    pub(crate) chunks: usize,
-    /// How much of the consolidation under way is done, if one is: the least of all shards' shares.
-    pub(crate) consolidated: Option<f64>,
-    pub(crate) levels: usize,
-    pub(crate) vectors_bytes: usize,
-    pub(crate) links_bytes: usize,
-    pub(crate) keys_bytes: usize,
 }

@@ -3,7 +3,6 @@
 use bytes::Bytes;
 use kora_resp::{Reply, Words};
 
-use crate::catalog::{CatalogView, GraphSettings, MadeBy};
 use crate::command::VectorOptions;
 use crate::command::table::Parsed;
 use crate::command::{
@@ -15,6 +14,7 @@ use crate::gather::{KillingClients, ListingClients, Moving, Next, Recalling, Sca
 use crate::limits::KEYS_PER_SLICE;
 use crate::mail::{Act, Ask, IfThere, Proposal, Target};
 use crate::router::{Placement, ShardId, Spread};
+use kora_keyspace::catalog::{CatalogView, GraphSettings, MadeBy};
 
 /// What must be true of a connection's earlier commands before this one starts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -2,10 +2,10 @@
 
 use kora_command::{Command, table};
 
-use crate::catalog::Catalog;
 use crate::limits::SCAN_REPLY_BYTES_MAX;
 use crate::router::Spread;
 use crate::setup::Setup;
+use kora_keyspace::catalog::Catalog;
 
 /// Memory that the reply will take, roughly, from the shards' first parts until it is written: so that a client that asks
 /// for much waits until there is room for it.

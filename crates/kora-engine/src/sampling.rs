@@ -11,13 +11,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::catalog::{Generation, Schema};
 use crate::engine::Engine;
 use crate::gather::Found;
 use crate::limits::{SAMPLE_LOOK_US, SAMPLE_PARTS_LOOKED_AT, SAMPLE_READS, SAMPLE_READS_PER_US, SAMPLE_SHARE};
 use crate::limits::{SAMPLED_COLLECTIONS_MAX, SAMPLES_AT_ONCE_MAX, SAMPLES_ENOUGH, SAMPLES_KEPT};
-use crate::shard::Shard;
 use crate::stats::RecallStats;
+use kora_keyspace::catalog::{Generation, Schema};
 
 /// Which collections one worker has sampled, and which is next.
 pub(crate) struct Sampling {
@@ -82,13 +81,15 @@ impl Engine {
 
     /// True if there was nothing to sample, and something has changed since.
     pub(crate) fn may_sample_again(&self) -> bool {
-        self.sampling.rests && self.shards.iter().any(Shard::has_changed)
+        self.sampling.rests && self.shards.iter().any(|shard| shard.keyspace().has_changed())
     }
 
     /// Ends the rest if something has changed.
     pub(crate) fn wake_sampling(&mut self) {
         if self.may_sample_again() {
-            self.shards.iter_mut().for_each(Shard::forget_change);
+            self.shards
+                .iter_mut()
+                .for_each(|shard| shard.keyspace_mut().forget_change());
             self.sampling.rests = false;
         }
     }
@@ -197,7 +198,7 @@ mod tests {
     use kora_vector::{Metric, Storage};
 
     use super::*;
-    use crate::catalog::{GraphSettings, MadeBy};
+    use kora_keyspace::catalog::{GraphSettings, MadeBy};
 
     fn candidate(generation: u64, version: u32) -> Candidate {
         let schema = Schema {

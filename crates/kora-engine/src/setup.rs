@@ -4,20 +4,20 @@ use std::sync::Arc;
 
 use kora_mesh::{Gauge, Port, Shelf, WorkerId};
 
-use crate::catalog::{Catalog, GraphSettings};
 use crate::error::ClientError;
 use crate::limits::REPLY_BYTES_MAX;
 use crate::mail::{Request, Response};
 use crate::router::{Placement, Spread};
 use crate::settings::{LiveSettings, Settings};
 use crate::shard::Shelves;
+use kora_keyspace::catalog::{Catalog, GraphSettings};
 
 /// What all engines share. Nothing in it changes while the server runs, but for the catalog and `live`.
 pub struct Setup {
     /// Where keys live.
     pub placement: Placement,
     /// The collections that exist.
-    pub catalog: Catalog,
+    pub catalog: Arc<Catalog>,
     /// For collections that do not say otherwise.
     pub graph: GraphSettings,
     /// Memory that the clients of one worker may hold, in bytes: what they sent that is not answered, and replies that

@@ -71,7 +71,7 @@ impl Engine {
         let armed = self.port.arm(waker, || work || more());
         if armed == Armed::Park {
             self.sleeper = Some(waker.clone());
-            self.alarm_ms = self.next_expiry_ms();
+            self.alarm_ms = self.next_deadline_ms();
         }
         armed
     }
@@ -166,7 +166,7 @@ impl Engine {
             || !self.unfinished.is_empty()
             || self.eras.has_news()
             || self.has_errand()
-            || self.shards.iter().any(|shard| shard.has_asks() || shard.has_remains() || shard.has_upkeep())
+            || self.shards.iter().any(|shard| shard.has_asks() || shard.has_drops() || shard.keyspace().has_upkeep())
             // Whoever was woken for the credit that is left may not have needed it.
             || (!self.credit_waiters.is_empty() && self.credit_left() > 0)
     }
@@ -362,7 +362,7 @@ impl Engine {
     /// Wakes whoever drives the turns if a key expires before he thinks.
     fn wake_for_expiry(&mut self) {
         if self.sleeper.is_some()
-            && let Some(next_ms) = self.next_expiry_ms()
+            && let Some(next_ms) = self.next_deadline_ms()
             && self.alarm_ms.is_none_or(|alarm_ms| next_ms < alarm_ms)
             && let Some(sleeper) = self.sleeper.take()
         {
@@ -370,14 +370,14 @@ impl Engine {
         }
     }
 
-    pub(crate) fn next_expiry_ms(&self) -> Option<u64> {
-        self.shards.iter().filter_map(Shard::next_expiry_ms).min()
+    pub(crate) fn next_deadline_ms(&self) -> Option<u64> {
+        self.shards.iter().filter_map(Shard::next_deadline_ms).min()
     }
 
     /// In how many microseconds there is something to do although nobody asks anything: a key expires, or the recall of a
     /// collection may be sampled.
     pub fn next_alarm_us(&self, now_us: u64) -> Option<u64> {
-        let expiry_ms = self.next_expiry_ms();
+        let expiry_ms = self.next_deadline_ms();
         let expiry_us = expiry_ms.map(|ms| ms.saturating_mul(1000).saturating_sub(self.unix_us(now_us)));
         let sample_us = self.next_sample_us().map(|us| us.saturating_sub(now_us));
         expiry_us.into_iter().chain(sample_us).min()

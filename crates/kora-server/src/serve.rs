@@ -230,7 +230,7 @@ fn setup(config: &Config, workers: usize, addresses: &[SocketAddr], host: Proces
     };
     Setup {
         placement: Placement::new(shards, workers),
-        catalog: Catalog::new(random_seed()),
+        catalog: Arc::new(Catalog::new(random_seed())),
         graph: GraphSettings {
             metric,
             storage: config.vector_quant.0,

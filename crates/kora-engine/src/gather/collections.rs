@@ -6,10 +6,12 @@ use bytes::Bytes;
 use kora_resp::Reply;
 
 use super::{Around, Gather, Next, Shape, integer};
-use crate::catalog::{Generation, MadeBy, Schema};
-use crate::command::{Action, Element, KeyAction, KeyType, VectorOptions};
+use crate::command::{self, Action, Element, KeyAction, VectorOptions};
 use crate::error::ClientError;
-use crate::mail::{Act, Ask, Description, IfThere, Part, Proposal, Setting, Target};
+use crate::mail::{Act, Ask, IfThere, Part, Proposal, Setting, Target};
+use kora_keyspace::KeyType;
+use kora_keyspace::catalog::{Generation, MadeBy, Schema};
+use kora_keyspace::collections::Description;
 
 /// A VECSET whose collection is not there yet.
 pub(crate) struct Joining {
@@ -75,7 +77,7 @@ pub(crate) fn set(
     options: VectorOptions,
     around: &Around<'_>,
 ) -> Result<(Gather, (Target, Ask)), ClientError> {
-    schema.vet(&vector)?;
+    vet(&schema, &vector)?;
     let shard = around.placement().shard_of_element(&element.collection, &element.name);
     let setting = Setting {
         element,
@@ -249,10 +251,10 @@ impl Describing {
                 Reply::Bulk(Bytes::from_static(self.schema.made_by.name().as_bytes())),
             ),
         ];
-        fields.extend(total.fields());
+        fields.extend(fields_of(&total));
         let shards = self.parts.iter().map(|(shard, part)| {
             let mut fields = vec![("shard", count(usize::from(*shard)))];
-            fields.extend(part.fields());
+            fields.extend(fields_of(part));
             map(fields)
         });
         fields.push(("shards", Reply::Array(shards.collect())));
@@ -260,41 +262,33 @@ impl Describing {
     }
 }
 
-impl Description {
-    fn plus(self, other: &Description) -> Description {
-        Description {
-            live: self.live + other.live,
-            deleted: self.deleted + other.deleted,
-            slots: self.slots + other.slots,
-            vacant: self.vacant + other.vacant,
-            chunks: self.chunks + other.chunks,
-            consolidated: match (self.consolidated, other.consolidated) {
-                (Some(one), Some(two)) => Some(one.min(two)),
-                (one, two) => one.or(two),
-            },
-            levels: self.levels.max(other.levels),
-            vectors_bytes: self.vectors_bytes + other.vectors_bytes,
-            links_bytes: self.links_bytes + other.links_bytes,
-            keys_bytes: self.keys_bytes + other.keys_bytes,
-        }
-    }
+fn fields_of(part: &Description) -> [(&'static str, Reply); 11] {
+    let dead_share = part.deleted as f64 / (part.live + part.deleted).max(1) as f64;
+    [
+        ("vectors", count(part.live)),
+        ("deleted", count(part.deleted)),
+        ("dead_share", share(dead_share)),
+        ("consolidated", part.consolidated.map_or(Reply::Null, share)),
+        ("slots", count(part.slots)),
+        ("slots_free", count(part.vacant)),
+        ("chunks", count(part.chunks)),
+        ("levels", count(part.levels)),
+        ("vectors_bytes", count(part.vectors_bytes)),
+        ("links_bytes", count(part.links_bytes)),
+        ("keys_bytes", count(part.keys_bytes)),
+    ]
+}
 
-    fn fields(&self) -> [(&'static str, Reply); 11] {
-        let dead_share = self.deleted as f64 / (self.live + self.deleted).max(1) as f64;
-        [
-            ("vectors", count(self.live)),
-            ("deleted", count(self.deleted)),
-            ("dead_share", share(dead_share)),
-            ("consolidated", self.consolidated.map_or(Reply::Null, share)),
-            ("slots", count(self.slots)),
-            ("slots_free", count(self.vacant)),
-            ("chunks", count(self.chunks)),
-            ("levels", count(self.levels)),
-            ("vectors_bytes", count(self.vectors_bytes)),
-            ("links_bytes", count(self.links_bytes)),
-            ("keys_bytes", count(self.keys_bytes)),
-        ]
+/// Why a vector can't be stored in a collection or sought there, if it can't.
+pub(crate) fn vet(schema: &Schema, vector: &[f32]) -> Result<(), ClientError> {
+    if vector.len() != schema.dimension {
+        return Err(ClientError::DimensionMismatch {
+            collection: schema.name.to_vec(),
+            dimension: schema.dimension,
+            got: vector.len(),
+        });
     }
+    command::vet(vector, schema.graph.metric)
 }
 
 fn map(fields: Vec<(&'static str, Reply)>) -> Reply {

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use kora_resp::Reply;
 
 use super::{Around, Dropping, Gather, Next};
-use crate::catalog::Schema;
 use crate::mail::{Ask, Part, Target};
+use kora_keyspace::catalog::Schema;
 
 /// A collection that may go. The reply is 1 if it went, 0 if somebody has wanted it meanwhile, and null if there was no
 /// reason.

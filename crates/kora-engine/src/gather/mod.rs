@@ -20,7 +20,7 @@ use std::sync::mpsc::{Receiver, TryRecvError};
 use kora_resp::Reply;
 
 pub(crate) use self::clients::{Informing, KillingClients, ListingClients};
-pub(crate) use self::collections::{DescribeForm, Describing, Dropping, Flushing, Joining, set};
+pub(crate) use self::collections::{DescribeForm, Describing, Dropping, Flushing, Joining, set, vet};
 pub(crate) use self::executing::{Entry, Executing};
 pub(crate) use self::finding::{Fetching, Finding, query};
 pub(crate) use self::leaving::Leaving;
@@ -31,7 +31,6 @@ pub(crate) use self::scanning::Scanning;
 pub(crate) use self::several::{Choosing, Deleting, Placing, SettingIfAbsent};
 pub(crate) use self::splitting::{Splitting, several};
 
-use crate::catalog::CatalogView;
 use crate::command::VectorForm;
 use crate::error::ClientError;
 use crate::mail::{Ask, Part, Target};
@@ -39,6 +38,7 @@ use crate::router::Placement;
 use crate::settings::SettingError;
 use crate::setup::{Host, Setup};
 use crate::shard::Reading;
+use kora_keyspace::catalog::CatalogView;
 
 /// What is being gathered in one seat.
 pub(crate) enum Gather {

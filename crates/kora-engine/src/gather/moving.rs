@@ -5,11 +5,12 @@ use bytes::Bytes;
 use kora_resp::{Reply, Words};
 
 use super::{Around, Gather, Next, Shape};
-use crate::catalog::CatalogView;
-use crate::command::{Transfer, TransferKind, element_of};
+use crate::command::{Transfer, TransferKind};
 use crate::error::ClientError;
 use crate::mail::{Ask, IfThere, Landing, Lift, Part, Proposal, SeveralAsk, Target};
 use crate::shard::{Cargo, CarriedVector};
+use kora_keyspace::catalog::CatalogView;
+use kora_keyspace::element_of;
 
 /// A value under way between two shards.
 pub(crate) struct Moving {

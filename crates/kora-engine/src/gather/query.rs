@@ -9,7 +9,7 @@ use bytes::Bytes;
 use kora_resp::Reply;
 use kora_vector::Work;
 
-use super::{Around, Gate, Gather, Next, Reads, Recalling, integer};
+use super::{Around, Gate, Gather, Next, Reads, Recalling, integer, vet};
 use crate::command::Wish;
 use crate::error::ClientError;
 use crate::limits::{HITS_PER_SLICE, QUERY_AGAIN_MAX};
@@ -66,7 +66,7 @@ impl Querying {
         let Some(schema) = around.catalog().find(collection) else {
             return nothing(wish);
         };
-        if let Err(error) = schema.vet(&vector) {
+        if let Err(error) = vet(&schema, &vector) {
             return Next::error(&error);
         }
         let ef = wish.ef.unwrap_or(schema.graph.ef_search).max(wish.k);
@@ -237,7 +237,7 @@ impl Querying {
                 collection: name.to_vec(),
             });
         }
-        if let Err(error) = schema.vet(&self.question.vector) {
+        if let Err(error) = vet(&schema, &self.question.vector) {
             return Next::error(&error);
         }
         let question = Question {

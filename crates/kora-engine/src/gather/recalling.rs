@@ -10,11 +10,11 @@ use bytes::Bytes;
 use kora_resp::Reply;
 
 use super::{Around, Gate, Gather, Next, Querying, integer};
-use crate::catalog::Schema;
 use crate::command::RecallRequest;
 use crate::limits::SAMPLE_K;
 use crate::mail::{Ask, Question, Target};
 use crate::router::ShardId;
+use kora_keyspace::catalog::Schema;
 
 /// A VECRECALL under way.
 pub(crate) struct Recalling {

@@ -6,10 +6,10 @@ use bytes::Bytes;
 use kora_resp::{Bulks, Interleaved, Reply, Words};
 
 use super::{Around, Gather, Next, integer};
-use crate::catalog::Schema;
 use crate::error::ClientError;
 use crate::mail::{Ask, Part, SeveralAsk, Target};
 use crate::router::ShardId;
+use kora_keyspace::catalog::Schema;
 
 /// MGET: each shard has the strings of its keys.
 pub(crate) struct Placing {

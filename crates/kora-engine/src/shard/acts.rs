@@ -2,9 +2,9 @@
 
 use std::vec::IntoIter;
 
+use kora_keyspace::keys::LOOKED_FOR_MAX;
 use kora_resp::Reply;
 
-use super::key_table::LOOKED_FOR_MAX;
 use super::several::Several;
 use super::{Origin, Shard, Unfinished};
 use crate::limits::{ACTS_BYTES_PER_SLICE, KEYS_PER_SLICE};
@@ -60,7 +60,7 @@ impl Shard {
 
     /// Looks for keys of this shard that will be asked for in a moment. Whoever calls this bounds their number.
     pub(crate) fn look_for_keys<'k>(&self, keys: impl Iterator<Item = &'k [u8]>) {
-        self.keys.look_for(keys);
+        self.keyspace.look_for(keys);
     }
 
     /// Goes on for a slice.

@@ -20,14 +20,15 @@ impl Shard {
     pub(super) fn begin_batch(&mut self, batch: Batch, origin: Origin, now_ms: u64) -> Result<Part, Box<Unfinished>> {
         if batch.is_watched {
             // A key that has expired by now was changed, though nobody may have seen it yet.
-            for key in self.watches.keys_of(origin) {
-                self.place(&key, now_ms);
-                self.let_go_if_over(&key, now_ms);
+            for key in self.keyspace.observers().watches.keys_of(origin) {
+                self.resolve_live(&key, now_ms);
+                self.keyspace.drop_part_if_over(&key, now_ms);
             }
-            if self.watches.unwatch(origin) {
+            if self.keyspace.observers_mut().watches.unwatch(origin) {
                 return Ok(Part::Overtaken);
             }
         }
+        self.keyspace.begin_batch();
         self.resume_batch(
             Executing {
                 parts: Vec::with_capacity(batch.asks.len()),
@@ -46,7 +47,10 @@ impl Shard {
                 Some((index, unfinished)) => (index, self.resume(*unfinished, origin)),
                 None => match batch.asks.next() {
                     Some((index, ask)) => (index, self.begin(ask, origin, batch.now_ms)),
-                    None => return Ok(Part::Batch(batch.parts)),
+                    None => {
+                        self.keyspace.end_batch();
+                        return Ok(Part::Batch(batch.parts));
+                    }
                 },
             };
             match outcome {

@@ -3,10 +3,11 @@
 use std::mem::take;
 
 use bytes::Bytes;
+use kora_keyspace::Place;
 use kora_resp::{Bulks, Reply, Words};
 use kora_values::{Field, FieldValue, HashValue, Sample};
 
-use super::keys::{Place, next_draw};
+use super::keys::{next_draw, refused};
 use super::strings::length;
 use super::{Shard, Unfinished};
 use crate::command::{self, HashPart, HashScan, HashSetReply};
@@ -25,6 +26,8 @@ struct Work {
     task: Task,
     /// The reply so far, if it is a list.
     found: Bulks,
+    /// It changes something, and that has begun.
+    is_in_batch: bool,
 }
 
 pub(crate) enum Task {
@@ -127,6 +130,7 @@ impl Shard {
         let mut work = Work {
             task,
             found: Bulks::default(),
+            is_in_batch: false,
         };
         self.work_on(place, &mut work).ok_or_else(|| {
             let key = Bytes::copy_from_slice(place.key);
@@ -137,11 +141,7 @@ impl Shard {
 
     /// Goes on for a slice.
     pub(super) fn do_fields(&mut self, mut fields: Fields) -> Result<Reply, Box<Unfinished>> {
-        let place = Place {
-            key: &fields.key,
-            hash: self.keys.hash(&fields.key),
-            now_ms: fields.now_ms,
-        };
+        let place = self.keyspace.place(&fields.key, fields.now_ms);
         match self.work_on(place, &mut fields.work) {
             Some(reply) => Ok(reply),
             None => Err(Box::new(Unfinished::Fields(Box::new(fields)))),
@@ -150,6 +150,18 @@ impl Shard {
 
     /// Works for a slice; the reply if that was the last.
     fn work_on(&mut self, place: Place<'_>, work: &mut Work) -> Option<Reply> {
+        let changes_fields = matches!(work.task, Task::Set { .. } | Task::Delete { .. });
+        if changes_fields && !std::mem::replace(&mut work.is_in_batch, true) {
+            self.keyspace.begin_batch();
+        }
+        let reply = self.work_on_task(place, work);
+        if work.is_in_batch && reply.is_some() {
+            self.keyspace.end_batch();
+        }
+        reply
+    }
+
+    fn work_on_task(&mut self, place: Place<'_>, work: &mut Work) -> Option<Reply> {
         let found = &mut work.found;
         let outcome = match &mut work.task {
             Task::Set {
@@ -167,17 +179,18 @@ impl Shard {
                 })
             }
             Task::Delete { fields, deleted } => self.delete_fields(place, fields, deleted),
-            Task::Get(fields) => self.hash(place).map(|hash| get_fields(hash.as_deref(), fields, found)),
-            Task::Walk { from, left, part, scan } => self.hash(place).map(|hash| {
-                let hash = hash.as_deref();
-                walk(hash, (from, left), *part, scan.as_ref(), found)
-            }),
+            Task::Get(fields) => {
+                let hash = self.keyspace.hash(place).map_err(refused);
+                hash.map(|hash| get_fields(hash, fields, found))
+            }
+            Task::Walk { from, left, part, scan } => {
+                let hash = self.keyspace.hash(place).map_err(refused);
+                hash.map(|hash| walk(hash, (from, left), *part, scan.as_ref(), found))
+            }
             Task::Draw { wanted, sample, left } => {
                 let mut draws = self.draw();
-                self.hash(place).map(|hash| {
-                    let hash = hash.as_deref();
-                    draw(hash, *wanted, (sample, left), &mut draws, found)
-                })
+                let hash = self.keyspace.hash(place).map_err(refused);
+                hash.map(|hash| draw(hash, *wanted, (sample, left), &mut draws, found))
             }
         };
         let outcome = match self.setup.too_large(work.found.bytes_hint()) {
@@ -195,17 +208,17 @@ impl Shard {
         added: &mut usize,
         is_first: bool,
     ) -> Result<bool, ClientError> {
-        let hash = self.hash_or_new(place)?;
-        if is_first {
-            let longest = words.iter().map(<[u8]>::len).max().unwrap_or(0);
-            hash.expect(words.len() / 2, longest);
-        }
-        for _ in 0..FIELDS_PER_SLICE {
-            let Some((field, value)) = words.take_pair() else { break };
-            *added += usize::from(hash.set(field, value));
-        }
-        self.note_change(place.key);
-        Ok(words.is_empty())
+        let set = self.keyspace.edit_hash_or_new(place, |edit| {
+            if is_first {
+                let longest = words.iter().map(<[u8]>::len).max().unwrap_or(0);
+                edit.expect(words.len() / 2, longest);
+            }
+            for _ in 0..FIELDS_PER_SLICE {
+                let Some((field, value)) = words.take_pair() else { break };
+                *added += usize::from(edit.set(field, value));
+            }
+        });
+        set.map(|()| words.is_empty()).map_err(refused)
     }
 
     fn delete_fields(
@@ -214,19 +227,14 @@ impl Shard {
         fields: &mut Words,
         deleted: &mut usize,
     ) -> Result<Option<Reply>, ClientError> {
-        let Some(hash) = self.hash(place)? else {
-            return Ok(Some(length(*deleted)));
-        };
-        let before = *deleted;
-        for _ in 0..DELETED_PER_SLICE {
-            let Some(field) = fields.take_next() else { break };
-            *deleted += usize::from(hash.remove(field));
-        }
-        if *deleted > before {
-            self.note_change(place.key);
-            self.delete_if_empty(place);
-        }
-        Ok(fields.is_empty().then(|| length(*deleted)))
+        let edited = self.keyspace.edit_hash(place, |edit| {
+            for _ in 0..DELETED_PER_SLICE {
+                let Some(field) = fields.take_next() else { break };
+                *deleted += usize::from(edit.remove(field));
+            }
+        });
+        let is_there = edited.map_err(refused)?;
+        Ok((fields.is_empty() || is_there.is_none()).then(|| length(*deleted)))
     }
 }
 

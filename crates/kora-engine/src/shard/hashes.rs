@@ -1,12 +1,12 @@
 //! The commands on hashes, executed on the shard where the key lies. Those on many fields stand in `fields.rs`.
 
 use bytes::Bytes;
+use kora_keyspace::Place;
 use kora_resp::Reply;
-use kora_values::{FieldValue, HashValue, LongDouble, ValueError};
+use kora_values::{FieldValue, LongDouble, ValueError};
 
 use super::fields::Task;
-use super::key_table::Value;
-use super::keys::Place;
+use super::keys::refused;
 use super::strings::length;
 use super::{Shard, Unfinished};
 use crate::command::{HashAction, HashScan};
@@ -40,73 +40,42 @@ impl Shard {
             HashAction::ValueLength(field) => self.look_up(place, &field, |value| {
                 length(value.map_or(0, |value| value.bytes().len()))
             }),
-            HashAction::Length => self.hash(place).map(|hash| length(hash.map_or(0, |hash| hash.len()))),
-            HashAction::Add(field, amount) => {
-                self.add_to_field(place, |hash| hash.increment(&field, amount).map(Reply::Integer))
+            HashAction::Length => {
+                let hash = self.keyspace.hash(place);
+                hash.map(|hash| length(hash.map_or(0, |hash| hash.len())))
+                    .map_err(refused)
             }
+            HashAction::Add(field, amount) => self.add_to_field(place, &field, amount),
             HashAction::AddFloat(field, amount) => self.add_float_to_field(place, &field, &amount),
             HashAction::Random(None) => self.random_field(place),
         };
         Ok(outcome.unwrap_or_else(|error| Reply::Error(error.to_string())))
     }
 
-    /// The hash at a key, which counts as used; an error if something else is there.
-    pub(super) fn hash(&mut self, place: Place<'_>) -> Result<Option<&mut HashValue>, ClientError> {
-        self.refuse_vectors(place)?;
-        let Some(entry) = self.keys.find_mut(place.hash, place.key) else {
-            return Ok(None);
-        };
-        entry.touch(place.now_ms);
-        match &mut entry.value {
-            Value::Hash(hash) => Ok(Some(hash)),
-            Value::String(_) | Value::Vector(_) => Err(ClientError::WrongType),
-        }
-    }
-
-    /// The hash at a key, made if there is nothing.
-    pub(super) fn hash_or_new(&mut self, place: Place<'_>) -> Result<&mut HashValue, ClientError> {
-        if self.hash(place)?.is_none() {
-            let hash = HashValue::new(self.setup.catalog.hash_seed());
-            self.insert(place, Value::Hash(Box::new(hash)));
-        }
-        match self.keys.find_mut(place.hash, place.key).map(|entry| &mut entry.value) {
-            Some(Value::Hash(hash)) => Ok(hash),
-            _ => unreachable!("a hash was seen there, or made, a moment ago"),
-        }
-    }
-
     fn look_up(
-        &mut self,
+        &self,
         place: Place<'_>,
         field: &Bytes,
         show: impl FnOnce(Option<FieldValue<'_>>) -> Reply,
     ) -> Result<Reply, ClientError> {
-        let hash = self.hash(place)?;
+        let hash = self.keyspace.hash(place).map_err(refused)?;
         Ok(show(hash.and_then(|hash| hash.get(field))))
     }
 
     fn set_field_if_absent(&mut self, place: Place<'_>, field: &Bytes, value: &Bytes) -> Result<Reply, ClientError> {
-        let hash = self.hash_or_new(place)?;
-        let is_there = hash.get(field).is_some();
-        if !is_there {
-            hash.set(field, value);
-            self.note_change(place.key);
-        }
-        Ok(Reply::Integer(i64::from(!is_there)))
+        let is_set = self.keyspace.edit_hash_or_new(place, |edit| {
+            let is_free = edit.hash().get(field).is_none();
+            is_free && edit.set(field, value)
+        });
+        is_set.map(|is_set| Reply::Integer(i64::from(is_set))).map_err(refused)
     }
 
     /// Adds to what a field holds; what cannot be added to leaves everything as it is.
-    fn add_to_field(
-        &mut self,
-        place: Place<'_>,
-        add: impl FnOnce(&mut HashValue) -> Result<Reply, ValueError>,
-    ) -> Result<Reply, ClientError> {
-        let outcome = add(self.hash_or_new(place)?);
-        match &outcome {
-            Ok(_) => self.note_change(place.key),
-            Err(_) => self.delete_if_empty(place),
-        }
-        outcome.map_err(ClientError::Value)
+    fn add_to_field(&mut self, place: Place<'_>, field: &Bytes, amount: i64) -> Result<Reply, ClientError> {
+        let add = self
+            .keyspace
+            .edit_hash_or_new(place, |edit| edit.increment(field, amount));
+        Ok(Reply::Integer(add.map_err(refused)?.map_err(ClientError::Value)?))
     }
 
     fn add_float_to_field(&mut self, place: Place<'_>, field: &Bytes, amount: &Bytes) -> Result<Reply, ClientError> {
@@ -115,14 +84,15 @@ impl Shard {
         if !amount.is_finite() {
             return Err(ClientError::Value(ValueError::NotFinite));
         }
-        self.add_to_field(place, |hash| {
-            hash.increment_float(field, amount).map(|sum| Reply::Bulk(sum.into()))
-        })
+        let add = self
+            .keyspace
+            .edit_hash_or_new(place, |edit| edit.increment_float(field, amount));
+        Ok(Reply::Bulk(add.map_err(refused)?.map_err(ClientError::Value)?.into()))
     }
 
     fn random_field(&mut self, place: Place<'_>) -> Result<Reply, ClientError> {
         let mut draws = self.draw();
-        let Some(hash) = self.hash(place)? else {
+        let Some(hash) = self.keyspace.hash(place).map_err(refused)? else {
             return Ok(Reply::Null);
         };
         let field = hash.random(|| super::keys::next_draw(&mut draws));
@@ -130,23 +100,10 @@ impl Shard {
     }
 
     /// The options of HSCAN are looked at only where there is a hash; nothing otherwise.
-    fn vet_scan(
-        &mut self,
-        place: Place<'_>,
-        scan: Result<HashScan, ClientError>,
-    ) -> Result<Option<HashScan>, ClientError> {
-        match self.hash(place)? {
+    fn vet_scan(&self, place: Place<'_>, scan: Result<HashScan, ClientError>) -> Result<Option<HashScan>, ClientError> {
+        match self.keyspace.hash(place).map_err(refused)? {
             None => Ok(None),
             Some(_) => scan.map(Some),
-        }
-    }
-
-    /// A hash without fields is none.
-    pub(super) fn delete_if_empty(&mut self, place: Place<'_>) {
-        if let Ok(Some(hash)) = self.hash(place)
-            && hash.is_empty()
-        {
-            self.delete_key(place);
         }
     }
 }

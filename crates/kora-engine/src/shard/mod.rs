@@ -6,66 +6,52 @@
 
 mod acts;
 mod batch;
-mod collection;
-mod element_table;
-mod elements;
-mod few_elements;
+mod counting;
 mod fields;
-mod graveyard;
 mod hashes;
-mod held;
-mod key_table;
 mod keys;
 mod lending;
-mod mortals;
-mod naming;
+mod observers;
 mod ownership;
 mod queue;
 mod reading;
-mod remains;
 mod scan;
 mod setting;
 mod several;
-mod slot_names;
 mod strings;
-mod ties;
 mod transfer;
 mod upkeep;
 mod vectors;
 mod watches;
 
-use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::vec::IntoIter;
 
 use bytes::Bytes;
+use kora_keyspace::catalog::Generation;
+use kora_keyspace::{Cause, KeyCounts, Keyspace, Place};
 use kora_vector::Work;
 
 use self::acts::Acts;
 use self::batch::Executing;
-use self::collection::Collection;
+use self::counting::Counting;
 use self::fields::Fields;
-use self::graveyard::Graveyard;
-use self::held::Held;
-use self::key_table::KeyTable;
-use self::lending::Collections;
+use self::lending::Lending;
 pub(crate) use self::lending::Shelves;
-use self::mortals::{Counting, Mortals};
+pub use self::observers::Recorder;
+pub(crate) use self::observers::ShardObservers;
 use self::ownership::{Listing, Sweep};
 pub(crate) use self::queue::Origin;
 use self::queue::{Queue, Stage};
 pub(crate) use self::reading::{Reader, Reading};
-use self::remains::Remains;
 use self::scan::Scan;
 use self::setting::Insert;
 use self::several::Several;
 use self::transfer::Copying;
 pub(crate) use self::transfer::{Cargo, CarriedVector};
-use self::upkeep::{CHORE_PART, Upkeep};
+use self::upkeep::CHORE_PART;
 use self::vectors::{Delete, Query};
-use self::watches::Watches;
-use crate::catalog::{Generation, MadeBy, Schema};
 use crate::limits::KEYS_PER_SLICE;
 use crate::mail::{Ask, Part, Question, Ticket};
 use crate::router::{Placement, ShardId};
@@ -76,42 +62,16 @@ pub(crate) struct Shard {
     id: ShardId,
     placement: Placement,
     setup: Arc<Setup>,
-    /// Invariant: at most one generation of a name, the newest that this shard has seen.
-    collections: Collections,
-    /// Invariant: where a string or a hash is, no vector is of the same key, nor a collection of that name.
-    keys: KeyTable,
-    /// Collections that expire.
-    mortals: Mortals,
-    watches: Watches,
+    /// All its data.
+    keyspace: Keyspace<ShardObservers>,
+    lending: Lending,
     /// What random choices come from.
     draws: u64,
-    /// Keys that have expired and been reclaimed.
-    expired: u64,
-    /// Collections made by a first VECSET that may have no vector left. Bounded by the collections there are.
-    emptied: BTreeMap<Generation, Arc<Schema>>,
     /// Attempts that were ever made to let one of the collections go whose names are owned here.
     attempts: u64,
-    /// The newest generation ever held.
-    newest_held: Option<Generation>,
-    /// Vectors in all collections held.
-    live: usize,
-    graveyard: Graveyard,
-    upkeep: Upkeep,
-    /// Some vector was set or deleted, or some graph was grown, since that was forgotten.
-    has_changed: bool,
     queue: Queue,
     /// A shard stays with its worker's thread: nothing in it is synchronised but what is lent (see `lending`).
     _not_send: std::marker::PhantomData<Rc<()>>,
-}
-
-/// What a shard counts of its strings and hashes.
-pub(crate) struct KeyCounts {
-    /// Those that are there, with those that have expired and are not reclaimed yet.
-    pub(crate) keys: u64,
-    /// Those that expire.
-    pub(crate) expiring: u64,
-    /// Those that have expired and been reclaimed.
-    pub(crate) expired: u64,
 }
 
 /// An ask between two slices.
@@ -152,25 +112,15 @@ impl Unfinished {
 
 impl Shard {
     pub(crate) fn new(id: ShardId, placement: Placement, setup: Arc<Setup>, shelves: Shelves) -> Shard {
-        let hash_seed = setup.catalog.hash_seed();
         Shard {
             id,
             placement,
-            setup,
-            keys: KeyTable::new(hash_seed),
-            mortals: Mortals::default(),
-            watches: Watches::default(),
-            draws: hash_seed ^ u64::from(id.0),
-            expired: 0,
-            collections: Collections::new(Held::new(hash_seed), id, shelves),
-            emptied: BTreeMap::new(),
+            keyspace: Keyspace::new(Arc::clone(&setup.catalog), ShardObservers::default()),
+            lending: Lending::new(id, shelves),
+            draws: setup.catalog.hash_seed() ^ u64::from(id.0),
             attempts: 0,
-            newest_held: None,
-            live: 0,
-            graveyard: Graveyard::default(),
-            upkeep: Upkeep::new(),
-            has_changed: false,
             queue: Queue::default(),
+            setup,
             _not_send: std::marker::PhantomData,
         }
     }
@@ -208,25 +158,18 @@ impl Shard {
     }
 
     /// True if there is something to free.
-    pub(crate) fn has_remains(&self) -> bool {
-        !self.graveyard.is_empty()
+    pub(crate) fn has_drops(&self) -> bool {
+        self.keyspace.has_drops()
     }
 
-    /// True if some collection may have lost its last vector.
-    pub(crate) fn has_emptied(&self) -> bool {
-        !self.emptied.is_empty()
+    /// Its data, for what concerns the whole of it.
+    pub(crate) fn keyspace(&self) -> &Keyspace<ShardObservers> {
+        &self.keyspace
     }
 
-    /// A collection that may have lost its last vector.
-    pub(crate) fn take_emptied(&mut self) -> Option<Arc<Schema>> {
-        self.emptied.pop_first().map(|(_, schema)| schema)
-    }
-
-    /// Notes that a collection may have lost its last vector, if it goes with that.
-    pub(crate) fn note_emptied(&mut self, schema: &Arc<Schema>) {
-        if schema.made_by == MadeBy::Vecset {
-            self.emptied.insert(schema.generation, Arc::clone(schema));
-        }
+    /// The same, to be changed.
+    pub(crate) fn keyspace_mut(&mut self) -> &mut Keyspace<ShardObservers> {
+        &mut self.keyspace
     }
 
     /// Executes the next ask, for one slice; the answer, if that finished it.
@@ -255,32 +198,32 @@ impl Shard {
     /// Frees what was dropped, for one slice.
     pub(crate) fn free(&mut self) {
         let mut work = Work::new(self.setup.slice_work.div_ceil(CHORE_PART));
-        self.graveyard.dismantle(&mut self.keys, &mut work);
+        self.keyspace.free(&mut work);
     }
 
     /// Vectors that are there.
     pub(crate) fn live(&self) -> usize {
-        self.live
+        self.keyspace.live()
     }
 
     /// What there is beside vectors.
     pub(crate) fn key_counts(&self) -> KeyCounts {
-        KeyCounts {
-            keys: self.keys.len() as u64,
-            expiring: self.keys.expiring() as u64,
-            expired: self.expired,
-        }
+        self.keyspace.key_counts()
     }
 
-    /// True if a key or a collection has expired that nobody has asked for, and it may be reclaimed now.
+    /// True if something has expired that no command has asked for, and it may be removed now.
     pub(crate) fn has_due(&self, now_ms: u64) -> bool {
-        (self.keys.has_due(now_ms) || self.mortals.has_due(now_ms)) && !self.queue.is_taken()
+        self.keyspace.has_due(now_ms) && !self.queue.is_taken()
     }
 
-    /// When the next key or collection expires, in milliseconds of Unix time.
-    pub(crate) fn next_expiry_ms(&self) -> Option<u64> {
-        let (key_ms, collection_ms) = (self.keys.next_expiry_ms(), self.mortals.next_end_ms());
-        key_ms.into_iter().chain(collection_ms).min()
+    /// Removes some of that.
+    pub(crate) fn remove_due(&mut self, now_ms: u64) {
+        self.keyspace.remove_due(now_ms);
+    }
+
+    /// When the next key, vector or collection expires, in milliseconds of Unix time.
+    pub(crate) fn next_deadline_ms(&self) -> Option<u64> {
+        self.keyspace.next_deadline_ms()
     }
 
     /// Checks everything that must hold between two asks. For tests and the simulation.
@@ -288,22 +231,11 @@ impl Shard {
     /// # Panics
     /// If something does not hold.
     pub(crate) fn assert_sound(&self) {
-        self.collections.inspect(|held| {
-            held.iter().for_each(Collection::assert_sound);
-            assert_eq!(self.live, held.iter().map(Collection::live).sum::<usize>());
-        });
+        self.inspect_collections(|collections| self.keyspace.assert_sound(collections));
         self.queue.assert_sound();
-        self.keys.assert_sound();
-        if self.graveyard.is_empty() {
-            self.collections.inspect(|held| {
-                let is_held = |generation| held.iter().any(|one| one.schema().generation == generation);
-                assert!(
-                    self.keys.generations().all(is_held),
-                    "what a dropped collection leaves among the keys goes with it"
-                );
-            });
+        for name in self.keyspace.expiring_names() {
+            assert!(self.owns_name(name), "only the owner of a name decides about it");
         }
-        self.assert_mortals_sound();
     }
 
     fn begin(&mut self, ask: Ask, origin: Origin, at_ms: u64) -> Result<Part, Box<Unfinished>> {
@@ -317,7 +249,7 @@ impl Shard {
             Ask::RandomKey => Ok(self.random_key(at_ms)),
             Ask::Watch(keys) => self.watch(keys.into_iter(), origin, at_ms),
             Ask::Unwatch => {
-                self.watches.unwatch(origin);
+                self.keyspace.observers_mut().watches.unwatch(origin);
                 Ok(Part::Done)
             }
             Ask::Batch(batch) => self.begin_batch(*batch, origin, at_ms),
@@ -331,7 +263,10 @@ impl Shard {
             Ask::Close(schema) => Ok(self.close(&schema)),
             Ask::Keep(name) => Ok(self.keep(&name)),
             Ask::WithdrawEmpty { schema, attempt } => Ok(self.withdraw_empty(&schema, attempt)),
-            Ask::Release { name, generation } => Ok(self.release(&name, generation)),
+            Ask::Release { name, generation } => {
+                self.keyspace.drop_part(&name, generation, Cause::Dropped);
+                Ok(Part::Done)
+            }
             Ask::WithdrawBefore(before) => self.withdraw_before(Sweep::new(before)),
             Ask::ReleaseBefore(before) => self.release_before(before, 0),
             Ask::Describe(schema) => Ok(self.describe(&schema)),
@@ -369,9 +304,9 @@ impl Shard {
     fn watch(&mut self, mut keys: IntoIter<Bytes>, origin: Origin, now_ms: u64) -> Result<Part, Box<Unfinished>> {
         for key in keys.by_ref().take(KEYS_PER_SLICE) {
             // What has expired already is not there: that it goes is no change.
-            self.place(&key, now_ms);
-            self.let_go_if_over(&key, now_ms);
-            self.watches.watch(origin, key);
+            self.resolve_live(&key, now_ms);
+            self.keyspace.drop_part_if_over(&key, now_ms);
+            self.keyspace.observers_mut().watches.watch(origin, key);
         }
         match keys.as_slice() {
             [] => Ok(Part::Done),
@@ -379,88 +314,19 @@ impl Shard {
         }
     }
 
-    /// Lets go of all keys at once, and whoever watches one of them hears of it.
-    fn release_keys(&mut self) {
-        for key in self.watches.keys() {
-            if self.keys.find(self.keys.hash(&key), &key).is_some() {
-                self.watches.note(&key);
-            }
-        }
-        self.graveyard.bury_keys(self.keys.renew());
-    }
-
-    /// Lets go of a withdrawn collection at once; it is freed in slices.
-    fn release(&mut self, name: &Bytes, generation: Generation) -> Part {
-        if self
-            .collections
-            .get(name)
-            .is_some_and(|collection| collection.schema().generation <= generation)
-        {
-            self.detach(name);
-        }
-        Part::Done
+    /// A key as it is at that time: what has expired is removed.
+    fn resolve_live<'k>(&mut self, key: &'k [u8], now_ms: u64) -> Place<'k> {
+        // The other half of the assertion in `router.rs`: the sender used the same function.
+        debug_assert_eq!(self.placement.shard_of(key), self.id);
+        self.keyspace.resolve_live(key, now_ms)
     }
 
     /// Lets go of all keys, and of all older collections: at once, or if some were made while the flush was on its way, some
     /// at a time.
     fn release_before(&mut self, before: Generation, from: u32) -> Result<Part, Box<Unfinished>> {
-        if from == 0 {
-            self.release_keys();
-        }
-        if self.newest_held < Some(before) {
-            if !self.watches.is_empty() {
-                let names = self
-                    .collections
-                    .iter()
-                    .map(|collection| collection.schema().name.clone());
-                let names: Vec<Bytes> = names.collect();
-                names.iter().for_each(|name| self.note_vectors(name));
-            }
-            self.live = 0;
-            self.graveyard.bury_all(self.collections.clear());
-            return Ok(Part::Done);
-        }
-        let end = self.collections.places().min(from.saturating_add(PLACES_PER_SLICE));
-        for place in from..end {
-            let old = self.collections.at(place);
-            let old = old.filter(|collection| collection.schema().generation < before);
-            if let Some(name) = old.map(|collection| collection.schema().name.clone()) {
-                self.detach(&name);
-            }
-        }
-        if end == self.collections.places() {
-            return Ok(Part::Done);
-        }
-        Err(Box::new(Unfinished::Release { before, from: end }))
-    }
-
-    /// Whoever watches the key of one of a collection's vectors hears that they go.
-    fn note_vectors(&mut self, name: &[u8]) {
-        let Some(collection) = self.collections.get(name).filter(|_| !self.watches.is_empty()) else {
-            return;
-        };
-        for key in self.watches.keys() {
-            let element = key.strip_prefix(name).and_then(|rest| rest.strip_prefix(b":"));
-            if element.is_some_and(|element| collection.holds(element)) {
-                self.watches.note(&key);
-            }
-        }
-    }
-
-    fn detach(&mut self, name: &Bytes) {
-        self.note_vectors(name);
-        if let Some(collection) = self.collections.remove(name) {
-            self.live -= collection.live();
-            self.graveyard.bury(collection.into_remains());
-        }
-    }
-
-    fn graveyard_take(&mut self, remains: Option<Remains>) {
-        if let Some(remains) = remains {
-            self.graveyard.bury(remains);
+        match self.keyspace.flush(before, from) {
+            None => Ok(Part::Done),
+            Some(from) => Err(Box::new(Unfinished::Release { before, from })),
         }
     }
 }
-
-/// Places of collections looked at in one slice of FLUSHALL or DBSIZE.
-const PLACES_PER_SLICE: u32 = 512;

@@ -5,10 +5,12 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use kora_keyspace::Cause;
+use kora_keyspace::catalog::{Generation, Schema};
+use kora_keyspace::limits::BUCKET_WORK;
 use kora_mesh::{Fuse, Gauge};
 
 use super::{Shard, Unfinished};
-use crate::catalog::{Generation, Schema};
 use crate::error::ClientError;
 use crate::limits::{COLLECTIONS_MAX, NAMES_PER_SLICE};
 use crate::mail::{IfThere, Part, Proposal};
@@ -17,10 +19,10 @@ impl Shard {
     /// Makes a collection, unless there is one of that name.
     pub(super) fn create(&mut self, proposal: Proposal, at_ms: u64) -> Part {
         self.assert_owns_name(&proposal.name);
-        let place = self.place(&proposal.name, at_ms);
+        let place = self.resolve_live(&proposal.name, at_ms);
         // What is there now and had not expired when it was looked for a moment ago.
         let decision = match self.setup.catalog.newest(place.key) {
-            None if self.keys.find(place.hash, place.key).is_some() => Err(ClientError::WrongType),
+            None if self.keyspace.entry(place).is_some() => Err(ClientError::WrongType),
             Some(there) if proposal.if_there == IfThere::Take => {
                 there.leaving.set(0);
                 Ok(there)
@@ -41,8 +43,7 @@ impl Shard {
                     leaving: Gauge::new(0),
                     fuse: Fuse::new(),
                 });
-                self.setup.catalog.publish(&schema);
-                self.note_change(&schema.name);
+                self.keyspace.create(&schema);
                 Ok(schema)
             }
         };
@@ -56,13 +57,7 @@ impl Shard {
 
     pub(super) fn withdraw_name(&mut self, name: &[u8]) -> Option<Arc<Schema>> {
         self.assert_owns_name(name);
-        let schema = self.setup.catalog.withdraw(name);
-        if let Some(schema) = &schema {
-            self.forget_end(schema.generation, schema.fuse.end());
-            self.note_change(name);
-            self.note_vectors(name);
-        }
-        schema
+        self.keyspace.withdraw(name, Cause::Command)
     }
 
     /// Lets no vector be set in a collection for the time being that its owner has not heard of, since it may go. Answers
@@ -100,32 +95,15 @@ impl Shard {
 
     /// Withdraws the older ones of the collections that this shard owns, some buckets of the catalog at a time.
     pub(super) fn withdraw_before(&mut self, mut sweep: Sweep) -> Result<Part, Box<Unfinished>> {
-        if sweep.bucket == 0 {
-            for key in self.watches.keys() {
-                if self.setup.catalog.newest(&key).is_some() {
-                    self.watches.note(&key);
-                }
+        let Shard { placement, id, .. } = *self;
+        let owns = |name: &[u8]| placement.shard_of(name) == id;
+        match self.keyspace.withdraw_before(sweep.before, sweep.bucket, owns) {
+            None => Ok(Part::Done),
+            Some(bucket) => {
+                sweep.bucket = bucket;
+                Err(Box::new(Unfinished::Sweep(sweep)))
             }
         }
-        let catalog = &self.setup.catalog;
-        let (mut looked_at, mut ends) = (0, Vec::new());
-        while looked_at < NAMES_PER_SLICE && sweep.bucket < catalog.bucket_count() {
-            looked_at += BUCKET_WORK + catalog.bucket_len(sweep.bucket);
-            catalog.withdraw_where(sweep.bucket, |schema| {
-                let goes = schema.generation < sweep.before && self.owns_name(&schema.name);
-                if goes && schema.fuse.end() != u64::MAX {
-                    ends.push((schema.fuse.end(), schema.generation));
-                }
-                goes
-            });
-            sweep.bucket += 1;
-        }
-        ends.into_iter()
-            .for_each(|(end_ms, generation)| self.forget_end(generation, end_ms));
-        if sweep.bucket == self.setup.catalog.bucket_count() {
-            return Ok(Part::Done);
-        }
-        Err(Box::new(Unfinished::Sweep(sweep)))
     }
 
     /// Collects the names of all collections, in byte order, some at a time.
@@ -200,9 +178,6 @@ impl Listing {
         }
     }
 }
-
-/// Looking at a bucket costs about as much as looking at so many names.
-pub(super) const BUCKET_WORK: usize = 64;
 
 /// A name in a reply, without its bytes. It counts twice, as every reply does.
 const NAME_BYTES: usize = 48;

@@ -3,11 +3,11 @@
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
+use kora_keyspace::collections::Resolved;
 use kora_mesh::{Gauge, WorkerId};
 use kora_vector::{Desk, Statistics, Work};
 
 use super::lending::{Lent, Shelves};
-use super::naming::Named;
 use crate::mail::{Hits, Question};
 use crate::router::ShardId;
 use crate::setup::Setup;
@@ -89,7 +89,7 @@ impl Reading<'_> {
         if newest != Some(schema.generation) {
             return Some(Hits::of_other(newest));
         }
-        let held = lent.held.get(&schema.name);
+        let held = lent.collections.get(&schema.name);
         let held = held.filter(|collection| collection.schema().generation == schema.generation);
         let Some(collection) = held.filter(|collection| collection.live() > 0) else {
             return Some(Hits::nothing_in(schema.generation));
@@ -98,15 +98,16 @@ impl Reading<'_> {
             self.setup.hits_bytes_max(&schema.name),
             &mut self.reader.desk.borrow_mut(),
         );
-        let (named, statistics) = collection.query_in_place(question, ef, room, desk, work)?;
-        Some(hits_of(named, statistics, question, ef, collection.live()))
+        let (resolved, statistics) =
+            collection.query_in_place(&question.vector, (question.k, question.aim(ef)), room, desk, work)?;
+        Some(hits_of(resolved, statistics, question, ef, collection.live()))
     }
 }
 
 /// The answer of a part that holds so many vectors.
-pub(super) fn hits_of(named: Named, statistics: Statistics, question: &Question, ef: usize, live: usize) -> Hits {
+pub(super) fn hits_of(resolved: Resolved, statistics: Statistics, question: &Question, ef: usize, live: usize) -> Hits {
     let generation = Some(question.schema.generation);
-    let Some(hits) = named else {
+    let Some(hits) = resolved else {
         return Hits {
             generation,
             too_many: true,

@@ -4,12 +4,14 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use kora_keyspace::KeyType;
+use kora_keyspace::limits::SCAN_PREFIX_BITS;
 use kora_resp::Bulks;
 
-use super::key_table::to_bytes;
+use super::keys::to_bytes;
 use super::{Shard, Unfinished};
-use crate::command::{KeyType, ScanFilter};
-use crate::cursor::{SCAN_PREFIX_BITS, ScanPlace};
+use crate::command::ScanFilter;
+use crate::cursor::ScanPlace;
 use crate::limits::SCAN_PER_SLICE;
 use crate::mail::{Part, ScanAsk, Scanned};
 
@@ -88,7 +90,9 @@ impl Shard {
             work += match scan.at.section {
                 0 => self.scan_names(&mut scan),
                 1 => self.scan_keys(&mut scan),
-                section if section - FIRST_COLLECTION < self.collections.places() => self.scan_vectors(&mut scan),
+                section if section - FIRST_COLLECTION < self.keyspace.collections().places() => {
+                    self.scan_vectors(&mut scan)
+                }
                 _ => return Ok(scanned(scan, None)),
             };
         }
@@ -113,14 +117,11 @@ impl Shard {
     fn scan_keys(&self, scan: &mut Scan) -> usize {
         // Long keys come fewer at a time: one may have the length of a thousand usual ones.
         let wanted = scan.left.min(KEYS_PER_SCAN);
-        let (entries, next) = self.keys.scan(scan.at.position, SCAN_PREFIX_BITS, wanted);
+        let (entries, next) = self.keyspace.keys().scan(scan.at.position, SCAN_PREFIX_BITS, wanted);
         let work = 1 + entries.len();
-        // Vectors are met in their collections.
-        let met = entries.iter().filter(|entry| !entry.value.is_vector()).count();
-        let there = entries
-            .into_iter()
-            .filter(|entry| !entry.is_due(scan.now_ms) && !entry.value.is_vector());
-        let wanted = there.filter(|entry| scan.filter.wants(entry.value.kind().name()));
+        let met = entries.len();
+        let there = entries.into_iter().filter(|entry| !entry.is_due(scan.now_ms));
+        let wanted = there.filter(|entry| scan.filter.wants(entry.value().kind().name()));
         let keys: Vec<Bytes> = wanted.map(to_bytes).collect();
         scan.left = scan.left.saturating_sub(met - keys.len());
         scan.pass(keys);
@@ -135,7 +136,8 @@ impl Shard {
     fn scan_vectors(&self, scan: &mut Scan) -> usize {
         // Nothing of a collection that was dropped is shown, though it may still be held.
         let collection = self
-            .collections
+            .keyspace
+            .collections()
             .at(scan.at.section - FIRST_COLLECTION)
             .filter(|collection| {
                 let schema = collection.schema();
@@ -147,12 +149,8 @@ impl Shard {
         };
         // By the mean: which keys come next is as good as chance.
         let portion = (PORTION_BYTES / collection.key_bytes_mean()).clamp(1, SCAN_PER_SLICE);
-        let (keys, next) = collection.scan(scan.at.position, scan.left.min(portion));
+        let (keys, next) = collection.scan(scan.at.position, scan.left.min(portion), scan.now_ms);
         let work = 1 + keys.len();
-        let keys = match self.keys.has_due(scan.now_ms) {
-            true => keys.into_iter().filter(|key| !self.is_due(key, scan.now_ms)).collect(),
-            false => keys,
-        };
         scan.pass(keys);
         match next {
             Some(position) => scan.at.position = position,

@@ -3,25 +3,22 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use kora_keyspace::collections::{VectorEnd, VectorInsertion};
+use kora_keyspace::{Cause, KeyType, NEVER_MS, element_of};
 use kora_resp::Reply;
 use kora_vector::{Step, Work};
 
-use super::collection::Unlinked;
-use super::key_table::{NEVER_MS, seconds};
-use super::keys::Place;
 use super::transfer::CarriedVector;
 use super::{Shard, Unfinished};
-use crate::catalog::Schema;
-use crate::command::{Deadline, KeyType, Lifetime, Only, element_of};
+use crate::command::{Lifetime, Only};
 use crate::error::ClientError;
 use crate::mail::{Part, Setting};
 
 /// A vector that gets its place, between two slices.
 pub(crate) struct Insert {
-    schema: Arc<Schema>,
-    key: Bytes,
-    unlinked: Unlinked,
-    lifetime: Lifetime,
+    insertion: VectorInsertion,
+    /// When the vector expires; as the one that it replaces did, if there is none.
+    deadline_ms: Option<u64>,
     now_ms: u64,
     then: Then,
 }
@@ -30,7 +27,7 @@ pub(crate) struct Insert {
 pub(super) enum Then {
     /// VECSET answers; and whether that depended on what was there.
     Set(Only),
-    /// Whoever brought it from another shard hears that it has arrived.
+    /// The sender on another shard hears that it has arrived.
     Landed,
     /// It came from another key of this shard, which it leaves if it is no copy.
     Moved { leaves: Option<Bytes>, reply: Reply },
@@ -48,8 +45,8 @@ impl Shard {
     pub(super) fn set(&mut self, setting: Setting, at_ms: u64) -> Result<Part, Box<Unfinished>> {
         self.assert_owns(&setting.element.collection, &setting.element.name);
         let key = Bytes::from(setting.element.key());
-        let place = self.place(&key, at_ms);
-        let refusal = match (self.kind(place), setting.only) {
+        let place = self.resolve_live(&key, at_ms);
+        let refusal = match (self.keyspace.kind(place), setting.only) {
             (Some(KeyType::String | KeyType::Hash), _) => Some(Part::Refused(ClientError::WrongType)),
             (Some(KeyType::Vector), Only::IfAbsent) => Some(Part::Reply(Reply::Null)),
             (None | Some(KeyType::VectorSet), Only::IfPresent) => Some(Part::Reply(Reply::Null)),
@@ -68,12 +65,15 @@ impl Shard {
         if schema.generation != setting.generation {
             return Ok(Part::Done);
         }
-        let unlinked = self.begin_insert(&schema, &setting.element.name, &setting.vector);
+        let insertion = self.keyspace.begin_vector(&schema, key, &setting.vector);
+        let deadline_ms = match setting.lifetime {
+            Lifetime::Keep => None,
+            Lifetime::Forever => Some(NEVER_MS),
+            Lifetime::Until(deadline) => Some(deadline.at_ms(at_ms)),
+        };
         self.resume_set(Insert {
-            schema,
-            key,
-            unlinked,
-            lifetime: setting.lifetime,
+            insertion,
+            deadline_ms,
             now_ms: at_ms,
             then: Then::Set(setting.only),
         })
@@ -81,9 +81,9 @@ impl Shard {
 
     /// A collection may have been made for a vector that was then refused.
     fn note_refused(&mut self, name: &[u8], now_ms: u64) {
-        let held = self.current(name, now_ms).map_or(0, |collection| collection.live());
+        let held = self.keyspace.current_part(name, now_ms).map_or(0, |part| part.live());
         if let Some(schema) = self.setup.catalog.at(now_ms).find(name).filter(|_| held == 0) {
-            self.note_emptied(&schema);
+            self.keyspace.note_emptied(&schema);
         }
     }
 
@@ -95,91 +95,70 @@ impl Shard {
         then: Then,
         now_ms: u64,
     ) -> Result<Part, Box<Unfinished>> {
-        let place = self.place(&key, now_ms);
-        if self.kind(place) != Some(KeyType::Vector) {
-            self.delete_key(place);
+        self.keyspace.begin_batch();
+        let place = self.resolve_live(&key, now_ms);
+        if self.keyspace.kind(place) != Some(KeyType::Vector) {
+            self.keyspace.remove(place, Cause::Overwritten);
         }
         let newest = self.setup.catalog.at(now_ms).generation_of(&carried.to.name);
-        let Some((_, name)) = element_of(&key).filter(|_| newest == Some(carried.to.generation)) else {
+        if newest != Some(carried.to.generation) || element_of(&key).is_none() {
             // Dropped since: it came just before that.
             return Ok(self.follow(then, now_ms));
-        };
-        let lifetime = match carried.expires_ms {
-            NEVER_MS => Lifetime::Forever,
-            expires_ms => Lifetime::Until(Deadline::At(i64::try_from(expires_ms).unwrap_or(i64::MAX))),
-        };
-        let unlinked = self.begin_insert(&carried.to, name, &carried.vector);
+        }
+        let insertion = self.keyspace.begin_vector(&carried.to, key, &carried.vector);
         self.resume_set(Insert {
-            schema: carried.to,
-            key: key.clone(),
-            unlinked,
-            lifetime,
+            insertion,
+            deadline_ms: Some(carried.deadline_ms),
             now_ms,
             then,
         })
     }
 
-    fn begin_insert(&mut self, schema: &Arc<Schema>, name: &[u8], vector: &[f32]) -> Unlinked {
-        debug_assert_eq!(schema.dimension, vector.len(), "checked against this generation before");
-        self.collection_for(schema).begin_set(name, vector)
-    }
-
     pub(super) fn resume_set(&mut self, mut insert: Insert) -> Result<Part, Box<Unfinished>> {
         let mut work = Work::new(self.setup.slice_work);
-        let used_s = seconds(insert.now_ms);
-        // Dropped in the middle: the command came just before the drop.
-        let Some(collection) = self.held(&insert.schema) else {
-            return Ok(self.follow(insert.then, insert.now_ms));
-        };
-        let before = collection.live();
-        if collection.resume_set(&mut insert.unlinked, used_s, &mut work) == Step::More {
-            return Err(Box::new(Unfinished::Insert(insert)));
-        }
-        self.live += collection.live() - before;
-        self.has_changed = true;
         let Insert {
-            schema,
-            key,
-            unlinked,
-            lifetime,
+            insertion,
+            deadline_ms,
+            now_ms,
+            ..
+        } = &mut insert;
+        let Step::Done(end) = self.keyspace.resume_vector(insertion, *deadline_ms, *now_ms, &mut work) else {
+            return Err(Box::new(Unfinished::Insert(insert)));
+        };
+        let Insert {
+            insertion,
             now_ms,
             then,
+            ..
         } = insert;
-        // It may be the last whom consolidation waits for.
-        drop(unlinked);
-        self.note_upkeep(&schema.name, schema.generation);
-        self.note_change(&key);
-        // A string that was set under this key while the vector was being linked was there first.
-        let hash = self.keys.hash(&key);
-        let other = self.keys.find(hash, &key).filter(|entry| !entry.value.is_vector());
-        if other.is_some() {
-            self.delete_vector(&key, now_ms);
-            return Ok(Part::Refused(ClientError::WrongType));
+        let schema = Arc::clone(insertion.schema());
+        // It may be the last for which consolidation waits.
+        drop(insertion);
+        self.keyspace.note_insertion_ended(&schema);
+        match end {
+            VectorEnd::Set | VectorEnd::Dropped => Ok(self.follow(then, now_ms)),
+            VectorEnd::Refused => {
+                if !matches!(then, Then::Set(_)) {
+                    self.keyspace.end_batch();
+                }
+                Ok(Part::Refused(ClientError::WrongType))
+            }
         }
-        let place = Place {
-            key: &key,
-            hash,
-            now_ms,
-        };
-        match lifetime {
-            Lifetime::Keep => {}
-            Lifetime::Forever => drop(self.keys.remove(hash, &key)),
-            Lifetime::Until(deadline) => self.set_expiry(place, deadline.at_ms(now_ms)),
-        }
-        Ok(self.follow(then, now_ms))
     }
 
     fn follow(&mut self, then: Then, now_ms: u64) -> Part {
-        match then {
-            Then::Set(_) => Part::Done,
+        let part = match then {
+            Then::Set(_) => return Part::Done,
             Then::Landed => Part::Carried(None),
             Then::Moved { leaves, reply } => {
                 if let Some(key) = leaves {
-                    let place = self.place(&key, now_ms);
-                    self.delete_key(place);
+                    let place = self.resolve_live(&key, now_ms);
+                    self.keyspace.remove(place, Cause::Moved);
                 }
                 Part::Reply(reply)
             }
-        }
+        };
+        self.keyspace.end_batch();
+        part
     }
 }

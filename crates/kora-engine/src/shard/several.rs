@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use kora_keyspace::Cause;
+use kora_keyspace::catalog::Schema;
+use kora_keyspace::keys::{LOOKED_FOR_MAX, Value};
 use kora_resp::{Bulks, Reply, Words};
 use kora_values::{Digits, StringValue};
 
-use super::key_table::{LOOKED_FOR_MAX, Value};
 use super::{Shard, Unfinished};
-use crate::catalog::Schema;
 use crate::command::Lifetime;
 use crate::error::ClientError;
 use crate::limits::{DELETED_PER_SLICE, KEYS_PER_SLICE};
@@ -17,6 +18,8 @@ use crate::mail::{Part, SeveralAsk};
 pub(crate) struct Several {
     task: Task,
     now_ms: u64,
+    /// It changes something, and that has begun.
+    is_in_batch: bool,
     /// Of how many keys it is known where they are: those that come next.
     near: usize,
 }
@@ -66,7 +69,12 @@ impl Several {
                 pairs,
             },
         };
-        Several { task, now_ms, near }
+        Several {
+            task,
+            now_ms,
+            is_in_batch: false,
+            near,
+        }
     }
 
     /// How many keys are left.
@@ -115,6 +123,10 @@ impl Task {
         }
     }
 
+    fn changes_keys(&self) -> bool {
+        matches!(self, Task::Delete { .. } | Task::Set { .. })
+    }
+
     /// Looks for the keys that come next.
     fn look_ahead(&self, shard: &Shard) {
         match self {
@@ -139,12 +151,17 @@ impl Shard {
 
     /// Goes on for a slice.
     pub(super) fn do_several(&mut self, mut several: Several) -> Result<Part, Box<Unfinished>> {
+        if several.task.changes_keys() && !std::mem::replace(&mut several.is_in_batch, true) {
+            self.keyspace.begin_batch();
+        }
         let (now_ms, work_per_key) = (several.now_ms, several.task.work_per_key());
-        let (mut index, expired_before) = (0_usize, self.expired);
+        let (mut index, expired_before) = (0_usize, self.keyspace.expired());
         let mut near = several.near;
         several.near = 0;
         // One that is found to have expired is deleted, whatever is to be done to it.
-        while index * work_per_key + (self.expired - expired_before) as usize * DELETION_WORK < KEYS_PER_SLICE {
+        while index * work_per_key + (self.keyspace.expired() - expired_before) as usize * DELETION_WORK
+            < KEYS_PER_SLICE
+        {
             if index == near {
                 several.task.look_ahead(self);
                 near += LOOKED_FOR_MAX;
@@ -157,8 +174,8 @@ impl Shard {
                     withdrawn,
                 } => match keys.take_next() {
                     Some(key) => {
-                        let place = self.place(key, now_ms);
-                        let is_there = match self.delete_key(place) {
+                        let place = self.resolve_live(key, now_ms);
+                        let is_there = match self.keyspace.remove(place, Cause::Command) {
                             false if *withdraws => {
                                 let schema = self.withdraw_name(key);
                                 let is_there = schema.is_some();
@@ -179,11 +196,11 @@ impl Shard {
                     touches,
                 } => match take_key(keys, *are_pairs) {
                     Some(key) => {
-                        let place = self.place(key, now_ms);
+                        let place = self.resolve_live(key, now_ms);
                         let is_there = if *touches {
                             self.touch(place)
                         } else {
-                            self.exists(place)
+                            self.keyspace.exists(place)
                         };
                         *counted += u64::from(is_there);
                         None
@@ -192,9 +209,9 @@ impl Shard {
                 },
                 Task::Get { keys, strings } => match keys.take_next() {
                     Some(key) => {
-                        let place = self.place(key, now_ms);
+                        let place = self.resolve_live(key, now_ms);
                         // What is no string is nothing to MGET.
-                        match self.string(place) {
+                        match self.keyspace.string(place) {
                             Ok(Some(string)) => match string.shared() {
                                 Some(bytes) => strings.push_bytes(bytes),
                                 None => strings.push(string.bytes(&mut Digits::new())),
@@ -210,6 +227,9 @@ impl Shard {
                 Task::Set { pairs, unseen } => self.set_one(pairs, unseen, now_ms),
             };
             if let Some(part) = step {
+                if several.is_in_batch {
+                    self.keyspace.end_batch();
+                }
                 return Ok(part);
             }
             index += 1;
@@ -224,13 +244,13 @@ impl Shard {
                 *unseen = None;
                 return None;
             };
-            let place = self.place(key, now_ms);
-            return self.exists(place).then_some(Part::Count(0));
+            let place = self.resolve_live(key, now_ms);
+            return self.keyspace.exists(place).then_some(Part::Count(0));
         }
         let Some((key, value)) = pairs.take_pair() else {
             return Some(Part::Count(1));
         };
-        let place = self.place(key, now_ms);
+        let place = self.resolve_live(key, now_ms);
         let value = Value::String(StringValue::new(value));
         match self.put(place, value, Lifetime::Forever) {
             Ok(()) => None,

@@ -4,23 +4,24 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use kora_keyspace::catalog::Schema;
+use kora_keyspace::keys::{MovedValue, Value};
+use kora_keyspace::{Cause, KeyType, NEVER_MS, Place, element_of};
 use kora_resp::Reply;
 use kora_values::HashValue;
 
-use super::key_table::{Carried, NEVER_MS, Value, seconds};
-use super::keys::Place;
 use super::setting::Then;
 use super::{Shard, Unfinished};
-use crate::catalog::Schema;
-use crate::command::{KeyType, Transfer, TransferKind, element_of};
+use crate::command::{Transfer, TransferKind};
 use crate::error::ClientError;
+use crate::gather::vet;
 use crate::limits::FIELDS_PER_SLICE;
 use crate::mail::{Landing, Lift, Part};
 
 /// What a key held, on its way to another one.
 pub(crate) enum Cargo {
     /// A string or a hash.
-    Value(Carried),
+    Value(MovedValue),
     /// A vector.
     Vector(Box<CarriedVector>),
 }
@@ -28,7 +29,7 @@ pub(crate) enum Cargo {
 /// A vector on its way to another key.
 pub(crate) struct CarriedVector {
     pub(crate) vector: Box<[f32]>,
-    pub(crate) expires_ms: u64,
+    pub(crate) deadline_ms: u64,
     /// The collection that it comes from, and that which it shall belong to.
     pub(crate) from: Arc<Schema>,
     pub(crate) to: Arc<Schema>,
@@ -40,7 +41,7 @@ pub(crate) struct Copying {
     /// Where it shall be; `None` if that is another shard's.
     to: Option<Bytes>,
     copy: Box<HashValue>,
-    expires_ms: u64,
+    deadline_ms: u64,
     /// Which fields are next.
     next: u64,
     now_ms: u64,
@@ -50,7 +51,10 @@ impl Shard {
     /// RENAME, RENAMENX or COPY between two keys of this shard, at once.
     pub(super) fn transfer(&mut self, transfer: Transfer, now_ms: u64) -> Result<Part, Box<Unfinished>> {
         let kind = transfer.kind;
-        let (from, to) = (self.place(&transfer.from, now_ms), self.place(&transfer.to, now_ms));
+        let (from, to) = (
+            self.resolve_live(&transfer.from, now_ms),
+            self.resolve_live(&transfer.to, now_ms),
+        );
         if let Some(reply) = self.refuse_transfer(from, to, kind) {
             return Ok(Part::Reply(reply));
         }
@@ -58,7 +62,7 @@ impl Shard {
             TransferKind::Rename => Reply::ok(),
             _ => Reply::Integer(1),
         };
-        if self.kind(from) == Some(KeyType::Vector) {
+        if self.keyspace.kind(from) == Some(KeyType::Vector) {
             let Transfer { from: source, to, kind } = transfer.clone();
             let leaves = (!kind.is_copy()).then_some(source);
             return match self.pack_vector(from, &to) {
@@ -69,16 +73,18 @@ impl Shard {
         if kind.is_copy() {
             return self.begin_copy(from, Some(transfer.to.clone()));
         }
-        if let Some(carried) = self.lift_value(from) {
-            self.land_value(to, carried);
-        }
+        self.keyspace.begin_batch();
+        let moved = self.keyspace.take(from);
+        let put = moved.map_or(Ok(()), |moved| self.keyspace.put_moved(to, moved));
+        self.keyspace.end_batch();
+        debug_assert!(put.is_ok(), "a move onto a collection was refused");
         Ok(Part::Reply(reply))
     }
 
     /// Hands over what a key holds.
     pub(super) fn lift(&mut self, lift: Lift, now_ms: u64) -> Result<Part, Box<Unfinished>> {
-        let place = self.place(&lift.key, now_ms);
-        let refusal = match self.kind(place) {
+        let place = self.resolve_live(&lift.key, now_ms);
+        let refusal = match self.keyspace.kind(place) {
             None => return Ok(Part::Carried(None)),
             Some(KeyType::VectorSet) => Some(ClientError::CollectionStays {
                 name: lift.key.to_vec(),
@@ -89,7 +95,7 @@ impl Shard {
             Some(KeyType::Vector) => match self.pack_vector(place, &lift.to) {
                 Ok(carried) => {
                     if !lift.keep {
-                        self.delete_key(place);
+                        self.keyspace.remove(place, Cause::Moved);
                     }
                     return Ok(Part::Carried(Some(Cargo::Vector(Box::new(carried)))));
                 }
@@ -100,14 +106,14 @@ impl Shard {
         match refusal {
             Some(error) => Ok(Part::Reply(Reply::Error(error.to_string()))),
             None if lift.keep => self.begin_copy(place, None),
-            None => Ok(Part::Carried(self.lift_value(place).map(Cargo::Value))),
+            None => Ok(Part::Carried(self.keyspace.take(place).map(Cargo::Value))),
         }
     }
 
     /// Takes a value, or hands it back if its place is taken.
     pub(super) fn land(&mut self, landing: Landing, now_ms: u64) -> Result<Part, Box<Unfinished>> {
-        let place = self.place(&landing.key, now_ms);
-        let is_free = match self.kind(place) {
+        let place = self.resolve_live(&landing.key, now_ms);
+        let is_free = match self.keyspace.kind(place) {
             None => true,
             Some(KeyType::VectorSet) => false,
             Some(_) => landing.replaces,
@@ -115,7 +121,8 @@ impl Shard {
         match landing.cargo {
             cargo if !is_free => Ok(Part::Carried(Some(cargo))),
             Cargo::Value(carried) => {
-                self.land_value(place, carried);
+                let put = self.keyspace.put_moved(place, carried);
+                debug_assert!(put.is_ok(), "a collection's name is not free");
                 Ok(Part::Carried(None))
             }
             Cargo::Vector(carried) => self.arrive(*carried, landing.key, Then::Landed, now_ms),
@@ -125,13 +132,9 @@ impl Shard {
     /// Goes on for a slice.
     pub(super) fn copy(&mut self, mut copying: Copying) -> Result<Part, Box<Unfinished>> {
         let from = copying.from.clone();
-        let place = Place {
-            key: &from,
-            hash: self.keys.hash(&from),
-            now_ms: copying.now_ms,
-        };
-        let Ok(Some(hash)) = self.hash(place) else {
-            unreachable!("nobody could change it meanwhile");
+        let place = self.keyspace.place(&from, copying.now_ms);
+        let Ok(Some(hash)) = self.keyspace.hash(place) else {
+            unreachable!("the copy has the shard to itself");
         };
         let (fields, next) = hash.scan(copying.next, FIELDS_PER_SLICE);
         for (field, value) in fields {
@@ -141,14 +144,14 @@ impl Shard {
             copying.next = next;
             return Err(Box::new(Unfinished::Copy(Box::new(copying))));
         }
-        let (value, expires_ms) = (Value::Hash(copying.copy), copying.expires_ms);
-        Ok(self.hand_over(Carried { value, expires_ms }, copying.to.as_ref(), copying.now_ms))
+        let (value, deadline_ms) = (Value::Hash(copying.copy), copying.deadline_ms);
+        Ok(self.hand_over(MovedValue { value, deadline_ms }, copying.to.as_ref(), copying.now_ms))
     }
 
     /// Why a value does not move or has no need to, if so.
     fn refuse_transfer(&self, from: Place<'_>, to: Place<'_>, kind: TransferKind) -> Option<Reply> {
         let error = |error: ClientError| Some(Reply::Error(error.to_string()));
-        match (self.kind(from), self.kind(to)) {
+        match (self.keyspace.kind(from), self.keyspace.kind(to)) {
             (None, _) if kind.is_copy() => Some(Reply::Integer(0)),
             (None, _) => error(ClientError::NoSuchKey),
             (Some(_), _) if from.key == to.key => Some(match kind {
@@ -165,23 +168,22 @@ impl Shard {
     }
 
     fn begin_copy(&mut self, from: Place<'_>, to: Option<Bytes>) -> Result<Part, Box<Unfinished>> {
-        let Some(entry) = self.keys.find(from.hash, from.key) else {
+        let Some(entry) = self.keyspace.entry(from) else {
             return Ok(Part::Carried(None));
         };
-        let (expires_ms, now_ms) = (entry.expires_ms(), from.now_ms);
-        match &entry.value {
+        let (deadline_ms, now_ms) = (entry.deadline_ms(), from.now_ms);
+        match entry.value() {
             Value::String(string) => {
                 let value = Value::String(string.clone());
-                Ok(self.hand_over(Carried { value, expires_ms }, to.as_ref(), now_ms))
+                Ok(self.hand_over(MovedValue { value, deadline_ms }, to.as_ref(), now_ms))
             }
-            Value::Vector(_) => Ok(Part::Carried(None)),
             Value::Hash(hash) => {
                 let copy = Box::new(hash.empty_like());
                 self.copy(Copying {
                     from: Bytes::copy_from_slice(from.key),
                     to,
                     copy,
-                    expires_ms,
+                    deadline_ms,
                     next: 0,
                     now_ms,
                 })
@@ -190,52 +192,36 @@ impl Shard {
     }
 
     /// A copy goes to its place here, or to whoever asked for it.
-    fn hand_over(&mut self, carried: Carried, to: Option<&Bytes>, now_ms: u64) -> Part {
+    fn hand_over(&mut self, carried: MovedValue, to: Option<&Bytes>, now_ms: u64) -> Part {
         let Some(to) = to else {
             return Part::Carried(Some(Cargo::Value(carried)));
         };
-        let place = self.place(to, now_ms);
-        self.land_value(place, carried);
+        let place = self.resolve_live(to, now_ms);
+        let put = self.keyspace.put_moved(place, carried);
+        debug_assert!(put.is_ok(), "a copy onto a collection was refused");
         Part::Reply(Reply::Integer(1))
     }
 
     /// A copy of the vector of a key, with what it takes to set it under another one; or why that cannot be.
     fn pack_vector(&mut self, from: Place<'_>, to: &[u8]) -> Result<CarriedVector, ClientError> {
-        let expires_ms = self.expiry_of(from).unwrap_or(NEVER_MS);
-        let (collection, name) = self.vector_of(from).expect("the caller has seen it");
-        let source = Arc::clone(collection.schema());
-        let vector = collection
-            .use_vector(name, seconds(from.now_ms))
+        let deadline_ms = self.keyspace.deadline_of(from).unwrap_or(NEVER_MS);
+        let (part, name) = self.keyspace.vector_at(from).expect("the caller has seen it");
+        let source = Arc::clone(part.schema());
+        let vector = self
+            .keyspace
+            .use_vector(&source.name, name, from.now_ms)
             .expect("the caller has seen it");
         let (collection, _) = element_of(to).ok_or_else(|| ClientError::KeyWithoutCollection { key: to.to_vec() })?;
         let schema = self.setup.catalog.at(from.now_ms).find(collection);
         let schema = schema.ok_or_else(|| ClientError::NoSuchCollection {
             collection: collection.to_vec(),
         })?;
-        schema.vet(&vector)?;
+        vet(&schema, &vector)?;
         Ok(CarriedVector {
             vector,
-            expires_ms,
+            deadline_ms,
             from: source,
             to: schema,
         })
-    }
-
-    fn lift_value(&mut self, place: Place<'_>) -> Option<Carried> {
-        let entry = self.keys.remove(place.hash, place.key)?;
-        self.note_change(place.key);
-        Some(Carried {
-            expires_ms: entry.expires_ms(),
-            value: entry.value,
-        })
-    }
-
-    fn land_value(&mut self, place: Place<'_>, carried: Carried) {
-        self.delete_key(place);
-        // What expired on its way is not there.
-        if carried.expires_ms > place.now_ms {
-            self.keys.insert_new(place.hash, place.key, carried, place.now_ms);
-        }
-        self.note_change(place.key);
     }
 }

@@ -3,18 +3,16 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use kora_keyspace::Cause;
+use kora_keyspace::catalog::Schema;
+use kora_keyspace::collections::{Collection, Description, ResolveKeys};
 use kora_vector::{Search, Step, Work};
 
-use super::collection::Collection;
-use super::key_table::seconds;
-use super::keys::Place;
-use super::naming::Naming;
 use super::reading::hits_of;
 use super::{Shard, Unfinished};
-use crate::catalog::Schema;
-use crate::command::{self, Element, ElementList, KeyType, element_of};
+use crate::command::{self, Element, ElementList};
 use crate::limits::{ELEMENTS_PER_SLICE, QUERY_AGAIN_MAX};
-use crate::mail::{Description, Hits, Part, Question};
+use crate::mail::{Hits, Part, Question};
 
 impl Shard {
     /// Deletes, some elements at a time.
@@ -22,13 +20,13 @@ impl Shard {
         let end = (delete.next + ELEMENTS_PER_SLICE).min(delete.elements.len());
         for place in delete.next..end {
             let (collection, name) = delete.elements.element(place);
-            if self.keys.has_vectors() {
-                self.place(&[collection, b":", name].concat(), delete.now_ms);
+            self.assert_owns(collection, name);
+            if self.keyspace.has_due_vector(delete.now_ms) {
+                self.keyspace.resolve_vector(collection, name, delete.now_ms);
             }
-            let is_there = self.delete_element(collection, name, delete.now_ms);
-            if is_there && !self.watches.is_empty() {
-                self.watches.note(&[collection, b":", name].concat());
-            }
+            let is_there = self
+                .keyspace
+                .remove_vector(collection, name, delete.now_ms, Cause::Command);
             delete.deleted += u64::from(is_there);
         }
         delete.next = end;
@@ -39,66 +37,14 @@ impl Shard {
         }
     }
 
-    fn delete_element(&mut self, collection: &[u8], name: &[u8], now_ms: u64) -> bool {
-        self.assert_owns(collection, name);
-        let Some(collection) = self.current(collection, now_ms) else {
-            return false;
-        };
-        if !collection.delete(name) {
-            return false;
-        }
-        let (remains, is_empty) = (collection.renew_if_empty(), collection.live() == 0);
-        let schema = Arc::clone(collection.schema());
-        self.live -= 1;
-        self.has_changed = true;
-        if is_empty {
-            self.note_emptied(&schema);
-        }
-        self.graveyard_take(remains);
-        self.note_upkeep(&schema.name, schema.generation);
-        if self.keys.has_vectors() {
-            let key = [&schema.name, b":".as_slice(), name].concat();
-            self.keys.remove(self.keys.hash(&key), &key);
-        }
-        true
-    }
-
-    /// What a key holds that holds no string and no hash.
-    pub(super) fn vector_kind(&self, place: Place<'_>) -> Option<KeyType> {
-        let (key, catalog) = (place.key, self.setup.catalog.at(place.now_ms));
-        if catalog.is_empty() {
-            return None;
-        }
-        if catalog.holds(key) {
-            return Some(KeyType::VectorSet);
-        }
-        let (name, element) = element_of(key)?;
-        let newest = catalog.generation_of(name)?;
-        let collection = self.collections.get(name)?;
-        let is_there = collection.schema().generation == newest && collection.holds(element);
-        is_there.then_some(KeyType::Vector)
-    }
-
-    /// Deletes the vector of a key; false if there is none.
-    pub(super) fn delete_vector(&mut self, key: &[u8], now_ms: u64) -> bool {
-        element_of(key).is_some_and(|(collection, name)| self.delete_element(collection, name, now_ms))
-    }
-
-    /// What this shard holds of the collection whose vector has this key, if there is one, and its name there.
-    pub(super) fn vector_of<'k>(&mut self, place: Place<'k>) -> Option<(&mut Collection, &'k [u8])> {
-        let (collection, name) = element_of(place.key)?;
-        let collection = self.current(collection, place.now_ms)?;
-        collection.holds(name).then_some((collection, name))
-    }
-
     /// The key of some vector of so many that there are.
     pub(super) fn random_vector(&mut self, live: usize, now_ms: u64) -> Option<Bytes> {
         let mut place = ((u128::from(self.draw()) * live as u128) >> 64) as usize;
         let draw = self.draw();
         let there = |part: &&Collection| !part.schema().fuse.is_over(now_ms);
-        for collection in self.collections.iter().filter(there) {
+        for collection in self.keyspace.collections().iter().filter(there) {
             if place < collection.live() {
-                return collection.random(draw);
+                return collection.random(draw, now_ms);
             }
             place -= collection.live();
         }
@@ -107,32 +53,20 @@ impl Shard {
 
     pub(super) fn get(&mut self, element: &Element, at_ms: u64) -> Part {
         self.assert_owns(&element.collection, &element.name);
-        if self.is_due(&element.key(), at_ms) {
-            return Part::Vector(None);
-        }
-        let vector = self
-            .current(&element.collection, at_ms)
-            .and_then(|collection| collection.use_vector(&element.name, seconds(at_ms)));
-        Part::Vector(vector)
+        Part::Vector(self.keyspace.use_vector(&element.collection, &element.name, at_ms))
     }
 
-    pub(super) fn holds(&mut self, element: &Element, at_ms: u64) -> Part {
+    pub(super) fn holds(&self, element: &Element, at_ms: u64) -> Part {
         self.assert_owns(&element.collection, &element.name);
-        if self.is_due(&element.key(), at_ms) {
-            return Part::Holds(false);
-        }
-        Part::Holds(
-            self.current(&element.collection, at_ms)
-                .is_some_and(|collection| collection.holds(&element.name)),
-        )
+        Part::Holds(self.keyspace.holds_vector(&element.collection, &element.name, at_ms))
     }
 
     /// Begins to search. The answer says which generation it is about; the asker compares.
     pub(super) fn query(&mut self, question: Arc<Question>, ef: usize, at_ms: u64) -> Result<Part, Box<Unfinished>> {
         // What has expired takes no place among the hits: it is deleted before the search begins, in slices if it is much.
-        if self.keys.has_vectors() && self.keys.has_due(at_ms) {
-            self.reclaim_keys(at_ms);
-            if self.keys.has_due(at_ms) {
+        if self.keyspace.has_due_vector(at_ms) {
+            self.keyspace.remove_due_vectors(at_ms);
+            if self.keyspace.has_due_vector(at_ms) {
                 return Err(Box::new(Unfinished::Expiry(question, ef, at_ms)));
             }
         }
@@ -140,15 +74,16 @@ impl Shard {
         if newest != Some(question.schema.generation) {
             return Ok(Part::Hits(Hits::of_other(newest)));
         }
-        let Some(collection) = self.held(&question.schema).filter(|collection| collection.live() > 0) else {
+        let part = self.keyspace.part_of_mut(&question.schema);
+        let Some(part) = part.filter(|part| part.live() > 0) else {
             return Ok(Part::Hits(Hits::nothing_in(question.schema.generation)));
         };
-        let search = collection.begin_search(&question, ef);
+        let search = begin_search(part, &question, ef);
         self.resume_query(Query {
             question,
             search,
             ef,
-            naming: None,
+            resolving: None,
             again: 0,
         })
     }
@@ -156,37 +91,33 @@ impl Shard {
     pub(super) fn resume_query(&mut self, mut query: Query) -> Result<Part, Box<Unfinished>> {
         let mut work = Work::new(self.setup.slice_work);
         let room = self.setup.hits_bytes_max(&query.question.schema.name);
-        let Some(collection) = self.held(&query.question.schema) else {
+        let Some(collection) = self.keyspace.part_of_mut(&query.question.schema) else {
             return Ok(Part::Hits(Hits::default()));
         };
         let Question { k, radius, .. } = *query.question;
-        let mut naming = match query.naming.take() {
-            Some(naming) => naming,
+        let mut resolving = match query.resolving.take() {
+            Some(resolving) => resolving,
             None => match collection.resume_search(&mut query.search, k, room, &mut work) {
                 Step::More => return Err(Box::new(Unfinished::Query(query))),
-                Step::Done(naming) => naming,
+                Step::Done(resolving) => resolving,
             },
         };
-        let Step::Done(named) = collection.name_hits(&mut naming, &mut work) else {
-            query.naming = Some(naming);
+        let Step::Done(resolved) = collection.resolve_hits(&mut resolving, &mut work) else {
+            query.resolving = Some(resolving);
             return Err(Box::new(Unfinished::Query(query)));
         };
-        // Emptied while this query held its place.
-        let remains = collection.renew_if_empty();
         let live = collection.live();
-        self.graveyard_take(remains);
         // A vector that was replaced meanwhile took a place and was then not there: sought again, with what is there now.
-        let found = named.as_ref().map_or(k, Vec::len);
+        let found = resolved.as_ref().map_or(k, Vec::len);
         if radius.is_none() && found < k.min(live).min(query.ef) && query.again < QUERY_AGAIN_MAX {
             let again = query.again + 1;
-            let collection = self.held(&query.question.schema).expect("held a moment ago");
-            let search = collection.begin_search(&query.question, query.ef);
-            let (question, ef, naming) = (query.question, query.ef, None);
+            let search = begin_search(collection, &query.question, query.ef);
+            let (question, ef, resolving) = (query.question, query.ef, None);
             return Err(Box::new(Unfinished::Query(Query {
                 question,
                 search,
                 ef,
-                naming,
+                resolving,
                 again,
             })));
         }
@@ -194,63 +125,40 @@ impl Shard {
             question, search, ef, ..
         } = query;
         let statistics = search.statistics();
-        // It may be the last whom consolidation waits for.
+        // It may be the last for which consolidation waits.
         drop(search);
-        self.note_upkeep(&question.schema.name, question.schema.generation);
-        Ok(Part::Hits(hits_of(named, statistics, &question, ef, live)))
+        self.keyspace.note_search_ended(&question.schema);
+        Ok(Part::Hits(hits_of(resolved, statistics, &question, ef, live)))
     }
 
-    pub(super) fn describe(&mut self, schema: &Schema) -> Part {
+    pub(super) fn describe(&self, schema: &Schema) -> Part {
         let description = self
-            .held(schema)
+            .keyspace
+            .part_of(schema)
             .map_or_else(Description::default, |collection| collection.describe());
         Part::Description(description)
     }
 
     /// Some vector, perturbed by a tenth of its length: so near that its neighbours are about those of a stored vector, and
     /// so far that it is none.
-    pub(super) fn sample(&mut self, schema: &Schema, random: u64) -> Part {
-        let vector = self.held(schema).and_then(|collection| collection.sample(random));
+    pub(super) fn sample(&self, schema: &Schema, random: u64) -> Part {
+        let vector = self
+            .keyspace
+            .part_of(schema)
+            .and_then(|collection| collection.sample(random));
         Part::Vector(vector.map(|vector| perturbed(vector, schema, random)))
-    }
-
-    /// What this shard holds of the collection that has this name at that time.
-    pub(super) fn current(&mut self, name: &[u8], now_ms: u64) -> Option<&mut Collection> {
-        let newest = self.setup.catalog.at(now_ms).generation_of(name)?;
-        self.collections
-            .get_mut(name)
-            .filter(|collection| collection.schema().generation == newest)
-    }
-
-    /// What this shard holds of exactly this collection.
-    pub(super) fn held(&mut self, schema: &Schema) -> Option<&mut Collection> {
-        self.collections
-            .get_mut(&schema.name)
-            .filter(|collection| collection.schema().generation == schema.generation)
-    }
-
-    /// The same, made if there is nothing yet. What is held of an earlier collection of that name is buried.
-    pub(super) fn collection_for(&mut self, schema: &Arc<Schema>) -> &mut Collection {
-        let held = self
-            .collections
-            .get(&schema.name)
-            .map(|collection| collection.schema().generation);
-        if held != Some(schema.generation) {
-            debug_assert!(
-                held < Some(schema.generation),
-                "the catalog's newest is never older than what is held"
-            );
-            self.detach(&schema.name);
-            self.newest_held = self.newest_held.max(Some(schema.generation));
-            let collection = Collection::new(Arc::clone(schema), self.setup.catalog.hash_seed());
-            return self.collections.insert(collection);
-        }
-        self.collections.get_mut(&schema.name).expect("looked up a moment ago")
     }
 
     pub(super) fn assert_owns(&self, collection: &[u8], name: &[u8]) {
         // The other half of the assertion in `router.rs`: who routed this here used the same function.
         assert_eq!(self.placement.shard_of_element(collection, name), self.id);
+    }
+}
+
+fn begin_search(part: &mut Collection, question: &Question, ef: usize) -> Search {
+    match question.exact {
+        true => part.begin_exact(&question.vector, question.k),
+        false => part.begin_search(&question.vector, question.aim(ef)),
     }
 }
 
@@ -285,7 +193,7 @@ pub(crate) struct Query {
     search: Search,
     ef: usize,
     /// What it has found, from then on.
-    naming: Option<Naming>,
+    resolving: Option<ResolveKeys>,
     /// Times that it was begun again.
     again: u8,
 }

@@ -1,15 +1,17 @@
-//! Which keys clients watch, and which of the clients have something changed under their eyes.
+//! Which keys clients watch, and which clients watch a key that was changed.
 
 use std::collections::{BTreeMap, HashMap};
 
 use bytes::Bytes;
+use kora_keyspace::collections::Collection;
+use kora_keyspace::{Outcome, element_of, key_of};
 
 use super::Origin;
 
 /// The watched keys of one shard. Bounded by the clients, each of which watches a limited number of keys.
 #[derive(Default)]
 pub(crate) struct Watches {
-    /// Who watches a key. Invariant: nobody is listed who is not in `watchers`.
+    /// The clients that watch a key. Invariant: each is in `watchers`.
     watched: HashMap<Bytes, Vec<Origin>>,
     watchers: BTreeMap<Origin, Watcher>,
 }
@@ -57,19 +59,48 @@ impl Watches {
             .map_or_else(Vec::new, |watcher| watcher.keys.clone())
     }
 
-    /// All keys that somebody watches.
-    pub(crate) fn keys(&self) -> Vec<Bytes> {
-        self.watched.keys().cloned().collect()
+    /// Notes whose keys this changes.
+    pub(crate) fn see(&mut self, outcome: &Outcome<'_>) {
+        match outcome {
+            Outcome::Put { key, .. }
+            | Outcome::Edited { key, .. }
+            | Outcome::FieldSet { key, .. }
+            | Outcome::FieldGone { key, .. }
+            | Outcome::Deadline { key, .. }
+            | Outcome::Removed { key, .. } => self.note(key),
+            Outcome::VectorSet { schema, name, .. }
+            | Outcome::VectorDeadline { schema, name, .. }
+            | Outcome::VectorRemoved { schema, name, .. } => self.note(&key_of(&schema.name, name)),
+            Outcome::Created { schema }
+            | Outcome::CollectionDeadline { schema, .. }
+            | Outcome::Withdrawn { schema, .. } => self.note(&schema.name),
+            Outcome::PartDropped { part, .. } => self.note_where(|key| is_vector_of(part, key)),
+            Outcome::Flushed { keys, parts, .. } => self.note_where(|key| {
+                let part = || element_of(key).and_then(|(collection, _)| parts.as_ref()?.get(collection));
+                keys.find(keys.hash(key), key).is_some() || part().is_some_and(|part| is_vector_of(part, key))
+            }),
+            Outcome::BatchBegin | Outcome::BatchEnd => {}
+        }
+    }
+
+    fn note_where(&mut self, is_changed: impl Fn(&[u8]) -> bool) {
+        let changed: Vec<Bytes> = self.watched.keys().filter(|key| is_changed(key)).cloned().collect();
+        changed.iter().for_each(|key| self.note(key));
     }
 
     /// A key has been changed.
-    pub(crate) fn note(&mut self, key: &[u8]) {
+    fn note(&mut self, key: &[u8]) {
         for origin in self.watched.get(key).into_iter().flatten() {
             if let Some(watcher) = self.watchers.get_mut(origin) {
                 watcher.is_overtaken = true;
             }
         }
     }
+}
+
+/// True if a part holds the vector of this key.
+fn is_vector_of(part: &Collection, key: &[u8]) -> bool {
+    element_of(key).is_some_and(|(collection, name)| part.schema().name == collection && part.holds(name))
 }
 
 #[cfg(test)]
@@ -97,6 +128,6 @@ mod tests {
         assert!(!watches.is_empty());
         watches.note(b"a");
         assert!(!watches.unwatch(origin(2)));
-        assert!(watches.is_empty() && watches.keys().is_empty());
+        assert!(watches.is_empty() && watches.watched.is_empty());
     }
 }

@@ -6,11 +6,11 @@ use kora_resp::{Reader, ReaderLimits};
 use kora_vector::{Metric, Storage};
 
 use super::*;
-use crate::catalog::{Catalog, GraphSettings};
 use crate::engine::{Admission, Standing};
 use crate::limits::SLICE_WORK;
 use crate::router::Placement;
 use crate::setup::{CpuTime, Facts, Setup, berths};
+use kora_keyspace::catalog::{Catalog, GraphSettings};
 
 /// A clock that is set by hand.
 #[derive(Default)]
@@ -45,7 +45,7 @@ impl Host for Clock {
 fn two_engines() -> [Engine; 2] {
     let setup = Arc::new(Setup {
         placement: Placement::new(2, 2),
-        catalog: Catalog::new(1),
+        catalog: Arc::new(Catalog::new(1)),
         graph: GraphSettings {
             metric: Metric::Cosine,
             storage: Storage::F32,

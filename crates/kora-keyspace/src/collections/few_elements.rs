@@ -2,7 +2,7 @@
 
 use kora_vector::Slot;
 
-use crate::cursor::SCAN_PREFIX_BITS;
+use crate::limits::SCAN_PREFIX_BITS;
 
 /// The names of a few slots, and which of them lead there, in one piece of memory.
 #[derive(Default)]

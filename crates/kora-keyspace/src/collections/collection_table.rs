@@ -1,4 +1,4 @@
-//! The collections that a shard holds, found by name or by their section of the shard's scan.
+//! The collections of which a shard holds a part, found by name or by their section of the shard's scan.
 
 use std::vec;
 
@@ -8,7 +8,7 @@ use kora_values::segment_table::{Hashed, hash};
 use super::collection::Collection;
 
 /// At most one collection of each name.
-pub(crate) struct Held {
+pub struct CollectionTable {
     /// Keys the hash: random in a server, so that nobody outside can choose names that collide.
     hash_seed: u64,
     /// Where each stands in `collections`. The names themselves stand there.
@@ -33,21 +33,21 @@ impl Hashed for Place {
 }
 
 /// Collections that are no longer held: what is to be freed of them.
-pub(crate) struct LetGo {
+pub(crate) struct DroppedTable {
     pub(crate) collections: vec::IntoIter<Option<Box<Collection>>>,
     places: SegmentTable<Place>,
 }
 
-impl LetGo {
+impl DroppedTable {
     /// Frees some of what led to them; false when there is nothing left.
     pub(crate) fn dismantle(&mut self) -> bool {
         self.places.dismantle().is_some()
     }
 }
 
-impl Held {
-    pub(crate) fn new(hash_seed: u64) -> Held {
-        Held {
+impl CollectionTable {
+    pub(crate) fn new(hash_seed: u64) -> CollectionTable {
+        CollectionTable {
             hash_seed,
             places: SegmentTable::new(),
             collections: Vec::new(),
@@ -55,7 +55,8 @@ impl Held {
         }
     }
 
-    pub(crate) fn get(&self, name: &[u8]) -> Option<&Collection> {
+    /// The collection of a name.
+    pub fn get(&self, name: &[u8]) -> Option<&Collection> {
         self.at(self.place(name)?)
     }
 
@@ -77,16 +78,17 @@ impl Held {
     }
 
     /// The collection at a place, if one stands there.
-    pub(crate) fn at(&self, place: u32) -> Option<&Collection> {
+    pub fn at(&self, place: u32) -> Option<&Collection> {
         self.collections.get(place as usize)?.as_deref()
     }
 
     /// Every place is below this.
-    pub(crate) fn places(&self) -> u32 {
+    pub fn places(&self) -> u32 {
         u32::try_from(self.collections.len()).expect("the catalog bounds the collections")
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Collection> {
+    /// Every one.
+    pub fn iter(&self) -> impl Iterator<Item = &Collection> {
         self.collections.iter().flatten().map(Box::as_ref)
     }
 
@@ -94,7 +96,7 @@ impl Held {
     ///
     /// # Panics
     /// If one of that name is held.
-    pub(crate) fn insert(&mut self, collection: Collection) -> &mut Collection {
+    pub(crate) fn insert(&mut self, mut collection: Collection) -> &mut Collection {
         let name = &collection.schema().name;
         assert!(
             self.place(name).is_none(),
@@ -106,6 +108,7 @@ impl Held {
             self.places() - 1
         });
         self.places.insert_new(Place { hash, at });
+        collection.place = at;
         self.collections[at as usize].insert(Box::new(collection))
     }
 
@@ -118,12 +121,12 @@ impl Held {
     }
 
     /// Lets all go, at once.
-    pub(crate) fn clear(&mut self) -> LetGo {
-        let empty = Held::new(self.hash_seed);
-        let Held {
+    pub(crate) fn clear(&mut self) -> DroppedTable {
+        let empty = CollectionTable::new(self.hash_seed);
+        let CollectionTable {
             places, collections, ..
         } = std::mem::replace(self, empty);
-        LetGo {
+        DroppedTable {
             collections: collections.into_iter(),
             places,
         }

@@ -3,22 +3,30 @@
 use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use kora_vector::{Desk, Index, Insertion, Parameters, Search, Slot, Statistics, Step, Work};
+use kora_vector::{Aim, Desk, Index, Insertion, Parameters, Search, Slot, Statistics, Step, Work};
 
+use super::description::Description;
+use super::dropped::DroppedPart;
+use super::element_deadlines::ElementDeadlines;
 use super::elements::Elements;
-use super::naming::{Named, Naming};
-use super::remains::Remains;
+use super::resolve_keys::{ResolveKeys, Resolved};
 use crate::catalog::Schema;
-use crate::cursor::SCAN_PREFIX_BITS;
-use crate::mail::{Description, Question};
-use crate::sampling::Version;
+use crate::limits::SCAN_PREFIX_BITS;
+use crate::outcome::VectorRow;
+use crate::time::NEVER_MS;
 
 /// One shard's part of a collection.
-pub(crate) struct Collection {
+pub struct Collection {
     schema: Arc<Schema>,
     index: Index,
     /// Invariant: a name for each live slot of `index`, which leads there, and for each of an insertion under way.
     elements: Elements,
+    /// Invariant: of live slots only; none if no vector expires.
+    deadlines: Option<Box<ElementDeadlines>>,
+    /// Under which deadline the shard's index of deadlines has it; [`NEVER_MS`] if it does not stand there.
+    pub(crate) indexed_ms: u64,
+    /// Its place in the table of the shard's collections.
+    pub(super) place: u32,
     /// Inserts and searches that hold their place in `index` between slices. While there are any, the index stays.
     suspended: u32,
     /// How long names are on average, about.
@@ -36,6 +44,9 @@ impl Collection {
             schema,
             index,
             elements: Elements::new(hash_seed),
+            deadlines: None,
+            indexed_ms: NEVER_MS,
+            place: 0,
             suspended: 0,
             name_bytes_mean: 0.0,
             version: 0,
@@ -43,12 +54,13 @@ impl Collection {
         }
     }
 
-    pub(crate) fn schema(&self) -> &Arc<Schema> {
+    /// What it is a part of.
+    pub fn schema(&self) -> &Arc<Schema> {
         &self.schema
     }
 
     /// Vectors that are there.
-    pub(crate) fn live(&self) -> usize {
+    pub fn live(&self) -> usize {
         self.elements.len()
     }
 
@@ -73,8 +85,15 @@ impl Collection {
         self.schema.name_bytes.set(mean.next_multiple_of(MEAN_STEP_BYTES));
     }
 
-    /// Goes on setting a vector. When it is done, the vector that had the name before is deleted.
-    pub(crate) fn resume_set(&mut self, unlinked: &mut Unlinked, used_s: u32, work: &mut Work) -> Step<()> {
+    /// Goes on setting a vector. When it is done, the vector that had the name before is deleted, and the new one expires
+    /// then; as that one did, if no deadline is given.
+    pub(crate) fn resume_set(
+        &mut self,
+        unlinked: &mut Unlinked,
+        deadline_ms: Option<u64>,
+        used_s: u32,
+        work: &mut Work,
+    ) -> Step<Slot> {
         let step = self.index.resume_insert(&mut unlinked.insertion, work);
         self.follow_moves();
         let Step::Done(slot) = step else {
@@ -82,16 +101,62 @@ impl Collection {
         };
         self.suspended -= 1;
         self.version = self.version.wrapping_add(1);
-        if let Some(before) = self.elements.insert(slot, used_s) {
+        let before = self.elements.insert(slot, used_s);
+        let before_ms = before.map_or(NEVER_MS, |before| self.deadline_of(before));
+        if let Some(before) = before {
             self.remove(before);
         }
-        Step::Done(())
+        self.set_deadline(slot, deadline_ms.unwrap_or(before_ms));
+        Step::Done(slot)
+    }
+
+    /// When the vector of a slot expires; [`NEVER_MS`] if it does not.
+    pub(crate) fn deadline_of(&self, slot: Slot) -> u64 {
+        self.deadlines.as_ref().map_or(NEVER_MS, |deadlines| deadlines.of(slot))
+    }
+
+    /// When the vector of a name expires, if there is one.
+    pub fn deadline_of_name(&self, name: &[u8]) -> Option<u64> {
+        self.elements.find(name).map(|slot| self.deadline_of(slot))
+    }
+
+    /// Lets the vector of a live slot expire then.
+    pub(crate) fn set_deadline(&mut self, slot: Slot, deadline_ms: u64) {
+        match &mut self.deadlines {
+            None if deadline_ms == NEVER_MS => {}
+            None => self.deadlines.insert(Box::default()).set(slot, deadline_ms),
+            Some(deadlines) => {
+                deadlines.set(slot, deadline_ms);
+                if deadlines.len() == 0 {
+                    self.deadlines = None;
+                }
+            }
+        }
+    }
+
+    /// The vector that expires first: when, and its name.
+    pub(crate) fn first_deadline(&self) -> Option<(u64, &[u8])> {
+        let (deadline_ms, slot) = self.deadlines.as_ref()?.first()?;
+        Some((deadline_ms, self.elements.name(slot)))
+    }
+
+    /// How the shard's index of deadlines has it, if it stands there.
+    pub(crate) fn indexed_deadline(&self) -> Option<(u64, u32)> {
+        (self.indexed_ms != NEVER_MS).then_some((self.indexed_ms, self.place))
+    }
+
+    /// How many vectors expire.
+    pub fn expiring(&self) -> usize {
+        self.deadlines.as_ref().map_or(0, |deadlines| deadlines.len())
     }
 
     /// Gives the names of vectors that have moved to their new slots.
     fn follow_moves(&mut self) {
         for (from, to) in self.index.take_moves() {
             self.elements.redirect(from, to);
+            if let Some(deadlines) = &mut self.deadlines {
+                deadlines.redirect(from, to);
+            }
             self.elements.retire(from);
         }
         // Their chunks go with the slots.
@@ -100,6 +165,7 @@ impl Collection {
     }
 
     fn remove(&mut self, slot: Slot) {
+        self.set_deadline(slot, NEVER_MS);
         self.index.remove(slot);
         self.elements.retire(slot);
         self.forget_stale();
@@ -139,92 +205,124 @@ impl Collection {
         Some(vector.into_boxed_slice())
     }
 
-    /// Lets a vector count as used.
-    pub(crate) fn touch(&mut self, name: &[u8], used_s: u32) {
-        self.elements.touch(name, used_s);
+    /// Lets a vector count as used; false if there is none of that name.
+    pub(crate) fn touch(&mut self, name: &[u8], used_s: u32) -> bool {
+        self.elements.touch(name, used_s).is_some()
     }
 
     /// When a vector was last used, in seconds of Unix time.
-    pub(crate) fn used_s(&self, name: &[u8]) -> Option<u32> {
+    pub fn used_s(&self, name: &[u8]) -> Option<u32> {
         self.elements.used_s(name)
     }
 
     /// What a vector that is there takes: its share of the index and of the table of names, and its name.
-    pub(crate) fn bytes_of(&self, name: &[u8]) -> usize {
+    pub fn bytes_of(&self, name: &[u8]) -> usize {
         let memory = self.index.memory();
         let of_index = (memory.vectors_bytes + memory.links_bytes) / self.index.slots().max(1);
-        of_index + self.elements.bytes() / self.live().max(1) + name.len()
+        let deadlines = self
+            .deadlines
+            .as_ref()
+            .map_or(0, |deadlines| deadlines.bytes() / deadlines.len().max(1));
+        of_index + self.elements.bytes() / self.live().max(1) + name.len() + deadlines
     }
 
-    pub(crate) fn holds(&self, name: &[u8]) -> bool {
+    /// True if there is a vector of that name.
+    pub fn holds(&self, name: &[u8]) -> bool {
         self.elements.find(name).is_some()
     }
 
-    /// Keys of vectors in the order of a scan, from a position on: as many as are wanted or a few more. And the position
-    /// to go on from, if there may be more.
-    pub(crate) fn scan(&self, from: u32, wanted: usize) -> (Vec<Bytes>, Option<u32>) {
-        let (slots, next) = self.elements.scan(from, wanted);
+    /// The slot of the vector of that name.
+    pub(crate) fn slot_of(&self, name: &[u8]) -> Option<Slot> {
+        self.elements.find(name)
+    }
+
+    /// The vector of a slot as it is kept.
+    pub(crate) fn row(&self, slot: Slot) -> VectorRow<'_> {
+        VectorRow {
+            index: &self.index,
+            slot,
+        }
+    }
+
+    /// The vector of a name as it is kept.
+    pub fn row_of(&self, name: &[u8]) -> Option<VectorRow<'_>> {
+        self.elements.find(name).map(|slot| self.row(slot))
+    }
+
+    /// Keys of vectors that have not expired, in the order of a scan, from a position on: as many as are wanted or a few more.
+    /// And the position to go on from, if there may be more.
+    pub fn scan(&self, from: u32, wanted: usize, now_ms: u64) -> (Vec<Bytes>, Option<u32>) {
+        let (mut slots, next) = self.elements.scan(from, wanted);
+        if self.deadlines.is_some() {
+            slots.retain(|slot| self.deadline_of(*slot) > now_ms);
+        }
         (slots.into_iter().map(|slot| self.key(slot)).collect(), next)
     }
 
-    /// The key of some vector: the first one behind a random place in the order of a scan.
-    pub(crate) fn random(&self, draw: u64) -> Option<Bytes> {
+    /// The names of its vectors in the order of a scan, from a position on: as many as are wanted or a few more. And the
+    /// position to go on from, if there may be more.
+    pub fn names(&self, from: u32, wanted: usize) -> (Vec<&[u8]>, Option<u32>) {
+        let (slots, next) = self.elements.scan(from, wanted);
+        (slots.into_iter().map(|slot| self.elements.name(slot)).collect(), next)
+    }
+
+    /// The key of some vector: the first one behind a random place in the order of a scan. None if that has expired.
+    pub fn random(&self, draw: u64, now_ms: u64) -> Option<Bytes> {
         let from = (draw >> (64 - SCAN_PREFIX_BITS)) as u32;
         let (mut slots, _) = self.elements.scan(from, 1);
         if slots.is_empty() {
             (slots, _) = self.elements.scan(0, 1);
         }
-        slots.first().map(|slot| self.key(*slot))
+        let slot = slots.first().filter(|slot| self.deadline_of(**slot) > now_ms);
+        slot.map(|slot| self.key(*slot))
     }
 
     /// The mean length of a key, in bytes: the collection's name and its elements' names, about.
-    pub(crate) fn key_bytes_mean(&self) -> usize {
+    pub fn key_bytes_mean(&self) -> usize {
         self.schema.name.len() + 1 + self.name_bytes_mean as usize
     }
 
     /// Tells how it is now from how it was before a vector was set or deleted.
-    pub(crate) fn version(&self) -> Version {
-        Version(self.version)
+    pub fn version(&self) -> u32 {
+        self.version
     }
 
     /// True if queries walk a graph, and so may miss something.
-    pub(crate) fn has_graph(&self) -> bool {
+    pub fn has_graph(&self) -> bool {
         self.index.levels() > 0
     }
 
     /// Some vector, chosen by a number.
-    pub(crate) fn sample(&self, random: u64) -> Option<Box<[f32]>> {
+    pub fn sample(&self, random: u64) -> Option<Box<[f32]>> {
         let mut vector = Vec::new();
         self.index.copy_vector(self.index.sample(random)?, &mut vector);
         Some(vector.into_boxed_slice())
     }
 
-    pub(crate) fn begin_search(&mut self, question: &Question, ef: usize) -> Search {
+    /// Begins a search along the graph, which holds its place in the index until its hits are resolved.
+    pub fn begin_search(&mut self, vector: &[f32], aim: Aim) -> Search {
         self.suspended += 1;
-        if question.exact {
-            return self.index.begin_exact(&question.vector, question.k);
-        }
-        self.index.begin_search(&question.vector, question.aim(ef))
+        self.index.begin_search(vector, aim)
     }
 
-    /// Goes on with a search. When it is done, the best k hits are to be named with [`Collection::name_hits`] to the end;
-    /// their keys may take `room` bytes.
-    pub(crate) fn resume_search(
-        &mut self,
-        search: &mut Search,
-        k: usize,
-        room: usize,
-        work: &mut Work,
-    ) -> Step<Naming> {
+    /// The same over every vector.
+    pub fn begin_exact(&mut self, vector: &[f32], k: usize) -> Search {
+        self.suspended += 1;
+        self.index.begin_exact(vector, k)
+    }
+
+    /// Goes on with a search. When it is done, the keys of the best k hits are to be found with
+    /// [`Collection::resolve_hits`] to the end; they may take `room` bytes.
+    pub fn resume_search(&mut self, search: &mut Search, k: usize, room: usize, work: &mut Work) -> Step<ResolveKeys> {
         let Step::Done(hits) = self.index.resume_search(search, work) else {
             return Step::More;
         };
-        Step::Done(Naming::new(hits, k, room))
+        Step::Done(ResolveKeys::new(hits, k, room))
     }
 
-    /// Gives hits their whole keys, some at a time.
-    pub(crate) fn name_hits(&mut self, naming: &mut Naming, work: &mut Work) -> Step<Named> {
-        let step = naming.resume(self, work);
+    /// Finds the whole keys of hits, some at a time.
+    pub fn resolve_hits(&mut self, hits: &mut ResolveKeys, work: &mut Work) -> Step<Resolved> {
+        let step = hits.resume(self, work);
         if step != Step::More {
             self.suspended -= 1;
         }
@@ -233,18 +331,17 @@ impl Collection {
 
     /// Searches at once, as [`Collection::begin_search`] and what follows would, and changes nothing. None if it can't be done
     /// so with the work that is left.
-    pub(crate) fn query_in_place(
+    pub fn query_in_place(
         &self,
-        question: &Question,
-        ef: usize,
+        vector: &[f32],
+        (k, aim): (usize, Aim),
         room: usize,
         desk: &mut Desk,
         work: &mut Work,
-    ) -> Option<(Named, Statistics)> {
-        let aim = question.aim(ef);
-        let (hits, statistics) = self.index.search_in_place(desk, &question.vector, aim, work)?;
-        match Naming::new(hits, question.k, room).resume(self, work) {
-            Step::Done(named) => Some((named, statistics)),
+    ) -> Option<(Resolved, Statistics)> {
+        let (hits, statistics) = self.index.search_in_place(desk, vector, aim, work)?;
+        match ResolveKeys::new(hits, k, room).resume(self, work) {
+            Step::Done(resolved) => Some((resolved, statistics)),
             Step::More => None,
         }
     }
@@ -285,20 +382,21 @@ impl Collection {
     }
 
     /// An index of nothing but deleted vectors is replaced by a new one; returns the old one, to be freed in slices.
-    pub(crate) fn renew_if_empty(&mut self) -> Option<Remains> {
+    pub(crate) fn renew_if_empty(&mut self) -> Option<DroppedPart> {
         if self.suspended > 0 || self.live() > 0 || self.index.slots() == 0 {
             return None;
         }
         let index = std::mem::replace(&mut self.index, new_index(&self.schema));
         let elements = self.elements.renew();
-        Some(Remains::new(Arc::clone(&self.schema), index, elements).without_keys())
+        Some(DroppedPart::new(index, elements, None))
     }
 
-    pub(crate) fn into_remains(self) -> Remains {
-        Remains::new(self.schema, self.index, self.elements)
+    pub(crate) fn into_dropped(self) -> DroppedPart {
+        DroppedPart::new(self.index, self.elements, self.deadlines)
     }
 
-    pub(crate) fn describe(&self) -> Description {
+    /// What it consists of.
+    pub fn describe(&self) -> Description {
         let memory = self.index.memory();
         Description {
             live: self.live(),
@@ -323,6 +421,17 @@ impl Collection {
             panic!("collection {:?}: {fault:?}", self.schema.name);
         }
         assert_eq!(self.index.live(), self.elements.len(), "as many live slots as names");
+        let Some(deadlines) = &self.deadlines else {
+            assert_eq!(self.indexed_ms, NEVER_MS, "nothing expires");
+            return;
+        };
+        deadlines.assert_sound();
+        assert!(deadlines.len() > 0, "deadlines are held where some vector expires");
+        let first = deadlines.first().map_or(NEVER_MS, |(first_ms, slot)| {
+            assert!(self.index.is_live(slot), "a vector that is there expires");
+            first_ms
+        });
+        assert_eq!(self.indexed_ms, first, "the shard knows the first deadline");
     }
 
     fn key(&self, slot: Slot) -> Bytes {
@@ -331,12 +440,12 @@ impl Collection {
 }
 
 /// A vector that has its slot and its name but can't be found yet.
-pub(crate) struct Unlinked {
+pub struct Unlinked {
     insertion: Insertion,
 }
 
 /// The whole key of an element.
-pub(super) fn key_of(schema: &Schema, name: &[u8]) -> Bytes {
+fn key_of(schema: &Schema, name: &[u8]) -> Bytes {
     let mut key = BytesMut::with_capacity(schema.name.len() + 1 + name.len());
     key.put_slice(&schema.name);
     key.put_u8(b':');

@@ -7,7 +7,6 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use kora_command::ClientError;
 use kora_mesh::{Board, Fuse, Gauge, Sequence, Tally};
 use kora_vector::{Metric, Storage};
 
@@ -57,21 +56,9 @@ impl MadeBy {
 }
 
 impl Schema {
-    /// Why a vector can't be stored in the collection or sought there, if it can't.
-    pub(crate) fn vet(&self, vector: &[f32]) -> Result<(), ClientError> {
-        if vector.len() != self.dimension {
-            return Err(ClientError::DimensionMismatch {
-                collection: self.name.to_vec(),
-                dimension: self.dimension,
-                got: vector.len(),
-            });
-        }
-        kora_command::vet(vector, self.graph.metric)
-    }
-
     /// True if it may be let go because it holds no vector. No vector is set in it then before its owner has said that it
     /// stays.
-    pub(crate) fn is_leaving(&self) -> bool {
+    pub fn is_leaving(&self) -> bool {
         self.leaving.get() != 0
     }
 }
@@ -105,7 +92,7 @@ pub struct Catalog {
 
 /// The collections that there are at a time: one that has expired by then is not there.
 #[derive(Clone, Copy)]
-pub(crate) struct CatalogView<'c> {
+pub struct CatalogView<'c> {
     catalog: &'c Catalog,
     at_ms: u64,
 }
@@ -123,12 +110,12 @@ impl Catalog {
     }
 
     /// What keys the hashes of names.
-    pub(crate) fn hash_seed(&self) -> u64 {
+    pub fn hash_seed(&self) -> u64 {
         self.hash_seed
     }
 
     /// What there is at a time, in milliseconds of Unix time.
-    pub(crate) fn at(&self, at_ms: u64) -> CatalogView<'_> {
+    pub fn at(&self, at_ms: u64) -> CatalogView<'_> {
         CatalogView { catalog: self, at_ms }
     }
 
@@ -143,12 +130,12 @@ impl Catalog {
     }
 
     /// The count of these.
-    pub(crate) fn mortals(&self) -> &Tally {
+    pub fn mortals(&self) -> &Tally {
         &self.mortals
     }
 
     /// How long the names of its elements are on average, roughly, if there is a collection of that name.
-    pub(crate) fn name_bytes(&self, name: &[u8]) -> Option<usize> {
+    pub fn name_bytes(&self, name: &[u8]) -> Option<usize> {
         let bytes = |schema: &Arc<Schema>| usize::try_from(schema.name_bytes.get()).unwrap_or(usize::MAX);
         self.board.inspect(name, |schema| schema.map(bytes))
     }
@@ -164,12 +151,12 @@ impl Catalog {
     }
 
     /// A generation later than every one before.
-    pub(crate) fn next_generation(&self) -> Generation {
+    pub fn next_generation(&self) -> Generation {
         Generation(self.generations.next())
     }
 
     /// Makes a collection visible to everybody. Only the owner of its name calls this, after it saw that there is none.
-    pub(crate) fn publish(&self, schema: &Arc<Schema>) {
+    pub fn publish(&self, schema: &Arc<Schema>) {
         let before = self.board.publish(&schema.name, Arc::clone(schema));
         assert!(
             before.is_none(),
@@ -178,59 +165,59 @@ impl Catalog {
     }
 
     /// Takes a collection away. Only the owner of its name calls this.
-    pub(crate) fn withdraw(&self, name: &[u8]) -> Option<Arc<Schema>> {
+    pub fn withdraw(&self, name: &[u8]) -> Option<Arc<Schema>> {
         self.board.withdraw(name)
     }
 
     /// Takes collections of one bucket away. Only those whose names the caller owns.
-    pub(crate) fn withdraw_where(&self, bucket: usize, mut is_withdrawn: impl FnMut(&Schema) -> bool) {
-        self.board.withdraw_where(bucket, |schema| is_withdrawn(schema));
+    pub fn withdraw_where(&self, bucket: usize, is_withdrawn: impl FnMut(&Arc<Schema>) -> bool) {
+        self.board.withdraw_where(bucket, is_withdrawn);
     }
 
     /// How many collections a bucket holds.
-    pub(crate) fn bucket_len(&self, index: usize) -> usize {
+    pub fn bucket_len(&self, index: usize) -> usize {
         self.board.bucket(index).len()
     }
 
     /// How many collections stand in one bucket on average, with which each of them is withdrawn.
-    pub(crate) fn names_per_bucket(&self) -> usize {
+    pub fn names_per_bucket(&self) -> usize {
         self.len() / self.bucket_count()
     }
 
     /// How many buckets there are to look through.
-    pub(crate) fn bucket_count(&self) -> usize {
+    pub fn bucket_count(&self) -> usize {
         self.board.bucket_count()
     }
 }
 
 impl CatalogView<'_> {
     /// The collection of that name.
-    pub(crate) fn find(self, name: &[u8]) -> Option<Arc<Schema>> {
+    pub fn find(self, name: &[u8]) -> Option<Arc<Schema>> {
         self.inspect(name, |schema| schema.map(Arc::clone))
     }
 
     /// True if there is a collection of that name.
-    pub(crate) fn holds(self, name: &[u8]) -> bool {
+    pub fn holds(self, name: &[u8]) -> bool {
         self.inspect(name, |schema| schema.is_some())
     }
 
     /// True if there is a collection of that name in which vectors may be set without asking its owner.
-    pub(crate) fn takes_vectors(self, name: &[u8]) -> bool {
+    pub fn takes_vectors(self, name: &[u8]) -> bool {
         self.inspect(name, |schema| schema.is_some_and(|schema| !schema.is_leaving()))
     }
 
     /// Which collection has that name, without touching the counter that all workers share.
-    pub(crate) fn generation_of(self, name: &[u8]) -> Option<Generation> {
+    pub fn generation_of(self, name: &[u8]) -> Option<Generation> {
         self.inspect(name, |schema| schema.map(|schema| schema.generation))
     }
 
     /// True if there are none at all.
-    pub(crate) fn is_empty(self) -> bool {
+    pub fn is_empty(self) -> bool {
         self.catalog.is_empty()
     }
 
     /// The collections of one bucket.
-    pub(crate) fn bucket(self, index: usize) -> Vec<Arc<Schema>> {
+    pub fn bucket(self, index: usize) -> Vec<Arc<Schema>> {
         let bucket = self.catalog.board.bucket(index);
         let there = bucket.iter().filter(|(_, schema)| !schema.fuse.is_over(self.at_ms));
         there.map(|(_, schema)| Arc::clone(schema)).collect()

@@ -1,16 +1,19 @@
 //! The keys of one shard that hold strings and hashes, and when they expire.
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 
-use bytes::Bytes;
 use kora_values::segment_table::{Hashed, hash};
 use kora_values::{HashValue, SegmentTable, StringValue};
 
-use crate::catalog::Generation;
-use crate::command::KeyType;
+use crate::changes::Changed;
+use crate::key::{KeyType, Place};
+use crate::time::{NEVER_MS, seconds};
 
 /// Keys with what they hold.
-pub(crate) struct KeyTable {
+///
+/// Every method that changes what a client can see returns [`Changed`], which only a commit takes.
+pub struct KeyTable {
     /// Keys the hash: random in a server, so that nobody outside can choose keys that collide.
     hash_seed: u64,
     entries: SegmentTable<Entry>,
@@ -22,50 +25,45 @@ pub(crate) struct KeyTable {
     /// stands, to be moved when its time has come: caches do that all the time, and to move it costs as much as a third of a
     /// SET (with 100,000 keys at depth 16).
     expiries: BTreeSet<(u64, u32)>,
-    /// How many entries stand for vectors.
-    vectors: usize,
 }
 
 /// One key.
-pub(crate) struct Entry {
+pub struct Entry {
     hash: u32,
-    /// When it was last used, in seconds of Unix time.
-    pub(crate) used_s: u32,
+    /// When it was last used, in seconds of Unix time. A read notes it.
+    used_s: Cell<u32>,
     /// When it expires, in milliseconds of Unix time; [`NEVER_MS`] if it does not. Changed by the table only.
-    expires_ms: u64,
+    deadline_ms: u64,
     /// How much earlier it is to be looked at. 0 if it does not expire.
     lead_ms: u32,
     key: Box<[u8]>,
-    pub(crate) value: Value,
+    value: Value,
 }
 
 /// What a key holds beside a vector.
 #[derive(Debug)]
-pub(crate) enum Value {
+pub enum Value {
+    /// A string.
     String(StringValue),
+    /// A hash. It has a field at least, but while it is being made.
     Hash(Box<HashValue>),
-    /// The key is that of a vector that expires, which lies in its collection of this generation. One that is dropped with
-    /// its collection leaves this behind until that is freed; so whoever finds it looks there.
-    Vector(Generation),
 }
 
-/// A value on its way to another key.
+/// A value that moves to another key.
 #[derive(Debug)]
-pub(crate) struct Carried {
-    pub(crate) value: Value,
-    pub(crate) expires_ms: u64,
+pub struct MovedValue {
+    /// The value.
+    pub value: Value,
+    /// When it expires, in milliseconds of Unix time; [`NEVER_MS`] if it does not.
+    pub deadline_ms: u64,
 }
 
 impl Value {
-    pub(crate) fn is_vector(&self) -> bool {
-        matches!(self, Value::Vector(_))
-    }
-
-    pub(crate) fn kind(&self) -> KeyType {
+    /// What it is.
+    pub fn kind(&self) -> KeyType {
         match self {
             Value::String(_) => KeyType::String,
             Value::Hash(_) => KeyType::Hash,
-            Value::Vector(_) => KeyType::Vector,
         }
     }
 
@@ -74,46 +72,61 @@ impl Value {
         match self {
             Value::String(string) => u32::from(string.first_byte()),
             Value::Hash(hash) => u32::from(hash.first_byte()),
-            Value::Vector(_) => 0,
         }
     }
 
     /// Bytes held beside the entry.
-    pub(crate) fn heap_bytes(&self) -> usize {
+    pub fn heap_bytes(&self) -> usize {
         match self {
             Value::String(string) => string.heap_bytes(),
             Value::Hash(hash) => hash.bytes(),
-            Value::Vector(_) => 0,
         }
     }
 }
 
 impl Entry {
-    pub(crate) fn expires_ms(&self) -> u64 {
-        self.expires_ms
+    /// When it expires, in milliseconds of Unix time; [`NEVER_MS`] if it does not.
+    pub fn deadline_ms(&self) -> u64 {
+        self.deadline_ms
+    }
+
+    /// What the key holds.
+    pub fn value(&self) -> &Value {
+        &self.value
+    }
+
+    /// When it was last used, in seconds of Unix time.
+    pub fn used_s(&self) -> u32 {
+        self.used_s.get()
     }
 
     /// When it is to be looked at whether it has expired, if it ever does.
     fn look_ms(&self) -> u64 {
-        self.expires_ms - u64::from(self.lead_ms)
+        self.deadline_ms - u64::from(self.lead_ms)
     }
 
-    /// True if it is as good as gone.
-    pub(crate) fn is_due(&self, now_ms: u64) -> bool {
-        self.expires_ms <= now_ms
+    /// True if it has expired by then.
+    pub fn is_due(&self, now_ms: u64) -> bool {
+        self.deadline_ms <= now_ms
     }
 
-    pub(crate) fn key(&self) -> &[u8] {
+    /// The key.
+    pub fn key(&self) -> &[u8] {
         &self.key
     }
 
-    /// Counts as used now.
-    pub(crate) fn touch(&mut self, now_ms: u64) {
-        self.used_s = seconds(now_ms);
+    /// Notes that it is used now.
+    pub fn touch(&self, now_ms: u64) {
+        self.used_s.set(seconds(now_ms));
+    }
+
+    /// What the key held.
+    pub(crate) fn into_value(self) -> Value {
+        self.value
     }
 
     /// Bytes held, with the entry's share of the table.
-    pub(crate) fn bytes(&self) -> usize {
+    pub fn bytes(&self) -> usize {
         size_of::<Entry>() + CONTROL_BYTES + self.key.len() + self.value.heap_bytes()
     }
 }
@@ -130,7 +143,6 @@ impl KeyTable {
             hash_seed,
             entries: SegmentTable::new(),
             expiries: BTreeSet::new(),
-            vectors: 0,
         }
     }
 
@@ -141,36 +153,33 @@ impl KeyTable {
     }
 
     /// How many keys there are of strings and hashes, with those that have expired and are not reclaimed yet.
-    pub(crate) fn len(&self) -> usize {
-        self.entries.len() - self.vectors
+    pub fn len(&self) -> usize {
+        self.entries.len()
     }
 
     /// True if there is nothing in it.
-    pub(crate) fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
-    /// True if vectors may expire.
-    pub(crate) fn has_vectors(&self) -> bool {
-        self.vectors > 0
-    }
-
     /// How many of them expire, but for those that share their millisecond and their hash with another.
-    pub(crate) fn expiring(&self) -> usize {
-        self.expiries.len().saturating_sub(self.vectors)
+    pub fn expiring(&self) -> usize {
+        self.expiries.len()
     }
 
-    pub(crate) fn hash(&self, key: &[u8]) -> u32 {
+    /// A key's hash here.
+    pub fn hash(&self, key: &[u8]) -> u32 {
         hash(self.hash_seed, key)
     }
 
-    pub(crate) fn find(&self, hash: u32, key: &[u8]) -> Option<&Entry> {
+    /// The entry of a key, with its hash.
+    pub fn find(&self, hash: u32, key: &[u8]) -> Option<&Entry> {
         self.entries.find(hash, |entry| *entry.key == *key)
     }
 
     /// Looks for keys that will be asked for in a moment, so that they are near then. Each step is taken for all of them
     /// before the next: memory answers many questions in the time of one if none depends on another's answer.
-    pub(crate) fn look_for<'k>(&self, mut keys: impl Iterator<Item = &'k [u8]>) {
+    pub fn look_for<'k>(&self, mut keys: impl Iterator<Item = &'k [u8]>) {
         let mut hashes = [0; LOOKED_FOR_MAX];
         loop {
             let mut count = 0;
@@ -201,76 +210,108 @@ impl KeyTable {
         std::hint::black_box(touched);
     }
 
-    /// The entry, to be changed in its value and its use.
-    pub(crate) fn find_mut(&mut self, hash: u32, key: &[u8]) -> Option<&mut Entry> {
-        self.entries.find_mut(hash, |entry| *entry.key == *key)
+    /// Changes the value of a key that is there, which counts as used. The closure says what it did; a value that it refused
+    /// to change it leaves as it was.
+    pub(crate) fn edit<R>(&mut self, place: Place<'_>, edit: impl FnOnce(&mut Value) -> R) -> Option<(R, Changed)> {
+        let entry = self.find_mut(place.hash, place.key)?;
+        entry.touch(place.now_ms);
+        let before = entry.bytes();
+        let outcome = edit(&mut entry.value);
+        Some((outcome, Changed::between(before, entry.bytes())))
+    }
+
+    /// Gives a key that is there another value, which counts as used, and another time to expire if one is given. Returns
+    /// what it held; the value itself if the key is not there.
+    pub(crate) fn replace(
+        &mut self,
+        hash: u32,
+        key: &[u8],
+        value: Value,
+        deadline_ms: Option<u64>,
+        now_ms: u64,
+    ) -> Result<(Value, Changed), Value> {
+        let Some(entry) = self.find_mut(hash, key) else {
+            return Err(value);
+        };
+        let bytes_before = entry.bytes();
+        let before = std::mem::replace(&mut entry.value, value);
+        entry.touch(now_ms);
+        let changed = Changed::between(bytes_before, entry.bytes());
+        let other_ms = deadline_ms.filter(|deadline_ms| *deadline_ms != entry.deadline_ms);
+        if let Some(deadline_ms) = other_ms {
+            self.move_expiry(hash, key, deadline_ms);
+        }
+        Ok((before, changed))
     }
 
     /// Adds a key that is not there: the caller has looked.
-    pub(crate) fn insert_new(&mut self, hash: u32, key: &[u8], carried: Carried, now_ms: u64) {
-        let Carried { value, expires_ms } = carried;
-        if expires_ms != NEVER_MS {
-            self.expiries.insert((expires_ms, hash));
+    pub(crate) fn insert_new(&mut self, hash: u32, key: &[u8], moved: MovedValue, now_ms: u64) -> Changed {
+        let MovedValue { value, deadline_ms } = moved;
+        if deadline_ms != NEVER_MS {
+            self.expiries.insert((deadline_ms, hash));
         }
-        self.vectors += usize::from(value.is_vector());
-        self.entries.insert_new(Entry {
+        let entry = Entry {
             hash,
-            used_s: seconds(now_ms),
-            expires_ms,
+            used_s: Cell::new(seconds(now_ms)),
+            deadline_ms,
             lead_ms: 0,
             key: key.into(),
             value,
-        });
+        };
+        let changed = Changed::between(0, entry.bytes());
+        self.entries.insert_new(entry);
+        changed
     }
 
-    pub(crate) fn remove(&mut self, hash: u32, key: &[u8]) -> Option<Entry> {
+    /// Takes a key out.
+    pub(crate) fn remove(&mut self, hash: u32, key: &[u8]) -> Option<(Entry, Changed)> {
         let entry = self.entries.remove(hash, |entry| *entry.key == *key)?;
-        self.vectors -= usize::from(entry.value.is_vector());
         self.forget_look(entry.look_ms(), hash);
-        Some(entry)
-    }
-
-    /// Removes the entry that stands for a vector of a collection of this generation, if the key has that.
-    pub(crate) fn forget_vector(&mut self, key: &[u8], generation: Generation) {
-        let hash = self.hash(key);
-        let entry = self.find(hash, key);
-        if entry.is_some_and(|entry| matches!(entry.value, Value::Vector(of) if of == generation)) {
-            self.remove(hash, key);
-        }
+        let changed = Changed::between(entry.bytes(), 0);
+        Some((entry, changed))
     }
 
     /// Lets a key that is there expire at this time.
-    pub(crate) fn set_expiry(&mut self, hash: u32, key: &[u8], expires_ms: u64) {
+    pub(crate) fn set_expiry(&mut self, hash: u32, key: &[u8], deadline_ms: u64) -> Changed {
+        self.move_expiry(hash, key, deadline_ms);
+        Changed::between(0, 0)
+    }
+
+    fn find_mut(&mut self, hash: u32, key: &[u8]) -> Option<&mut Entry> {
+        self.entries.find_mut(hash, |entry| *entry.key == *key)
+    }
+
+    fn move_expiry(&mut self, hash: u32, key: &[u8], deadline_ms: u64) {
         let Some(entry) = self.find_mut(hash, key) else { return };
         let look_ms = entry.look_ms();
-        entry.expires_ms = expires_ms;
+        entry.deadline_ms = deadline_ms;
         entry.lead_ms = 0;
-        if look_ms == expires_ms {
+        if look_ms == deadline_ms {
             return;
         }
-        if expires_ms != NEVER_MS
-            && let Some(lead_ms) = expires_ms.checked_sub(look_ms)
+        if deadline_ms != NEVER_MS
+            && let Some(lead_ms) = deadline_ms.checked_sub(look_ms)
             && let Ok(lead_ms) = u32::try_from(lead_ms)
         {
             entry.lead_ms = lead_ms;
             return;
         }
         self.forget_look(look_ms, hash);
-        if expires_ms != NEVER_MS {
-            self.expiries.insert((expires_ms, hash));
+        if deadline_ms != NEVER_MS {
+            self.expiries.insert((deadline_ms, hash));
         }
     }
 
     /// True if some key may have expired by then.
-    pub(crate) fn has_due(&self, now_ms: u64) -> bool {
+    pub fn has_due(&self, now_ms: u64) -> bool {
         self.expiries
             .first()
-            .is_some_and(|(expires_ms, _)| *expires_ms <= now_ms)
+            .is_some_and(|(deadline_ms, _)| *deadline_ms <= now_ms)
     }
 
     /// When the next key may expire: not later than one does.
-    pub(crate) fn next_expiry_ms(&self) -> Option<u64> {
-        self.expiries.first().map(|(expires_ms, _)| *expires_ms)
+    pub fn next_expiry_ms(&self) -> Option<u64> {
+        self.expiries.first().map(|(deadline_ms, _)| *deadline_ms)
     }
 
     /// Looks at the key that is to be looked at first, if one is by then. Takes it out if it has expired.
@@ -280,25 +321,26 @@ impl KeyTable {
         };
         let is_it = |entry: &Entry| entry.hash == hash && entry.look_ms() == look_ms;
         let entry = self.entries.find_mut(hash, is_it).expect("an item stands for an entry");
-        if entry.expires_ms > now_ms {
-            let expires_ms = entry.expires_ms;
+        if entry.deadline_ms > now_ms {
+            let deadline_ms = entry.deadline_ms;
             entry.lead_ms = 0;
             self.forget_look(look_ms, hash);
-            self.expiries.insert((expires_ms, hash));
+            self.expiries.insert((deadline_ms, hash));
             return Due::Later;
         }
         let entry = self.entries.remove(hash, is_it).expect("it was found");
-        self.vectors -= usize::from(entry.value.is_vector());
         self.forget_look(look_ms, hash);
-        Due::Expired(entry)
+        let changed = Changed::between(entry.bytes(), 0);
+        Due::Expired(entry, changed)
     }
 
     /// Keys in the order of their hashes, from a prefix on; see [`SegmentTable::scan`].
-    pub(crate) fn scan(&self, from: u32, bits: u32, wanted: usize) -> (Vec<&Entry>, Option<u32>) {
+    pub fn scan(&self, from: u32, bits: u32, wanted: usize) -> (Vec<&Entry>, Option<u32>) {
         self.entries.scan(from, bits, wanted)
     }
 
-    pub(crate) fn random(&self, random: impl FnMut() -> u64) -> Option<&Entry> {
+    /// Some key.
+    pub fn random(&self, random: impl FnMut() -> u64) -> Option<&Entry> {
         self.entries.random(random)
     }
 
@@ -316,18 +358,20 @@ impl KeyTable {
         true
     }
 
-    /// Of which collections vectors expire, each as often as one does. For tests and the simulation.
-    pub(crate) fn generations(&self) -> impl Iterator<Item = Generation> {
-        self.entries.iter().filter_map(|entry| match entry.value {
-            Value::Vector(generation) => Some(generation),
-            _ => None,
-        })
+    /// Every key. For tests and the simulation.
+    pub fn iter(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter()
+    }
+
+    /// Bytes held of all entries, counted anew. For tests and the simulation.
+    pub(crate) fn recount_bytes(&self) -> u64 {
+        self.entries.iter().map(|entry| entry.bytes() as u64).sum()
     }
 
     /// # Panics
     /// If the table is not sound.
     pub(crate) fn assert_sound(&self) {
-        let expiring = self.entries.iter().filter(|entry| entry.expires_ms != NEVER_MS);
+        let expiring = self.entries.iter().filter(|entry| entry.deadline_ms != NEVER_MS);
         let items: BTreeSet<(u64, u32)> = expiring.map(|entry| (entry.look_ms(), entry.hash)).collect();
         assert!(
             items == self.expiries,
@@ -358,31 +402,18 @@ pub(crate) enum Due {
     /// It expires later.
     Later,
     /// It has expired, and is out of the table.
-    Expired(Entry),
+    Expired(Entry, Changed),
 }
 
-impl Carried {
-    /// A value that stays for ever.
-    pub(crate) fn forever(value: Value) -> Carried {
-        Carried {
+impl MovedValue {
+    /// A value that does not expire.
+    pub fn forever(value: Value) -> MovedValue {
+        MovedValue {
             value,
-            expires_ms: NEVER_MS,
+            deadline_ms: NEVER_MS,
         }
     }
 }
-
-/// A key's bytes, for a reply.
-pub(crate) fn to_bytes(entry: &Entry) -> Bytes {
-    Bytes::copy_from_slice(&entry.key)
-}
-
-/// A time as keys note when they were used.
-pub(crate) fn seconds(now_ms: u64) -> u32 {
-    u32::try_from(now_ms / 1000).unwrap_or(u32::MAX)
-}
-
-/// The expiry of what does not expire.
-pub(crate) const NEVER_MS: u64 = u64::MAX;
 
 /// hashbrown keeps a byte for each bucket, of which a seventh or more are empty.
 const CONTROL_BYTES: usize = 8;
@@ -391,7 +422,7 @@ const CONTROL_BYTES: usize = 8;
 const EXPIRIES_PER_STEP: usize = 1024;
 
 /// Keys looked for at one time.
-pub(crate) const LOOKED_FOR_MAX: usize = 32;
+pub const LOOKED_FOR_MAX: usize = 32;
 
 /// Fewer are as well looked for one after the other.
 const LOOKED_FOR_MIN: usize = 3;
@@ -415,24 +446,29 @@ mod tests {
             let key = format!("key {}", state % 5_000).into_bytes();
             let hash = table.hash(&key);
             // Few different times, so that many expire at once.
-            let expires_ms = if state & 1 << 41 == 0 {
+            let deadline_ms = if state & 1 << 41 == 0 {
                 NEVER_MS
             } else {
                 now_ms + 1 + state % 50
             };
             match (state >> 50) % 4 {
                 0 => {
-                    let removed = table.remove(hash, &key).map(|entry| entry.expires_ms());
+                    let removed = table.remove(hash, &key).map(|(entry, changed)| {
+                        changed.forget();
+                        entry.deadline_ms()
+                    });
                     assert_eq!(removed, twin.remove(&key), "at step {step}");
                 }
                 1 => {
-                    table.set_expiry(hash, &key, expires_ms);
-                    twin.entry(key).and_modify(|time| *time = expires_ms);
+                    table.set_expiry(hash, &key, deadline_ms).forget();
+                    twin.entry(key).and_modify(|time| *time = deadline_ms);
                 }
                 2 if !twin.contains_key(&key) => {
                     let value = Value::String(StringValue::of_integer(step));
-                    table.insert_new(hash, &key, Carried { value, expires_ms }, now_ms);
-                    twin.insert(key, expires_ms);
+                    table
+                        .insert_new(hash, &key, MovedValue { value, deadline_ms }, now_ms)
+                        .forget();
+                    twin.insert(key, deadline_ms);
                 }
                 _ => {
                     now_ms += 1;
@@ -440,8 +476,9 @@ mod tests {
                         match table.look_at_due(now_ms) {
                             Due::Nothing => break,
                             Due::Later => moved += 1,
-                            Due::Expired(entry) => {
-                                assert_eq!(twin.remove(entry.key()), Some(entry.expires_ms()));
+                            Due::Expired(entry, changed) => {
+                                changed.forget();
+                                assert_eq!(twin.remove(entry.key()), Some(entry.deadline_ms()));
                             }
                         }
                     }
@@ -455,9 +492,9 @@ mod tests {
             table.expiring() > 10 && table.len() > 1000 && moved > 10,
             "{moved} moved"
         );
-        for (key, expires_ms) in &twin {
+        for (key, deadline_ms) in &twin {
             let hash = table.hash(key);
-            assert_eq!(table.find(hash, key).map(Entry::expires_ms), Some(*expires_ms));
+            assert_eq!(table.find(hash, key).map(Entry::deadline_ms), Some(*deadline_ms));
         }
     }
 
@@ -467,15 +504,10 @@ mod tests {
         for index in 0..10_000_u32 {
             let key = index.to_le_bytes();
             let (hash, value) = (table.hash(&key), Value::String(StringValue::new(&key)));
-            table.insert_new(
-                hash,
-                &key,
-                Carried {
-                    value,
-                    expires_ms: 5 + u64::from(index),
-                },
-                0,
-            );
+            let deadline_ms = 5 + u64::from(index);
+            table
+                .insert_new(hash, &key, MovedValue { value, deadline_ms }, 0)
+                .forget();
         }
         let (mut steps, mut buried) = (0, 0);
         while table.dismantle(|_| buried += 1) {

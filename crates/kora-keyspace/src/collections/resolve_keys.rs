@@ -1,5 +1,5 @@
-//! Hits get their keys: a query of a hundred thousand neighbours in slices, and none that would take more memory than a
-//! reply may.
+//! The keys of hits: a query of a hundred thousand neighbours in slices, and never more memory than a reply may
+//! take.
 
 use std::vec;
 
@@ -13,7 +13,7 @@ use super::ties::Ties;
 ///
 /// The index breaks ties by slot; a client must not see that, so they are broken by name here: the index hands over every
 /// hit that it cannot tell from the k-th.
-pub(crate) struct Naming {
+pub struct ResolveKeys {
     /// Invariant: by distance.
     hits: vec::IntoIter<Hit>,
     /// Those at the distance of the last one taken from `hits`, while more of them are to come.
@@ -21,7 +21,7 @@ pub(crate) struct Naming {
     stage: Stage,
     distance: f32,
     k: usize,
-    named: Vec<(Bytes, f32)>,
+    resolved: Vec<(Bytes, f32)>,
     /// Bytes that keys may still take.
     room: usize,
 }
@@ -30,32 +30,32 @@ pub(crate) struct Naming {
 enum Stage {
     /// Hits at one distance are being put in order.
     Ordering,
-    /// They are being named.
-    Naming,
+    /// Their keys are being found.
+    Resolving,
 }
 
 /// The best k hits with their keys, by distance and key; `None` if they take more memory than there is.
-pub(crate) type Named = Option<Vec<(Bytes, f32)>>;
+pub type Resolved = Option<Vec<(Bytes, f32)>>;
 
-impl Naming {
-    pub(crate) fn new(hits: Vec<Hit>, k: usize, room: usize) -> Naming {
-        Naming {
+impl ResolveKeys {
+    pub(crate) fn new(hits: Vec<Hit>, k: usize, room: usize) -> ResolveKeys {
+        ResolveKeys {
             hits: hits.into_iter(),
             ties: Ties::default(),
-            stage: Stage::Naming,
+            stage: Stage::Resolving,
             distance: f32::NEG_INFINITY,
             k,
-            named: Vec::new(),
+            resolved: Vec::new(),
             room,
         }
     }
 
     /// Goes on for one slice.
-    pub(crate) fn resume(&mut self, collection: &Collection, work: &mut Work) -> Step<Named> {
+    pub(crate) fn resume(&mut self, collection: &Collection, work: &mut Work) -> Step<Resolved> {
         // The keys of one slice share one piece of memory: one allocation instead of thousands.
         let (mut keys, mut ends) = self.make_room(collection);
         let step = loop {
-            if self.named.len() + ends.len() == self.k {
+            if self.resolved.len() + ends.len() == self.k {
                 break Step::Done(());
             }
             match self.next_hit(collection, work) {
@@ -82,11 +82,11 @@ impl Naming {
         let keys = keys.freeze();
         let mut start = 0;
         for (end, distance) in ends {
-            self.named.push((keys.slice(start..end), distance));
+            self.resolved.push((keys.slice(start..end), distance));
             start = end;
         }
         match step {
-            Step::Done(()) => Step::Done(Some(std::mem::take(&mut self.named))),
+            Step::Done(()) => Step::Done(Some(std::mem::take(&mut self.resolved))),
             Step::More => Step::More,
         }
     }
@@ -94,9 +94,9 @@ impl Naming {
     /// Room for the keys of the next hits. Their names are looked at together, so that they come from memory at once.
     fn make_room(&mut self, collection: &Collection) -> (BytesMut, Vec<(usize, f32)>) {
         let hits = self.hits.as_slice();
-        let count = hits.len().min(self.k - self.named.len()).min(ROOM_AHEAD);
+        let count = hits.len().min(self.k - self.resolved.len()).min(ROOM_AHEAD);
         let names: usize = hits[..count].iter().map(|hit| collection.name(hit.slot).len()).sum();
-        self.named.reserve(count);
+        self.resolved.reserve(count);
         let bytes = names + count * (collection.schema().name.len() + 1);
         (BytesMut::with_capacity(bytes.min(self.room)), Vec::with_capacity(count))
     }
@@ -118,10 +118,10 @@ impl Naming {
                 Some(None)
             }
             (Stage::Ordering, _) => {
-                self.stage = Stage::Naming;
+                self.stage = Stage::Resolving;
                 Some(None)
             }
-            (Stage::Naming, next) => {
+            (Stage::Resolving, next) => {
                 let first = self.ties.pop(compare);
                 if first.is_none() {
                     // Adding zero makes a zero of either sign the one that is printed `0`.

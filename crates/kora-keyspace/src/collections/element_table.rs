@@ -5,7 +5,7 @@ use kora_values::segment_table::{Hashed, hash};
 use kora_vector::Slot;
 
 use super::slot_names::SlotNames;
-use crate::cursor::SCAN_PREFIX_BITS;
+use crate::limits::SCAN_PREFIX_BITS;
 
 /// Name → slot. The names themselves stand in [`SlotNames`].
 pub(crate) struct ElementTable {

@@ -1,57 +1,60 @@
-//! Where dropped collections wait to be freed: in slices, when there is time, so that dropping a million vectors costs
-//! nobody anything.
+//! What was dropped and waits to be freed: in slices, when there is time, so that dropping a million vectors delays no
+//! command.
 
 use std::collections::VecDeque;
 
 use kora_values::{HashValue, SMALL_FIELDS_MAX};
 use kora_vector::{Step, Work};
 
-use super::held::LetGo;
-use super::key_table::{KeyTable, Value};
-use super::remains::Remains;
+use crate::collections::{DroppedPart, DroppedTable};
+use crate::keys::{KeyTable, Value};
 use crate::limits::SLICE_WORK;
 
 /// What is to be freed, oldest first. It holds what was once held live and grows by nothing else, so it needs no limit.
 #[derive(Default)]
-pub(crate) struct Graveyard {
-    remains: VecDeque<Remains>,
+pub(crate) struct DropQueue {
+    parts: VecDeque<DroppedPart>,
     /// Whole tables of collections, taken by FLUSHALL.
-    tables: VecDeque<LetGo>,
+    tables: VecDeque<DroppedTable>,
     /// Whole tables of keys, taken by FLUSHALL.
     keys: VecDeque<KeyTable>,
     /// Hashes of many fields. Boxed as they were.
     hashes: VecDeque<Box<HashValue>>,
 }
 
-impl Graveyard {
-    pub(crate) fn bury(&mut self, remains: Remains) {
-        self.remains.push_back(remains);
+impl DropQueue {
+    pub(crate) fn push_part(&mut self, part: DroppedPart) {
+        self.parts.push_back(part);
     }
 
-    pub(crate) fn bury_all(&mut self, table: LetGo) {
+    pub(crate) fn extend_parts(&mut self, part: Option<DroppedPart>) {
+        self.parts.extend(part);
+    }
+
+    pub(crate) fn push_table(&mut self, table: DroppedTable) {
         self.tables.push_back(table);
     }
 
-    pub(crate) fn bury_keys(&mut self, keys: KeyTable) {
+    pub(crate) fn push_keys(&mut self, keys: KeyTable) {
         if !keys.is_empty() {
             self.keys.push_back(keys);
         }
     }
 
-    pub(crate) fn bury_hash(&mut self, hash: Box<HashValue>) {
+    pub(crate) fn push_hash(&mut self, hash: Box<HashValue>) {
         self.hashes.push_back(hash);
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.remains.is_empty() && self.tables.is_empty() && self.keys.is_empty() && self.hashes.is_empty()
+        self.parts.is_empty() && self.tables.is_empty() && self.keys.is_empty() && self.hashes.is_empty()
     }
 
-    /// Frees for one slice, and takes out of the keys what stood there for what is freed.
-    pub(crate) fn dismantle(&mut self, keys: &mut KeyTable, work: &mut Work) {
+    /// Frees for one slice.
+    pub(crate) fn free(&mut self, work: &mut Work) {
         while !work.is_spent() {
-            if let Some(remains) = self.remains.front_mut() {
-                if let Step::Done(()) = remains.dismantle(keys, work) {
-                    self.remains.pop_front();
+            if let Some(part) = self.parts.front_mut() {
+                if let Step::Done(()) = part.dismantle(work) {
+                    self.parts.pop_front();
                 }
                 work.spend(COLLECTION_FREE_WORK);
                 continue;
@@ -83,8 +86,8 @@ impl Graveyard {
                 }
                 continue;
             };
-            let remains = collection.map(|collection| collection.into_remains().without_keys());
-            self.remains.extend(remains);
+            self.parts
+                .extend(collection.map(|collection| collection.into_dropped()));
             work.spend(PLACE_FREE_WORK);
         }
     }

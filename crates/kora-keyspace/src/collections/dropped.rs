@@ -1,0 +1,40 @@
+//! A part of a collection that is no longer held, to be freed a little at a time.
+
+use kora_vector::{Index, Step, Work};
+
+use super::element_deadlines::ElementDeadlines;
+use super::elements::Elements;
+
+/// What was held of a collection that was dropped or has lost its last vector.
+pub(crate) struct DroppedPart {
+    index: Index,
+    elements: Elements,
+    deadlines: Option<Box<ElementDeadlines>>,
+}
+
+impl DroppedPart {
+    pub(super) fn new(index: Index, elements: Elements, deadlines: Option<Box<ElementDeadlines>>) -> DroppedPart {
+        DroppedPart {
+            index,
+            elements,
+            deadlines,
+        }
+    }
+
+    /// Frees some.
+    pub(crate) fn dismantle(&mut self, work: &mut Work) -> Step<()> {
+        if let Step::More = self.index.dismantle_step(work) {
+            return Step::More;
+        }
+        while self.deadlines.as_mut().is_some_and(|deadlines| deadlines.dismantle()) || self.elements.dismantle() {
+            work.spend(CHUNK_FREE_WORK);
+            if work.is_spent() {
+                return Step::More;
+            }
+        }
+        Step::Done(())
+    }
+}
+
+/// Giving a chunk back costs about as much as reading some thousand components.
+const CHUNK_FREE_WORK: u64 = 4096;

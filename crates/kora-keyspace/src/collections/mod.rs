@@ -1,0 +1,26 @@
+//! Collections of vectors: what one shard holds of each, and when its vectors expire.
+
+mod collection;
+mod collection_table;
+mod description;
+mod dropped;
+mod element_deadlines;
+mod element_table;
+mod elements;
+mod expiring;
+mod few_elements;
+mod names;
+mod resolve_keys;
+mod slot_names;
+mod ties;
+mod upkeep;
+mod vectors;
+
+pub use self::collection::{Collection, Unlinked};
+pub use self::collection_table::CollectionTable;
+pub(crate) use self::collection_table::DroppedTable;
+pub use self::description::Description;
+pub(crate) use self::dropped::DroppedPart;
+pub(crate) use self::expiring::ExpiringCollections;
+pub use self::resolve_keys::{ResolveKeys, Resolved};
+pub use self::vectors::{VectorEnd, VectorInsertion};

@@ -1,0 +1,351 @@
+//! Every way to change a vector, and what a shard holds of a collection at all.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use kora_vector::{Step, Work};
+
+use super::collection::{Collection, Unlinked};
+use crate::catalog::{Generation, Schema};
+use crate::changes::{Changed, Observer};
+use crate::key::{Place, element_of};
+use crate::keyspace::Keyspace;
+use crate::limits::PLACES_PER_SLICE;
+use crate::outcome::{Cause, Outcome};
+use crate::time::{NEVER_MS, seconds};
+
+/// A vector that is being set. Nothing can be seen of it before [`Keyspace::resume_vector`] is done.
+pub struct VectorInsertion {
+    schema: Arc<Schema>,
+    key: Bytes,
+    /// Where its name begins in `key`.
+    name_at: usize,
+    unlinked: Unlinked,
+}
+
+/// What became of a vector that was being set.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum VectorEnd {
+    /// It is there.
+    Set,
+    /// Its collection was dropped meanwhile: it came just before that.
+    Dropped,
+    /// The key holds a string or a hash meanwhile, which was there first.
+    Refused,
+}
+
+impl VectorInsertion {
+    /// Its collection.
+    pub fn schema(&self) -> &Arc<Schema> {
+        &self.schema
+    }
+
+    /// Its key.
+    pub fn key(&self) -> &Bytes {
+        &self.key
+    }
+}
+
+impl<O: Observer> Keyspace<O> {
+    /// Begins to set a vector under a key, of which the collection's name takes so many bytes.
+    ///
+    /// # Panics
+    /// If the vector has not the collection's dimension.
+    pub fn begin_vector(&mut self, schema: &Arc<Schema>, key: Bytes, vector: &[f32]) -> VectorInsertion {
+        assert_eq!(schema.dimension, vector.len(), "checked against this generation before");
+        let name_at = schema.name.len() + 1;
+        let unlinked = self.part_for(schema).begin_set(&key[name_at..], vector);
+        VectorInsertion {
+            schema: Arc::clone(schema),
+            key,
+            name_at,
+            unlinked,
+        }
+    }
+
+    /// Goes on setting a vector. When it is done, the vector that had the name before is deleted, and the new one expires
+    /// then; as that one did, if no deadline is given. One that has expired already is not there.
+    pub fn resume_vector(
+        &mut self,
+        insertion: &mut VectorInsertion,
+        deadline_ms: Option<u64>,
+        now_ms: u64,
+        work: &mut Work,
+    ) -> Step<VectorEnd> {
+        let schema = Arc::clone(&insertion.schema);
+        let Some(part) = self.part_of_mut(&schema) else {
+            return Step::Done(VectorEnd::Dropped);
+        };
+        let live_before = part.live();
+        let Step::Done(slot) = part.resume_set(&mut insertion.unlinked, deadline_ms, seconds(now_ms), work) else {
+            return Step::More;
+        };
+        let live = part.live();
+        self.live += live - live_before;
+        self.has_changed = true;
+        let name = &insertion.key[insertion.name_at..];
+        let is_taken = self.keys.find(self.keys.hash(&insertion.key), &insertion.key).is_some();
+        if is_taken {
+            self.forget_vector(&schema, name);
+            return Step::Done(VectorEnd::Refused);
+        }
+        self.index_deadline(&schema.name);
+        let collections = &self.collections;
+        self.changes.commit(Changed::elsewhere(), || {
+            let part = collections.get(&schema.name).expect("it is held");
+            Outcome::VectorSet {
+                schema: &schema,
+                name,
+                row: part.row(slot),
+                deadline_ms: part.deadline_of(slot),
+            }
+        });
+        if deadline_ms.is_some_and(|deadline_ms| deadline_ms <= now_ms) {
+            self.remove_vector(&schema.name, name, now_ms, Cause::Command);
+        }
+        Step::Done(VectorEnd::Set)
+    }
+
+    /// Deletes the vector of a name; false if there is none.
+    pub fn remove_vector(&mut self, collection: &[u8], name: &[u8], now_ms: u64, cause: Cause) -> bool {
+        let Some(part) = self.current_part(collection, now_ms) else {
+            return false;
+        };
+        if !part.holds(name) {
+            return false;
+        }
+        let schema = Arc::clone(part.schema());
+        self.forget_vector(&schema, name);
+        self.changes.commit(Changed::elsewhere(), || Outcome::VectorRemoved {
+            schema: &schema,
+            name,
+            cause,
+        });
+        true
+    }
+
+    /// Deletes the vector of a key; false if there is none.
+    pub(crate) fn remove_vector_of(&mut self, place: Place<'_>, cause: Cause) -> bool {
+        let element = element_of(place.key).filter(|_| !self.catalog.is_empty());
+        element.is_some_and(|(collection, name)| self.remove_vector(collection, name, place.now_ms, cause))
+    }
+
+    /// Lets a vector expire then; false if there is none.
+    pub(crate) fn set_vector_deadline(&mut self, place: Place<'_>, deadline_ms: u64) -> bool {
+        let Some((collection, name)) = element_of(place.key) else {
+            return false;
+        };
+        let Some(part) = self.current_part(collection, place.now_ms) else {
+            return false;
+        };
+        let Some(slot) = part.slot_of(name) else {
+            return false;
+        };
+        let schema = Arc::clone(part.schema());
+        self.collections
+            .get_mut(collection)
+            .expect("looked up a moment ago")
+            .set_deadline(slot, deadline_ms);
+        self.index_deadline(collection);
+        self.changes.commit(Changed::elsewhere(), || Outcome::VectorDeadline {
+            schema: &schema,
+            name,
+            deadline_ms,
+        });
+        true
+    }
+
+    /// Takes a vector out, and notes what follows from that. Whoever calls this tells of it.
+    fn forget_vector(&mut self, schema: &Arc<Schema>, name: &[u8]) {
+        let part = self.part_of_mut(schema).expect("the caller has seen it");
+        let is_gone = part.delete(name);
+        debug_assert!(is_gone, "the caller has seen it");
+        let (dropped, is_empty) = (part.renew_if_empty(), part.live() == 0);
+        self.live -= 1;
+        self.has_changed = true;
+        if is_empty {
+            self.note_emptied(schema);
+        }
+        self.drops.extend_parts(dropped);
+        self.index_deadline(&schema.name);
+        self.note_upkeep(&schema.name, schema.generation);
+    }
+
+    /// Lets a vector count as used; false if there is none.
+    pub fn touch_vector(&mut self, place: Place<'_>) -> bool {
+        let now_ms = place.now_ms;
+        let element = element_of(place.key);
+        let part = element.and_then(|(collection, name)| Some((self.current_part_mut(collection, now_ms)?, name)));
+        part.is_some_and(|(part, name)| part.touch(name, seconds(now_ms)))
+    }
+
+    /// What this shard holds of the collection whose vector has this key, if there is one, and its name there.
+    pub fn vector_at<'k>(&self, place: Place<'k>) -> Option<(&Collection, &'k [u8])> {
+        let (collection, name) = element_of(place.key)?;
+        let part = self.current_part(collection, place.now_ms)?;
+        part.holds(name).then_some((part, name))
+    }
+
+    /// A vector that has not expired, which counts as used then.
+    pub fn use_vector(&mut self, collection: &[u8], name: &[u8], now_ms: u64) -> Option<Box<[f32]>> {
+        let part = self.current_part_mut(collection, now_ms)?;
+        let is_there = part
+            .deadline_of_name(name)
+            .is_some_and(|deadline_ms| deadline_ms > now_ms);
+        is_there.then(|| part.use_vector(name, seconds(now_ms))).flatten()
+    }
+
+    /// True if there is such a vector and it has not expired.
+    pub fn holds_vector(&self, collection: &[u8], name: &[u8], now_ms: u64) -> bool {
+        let part = self.current_part(collection, now_ms);
+        let deadline_ms = part.and_then(|part| part.deadline_of_name(name));
+        deadline_ms.is_some_and(|deadline_ms| deadline_ms > now_ms)
+    }
+
+    /// What this shard holds of the collection that has this name at that time.
+    pub fn current_part(&self, name: &[u8], now_ms: u64) -> Option<&Collection> {
+        let newest = self.catalog.at(now_ms).generation_of(name)?;
+        let part = self.collections.get(name)?;
+        (part.schema().generation == newest).then_some(part)
+    }
+
+    fn current_part_mut(&mut self, name: &[u8], now_ms: u64) -> Option<&mut Collection> {
+        let newest = self.catalog.at(now_ms).generation_of(name)?;
+        let part = self.collections.get_mut(name)?;
+        (part.schema().generation == newest).then_some(part)
+    }
+
+    /// What this shard holds of exactly this collection.
+    pub fn part_of(&self, schema: &Schema) -> Option<&Collection> {
+        let part = self.collections.get(&schema.name)?;
+        (part.schema().generation == schema.generation).then_some(part)
+    }
+
+    /// The same, to be searched.
+    pub fn part_of_mut(&mut self, schema: &Schema) -> Option<&mut Collection> {
+        let part = self.collections.get_mut(&schema.name)?;
+        (part.schema().generation == schema.generation).then_some(part)
+    }
+
+    /// A search of this collection has ended, or an insertion was given up: what held its place in the index can go.
+    pub fn note_search_ended(&mut self, schema: &Schema) {
+        if let Some(part) = self.part_of_mut(schema) {
+            let dropped = part.renew_if_empty();
+            self.drops.extend_parts(dropped);
+        }
+        self.note_upkeep(&schema.name, schema.generation);
+    }
+
+    /// An insertion has ended and given its place in the index back.
+    pub fn note_insertion_ended(&mut self, schema: &Schema) {
+        self.note_upkeep(&schema.name, schema.generation);
+    }
+
+    /// Lets go of what is held of a withdrawn collection of this name, up to this generation: at once, and it is freed in
+    /// slices.
+    pub fn drop_part(&mut self, name: &Bytes, generation: Generation, cause: Cause) {
+        let part = self.collections.get(name);
+        if part.is_some_and(|part| part.schema().generation <= generation) {
+            self.detach(name, cause);
+        }
+    }
+
+    /// Lets go of the part of a collection that has expired and to which this key belongs: what becomes of it later is no
+    /// change to a client that begins to watch the key now, and was one to a client that watched it before.
+    pub fn drop_part_if_over(&mut self, key: &[u8], now_ms: u64) {
+        if self.catalog.expiring() == 0 {
+            return;
+        }
+        let held = element_of(key).and_then(|(name, _)| self.collections.get(name));
+        let over = held.filter(|part| part.schema().fuse.is_over(now_ms));
+        if let Some(name) = over.map(|part| part.schema().name.clone()) {
+            self.detach(&name, Cause::Expired);
+        }
+    }
+
+    /// Lets go of all keys, and of all parts of older collections: at once, or if newer parts are held, some at a time from a
+    /// place on. The place to go on from, if there is more.
+    pub fn flush(&mut self, before: Generation, from: u32) -> Option<u32> {
+        let goes_at_once = self.newest_held < Some(before);
+        if from == 0 {
+            let bytes = usize::try_from(self.totals().entry_bytes).unwrap_or(usize::MAX);
+            let keys = self.keys.renew();
+            let is_something = !keys.is_empty() || self.live > 0;
+            let changed = Changed::between(bytes, 0);
+            let parts = goes_at_once.then_some(&*self.collections);
+            match is_something {
+                true => self.changes.commit(changed, || Outcome::Flushed {
+                    before,
+                    keys: &keys,
+                    parts,
+                }),
+                false => drop(changed.forget()),
+            }
+            self.drops.push_keys(keys);
+        }
+        if goes_at_once {
+            self.live = 0;
+            self.vector_deadlines.clear();
+            let table = self.collections.clear();
+            self.drops.push_table(table);
+            return None;
+        }
+        let end = self.collections.places().min(from.saturating_add(PLACES_PER_SLICE));
+        for place in from..end {
+            let old = self.collections.at(place);
+            let old = old.filter(|part| part.schema().generation < before);
+            if let Some(name) = old.map(|part| part.schema().name.clone()) {
+                self.detach(&name, Cause::Dropped);
+            }
+        }
+        (end < self.collections.places()).then_some(end)
+    }
+
+    pub(crate) fn detach(&mut self, name: &Bytes, cause: Cause) {
+        let Some(part) = self.collections.remove(name) else {
+            return;
+        };
+        if let Some(item) = part.indexed_deadline() {
+            self.vector_deadlines.remove(&item);
+        }
+        self.live -= part.live();
+        if part.live() > 0 {
+            self.changes
+                .commit(Changed::elsewhere(), || Outcome::PartDropped { part: &part, cause });
+        }
+        self.drops.push_part(part.into_dropped());
+    }
+
+    /// What this shard holds of a collection, made if there is nothing yet. What is held of an earlier collection of that
+    /// name goes.
+    pub(crate) fn part_for(&mut self, schema: &Arc<Schema>) -> &mut Collection {
+        let held = self.collections.get(&schema.name).map(|part| part.schema().generation);
+        if held != Some(schema.generation) {
+            debug_assert!(
+                held < Some(schema.generation),
+                "the catalog's newest is never older than what is held"
+            );
+            self.detach(&schema.name, Cause::Dropped);
+            self.newest_held = self.newest_held.max(Some(schema.generation));
+            let part = Collection::new(Arc::clone(schema), self.catalog.hash_seed());
+            return self.collections.insert(part);
+        }
+        self.collections.get_mut(&schema.name).expect("looked up a moment ago")
+    }
+
+    /// Brings the first deadline of a collection's vectors into the shard's index of them.
+    pub(crate) fn index_deadline(&mut self, name: &[u8]) {
+        let Some(part) = self.collections.get_mut(name) else {
+            return;
+        };
+        let first_ms = part.first_deadline().map_or(NEVER_MS, |(first_ms, _)| first_ms);
+        if part.indexed_ms == first_ms {
+            return;
+        }
+        if let Some(item) = part.indexed_deadline() {
+            self.vector_deadlines.remove(&item);
+        }
+        part.indexed_ms = first_ms;
+        self.vector_deadlines.extend(part.indexed_deadline());
+    }
+}

@@ -1,0 +1,332 @@
+//! All data of one shard.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use kora_values::{HashValue, SMALL_FIELDS_MAX, StringValue, ValueError};
+use kora_vector::Work;
+
+use crate::catalog::{Catalog, Generation, Schema};
+use crate::changes::{Changes, Observer, Sequence, Totals};
+use crate::collections::{Collection, CollectionTable, ExpiringCollections};
+use crate::drop_queue::DropQueue;
+use crate::key::{KeyType, Place, element_of};
+use crate::keys::{Entry, KeyTable, Value};
+
+/// All data of one shard. Nothing outside of it changes a key, a vector, a deadline or a collection: reads take `&self`, and
+/// each method that changes something ends in a commit, which its observers see as an [`Outcome`](crate::Outcome).
+///
+/// | what | where |
+/// |---|---|
+/// | strings, hashes, deadlines of keys | `keys/` |
+/// | vectors, deadlines of vectors, names of collections | `collections/` |
+/// | what has expired, and when the next does | `expiry.rs` |
+/// | freeing what was dropped | `drop_queue.rs` |
+/// | doing again what another keyspace's outcomes say | `apply.rs` |
+pub struct Keyspace<O> {
+    /// The collections that exist, of all shards.
+    pub(crate) catalog: Arc<Catalog>,
+    /// Invariant: where a string or a hash is, no vector is of the same key, nor a collection of that name.
+    pub(crate) keys: KeyTable,
+    /// Invariant: at most one generation of a name, the newest that this shard has seen.
+    pub(crate) collections: Collections,
+    /// The first deadline of each collection of which vectors expire, and its place. Invariant: each part's
+    /// `indexed_ms` and place, unless that is never.
+    pub(crate) vector_deadlines: BTreeSet<(u64, u32)>,
+    /// Collections that expire, of those whose names this shard owns.
+    pub(crate) expiring: ExpiringCollections,
+    /// Collections made by a first VECSET that may have no vector left. Bounded by the collections there are.
+    pub(crate) emptied: BTreeMap<Generation, Arc<Schema>>,
+    /// The newest generation of which a part was ever held.
+    pub(crate) newest_held: Option<Generation>,
+    /// Vectors in all parts held.
+    pub(crate) live: usize,
+    /// Keys, vectors and collections that have expired and been removed.
+    pub(crate) expired: u64,
+    /// Some vector was set or deleted, or some graph was grown, since that was forgotten.
+    pub(crate) has_changed: bool,
+    /// Collections that have something to do, each once.
+    pub(crate) upkeep: VecDeque<(Bytes, Generation)>,
+    pub(crate) drops: DropQueue,
+    pub(crate) changes: Changes<O>,
+}
+
+/// Why a command may not do what it wants to the value of a key.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Refusal {
+    /// The key holds a value of another type.
+    WrongType,
+    /// The key is the name of a collection, which gives way to nothing.
+    NameOfCollection {
+        /// The name.
+        name: Vec<u8>,
+    },
+    /// The value cannot be changed so.
+    Value(ValueError),
+}
+
+/// What a shard counts of its keys.
+#[derive(Clone, Copy, Debug)]
+pub struct KeyCounts {
+    /// Strings and hashes that are there, with those that have expired and are not removed yet.
+    pub keys: u64,
+    /// Those of them that expire.
+    pub expiring: u64,
+    /// Keys, vectors and collections that have expired and been removed.
+    pub expired: u64,
+}
+
+/// The parts of collections, unless they are lent.
+pub(crate) struct Collections {
+    here: Option<CollectionTable>,
+}
+
+impl<O: Observer> Keyspace<O> {
+    /// Empty, with the collections of this catalog.
+    pub fn new(catalog: Arc<Catalog>, observers: O) -> Keyspace<O> {
+        let hash_seed = catalog.hash_seed();
+        Keyspace {
+            catalog,
+            keys: KeyTable::new(hash_seed),
+            collections: Collections {
+                here: Some(CollectionTable::new(hash_seed)),
+            },
+            vector_deadlines: BTreeSet::new(),
+            expiring: ExpiringCollections::default(),
+            emptied: BTreeMap::new(),
+            newest_held: None,
+            live: 0,
+            expired: 0,
+            has_changed: false,
+            upkeep: VecDeque::new(),
+            drops: DropQueue::default(),
+            changes: Changes::new(observers),
+        }
+    }
+
+    /// The number of the last change.
+    pub fn sequence(&self) -> Sequence {
+        self.changes.sequence()
+    }
+
+    /// What is counted of all changes.
+    pub fn totals(&self) -> Totals {
+        self.changes.totals()
+    }
+
+    /// Those who see every change.
+    pub fn observers(&self) -> &O {
+        &self.changes.observers
+    }
+
+    /// The same, to be changed.
+    pub fn observers_mut(&mut self) -> &mut O {
+        &mut self.changes.observers
+    }
+
+    /// What is changed until the [`Keyspace::end_batch`] becomes true at once. A batch within a batch is part of it.
+    pub fn begin_batch(&mut self) {
+        self.changes.begin_batch();
+    }
+
+    /// The end of a batch.
+    ///
+    /// # Panics
+    /// If none has begun.
+    pub fn end_batch(&mut self) {
+        self.changes.end_batch();
+    }
+
+    /// Looks for keys that will be asked for in a moment: see [`KeyTable::look_for`].
+    pub fn look_for<'k>(&self, keys: impl Iterator<Item = &'k [u8]>) {
+        self.keys.look_for(keys);
+    }
+
+    /// A key at a time, without a look at whether it has expired: for a command that resolved it before and goes on.
+    pub fn place<'k>(&self, key: &'k [u8], now_ms: u64) -> Place<'k> {
+        let hash = self.keys.hash(key);
+        Place { key, hash, now_ms }
+    }
+
+    /// What a key holds.
+    pub fn kind(&self, place: Place<'_>) -> Option<KeyType> {
+        let entry = self.keys.find(place.hash, place.key);
+        entry.map_or_else(|| self.vector_kind(place), |entry| Some(entry.value().kind()))
+    }
+
+    /// True if a key holds something.
+    pub fn exists(&self, place: Place<'_>) -> bool {
+        self.kind(place).is_some()
+    }
+
+    /// The entry of a key that holds a string or a hash.
+    pub fn entry(&self, place: Place<'_>) -> Option<&Entry> {
+        self.keys.find(place.hash, place.key)
+    }
+
+    /// The string at a key, which counts as used.
+    ///
+    /// # Errors
+    /// If something else is there.
+    pub fn string(&self, place: Place<'_>) -> Result<Option<&StringValue>, Refusal> {
+        match self.used_value(place)? {
+            Some(Value::String(string)) => Ok(Some(string)),
+            Some(Value::Hash(_)) => Err(Refusal::WrongType),
+            None => Ok(None),
+        }
+    }
+
+    /// The hash at a key, which counts as used.
+    ///
+    /// # Errors
+    /// If something else is there.
+    pub fn hash(&self, place: Place<'_>) -> Result<Option<&HashValue>, Refusal> {
+        match self.used_value(place)? {
+            Some(Value::Hash(hash)) => Ok(Some(hash)),
+            Some(Value::String(_)) => Err(Refusal::WrongType),
+            None => Ok(None),
+        }
+    }
+
+    /// Strings and hashes, with those that have expired and are not removed yet.
+    pub fn keys(&self) -> &KeyTable {
+        &self.keys
+    }
+
+    /// What there is beside vectors.
+    pub fn key_counts(&self) -> KeyCounts {
+        KeyCounts {
+            keys: self.keys.len() as u64,
+            expiring: self.keys.expiring() as u64,
+            expired: self.expired,
+        }
+    }
+
+    /// How many keys, vectors and collections have expired and been removed.
+    pub fn expired(&self) -> u64 {
+        self.expired
+    }
+
+    /// Vectors in all parts held.
+    pub fn live(&self) -> usize {
+        self.live
+    }
+
+    /// The parts of collections.
+    ///
+    /// # Panics
+    /// If they are lent.
+    pub fn collections(&self) -> &CollectionTable {
+        &self.collections
+    }
+
+    /// Hands the parts of collections over, to be read elsewhere; none if they are lent already. Until they are returned
+    /// nothing may be done here that needs them.
+    pub fn lend_collections(&mut self) -> Option<CollectionTable> {
+        self.collections.here.take()
+    }
+
+    /// What was lent is back.
+    pub fn return_collections(&mut self, collections: CollectionTable) {
+        self.collections.here = Some(collections);
+    }
+
+    /// True unless they are lent.
+    pub fn has_collections(&self) -> bool {
+        self.collections.here.is_some()
+    }
+
+    /// True if there is something to free.
+    pub fn has_drops(&self) -> bool {
+        !self.drops.is_empty()
+    }
+
+    /// Frees what was dropped, for one slice.
+    pub fn free(&mut self, work: &mut Work) {
+        self.drops.free(work);
+    }
+
+    /// Checks everything that must hold between two commands. For tests and the simulation.
+    ///
+    /// # Panics
+    /// If something does not hold.
+    pub fn assert_sound(&self, collections: &CollectionTable) {
+        collections.iter().for_each(Collection::assert_sound);
+        assert_eq!(self.live, collections.iter().map(Collection::live).sum::<usize>());
+        self.keys.assert_sound();
+        assert_eq!(
+            self.keys.recount_bytes(),
+            self.totals().entry_bytes,
+            "bytes are counted"
+        );
+        let indexed = collections.iter().filter_map(Collection::indexed_deadline);
+        assert!(
+            indexed.collect::<BTreeSet<(u64, u32)>>() == self.vector_deadlines,
+            "each part of which vectors expire stands in the index, and no other"
+        );
+        assert!(!self.changes.is_in_batch() || self.changes.sequence() > Sequence::default());
+        for (deadline_ms, generation, name) in self.expiring.iter() {
+            let newest = self.catalog.newest(name).expect("it is not withdrawn");
+            assert_eq!((newest.generation, newest.fuse.end()), (generation, deadline_ms));
+        }
+    }
+
+    /// The value of a key, which counts as used; none if the key holds nothing.
+    fn used_value(&self, place: Place<'_>) -> Result<Option<&Value>, Refusal> {
+        match self.keys.find(place.hash, place.key) {
+            Some(entry) => {
+                entry.touch(place.now_ms);
+                Ok(Some(entry.value()))
+            }
+            None => self.refuse_vectors(place).map(|()| None),
+        }
+    }
+
+    /// An error if the key holds a vector or is the name of a collection; the caller has seen that it holds nothing else.
+    pub(crate) fn refuse_vectors(&self, place: Place<'_>) -> Result<(), Refusal> {
+        match self.vector_kind(place) {
+            None => Ok(()),
+            Some(_) => Err(Refusal::WrongType),
+        }
+    }
+
+    /// What a key holds that holds no string and no hash.
+    fn vector_kind(&self, place: Place<'_>) -> Option<KeyType> {
+        let (key, catalog) = (place.key, self.catalog.at(place.now_ms));
+        if catalog.is_empty() {
+            return None;
+        }
+        if catalog.holds(key) {
+            return Some(KeyType::VectorSet);
+        }
+        let (name, element) = element_of(key)?;
+        let newest = catalog.generation_of(name)?;
+        let part = self.collections.get(name)?;
+        let is_there = part.schema().generation == newest && part.holds(element);
+        is_there.then_some(KeyType::Vector)
+    }
+
+    /// Frees a value: now, or in slices if it is large.
+    pub(crate) fn discard(&mut self, value: Value) {
+        match value {
+            Value::Hash(hash) if hash.len() > SMALL_FIELDS_MAX => self.drops.push_hash(hash),
+            small => drop(small),
+        }
+    }
+}
+
+impl Deref for Collections {
+    type Target = CollectionTable;
+
+    fn deref(&self) -> &CollectionTable {
+        self.here.as_ref().expect("they are returned before anything is done")
+    }
+}
+
+impl DerefMut for Collections {
+    fn deref_mut(&mut self) -> &mut CollectionTable {
+        self.here.as_mut().expect("they are returned before anything is done")
+    }
+}

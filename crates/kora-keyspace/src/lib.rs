@@ -1,0 +1,26 @@
+//! All data of one shard, and the one place where it changes.
+//!
+//! A [`Keyspace`] holds the keys, the parts of collections and their deadlines. It knows nothing of commands, of clients or of
+//! where a key belongs. Whatever changes ends in a commit: it is counted, it gets a [`Sequence`], and an [`Observer`] sees the
+//! [`Outcome`]: what became true. Another keyspace that applies the outcomes of one becomes equal to it.
+
+#![forbid(unsafe_code)]
+
+mod apply;
+pub mod catalog;
+mod changes;
+pub mod collections;
+mod drop_queue;
+mod expiry;
+mod key;
+pub mod keys;
+mod keyspace;
+pub mod limits;
+mod outcome;
+mod time;
+
+pub use self::changes::{Observer, Sequence, Totals};
+pub use self::key::{KeyType, Place, element_of, key_of};
+pub use self::keyspace::{KeyCounts, Keyspace, Refusal};
+pub use self::outcome::{Cause, Outcome, ValueRef, VectorRow};
+pub use self::time::{NEVER_MS, seconds};
