@@ -21,6 +21,7 @@ mod line;
 mod lines;
 mod mail;
 mod plan;
+mod recording;
 mod reply_estimate;
 pub mod router;
 mod sampling;

@@ -174,6 +174,12 @@ impl Catalog {
         self.board.withdraw_where(bucket, is_withdrawn);
     }
 
+    /// The collections of one bucket that are not withdrawn, also if they have expired since.
+    pub fn bucket(&self, index: usize) -> Vec<Arc<Schema>> {
+        let bucket = self.board.bucket(index);
+        bucket.iter().map(|(_, schema)| Arc::clone(schema)).collect()
+    }
+
     /// How many collections a bucket holds.
     pub fn bucket_len(&self, index: usize) -> usize {
         self.board.bucket(index).len()

@@ -10,6 +10,7 @@ mod apply;
 pub mod catalog;
 mod changes;
 pub mod collections;
+mod compare;
 mod drop_queue;
 mod expiry;
 mod key;

@@ -77,7 +77,7 @@ pub(crate) fn set(
     options: VectorOptions,
     around: &Around<'_>,
 ) -> Result<(Gather, (Target, Ask)), ClientError> {
-    vet(&schema, &vector)?;
+    vet(schema, &vector)?;
     let shard = around.placement().shard_of_element(&element.collection, &element.name);
     let setting = Setting {
         element,

@@ -238,6 +238,17 @@ impl Shard {
         }
     }
 
+    /// Lets a closure see every change from now on.
+    pub(crate) fn record(&mut self, recorder: Recorder) {
+        self.keyspace.observers_mut().recorder = Some(recorder);
+    }
+
+    /// # Panics
+    /// If the data is not equal to that of a keyspace that was rebuilt from its outcomes.
+    pub(crate) fn assert_rebuilt(&self, rebuilt: &Keyspace<()>) {
+        self.inspect_collections(|collections| self.keyspace.assert_equal(collections, rebuilt));
+    }
+
     fn begin(&mut self, ask: Ask, origin: Origin, at_ms: u64) -> Result<Part, Box<Unfinished>> {
         match ask {
             Ask::Act(act) => self.act(&act.key, act.action, at_ms).map(Part::Reply),
