@@ -206,9 +206,12 @@ pub enum KeyAction {
 }
 
 impl KeyAction {
-    /// True if it may change when the key expires. Of a collection its owner decides that.
-    pub fn moves_end(&self) -> bool {
-        matches!(self, KeyAction::Expire(..) | KeyAction::Persist)
+    /// True if other shards hear of it where the key is the name of a collection, whose vectors they hold.
+    pub fn may_concern_a_collection(&self) -> bool {
+        matches!(
+            self,
+            KeyAction::Delete | KeyAction::Expire(..) | KeyAction::Persist | KeyAction::MemoryUsage
+        )
     }
 }
 
@@ -235,25 +238,6 @@ pub struct LifetimeForm {
 }
 
 impl Action {
-    /// True if it may change what is there.
-    pub fn is_write(&self) -> bool {
-        match self {
-            Action::String(action) => !matches!(
-                action,
-                StringAction::Get | StringAction::Length | StringAction::Range(..)
-            ),
-            Action::Hash(action) => matches!(
-                action,
-                HashAction::Set(..)
-                    | HashAction::SetIfAbsent(..)
-                    | HashAction::Delete(_)
-                    | HashAction::Add(..)
-                    | HashAction::AddFloat(..)
-            ),
-            Action::Key(action) => matches!(action, KeyAction::Delete | KeyAction::Expire(..) | KeyAction::Persist),
-        }
-    }
-
     /// Memory that it holds beside its own.
     pub fn bytes_held(&self) -> usize {
         match self {

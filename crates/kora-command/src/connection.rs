@@ -7,7 +7,7 @@ use crate::arguments::Arguments;
 use crate::error::ClientError;
 use crate::limits::CLIENT_TEXT_BYTES_MAX;
 use crate::syntax::Argument;
-use crate::table::{Entry, PLAIN};
+use crate::table::{CONTAINER, Entry, PLAIN};
 use crate::{Command, KillReply, LibraryAttribute, admin};
 
 /// A user's name and password.
@@ -224,16 +224,15 @@ pub(crate) const ENTRIES: &[Entry] = &[
         arity: -2,
         summary: "Authenticates the connection.",
         arguments: &[Argument::string("username").optional(), Argument::string("password")],
-        before_auth: true,
         parse: auth,
-        ..PLAIN
+        ..BEFORE_AUTH
     },
     Entry {
         name: "client",
         arity: -2,
         summary: "A container for commands about client connections.",
         subcommands: CLIENT,
-        ..PLAIN
+        ..CONTAINER
     },
     Entry {
         name: "echo",
@@ -242,7 +241,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
         summary: "Returns the given string.",
         arguments: &[Argument::string("message")],
         parse: echo,
-        ..PLAIN
+        ..CONNECTION
     },
     Entry {
         name: "hello",
@@ -251,18 +250,18 @@ pub(crate) const ENTRIES: &[Entry] = &[
         arity: -1,
         summary: "Chooses the protocol version, and authenticates and names the connection on the way.",
         arguments: HELLO,
-        before_auth: true,
         parse: hello,
-        ..PLAIN
+        ..BEFORE_AUTH
     },
     Entry {
         name: "ping",
         reply: "`PONG`, or the message.",
         arity: -1,
+        other_flags: &[],
         summary: "Returns PONG, or the given message.",
         arguments: &[Argument::string("message").optional()],
         parse: ping,
-        ..PLAIN
+        ..CONNECTION
     },
     Entry {
         name: "quit",
@@ -270,9 +269,8 @@ pub(crate) const ENTRIES: &[Entry] = &[
         notes: "Replies still owed are sent first.",
         arity: -1,
         summary: "Closes the connection when all replies have been sent.",
-        before_auth: true,
         parse: quit,
-        ..PLAIN
+        ..BEFORE_AUTH
     },
     Entry {
         name: "select",
@@ -281,7 +279,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
         summary: "Chooses a database; there is only 0.",
         arguments: &[Argument::integer("index")],
         parse: select,
-        ..PLAIN
+        ..CONNECTION
     },
 ];
 
@@ -292,12 +290,13 @@ const CLIENT: &[Entry] = &[
         arity: 2,
         summary: "Returns the name of the connection.",
         parse: client_getname,
-        ..PLAIN
+        ..OF_CLIENT
     },
     Entry {
         name: "client|help",
         reply: "An array of lines.",
         arity: 2,
+        categories: &["@connection"],
         summary: "Returns help about CLIENT.",
         parse: client_help,
         ..PLAIN
@@ -308,7 +307,7 @@ const CLIENT: &[Entry] = &[
         arity: 2,
         summary: "Returns the id of the connection.",
         parse: client_id,
-        ..PLAIN
+        ..OF_CLIENT
     },
     Entry {
         name: "client|info",
@@ -316,29 +315,29 @@ const CLIENT: &[Entry] = &[
         arity: 2,
         summary: "Describes the connection, as a line of CLIENT LIST.",
         parse: client_info,
-        ..PLAIN
+        ..OF_CLIENT
     },
     Entry {
         name: "client|kill",
         reply: "With filters the number of connections closed; `OK` or an error for a single address.",
         notes: "A client that kills itself still gets the reply. With filters it is spared unless `SKIPME no` says otherwise.",
         arity: -3,
-        flags: &["admin", "loading", "stale"],
+        is_admin: true,
         summary: "Closes connections.",
         arguments: CLIENT_KILL,
         parse: client_kill,
-        ..PLAIN
+        ..OF_CLIENT
     },
     Entry {
         name: "client|list",
         reply: "Text, a line for each connection in order of their ids.",
         notes: "Connections of all workers are listed. Only `normal` clients exist.",
         arity: -2,
-        flags: &["admin", "loading", "stale"],
+        is_admin: true,
         summary: "Lists open connections.",
         arguments: CLIENT_LIST,
         parse: client_list,
-        ..PLAIN
+        ..OF_CLIENT
     },
     Entry {
         name: "client|setinfo",
@@ -347,7 +346,7 @@ const CLIENT: &[Entry] = &[
         summary: "Sets the name or the version of the client's library.",
         arguments: CLIENT_SETINFO,
         parse: client_setinfo,
-        ..PLAIN
+        ..OF_CLIENT
     },
     Entry {
         name: "client|setname",
@@ -357,9 +356,27 @@ const CLIENT: &[Entry] = &[
         summary: "Sets the name of the connection.",
         arguments: &[Argument::string("connection-name")],
         parse: client_setname,
-        ..PLAIN
+        ..OF_CLIENT
     },
 ];
+
+const CONNECTION: Entry = Entry {
+    categories: &["@connection"],
+    is_fast: true,
+    ..PLAIN
+};
+
+const BEFORE_AUTH: Entry = Entry {
+    before_auth: true,
+    other_flags: &["noscript", "loading", "stale", "allow_busy"],
+    ..CONNECTION
+};
+
+const OF_CLIENT: Entry = Entry {
+    is_fast: false,
+    other_flags: &["noscript", "loading", "stale"],
+    ..CONNECTION
+};
 
 const HELLO: &[Argument] = &[Argument::block(
     "arguments",

@@ -32,15 +32,14 @@ pub fn list(filter: Option<&Filter>) -> Reply {
 
 fn description(entry: &'static Entry) -> Reply {
     let (first, last, step) = entry.keys;
-    let words = |words: &[&'static str]| words.iter().map(|word| Reply::Simple(word)).collect();
     Reply::Array(vec![
         text(entry.name),
         Reply::Integer(i64::from(entry.arity)),
-        Reply::Set(words(entry.flags)),
+        Reply::Set(entry.flags().map(Reply::Simple).collect()),
         Reply::Integer(i64::from(first)),
         Reply::Integer(i64::from(last)),
         Reply::Integer(i64::from(step)),
-        Reply::Set(words(&entry.categories())),
+        Reply::Set(entry.all_categories().map(Reply::Simple).collect()),
         Reply::Array(Vec::new()),
         Reply::Array(Vec::new()),
         Reply::Array(entry.subcommands.iter().map(description).collect()),

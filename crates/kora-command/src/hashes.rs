@@ -5,7 +5,7 @@ use crate::action::{Action, HashAction, HashPart, HashScan, HashSetReply, Sample
 use crate::arguments::Arguments;
 use crate::error::ClientError;
 use crate::syntax::Argument;
-use crate::table::{Entry, PLAIN};
+use crate::table::{DataAccess, Entry, PLAIN};
 
 fn on_key(arguments: &Arguments<'_>, action: HashAction) -> Result<Command, ClientError> {
     Ok(Command::OnKey(arguments.key(1)?.into(), Action::Hash(action)))
@@ -133,9 +133,9 @@ pub(crate) const ENTRIES: &[Entry] = &[
         name: "hdel",
         reply: "How many of the fields there were.",
         arity: -3,
+        adds_memory: false,
         summary: "Deletes fields of a hash; without a field left there is no hash.",
         arguments: FIELDS,
-        flags: &["write", "fast"],
         parse: hdel,
         ..WRITE
     },
@@ -161,7 +161,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
         name: "hgetall",
         reply: "A map of fields to values, empty if there is no hash.",
         arity: 2,
-        flags: &["readonly"],
+        is_fast: false,
         summary: "Returns all fields and values of a hash.",
         arguments: KEY,
         parse: hgetall,
@@ -197,7 +197,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
         name: "hkeys",
         reply: "An array of fields.",
         arity: 2,
-        flags: &["readonly"],
+        is_fast: false,
         summary: "Returns all fields of a hash.",
         arguments: KEY,
         parse: hkeys,
@@ -234,7 +234,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
         name: "hrandfield",
         reply: "A field, or null; with a count an array of fields, or with WITHVALUES of fields and values (RESP3: of pairs).",
         arity: -2,
-        flags: &["readonly"],
+        is_fast: false,
         summary: "Returns fields of a hash by chance: different ones, or with a negative count each by itself.",
         arguments: HRANDFIELD,
         parse: hrandfield,
@@ -244,7 +244,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
         name: "hscan",
         reply: "An array of two: the cursor to go on from, `0` at the end, and an array of fields and values.",
         arity: -3,
-        flags: &["readonly"],
+        is_fast: false,
         summary: "Returns some fields of a hash, and a cursor to go on from.",
         arguments: HSCAN,
         parse: hscan,
@@ -285,7 +285,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
         name: "hvals",
         reply: "An array of values.",
         arity: 2,
-        flags: &["readonly"],
+        is_fast: false,
         summary: "Returns all values of a hash.",
         arguments: KEY,
         parse: hvals,
@@ -326,14 +326,16 @@ const HSCAN: &[Argument] = &[
 
 const READ: Entry = Entry {
     group: "hash",
-    flags: &["readonly", "fast"],
+    categories: &["@hash"],
+    access: DataAccess::Read,
+    other_flags: &[],
+    is_fast: true,
     keys: (1, 1, 1),
     ..PLAIN
 };
 
 const WRITE: Entry = Entry {
-    group: "hash",
-    flags: &["write", "denyoom", "fast"],
-    keys: (1, 1, 1),
-    ..PLAIN
+    access: DataAccess::Write,
+    adds_memory: true,
+    ..READ
 };

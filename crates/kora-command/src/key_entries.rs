@@ -2,7 +2,7 @@
 
 use crate::keys;
 use crate::syntax::Argument;
-use crate::table::{Entry, PLAIN};
+use crate::table::{CONTAINER, DataAccess, Entry, PLAIN};
 
 /// The commands of this family.
 pub(crate) const ENTRIES: &[Entry] = &[
@@ -11,7 +11,8 @@ pub(crate) const ENTRIES: &[Entry] = &[
         reply: "1 if it was copied, 0 if there was something at the destination, or nothing to copy.",
         notes: "A vector is copied within its collection, or to another of its dimension that exists; a collection is not copied. A key of one slot is copied at once. Between slots the copy may be older than what the source holds when it arrives. Inside MULTI both keys must have one slot, or the answer is `CROSSSLOT`.",
         arity: -3,
-        flags: &["write", "denyoom"],
+        adds_memory: true,
+        is_fast: false,
         keys: (1, 2, 1),
         summary: "Copies what a key holds, with its expiry, to another key.",
         arguments: COPY,
@@ -23,7 +24,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
         reply: "How many of the keys there were.",
         notes: "The name of a collection drops it with all its vectors. Whatever is large is freed in the background.",
         arity: -2,
-        flags: &["write"],
+        is_fast: false,
         keys: (1, -1, 1),
         summary: "Deletes keys.",
         arguments: SEVERAL,
@@ -73,7 +74,8 @@ pub(crate) const ENTRIES: &[Entry] = &[
         reply: "An array of keys.",
         notes: "It looks at every key of every shard, in slices, and what is set or deleted meanwhile may be in it or not. More than 64 MiB of keys are refused: SCAN takes them in turn.",
         arity: 2,
-        flags: &["readonly"],
+        is_fast: false,
+        categories: &["@keyspace", "@dangerous"],
         keys: (0, 0, 0),
         summary: "Returns all keys that match a glob pattern.",
         arguments: &[Argument::pattern("pattern")],
@@ -83,18 +85,18 @@ pub(crate) const ENTRIES: &[Entry] = &[
     Entry {
         name: "memory",
         arity: -2,
-        keys: (0, 0, 0),
         summary: "Holds commands about memory.",
         subcommands: MEMORY,
-        ..READ
+        group: "generic",
+        ..CONTAINER
     },
     Entry {
         name: "object",
         arity: -2,
-        keys: (0, 0, 0),
         summary: "Holds commands about what a key holds.",
         subcommands: OBJECT,
-        ..READ
+        group: "generic",
+        ..CONTAINER
     },
     Entry {
         name: "persist",
@@ -150,7 +152,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
         name: "randomkey",
         reply: "A key, or null if there is none.",
         arity: 1,
-        flags: &["readonly"],
+        is_fast: false,
         keys: (0, 0, 0),
         summary: "Returns some key, each about as likely as any other.",
         parse: keys::random_key,
@@ -161,7 +163,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
         reply: "`OK`, or an error if there is no such key.",
         notes: "A vector moves within its collection, or to another of its dimension that exists: to one that is not there, or of another dimension, is an error, since it would have to be chosen for it. In a collection with another metric it is measured by that; with another `QUANT` it is kept in that form. A collection cannot be renamed. Between two shards there is a moment in which neither key is there. Inside MULTI both keys must have one slot, or the answer is `CROSSSLOT`.",
         arity: 3,
-        flags: &["write"],
+        is_fast: false,
         keys: (1, 2, 1),
         summary: "Gives what a key holds another key, in place of what that holds.",
         arguments: &[Argument::key("key"), Argument::key("newkey")],
@@ -184,7 +186,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
         reply: "An array of two: the cursor to go on from, `0` at the end, and an array of keys.",
         notes: "Begin with cursor 0 and go on with the cursor of each reply until it is 0. Every key that is there all the time is returned, over all shards; one that comes or goes meanwhile may be or not; rarely one is returned twice. A collection's name is returned once beside the keys of its vectors. `COUNT` is how many keys are looked at for one reply, 10 if it is not given, and fewer where they come to more than 1 MiB; `MATCH` (a glob pattern) and `TYPE` (`string`, `hash`, `vector`, `vectorset`) leave out some of them, so that a reply may be empty before the end.",
         arity: -2,
-        flags: &["readonly"],
+        is_fast: false,
         keys: (0, 0, 0),
         summary: "Returns some of the keys, and a cursor to go on from.",
         arguments: SCAN,
@@ -236,17 +238,19 @@ const MEMORY: &[Entry] = &[
         name: "memory|help",
         reply: "An array of lines.",
         arity: 2,
-        keys: (0, 0, 0),
         summary: "Returns help about MEMORY.",
         parse: keys::memory_help,
-        ..READ
+        group: "generic",
+        categories: &[],
+        ..PLAIN
     },
     Entry {
         name: "memory|usage",
         reply: "Bytes, or null if there is no such key.",
         notes: "What the key and its value hold, with the places in the tables that find them. Of a vector: its share of its shard's index, and its name; of a collection: all that its shards hold of it. `SAMPLES` is read and changes nothing: nothing is estimated.",
         arity: -3,
-        flags: &["readonly"],
+        is_fast: false,
+        categories: &[],
         keys: (2, 2, 1),
         summary: "Returns how much memory a key and its value hold.",
         arguments: &[
@@ -277,10 +281,11 @@ const OBJECT: &[Entry] = &[
         name: "object|help",
         reply: "An array of lines.",
         arity: 2,
-        keys: (0, 0, 0),
         summary: "Returns help about OBJECT.",
         parse: keys::object_help,
-        ..READ
+        group: "generic",
+        categories: &["@keyspace"],
+        ..PLAIN
     },
     Entry {
         name: "object|idletime",
@@ -301,7 +306,7 @@ const OBJECT: &[Entry] = &[
 
 const OBJECT_ONE: Entry = Entry {
     arity: 3,
-    flags: &["readonly"],
+    is_fast: false,
     keys: (2, 2, 1),
     arguments: KEY,
     ..READ
@@ -338,12 +343,15 @@ const SCAN: &[Argument] = &[
 
 const READ: Entry = Entry {
     group: "generic",
-    flags: &["readonly", "fast"],
+    categories: &["@keyspace"],
+    access: DataAccess::Read,
+    other_flags: &[],
+    is_fast: true,
     keys: (1, 1, 1),
     ..PLAIN
 };
 
 const WRITE: Entry = Entry {
-    flags: &["write", "fast"],
+    access: DataAccess::Write,
     ..READ
 };

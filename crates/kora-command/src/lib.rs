@@ -6,6 +6,7 @@
 
 mod action;
 mod admin;
+mod admin_entries;
 mod arguments;
 mod connection;
 pub mod docs;

@@ -2,7 +2,7 @@
 
 use crate::strings;
 use crate::syntax::Argument;
-use crate::table::{Entry, PLAIN};
+use crate::table::{DataAccess, Entry, PLAIN};
 
 /// The commands of this family.
 pub(crate) const ENTRIES: &[Entry] = &[
@@ -46,6 +46,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
         name: "getdel",
         reply: "The string, or null if there is none.",
         arity: 2,
+        adds_memory: false,
         summary: "Returns the string that a key holds and deletes the key.",
         arguments: KEY,
         parse: strings::getdel,
@@ -55,6 +56,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
         name: "getex",
         reply: "The string, or null if there is none.",
         arity: -2,
+        adds_memory: false,
         summary: "Returns the string that a key holds and sets or removes its expiry.",
         arguments: &[
             Argument::key("key"),
@@ -67,7 +69,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
         name: "getrange",
         reply: "The part of the string.",
         arity: 4,
-        flags: &["readonly"],
+        is_fast: false,
         summary: "Returns a part of the string that a key holds; negative places count from its end.",
         arguments: RANGE,
         parse: strings::getrange,
@@ -125,7 +127,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
         reply: "`OK`.",
         notes: "Keys on several shards are set one shard after the other, so a reader may see some of them set and others not; keys with one hash tag are set at once.",
         arity: -3,
-        flags: &["write", "denyoom"],
+        is_fast: false,
         keys: (1, -1, 2),
         summary: "Sets several strings.",
         arguments: PAIRS,
@@ -137,7 +139,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
         reply: "1 if all were set, 0 if none was.",
         notes: "All or none, but over several shards not at once: one of the keys may come to be between the look at all of them and the setting. Inside MULTI all must have one slot, or the answer is `CROSSSLOT`.",
         arity: -3,
-        flags: &["write", "denyoom"],
+        is_fast: false,
         keys: (1, -1, 2),
         summary: "Sets several strings if none of the keys exists.",
         arguments: PAIRS,
@@ -148,7 +150,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
         name: "psetex",
         reply: "`OK`.",
         arity: 4,
-        flags: &["write", "denyoom"],
+        is_fast: false,
         summary: "Sets a string that expires after some milliseconds.",
         arguments: &[
             Argument::key("key"),
@@ -163,7 +165,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
         reply: "`OK`, or null if NX or XX forbade it; with GET the string before, or null.",
         notes: "It replaces a value of any type. Only the name of a collection is refused: that would drop all its vectors.",
         arity: -3,
-        flags: &["write", "denyoom"],
+        is_fast: false,
         summary: "Sets a string.",
         arguments: SET,
         parse: strings::set,
@@ -173,7 +175,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
         name: "setex",
         reply: "`OK`.",
         arity: 4,
-        flags: &["write", "denyoom"],
+        is_fast: false,
         summary: "Sets a string that expires after some seconds.",
         arguments: &[
             Argument::key("key"),
@@ -196,7 +198,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
         name: "setrange",
         reply: "The length of the string behind it.",
         arity: 4,
-        flags: &["write", "denyoom"],
+        is_fast: false,
         summary: "Overwrites a part of the string that a key holds, with zero bytes before it where there was nothing.",
         arguments: &[
             Argument::key("key"),
@@ -219,7 +221,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
         name: "substr",
         reply: "The part of the string.",
         arity: 4,
-        flags: &["readonly"],
+        is_fast: false,
         summary: "Does what GETRANGE does.",
         arguments: RANGE,
         parse: strings::getrange,
@@ -266,14 +268,16 @@ const GETEX_TIMES: &[Argument] = &[
 
 const READ: Entry = Entry {
     group: "string",
-    flags: &["readonly", "fast"],
+    categories: &["@string"],
+    access: DataAccess::Read,
+    other_flags: &[],
+    is_fast: true,
     keys: (1, 1, 1),
     ..PLAIN
 };
 
 const WRITE: Entry = Entry {
-    group: "string",
-    flags: &["write", "denyoom", "fast"],
-    keys: (1, 1, 1),
-    ..PLAIN
+    access: DataAccess::Write,
+    adds_memory: true,
+    ..READ
 };

@@ -1,5 +1,5 @@
-//! The list of all commands: name, arity, flags, keys, documentation, parser. Whatever is said about a command to a
-//! client (COMMAND, COMMAND DOCS, the reference in the documentation) is read off here.
+//! The list of all commands, one row for each: name, arity, traits, keys, documentation, parser. What COMMAND, COMMAND DOCS
+//! and the reference say about a command is derived from its row, and so is what the engine needs to know of it beforehand.
 
 use bytes::Bytes;
 use kora_resp::Request;
@@ -8,7 +8,7 @@ use kora_resp::glob::Pattern;
 use crate::arguments::Arguments;
 use crate::error::ClientError;
 use crate::syntax::{self, Argument};
-use crate::{Command, admin, connection, hashes, key_entries, string_entries, transactions, vector_entries};
+use crate::{Command, admin_entries, connection, hashes, key_entries, string_entries, transactions, vector_entries};
 
 /// One command, or one subcommand of a container.
 pub struct Entry {
@@ -16,8 +16,20 @@ pub struct Entry {
     pub name: &'static str,
     /// Number of words with the name; negative: at least that many.
     pub arity: i32,
-    /// Redis's flags.
-    pub flags: &'static [&'static str],
+    /// What it may do to data. A command that writes starts only when no earlier query of its connection can be asked again.
+    pub access: DataAccess,
+    /// It may need more memory than before (`denyoom`).
+    pub adds_memory: bool,
+    /// It takes constant or logarithmic time (`fast`).
+    pub is_fast: bool,
+    /// It is for the operator of the server (`admin`).
+    pub is_admin: bool,
+    /// Allowed before AUTH (`no_auth`).
+    pub before_auth: bool,
+    /// Redis's flags beside those that follow from the traits above. Nothing here depends on them.
+    pub other_flags: &'static [&'static str],
+    /// Redis's ACL categories beside those that follow from the traits above.
+    pub categories: &'static [&'static str],
     /// Positions of the keys: first, last (negative from the end), step; zeros if there are none.
     pub keys: (i32, i32, i32),
     /// Redis's group, or `vector`.
@@ -30,11 +42,20 @@ pub struct Entry {
     pub reply: &'static str,
     /// What else a user should know.
     pub notes: &'static str,
-    /// Allowed before AUTH.
-    pub before_auth: bool,
     /// Subcommands, for a container.
     pub subcommands: &'static [Entry],
     pub(crate) parse: fn(&Arguments<'_>) -> Result<Command, ClientError>,
+}
+
+/// What a command may do to data.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum DataAccess {
+    /// It does not look at data.
+    None,
+    /// It changes nothing.
+    Read,
+    /// It may change something.
+    Write,
 }
 
 /// `FILTERBY` of COMMAND LIST.
@@ -54,8 +75,7 @@ impl Filter {
         match self {
             Filter::Module => false,
             Filter::Category(category) => entry
-                .categories()
-                .iter()
+                .all_categories()
                 .any(|known| known.as_bytes()[1..].eq_ignore_ascii_case(category)),
             Filter::Pattern(pattern) => pattern.matches(entry.name.as_bytes()),
         }
@@ -63,39 +83,30 @@ impl Filter {
 }
 
 impl Entry {
-    /// Redis's ACL categories that follow from the flags and the group.
-    pub fn categories(&self) -> Vec<&'static str> {
-        let has = |flag| self.flags.contains(&flag);
-        let mut categories = Vec::new();
-        if has("write") {
-            categories.push("@write");
-        }
-        if has("readonly") {
-            categories.push("@read");
-        }
-        if has("admin") {
-            categories.extend(["@admin", "@dangerous"]);
-        }
-        categories.push(if has("fast") { "@fast" } else { "@slow" });
-        if self.group == "connection" {
-            categories.push("@connection");
-        }
-        if self.group == "generic" {
-            categories.push("@keyspace");
-        }
-        if self.group == "string" {
-            categories.push("@string");
-        }
-        if self.group == "hash" {
-            categories.push("@hash");
-        }
-        if self.group == "transactions" {
-            categories.push("@transaction");
-        }
-        if self.group == "vector" {
-            categories.push("@vector");
-        }
-        categories
+    /// All of Redis's flags.
+    pub fn flags(&self) -> impl Iterator<Item = &'static str> {
+        let traits = [
+            (self.access == DataAccess::Write, "write"),
+            (self.access == DataAccess::Read, "readonly"),
+            (self.adds_memory, "denyoom"),
+            (self.is_admin, "admin"),
+            (self.is_fast, "fast"),
+            (self.before_auth, "no_auth"),
+        ];
+        true_of(traits).chain(self.other_flags.iter().copied())
+    }
+
+    /// All of Redis's ACL categories.
+    pub fn all_categories(&self) -> impl Iterator<Item = &'static str> {
+        let traits = [
+            (self.access == DataAccess::Write, "@write"),
+            (self.access == DataAccess::Read, "@read"),
+            (self.is_admin, "@admin"),
+            (self.is_admin, "@dangerous"),
+            (self.is_fast, "@fast"),
+            (!self.is_fast, "@slow"),
+        ];
+        true_of(traits).chain(self.categories.iter().copied())
     }
 
     /// The command as one would type it.
@@ -136,8 +147,8 @@ pub fn find(name: &[u8]) -> Option<&'static Entry> {
 pub struct Parsed {
     /// The command.
     pub command: Command,
-    /// Its entry's name, or that of nothing.
-    pub name: &'static str,
+    /// Its row; [`UNKNOWN`] if there is no such command.
+    pub entry: &'static Entry,
     /// The slot of the key of a command on one key, once the engine has computed it: it is wanted more than once.
     pub slot: Option<u16>,
 }
@@ -158,22 +169,11 @@ pub enum Access {
 /// If the request is empty: an empty request is no command and has no reply.
 pub fn parse(request: &Request<'_>, access: Access) -> Parsed {
     let arguments = Arguments::new(request);
-    match parse_entry(&arguments, access) {
-        Ok((entry, Ok(command))) => Parsed {
-            command,
-            name: entry.name,
-            slot: None,
-        },
-        Ok((entry, Err(error))) => Parsed {
-            command: Command::Refused(error),
-            name: entry.name,
-            slot: None,
-        },
-        Err(error) => Parsed {
-            command: Command::Refused(error),
-            name: "",
-            slot: None,
-        },
+    let (entry, command) = parse_entry(&arguments, access).unwrap_or_else(|error| (UNKNOWN, Err(error)));
+    Parsed {
+        command: command.unwrap_or_else(Command::Refused),
+        entry,
+        slot: None,
     }
 }
 
@@ -225,6 +225,11 @@ fn quotable(arguments: &Arguments<'_>) -> Vec<Vec<u8>> {
     quoted
 }
 
+/// The words whose condition holds.
+fn true_of<const COUNT: usize>(words: [(bool, &'static str); COUNT]) -> impl Iterator<Item = &'static str> {
+    words.into_iter().filter_map(|(is_true, word)| is_true.then_some(word))
+}
+
 fn find_command(name: &[u8]) -> Option<&'static Entry> {
     // What is longer than every name is none, however long its hash would take.
     if name.len() > NAME_BYTES_MAX {
@@ -250,25 +255,43 @@ fn container(_: &Arguments<'_>) -> Result<Command, ClientError> {
     unreachable!("a container's arity is -2, so it is never parsed itself")
 }
 
-/// What most entries have in common; each names what it departs in.
+/// The row of a request that is no command.
+pub const UNKNOWN: &Entry = &Entry {
+    name: "unknown",
+    ..PLAIN
+};
+
+/// A command that has only subcommands.
+pub(crate) const CONTAINER: Entry = Entry {
+    arity: -2,
+    other_flags: &[],
+    ..PLAIN
+};
+
+/// What most rows have in common; each names what it departs in.
 pub(crate) const PLAIN: Entry = Entry {
     name: "",
     arity: 1,
-    flags: &["loading", "stale", "fast"],
+    access: DataAccess::None,
+    adds_memory: false,
+    is_fast: false,
+    is_admin: false,
+    before_auth: false,
+    other_flags: &["loading", "stale"],
+    categories: &[],
     keys: (0, 0, 0),
     group: "connection",
     summary: "",
     arguments: &[],
     reply: "",
     notes: "",
-    before_auth: false,
     subcommands: &[],
     parse: container,
 };
 
 /// Every command stands in its family's file, beside its parser.
 const FAMILIES: [&[Entry]; 7] = [
-    admin::ENTRIES,
+    admin_entries::ENTRIES,
     connection::ENTRIES,
     hashes::ENTRIES,
     key_entries::ENTRIES,

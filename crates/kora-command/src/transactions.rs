@@ -49,6 +49,8 @@ pub(crate) const ENTRIES: &[Entry] = &[
         reply: "An array of the replies to the commands queued; null if a watched key was changed; an error if one of them was refused when it was queued.",
         notes: "Each shard executes its part of the commands in one go: nobody else's command falls in between. If all keys have one slot, as those with one hash tag have, that is the whole transaction, and it is as atomic as in Redis. Over several shards the parts are not isolated from each other: another client may see the part of one shard done and that of another not yet. No part is ever left out: EXEC does not fail because of where keys lie. A command that asks all shards, or changes which collections there are (SCAN, KEYS, DBSIZE, RANDOMKEY, FLUSHALL, VECQUERY, VECCREATE, VECDROP, a first VECSET, DEL, EXPIRE or PERSIST of a collection), is executed by itself, behind what was queued before it. A collection whose time comes during the transaction may be gone for what is left of it.",
         arity: 1,
+        is_fast: false,
+        other_flags: &["noscript", "loading", "stale", "skip_slowlog"],
         summary: "Executes the commands that were queued since MULTI.",
         parse: exec,
         ..TRANSACTION
@@ -84,6 +86,8 @@ pub(crate) const ENTRIES: &[Entry] = &[
 
 const TRANSACTION: Entry = Entry {
     group: "transactions",
-    flags: &["noscript", "loading", "stale", "fast"],
+    categories: &["@transaction"],
+    is_fast: true,
+    other_flags: &["noscript", "loading", "stale", "allow_busy"],
     ..PLAIN
 };

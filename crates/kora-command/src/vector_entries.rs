@@ -1,7 +1,7 @@
 //! The commands on vectors and collections, as the table lists them. Their syntax stands in `vectors.rs`.
 
 use crate::syntax::Argument;
-use crate::table::{Entry, PLAIN};
+use crate::table::{DataAccess, Entry, PLAIN};
 use crate::{recall, vectors};
 
 /// The commands of this family.
@@ -21,7 +21,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
         reply: "The number of vectors deleted.",
         notes: "Deleting marks: it takes microseconds, and the vector is in no reply from then on. It leaves the graph later, with others: when nobody asks anything and the deleted are one for each 64 vectors, or beside the work of VECSET when they are one for 20, or beside any work when they are a quarter. Then its place is free for another vector. When a quarter of the places are free, or when nobody asks anything one in 24, vectors move together and the memory goes back to the system.",
         arity: -2,
-        flags: &["write"],
+        adds_memory: false,
         keys: (1, -1, 1),
         summary: "Deletes vectors; returns how many there were.",
         arguments: &[Argument::key("key").multiple()],
@@ -33,7 +33,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
         reply: "1, or 0 if there is no such collection.",
         notes: "All shards have let go of the collection when this answers: none of its vectors is found any more. Memory is freed in the background, a little at a time.",
         arity: 2,
-        flags: &["write"],
+        adds_memory: false,
         summary: "Drops a collection with all its vectors; returns 1, or 0 if there is none. Memory is freed in the background.",
         arguments: &[Argument::key("collection")],
         parse: vectors::drop,
@@ -154,16 +154,17 @@ const VECCREATE: &[Argument] = &[
     Argument::integer("n").after("EF_SEARCH").optional(),
 ];
 
-const VECTOR_WRITE: Entry = Entry {
-    flags: &["write", "denyoom"],
-    keys: (1, 1, 1),
+pub(crate) const VECTOR_READ: Entry = Entry {
     group: "vector",
+    categories: &["@vector"],
+    access: DataAccess::Read,
+    other_flags: &[],
+    keys: (1, 1, 1),
     ..PLAIN
 };
 
-pub(crate) const VECTOR_READ: Entry = Entry {
-    flags: &["readonly"],
-    keys: (1, 1, 1),
-    group: "vector",
-    ..PLAIN
+const VECTOR_WRITE: Entry = Entry {
+    access: DataAccess::Write,
+    adds_memory: true,
+    ..VECTOR_READ
 };

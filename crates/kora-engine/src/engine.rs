@@ -433,4 +433,4 @@ impl Engine {
 }
 
 /// Where commands are counted that do not exist.
-pub(crate) const UNKNOWN: &str = "unknown";
+pub(crate) const UNKNOWN: &str = table::UNKNOWN.name;

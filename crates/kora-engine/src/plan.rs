@@ -1,14 +1,15 @@
-//! What a command needs before it may start, and what it does first.
+//! How a command begins: what must come before it, whom it takes, and what it does first. Decided here and nowhere else.
 
 use bytes::Bytes;
 use kora_resp::{Reply, Words};
 
-use crate::command::VectorOptions;
-use crate::command::table::Parsed;
+use crate::command::table::{DataAccess, Parsed};
 use crate::command::{
-    Action, Center, Command, Creation, Element, ElementList, KeyAction, Only, ScanRequest, SeveralKeys,
+    Action, Center, Command, Creation, Element, ElementList, KeyAction, Only, ScanRequest, SeveralKeys, ShortKey,
+    VectorOptions,
 };
 use crate::cursor::Cursor;
+use crate::error::ClientError;
 use crate::gather::{self, Around, Choosing, DescribeForm, Describing, Dropping, Flushing, Gather, Informing, Joining};
 use crate::gather::{KillingClients, ListingClients, Moving, Next, Recalling, Scanning, Shape};
 use crate::limits::KEYS_PER_SLICE;
@@ -38,64 +39,87 @@ pub(crate) enum Route {
     All,
 }
 
-/// What this command needs.
-pub(crate) fn needs(parsed: &Parsed, placement: Placement, catalog: CatalogView<'_>) -> (Order, Route) {
-    let command = &parsed.command;
+/// What is done first. Decided with order and route, at one look at the catalog: whoever begins the command does not look again.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum First {
+    /// The connection's own worker answers.
+    Answer,
+    /// The shard of its one key does all of it.
+    Key,
+    /// The shards that are asked first do all of it: several such commands may be asked together.
+    OneStep,
+    /// Its one key is the name of a collection: other shards hear of it.
+    Collection,
+    /// It asks in several steps, or takes all shards.
+    Steps,
+}
+
+/// How a command begins.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Plan {
+    pub(crate) order: Order,
+    pub(crate) route: Route,
+    pub(crate) first: First,
+}
+
+/// Decides how a command begins.
+pub(crate) fn plan(parsed: &Parsed, placement: Placement, catalog: CatalogView<'_>) -> Plan {
+    let writes = parsed.entry.access == DataAccess::Write;
+    let by_access = if writes { Order::AfterQueries } else { Order::Any };
     let home = |element: &Element| placement.shard_of_element(&element.collection, &element.name);
-    match command {
-        Command::OnKey(key, Action::Key(KeyAction::Delete)) if catalog.holds(key) => (Order::AfterAll, Route::All),
-        Command::OnKey(key, Action::Key(KeyAction::MemoryUsage)) if catalog.holds(key) => (Order::Any, Route::All),
-        Command::OnKey(key, Action::Key(action)) if action.moves_end() && catalog.holds(key) => {
-            (Order::AfterAll, Route::All)
+    let (order, route, first) = match &parsed.command {
+        Command::OnKey(key, Action::Key(action)) if action.may_concern_a_collection() && catalog.holds(key) => {
+            let order = if writes { Order::AfterAll } else { Order::Any };
+            (order, Route::All, First::Collection)
         }
-        Command::OnKey(key, action) => {
-            let order = if action.is_write() {
-                Order::AfterQueries
-            } else {
-                Order::Any
-            };
-            (order, Route::One(home_of(parsed, key, placement)))
+        Command::OnKey(key, _) => (by_access, Route::One(home_of(parsed, key, placement)), First::Key),
+        Command::Several(SeveralKeys::Delete(keys)) if names_a_collection(keys, catalog) => {
+            (Order::AfterAll, Route::All, First::Steps)
         }
-        Command::Several(several) => needs_of_several(several, placement, catalog),
+        Command::Several(several) => (by_access, route_of_keys(several.keys(), placement), First::OneStep),
         Command::Transfer(transfer) => {
             let (from, to) = (placement.shard_of(&transfer.from), placement.shard_of(&transfer.to));
-            (
-                Order::AfterQueries,
-                match from == to && !gather::lands_in_leaving(transfer, catalog) {
-                    true => Route::One(from),
-                    false => Route::All,
-                },
-            )
+            match from == to && !gather::lands_in_leaving(transfer, catalog) {
+                true => (by_access, Route::One(from), First::OneStep),
+                false => (by_access, Route::All, First::Steps),
+            }
         }
-        Command::Watch(keys) => (Order::Any, route_of_keys(keys.iter().map(Bytes::as_ref), placement)),
-        Command::Exec => (Order::AfterAll, Route::All),
-        Command::Unwatch | Command::Discard => (Order::Any, Route::All),
-        Command::RandomKey | Command::Keys(_) => (Order::Any, Route::All),
         Command::VectorSet(element, ..) => match catalog.takes_vectors(&element.collection) {
-            true => (Order::AfterQueries, Route::One(home(element))),
-            false => (Order::AfterAll, Route::All),
+            true => (by_access, Route::One(home(element)), First::OneStep),
+            false => (Order::AfterAll, Route::All, First::Steps),
         },
         Command::VectorDelete(elements) if elements.len() == 1 => {
             let (collection, name) = elements.element(0);
-            (
-                Order::AfterQueries,
-                Route::One(placement.shard_of_element(collection, name)),
-            )
+            let shard = placement.shard_of_element(collection, name);
+            (by_access, Route::One(shard), First::OneStep)
         }
-        Command::Scan(request) => (Order::Any, route_of_scan(request, placement)),
-        Command::VectorDelete(_) => (Order::AfterQueries, Route::All),
-        Command::VectorGet(element, _) => (Order::Any, Route::One(home(element))),
+        Command::VectorDelete(_) => (by_access, Route::All, First::OneStep),
+        Command::VectorGet(element, _) => (by_access, Route::One(home(element)), First::OneStep),
         Command::VectorQuery(query) => match query.center {
-            Center::Given(_) => (Order::Any, route_of_query(&query.target, placement)),
-            Center::Stored(_) => (Order::Any, Route::All),
+            Center::Given(_) => (by_access, route_of_query(&query.target, placement), First::Steps),
+            Center::Stored(_) => (by_access, Route::All, First::Steps),
         },
-        Command::VectorCreate(_) | Command::VectorDrop(_) | Command::Flush => (Order::AfterAll, Route::All),
-        Command::VectorRecall(_) => (Order::Any, Route::All),
-        Command::VectorList | Command::VectorInfo(_) | Command::DatabaseSize => (Order::Any, Route::All),
-        Command::ClientList(_) | Command::ClientKill(..) | Command::Info(_) | Command::ConfigResetStat => {
-            (Order::Any, Route::All)
+        Command::Scan(request) => (by_access, route_of_scan(request, placement), First::Steps),
+        Command::VectorCreate(_) | Command::VectorDrop(_) | Command::Flush => {
+            (Order::AfterAll, Route::All, First::Steps)
         }
-        Command::Shutdown => (Order::AfterAll, Route::Here),
+        Command::RandomKey
+        | Command::Keys(_)
+        | Command::VectorRecall(_)
+        | Command::VectorList
+        | Command::VectorInfo(_)
+        | Command::DatabaseSize
+        | Command::ClientList(_)
+        | Command::ClientKill(..)
+        | Command::Info(_)
+        | Command::ConfigResetStat => (by_access, Route::All, First::Steps),
+        Command::Watch(keys) => {
+            let route = route_of_keys(keys.iter().map(Bytes::as_ref), placement);
+            (Order::Any, route, First::Answer)
+        }
+        Command::Exec => (Order::AfterAll, Route::All, First::Answer),
+        Command::Unwatch | Command::Discard => (Order::Any, Route::All, First::Answer),
+        Command::Shutdown => (Order::AfterAll, Route::Here, First::Answer),
         Command::Refused(_)
         | Command::Multi
         | Command::Time
@@ -117,31 +141,17 @@ pub(crate) fn needs(parsed: &Parsed, placement: Placement, catalog: CatalogView<
         | Command::Help(_)
         | Command::ConfigGet(_)
         | Command::ConfigSet(_)
-        | Command::ConfigRewrite => (Order::Any, Route::Here),
-    }
+        | Command::ConfigRewrite => (Order::Any, Route::Here, First::Answer),
+    };
+    Plan { order, route, first }
 }
 
-/// The first step of a command that asks shards or workers. Those that the connection answers by itself are in
-/// `answer.rs`.
-pub(crate) fn start(command: Command, me: u64, here: Target, around: &Around<'_>) -> Next {
+/// The first step of a command that asks shards or workers. Those that the connection's own worker answers are in
+/// `answer.rs`, those of transactions in `transaction.rs`.
+pub(crate) fn start(command: Command, first: First, me: u64, here: Target, around: &Around<'_>) -> Next {
     let placement = around.placement();
     match command {
-        Command::OnKey(key, Action::Key(KeyAction::Delete)) if around.catalog().holds(&key) => {
-            gather::several(SeveralKeys::Delete(Words::one(&key)), around)
-        }
-        Command::OnKey(key, Action::Key(KeyAction::MemoryUsage)) if around.catalog().holds(&key) => {
-            describe(&key, DescribeForm::Bytes, around)
-        }
-        Command::OnKey(key, Action::Key(action)) if action.moves_end() && around.catalog().holds(&key) => {
-            let owner = Target::Shard(placement.shard_of(&key));
-            let action = Action::Key(action);
-            Next::Ask(Gather::Ageing, vec![(owner, Ask::Act(Box::new(Act { key, action })))])
-        }
-        Command::OnKey(key, action) => {
-            let shard = Target::Shard(placement.shard_of(&key));
-            let ask = Ask::Act(Box::new(Act { key, action }));
-            Next::Ask(Gather::One(Shape::Whole), vec![(shard, ask)])
-        }
+        Command::OnKey(key, action) => start_on_key(key, action, first, around),
         Command::Several(several) => gather::several(several, around),
         Command::Transfer(transfer) => Moving::start(*transfer, around),
         Command::Keys(pattern) => Scanning::list(pattern, around),
@@ -210,7 +220,22 @@ pub(crate) fn start(command: Command, me: u64, here: Target, around: &Around<'_>
             let (missing, refusal) = (asks.len(), None);
             Next::Ask(Gather::AllDone { missing, refusal }, asks)
         }
-        other => unreachable!("{other:?} is answered by the connection's own worker"),
+        // Answered before: the plan says so. A command that neither file knows is refused here.
+        _ => Next::error(&ClientError::NotInTransaction),
+    }
+}
+
+/// The first step of a command on one key.
+fn start_on_key(key: ShortKey, action: Action, first: First, around: &Around<'_>) -> Next {
+    let owner = Target::Shard(around.placement().shard_of(&key));
+    let act = |key, action| vec![(owner, Ask::Act(Box::new(Act { key, action })))];
+    match (action, first) {
+        (Action::Key(KeyAction::Delete), First::Collection) => {
+            gather::several(SeveralKeys::Delete(Words::one(&key)), around)
+        }
+        (Action::Key(KeyAction::MemoryUsage), First::Collection) => describe(&key, DescribeForm::Bytes, around),
+        (action, First::Collection) => Next::Ask(Gather::Ageing, act(key, action)),
+        (action, _) => Next::Ask(Gather::One(Shape::Whole), act(key, action)),
     }
 }
 
@@ -283,40 +308,10 @@ fn delete(elements: &ElementList, placement: Placement) -> Next {
     )
 }
 
-fn needs_of_several(several: &SeveralKeys, placement: Placement, catalog: CatalogView<'_>) -> (Order, Route) {
-    match several {
-        SeveralKeys::Delete(keys) if names_a_collection(keys, catalog) => (Order::AfterAll, Route::All),
-        SeveralKeys::Delete(keys) => (Order::AfterQueries, route_of_keys(keys.iter(), placement)),
-        SeveralKeys::Exist(keys) | SeveralKeys::Touch(keys) | SeveralKeys::GetStrings(keys) => {
-            (Order::Any, route_of_keys(keys.iter(), placement))
-        }
-        SeveralKeys::SetStrings(pairs) | SeveralKeys::SetStringsIfAbsent(pairs) => {
-            (Order::AfterQueries, route_of_keys(pairs.iter().step_by(2), placement))
-        }
-    }
-}
-
 /// True if one of the keys is the name of a collection: to delete it is a decision that other shards hear of.
 pub(crate) fn names_a_collection(keys: &Words, catalog: CatalogView<'_>) -> bool {
     // Of very many keys it is not looked up but taken for granted: no more follows from it than some messages.
     !catalog.is_empty() && (keys.len() > KEYS_PER_SLICE || keys.iter().any(|key| catalog.holds(key)))
-}
-
-/// True if every part of the command is done by the shard that is asked first: then several such commands may be asked
-/// together.
-pub(crate) fn is_one_step(command: &Command, around: &Around<'_>) -> bool {
-    let catalog = around.catalog();
-    match command {
-        Command::OnKey(key, Action::Key(KeyAction::Delete | KeyAction::MemoryUsage)) => !catalog.holds(key),
-        Command::OnKey(key, Action::Key(action)) if action.moves_end() => !catalog.holds(key),
-        Command::Several(SeveralKeys::Delete(keys)) => !names_a_collection(keys, catalog),
-        Command::VectorSet(element, ..) => catalog.takes_vectors(&element.collection),
-        // Within a transaction their keys have one slot.
-        Command::Transfer(transfer) => !gather::lands_in_leaving(transfer, catalog),
-        Command::Several(_) | Command::OnKey(..) => true,
-        Command::VectorGet(..) | Command::VectorDelete(_) => true,
-        _ => false,
-    }
 }
 
 fn route_of_keys<'k>(mut keys: impl ExactSizeIterator<Item = &'k [u8]>, placement: Placement) -> Route {

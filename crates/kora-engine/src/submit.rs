@@ -5,13 +5,13 @@ use kora_resp::Reply;
 use crate::answer::{Effect, answer};
 use crate::command::table::Parsed;
 use crate::command::{Action, Command};
-use crate::engine::{Admission, Engine, UNKNOWN};
+use crate::engine::{Admission, Engine};
 use crate::gather::{Gather, Next, Reads, Shape};
 use crate::limits::{ACTS_MAX, FEW_KEYS_MAX, INLINE_BUDGET_US};
 use crate::line::{Presence, Taken};
 use crate::lines::LineId;
 use crate::mail::{Act, Ask, Request, Response, SeveralAsk, Step, Target, Ticket};
-use crate::plan::{self, Order, Route};
+use crate::plan::{self, First, Order, Plan, Route};
 use crate::reply_estimate::reply_bytes_expected;
 use crate::router::ShardId;
 use crate::setup::Host;
@@ -48,7 +48,7 @@ impl Engine {
         debug_assert!(since_us >= self.clock_us, "time goes on");
         self.look_at_day(since_us, host);
         let at_ms = self.unix_us(since_us) / 1000;
-        let (order, route) = plan::needs(&parsed, self.setup.placement, self.setup.catalog.at(at_ms));
+        let Plan { order, route, first } = plan::plan(&parsed, self.setup.placement, self.setup.catalog.at(at_ms));
         let line = self.lines.line(id);
         let in_order = match order {
             Order::Any => true,
@@ -67,13 +67,13 @@ impl Engine {
         if !self.finds_room(id, expected) {
             return Admission::Later(parsed);
         }
-        let acts_on = match (route, &parsed.command) {
-            (Route::One(shard), Command::OnKey(..)) => Some(shard),
+        let acts_on = match (route, first) {
+            (Route::One(shard), First::Key) => Some(shard),
             _ => None,
         };
         let acts_at_once = acts_on.and_then(|shard| self.shard_at_once(id, shard));
         self.stats.commands += 1;
-        let name = if parsed.name.is_empty() { UNKNOWN } else { parsed.name };
+        let name = parsed.entry.name;
         self.clock_us = since_us;
         self.look_at_cpu(since_us, host);
         // A query goes nowhere if it reads in place.
@@ -142,7 +142,7 @@ impl Engine {
                     Reads::Now if self.inline_us >= INLINE_BUDGET_US => Reads::Later,
                     reads => reads,
                 };
-                let next = plan::start(command, me, self.here(), &self.around(at_ms, host, reads));
+                let next = plan::start(command, first, me, self.here(), &self.around(at_ms, host, reads));
                 self.take_seat(id, next, taken, host);
                 self.inline_us += self.clock_us.saturating_sub(since_us);
                 self.work_inline(self.clock_us, host);

@@ -22,7 +22,7 @@ use crate::stats::CounterId;
 /// What a connection has queued since MULTI.
 #[derive(Default)]
 pub(crate) struct Transaction {
-    queued: Vec<Command>,
+    queued: Vec<Parsed>,
     /// Bytes that they hold. In the connection's account.
     bytes: usize,
     /// One was refused: EXEC does nothing.
@@ -59,7 +59,8 @@ impl Engine {
     ) -> Intercepted {
         let setup = &self.setup;
         let line = self.lines.line(id);
-        let reply = match (parsed.command, &mut line.transaction) {
+        let Parsed { command, entry, slot } = parsed;
+        let reply = match (command, &mut line.transaction) {
             (Command::Exec, Some(_)) => {
                 return self.execute(id, taken, here, host);
             }
@@ -94,11 +95,17 @@ impl Engine {
                     transaction.is_spoiled = true;
                     refuse(error)
                 }
-                Command::Quit => return no(Command::Quit, parsed.name),
-                command => line.queue(command),
+                Command::Quit => {
+                    return Intercepted::No(Parsed {
+                        command: Command::Quit,
+                        entry,
+                        slot,
+                    });
+                }
+                command => line.queue(Parsed { command, entry, slot }),
             },
-            (command, Some(_)) => line.queue(command),
-            (command, None) => return no(command, parsed.name),
+            (command, Some(_)) => line.queue(Parsed { command, entry, slot }),
+            (command, None) => return Intercepted::No(Parsed { command, entry, slot }),
         };
         Intercepted::Answered(reply)
     }
@@ -132,13 +139,13 @@ impl Engine {
         let connections = self.lines.len();
         let line = self.lines.line(id);
         let mut places = Vec::with_capacity(transaction.queued.len());
-        for command in transaction.queued {
+        for Parsed { command, entry, slot } in transaction.queued {
             taken.expected += reply_bytes_expected(&command, &self.setup, connections);
             // What needs no data is answered now: nothing else of the transaction can change it.
             let place = match answer(command, &mut line.session, &self.setup, now_us, unix_us) {
                 Ok((reply, _)) => Entry::Done(reply.unwrap_or_else(Reply::ok)),
                 Err(Command::Unwatch) => Entry::Done(Reply::ok()),
-                Err(command) => Entry::Queued(command),
+                Err(command) => Entry::Queued(Parsed { command, entry, slot }),
             };
             places.push(place);
         }
@@ -162,9 +169,9 @@ impl Engine {
 
 impl Line {
     /// Puts a command behind those that wait for EXEC.
-    fn queue(&mut self, command: Command) -> Reply {
+    fn queue(&mut self, parsed: Parsed) -> Reply {
         let transaction = self.transaction.as_mut().expect("looked at a moment ago");
-        let refusal = match &command {
+        let refusal = match &parsed.command {
             // The file is written by a thread, for which a transaction does not wait.
             Command::Shutdown | Command::ConfigRewrite => Some(ClientError::NotInTransaction),
             command if spreads(command) => Some(ClientError::CrossSlot),
@@ -177,9 +184,9 @@ impl Line {
         }
         // A spoiled transaction does nothing, so that nothing more of it need be kept.
         if !transaction.is_spoiled {
-            let bytes = command.bytes_held();
+            let bytes = parsed.command.bytes_held();
             transaction.bytes += bytes;
-            transaction.queued.push(command);
+            transaction.queued.push(parsed);
             self.account.add(bytes);
         }
         Reply::Simple("QUEUED")
@@ -222,14 +229,6 @@ fn spreads(command: &Command) -> bool {
         }
         _ => false,
     }
-}
-
-fn no(command: Command, name: &'static str) -> Intercepted {
-    Intercepted::No(Parsed {
-        command,
-        name,
-        slot: None,
-    })
 }
 
 fn refuse(error: ClientError) -> Reply {

@@ -36,16 +36,12 @@ pub fn check(bytes: &[u8]) {
 fn check_request(request: &Request<'_>, access: Access) {
     let parsed = table::parse(request, access);
     check_command(&parsed.command);
-    let known = table::find(parsed.name.as_bytes());
-    assert_eq!(known.is_some(), !parsed.name.is_empty());
+    let name = parsed.entry.name;
+    assert_eq!(table::find(name.as_bytes()).is_some(), name != table::UNKNOWN.name);
     if access == Access::BeforeAuth && !matches!(parsed.command, Command::Refused(_)) {
-        assert!(
-            known.is_some_and(|entry| entry.before_auth),
-            "{} before AUTH",
-            parsed.name
-        );
+        assert!(parsed.entry.before_auth, "{name} before AUTH");
     }
-    assert_eq!(parsed.name, in_capitals(request, access).name);
+    assert_eq!(name, in_capitals(request, access).entry.name);
 }
 
 /// The same with the first two words in capitals: the name and the subcommand, if it has one.

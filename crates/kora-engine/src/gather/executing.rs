@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use kora_resp::Reply;
 
 use super::{Around, Gather, Next};
-use crate::command::Command;
+use crate::command::table::Parsed;
 use crate::mail::{Ask, Batch, Part, Target};
-use crate::plan;
+use crate::plan::{self, First};
 use crate::router::ShardId;
 
 /// A transaction of which a part is missing.
@@ -31,7 +31,7 @@ pub(crate) struct Executing {
 /// One command of a transaction.
 pub(crate) enum Entry {
     /// Still to be done.
-    Queued(Command),
+    Queued(Parsed),
     /// Under way.
     Gathering(Gather),
     /// Taken out to be worked on; it is put back in the same step.
@@ -152,20 +152,21 @@ impl Executing {
         let mut batches: BTreeMap<ShardId, Vec<(u32, Ask)>> = BTreeMap::new();
         while self.next < self.places.len() {
             let index = self.next;
-            let Entry::Queued(command) = &self.places[index] else {
+            let Entry::Queued(queued) = &self.places[index] else {
                 self.next += 1;
                 continue;
             };
-            let is_one_step = plan::is_one_step(command, around);
+            let first = plan::plan(queued, around.placement(), around.catalog()).first;
+            let is_one_step = matches!(first, First::Key | First::OneStep);
             if !is_one_step && (!batches.is_empty() || self.watched.is_some()) {
                 break;
             }
             self.next += 1;
-            let Entry::Queued(command) = std::mem::replace(&mut self.places[index], Entry::Taken) else {
-                unreachable!("looked at a moment ago");
+            let Entry::Queued(queued) = std::mem::replace(&mut self.places[index], Entry::Taken) else {
+                continue;
             };
             // All batches are sent together, so each command says at once whom it asks.
-            match plan::start(command, self.asker.0, self.asker.1, around).settled(around) {
+            match plan::start(queued.command, first, self.asker.0, self.asker.1, around).settled(around) {
                 Next::Wait(_) | Next::Again(_) => unreachable!("a command waits for what it asked"),
                 Next::Reply(reply) => self.places[index] = Entry::Done(reply),
                 Next::Ask(gather, asks) if is_one_step && gather.is_one_step() => {

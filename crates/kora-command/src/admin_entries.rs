@@ -1,0 +1,236 @@
+//! The commands about the server, as the table lists them. Their syntax stands in `admin.rs`.
+
+use crate::admin;
+use crate::syntax::Argument;
+use crate::table::{CONTAINER, DataAccess, Entry, PLAIN};
+
+/// The commands of this family.
+pub(crate) const ENTRIES: &[Entry] = &[
+    Entry {
+        name: "command",
+        reply: "An array with, for each command: name, arity, flags, first key, last key, step, ACL categories, tips, key specifications, subcommands.",
+        arity: -1,
+        categories: &["@connection"],
+        summary: "Returns detailed information about all commands.",
+        subcommands: COMMAND,
+        parse: admin::command,
+        ..SERVER
+    },
+    Entry {
+        name: "config",
+        arity: -2,
+        summary: "A container for commands about the server's settings.",
+        subcommands: CONFIG,
+        group: "server",
+        ..CONTAINER
+    },
+    Entry {
+        name: "dbsize",
+        access: DataAccess::Read,
+        is_fast: true,
+        categories: &["@keyspace"],
+        other_flags: &[],
+        reply: "A number.",
+        summary: "Returns the number of keys: strings, hashes, and every vector is one.",
+        parse: admin::dbsize,
+        ..SERVER
+    },
+    Entry {
+        name: "flushall",
+        reply: "`OK`.",
+        notes: "What is created while it runs stays. ASYNC and SYNC do the same: it answers at once, and memory is freed a little at a time.",
+        arity: -1,
+        access: DataAccess::Write,
+        categories: &["@keyspace", "@dangerous"],
+        other_flags: &[],
+        summary: "Removes all keys, collections and vectors. Memory is freed in the background.",
+        arguments: FLUSH,
+        parse: admin::flush,
+        ..SERVER
+    },
+    Entry {
+        name: "flushdb",
+        reply: "`OK`.",
+        arity: -1,
+        access: DataAccess::Write,
+        categories: &["@keyspace", "@dangerous"],
+        other_flags: &[],
+        summary: "Does what FLUSHALL does: there is one database.",
+        arguments: FLUSH,
+        parse: admin::flush,
+        ..SERVER
+    },
+    Entry {
+        name: "info",
+        reply: "Text of lines `name:value` in sections: `server`, `clients`, `memory`, `stats`, `replication`, `cpu`, `commandstats`, `latencystats`, `keyspace`, `recall`, `workers`.",
+        notes: "Times in `commandstats` and `latencystats` run from when a command was taken from its connection until its reply was complete, waiting included. In `workers`, `slice_us_max` is the longest time that a worker executed without a look at anything else, on the thread's CPU clock (at most 200 µs too high); `turn_us_max` is the longest turn on the wall clock; CONFIG RESETSTAT lets both begin anew. `recall` tells of at most 64 collections, those that were sampled last, what VECRECALL would: the share of the true 10 nearest that queries with the collection's `EF_SEARCH` find on all its shards, of the last `samples` samples (256 at most), and when the last was taken (`sampled_at`, seconds of Unix time). The worker that owns the collection's name takes samples by itself, for at most a 256th of its time, until there are 128 since the collection last changed; a collection whose vectors on that worker's shard have no graph (fewer than 1,024) is exact and not listed.",
+        arity: -1,
+        categories: &["@dangerous"],
+        summary: "Returns information about the server, by sections.",
+        arguments: &[Argument::string("section").optional().multiple()],
+        parse: admin::info,
+        ..SERVER
+    },
+    Entry {
+        name: "shutdown",
+        reply: "Nothing: the connection is closed.",
+        notes: "The server accepts nobody any more, finishes what it has received, and exits with status 0; see the setting `shutdown-timeout`. There is nothing to save: data is in memory only.",
+        arity: -1,
+        is_admin: true,
+        other_flags: &["noscript", "loading", "stale", "no_multi", "allow_busy"],
+        summary: "Stops the server when what it has received is done.",
+        arguments: SHUTDOWN,
+        parse: admin::shutdown,
+        ..SERVER
+    },
+    Entry {
+        name: "time",
+        reply: "An array of two texts: seconds of Unix time, and the microseconds beyond them.",
+        arity: 1,
+        is_fast: true,
+        summary: "Returns the server's time.",
+        parse: admin::time,
+        ..SERVER
+    },
+];
+
+const COMMAND: &[Entry] = &[
+    Entry {
+        name: "command|count",
+        reply: "A number.",
+        arity: 2,
+        categories: &["@connection"],
+        summary: "Returns how many commands there are.",
+        parse: admin::command_count,
+        ..SERVER
+    },
+    Entry {
+        name: "command|docs",
+        reply: "A map of names to maps: `summary`, `since`, `group`, `arguments`, `subcommands`. Names that do not exist are left out.",
+        notes: "redis-cli reads it to hint at arguments while one types.",
+        arity: -2,
+        categories: &["@connection"],
+        summary: "Returns the documentation of commands.",
+        arguments: &[Argument::string("command-name").optional().multiple()],
+        parse: admin::command_docs,
+        ..SERVER
+    },
+    Entry {
+        name: "command|help",
+        reply: "An array of lines.",
+        arity: 2,
+        categories: &["@connection"],
+        summary: "Returns help about COMMAND.",
+        parse: admin::command_help,
+        ..SERVER
+    },
+    Entry {
+        name: "command|info",
+        reply: "As COMMAND; null for names that do not exist.",
+        arity: -2,
+        categories: &["@connection"],
+        summary: "Returns detailed information about commands.",
+        arguments: &[Argument::string("command-name").optional().multiple()],
+        parse: admin::command_info,
+        ..SERVER
+    },
+    Entry {
+        name: "command|list",
+        reply: "An array of names.",
+        arity: -2,
+        categories: &["@connection"],
+        summary: "Returns the names of commands.",
+        arguments: COMMAND_LIST,
+        parse: admin::command_list,
+        ..SERVER
+    },
+];
+
+const CONFIG: &[Entry] = &[
+    Entry {
+        name: "config|get",
+        reply: "A map of names to values.",
+        notes: "Patterns are glob patterns. Settings are listed in `config/kora.toml`; they are set there, in the environment or on the command line, and some of them with CONFIG SET.",
+        arity: -3,
+        is_admin: true,
+        other_flags: &["noscript", "loading", "stale"],
+        summary: "Returns the settings whose names match.",
+        arguments: &[Argument::pattern("parameter").multiple()],
+        parse: admin::config_get,
+        ..SERVER
+    },
+    Entry {
+        name: "config|help",
+        reply: "An array of lines.",
+        arity: 2,
+        summary: "Returns help about CONFIG.",
+        parse: admin::config_help,
+        ..SERVER
+    },
+    Entry {
+        name: "config|resetstat",
+        reply: "`OK`.",
+        notes: "On every worker, one after the other: what INFO counts in `stats`, `commandstats`, `latencystats` and `workers` begins at 0 again, `slice_us_max` and the other largest values too. What there is now (clients, keys, memory) and the samples of `recall` stay.",
+        arity: 2,
+        is_admin: true,
+        other_flags: &["noscript", "loading", "stale"],
+        summary: "Resets what INFO counts.",
+        parse: admin::config_resetstat,
+        ..SERVER
+    },
+    Entry {
+        name: "config|rewrite",
+        reply: "`OK`, or an error.",
+        notes: "The file that the server was started with gets the values that differ from what it says; its comments stay. It is replaced as a whole, so that a crash leaves the old one or the new one.",
+        arity: 2,
+        is_admin: true,
+        other_flags: &["noscript", "loading", "stale"],
+        summary: "Writes the settings into the configuration file.",
+        parse: admin::config_rewrite,
+        ..SERVER
+    },
+    Entry {
+        name: "config|set",
+        reply: "`OK`, or an error.",
+        notes: "All of the settings change, or none. `config/kora.toml` says which can change while the server runs; the others answer `can't set immutable config`. Every worker acts on the new value from its next look on.",
+        arity: -4,
+        is_admin: true,
+        other_flags: &["noscript", "loading", "stale"],
+        summary: "Changes settings while the server runs.",
+        arguments: &[Argument::block("data", &[Argument::string("parameter"), Argument::string("value")]).multiple()],
+        parse: admin::config_set,
+        ..SERVER
+    },
+];
+
+const FLUSH: &[Argument] = &[Argument::one_of(
+    "flush-type",
+    &[Argument::word("async", "ASYNC"), Argument::word("sync", "SYNC")],
+)
+.optional()];
+
+const SHUTDOWN: &[Argument] = &[
+    Argument::one_of(
+        "save-selector",
+        &[Argument::word("nosave", "NOSAVE"), Argument::word("save", "SAVE")],
+    )
+    .optional(),
+    Argument::word("now", "NOW").optional(),
+    Argument::word("force", "FORCE").optional(),
+];
+
+const COMMAND_LIST: &[Argument] = &[Argument::one_of(
+    "filterby",
+    &[
+        Argument::string("module-name").after("MODULE"),
+        Argument::string("category").after("ACLCAT"),
+        Argument::pattern("pattern").after("PATTERN"),
+    ],
+)
+.after("FILTERBY")
+.optional()];
+
+const SERVER: Entry = Entry {
+    group: "server",
+    ..PLAIN
+};
