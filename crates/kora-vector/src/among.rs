@@ -200,8 +200,8 @@ fn expand_among(
     Some((1 + read, measured.len()))
 }
 
-/// Up to so many for each result that a walk keeps are all measured: a walk among all measures 20 to 22 (100,000 × 50, M 16), each
-/// of them as dear as one of a list.
+/// Up to so many for each result that a walk keeps are all measured: a walk among all measures 20 to 22 (100,000 × 50, M 16),
+/// each of them as dear as one of a list.
 const LISTED_PER_RESULT: usize = 50;
 
 /// A walk among more than this share of the live vectors passes through the others as through removed ones.
