@@ -11,7 +11,8 @@ use bytes::Bytes;
 pub use self::sample::Sample;
 
 use self::large::LargeHash;
-use self::small::SmallHash;
+use self::small::{SmallHash, SmallRef};
+use crate::block::block_bytes;
 use crate::error::ValueError;
 use crate::float::LongDouble;
 use crate::integer::{self, Digits};
@@ -90,42 +91,41 @@ impl HashValue {
         }
     }
 
-    /// A hash without fields in the form of this one: for a copy, which [`scan`](HashValue::scan) and
-    /// [`set`](HashValue::set) make in steps.
-    pub fn empty_like(&self) -> HashValue {
-        let mut empty = HashValue::new(self.hash_seed);
-        if let Form::Large(_) = self.form {
-            empty.make_large();
+    /// The same, to be read.
+    pub fn view(&self) -> HashRef<'_> {
+        HashRef {
+            hash_seed: self.hash_seed,
+            form: match &self.form {
+                Form::Small(small) => FormRef::Small(small.view()),
+                Form::Large(large) => FormRef::Large(large),
+            },
         }
-        empty
     }
 
     /// How many fields it has.
     pub fn len(&self) -> usize {
-        match &self.form {
-            Form::Small(small) => small.len(),
-            Form::Large(large) => large.len(),
-        }
+        self.view().len()
     }
 
     /// Whether it has none: then its key should go.
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// Something of what lies first in its memory, if there is anything: read so that it is near.
-    pub fn first_byte(&self) -> u8 {
-        match &self.form {
-            Form::Small(small) => small.first_byte(),
-            Form::Large(_) => 0,
-        }
+        self.view().is_empty()
     }
 
     /// What a field holds (HGET).
     pub fn get(&self, field: &[u8]) -> Option<FieldValue<'_>> {
-        match &self.form {
-            Form::Small(small) => small.get(field).map(FieldValue::Short),
-            Form::Large(large) => large.get(field),
+        self.view().get(field)
+    }
+
+    /// Becomes the small hash that was [packed](HashRef::pack) into these bytes.
+    pub fn load(&mut self, bytes: &[u8]) {
+        match &mut self.form {
+            Form::Small(small) => small.load(bytes),
+            Form::Large(_) => {
+                let mut small = SmallHash::default();
+                small.load(bytes);
+                self.form = Form::Small(small);
+            }
         }
     }
 
@@ -143,8 +143,10 @@ impl HashValue {
         match &mut self.form {
             Form::Small(small) => {
                 let is_new = small.set(field, value);
-                let len = small.len();
-                self.expect(len, 0);
+                if is_new {
+                    let len = small.view().len();
+                    self.expect(len, 0);
+                }
                 is_new
             }
             Form::Large(large) => large.set(field, value),
@@ -181,48 +183,24 @@ impl HashValue {
         Ok(sum)
     }
 
-    /// About `wanted` fields from a place on, and the place to go on from, if there are more (HSCAN, and HGETALL in
-    /// steps). The first place is 0; a later one is beyond the one before and below 2³².
-    ///
-    /// Every field that is there from the first step to the last is met. A small hash comes at once, wherever one begins.
-    pub fn scan(&self, from: u64, wanted: usize) -> (Vec<Field<'_>>, Option<u64>) {
+    /// Bytes held beside the value itself: the blocks that the allocator gave.
+    pub fn heap_bytes(&self) -> usize {
         match &self.form {
-            Form::Small(small) => (small.iter().map(short).collect(), None),
-            Form::Large(large) => large.scan(from, wanted),
-        }
-    }
-
-    /// Some field, each about as likely as any other (HRANDFIELD). `random` gives 64 random bits at each call.
-    pub fn random(&self, mut random: impl FnMut() -> u64) -> Option<Field<'_>> {
-        match &self.form {
-            Form::Small(small) if small.len() == 0 => None,
-            Form::Small(small) => small.iter().nth((random() % small.len() as u64) as usize).map(short),
-            Form::Large(large) => large.random(random),
-        }
-    }
-
-    /// What OBJECT ENCODING says.
-    pub fn encoding(&self) -> HashEncoding {
-        match &self.form {
-            Form::Small(_) => HashEncoding::Listpack,
-            Form::Large(_) => HashEncoding::Hashtable,
-        }
-    }
-
-    /// Bytes held, with the value itself.
-    pub fn bytes(&self) -> usize {
-        let held = match &self.form {
             Form::Small(small) => small.heap_bytes(),
             Form::Large(large) => large.heap_bytes(),
-        };
-        size_of::<HashValue>() + held
+        }
+    }
+
+    /// Bytes held, with a block for the value itself.
+    pub fn bytes(&self) -> usize {
+        self.heap_bytes() + block_bytes(size_of::<HashValue>())
     }
 
     /// Frees some hundred fields; false when there was nothing left. For a hash that is used no more.
     pub fn dismantle(&mut self) -> bool {
         match &mut self.form {
             Form::Small(small) => {
-                let had_fields = small.len() > 0;
+                let had_fields = small.view().len() > 0;
                 *small = SmallHash::default();
                 had_fields
             }
@@ -235,10 +213,117 @@ impl HashValue {
             return;
         };
         let mut large = LargeHash::new(self.hash_seed);
-        for (field, value) in small.iter() {
+        for (field, value) in small.view().iter() {
             large.set(field, value);
         }
         self.form = Form::Large(large);
+    }
+}
+
+/// A hash to be read, wherever it lies.
+#[derive(Clone, Copy, Debug)]
+pub struct HashRef<'a> {
+    hash_seed: u64,
+    form: FormRef<'a>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum FormRef<'a> {
+    Small(SmallRef<'a>),
+    Large(&'a LargeHash),
+}
+
+impl<'a> HashRef<'a> {
+    /// The hash that was packed into these bytes. `hash_seed` is that with which it was made.
+    pub fn unpack(hash_seed: u64, bytes: &'a [u8]) -> HashRef<'a> {
+        let form = FormRef::Small(SmallRef(bytes));
+        HashRef { hash_seed, form }
+    }
+
+    /// The bytes that it can be made of again, if it is small.
+    pub fn pack(self) -> Option<&'a [u8]> {
+        match self.form {
+            FormRef::Small(small) => Some(small.0),
+            FormRef::Large(_) => None,
+        }
+    }
+
+    /// A hash without fields in the form of this one: for a copy, which [`scan`](HashRef::scan) and
+    /// [`set`](HashValue::set) make in steps.
+    pub fn empty_like(self) -> HashValue {
+        let mut empty = HashValue::new(self.hash_seed);
+        if let FormRef::Large(_) = self.form {
+            empty.make_large();
+        }
+        empty
+    }
+
+    /// How many fields it has.
+    pub fn len(self) -> usize {
+        match self.form {
+            FormRef::Small(small) => small.len(),
+            FormRef::Large(large) => large.len(),
+        }
+    }
+
+    /// Whether it has none.
+    pub fn is_empty(self) -> bool {
+        match self.form {
+            FormRef::Small(small) => small.0.is_empty(),
+            FormRef::Large(large) => large.len() == 0,
+        }
+    }
+
+    /// What a field holds (HGET).
+    pub fn get(self, field: &[u8]) -> Option<FieldValue<'a>> {
+        match self.form {
+            FormRef::Small(small) => small.get(field).map(FieldValue::Short),
+            FormRef::Large(large) => large.get(field),
+        }
+    }
+
+    /// Something of what lies first in its memory, if there is anything: read so that it is near.
+    pub fn first_byte(self) -> u8 {
+        match self.form {
+            FormRef::Small(small) => small.0.first().copied().unwrap_or(0),
+            FormRef::Large(_) => 0,
+        }
+    }
+
+    /// Bytes of all its fields, with what is lost around them.
+    pub fn bytes(self) -> usize {
+        match self.form {
+            FormRef::Small(small) => small.0.len(),
+            FormRef::Large(large) => large.heap_bytes(),
+        }
+    }
+
+    /// About `wanted` fields from a place on, and the place to go on from, if there are more (HSCAN, and HGETALL in
+    /// steps). The first place is 0; a later one is beyond the one before and below 2³².
+    ///
+    /// Every field that is there from the first step to the last is met. A small hash comes at once, wherever one begins.
+    pub fn scan(self, from: u64, wanted: usize) -> (Vec<Field<'a>>, Option<u64>) {
+        match self.form {
+            FormRef::Small(small) => (small.iter().map(short).collect(), None),
+            FormRef::Large(large) => large.scan(from, wanted),
+        }
+    }
+
+    /// Some field, each about as likely as any other (HRANDFIELD). `random` gives 64 random bits at each call.
+    pub fn random(self, mut random: impl FnMut() -> u64) -> Option<Field<'a>> {
+        match self.form {
+            FormRef::Small(small) if small.0.is_empty() => None,
+            FormRef::Small(small) => small.iter().nth((random() % small.len() as u64) as usize).map(short),
+            FormRef::Large(large) => large.random(random),
+        }
+    }
+
+    /// What OBJECT ENCODING says.
+    pub fn encoding(self) -> HashEncoding {
+        match self.form {
+            FormRef::Small(_) => HashEncoding::Listpack,
+            FormRef::Large(_) => HashEncoding::Hashtable,
+        }
     }
 }
 

@@ -11,20 +11,32 @@
 //! | which text is an integer? | `integer.rs` |
 //! | which text is a float, and how is a sum of floats printed? | `float.rs` |
 //! | what does a client read when it cannot be done? | `error.rs` |
+//! | how much memory does a block take? | `block.rs` |
+//! | where do millions of small records lie, and what do they take? | `packed_table.rs` |
+//! | what is due first? | `deadline_index.rs` |
 //! | where are ten million entries found, and how are they scanned while they change? | `segment_table.rs` |
 
 #![forbid(unsafe_code)]
 
+mod block;
+mod deadline_index;
+mod directory;
 mod error;
 mod float;
 mod hash_value;
 mod integer;
+pub mod packed_table;
 pub mod segment_table;
 mod string_value;
 
+pub use crate::block::block_bytes;
+pub use crate::deadline_index::DeadlineIndex;
 pub use crate::error::ValueError;
 pub use crate::float::LongDouble;
-pub use crate::hash_value::{Field, FieldValue, HashEncoding, HashValue, SMALL_BYTES_MAX, SMALL_FIELDS_MAX, Sample};
+pub use crate::hash_value::{
+    Field, FieldValue, HashEncoding, HashRef, HashValue, SMALL_BYTES_MAX, SMALL_FIELDS_MAX, Sample,
+};
 pub use crate::integer::Digits;
+pub use crate::packed_table::PackedTable;
 pub use crate::segment_table::SegmentTable;
-pub use crate::string_value::{StringEncoding, StringValue};
+pub use crate::string_value::{StringEncoding, StringPacking, StringRef, StringValue};

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::block::block_bytes;
 use crate::error::ValueError;
 use crate::float::LongDouble;
 use crate::integer::{self, Digits};
@@ -18,12 +19,46 @@ pub struct StringValue(Form);
 enum Form {
     /// Bytes that are an integer's text.
     Integer(i64),
-    /// Bytes that came whole. Invariant: fewer than `SHARED_BYTES_MIN`.
+    /// Few bytes that came whole: no block of memory for them.
+    Short(Short),
+    /// More bytes that came whole. Invariant: fewer than `SHARED_BYTES_MIN`.
     Whole(Box<[u8]>),
     /// Bytes that were changed in place: with room for more. Invariant: fewer than `SHARED_BYTES_MIN`.
-    Grown(Vec<u8>),
+    Grown(Box<Grown>),
     /// Many bytes: a reply shares them instead of copying. They are copied when they change while a reply is under way.
     Shared(Arc<Vec<u8>>),
+}
+
+#[derive(Clone, Debug)]
+struct Short {
+    len: u8,
+    bytes: [u8; SHORT_BYTES_MAX],
+}
+
+#[derive(Clone, Debug)]
+struct Grown(Vec<u8>);
+
+/// A string to be read, wherever it lies.
+#[derive(Clone, Copy, Debug)]
+pub struct StringRef<'a>(FormRef<'a>);
+
+#[derive(Clone, Copy, Debug)]
+enum FormRef<'a> {
+    Integer(i64),
+    Whole(&'a [u8]),
+    Grown(&'a [u8]),
+    Shared(&'a Arc<Vec<u8>>),
+}
+
+/// How to read the bytes that a string was packed into.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum StringPacking {
+    /// An integer, the least byte first and no more of them than it takes.
+    Integer,
+    /// The bytes of a string that came whole.
+    Whole,
+    /// The bytes of a string that was changed.
+    Changed,
 }
 
 /// What OBJECT ENCODING calls the form of a string.
@@ -61,57 +96,25 @@ impl StringValue {
         StringValue(Form::Integer(integer))
     }
 
-    /// How many bytes it has (STRLEN).
+    /// The same, to be read.
+    pub fn view(&self) -> StringRef<'_> {
+        StringRef(match &self.0 {
+            Form::Integer(integer) => FormRef::Integer(*integer),
+            Form::Short(short) => FormRef::Whole(short.bytes()),
+            Form::Whole(bytes) => FormRef::Whole(bytes),
+            Form::Grown(bytes) => FormRef::Grown(&bytes.0),
+            Form::Shared(bytes) => FormRef::Shared(bytes),
+        })
+    }
+
+    /// How many bytes it has.
     pub fn len(&self) -> usize {
-        match &self.0 {
-            Form::Integer(integer) => Digits::new().print(*integer).len(),
-            form => form.stored().len(),
-        }
+        self.view().len()
     }
 
     /// Whether it has none.
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// Its bytes; `digits` is room for an integer's.
-    pub fn bytes<'value>(&'value self, digits: &'value mut Digits) -> &'value [u8] {
-        match &self.0 {
-            Form::Integer(integer) => digits.print(*integer),
-            form => form.stored(),
-        }
-    }
-
-    /// The first of its bytes as they are kept; 0 if there is none, or it is kept as a number. For whoever will need them in a
-    /// moment: they lie elsewhere in memory.
-    pub fn first_byte(&self) -> u8 {
-        match &self.0 {
-            Form::Integer(_) => 0,
-            form => form.stored().first().copied().unwrap_or(0),
-        }
-    }
-
-    /// Its bytes for a reply: many are shared, few are copied.
-    pub fn to_bytes(&self) -> Bytes {
-        self.shared()
-            .unwrap_or_else(|| Bytes::copy_from_slice(self.bytes(&mut Digits::new())))
-    }
-
-    /// Its bytes without a copy, if they are many.
-    pub fn shared(&self) -> Option<Bytes> {
-        match &self.0 {
-            Form::Shared(bytes) => Some(Bytes::from_owner(Lent(Arc::clone(bytes)))),
-            _ => None,
-        }
-    }
-
-    /// The bytes from `start` to `end`, both included; negative ones count from the end: -1 is the last (GETRANGE).
-    pub fn range(&self, start: i64, end: i64) -> Bytes {
-        let range = included(self.len(), start, end);
-        match &self.0 {
-            Form::Shared(_) => self.to_bytes().slice(range),
-            _ => Bytes::copy_from_slice(&self.bytes(&mut Digits::new())[range]),
-        }
+        self.view().is_empty()
     }
 
     /// Puts `tail` behind it, unless it becomes longer than `bytes_max` (APPEND). Returns how long it is.
@@ -151,6 +154,7 @@ impl StringValue {
     /// Adds to the integer that it is (INCRBY, and with a negative `by` DECRBY). Returns the sum.
     pub fn increment(&mut self, by: i64) -> Result<i64, ValueError> {
         let sum = self
+            .view()
             .integer()
             .ok_or(ValueError::NotAnInteger)?
             .checked_add(by)
@@ -161,83 +165,200 @@ impl StringValue {
 
     /// Adds the float that `by` spells to the float that it is (INCRBYFLOAT). Returns the sum as it is kept.
     pub fn increment_float(&mut self, by: &[u8]) -> Result<String, ValueError> {
-        let now = LongDouble::parse(self.bytes(&mut Digits::new())).ok_or(ValueError::NotAFloat)?;
+        let now = LongDouble::parse(self.view().bytes(&mut Digits::new())).ok_or(ValueError::NotAFloat)?;
         let by = LongDouble::parse(by).ok_or(ValueError::NotAFloat)?;
         let sum = now.add(by).ok_or(ValueError::FloatOverflow)?.print();
         *self = StringValue::whole(sum.as_bytes());
         Ok(sum)
     }
 
-    /// What OBJECT ENCODING says.
-    pub fn encoding(&self) -> StringEncoding {
-        match &self.0 {
-            Form::Integer(_) => StringEncoding::Int,
-            Form::Whole(bytes) if bytes.len() <= EMBSTR_BYTES_MAX => StringEncoding::Embstr,
-            _ => StringEncoding::Raw,
-        }
-    }
-
-    /// Bytes held beside the value itself.
+    /// Bytes held beside the value itself: the blocks that the allocator gave.
     pub fn heap_bytes(&self) -> usize {
         match &self.0 {
-            Form::Integer(_) => 0,
-            Form::Whole(bytes) => bytes.len(),
-            Form::Grown(bytes) => bytes.capacity(),
-            Form::Shared(bytes) => bytes.capacity() + size_of::<Vec<u8>>() + ARC_COUNTS_BYTES,
+            Form::Integer(_) | Form::Short(_) => 0,
+            Form::Whole(bytes) => block_bytes(bytes.len()),
+            Form::Grown(bytes) => block_bytes(bytes.0.capacity()) + block_bytes(size_of::<Grown>()),
+            Form::Shared(bytes) => block_bytes(bytes.capacity()) + block_bytes(size_of::<Vec<u8>>() + ARC_COUNTS_BYTES),
         }
     }
 
     /// A string that is kept as it came, even if it is an integer's text.
     fn whole(bytes: &[u8]) -> StringValue {
-        StringValue(if bytes.len() < SHARED_BYTES_MIN {
+        StringValue(if let Some(short) = Short::new(bytes) {
+            Form::Short(short)
+        } else if bytes.len() < SHARED_BYTES_MIN {
             Form::Whole(bytes.into())
         } else {
             Form::Shared(Arc::new(bytes.to_vec()))
         })
     }
 
-    fn integer(&self) -> Option<i64> {
-        match &self.0 {
-            Form::Integer(integer) => Some(*integer),
-            form => integer::parse(form.stored()),
-        }
-    }
-
     /// Its bytes, to be changed and [`put`](StringValue::put) back. Room for `capacity` where they must be copied.
     fn take(&mut self, capacity: usize) -> Vec<u8> {
         match &mut self.0 {
-            Form::Grown(bytes) => return std::mem::take(bytes),
+            Form::Grown(bytes) => return std::mem::take(&mut bytes.0),
             Form::Shared(shared) => {
                 // What a reply still holds stays as it is.
                 if let Some(bytes) = Arc::get_mut(shared) {
                     return std::mem::take(bytes);
                 }
             }
-            Form::Integer(_) | Form::Whole(_) => {}
+            Form::Integer(_) | Form::Short(_) | Form::Whole(_) => {}
         }
         let mut bytes = Vec::with_capacity(capacity);
-        bytes.extend_from_slice(self.bytes(&mut Digits::new()));
+        bytes.extend_from_slice(self.view().bytes(&mut Digits::new()));
         bytes
     }
 
     fn put(&mut self, bytes: Vec<u8>) {
         self.0 = if bytes.len() < SHARED_BYTES_MIN {
-            Form::Grown(bytes)
+            Form::Grown(Box::new(Grown(bytes)))
         } else {
             Form::Shared(Arc::new(bytes))
         };
     }
 }
 
-impl Form {
-    /// The bytes of any but an integer.
-    fn stored(&self) -> &[u8] {
-        match self {
-            Form::Integer(_) => unreachable!("an integer's text is not stored"),
-            Form::Whole(bytes) => bytes,
-            Form::Grown(bytes) => bytes,
-            Form::Shared(bytes) => bytes,
+impl<'a> StringRef<'a> {
+    /// How many bytes it has (STRLEN).
+    pub fn len(self) -> usize {
+        match self.0 {
+            FormRef::Integer(integer) => Digits::new().print(integer).len(),
+            form => form.stored().len(),
         }
+    }
+
+    /// Whether it has none.
+    pub fn is_empty(self) -> bool {
+        self.len() == 0
+    }
+
+    /// Its bytes; `digits` is room for an integer's.
+    pub fn bytes<'d>(self, digits: &'d mut Digits) -> &'d [u8]
+    where
+        'a: 'd,
+    {
+        match self.0 {
+            FormRef::Integer(integer) => digits.print(integer),
+            form => form.stored(),
+        }
+    }
+
+    /// The first of its bytes as they are kept; 0 if there is none, or it is kept as a number. For one who will need them in a
+    /// moment: they lie elsewhere in memory.
+    pub fn first_byte(self) -> u8 {
+        match self.0 {
+            FormRef::Integer(_) => 0,
+            form => form.stored().first().copied().unwrap_or(0),
+        }
+    }
+
+    /// Its bytes for a reply: many are shared, few are copied.
+    pub fn to_bytes(self) -> Bytes {
+        self.shared()
+            .unwrap_or_else(|| Bytes::copy_from_slice(self.bytes(&mut Digits::new())))
+    }
+
+    /// Its bytes without a copy, if they are many.
+    pub fn shared(self) -> Option<Bytes> {
+        match self.0 {
+            FormRef::Shared(bytes) => Some(Bytes::from_owner(Lent(Arc::clone(bytes)))),
+            _ => None,
+        }
+    }
+
+    /// The bytes from `start` to `end`, both included; negative ones count from the end: -1 is the last (GETRANGE).
+    pub fn range(self, start: i64, end: i64) -> Bytes {
+        let range = included(self.len(), start, end);
+        match self.0 {
+            FormRef::Shared(_) => self.to_bytes().slice(range),
+            _ => Bytes::copy_from_slice(&self.bytes(&mut Digits::new())[range]),
+        }
+    }
+
+    /// What OBJECT ENCODING says.
+    pub fn encoding(self) -> StringEncoding {
+        match self.0 {
+            FormRef::Integer(_) => StringEncoding::Int,
+            FormRef::Whole(bytes) if bytes.len() <= EMBSTR_BYTES_MAX => StringEncoding::Embstr,
+            _ => StringEncoding::Raw,
+        }
+    }
+
+    /// A string of its own, with the same bytes in the same form.
+    pub fn to_value(self) -> StringValue {
+        match self.0 {
+            FormRef::Integer(integer) => StringValue::of_integer(integer),
+            FormRef::Whole(bytes) => StringValue::whole(bytes),
+            FormRef::Grown(bytes) => StringValue(Form::Grown(Box::new(Grown(bytes.to_vec())))),
+            FormRef::Shared(bytes) => StringValue(Form::Shared(Arc::clone(bytes))),
+        }
+    }
+
+    /// The bytes that it can be made of again, if they are few; `room` is where an integer's are written.
+    pub fn pack<'d>(self, room: &'d mut [u8; size_of::<i64>()]) -> Option<(StringPacking, &'d [u8])>
+    where
+        'a: 'd,
+    {
+        Some(match self.0 {
+            FormRef::Integer(integer) => {
+                *room = integer.to_le_bytes();
+                // As many leading bits are alike, the sign among them.
+                let alike = (integer ^ (integer >> 63)).leading_zeros();
+                (StringPacking::Integer, &room[..(8 - (alike as usize - 1) / 8)])
+            }
+            FormRef::Whole(bytes) => (StringPacking::Whole, bytes),
+            FormRef::Grown(bytes) => (StringPacking::Changed, bytes),
+            FormRef::Shared(_) => return None,
+        })
+    }
+
+    /// The string that was packed into these bytes.
+    pub fn unpack(packing: StringPacking, bytes: &'a [u8]) -> StringRef<'a> {
+        StringRef(match packing {
+            StringPacking::Integer => {
+                let fill = match bytes.last() {
+                    Some(last) if *last >= 0x80 => 0xFF,
+                    _ => 0,
+                };
+                let mut integer = [fill; size_of::<i64>()];
+                integer[..bytes.len()].copy_from_slice(bytes);
+                FormRef::Integer(i64::from_le_bytes(integer))
+            }
+            StringPacking::Whole => FormRef::Whole(bytes),
+            StringPacking::Changed => FormRef::Grown(bytes),
+        })
+    }
+
+    fn integer(self) -> Option<i64> {
+        match self.0 {
+            FormRef::Integer(integer) => Some(integer),
+            form => integer::parse(form.stored()),
+        }
+    }
+}
+
+impl<'a> FormRef<'a> {
+    /// The bytes of any but an integer.
+    fn stored(self) -> &'a [u8] {
+        match self {
+            FormRef::Integer(_) => unreachable!("an integer's text is not stored"),
+            FormRef::Whole(bytes) | FormRef::Grown(bytes) => bytes,
+            FormRef::Shared(bytes) => bytes,
+        }
+    }
+}
+
+impl Short {
+    fn new(text: &[u8]) -> Option<Short> {
+        let mut bytes = [0; SHORT_BYTES_MAX];
+        bytes.get_mut(..text.len())?.copy_from_slice(text);
+        let len = text.len() as u8;
+        Some(Short { len, bytes })
+    }
+
+    fn bytes(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.len)]
     }
 }
 
@@ -291,7 +412,10 @@ const ROOM_BYTES_MAX: usize = 1 << 20;
 /// What an `Arc` keeps before its value.
 const ARC_COUNTS_BYTES: usize = 2 * size_of::<usize>();
 
-// A key's entry holds a value; three words are what a growing string needs, and no other form makes it more.
+/// What fits where a value is passed on, beside how long it is and which form it has.
+const SHORT_BYTES_MAX: usize = 22;
+
+// A value is passed on by three words.
 const _: () = assert!(size_of::<StringValue>() == 24);
 
 #[cfg(test)]

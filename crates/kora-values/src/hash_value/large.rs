@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use super::{Field, FieldValue};
+use crate::block::block_bytes;
 use crate::segment_table::{self, Hashed, SegmentTable};
 
 /// Fields and values, in the order of the fields' hashes.
@@ -143,8 +144,10 @@ impl Entry {
 
     fn heap_bytes(&self) -> usize {
         match &self.content {
-            Content::Together(bytes) => bytes.len(),
-            Content::Apart(parts) => size_of_val(&**parts) + parts.0.len() + parts.1.len(),
+            Content::Together(bytes) => block_bytes(bytes.len()),
+            Content::Apart(parts) => {
+                block_bytes(size_of_val(&**parts)) + block_bytes(parts.0.len()) + block_bytes(parts.1.len())
+            }
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Fields drawn from a hash, each at most once, in steps.
 
-use super::{Field, Form, HashValue};
+use super::{Field, FormRef, HashRef};
 use crate::segment_table::{Hashed, SegmentTable};
 
 /// Draws so many different fields from a hash, every choice of them as likely as any other (HRANDFIELD with a positive
@@ -25,12 +25,12 @@ enum Way {
 
 impl Sample {
     /// A sample of `count` fields, or of all if there are fewer.
-    pub fn new(hash: &HashValue, count: usize) -> Sample {
+    pub fn new(hash: HashRef<'_>, count: usize) -> Sample {
         let is_few = count < hash.len() / PICKED_PART;
         Sample {
             wanted: count.min(hash.len()),
             way: match hash.form {
-                Form::Large(_) if is_few => Way::Pick(SegmentTable::new()),
+                FormRef::Large(_) if is_few => Way::Pick(SegmentTable::new()),
                 _ => Way::Walk {
                     from: 0,
                     coming: hash.len(),
@@ -48,7 +48,7 @@ impl Sample {
     /// To be called until none are [`left`](Sample::left), with the same hash. `random` gives 64 random bits at each call.
     pub fn draw<'hash>(
         &mut self,
-        hash: &'hash HashValue,
+        hash: HashRef<'hash>,
         most: usize,
         mut random: impl FnMut() -> u64,
     ) -> Vec<Field<'hash>> {
@@ -60,7 +60,7 @@ impl Sample {
                     if picked.len() >= hash.len() {
                         self.wanted = 0;
                     }
-                    let (Form::Large(large), Some(field), 1..) = (&hash.form, hash.random(&mut random), self.wanted)
+                    let (FormRef::Large(large), Some(field), 1..) = (hash.form, hash.random(&mut random), self.wanted)
                     else {
                         return fields;
                     };

@@ -1,24 +1,47 @@
 //! A small hash: one piece of memory, looked through from the beginning.
 
+use crate::block::block_bytes;
+
 /// Fields and values, in the order in which the fields came.
 #[derive(Debug, Default)]
 pub(super) struct SmallHash {
     /// For each field: its length, its name, its value's length, its value. A length is one byte.
     bytes: Vec<u8>,
-    len: usize,
+}
+
+/// The bytes of a small hash, wherever they lie.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SmallRef<'a>(pub(super) &'a [u8]);
+
+impl<'a> SmallRef<'a> {
+    pub(super) fn len(self) -> usize {
+        self.iter().count()
+    }
+
+    pub(super) fn get(self, field: &[u8]) -> Option<&'a [u8]> {
+        self.iter().find(|(name, _)| *name == field).map(|(_, value)| value)
+    }
+
+    pub(super) fn iter(self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
+        let mut rest = self.0;
+        std::iter::from_fn(move || {
+            let (field, behind) = next_text(rest)?;
+            let (value, behind) = next_text(behind).expect("a value stands behind each field");
+            rest = behind;
+            Some((field, value))
+        })
+    }
 }
 
 impl SmallHash {
-    pub(super) fn len(&self) -> usize {
-        self.len
+    pub(super) fn view(&self) -> SmallRef<'_> {
+        SmallRef(&self.bytes)
     }
 
-    pub(super) fn first_byte(&self) -> u8 {
-        self.bytes.first().copied().unwrap_or(0)
-    }
-
-    pub(super) fn get(&self, field: &[u8]) -> Option<&[u8]> {
-        self.iter().find(|(name, _)| *name == field).map(|(_, value)| value)
+    /// Becomes the hash of these bytes.
+    pub(super) fn load(&mut self, bytes: &[u8]) {
+        self.bytes.clear();
+        self.bytes.extend_from_slice(bytes);
     }
 
     /// Sets a field where it stands, or behind all others; whether it is new. Neither is longer than a byte can say.
@@ -30,7 +53,6 @@ impl SmallHash {
                 self.bytes.push(length(text));
                 self.bytes.extend_from_slice(text);
             }
-            self.len += 1;
             return true;
         };
         let start = at + 1 + field.len();
@@ -47,28 +69,17 @@ impl SmallHash {
         };
         self.bytes.drain(at..at + 2 + field.len() + value_bytes);
         self.bytes.shrink_to(self.bytes.len() * 2);
-        self.len -= 1;
         true
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        let mut rest = self.bytes.as_slice();
-        std::iter::from_fn(move || {
-            let (field, behind) = next_text(rest)?;
-            let (value, behind) = next_text(behind).expect("a value stands behind each field");
-            rest = behind;
-            Some((field, value))
-        })
-    }
-
     pub(super) fn heap_bytes(&self) -> usize {
-        self.bytes.capacity()
+        block_bytes(self.bytes.capacity())
     }
 
     /// Where a field begins, and how long its value is.
     fn find(&self, field: &[u8]) -> Option<(usize, usize)> {
         let mut at = 0;
-        for (name, value) in self.iter() {
+        for (name, value) in self.view().iter() {
             if name == field {
                 return Some((at, value.len()));
             }

@@ -134,14 +134,21 @@ proptest! {
                     }
                 }
                 Change::Random(seed) => {
-                    let some = hash.random(random(seed)).map(|(field, value)| (field, Some(value.bytes())));
+                    let some = hash.view().random(random(seed)).map(|(field, value)| (field, Some(value.bytes())));
                     prop_assert_eq!(some, some.map(|(field, _)| (field, twin.get(field))));
                     prop_assert_eq!(some.is_none(), twin.fields.is_empty());
                 }
             }
             prop_assert_eq!((hash.len(), hash.is_empty()), (twin.fields.len(), twin.fields.is_empty()));
             let encoding = if twin.is_large { HashEncoding::Hashtable } else { HashEncoding::Listpack };
-            prop_assert_eq!(hash.encoding(), encoding);
+            prop_assert_eq!(hash.view().encoding(), encoding);
+            prop_assert_eq!(hash.view().pack().is_none(), twin.is_large);
+            if let Some(bytes) = hash.view().pack() {
+                let mut loaded = HashValue::new(1);
+                loaded.load(bytes);
+                prop_assert_eq!(loaded.view().pack(), Some(bytes));
+                prop_assert_eq!(HashRef::unpack(1, bytes).len(), twin.fields.len());
+            }
         }
         for (field, value) in &twin.fields {
             prop_assert_eq!(hash.get(field).map(FieldValue::to_bytes), Some(Bytes::copy_from_slice(value)));
@@ -155,7 +162,7 @@ proptest! {
 fn scan_agrees(hash: &HashValue, twin: &Twin, wanted: usize) -> Result<(), TestCaseError> {
     let (mut met, mut next) = (Vec::new(), Some(0));
     while let Some(from) = next {
-        let (fields, after) = hash.scan(from, wanted);
+        let (fields, after) = hash.view().scan(from, wanted);
         prop_assert!(fields.len() <= wanted || !twin.is_large);
         prop_assert!(after.is_none_or(|after| after > from && after >> 32 == 0));
         met.extend(fields.iter().map(|(field, value)| (*field, value.bytes())));
@@ -177,7 +184,7 @@ fn scan_agrees(hash: &HashValue, twin: &Twin, wanted: usize) -> Result<(), TestC
 
 /// What it says it holds is what its fields take.
 fn check(hash: &HashValue) {
-    let (fields, next) = hash.scan(0, usize::MAX);
+    let (fields, next) = hash.view().scan(0, usize::MAX);
     assert!(next.is_none() || hash.len() > 10_000);
     let content: usize = fields
         .iter()
@@ -195,11 +202,11 @@ fn check(hash: &HashValue) {
 }
 
 fn sample(hash: &HashValue, count: usize, seed: u64) -> Vec<Field<'_>> {
-    let mut sample = Sample::new(hash, count);
+    let mut sample = Sample::new(hash.view(), count);
     let mut random = random(seed);
     let mut drawn = Vec::new();
     while sample.left() > 0 {
-        drawn.extend(sample.draw(hash, 100, &mut random));
+        drawn.extend(sample.draw(hash.view(), 100, &mut random));
     }
     drawn
 }
@@ -225,15 +232,15 @@ fn filled(count: usize) -> HashValue {
 #[test]
 fn a_hash_becomes_a_table_where_redis_says_and_stays_one() {
     let mut hash = filled(512);
-    assert_eq!(hash.encoding().to_string(), "listpack");
+    assert_eq!(hash.view().encoding().to_string(), "listpack");
     hash.set(b"one more", b"");
-    assert_eq!(hash.encoding().to_string(), "hashtable");
+    assert_eq!(hash.view().encoding().to_string(), "hashtable");
     for number in 0..512 {
         assert!(hash.remove(number.to_string().as_bytes()));
     }
-    assert_eq!((hash.len(), hash.encoding()), (1, HashEncoding::Hashtable));
+    assert_eq!((hash.len(), hash.view().encoding()), (1, HashEncoding::Hashtable));
     assert_eq!(
-        hash.empty_like().encoding(),
+        hash.view().empty_like().view().encoding(),
         HashEncoding::Hashtable,
         "a copy is of the same form"
     );
@@ -241,14 +248,14 @@ fn a_hash_becomes_a_table_where_redis_says_and_stays_one() {
     for (field, value) in [(&long[..], &b"v"[..]), (b"f", &long)] {
         let mut hash = filled(1);
         hash.set(&field[..field.len().min(64)], &value[..value.len().min(64)]);
-        assert_eq!(hash.encoding(), HashEncoding::Listpack);
+        assert_eq!(hash.view().encoding(), HashEncoding::Listpack);
         hash.set(field, value);
-        assert_eq!(hash.encoding(), HashEncoding::Hashtable);
+        assert_eq!(hash.view().encoding(), HashEncoding::Hashtable);
     }
     let mut hash = filled(1);
     hash.expect(513, 1);
     assert_eq!(
-        (hash.encoding(), hash.len()),
+        (hash.view().encoding(), hash.len()),
         (HashEncoding::Hashtable, 1),
         "as soon as it is to become large"
     );
@@ -281,13 +288,13 @@ fn every_field_is_drawn_about_as_often() {
 #[test]
 fn a_sample_of_a_hash_that_shrinks_comes_to_an_end() {
     let mut hash = filled(5_000);
-    let mut sample = Sample::new(&hash, 1_000);
-    let drawn = sample.draw(&hash, 10, random(1)).len();
+    let mut sample = Sample::new(hash.view(), 1_000);
+    let drawn = sample.draw(hash.view(), 10, random(1)).len();
     assert!(drawn > 0 && sample.left() == 1_000 - drawn);
     for number in 0..5_000 {
         hash.remove(number.to_string().as_bytes());
     }
-    let rest = sample.draw(&hash, 10, random(1)).len();
+    let rest = sample.draw(hash.view(), 10, random(1)).len();
     assert_eq!((rest, sample.left()), (0, 0));
 }
 

@@ -79,13 +79,22 @@ proptest! {
                         .collect();
                     // Redis refuses what is the wrong way around before it moves both to the first byte.
                     let picked = if start < 0 && end < 0 && start > end { Vec::new() } else { picked };
-                    prop_assert_eq!(value.range(start, end).to_vec(), picked);
+                    prop_assert_eq!(value.view().range(start, end).to_vec(), picked);
                 }
-                Change::Lend => lent.push((value.to_bytes(), twin.clone())),
+                Change::Lend => lent.push((value.view().to_bytes(), twin.clone())),
             }
-            prop_assert_eq!(value.to_bytes(), twin.clone());
+            prop_assert_eq!(value.view().to_bytes(), twin.clone());
             prop_assert_eq!(value.len(), twin.len());
-            prop_assert!(value.heap_bytes() + 20 >= twin.len() && value.heap_bytes() <= 3 * BYTES_MAX);
+            prop_assert!(value.heap_bytes() + 22 >= twin.len() && value.heap_bytes() <= 3 * BYTES_MAX);
+            let mut room = [0; 8];
+            if let Some((packing, bytes)) = value.view().pack(&mut room) {
+                let unpacked = StringRef::unpack(packing, bytes);
+                prop_assert_eq!(unpacked.to_bytes(), twin.clone());
+                prop_assert_eq!(unpacked.encoding(), value.view().encoding());
+                prop_assert_eq!(unpacked.to_value().view().encoding(), value.view().encoding());
+            } else {
+                prop_assert!(twin.len() >= SHARED_BYTES_MIN);
+            }
         }
         for (bytes, twin) in lent {
             prop_assert_eq!(bytes.to_vec(), twin, "a reply is not changed any more");
@@ -105,21 +114,25 @@ fn the_encoding_is_what_redis_says() {
         (&long, "embstr"),
         (&longer, "raw"),
     ] {
-        assert_eq!(StringValue::new(bytes).encoding().to_string(), encoding);
+        assert_eq!(StringValue::new(bytes).view().encoding().to_string(), encoding);
     }
     let mut value = StringValue::new(b"1");
     value.append(b"2", 10).expect("it is short");
-    assert_eq!(value.encoding(), StringEncoding::Raw, "it was changed in place");
+    assert_eq!(value.view().encoding(), StringEncoding::Raw, "it was changed in place");
     value.increment(1).expect("12 is a number");
-    assert_eq!(value.encoding(), StringEncoding::Int);
+    assert_eq!(value.view().encoding(), StringEncoding::Int);
     value.increment_float(b"1").expect("13 is a number");
     assert_eq!(
-        value.encoding(),
+        value.view().encoding(),
         StringEncoding::Embstr,
         "a float's text is none of an integer"
     );
     value.append(b"", 10).expect("it is short");
-    assert_eq!(value.encoding(), StringEncoding::Raw, "even when nothing was added");
+    assert_eq!(
+        value.view().encoding(),
+        StringEncoding::Raw,
+        "even when nothing was added"
+    );
 }
 
 #[test]
@@ -129,8 +142,8 @@ fn a_string_too_long_stays_as_it_is() {
     assert_eq!(value.set_range(5, b"67", 6), Err(ValueError::TooLong));
     assert_eq!(value.set_range(usize::MAX, b"67", 6), Err(ValueError::TooLong));
     assert_eq!(value.set_range(usize::MAX, b"", 6), Ok(5), "nothing is written");
-    assert_eq!(value.to_bytes(), "12345");
-    assert_eq!(value.encoding(), StringEncoding::Int);
+    assert_eq!(value.view().to_bytes(), "12345");
+    assert_eq!(value.view().encoding(), StringEncoding::Int);
 }
 
 #[test]
@@ -152,10 +165,32 @@ fn what_is_no_float_is_told_from_what_is_too_much() {
     assert_eq!(value.increment_float(b"a"), Err(ValueError::NotAFloat));
     assert_eq!(value.increment_float(b"-inf"), Err(ValueError::FloatOverflow));
     assert_eq!(value.increment_float(b"nan"), Err(ValueError::NotAFloat));
-    assert_eq!(value.to_bytes(), "3200");
+    assert_eq!(value.view().to_bytes(), "3200");
     assert_eq!(
         StringValue::new(b"inf").increment_float(b"1"),
         Err(ValueError::FloatOverflow)
     );
     assert_eq!(StringValue::new(b"x").increment_float(b"1"), Err(ValueError::NotAFloat));
+}
+
+#[test]
+fn an_integer_is_packed_into_as_few_bytes_as_it_takes() {
+    for (integer, length) in [
+        (0, 1),
+        (-1, 1),
+        (127, 1),
+        (128, 2),
+        (-128, 1),
+        (-129, 2),
+        (8_388_607, 3),
+        (8_388_608, 4),
+        (i64::MAX, 8),
+        (i64::MIN, 8),
+    ] {
+        let (value, mut room) = (StringValue::of_integer(integer), [0; 8]);
+        let (packing, bytes) = value.view().pack(&mut room).expect("it is short");
+        assert_eq!((packing, bytes.len()), (StringPacking::Integer, length), "{integer}");
+        let unpacked = StringRef::unpack(packing, bytes);
+        assert_eq!(unpacked.bytes(&mut Digits::new()), integer.to_string().as_bytes());
+    }
 }
