@@ -115,6 +115,14 @@ impl<X> PackedTable<X> {
         Some(Position { segment, place })
     }
 
+    /// The record with this hash and this name.
+    #[inline]
+    pub fn record(&self, hash: u32, name: &[u8]) -> Option<Record<'_, X>> {
+        let segment = self.directory.get(self.directory.index_of(hash));
+        let place = segment.slots.find(hash, |slot| segment.records.name(slot.at) == name)?;
+        Some(segment.record(segment.slot(place)))
+    }
+
     /// Where a record with this hash lies, which may have another name. Nothing of the record is read.
     pub fn find_hash(&self, hash: u32) -> Option<Position> {
         let segment = self.directory.index_of(hash);
@@ -129,6 +137,18 @@ impl<X> PackedTable<X> {
     pub fn get(&self, position: Position) -> Record<'_, X> {
         let segment = self.directory.get(position.segment);
         segment.record(segment.slot(position.place))
+    }
+
+    /// Something of a record's bytes, read so that they are near.
+    pub fn touched(&self, position: Position) -> u32 {
+        let segment = self.directory.get(position.segment);
+        segment.records.touched(segment.slot(position.place).at)
+    }
+
+    /// What lies outside of a record's bytes.
+    pub fn outside(&self, position: Position) -> Option<&X> {
+        let segment = self.directory.get(position.segment);
+        segment.records.outside(segment.slot(position.place).at)
     }
 
     /// The body of a record and what lies outside, to be changed where they are.
@@ -354,6 +374,7 @@ impl<X> Segment<X> {
         self.slots.get(place).expect("the table has not changed since")
     }
 
+    #[inline]
     fn record<'t>(&'t self, slot: &'t Slot) -> Record<'t, X> {
         let (tag, name, body, outside) = self.records.parts(slot.at);
         Record {

@@ -49,6 +49,7 @@ impl Arena {
     }
 
     /// The bytes from a place on, to the end of its chunk.
+    #[inline]
     pub(super) fn from(&self, at: u32) -> &[u8] {
         &self.chunks[(at >> OFFSET_BITS) as usize][offset(at)..]
     }

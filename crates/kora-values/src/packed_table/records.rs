@@ -64,11 +64,29 @@ impl<X> Records<X> {
         Layout::read(self.arena.from(at))
     }
 
+    #[inline]
     pub(super) fn name(&self, at: u32) -> &[u8] {
         let bytes = self.arena.from(at);
         &bytes[Layout::read(bytes).name]
     }
 
+    /// Something of the first and of the second cache line of a record, read so that they are near.
+    #[inline]
+    pub(super) fn touched(&self, at: u32) -> u32 {
+        let bytes = self.arena.from(at);
+        u32::from(bytes[0]) + u32::from(bytes.get(CACHE_LINE_BYTES).copied().unwrap_or(0))
+    }
+
+    #[inline]
+    pub(super) fn outside(&self, at: u32) -> Option<&X> {
+        let bytes = self.arena.from(at);
+        if bytes[0] & OUTSIDE_BIT == 0 {
+            return None;
+        }
+        self.outside[Layout::read(bytes).outside? as usize].as_ref()
+    }
+
+    #[inline]
     pub(super) fn parts(&self, at: u32) -> (u8, &[u8], &[u8], Option<&X>) {
         let bytes = self.arena.from(at);
         let layout = Layout::read(bytes);
@@ -182,7 +200,25 @@ impl<X> Records<X> {
 }
 
 impl Layout {
+    #[inline]
     fn read(bytes: &[u8]) -> Layout {
+        match *bytes {
+            // Nearly all: short, and nothing outside.
+            [tag, name_len, body_len, ..] if (tag | name_len | body_len) & 0x80 == 0 => {
+                let end = SHORT_HEAD_BYTES + usize::from(name_len);
+                Layout {
+                    tag,
+                    outside: None,
+                    name: SHORT_HEAD_BYTES..end,
+                    len: end + usize::from(body_len),
+                }
+            }
+            _ => Layout::read_any(bytes),
+        }
+    }
+
+    #[inline(never)]
+    fn read_any(bytes: &[u8]) -> Layout {
         let tag = bytes[0];
         let (name_len, at) = read_length(bytes, 1);
         let (body_len, at) = read_length(bytes, at);
@@ -269,6 +305,11 @@ const OUTSIDE_BIT: u8 = 0x80;
 /// The bit of a length's byte that says that another one follows, and those that are the length's.
 const MORE_BIT: u8 = 0x80;
 const LENGTH_BITS: usize = 0x7F;
+
+/// A tag, two lengths below 2⁷.
+const SHORT_HEAD_BYTES: usize = 3;
+
+const CACHE_LINE_BYTES: usize = 64;
 
 /// A tag, two lengths below 2³⁵, a place.
 const HEAD_BYTES_MAX: usize = 1 + 2 * 5 + size_of::<u32>();

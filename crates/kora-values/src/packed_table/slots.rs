@@ -73,14 +73,17 @@ impl Slots {
     }
 
     /// The place of the slot with this hash that `is` the one.
+    #[inline]
     pub(super) fn find(&self, hash: u32, mut is: impl FnMut(&Slot) -> bool) -> Option<usize> {
         let home = self.home(hash);
-        for (place, slot) in self.places.iter().enumerate().skip(home) {
-            if slot.is_vacant() || slot.hash > hash {
-                return None;
-            }
-            if slot.hash == hash && is(slot) {
-                return Some(place);
+        for (distance, slot) in self.places.get(home..)?.iter().enumerate() {
+            if slot.hash >= hash || slot.is_vacant() {
+                if slot.hash != hash || slot.is_vacant() {
+                    return None;
+                }
+                if is(slot) {
+                    return Some(home + distance);
+                }
             }
         }
         None
@@ -145,6 +148,7 @@ impl Slots {
     }
 
     /// Where the slot of a hash lies, if no other takes its place. Not less than that of a smaller hash.
+    #[inline]
     pub(super) fn home(&self, hash: u32) -> usize {
         let rest = hash.checked_shl(self.depth).unwrap_or(0);
         ((u64::from(rest) * homes(self.places.len()) as u64) >> 32) as usize
