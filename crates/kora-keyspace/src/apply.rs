@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use kora_mesh::{Fuse, Gauge};
-use kora_values::StringValue;
+use kora_values::StringRef;
 use kora_vector::{Step, Work};
 
 use crate::catalog::Schema;
 use crate::changes::Observer;
 use crate::key::{Place, key_of};
-use crate::keys::Value;
+use crate::keys::{Value, ValueRef};
 use crate::keyspace::Keyspace;
-use crate::outcome::{Outcome, ValueRef};
+use crate::outcome::Outcome;
 use crate::time::NEVER_MS;
 
 impl<O: Observer> Keyspace<O> {
@@ -82,7 +82,7 @@ impl<O: Observer> Keyspace<O> {
 
     fn apply_put(&mut self, place: Place<'_>, value: ValueRef<'_>, deadline_ms: u64) {
         let value = match value {
-            ValueRef::String(string) => Value::String(string.clone()),
+            ValueRef::String(string) => Value::String(string.to_value()),
             ValueRef::Hash(hash) => {
                 let mut copy = Box::new(hash.empty_like());
                 let mut from = Some(0);
@@ -102,7 +102,7 @@ impl<O: Observer> Keyspace<O> {
 
     /// What stands before the bytes stays; the string may be longer already.
     fn apply_edit(&mut self, place: Place<'_>, (offset, bytes, length): (usize, &[u8], usize)) {
-        let held = self.string(place).ok().flatten().map_or(0, StringValue::len);
+        let held = self.string(place).ok().flatten().map_or(0, StringRef::len);
         debug_assert!(
             offset + bytes.len() <= length.max(held),
             "what is written is within the string"

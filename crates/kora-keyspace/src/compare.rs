@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use kora_values::{Digits, HashValue};
+use kora_values::{Digits, HashRef};
 
 use crate::changes::Observer;
 use crate::collections::{Collection, CollectionTable};
-use crate::keys::{Entry, Value};
+use crate::keys::{Entry, ValueRef};
 use crate::keyspace::Keyspace;
 
 impl<O: Observer> Keyspace<O> {
@@ -65,17 +65,17 @@ impl<O: Observer> Keyspace<O> {
 }
 
 /// What an entry holds, in one order.
-fn contents(entry: &Entry) -> BTreeMap<Vec<u8>, Vec<u8>> {
+fn contents(entry: Entry<'_>) -> BTreeMap<Vec<u8>, Vec<u8>> {
     match entry.value() {
-        Value::String(string) => {
+        ValueRef::String(string) => {
             let bytes = string.bytes(&mut Digits::new()).to_vec();
             BTreeMap::from([(b"string".to_vec(), bytes)])
         }
-        Value::Hash(hash) => fields(hash),
+        ValueRef::Hash(hash) => fields(hash),
     }
 }
 
-fn fields(hash: &HashValue) -> BTreeMap<Vec<u8>, Vec<u8>> {
+fn fields(hash: HashRef<'_>) -> BTreeMap<Vec<u8>, Vec<u8>> {
     let (mut found, mut from) = (BTreeMap::new(), Some(0));
     while let Some(at) = from {
         let (fields, next) = hash.scan(at, AT_ONCE);

@@ -130,17 +130,14 @@ impl<O: Observer> Keyspace<O> {
 
     fn remove_due_keys(&mut self, now_ms: u64) {
         for _ in 0..DELETED_PER_SLICE {
-            let (entry, changed) = match self.keys.look_at_due(now_ms) {
+            let (key, outside, changed) = match self.keys.look_at_due(now_ms) {
                 Due::Nothing => return,
                 Due::Later => continue,
-                Due::Expired(entry, changed) => (entry, changed),
+                Due::Expired(key, outside, changed) => (key, outside, changed),
             };
             let cause = Cause::Expired;
-            self.changes.commit(changed, || Outcome::Removed {
-                key: entry.key(),
-                cause,
-            });
-            self.discard(entry.into_value());
+            self.changes.commit(changed, || Outcome::Removed { key: &key, cause });
+            self.discard(outside);
             self.expired += 1;
         }
     }

@@ -22,6 +22,7 @@ mod time;
 
 pub use self::changes::{Observer, Sequence, Totals};
 pub use self::key::{KeyType, Place, element_of, key_of};
+pub use self::keys::ValueRef;
 pub use self::keyspace::{KeyCounts, Keyspace, Refusal};
-pub use self::outcome::{Cause, Outcome, ValueRef, VectorRow};
+pub use self::outcome::{Cause, Outcome, VectorRow};
 pub use self::time::{NEVER_MS, seconds};

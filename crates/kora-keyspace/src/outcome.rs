@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use kora_values::{HashValue, StringValue};
 use kora_vector::{Index, Slot};
 
 use crate::catalog::{Generation, Schema};
 use crate::collections::{Collection, CollectionTable};
-use crate::keys::{KeyTable, Value};
+use crate::keys::{KeyTable, ValueRef};
 
 /// What became true of the data of a shard. It borrows everything.
 ///
@@ -152,24 +151,6 @@ pub enum Cause {
     Moved,
     /// Its collection was dropped, or everything was.
     Dropped,
-}
-
-/// What a key holds.
-#[derive(Clone, Copy, Debug)]
-pub enum ValueRef<'a> {
-    /// A string.
-    String(&'a StringValue),
-    /// A hash.
-    Hash(&'a HashValue),
-}
-
-impl<'a> From<&'a Value> for ValueRef<'a> {
-    fn from(value: &'a Value) -> ValueRef<'a> {
-        match value {
-            Value::String(string) => ValueRef::String(string),
-            Value::Hash(hash) => ValueRef::Hash(hash),
-        }
-    }
 }
 
 /// A vector where it is kept.

@@ -28,24 +28,24 @@ fn main() {
     });
     let mut next = Some(0);
     steps("scan 10 fields", 0..count / 1_000, |_| {
-        next = next.and_then(|from| hash.scan(from, 10).1)
+        next = next.and_then(|from| hash.view().scan(from, 10).1)
     });
     let (mut next, mut met) = (Some(0), 0);
     steps("scan 1,000 fields", 0..count / 500, |_| {
         if let Some(from) = next {
-            let (fields, after) = hash.scan(from, 1_000);
+            let (fields, after) = hash.view().scan(from, 1_000);
             met += fields.len();
             next = after;
         }
     });
     assert_eq!(met, hash.len());
     for part in [4, 2] {
-        let mut sample = Sample::new(&hash, hash.len() / part);
+        let mut sample = Sample::new(hash.view(), hash.len() / part);
         let mut state = 1_u64;
         let name = format!("draw 1 of {part}, 1,000 at a time");
         steps(&name, 0..count / 100, |_| {
             if sample.left() > 0 {
-                sample.draw(&hash, 1_000, || {
+                sample.draw(hash.view(), 1_000, || {
                     state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
                     (state ^ (state >> 31)).wrapping_mul(0xBF58_476D_1CE4_E5B9)
                 });

@@ -5,7 +5,7 @@ use std::mem::take;
 use bytes::Bytes;
 use kora_keyspace::Place;
 use kora_resp::{Bulks, Reply, Words};
-use kora_values::{Field, FieldValue, HashValue, Sample};
+use kora_values::{Field, FieldValue, HashRef, Sample};
 
 use super::keys::{next_draw, refused};
 use super::strings::length;
@@ -238,7 +238,7 @@ impl Shard {
     }
 }
 
-fn get_fields(hash: Option<&HashValue>, fields: &mut Words, found: &mut Bulks) -> Option<Reply> {
+fn get_fields(hash: Option<HashRef<'_>>, fields: &mut Words, found: &mut Bulks) -> Option<Reply> {
     let end = found.bytes_hint() + FIELD_BYTES_PER_SLICE;
     for _ in 0..FIELDS_PER_SLICE {
         if found.bytes_hint() > end {
@@ -256,14 +256,14 @@ fn get_fields(hash: Option<&HashValue>, fields: &mut Words, found: &mut Bulks) -
 
 /// How many fields one slice looks at: as many as have some bytes by the mean, because which come next is as good as
 /// chance.
-fn portion(hash: &HashValue) -> usize {
+fn portion(hash: HashRef<'_>) -> usize {
     let field_bytes = hash.bytes() / hash.len().max(1);
     (FIELD_BYTES_PER_SLICE / field_bytes.max(1)).clamp(1, FIELDS_PER_SLICE)
 }
 
 /// Looks at some fields in the order of a scan.
 fn walk(
-    hash: Option<&HashValue>,
+    hash: Option<HashRef<'_>>,
     (from, left): (&mut u64, &mut usize),
     part: HashPart,
     scan: Option<&HashScan>,
@@ -297,7 +297,7 @@ fn list(found: Bulks) -> Reply {
 
 /// Draws some fields.
 fn draw(
-    hash: Option<&HashValue>,
+    hash: Option<HashRef<'_>>,
     wanted: command::Sample,
     (sample, left): (&mut Option<Sample>, &mut u64),
     draws: &mut u64,

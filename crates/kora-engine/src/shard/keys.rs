@@ -1,7 +1,7 @@
 //! The commands on keys of any type, executed on the shard where the key lies; and what all commands on keys rely on.
 
 use bytes::Bytes;
-use kora_keyspace::keys::{Entry, Value};
+use kora_keyspace::keys::{Entry, ValueRef};
 use kora_keyspace::{Cause, KeyType, NEVER_MS, Place, Refusal, seconds};
 use kora_resp::Reply;
 
@@ -76,10 +76,8 @@ impl Shard {
 
     /// What a key takes in memory, with what it holds.
     fn bytes_of(&self, place: Place<'_>) -> Option<usize> {
-        match self.keyspace.entry(place) {
-            Some(entry) => Some(entry.bytes()),
-            None => self.keyspace.vector_at(place).map(|(part, name)| part.bytes_of(name)),
-        }
+        let own = self.keyspace.keys().bytes_of(place);
+        own.or_else(|| self.keyspace.vector_at(place).map(|(part, name)| part.bytes_of(name)))
     }
 
     /// Some key, how many there are, and a random number, so that whoever asks several shards can choose fairly.
@@ -157,8 +155,8 @@ impl Shard {
 
     fn encoding(&self, place: Place<'_>) -> Reply {
         match self.keyspace.entry(place).map(Entry::value) {
-            Some(Value::String(string)) => Reply::Text(string.encoding().to_string()),
-            Some(Value::Hash(hash)) => Reply::Text(hash.encoding().to_string()),
+            Some(ValueRef::String(string)) => Reply::Text(string.encoding().to_string()),
+            Some(ValueRef::Hash(hash)) => Reply::Text(hash.encoding().to_string()),
             None if self.keyspace.exists(place) => Reply::Text("hnsw".to_owned()),
             None => Reply::Null,
         }
@@ -175,7 +173,7 @@ pub(super) fn refused(refusal: Refusal) -> ClientError {
 }
 
 /// A key's bytes, for a reply.
-pub(super) fn to_bytes(entry: &Entry) -> Bytes {
+pub(super) fn to_bytes(entry: Entry<'_>) -> Bytes {
     Bytes::copy_from_slice(entry.key())
 }
 

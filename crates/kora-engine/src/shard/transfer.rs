@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use kora_keyspace::catalog::Schema;
-use kora_keyspace::keys::{MovedValue, Value};
+use kora_keyspace::keys::{MovedValue, Value, ValueRef};
 use kora_keyspace::{Cause, KeyType, NEVER_MS, Place, element_of};
 use kora_resp::Reply;
 use kora_values::HashValue;
@@ -173,11 +173,11 @@ impl Shard {
         };
         let (deadline_ms, now_ms) = (entry.deadline_ms(), from.now_ms);
         match entry.value() {
-            Value::String(string) => {
-                let value = Value::String(string.clone());
+            ValueRef::String(string) => {
+                let value = Value::String(string.to_value());
                 Ok(self.hand_over(MovedValue { value, deadline_ms }, to.as_ref(), now_ms))
             }
-            Value::Hash(hash) => {
+            ValueRef::Hash(hash) => {
                 let copy = Box::new(hash.empty_like());
                 self.copy(Copying {
                     from: Bytes::copy_from_slice(from.key),

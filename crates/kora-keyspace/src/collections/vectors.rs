@@ -279,7 +279,7 @@ impl<O: Observer> Keyspace<O> {
                     keys: &keys,
                     parts,
                 }),
-                false => drop(changed.forget()),
+                false => self.changes.count(changed),
             }
             self.drops.push_keys(keys);
         }

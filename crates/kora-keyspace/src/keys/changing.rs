@@ -2,7 +2,7 @@
 
 use kora_values::{StringValue, ValueError};
 
-use super::key_table::{MovedValue, Value};
+use super::entry::{MovedValue, Value};
 use crate::changes::{Changed, Observer};
 use crate::key::{KeyType, Place};
 use crate::keys::KeyTable;
@@ -122,10 +122,10 @@ impl<O: Observer> Keyspace<O> {
     /// Deletes what a key holds, but for a collection; false if there is nothing.
     pub fn remove(&mut self, place: Place<'_>, cause: Cause) -> bool {
         match self.keys.remove(place.hash, place.key) {
-            Some((entry, changed)) => {
+            Some((outside, changed)) => {
                 self.changes
                     .commit(changed, || Outcome::Removed { key: place.key, cause });
-                self.discard(entry.into_value());
+                self.discard(outside);
                 true
             }
             None => self.remove_vector_of(place, cause),
@@ -134,14 +134,11 @@ impl<O: Observer> Keyspace<O> {
 
     /// Takes a string or a hash from its key, to be put elsewhere.
     pub fn take(&mut self, place: Place<'_>) -> Option<MovedValue> {
-        let (entry, changed) = self.keys.remove(place.hash, place.key)?;
+        let (moved, changed) = self.keys.take(place.hash, place.key)?;
         let cause = Cause::Moved;
         self.changes
             .commit(changed, || Outcome::Removed { key: place.key, cause });
-        Some(MovedValue {
-            deadline_ms: entry.deadline_ms(),
-            value: entry.into_value(),
-        })
+        Some(moved)
     }
 
     /// Puts a value that was taken elsewhere, whatever the key held. One that has expired meanwhile is not there.
@@ -153,7 +150,7 @@ impl<O: Observer> Keyspace<O> {
             true => self.put(place, moved.value, Some(moved.deadline_ms)),
             false => {
                 self.remove(place, Cause::Overwritten);
-                self.discard(moved.value);
+                self.discard(Some(moved.value));
                 Ok(())
             }
         }
@@ -226,7 +223,7 @@ pub(crate) fn put_of<'a>(keys: &'a KeyTable, place: Place<'a>) -> Outcome<'a> {
     let entry = keys.find(place.hash, place.key).expect("it was put a moment ago");
     Outcome::Put {
         key: place.key,
-        value: entry.value().into(),
+        value: entry.value(),
         deadline_ms: entry.deadline_ms(),
     }
 }

@@ -2,11 +2,11 @@
 
 use kora_values::{HashValue, LongDouble, ValueError};
 
-use super::key_table::{MovedValue, Value};
+use super::entry::{MovedValue, Value, ValueRef};
 use crate::changes::{Changed, Changes, Observer};
 use crate::key::Place;
 use crate::keyspace::{Keyspace, Refusal};
-use crate::outcome::{Cause, Outcome, ValueRef};
+use crate::outcome::{Cause, Outcome};
 use crate::time::NEVER_MS;
 
 /// A hash while its fields are changed. Each change is told as it is made.
@@ -158,7 +158,7 @@ impl<O: Observer> FieldEdit<'_, O> {
         self.changes.commit(Changed::elsewhere(), || match is_first {
             true => Outcome::Put {
                 key,
-                value: ValueRef::Hash(hash),
+                value: ValueRef::Hash(hash.view()),
                 deadline_ms: NEVER_MS,
             },
             false => Outcome::FieldSet {

@@ -1,148 +1,48 @@
 //! The keys of one shard that hold strings and hashes, and when they expire.
 
-use std::cell::Cell;
-use std::collections::BTreeSet;
+use kora_values::packed_table::{Content, Position, Record};
+use kora_values::segment_table::hash;
+use kora_values::{DeadlineIndex, HashValue, PackedTable, StringValue};
 
-use kora_values::segment_table::{Hashed, hash};
-use kora_values::{HashValue, SegmentTable, StringValue};
-
+use super::entry::{Deadline, Entry, Form, MovedValue, Value, ValueRef};
 use crate::changes::Changed;
-use crate::key::{KeyType, Place};
+use crate::key::Place;
 use crate::time::{NEVER_MS, seconds};
 
 /// Keys with what they hold.
 ///
-/// Every method that changes what a client can see returns [`Changed`], which only a commit takes.
+/// Small values lie in the table, behind their keys: see [`kora_values::packed_table`]. Every method that changes what a client
+/// can see returns [`Changed`], which only a commit takes.
 pub struct KeyTable {
     /// Keys the hash: random in a server, so that nobody outside can choose keys that collide.
     hash_seed: u64,
-    entries: SegmentTable<Entry>,
-    /// When to look at keys that expire, and their hashes. Invariant: holds ([`Entry::look_ms`], hash) for each entry that
+    entries: PackedTable<Value>,
+    /// What the table holds when it is empty.
+    empty_bytes: usize,
+    /// Bytes held beside the table. Invariant: the sum of the `heap_bytes` of the values outside.
+    heap_bytes: usize,
+    /// When to look at keys that expire, and their hashes. Invariant: holds ([`Deadline::look_ms`], hash) for each entry that
     /// expires, and no others.
     ///
     /// Ordered, so that what is due comes first, and one for each, so that a key whose time is set again and again holds no
     /// more. Two keys may share an item: with one hash and one millisecond. A time that is moved on leaves the item where it
     /// stands, to be moved when its time has come: caches do that all the time, and to move it costs as much as a third of a
     /// SET (with 100,000 keys at depth 16).
-    expiries: BTreeSet<(u64, u32)>,
-}
-
-/// One key.
-pub struct Entry {
-    hash: u32,
-    /// When it was last used, in seconds of Unix time. A read notes it.
-    used_s: Cell<u32>,
-    /// When it expires, in milliseconds of Unix time; [`NEVER_MS`] if it does not. Changed by the table only.
-    deadline_ms: u64,
-    /// How much earlier it is to be looked at. 0 if it does not expire.
-    lead_ms: u32,
-    key: Box<[u8]>,
-    value: Value,
-}
-
-/// What a key holds beside a vector.
-#[derive(Debug)]
-pub enum Value {
-    /// A string.
-    String(StringValue),
-    /// A hash. It has a field at least, but while it is being made.
-    Hash(Box<HashValue>),
-}
-
-/// A value that moves to another key.
-#[derive(Debug)]
-pub struct MovedValue {
-    /// The value.
-    pub value: Value,
-    /// When it expires, in milliseconds of Unix time; [`NEVER_MS`] if it does not.
-    pub deadline_ms: u64,
-}
-
-impl Value {
-    /// What it is.
-    pub fn kind(&self) -> KeyType {
-        match self {
-            Value::String(_) => KeyType::String,
-            Value::Hash(_) => KeyType::Hash,
-        }
-    }
-
-    /// Something of what lies beside the entry, read so that it is near.
-    fn touched(&self) -> u32 {
-        match self {
-            Value::String(string) => u32::from(string.first_byte()),
-            Value::Hash(hash) => u32::from(hash.first_byte()),
-        }
-    }
-
-    /// Bytes held beside the entry.
-    pub fn heap_bytes(&self) -> usize {
-        match self {
-            Value::String(string) => string.heap_bytes(),
-            Value::Hash(hash) => hash.bytes(),
-        }
-    }
-}
-
-impl Entry {
-    /// When it expires, in milliseconds of Unix time; [`NEVER_MS`] if it does not.
-    pub fn deadline_ms(&self) -> u64 {
-        self.deadline_ms
-    }
-
-    /// What the key holds.
-    pub fn value(&self) -> &Value {
-        &self.value
-    }
-
-    /// When it was last used, in seconds of Unix time.
-    pub fn used_s(&self) -> u32 {
-        self.used_s.get()
-    }
-
-    /// When it is to be looked at whether it has expired, if it ever does.
-    fn look_ms(&self) -> u64 {
-        self.deadline_ms - u64::from(self.lead_ms)
-    }
-
-    /// True if it has expired by then.
-    pub fn is_due(&self, now_ms: u64) -> bool {
-        self.deadline_ms <= now_ms
-    }
-
-    /// The key.
-    pub fn key(&self) -> &[u8] {
-        &self.key
-    }
-
-    /// Notes that it is used now.
-    pub fn touch(&self, now_ms: u64) {
-        self.used_s.set(seconds(now_ms));
-    }
-
-    /// What the key held.
-    pub(crate) fn into_value(self) -> Value {
-        self.value
-    }
-
-    /// Bytes held, with the entry's share of the table.
-    pub fn bytes(&self) -> usize {
-        size_of::<Entry>() + CONTROL_BYTES + self.key.len() + self.value.heap_bytes()
-    }
-}
-
-impl Hashed for Entry {
-    fn hash(&self) -> u32 {
-        self.hash
-    }
+    deadlines: DeadlineIndex,
+    /// A hash to edit small ones in, which have none of their own.
+    desk: Option<Box<HashValue>>,
 }
 
 impl KeyTable {
     pub(crate) fn new(hash_seed: u64) -> KeyTable {
+        let entries = PackedTable::new();
         KeyTable {
             hash_seed,
-            entries: SegmentTable::new(),
-            expiries: BTreeSet::new(),
+            empty_bytes: entries.bytes(),
+            entries,
+            heap_bytes: 0,
+            deadlines: DeadlineIndex::new(),
+            desk: None,
         }
     }
 
@@ -164,7 +64,23 @@ impl KeyTable {
 
     /// How many of them expire, but for those that share their millisecond and their hash with another.
     pub fn expiring(&self) -> usize {
-        self.expiries.len()
+        self.deadlines.len()
+    }
+
+    /// Bytes held of all there is in it: the blocks that the allocator gave.
+    pub fn bytes(&self) -> usize {
+        self.entries.bytes().saturating_sub(self.empty_bytes) + self.heap_bytes + self.deadlines.bytes()
+    }
+
+    /// Bytes that a key takes with what it holds, and its share of what is lost around it.
+    pub fn bytes_of(&self, place: Place<'_>) -> Option<usize> {
+        let position = self.entries.find_name(place.hash, place.key)?;
+        let entry = self.entry(position);
+        let deadline = match entry.deadline_ms() {
+            NEVER_MS => 0,
+            _ => self.deadlines.bytes() / self.deadlines.len().max(1),
+        };
+        Some(self.entries.bytes_at(position) + entry.outside().map_or(0, Value::heap_bytes) + deadline)
     }
 
     /// A key's hash here.
@@ -173,8 +89,8 @@ impl KeyTable {
     }
 
     /// The entry of a key, with its hash.
-    pub fn find(&self, hash: u32, key: &[u8]) -> Option<&Entry> {
-        self.entries.find(hash, |entry| *entry.key == *key)
+    pub fn find(&self, hash: u32, key: &[u8]) -> Option<Entry<'_>> {
+        self.entries.record(hash, key).map(|record| self.entry_of(record))
     }
 
     /// Looks for keys that will be asked for in a moment, so that they are near then. Each step is taken for all of them
@@ -199,29 +115,47 @@ impl KeyTable {
     fn look_for_hashes(&self, hashes: &[u32]) {
         let mut found = [None; LOOKED_FOR_MAX];
         for (place, hash) in found.iter_mut().zip(hashes) {
-            *place = self.entries.find(*hash, |entry| entry.hash == *hash);
+            *place = self.entries.find_hash(*hash);
         }
-        let first = |bytes: &[u8]| u32::from(bytes.first().copied().unwrap_or(0));
-        let touched: u32 = found
-            .iter()
-            .flatten()
-            .map(|entry| first(&entry.key) + entry.value.touched())
-            .sum();
+        let found = || found.iter().flatten();
+        let touched: u32 = found().map(|position| self.entries.touched(*position)).sum();
         std::hint::black_box(touched);
+        let outside = found().filter_map(|position| self.entries.outside(*position));
+        let outside: u32 = outside.map(Value::touched).sum();
+        std::hint::black_box(outside);
     }
 
     /// Changes the value of a key that is there, which counts as used. The closure says what it did; a value that it refused
     /// to change it leaves as it was.
     pub(crate) fn edit<R>(&mut self, place: Place<'_>, edit: impl FnOnce(&mut Value) -> R) -> Option<(R, Changed)> {
-        let entry = self.find_mut(place.hash, place.key)?;
+        let position = self.entries.find_name(place.hash, place.key)?;
+        let before = self.bytes();
+        let entry = self.entry(position);
         entry.touch(place.now_ms);
-        let before = entry.bytes();
-        let outcome = edit(&mut entry.value);
-        Some((outcome, Changed::between(before, entry.bytes())))
+        let deadline = entry.deadline();
+        let outcome = match self.entries.get_mut(position).1 {
+            Some(value) => {
+                let heap_bytes = value.heap_bytes();
+                let outcome = edit(value);
+                self.heap_bytes = self.heap_bytes + value.heap_bytes() - heap_bytes;
+                if value.packs_easily(place.key.len()) {
+                    let value = self.take_out(position);
+                    self.write_again(position, place.key, deadline, value);
+                }
+                outcome
+            }
+            None => {
+                let mut value = self.unpack(position);
+                let outcome = edit(&mut value);
+                self.write_again(position, place.key, deadline, value);
+                outcome
+            }
+        };
+        Some((outcome, Changed::between(before, self.bytes())))
     }
 
     /// Gives a key that is there another value, which counts as used, and another time to expire if one is given. Returns
-    /// what it held; the value itself if the key is not there.
+    /// what it held outside of the table; the value itself if the key is not there.
     pub(crate) fn replace(
         &mut self,
         hash: u32,
@@ -229,169 +163,268 @@ impl KeyTable {
         value: Value,
         deadline_ms: Option<u64>,
         now_ms: u64,
-    ) -> Result<(Value, Changed), Value> {
-        let Some(entry) = self.find_mut(hash, key) else {
+    ) -> Result<(Option<Value>, Changed), Value> {
+        let Some(position) = self.entries.find_name(hash, key) else {
             return Err(value);
         };
-        let bytes_before = entry.bytes();
-        let before = std::mem::replace(&mut entry.value, value);
+        let before = self.bytes();
+        let entry = self.entry(position);
         entry.touch(now_ms);
-        let changed = Changed::between(bytes_before, entry.bytes());
-        let other_ms = deadline_ms.filter(|deadline_ms| *deadline_ms != entry.deadline_ms);
-        if let Some(deadline_ms) = other_ms {
-            self.move_expiry(hash, key, deadline_ms);
-        }
-        Ok((before, changed))
+        let old = entry.deadline();
+        let new = deadline_ms.map_or(old, |deadline_ms| moved_on(old, deadline_ms));
+        let gone = self.write_again(position, key, new, value);
+        self.look_then(hash, old, new);
+        Ok((gone, Changed::between(before, self.bytes())))
     }
 
     /// Adds a key that is not there: the caller has looked.
     pub(crate) fn insert_new(&mut self, hash: u32, key: &[u8], moved: MovedValue, now_ms: u64) -> Changed {
         let MovedValue { value, deadline_ms } = moved;
+        let before = self.bytes();
         if deadline_ms != NEVER_MS {
-            self.expiries.insert((deadline_ms, hash));
+            self.deadlines.insert(deadline_ms, hash);
         }
-        let entry = Entry {
-            hash,
-            used_s: Cell::new(seconds(now_ms)),
-            deadline_ms,
-            lead_ms: 0,
-            key: key.into(),
-            value,
+        let mut room = [0; size_of::<i64>()];
+        let (deadline, len) = Deadline::at(deadline_ms).write();
+        let (form, bytes, outside) = match value.pack(key.len(), &mut room) {
+            Some((form, bytes)) => (form, bytes, None),
+            None => {
+                self.heap_bytes += value.heap_bytes();
+                (Form::Outside, &[][..], Some(value))
+            }
         };
-        let changed = Changed::between(0, entry.bytes());
-        self.entries.insert_new(entry);
-        changed
+        let content = Content {
+            tag: form.tag(len > 0),
+            body: [&deadline[..len], bytes],
+            outside,
+        };
+        self.entries.insert_new(hash, key, seconds(now_ms), content);
+        Changed::between(before, self.bytes())
     }
 
-    /// Takes a key out.
-    pub(crate) fn remove(&mut self, hash: u32, key: &[u8]) -> Option<(Entry, Changed)> {
-        let entry = self.entries.remove(hash, |entry| *entry.key == *key)?;
-        self.forget_look(entry.look_ms(), hash);
-        let changed = Changed::between(entry.bytes(), 0);
-        Some((entry, changed))
+    /// Removes a key; returns what it held outside of the table.
+    pub(crate) fn remove(&mut self, hash: u32, key: &[u8]) -> Option<(Option<Value>, Changed)> {
+        let position = self.entries.find_name(hash, key)?;
+        Some(self.remove_at(position))
+    }
+
+    /// Takes a key out, with all it holds.
+    pub(crate) fn take(&mut self, hash: u32, key: &[u8]) -> Option<(MovedValue, Changed)> {
+        let position = self.entries.find_name(hash, key)?;
+        let deadline_ms = self.entry(position).deadline_ms();
+        let packed = match self.entry(position).outside() {
+            Some(_) => None,
+            None => Some(self.unpack(position)),
+        };
+        let (outside, changed) = self.remove_at(position);
+        let value = outside.or(packed).expect("it lies in the table or outside");
+        Some((MovedValue { value, deadline_ms }, changed))
     }
 
     /// Lets a key that is there expire at this time.
     pub(crate) fn set_expiry(&mut self, hash: u32, key: &[u8], deadline_ms: u64) -> Changed {
-        self.move_expiry(hash, key, deadline_ms);
-        Changed::between(0, 0)
-    }
-
-    fn find_mut(&mut self, hash: u32, key: &[u8]) -> Option<&mut Entry> {
-        self.entries.find_mut(hash, |entry| *entry.key == *key)
-    }
-
-    fn move_expiry(&mut self, hash: u32, key: &[u8], deadline_ms: u64) {
-        let Some(entry) = self.find_mut(hash, key) else { return };
-        let look_ms = entry.look_ms();
-        entry.deadline_ms = deadline_ms;
-        entry.lead_ms = 0;
-        if look_ms == deadline_ms {
-            return;
+        let before = self.bytes();
+        if let Some(position) = self.entries.find_name(hash, key) {
+            let old = self.entry(position).deadline();
+            let new = moved_on(old, deadline_ms);
+            self.write_deadline(position, key, old, new);
+            self.look_then(hash, old, new);
         }
-        if deadline_ms != NEVER_MS
-            && let Some(lead_ms) = deadline_ms.checked_sub(look_ms)
-            && let Ok(lead_ms) = u32::try_from(lead_ms)
-        {
-            entry.lead_ms = lead_ms;
-            return;
-        }
-        self.forget_look(look_ms, hash);
-        if deadline_ms != NEVER_MS {
-            self.expiries.insert((deadline_ms, hash));
-        }
+        Changed::between(before, self.bytes())
     }
 
     /// True if some key may have expired by then.
     pub fn has_due(&self, now_ms: u64) -> bool {
-        self.expiries
-            .first()
-            .is_some_and(|(deadline_ms, _)| *deadline_ms <= now_ms)
+        self.deadlines.first().is_some_and(|(look_ms, _)| look_ms <= now_ms)
     }
 
     /// When the next key may expire: not later than one does.
     pub fn next_expiry_ms(&self) -> Option<u64> {
-        self.expiries.first().map(|(deadline_ms, _)| *deadline_ms)
+        self.deadlines.first().map(|(look_ms, _)| look_ms)
     }
 
     /// Looks at the key that is to be looked at first, if one is by then. Takes it out if it has expired.
     pub(crate) fn look_at_due(&mut self, now_ms: u64) -> Due {
-        let Some(&(look_ms, hash)) = self.expiries.first().filter(|(look_ms, _)| *look_ms <= now_ms) else {
+        let Some((look_ms, hash)) = self.deadlines.first().filter(|(look_ms, _)| *look_ms <= now_ms) else {
             return Due::Nothing;
         };
-        let is_it = |entry: &Entry| entry.hash == hash && entry.look_ms() == look_ms;
-        let entry = self.entries.find_mut(hash, is_it).expect("an item stands for an entry");
-        if entry.deadline_ms > now_ms {
-            let deadline_ms = entry.deadline_ms;
-            entry.lead_ms = 0;
-            self.forget_look(look_ms, hash);
-            self.expiries.insert((deadline_ms, hash));
+        let is_it = |record: Record<'_, Value>| self.entry_of(record).deadline().look_ms() == look_ms;
+        let position = self.entries.find(hash, is_it).expect("an item stands for an entry");
+        let entry = self.entry(position);
+        let (key, old) = (Box::from(entry.key()), entry.deadline());
+        if old.at_ms > now_ms {
+            let new = Deadline::at(old.at_ms);
+            self.write_deadline(position, &key, old, new);
+            self.look_then(hash, old, new);
             return Due::Later;
         }
-        let entry = self.entries.remove(hash, is_it).expect("it was found");
-        self.forget_look(look_ms, hash);
-        let changed = Changed::between(entry.bytes(), 0);
-        Due::Expired(entry, changed)
+        let (outside, changed) = self.remove_at(position);
+        Due::Expired(key, outside, changed)
     }
 
-    /// Keys in the order of their hashes, from a prefix on; see [`SegmentTable::scan`].
-    pub fn scan(&self, from: u32, bits: u32, wanted: usize) -> (Vec<&Entry>, Option<u32>) {
-        self.entries.scan(from, bits, wanted)
+    /// Keys in the order of their hashes, from a prefix on; see [`PackedTable::scan`].
+    pub fn scan(&self, from: u32, bits: u32, wanted: usize) -> (Vec<Entry<'_>>, Option<u32>) {
+        let (records, next) = self.entries.scan(from, bits, wanted);
+        (records.into_iter().map(|record| self.entry_of(record)).collect(), next)
     }
 
     /// Some key.
-    pub fn random(&self, random: impl FnMut() -> u64) -> Option<&Entry> {
-        self.entries.random(random)
+    pub fn random(&self, random: impl FnMut() -> u64) -> Option<Entry<'_>> {
+        self.entries.random(random).map(|record| self.entry_of(record))
     }
 
     /// Frees some entries; calls `bury` with what is too large to be freed at once. False when there is nothing left. For a
     /// table that is no longer used.
-    pub(crate) fn dismantle(&mut self, mut bury: impl FnMut(Value)) -> bool {
-        if !self.expiries.is_empty() {
-            (0..EXPIRIES_PER_STEP).all(|_| self.expiries.pop_first().is_some());
+    pub(crate) fn dismantle(&mut self, bury: impl FnMut(Value)) -> bool {
+        if self.deadlines.dismantle() {
             return true;
         }
-        let Some(entries) = self.entries.dismantle() else {
+        let Some(values) = self.entries.dismantle() else {
             return false;
         };
-        entries.into_iter().for_each(|entry| bury(entry.value));
+        self.heap_bytes -= values.iter().map(Value::heap_bytes).sum::<usize>();
+        values.into_iter().for_each(bury);
         true
     }
 
     /// Every key. For tests and the simulation.
-    pub fn iter(&self) -> impl Iterator<Item = &Entry> {
-        self.entries.iter()
-    }
-
-    /// Bytes held of all entries, counted anew. For tests and the simulation.
-    pub(crate) fn recount_bytes(&self) -> u64 {
-        self.entries.iter().map(|entry| entry.bytes() as u64).sum()
+    pub fn iter(&self) -> impl Iterator<Item = Entry<'_>> {
+        self.entries.iter().map(|record| self.entry_of(record))
     }
 
     /// # Panics
     /// If the table is not sound.
     pub(crate) fn assert_sound(&self) {
-        let expiring = self.entries.iter().filter(|entry| entry.deadline_ms != NEVER_MS);
-        let items: BTreeSet<(u64, u32)> = expiring.map(|entry| (entry.look_ms(), entry.hash)).collect();
+        self.entries.assert_sound();
+        let expiring = self.iter().filter(|entry| entry.deadline_ms() != NEVER_MS);
+        let mut items: Vec<(u64, u32)> = expiring
+            .map(|entry| (entry.deadline().look_ms(), entry.hash()))
+            .collect();
+        items.sort_unstable();
+        items.dedup();
         assert!(
-            items == self.expiries,
+            self.deadlines.iter().eq(items),
             "an item for each key that expires, and no others"
         );
-        assert_eq!(self.entries.iter().count(), self.entries.len());
-        for entry in self.entries.iter() {
-            assert_eq!(self.hash(&entry.key), entry.hash);
+        assert!(self.iter().all(|entry| self.hash(entry.key()) == entry.hash()));
+        let outside = self.iter().filter_map(Entry::outside);
+        assert_eq!(outside.map(Value::heap_bytes).sum::<usize>(), self.heap_bytes);
+    }
+
+    fn entry(&self, position: Position) -> Entry<'_> {
+        self.entry_of(self.entries.get(position))
+    }
+
+    fn entry_of<'t>(&self, record: Record<'t, Value>) -> Entry<'t> {
+        Entry::new(record, self.hash_seed)
+    }
+
+    /// A value that lies in the table, as one of its own.
+    fn unpack(&mut self, position: Position) -> Value {
+        let desk = self.desk.take();
+        match self.entry(position).value() {
+            ValueRef::String(string) => {
+                let value = Value::String(string.to_value());
+                self.desk = desk;
+                value
+            }
+            ValueRef::Hash(hash) => {
+                let mut own = desk.unwrap_or_else(|| Box::new(HashValue::new(self.hash_seed)));
+                own.load(hash.pack().expect("what lies in the table is small"));
+                Value::Hash(own)
+            }
         }
     }
 
-    /// Forgets that a key of this hash was to be looked at then, unless another one is.
-    fn forget_look(&mut self, look_ms: u64, hash: u32) {
-        if look_ms == NEVER_MS {
+    /// Takes out a value that lies outside, for which another must be written.
+    fn take_out(&mut self, position: Position) -> Value {
+        let (_, outside) = self.entries.get_mut(position);
+        let value = outside.expect("the caller has seen it");
+        let taken = std::mem::replace(value, Value::String(StringValue::of_integer(0)));
+        self.heap_bytes -= taken.heap_bytes();
+        taken
+    }
+
+    /// Writes another value and another deadline where a key stands; returns what lay outside.
+    fn write_again(&mut self, position: Position, key: &[u8], deadline: Deadline, value: Value) -> Option<Value> {
+        let mut room = [0; size_of::<i64>()];
+        let (deadline, len) = deadline.write();
+        let expires = len > 0;
+        let head = &deadline[..len];
+        let packed = value.pack(key.len(), &mut room);
+        let gone = match packed {
+            Some((form, bytes)) => {
+                let (tag, body) = (form.tag(expires), [head, bytes]);
+                let outside = None;
+                let gone = self.entries.replace(position, key, Content { tag, body, outside });
+                if let Value::Hash(hash) = value {
+                    self.desk = Some(hash);
+                }
+                gone
+            }
+            None => {
+                self.heap_bytes += value.heap_bytes();
+                let (tag, body) = (Form::Outside.tag(expires), [head, &[]]);
+                let outside = Some(value);
+                self.entries.replace(position, key, Content { tag, body, outside })
+            }
+        };
+        self.heap_bytes -= gone.as_ref().map_or(0, Value::heap_bytes);
+        gone
+    }
+
+    /// Writes another deadline where a key stands.
+    fn write_deadline(&mut self, position: Position, key: &[u8], old: Deadline, new: Deadline) {
+        let ((_, old_len), (bytes, len)) = (old.write(), new.write());
+        if old_len == len {
+            self.entries.get_mut(position).0[..len].copy_from_slice(&bytes[..len]);
             return;
         }
-        let shares = |entry: &Entry| entry.hash == hash && entry.look_ms() == look_ms;
-        if self.entries.find(hash, shares).is_none() {
-            self.expiries.remove(&(look_ms, hash));
+        let value = match self.entry(position).outside() {
+            Some(_) => self.take_out(position),
+            None => self.unpack(position),
+        };
+        self.write_again(position, key, new, value);
+    }
+
+    fn remove_at(&mut self, position: Position) -> (Option<Value>, Changed) {
+        let before = self.bytes();
+        let entry = self.entry(position);
+        let (hash, deadline) = (entry.hash(), entry.deadline());
+        let outside = self.entries.remove(position);
+        self.heap_bytes -= outside.as_ref().map_or(0, Value::heap_bytes);
+        self.look_then(hash, deadline, Deadline::at(NEVER_MS));
+        let changed = Changed::between(before, self.bytes());
+        (outside, changed)
+    }
+
+    /// An entry of this hash has another deadline now: it is looked at then, and no more when it was to be, unless another
+    /// entry of this hash is.
+    fn look_then(&mut self, hash: u32, old: Deadline, new: Deadline) {
+        let (old_ms, new_ms) = (old.look_ms(), new.look_ms());
+        if old_ms == new_ms {
+            return;
         }
+        if old_ms != NEVER_MS {
+            let shares = |record: Record<'_, Value>| self.entry_of(record).deadline().look_ms() == old_ms;
+            if self.entries.find(hash, shares).is_none() {
+                self.deadlines.remove(old_ms, hash);
+            }
+        }
+        if new_ms != NEVER_MS {
+            self.deadlines.insert(new_ms, hash);
+        }
+    }
+}
+
+/// A deadline moved to another time. One that is moved on a little is looked at when it was to be.
+fn moved_on(old: Deadline, at_ms: u64) -> Deadline {
+    let lead_ms = at_ms
+        .checked_sub(old.look_ms())
+        .and_then(|lead_ms| u32::try_from(lead_ms).ok());
+    match lead_ms {
+        Some(lead_ms) if at_ms != NEVER_MS => Deadline { at_ms, lead_ms },
+        _ => Deadline::at(at_ms),
     }
 }
 
@@ -401,25 +434,9 @@ pub(crate) enum Due {
     Nothing,
     /// It expires later.
     Later,
-    /// It has expired, and is out of the table.
-    Expired(Entry, Changed),
+    /// It has expired, and is out of the table, with what it held outside.
+    Expired(Box<[u8]>, Option<Value>, Changed),
 }
-
-impl MovedValue {
-    /// A value that does not expire.
-    pub fn forever(value: Value) -> MovedValue {
-        MovedValue {
-            value,
-            deadline_ms: NEVER_MS,
-        }
-    }
-}
-
-/// hashbrown keeps a byte for each bucket, of which a seventh or more are empty.
-const CONTROL_BYTES: usize = 8;
-
-/// Items freed in one step of dismantling: each takes some 50 ns.
-const EXPIRIES_PER_STEP: usize = 1024;
 
 /// Keys looked for at one time.
 pub const LOOKED_FOR_MAX: usize = 32;
@@ -428,92 +445,4 @@ pub const LOOKED_FOR_MAX: usize = 32;
 const LOOKED_FOR_MIN: usize = 3;
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-
-    use super::*;
-
-    #[test]
-    fn a_table_agrees_with_a_map_of_keys_and_times() {
-        let mut table = KeyTable::new(7);
-        let mut twin: BTreeMap<Vec<u8>, u64> = BTreeMap::new();
-        let mut state = 88_172_645_463_325_252_u64;
-        let (mut now_ms, mut moved) = (0, 0);
-        for step in 0..60_000 {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            let key = format!("key {}", state % 5_000).into_bytes();
-            let hash = table.hash(&key);
-            // Few different times, so that many expire at once.
-            let deadline_ms = if state & 1 << 41 == 0 {
-                NEVER_MS
-            } else {
-                now_ms + 1 + state % 50
-            };
-            match (state >> 50) % 4 {
-                0 => {
-                    let removed = table.remove(hash, &key).map(|(entry, changed)| {
-                        changed.forget();
-                        entry.deadline_ms()
-                    });
-                    assert_eq!(removed, twin.remove(&key), "at step {step}");
-                }
-                1 => {
-                    table.set_expiry(hash, &key, deadline_ms).forget();
-                    twin.entry(key).and_modify(|time| *time = deadline_ms);
-                }
-                2 if !twin.contains_key(&key) => {
-                    let value = Value::String(StringValue::of_integer(step));
-                    table
-                        .insert_new(hash, &key, MovedValue { value, deadline_ms }, now_ms)
-                        .forget();
-                    twin.insert(key, deadline_ms);
-                }
-                _ => {
-                    now_ms += 1;
-                    loop {
-                        match table.look_at_due(now_ms) {
-                            Due::Nothing => break,
-                            Due::Later => moved += 1,
-                            Due::Expired(entry, changed) => {
-                                changed.forget();
-                                assert_eq!(twin.remove(entry.key()), Some(entry.deadline_ms()));
-                            }
-                        }
-                    }
-                    assert!(twin.values().all(|time| *time > now_ms), "all that was due is gone");
-                }
-            }
-            assert_eq!(table.len(), twin.len());
-        }
-        table.assert_sound();
-        assert!(
-            table.expiring() > 10 && table.len() > 1000 && moved > 10,
-            "{moved} moved"
-        );
-        for (key, deadline_ms) in &twin {
-            let hash = table.hash(key);
-            assert_eq!(table.find(hash, key).map(Entry::deadline_ms), Some(*deadline_ms));
-        }
-    }
-
-    #[test]
-    fn a_table_is_dismantled_in_steps() {
-        let mut table = KeyTable::new(7);
-        for index in 0..10_000_u32 {
-            let key = index.to_le_bytes();
-            let (hash, value) = (table.hash(&key), Value::String(StringValue::new(&key)));
-            let deadline_ms = 5 + u64::from(index);
-            table
-                .insert_new(hash, &key, MovedValue { value, deadline_ms }, 0)
-                .forget();
-        }
-        let (mut steps, mut buried) = (0, 0);
-        while table.dismantle(|_| buried += 1) {
-            steps += 1;
-        }
-        assert!(steps > 10, "{steps}");
-        assert_eq!(buried, 10_000);
-    }
-}
+mod tests;

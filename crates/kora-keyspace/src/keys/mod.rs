@@ -1,9 +1,11 @@
 //! Keys with strings and hashes.
 
 mod changing;
+mod entry;
 mod fields;
 mod key_table;
 
+pub use self::entry::{Entry, MovedValue, Value, ValueRef};
 pub use self::fields::FieldEdit;
 pub(crate) use self::key_table::Due;
-pub use self::key_table::{Entry, KeyTable, LOOKED_FOR_MAX, MovedValue, Value};
+pub use self::key_table::{KeyTable, LOOKED_FOR_MAX};

@@ -50,11 +50,11 @@ impl Arena {
 
     /// The bytes from a place on, to the end of its chunk.
     #[inline]
-    pub(super) fn from(&self, at: u32) -> &[u8] {
+    pub(super) fn bytes_at(&self, at: u32) -> &[u8] {
         &self.chunks[(at >> OFFSET_BITS) as usize][offset(at)..]
     }
 
-    pub(super) fn from_mut(&mut self, at: u32) -> &mut [u8] {
+    pub(super) fn bytes_at_mut(&mut self, at: u32) -> &mut [u8] {
         &mut self.chunks[(at >> OFFSET_BITS) as usize][offset(at)..]
     }
 

@@ -61,25 +61,25 @@ impl<X> Records<X> {
     }
 
     pub(super) fn layout(&self, at: u32) -> Layout {
-        Layout::read(self.arena.from(at))
+        Layout::read(self.arena.bytes_at(at))
     }
 
     #[inline]
     pub(super) fn name(&self, at: u32) -> &[u8] {
-        let bytes = self.arena.from(at);
+        let bytes = self.arena.bytes_at(at);
         &bytes[Layout::read(bytes).name]
     }
 
     /// Something of the first and of the second cache line of a record, read so that they are near.
     #[inline]
     pub(super) fn touched(&self, at: u32) -> u32 {
-        let bytes = self.arena.from(at);
+        let bytes = self.arena.bytes_at(at);
         u32::from(bytes[0]) + u32::from(bytes.get(CACHE_LINE_BYTES).copied().unwrap_or(0))
     }
 
     #[inline]
     pub(super) fn outside(&self, at: u32) -> Option<&X> {
-        let bytes = self.arena.from(at);
+        let bytes = self.arena.bytes_at(at);
         if bytes[0] & OUTSIDE_BIT == 0 {
             return None;
         }
@@ -88,7 +88,7 @@ impl<X> Records<X> {
 
     #[inline]
     pub(super) fn parts(&self, at: u32) -> (u8, &[u8], &[u8], Option<&X>) {
-        let bytes = self.arena.from(at);
+        let bytes = self.arena.bytes_at(at);
         let layout = Layout::read(bytes);
         let outside = layout.outside.and_then(|place| self.outside[place as usize].as_ref());
         (
@@ -101,7 +101,7 @@ impl<X> Records<X> {
 
     /// The body of a record and what lies outside, to be changed where they are.
     pub(super) fn parts_mut(&mut self, at: u32) -> (&mut [u8], Option<&mut X>) {
-        let bytes = self.arena.from_mut(at);
+        let bytes = self.arena.bytes_at_mut(at);
         let layout = Layout::read(bytes);
         let outside = layout.outside.and_then(|place| self.outside[place as usize].as_mut());
         (&mut bytes[layout.name.end..layout.len], outside)
@@ -119,7 +119,7 @@ impl<X> Records<X> {
             self.arena.forget(at, old.len);
             return (self.arena.push(&parts), gone);
         }
-        let mut rest = self.arena.from_mut(at);
+        let mut rest = self.arena.bytes_at_mut(at);
         for part in parts {
             let (here, behind) = rest.split_at_mut(part.len());
             here.copy_from_slice(part);
@@ -143,12 +143,12 @@ impl<X> Records<X> {
         let moved = if is_long(layout.len) {
             target.arena.push_chunk(self.arena.take_chunk(at))
         } else {
-            target.arena.push(&[&self.arena.from(at)[..layout.len]])
+            target.arena.push(&[&self.arena.bytes_at(at)[..layout.len]])
         };
         if let Some(outside) = outside {
             let place = target.keep(outside).to_le_bytes();
             let end = layout.name.start;
-            target.arena.from_mut(moved)[end - place.len()..end].copy_from_slice(&place);
+            target.arena.bytes_at_mut(moved)[end - place.len()..end].copy_from_slice(&place);
         }
         moved
     }

@@ -293,6 +293,6 @@ fn a_table_is_dismantled_in_steps() {
         outside += taken.len();
         steps += 1;
     }
-    assert_eq!((outside, table.len(), table.bytes - 0), (5000, 0, 0));
+    assert_eq!((outside, table.len(), table.bytes), (5000, 0, 0));
     assert!(steps > 5000 / DISMANTLED_MAX, "{steps} steps");
 }
