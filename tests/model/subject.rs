@@ -74,7 +74,6 @@ impl Subject {
             placement: Placement::new(shards, workers),
             catalog: Arc::new(Catalog::new(1)),
             graph: DEFAULTS,
-            client_bytes_max: 1 << 30,
             live: Arc::new(LiveSettings {
                 password: Latest::new(password.map(str::to_owned)),
                 clients_max: Gauge::new(77),

@@ -5,8 +5,10 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::Waker;
 
-use kora_engine::{Catalog, CpuTime, Engine, Facts, GraphSettings, Host, Placement, Progress, Setup, berths};
-use kora_mesh::Armed;
+use kora_engine::{
+    Catalog, CpuTime, Engine, Facts, GraphSettings, Host, LiveSettings, Placement, Progress, Setup, berths,
+};
+use kora_mesh::{Armed, Budget};
 use kora_tests::random::Random;
 use kora_tests::reply::Value;
 use kora_vector::Storage;
@@ -122,8 +124,10 @@ impl World {
                 ef_search: 10,
                 graph_min: scenario.graph_min,
             },
-            client_bytes_max: scenario.client_bytes_max,
-            live: Arc::default(),
+            live: Arc::new(LiveSettings {
+                client_memory: Arc::new(Budget::new(scenario.client_bytes_max as u64)),
+                ..LiveSettings::default()
+            }),
             slice_work: scenario.slice_work,
             settings: Box::new(Vec::new()),
             facts: Facts::default(),

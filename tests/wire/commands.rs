@@ -380,7 +380,7 @@ fn unknown_commands_answer_in_redis_words_and_keep_the_connection() {
         );
         client.says("FOO", "-ERR unknown command 'FOO', with args beginning with: \r\n");
         client.says("CLIENT FOO", "-ERR unknown subcommand 'FOO'. Try CLIENT HELP.\r\n");
-        client.says("CONFIG SET a b", "-ERR unknown subcommand 'SET'. Try CONFIG HELP.\r\n");
+        client.says("CONFIG FOO a b", "-ERR unknown subcommand 'FOO'. Try CONFIG HELP.\r\n");
         client.says("COMMAND FOO", "-ERR unknown subcommand 'FOO'. Try COMMAND HELP.\r\n");
         client.says("CLIENT", "-ERR wrong number of arguments for 'client' command\r\n");
         client.says(

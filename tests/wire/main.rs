@@ -6,6 +6,7 @@ mod endings;
 mod fairness;
 mod harness;
 mod hostile;
+mod memory;
 mod pipelines;
 mod redis_rs;
 mod refusals;

@@ -55,6 +55,8 @@ fn all_of_a_config_set_happens_or_nothing() {
 fn a_password_set_while_the_server_runs_is_asked_of_new_clients() {
     let server = Server::start(2);
     let mut clients = server.connect_to_each(2);
+    // Taken in by their workers before there is a password.
+    clients.iter_mut().for_each(|client| client.says("PING", "+PONG\r\n"));
     clients[0].says("CONFIG SET requirepass secret", "+OK\r\n");
     for client in &mut clients {
         client.says("PING", "+PONG\r\n");

@@ -151,6 +151,10 @@ pub enum ClientError {
     TooManyCollections,
     /// A reply that would take more memory than clients may hold.
     ReplyTooLarge { bytes_max: usize },
+    /// Clients hold as much as they may, and have for a while.
+    OutOfClientMemory,
+    /// A request larger than what clients may hold.
+    LargerThanClientMemory,
     /// SCAN with something that is no cursor.
     InvalidCursor,
     /// A pattern longer than the limit.
@@ -369,8 +373,14 @@ impl fmt::Display for ClientError {
             }
             Self::ReplyTooLarge { bytes_max } => write!(
                 f,
-                "ERR the reply would take more than the {bytes_max} bytes of memory that one worker has for its clients; ask for less or raise maxmemory-clients"
+                "ERR the reply would take more than the {bytes_max} bytes of memory that clients may hold; ask for less or raise maxmemory-clients"
             ),
+            Self::OutOfClientMemory => f.write_str(
+                "OOM clients hold as much memory as maxmemory-clients allows: requests not answered, and replies not taken. Try again later, or raise it",
+            ),
+            Self::LargerThanClientMemory => {
+                f.write_str("OOM the request is larger than the memory that clients may hold; see maxmemory-clients")
+            }
             Self::InvalidCursor => f.write_str("ERR invalid cursor"),
             Self::PatternTooLong { bytes, max } => {
                 write!(f, "ERR the pattern has {bytes} bytes, at most {max} are allowed")

@@ -47,8 +47,10 @@ pub struct Engine {
     /// Reads what other workers have lent.
     pub(crate) reader: Reader,
     pub(crate) lines: Lines,
-    /// What the connections hold of this worker's memory.
+    /// What the connections hold of the memory.
     pub(crate) ledger: Ledger,
+    /// What those hold that have not authenticated.
+    pub(crate) strangers: Ledger,
     /// What this worker itself is asked, and by whom. Bounded by the clients' lines.
     pub(crate) worker_asks: VecDeque<(WorkerId, Ticket, Ask)>,
     /// Seats in which something took long and goes on when its turn comes. Bounded by the clients' lines.
@@ -61,7 +63,7 @@ pub struct Engine {
     /// connections.
     pub(crate) room_waiters: VecDeque<LineId>,
     /// How many of them found room.
-    rooms_given: u64,
+    pub(crate) rooms_given: u64,
     /// Commands under way that may set vectors.
     pub(crate) eras: Eras,
     /// What it does of its own accord. Bounded by the kinds of it.
@@ -166,7 +168,8 @@ impl Engine {
             shards: placement.shards_of(worker).map(new_shard).collect(),
             reader: Reader::new(worker, shelves, Arc::clone(&berth.loads)),
             lines: Lines::default(),
-            ledger: Ledger::new(setup.client_bytes_max),
+            ledger: Ledger::new(&setup.live.client_memory, placement.worker_count()),
+            strangers: Ledger::new(&setup.live.stranger_memory, placement.worker_count()),
             worker_asks: VecDeque::new(),
             unfinished: VecDeque::new(),
             outboxes: (0..placement.worker_count()).map(|_| VecDeque::new()).collect(),
@@ -204,7 +207,7 @@ impl Engine {
             session.access = Access::Full;
         }
         self.stats.connections += 1;
-        let account = self.ledger.open();
+        let account = self.ledger_of(&session).open();
         self.lines.add(Line::new(session, Mark::default(), account))
     }
 
@@ -236,53 +239,19 @@ impl Engine {
         parsed
     }
 
-    /// What the connection's buffers hold now. Returns false if it is not to be read from for the time being, because
-    /// clients hold too much already.
-    pub fn account(&mut self, id: LineId, buffer_bytes: usize) -> bool {
-        let connections = self.lines.len();
-        let line = self.lines.line(id);
-        line.account.set_buffers(buffer_bytes);
-        let may_be_read = line.awaited_bytes.is_none() && line.account.may_grow(connections);
-        self.drop_largest_if_over();
-        self.wake_room_waiters();
-        may_be_read
-    }
-
-    /// How many commands have found memory for their replies that had to wait for it. While this grows, whoever waits comes
-    /// nearer.
-    pub fn rooms_given(&self) -> u64 {
-        self.rooms_given
-    }
-
     /// The time when a command was last submitted, or when its answer was found if that was at once: for whoever submits
     /// many and must not keep others waiting.
     pub fn clock_us(&self) -> u64 {
         self.clock_us
     }
 
-    /// Whether a connection may be given more memory: its next request is not looked at otherwise.
-    pub fn may_grow(&mut self, id: LineId) -> bool {
-        let connections = self.lines.len();
-        self.lines.line(id).account.may_grow(connections)
-    }
-
-    /// Drops the connection that holds the most memory. For when clients hold so much that some are not read from, and
-    /// nothing has changed for a long time.
-    pub fn drop_largest(&mut self) {
-        let largest = self
-            .lines
-            .served_from(0)
-            .map(|(_, line)| line)
-            .filter(|line| !matches!(line.presence(), Presence::Dropped | Presence::Killed))
-            .max_by_key(|line| line.account.bytes());
-        if let Some(line) = largest {
-            line.set_presence(Presence::Dropped);
-            self.stats.clients_dropped += 1;
-        }
-    }
-
     /// Ends a connection whose bytes are no requests: the error takes its place behind the replies that are owed.
     pub fn refuse(&mut self, id: LineId, error: &kora_resp::ProtocolError) {
+        self.refuse_with(id, format!("ERR {error}"));
+    }
+
+    /// Ends a connection with this error.
+    pub(crate) fn refuse_with(&mut self, id: LineId, error: String) {
         let line = self.lines.line(id);
         // Room is not looked for: this is the last seat that the line gives out.
         let counter = self.stats.by_command.counter(UNKNOWN);
@@ -294,7 +263,7 @@ impl Engine {
             expected: 0,
             era: None,
         };
-        line.seat_last_reply(Reply::Error(format!("ERR {error}")), taken);
+        line.seat_last_reply(Reply::Error(error), taken);
         line.set_presence(Presence::Leaving);
     }
 
@@ -313,9 +282,16 @@ impl Engine {
 
     /// Encodes the replies that are ready and in order, and says how the connection stands.
     pub fn drain(&mut self, id: LineId, out: &mut BytesMut) -> Standing {
+        let bytes_max = self.spelled_bytes_max(id);
+        self.lines.line(id).drain(bytes_max, out);
+        self.wake_room_waiters();
+        self.standing(id)
+    }
+
+    /// How the connection stands, without taking replies out.
+    pub fn standing(&mut self, id: LineId) -> Standing {
         let line = self.lines.line(id);
-        line.drain(out);
-        let standing = match line.presence() {
+        match line.presence() {
             Presence::Killed => Standing::Killed,
             Presence::Dropped => Standing::Dropped {
                 bytes: line.dropped_bytes,
@@ -325,9 +301,7 @@ impl Engine {
                 owed: !line.is_empty(),
                 ready: line.has_ready(),
             },
-        };
-        self.wake_room_waiters();
-        standing
+        }
     }
 
     /// True if a reply is ready or the connection is to be closed at once. Otherwise `waker` is woken when one of them
@@ -350,6 +324,11 @@ impl Engine {
     /// Wakes all connections: whoever serves them has something to tell that does not come from here.
     pub fn wake_connections(&mut self) {
         self.lines.served_from(0).for_each(|(_, line)| line.wake());
+    }
+
+    /// True if the connection is to be closed at once, whatever is ready.
+    pub fn is_cut(&mut self, id: LineId) -> bool {
+        matches!(self.lines.line(id).presence(), Presence::Killed | Presence::Dropped)
     }
 
     /// True once after a client has said SHUTDOWN.
@@ -383,26 +362,6 @@ impl Engine {
             .map_or(Target::Worker(self.worker), |shard| Target::Shard(shard.id()))
     }
 
-    /// Keeps room for as many waiting connections as there is room for, and lets them try again.
-    pub(crate) fn wake_room_waiters(&mut self) {
-        while let Some(id) = self.room_waiters.front() {
-            let connections = self.lines.len();
-            let line = self.lines.line(*id);
-            let bytes = line.awaited_bytes.expect("whoever waits says for how much");
-            let is_heard = matches!(line.presence(), Presence::Here | Presence::Leaving);
-            if is_heard && !line.account.has_room_for(bytes, true, connections) {
-                return;
-            }
-            self.room_waiters.pop_front();
-            line.awaited_bytes = None;
-            if is_heard {
-                line.account.reserve(bytes);
-                self.rooms_given += 1;
-            }
-            line.unblock();
-        }
-    }
-
     pub(crate) fn origin(&self, id: LineId) -> Origin {
         Origin {
             worker: self.worker,
@@ -422,12 +381,6 @@ impl Engine {
                 again_us: now_us + DAY_LOOK_US,
                 offset_us: host.unix_us().cast_signed().wrapping_sub(now_us.cast_signed()),
             };
-        }
-    }
-
-    pub(crate) fn drop_largest_if_over(&mut self) {
-        if self.ledger.is_over() {
-            self.drop_largest();
         }
     }
 }

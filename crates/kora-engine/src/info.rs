@@ -92,10 +92,7 @@ fn memory(fields: &mut Fields<'_>, stats: &[WorkerStats], around: &Around<'_>) {
     fields.add("used_memory", resident);
     fields.add("used_memory_rss", resident);
     fields.add("mem_clients_normal", client_bytes);
-    fields.add(
-        "maxmemory_clients",
-        around.setup.client_bytes_max * around.placement().worker_count(),
-    );
+    fields.add("maxmemory_clients", around.setup.client_bytes_max());
 }
 
 fn counters(fields: &mut Fields<'_>, stats: &[WorkerStats], _: &Around<'_>) {

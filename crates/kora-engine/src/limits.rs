@@ -29,6 +29,18 @@ pub const TURN_DUE_US: u64 = INLINE_BUDGET_US;
 /// much for each command. So `slice_us_max` may count so much of what was executed before.
 pub const CPU_LOOK_US: u64 = 200;
 
+/// Bytes of replies that are spelled at once and wait for a socket: as much as most sockets take in one go.
+pub const SPELLED_BYTES_MAX: usize = 256 * 1024;
+
+/// The same while memory is short, for clients that hold much: still a hundred small replies in one write.
+pub const SPELLED_BYTES_MAX_SHORT: usize = 16 * 1024;
+
+/// A client that takes nothing of what it is sent for so long, in microseconds, goes while clients have to wait for memory.
+pub const STALLED_US: u64 = 5_000_000;
+
+/// The same while clients hold more than they may.
+pub const STALLED_US_SHORT: u64 = 1_000_000;
+
 /// Commands in a row that lead to one other worker, after which their client goes there: what the way costs, some ten
 /// microseconds for each thread, is small beside what so many crossings cost.
 pub const DRAWN_COMMANDS: u32 = 64;

@@ -10,7 +10,7 @@ use crate::command::Command;
 use crate::eras::Era;
 use crate::error::ClientError;
 use crate::gather::{Gate, Gather, Reads};
-use crate::ledger::Account;
+use crate::ledger::{Account, ReplyMemory};
 use crate::limits::PIPELINE_DEPTH;
 use crate::session::Session;
 use crate::stats::CounterId;
@@ -59,6 +59,8 @@ pub(crate) struct Line {
     pub(crate) queues_for_credit: bool,
     /// Bytes of a reply for which it stands in the engine's queue for memory.
     pub(crate) awaited_bytes: Option<usize>,
+    /// Its command has waited for memory for too long, and is refused when it is tried again.
+    pub(crate) is_refused_memory: bool,
     presence: Presence,
     /// What it held when it was dropped for that.
     pub(crate) dropped_bytes: usize,
@@ -86,6 +88,8 @@ struct Seat {
     /// It awaits, or awaited, no more than some keys' shards.
     is_brief: bool,
     state: State,
+    /// Values that its reply shares, as the account has them.
+    shared: Vec<(usize, usize)>,
 }
 
 enum State {
@@ -100,6 +104,7 @@ struct Leaving {
     writing: Writing,
     /// What the account still holds for it.
     bytes: usize,
+    shared: Vec<(usize, usize)>,
 }
 
 /// When a seat was taken, and for what.
@@ -136,6 +141,7 @@ impl Line {
             blocked: false,
             queues_for_credit: false,
             awaited_bytes: None,
+            is_refused_memory: false,
             presence: Presence::Here,
             dropped_bytes: 0,
         }
@@ -204,6 +210,7 @@ impl Line {
             taken,
             is_brief,
             state: State::Waiting(gather),
+            shared: Vec::new(),
         });
         self.waiting += 1;
         self.briefly_waiting += usize::from(is_brief);
@@ -224,16 +231,18 @@ impl Line {
 
     /// The last reply of a connection, for which there is always a seat.
     pub(crate) fn seat_last_reply(&mut self, reply: Reply, taken: Taken) {
+        let memory = ReplyMemory::of(&reply);
+        self.account.add_reply(&memory);
         let taken = Taken {
-            bytes: reply_bytes(&reply),
+            bytes: memory.own,
             ..taken
         };
-        self.account.add(taken.bytes);
         self.seats.push_back(Seat {
             version: self.session.version,
             taken,
             is_brief: false,
             state: State::Ready(reply),
+            shared: memory.shared,
         });
         self.wake_if_head_ready();
     }
@@ -256,21 +265,22 @@ impl Line {
 
     /// Fills a seat whose gather was taken out; says when it was taken and for what.
     pub(crate) fn fill(&mut self, sequence: u32, reply: Reply) -> Taken {
-        let (reply, bytes) = match self.is_heard() {
+        let (reply, memory) = match self.is_heard() {
             true => {
-                let bytes = reply_bytes(&reply);
-                (reply, bytes)
+                let memory = ReplyMemory::of(&reply);
+                (reply, memory)
             }
-            false => (Reply::Null, 0),
+            false => (Reply::Null, ReplyMemory::default()),
         };
+        self.account.add_reply(&memory);
         let seat = self.seat(sequence);
         debug_assert!(matches!(seat.state, State::Taken));
         seat.state = State::Ready(reply);
         let (taken, is_brief) = (seat.taken, seat.is_brief);
-        seat.taken.bytes = bytes;
+        seat.taken.bytes = memory.own;
+        seat.shared = memory.shared;
         self.account.no_longer_expect(taken.expected);
         self.account.remove(taken.bytes);
-        self.account.add(bytes);
         self.waiting -= 1;
         self.briefly_waiting -= usize::from(is_brief);
         self.wake_if_head_ready();
@@ -279,21 +289,22 @@ impl Line {
     }
 
     /// Encodes the ready prefix, or the beginning of it if that is much: whoever drains asks again.
-    pub(crate) fn drain(&mut self, out: &mut BytesMut) {
+    pub(crate) fn drain(&mut self, bytes_max: usize, out: &mut BytesMut) {
         if !self.is_heard() || !self.has_ready() {
             return;
         }
-        let end = out.len() + DRAIN_BYTES;
+        let end = out.len() + bytes_max;
         while out.len() < end
             && let Some(mut leaving) = self.leaving.take().or_else(|| self.pop_ready())
         {
             let start = out.len();
             if leaving.writing.write(end - start, out) {
                 self.account.remove(leaving.bytes);
+                self.account.remove_shared(&leaving.shared);
                 continue;
             }
             // What is written counts where it was written to.
-            let written = (2 * (out.len() - start)).min(leaving.bytes);
+            let written = (out.len() - start).min(leaving.bytes);
             self.account.remove(written);
             leaving.bytes -= written;
             self.leaving = Some(leaving);
@@ -305,7 +316,11 @@ impl Line {
             return None;
         }
         let Seat {
-            version, taken, state, ..
+            version,
+            taken,
+            state,
+            shared,
+            ..
         } = self.seats.pop_front()?;
         self.head = self.head.wrapping_add(1);
         // There is room for one more. Whoever drains tries again without being woken.
@@ -314,6 +329,7 @@ impl Line {
         Some(Leaving {
             writing: Writing::new(reply, version),
             bytes: taken.bytes,
+            shared,
         })
     }
 
@@ -369,11 +385,13 @@ impl Line {
     fn forget_replies(&mut self) {
         if let Some(leaving) = self.leaving.take() {
             self.account.remove(leaving.bytes);
+            self.account.remove_shared(&leaving.shared);
         }
         for seat in &mut self.seats {
             if let State::Ready(reply) = &mut seat.state {
                 *reply = Reply::Null;
                 self.account.remove(seat.taken.bytes);
+                self.account.remove_shared(&std::mem::take(&mut seat.shared));
                 seat.taken.bytes = 0;
             }
         }
@@ -448,17 +466,8 @@ impl Line {
     }
 }
 
-/// What a reply will have cost when it stands in the connection's output: that grows by doubling. Charged less here, a
-/// connection that may still read would be over its share by the mere spelling of what it has.
-pub(crate) fn reply_bytes(reply: &Reply) -> usize {
-    2 * reply.bytes_hint()
-}
-
 /// Replies and requests under way of one connection, up to which its replies are held back: some hundred small ones.
 const HELD_BACK_BYTES_MAX: usize = 64 * 1024;
-
-/// What is encoded at once: enough for many small replies in one write, and little beside what clients may hold.
-const DRAIN_BYTES: usize = 256 * 1024;
 
 #[cfg(test)]
 mod tests;

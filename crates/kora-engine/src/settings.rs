@@ -3,10 +3,10 @@
 //! To add a setting that CONFIG SET may change: a field of the server's `Config`, its name in the server's
 //! `CHANGEABLE`, and, if an engine reads it, a field here that the server's `publish` writes.
 
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 
 pub use kora_command::SettingError;
-use kora_mesh::{Gauge, Latest};
+use kora_mesh::{Budget, Gauge, Latest};
 
 /// Settings that CONFIG SET may change and engines read. A worker reads them without a lock, each time that it needs them:
 /// a change applies from its next look on.
@@ -16,16 +16,23 @@ pub struct LiveSettings {
     pub string_bytes_max: Gauge,
     /// Clients that may be connected at once, for INFO.
     pub clients_max: Gauge,
+    /// Memory that clients may hold: what they sent that is not answered, replies that they have not taken, keys that they
+    /// watch. In bytes.
+    pub client_memory: Arc<Budget>,
+    /// The same for clients that have not authenticated.
+    pub stranger_memory: Arc<Budget>,
     /// What AUTH must bring, if anything.
     pub password: Latest<Option<String>>,
 }
 
 impl Default for LiveSettings {
-    /// What an engine takes that no server has told anything: strings of up to 512 MiB and no password.
+    /// What an engine takes that no server has told anything: strings of up to 512 MiB, 1 GiB for clients, and no password.
     fn default() -> LiveSettings {
         LiveSettings {
             string_bytes_max: Gauge::new(512 << 20),
             clients_max: Gauge::new(0),
+            client_memory: Arc::new(Budget::new(1 << 30)),
+            stranger_memory: Arc::new(Budget::new(16 << 20)),
             password: Latest::new(None),
         }
     }

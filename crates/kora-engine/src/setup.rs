@@ -20,9 +20,6 @@ pub struct Setup {
     pub catalog: Arc<Catalog>,
     /// For collections that do not say otherwise.
     pub graph: GraphSettings,
-    /// Memory that the clients of one worker may hold, in bytes: what they sent that is not answered, and replies that
-    /// they have not taken.
-    pub client_bytes_max: usize,
     /// What may change while the server runs, as the engines read it.
     pub live: Arc<LiveSettings>,
     /// How much is done in a slice, in components read: `SLICE_WORK` in a server. In a simulation less, so that what is done
@@ -88,18 +85,24 @@ pub fn berths(placement: Placement, credit: usize) -> Vec<Berth> {
 }
 
 impl Setup {
+    /// Memory that all clients together may hold now, in bytes.
+    pub(crate) fn client_bytes_max(&self) -> usize {
+        usize::try_from(self.live.client_memory.limit()).unwrap_or(usize::MAX)
+    }
+
     /// Bytes that one shard's part of an answer about this collection may take. Parts of an answer overlap in what they
-    /// offer, so each may be half of what one worker's clients may hold; of a single part that is the limit.
+    /// offer, so each may be as large as the reply, as long as few are; of a single part that is the limit.
     pub(crate) fn hits_bytes_max(&self, collection: &[u8]) -> usize {
         match self.placement.spread_of(collection) {
-            Spread::One(_) => self.client_bytes_max,
-            Spread::All => self.client_bytes_max / 2,
+            Spread::One(_) => self.client_bytes_max() / 2,
+            Spread::All => self.client_bytes_max() / 2 / self.placement.shard_count().clamp(1, PARTS_HELD),
         }
     }
 
-    /// Why a reply cannot be given whose parts take so many bytes, if it can't: its client would be dropped for it.
+    /// Why a reply cannot be given whose parts take so many bytes, if it can't. It may take half of what clients may hold, so
+    /// that two of them find room.
     pub(crate) fn too_large(&self, bytes_hint: usize) -> Option<ClientError> {
-        let bytes_max = self.client_bytes_max.min(REPLY_BYTES_MAX);
+        let bytes_max = self.client_bytes_max().min(REPLY_BYTES_MAX);
         (2 * bytes_hint > bytes_max).then_some(ClientError::ReplyTooLarge { bytes_max })
     }
 
@@ -113,6 +116,9 @@ impl Setup {
         (0..self.placement.worker_count()).map(WorkerId::from_index)
     }
 }
+
+/// Parts of an answer that may be large at once; of more shards each holds less.
+const PARTS_HELD: usize = 4;
 
 /// What an engine may ask of the world: it has no clock and no files of its own, so that a simulation can be its world.
 pub trait Host {

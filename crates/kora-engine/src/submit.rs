@@ -64,6 +64,10 @@ impl Engine {
             return Admission::Later(parsed);
         }
         let expected = reply_bytes_expected(&parsed.command, &self.setup, self.lines.len());
+        if std::mem::take(&mut self.lines.line(id).is_refused_memory) {
+            self.refuse_for_now(id, parsed.entry.name, since_us);
+            return Admission::Taken;
+        }
         if !self.finds_room(id, expected) {
             return Admission::Later(parsed);
         }
@@ -108,7 +112,6 @@ impl Engine {
                 Intercepted::Begun(next, taken) => {
                     self.take_seat(id, next, taken, host);
                     self.work_inline(since_us, host);
-                    self.drop_largest_if_over();
                     return Admission::Taken;
                 }
                 Intercepted::No(parsed) => parsed,
@@ -120,7 +123,6 @@ impl Engine {
                     Some(place) => self.act_at_once(id, place, (&key, action), taken, host),
                     None => self.send_act(id, shard, Act { key, action }, taken, host),
                 }
-                self.drop_largest_if_over();
                 return Admission::Taken;
             }
             (_, command) => command,
@@ -133,6 +135,7 @@ impl Engine {
                 self.stats.by_command.count(counter, Outcome::Rejected, 0);
             }
             Ok((reply, effect)) => {
+                self.note_access(id);
                 self.seat_answer(id, reply, taken, host);
                 self.take_effect(id, effect);
             }
@@ -148,7 +151,6 @@ impl Engine {
                 self.work_inline(self.clock_us, host);
             }
         }
-        self.drop_largest_if_over();
         Admission::Taken
     }
 
@@ -159,25 +161,6 @@ impl Engine {
         if !std::mem::replace(&mut line.queues_for_credit, true) {
             self.credit_waiters.push_back(id);
         }
-    }
-
-    /// True if there is memory for a reply of so many bytes. Otherwise the connection queues for it: it is woken when room
-    /// was kept for it.
-    fn finds_room(&mut self, id: LineId, bytes: usize) -> bool {
-        let (connections, is_first) = (self.lines.len(), self.room_waiters.is_empty());
-        let line = self.lines.line(id);
-        if line.account.take_reserved() {
-            return true;
-        }
-        if line.awaited_bytes.is_none() {
-            if line.account.has_room_for(bytes, is_first, connections) {
-                return true;
-            }
-            line.awaited_bytes = Some(bytes);
-            self.room_waiters.push_back(id);
-        }
-        self.lines.line(id).block();
-        false
     }
 
     /// The place of the shard, if it is of this worker and may do at once what this client asks.

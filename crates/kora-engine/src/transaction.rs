@@ -35,6 +35,8 @@ pub(crate) struct Watched {
     slot: u16,
     shard: ShardId,
     keys: usize,
+    /// What they take. In the connection's account.
+    bytes: usize,
 }
 
 /// What a line does with a command before it is looked at otherwise.
@@ -114,7 +116,7 @@ impl Engine {
     pub(crate) fn forget_watched(&mut self, id: LineId, counter: CounterId) {
         let line = self.lines.line(id);
         line.forget_transaction();
-        let Some(watched) = take(&mut line.watched) else { return };
+        let Some(watched) = line.take_watched() else { return };
         let taken = Taken {
             counter,
             since_us: 0,
@@ -149,7 +151,7 @@ impl Engine {
             };
             places.push(place);
         }
-        let watched = take(&mut line.watched).map(|watched| watched.shard);
+        let watched = line.take_watched().map(|watched| watched.shard);
         let asker = (line.session.id, here);
         let around = self.around(unix_us / 1000, host, Reads::Never);
         Intercepted::Begun(Executing::start(places, watched, asker, &around), taken)
@@ -157,7 +159,7 @@ impl Engine {
 
     /// Answers when the shard has forgotten what the client watches, or at once if it watches nothing.
     fn unwatch(&mut self, id: LineId, reply: Reply, taken: Taken) -> Intercepted {
-        match take(&mut self.lines.line(id).watched) {
+        match self.lines.line(id).take_watched() {
             None => Intercepted::Answered(reply),
             Some(watched) => {
                 let asks = vec![(Target::Shard(watched.shard), Ask::Unwatch)];
@@ -192,6 +194,20 @@ impl Line {
         Reply::Simple("QUEUED")
     }
 
+    /// What it watches, which it watches no longer.
+    fn take_watched(&mut self) -> Option<Watched> {
+        let watched = take(&mut self.watched)?;
+        self.account.remove(watched.bytes);
+        Some(watched)
+    }
+
+    /// A command between MULTI and EXEC was refused: EXEC does nothing.
+    pub(crate) fn spoil_transaction(&mut self) {
+        if let Some(transaction) = &mut self.transaction {
+            transaction.is_spoiled = true;
+        }
+    }
+
     fn forget_transaction(&mut self) {
         if let Some(transaction) = take(&mut self.transaction) {
             self.account.remove(transaction.bytes);
@@ -205,18 +221,25 @@ impl Line {
             slot: slot(&[first]),
             shard: shard_of(first),
             keys: 0,
+            bytes: 0,
         });
         if keys.iter().any(|key| slot(&[key]) != before.slot) {
             return Err(ClientError::CrossSlot);
         }
+        let bytes: usize = keys.iter().map(|key| key.len() + WATCHED_BYTES).sum();
         let keys = before.keys + keys.len();
         if keys > WATCHED_KEYS_MAX {
             return Err(ClientError::TooManyWatched);
         }
-        self.watched = Some(Watched { keys, ..before });
+        self.account.add(bytes);
+        let bytes = before.bytes + bytes;
+        self.watched = Some(Watched { keys, bytes, ..before });
         Ok(before.shard)
     }
 }
+
+/// What the shard holds of a key that is watched, beside the key.
+const WATCHED_BYTES: usize = 96;
 
 /// True if the command is all or nothing and its keys have several slots: a transaction does not promise that.
 fn spreads(command: &Command) -> bool {

@@ -173,7 +173,8 @@ impl Engine {
         let Traveller { session, mark } = traveller;
         self.travel.departed.remove(&session.id);
         let is_killed = mark.is_raised();
-        let id = self.lines.add(Line::new(session, mark, self.ledger.open()));
+        let account = self.ledger_of(&session).open();
+        let id = self.lines.add(Line::new(session, mark, account));
         if is_killed {
             self.lines.line(id).set_presence(Presence::Killed);
         }

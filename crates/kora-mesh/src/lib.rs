@@ -16,6 +16,7 @@
 //! | `board.rs` | how do all workers read one map without a lock while owners change it |
 //! | `sequence.rs`, `flag.rs` | numbers no two workers draw twice; a flag that is raised once |
 //! | `fuse.rs`, `gauge.rs`, `tally.rs` | an end that comes once for everybody; numbers that all may read |
+//! | `budget.rs` | how do all workers draw on one amount |
 //! | `latest.rs` | a value that all may read and one replaces at a time |
 //! | `shelf.rs` | how do others read what a worker owns while it does nothing to it |
 //! | `ring.rs` | the ring under a lane (rtrb), and its twin for the model checker |
@@ -57,6 +58,7 @@
 #![forbid(unsafe_code)]
 
 mod board;
+mod budget;
 mod doorbell;
 mod flag;
 mod fuse;
@@ -73,6 +75,7 @@ mod sync;
 mod tally;
 
 pub use board::{Board, Bucket, Decision};
+pub use budget::Budget;
 pub use doorbell::{Armed, Doorbell};
 pub use flag::Flag;
 pub use fuse::Fuse;

@@ -87,6 +87,15 @@ impl Bulks {
         self.count == 0
     }
 
+    /// Shows every bulk whose bytes are shared.
+    pub(crate) fn for_each_shared(&self, show: &mut impl FnMut(&Bytes)) {
+        for piece in self.full.iter().chain(&self.last) {
+            if let Piece::Shared(bytes) = piece {
+                show(bytes);
+            }
+        }
+    }
+
     /// What they take, held and spelled, whichever is more.
     pub fn bytes_hint(&self) -> usize {
         self.bytes + self.count * BULK_BYTES
@@ -201,6 +210,10 @@ impl Interleaved {
         self.lists.iter().map(Bulks::bytes_hint).sum::<usize>() + self.order.len()
     }
 
+    pub(crate) fn for_each_shared(&self, show: &mut impl FnMut(&Bytes)) {
+        self.lists.iter().for_each(|list| list.for_each_shared(show));
+    }
+
     pub(crate) fn into_parts(self) -> (std::vec::IntoIter<u8>, Vec<Unpacking>) {
         let lists = self.lists.into_iter().map(Unpacking::new).collect();
         (self.order.into_iter(), lists)
@@ -223,7 +236,7 @@ const FIRST_BYTES: usize = 128;
 const FIRST_BYTES_EXPECTED_MAX: usize = 1024;
 
 /// From 16 KiB on copying costs more than sharing.
-const SHARED_BYTES_MIN: usize = 16 << 10;
+pub(crate) const SHARED_BYTES_MIN: usize = 16 << 10;
 
 /// `$536870912\r\n`, the line end behind it, and half of the `*2\r\n` before a pair: more than what it takes in memory.
 const BULK_BYTES: usize = 16;

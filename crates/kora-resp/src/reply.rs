@@ -14,7 +14,7 @@ use redis_protocol::resp2::types::BorrowedFrame as Resp2;
 use redis_protocol::resp3::encode::complete::extend_encode_borrowed as encode_resp3;
 use redis_protocol::resp3::types::{BorrowedFrame as Resp3, VerbatimStringFormat};
 
-use crate::bulks::{Bulks, Interleaved, Unpacking};
+use crate::bulks::{Bulks, Interleaved, SHARED_BYTES_MIN, Unpacking};
 use crate::limits::{HEADER_BYTES_MAX, REPLY_DEPTH_MAX};
 use crate::number::{Digits, spell};
 
@@ -85,6 +85,24 @@ impl Reply {
     /// accounted by before it is written. Never below the encoded size.
     pub fn bytes_hint(&self) -> usize {
         self.bytes_hint_at(0)
+    }
+
+    /// Shows the bytes of every bulk that is so long that its bytes are not copied into a reply but shared with whoever
+    /// keeps the value. Each bulk is shown, also where several have the same bytes.
+    pub fn for_each_shared(&self, show: &mut impl FnMut(&Bytes)) {
+        match self {
+            Reply::Bulk(bytes) if bytes.len() >= SHARED_BYTES_MIN => show(bytes),
+            Reply::Array(replies) | Reply::Set(replies) | Reply::Push(replies) => {
+                replies.iter().for_each(|reply| reply.for_each_shared(show));
+            }
+            Reply::Map(pairs) => pairs.iter().for_each(|(key, value)| {
+                key.for_each_shared(show);
+                value.for_each_shared(show);
+            }),
+            Reply::Bulks(bulks) | Reply::BulkMap(bulks) | Reply::BulkPairs(bulks) => bulks.for_each_shared(show),
+            Reply::Interleaved(interleaved) => interleaved.for_each_shared(show),
+            _ => {}
+        }
     }
 
     fn bytes_hint_at(&self, depth: usize) -> usize {

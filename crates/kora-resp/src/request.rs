@@ -151,6 +151,11 @@ impl Reader {
         (self.needed - self.seen).min(self.seen.max(WANTED_BYTES_MIN))
     }
 
+    /// Bytes that the client has promised and not sent yet, as far as they are known: those of the argument that arrives.
+    pub fn missing(&self) -> usize {
+        self.needed - self.seen
+    }
+
     fn advance(&mut self, unread: &[u8]) -> Result<Option<End>, ProtocolError> {
         match self.stage {
             Stage::Between => {

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use kora_engine::command::table::{Access, Parsed};
-use kora_engine::{Engine, LineId, Session, Standing};
+use kora_engine::{Buffers, Engine, Host as _, LineId, Reading, Session, Standing};
 use kora_resp::{Reader, ReaderLimits};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -57,6 +57,10 @@ pub(crate) struct Connection {
     pub(crate) paused_since: Option<Instant>,
     /// How many commands had found memory then.
     rooms_given: u64,
+    /// When the client last sent a part of a large request.
+    heard_at: Option<Instant>,
+    /// Since when the client has taken nothing of what waits for it, in microseconds of the host's clock.
+    stalled_since_us: Option<u64>,
     /// Since when more replies than the soft limit have waited for the client.
     over_soft_since: Option<Instant>,
     /// Where the connections of all workers arrive.
@@ -168,6 +172,8 @@ impl Connection {
             unheard: false,
             paused_since: None,
             rooms_given: 0,
+            heard_at: None,
+            stalled_since_us: None,
             over_soft_since: None,
             peers,
             stopping,
@@ -208,15 +214,22 @@ impl Connection {
             if is_heard {
                 after_others().await;
             }
-            let standing = self.engine.borrow_mut().drain(self.line, self.output.room());
-            self.output.write_to(&self.stream)?;
+            // A client that does not take what it was sent is not sent more: its replies share their values with the data
+            // until they are spelled.
+            let spelled_bytes_max = self.engine.borrow_mut().spelled_bytes_max(self.line);
+            let standing = match self.output.len() < spelled_bytes_max {
+                true => self.engine.borrow_mut().drain(self.line, self.output.room()),
+                false => self.engine.borrow_mut().standing(self.line),
+            };
+            self.write_output()?;
+            let has_room = self.output.len() < spelled_bytes_max;
             match standing {
                 Standing::Killed => return Ok(End::Cut),
                 Standing::Dropped { bytes } => {
                     tracing::warn!(
                         client = self.id,
                         bytes,
-                        "dropped: clients held more than maxmemory-clients"
+                        "dropped: clients were short of memory (maxmemory-clients), and it did not take its replies"
                     );
                     return Ok(End::Cut);
                 }
@@ -224,7 +237,7 @@ impl Connection {
                 _ => {}
             }
             if self.is_over_output_limit() {
-                let bytes = self.output.len();
+                let bytes = self.unread_bytes();
                 tracing::warn!(
                     client = self.id,
                     bytes,
@@ -238,11 +251,11 @@ impl Connection {
             self.settle_account();
             let paused = self.paused_since.is_some();
             let is_ready = matches!(standing, Standing::Served { ready: true, .. });
-            if is_ready || decoded == Decoded::Burst || (decoded == Decoded::Short && !paused) {
+            if (is_ready && has_room) || decoded == Decoded::Burst || (decoded == Decoded::Short && !paused) {
                 yield_now().await;
                 continue;
             }
-            self.wait().await?;
+            self.wait(has_room).await?;
         }
     }
 
@@ -255,30 +268,79 @@ impl Connection {
         }
     }
 
+    /// Sends what the socket takes, and notes since when the client has taken nothing.
+    fn write_output(&mut self) -> io::Result<()> {
+        let mut has_taken = self.output.write_to(&self.stream)?;
+        if self.output.is_empty() {
+            self.stalled_since_us = None;
+            return Ok(());
+        }
+        let now_us = self.host.now_us();
+        let since_us = *self.stalled_since_us.get_or_insert(now_us);
+        if !has_taken && now_us.saturating_sub(since_us) > STALL_LOOK_US {
+            // The kernel says that a socket can be written to when a third of its buffer is free, which takes a client on
+            // a slow line longer than the others should wait. It takes less all the same.
+            has_taken = self.output.press_to(&self.stream)?;
+        }
+        if has_taken {
+            self.stalled_since_us = Some(now_us);
+        }
+        Ok(())
+    }
+
+    /// Replies that the client has not taken, spelled or not, and what it asked that is under way.
+    fn unread_bytes(&self) -> usize {
+        self.output.len() + self.engine.borrow_mut().owed_bytes(self.line)
+    }
+
+    /// Bytes that the client has promised and not sent. One that promises and then is silent has no claim to memory until it
+    /// sends more: else some promises would keep all others waiting.
+    fn missing(&self) -> usize {
+        let missing = self.reader.missing();
+        let is_silent = || self.paused_since.is_none() && self.heard_at.is_some_and(|at| at.elapsed() > SILENCE);
+        if missing > READ_BURST_BYTES && is_silent() { 0 } else { missing }
+    }
+
     /// Tells the engine what the buffers hold, and hears whether more may be read.
     fn settle_account(&mut self) {
-        let bytes = self.input.capacity() + self.output.bytes_held();
+        let buffers = Buffers {
+            bytes: self.input.capacity().min(self.input.len() + READ_BYTES) + self.output.bytes_held(),
+            missing: self.missing(),
+            stalled_since_us: self.stalled_since_us,
+        };
+        let now_us = self.stalled_since_us.map_or(0, |_| self.host.now_us());
         let mut engine = self.engine.borrow_mut();
-        if engine.account(self.line, bytes) {
-            self.paused_since = None;
-            return;
+        match engine.account(self.line, buffers, now_us) {
+            Reading::Allowed => {
+                self.paused_since = None;
+                return;
+            }
+            Reading::Impossible if self.intake == Intake::Open => {
+                engine.refuse_size(self.line);
+                self.intake = Intake::Deaf;
+                self.unheard = true;
+                return;
+            }
+            Reading::Impossible | Reading::Paused => {}
         }
-        // Whoever waits here may itself hold what others wait for: half a request, replies nobody takes. After a while in
-        // which nobody came nearer somebody has to go, and it is the one that holds most.
         if self.is_waiting && self.rooms_given != engine.rooms_given() {
             self.rooms_given = engine.rooms_given();
             self.paused_since = None;
         }
         let since = *self.paused_since.get_or_insert_with(Instant::now);
-        if since.elapsed() > PAUSE_MAX {
+        // It has waited for so long that its client had better hear why.
+        if since.elapsed() > PAUSE_MAX && self.output.is_empty() {
             self.paused_since = None;
-            engine.drop_largest();
+            engine.refuse_for_memory(self.line);
         }
     }
 
     fn is_over_output_limit(&mut self) -> bool {
         let (hard_bytes, soft_bytes) = (self.live.output_hard_bytes.get(), self.live.output_soft_bytes.get());
-        let waiting = self.output.len() as u64;
+        if hard_bytes == 0 && soft_bytes == 0 {
+            return false;
+        }
+        let waiting = self.unread_bytes() as u64;
         if soft_bytes == 0 || waiting <= soft_bytes {
             self.over_soft_since = None;
         } else if self
@@ -294,14 +356,19 @@ impl Connection {
     }
 
     /// Sleeps until something can be done, and reads if it is the client who did something.
-    async fn wait(&mut self) -> io::Result<()> {
+    async fn wait(&mut self, has_room: bool) -> io::Result<()> {
         let paused = self.paused_since.is_some();
         let may_read = self.intake == Intake::Open && self.ahead.is_empty() && !paused;
         let is_waiting = self.is_waiting;
-        let looks_again = paused || self.over_soft_since.is_some();
+        let look = match paused || self.over_soft_since.is_some() {
+            true => Some(PAUSE_LOOK),
+            // It may be one that has to go for others, or has promised more than it sends.
+            false if self.stalled_since_us.is_some() || self.missing() > READ_BURST_BYTES => Some(STALL_LOOK),
+            false => None,
+        };
         let stir = poll_fn(|context| {
             let mut engine = self.engine.borrow_mut();
-            let ready = engine.poll_line(self.line, context.waker());
+            let ready = engine.poll_line(self.line, context.waker()) && (has_room || engine.is_cut(self.line));
             let again = is_waiting && !engine.is_blocked(self.line);
             drop(engine);
             let mut is_stirred = ready || again;
@@ -322,7 +389,12 @@ impl Connection {
                 // needed to be told.
                 match pin!(self.stream.read_buf(&mut self.input)).poll(context) {
                     Poll::Ready(Ok(0)) => self.intake = Intake::Ended,
-                    Poll::Ready(read) => drop(read?),
+                    Poll::Ready(read) => {
+                        read?;
+                        if self.reader.missing() > READ_BURST_BYTES {
+                            self.heard_at = Some(Instant::now());
+                        }
+                    }
                     Poll::Pending => break,
                 }
                 is_stirred = true;
@@ -337,13 +409,13 @@ impl Connection {
             give_back(&mut self.input, &self.read_buffer);
             Poll::Pending
         });
-        if !looks_again {
+        let Some(look) = look else {
             return stir.await;
-        }
+        };
         tokio::select! {
             stirred = stir => stirred,
             // What others give back wakes nobody: it is looked at again before anybody would notice.
-            () = sleep(PAUSE_LOOK) => Ok(()),
+            () = sleep(look) => Ok(()),
         }
     }
 
@@ -431,8 +503,19 @@ async fn after_others() {
     .await;
 }
 
-/// Leaves a buffer that is no longer needed to the next connection, unless it has grown large.
+/// Leaves a buffer that is no longer needed to the next connection, unless it has grown large. The beginning of a request
+/// moves to a buffer of its own size: ten thousand clients that each have sent a few bytes hold just these.
 pub(crate) fn give_back(input: &mut BytesMut, read_buffer: &RefCell<BytesMut>) {
+    if !input.is_empty() && input.len() <= REMAINDER_BYTES_MAX && input.capacity() >= READ_BYTES {
+        let remainder = BytesMut::from(&input[..]);
+        let mut buffer = std::mem::replace(input, remainder);
+        buffer.clear();
+        buffer.reserve(READ_BYTES);
+        if buffer.capacity() <= READ_BURST_BYTES {
+            read_buffer.replace(buffer);
+        }
+        return;
+    }
     if input.is_empty() && input.capacity() > 0 {
         let mut buffer = std::mem::take(input);
         // What was consumed at its front counts again.
@@ -449,6 +532,9 @@ const READ_BYTES: usize = 16 * 1024;
 /// Read at one go, before what was read is executed and others are served.
 const READ_BURST_BYTES: usize = 256 * 1024;
 
+/// The beginning of a request that is copied when its client makes a pause: it takes half a microsecond at most.
+const REMAINDER_BYTES_MAX: usize = 2 * 1024;
+
 /// How long a client that is still sending is given to read its last replies: many round trips on any network, and not
 /// long for a server that is stopping.
 const PARTING_MAX: Duration = Duration::from_secs(1);
@@ -456,6 +542,15 @@ const PARTING_MAX: Duration = Duration::from_secs(1);
 /// How often a connection that is not read from looks whether it may be.
 const PAUSE_LOOK: Duration = Duration::from_millis(20);
 
-/// How long connections are not read from before the largest is dropped. Long beside the time that a client needs to
-/// take its replies, short beside a user's patience.
+/// How often a connection whose client takes nothing looks whether it has to go.
+const STALL_LOOK: Duration = Duration::from_millis(500);
+
+/// How long a client may make a pause within a large request without losing its claim to memory for the rest.
+const SILENCE: Duration = Duration::from_secs(1);
+
+/// A little less, so that each such look finds the time over.
+const STALL_LOOK_US: u64 = 400_000;
+
+/// How long a command or the rest of a request waits for memory before it is refused. Long beside the time that clients need
+/// to take their replies, short beside a user's patience.
 const PAUSE_MAX: Duration = Duration::from_secs(10);

@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 use std::io;
 
 use bytes::{Buf, BytesMut};
+use rustix::io::Errno;
+use rustix::net::SendFlags;
 use tokio::net::TcpStream;
 
 /// Encoded replies, in chunks.
@@ -43,22 +45,46 @@ impl Output {
             .sum()
     }
 
-    /// Sends what the socket takes.
-    pub(crate) fn write_to(&mut self, stream: &TcpStream) -> io::Result<()> {
+    /// Sends what the socket takes; true if it took anything.
+    pub(crate) fn write_to(&mut self, stream: &TcpStream) -> io::Result<bool> {
+        let mut has_taken = false;
         while let Some(chunk) = self.chunks.front_mut() {
             while !chunk.is_empty() {
                 match stream.try_write(chunk) {
-                    Ok(written) => chunk.advance(written),
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                    Ok(written) => {
+                        has_taken |= written > 0;
+                        chunk.advance(written);
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(has_taken),
                     Err(error) => return Err(error),
                 }
             }
             if self.chunks.len() == 1 && self.chunks[0].capacity() <= BYTES_KEPT {
-                return Ok(());
+                return Ok(has_taken);
             }
             self.chunks.pop_front();
         }
-        Ok(())
+        Ok(has_taken)
+    }
+}
+
+impl Output {
+    /// Sends what the kernel takes, whether or not it has said that it takes any.
+    pub(crate) fn press_to(&mut self, stream: &TcpStream) -> io::Result<bool> {
+        let Some(chunk) = self.chunks.front_mut() else {
+            return Ok(false);
+        };
+        match rustix::net::send(stream, chunk, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
+            Ok(written) => {
+                chunk.advance(written);
+                if chunk.is_empty() && self.chunks.len() > 1 {
+                    self.chunks.pop_front();
+                }
+                Ok(written > 0)
+            }
+            Err(Errno::AGAIN) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
     }
 }
 

@@ -241,7 +241,6 @@ fn setup(config: &Config, workers: usize, addresses: &[SocketAddr], host: Proces
         },
         slice_work: SLICE_WORK,
         live: Arc::clone(&live.engine),
-        client_bytes_max: usize::try_from(config.maxmemory_clients.bytes()).unwrap_or(usize::MAX) / workers,
         settings: Box::new(RunningSettings::new(config, Arc::clone(live), workers)),
         facts: Facts {
             kora_version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -16,10 +16,11 @@ use crate::descriptors::room_for;
 use crate::log;
 
 /// Settings that CONFIG SET may change.
-pub const CHANGEABLE: [&str; 8] = [
+pub const CHANGEABLE: [&str; 9] = [
     "client-output-buffer-limit",
     "loglevel",
     "maxclients",
+    "maxmemory-clients",
     "proto-max-bulk-len",
     "requirepass",
     "shutdown-timeout",
@@ -69,6 +70,10 @@ impl Live {
     /// log, and `maxclients`, of which the system has to be asked.
     fn publish(&self, config: &Config) {
         self.engine.string_bytes_max.set(config.proto_max_bulk_len.bytes());
+        let client_bytes = config.maxmemory_clients.bytes();
+        self.engine.client_memory.set_limit(client_bytes);
+        let stranger_bytes = (client_bytes / STRANGERS_SHARE).min(STRANGER_BYTES_MAX);
+        self.engine.stranger_memory.set_limit(stranger_bytes);
         let password = config.requirepass.reveal().map(str::to_owned);
         let _: Result<(), ()> = self.engine.password.replace(|_| Ok(password));
         let output = config.client_output_buffer_limit;
@@ -178,3 +183,9 @@ impl RunningSettings {
         Ok(())
     }
 }
+
+/// Clients that have not authenticated may hold this part of what the others may, beside it.
+const STRANGERS_SHARE: u64 = 8;
+
+/// And no more than this: a login of a thousand clients at once.
+const STRANGER_BYTES_MAX: u64 = 16 << 20;

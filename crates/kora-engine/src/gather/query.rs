@@ -13,7 +13,6 @@ use super::{Around, Gate, Gather, Next, Reads, Recalling, integer, vet};
 use crate::command::Wish;
 use crate::error::ClientError;
 use crate::limits::{HITS_PER_SLICE, QUERY_AGAIN_MAX};
-use crate::line::reply_bytes;
 use crate::mail::{Ask, Hits, Question, Target};
 use crate::router::{ShardId, share_of_part};
 
@@ -177,7 +176,7 @@ impl Querying {
 
     /// All parts are in.
     fn complete(mut self: Box<Self>, around: &Around<'_>) -> Next {
-        let bytes_max = around.setup.client_bytes_max;
+        let bytes_max = around.setup.client_bytes_max();
         if self.parts.iter().any(|part| part.found.too_many) {
             return Next::error(&ClientError::ReplyTooLarge { bytes_max });
         }
@@ -201,17 +200,15 @@ impl Querying {
         let crowded = self.crowded();
         if crowded.is_empty() {
             self.cost.is_exact = self.parts.iter().all(|part| part.found.statistics.is_exact);
-            let bytes_max = around.setup.client_bytes_max;
             let merged = merge(self.parts, &self.merging.order);
             let wish = match self.purpose {
                 Purpose::Recall(recalling) => return recalling.took(merged, around),
                 Purpose::Answer(wish) => wish,
             };
             let reply = self.cost.reply(merged, wish);
-            // Else its client would be dropped for it.
-            return match reply_bytes(&reply) > bytes_max {
-                true => Next::error(&ClientError::ReplyTooLarge { bytes_max }),
-                false => Next::Reply(reply),
+            return match around.setup.too_large(reply.bytes_hint()) {
+                Some(error) => Next::error(&error),
+                None => Next::Reply(reply),
             };
         }
         let ef = self.ef;

@@ -13,12 +13,19 @@ fn new_line() -> (Line, Taken) {
         expected: 0,
         era: None,
     };
-    (Line::new(session, Mark::default(), Ledger::new(1 << 30).open()), taken)
+    (
+        Line::new(
+            session,
+            Mark::default(),
+            Ledger::new(&std::sync::Arc::new(kora_mesh::Budget::new(1 << 30)), 1).open(),
+        ),
+        taken,
+    )
 }
 
 fn drained(line: &mut Line) -> String {
     let mut out = BytesMut::new();
-    line.drain(&mut out);
+    line.drain(1 << 20, &mut out);
     String::from_utf8(out.to_vec()).expect("replies are ASCII here")
 }
 

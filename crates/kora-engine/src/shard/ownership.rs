@@ -118,8 +118,8 @@ impl Shard {
                     .iter()
                     .map(|schema| 2 * (schema.name.len() + NAME_BYTES))
                     .sum::<usize>();
-                if listing.bytes > self.setup.client_bytes_max {
-                    let bytes_max = self.setup.client_bytes_max;
+                if listing.bytes > self.setup.client_bytes_max() {
+                    let bytes_max = self.setup.client_bytes_max();
                     return Ok(Part::Refused(ClientError::ReplyTooLarge { bytes_max }));
                 }
                 listing.sorted.extend(names.iter().map(|schema| schema.name.clone()));

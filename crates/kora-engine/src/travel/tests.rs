@@ -54,7 +54,6 @@ fn two_engines() -> [Engine; 2] {
             ef_search: 100,
             graph_min: 512,
         },
-        client_bytes_max: 1 << 30,
         live: Arc::default(),
         slice_work: SLICE_WORK,
         settings: Box::new(Vec::new()),

@@ -1,0 +1,210 @@
+//! Who of the clients gets memory, who waits for it, and who has to go.
+//!
+//! A client that reads is never dropped. When clients hold three quarters of what they may, those that hold much are not
+//! read from, and commands with large replies wait. What has waited for too long is refused with an error. Only a client
+//! that does not take its replies is dropped while memory is short.
+
+use crate::command::table::Access;
+use kora_resp::Reply;
+
+use crate::engine::Engine;
+use crate::error::ClientError;
+use crate::limits::{SPELLED_BYTES_MAX, SPELLED_BYTES_MAX_SHORT, STALLED_US, STALLED_US_SHORT};
+use crate::line::{Presence, Taken};
+use crate::lines::LineId;
+use crate::session::Session;
+use crate::stats::Outcome;
+
+/// What a connection holds outside of the engine.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Buffers {
+    /// Bytes in its buffers.
+    pub bytes: usize,
+    /// Bytes that are known to be missing from the request that has begun to arrive.
+    pub missing: usize,
+    /// Since when it has had something to write and the client took none of it, in microseconds of the host's clock.
+    pub stalled_since_us: Option<u64>,
+}
+
+/// Whether a connection may be read from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[must_use]
+pub enum Reading {
+    /// It may.
+    Allowed,
+    /// Not for the time being: clients hold too much.
+    Paused,
+    /// What it has begun to send is more than clients may hold at all.
+    Impossible,
+}
+
+impl Engine {
+    /// What the connection's buffers hold now, and whether it may be read from.
+    pub fn account(&mut self, id: LineId, buffers: Buffers, now_us: u64) -> Reading {
+        let connections = self.lines.len();
+        let line = self.lines.line(id);
+        line.account.set_buffers(buffers.bytes);
+        line.account.stalled_since_us = buffers.stalled_since_us;
+        let reading = if line.account.can_never_hold(buffers.missing) {
+            Reading::Impossible
+        } else if line.awaited_bytes.is_none() && line.account.may_arrive(buffers.missing, connections) {
+            Reading::Allowed
+        } else {
+            Reading::Paused
+        };
+        self.let_stalled_go(now_us);
+        self.wake_room_waiters();
+        reading
+    }
+
+    /// How many commands have found memory for their replies that had to wait for it. While this grows, whoever waits comes
+    /// nearer.
+    pub fn rooms_given(&self) -> u64 {
+        self.rooms_given
+    }
+
+    /// Whether a connection may be given more memory: its next request is not looked at otherwise.
+    pub fn may_grow(&mut self, id: LineId) -> bool {
+        let connections = self.lines.len();
+        self.lines.line(id).account.may_grow(connections)
+    }
+
+    /// Bytes of replies that are spelled at once for a connection, and that may wait for its socket: enough for many small
+    /// ones in one write, and less while memory is short, for what is not spelled shares its values with the data.
+    pub fn spelled_bytes_max(&mut self, id: LineId) -> usize {
+        match self.may_grow(id) {
+            true => SPELLED_BYTES_MAX,
+            false => SPELLED_BYTES_MAX_SHORT,
+        }
+    }
+
+    /// Bytes of requests under way and of replies that the connection has not taken from the engine.
+    pub fn owed_bytes(&mut self, id: LineId) -> usize {
+        self.lines.line(id).account.line_bytes()
+    }
+
+    /// Refuses what has waited for memory for too long: a command that waits gets an error; a connection whose next request
+    /// can't be read gets one too, and is closed behind it.
+    pub fn refuse_for_memory(&mut self, id: LineId) {
+        let line = self.lines.line(id);
+        if line.awaited_bytes.take().is_some() {
+            self.room_waiters.retain(|waiter| *waiter != id);
+            let line = self.lines.line(id);
+            line.is_refused_memory = true;
+            line.unblock();
+        } else if line.is_empty() {
+            self.refuse_with(id, ClientError::OutOfClientMemory.to_string());
+        }
+    }
+
+    /// Ends a connection that begins to send more than clients may hold.
+    pub fn refuse_size(&mut self, id: LineId) {
+        self.refuse_with(id, ClientError::LargerThanClientMemory.to_string());
+    }
+
+    /// True if there is memory for a reply of so many bytes. Otherwise the connection queues for it: it is woken when room
+    /// was kept for it.
+    pub(crate) fn finds_room(&mut self, id: LineId, bytes: usize) -> bool {
+        let (connections, is_first) = (self.lines.len(), self.room_waiters.is_empty());
+        let line = self.lines.line(id);
+        if line.account.take_reserved() {
+            return true;
+        }
+        if line.awaited_bytes.is_none() {
+            if line.account.has_room_for(bytes, is_first, connections) {
+                return true;
+            }
+            line.awaited_bytes = Some(bytes);
+            self.room_waiters.push_back(id);
+        }
+        self.lines.line(id).block();
+        false
+    }
+
+    /// Answers a command that has waited for memory for too long with an error.
+    pub(crate) fn refuse_for_now(&mut self, id: LineId, name: &'static str, since_us: u64) {
+        let counter = self.stats.by_command.counter(name);
+        self.stats.by_command.count(counter, Outcome::Rejected, 0);
+        self.clock_us = since_us;
+        let taken = Taken {
+            counter,
+            since_us,
+            bytes: 0,
+            expected: 0,
+            era: None,
+        };
+        let line = self.lines.line(id);
+        line.spoil_transaction();
+        line.seat_reply(Reply::Error(ClientError::OutOfClientMemory.to_string()), taken);
+    }
+
+    /// Keeps room for as many waiting connections as there is room for, and lets them try again.
+    pub(crate) fn wake_room_waiters(&mut self) {
+        while let Some(id) = self.room_waiters.front() {
+            let connections = self.lines.len();
+            let line = self.lines.line(*id);
+            let bytes = line.awaited_bytes.expect("whoever waits says for how much");
+            let is_heard = matches!(line.presence(), Presence::Here | Presence::Leaving);
+            if is_heard && !line.account.has_room_for(bytes, true, connections) {
+                return;
+            }
+            self.room_waiters.pop_front();
+            line.awaited_bytes = None;
+            if is_heard {
+                line.account.reserve(bytes);
+                self.rooms_given += 1;
+            }
+            line.unblock();
+        }
+    }
+
+    /// The ledger of a client: those that have not authenticated have a small one for themselves.
+    pub(crate) fn ledger_of(&self, session: &Session) -> &crate::ledger::Ledger {
+        match session.access {
+            Access::Full => &self.ledger,
+            Access::BeforeAuth => &self.strangers,
+        }
+    }
+
+    /// Counts a client that has authenticated with the others.
+    pub(crate) fn note_access(&mut self, id: LineId) {
+        let line = self.lines.line(id);
+        if line.session.access == Access::Full && !line.account.is_in(&self.ledger) {
+            line.account.join(&self.ledger);
+        }
+    }
+
+    /// Drops strangers while they hold more than they may, and while memory is short the largest client that does not take
+    /// what it is sent: sooner if clients hold more than they may.
+    fn let_stalled_go(&mut self, now_us: u64) {
+        if self.strangers.is_over() {
+            self.drop_largest(|line, strangers| line.account.is_in(strangers));
+        }
+        if self.ledger.is_short() {
+            let patience_us = if self.ledger.is_over() {
+                STALLED_US_SHORT
+            } else {
+                STALLED_US
+            };
+            self.drop_largest(|line, _| {
+                let since_us = line.account.stalled_since_us;
+                let is_stalled = since_us.is_some_and(|since_us| now_us.saturating_sub(since_us) >= patience_us);
+                is_stalled && line.account.bytes_with_shared() > crate::ledger::SMALL_BYTES
+            });
+        }
+    }
+
+    fn drop_largest(&mut self, may: impl Fn(&crate::line::Line, &crate::ledger::Ledger) -> bool) {
+        let largest = self
+            .lines
+            .served_from(0)
+            .map(|(_, line)| line)
+            .filter(|line| !matches!(line.presence(), Presence::Dropped | Presence::Killed))
+            .filter(|line| may(line, &self.strangers))
+            .max_by_key(|line| line.account.bytes_with_shared());
+        if let Some(line) = largest {
+            line.set_presence(Presence::Dropped);
+            self.stats.clients_dropped += 1;
+        }
+    }
+}
