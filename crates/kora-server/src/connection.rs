@@ -298,11 +298,19 @@ impl Connection {
     fn missing(&self) -> usize {
         let missing = self.reader.missing();
         let is_silent = || self.paused_since.is_none() && self.heard_at.is_some_and(|at| at.elapsed() > SILENCE);
-        if missing > READ_BURST_BYTES && is_silent() { 0 } else { missing }
+        if missing > READ_BURST_BYTES && is_silent() {
+            0
+        } else {
+            missing
+        }
     }
 
     /// Tells the engine what the buffers hold, and hears whether more may be read.
     fn settle_account(&mut self) {
+        match self.reader.missing() > READ_BURST_BYTES {
+            true => drop(self.heard_at.get_or_insert_with(Instant::now)),
+            false => self.heard_at = None,
+        }
         let buffers = Buffers {
             bytes: self.input.capacity().min(self.input.len() + READ_BYTES) + self.output.bytes_held(),
             missing: self.missing(),
