@@ -12,7 +12,7 @@ use std::task::{Wake, Waker};
 
 use bytes::{Buf, BytesMut};
 use kora_engine::command::table::Parsed;
-use kora_engine::{Admission, Engine, Host, LineId, Session, Standing, Traveller};
+use kora_engine::{Admission, Buffers, Engine, Host, LineId, Session, Standing, Traveller};
 use kora_resp::{Reader, ReaderLimits};
 use kora_tests::random::Random;
 use kora_tests::reply::{Protocol, Value, take};
@@ -223,6 +223,11 @@ impl Connection {
     /// The client has gone; or the connection is closed.
     pub(crate) fn leave(self, engine: &mut Engine) {
         engine.disconnect(self.line);
+    }
+
+    /// Tells the engine what its buffers hold, as a connection that is paused does from time to time.
+    pub(crate) fn look_for_memory(&self, engine: &mut Engine, now_us: u64) {
+        let _ = engine.account(self.line, Buffers::default(), now_us);
     }
 
     /// What somebody who looks for the reason of a hang wants to know.

@@ -217,7 +217,7 @@ impl World {
 
     fn run(&mut self) {
         let limit = self.steps + STEPS_MAX;
-        while let Some(next) = self.choose() {
+        while let Some(next) = self.choose().or_else(|| self.look_for_memory()) {
             self.steps += 1;
             assert!(self.steps < limit, "this does not end: {}", self.show());
             self.step(next);
@@ -241,6 +241,23 @@ impl World {
         for worker in &self.engines {
             worker.engine.assert_sound();
         }
+    }
+
+    /// What another worker's clients give back wakes nobody. In a server whoever waits for it looks again after a while; here
+    /// when nothing else happens.
+    fn look_for_memory(&mut self) -> Option<Move> {
+        let now_us = self.clock.look();
+        for (number, client) in self.clients.iter_mut().enumerate() {
+            let Some(connection) = client.connection.as_mut().filter(|one| !one.is_travelling()) else {
+                continue;
+            };
+            let engine = &mut self.engines[connection.worker].engine;
+            connection.look_for_memory(engine, now_us);
+            if connection.can_wake() {
+                return Some(Move::Wake(number));
+            }
+        }
+        None
     }
 
     fn choose(&mut self) -> Option<Move> {

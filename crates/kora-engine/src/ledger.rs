@@ -148,11 +148,12 @@ impl Ledger {
         let Sums {
             held, expected, taken, ..
         } = &*self.sums;
-        let needed = (held.get() + expected.get()).next_multiple_of(PIECE_BYTES);
+        let piece = (self.limit() / self.workers / PIECES).clamp(1, PIECE_BYTES);
+        let needed = (held.get() + expected.get()).next_multiple_of(piece);
         if taken.get() < needed {
             self.budget.take((needed - taken.get()) as u64);
             taken.set(needed);
-        } else if taken.get() > needed + PIECE_BYTES || needed == 0 {
+        } else if taken.get() > needed + piece || needed == 0 {
             self.budget.give_back((taken.get() - needed) as u64);
             taken.set(needed);
         }
@@ -367,8 +368,11 @@ impl Drop for Account {
 /// What an ordinary connection holds at most: a read buffer, a pipeline of small commands and their replies.
 pub(crate) const SMALL_BYTES: usize = 64 * 1024;
 
-/// A worker takes the budget in pieces of so many bytes: of 256 workers, each has at most 32 MiB less two pieces too much.
+/// A worker takes the budget in pieces of so many bytes at most, so that small commands seldom write the shared number.
 const PIECE_BYTES: usize = 64 * 1024;
+
+/// And in so small ones that a worker's part would have so many: what is rounded up is a sixteenth of the whole at most.
+const PIECES: usize = 32;
 
 #[cfg(test)]
 mod tests;
