@@ -4,9 +4,9 @@
 //! read from, and commands with large replies wait. What has waited for too long is refused with an error. Only a client
 //! that does not take its replies is dropped while memory is short.
 
-use crate::command::table::Access;
 use kora_resp::Reply;
 
+use crate::command::table::Access;
 use crate::engine::Engine;
 use crate::error::ClientError;
 use crate::limits::{SPELLED_BYTES_MAX, SPELLED_BYTES_MAX_SHORT, STALLED_US, STALLED_US_SHORT};
