@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use kora_engine::command::table::{Access, Parsed};
-use kora_engine::{Buffers, Engine, Host as _, LineId, Reading, Session, Standing};
+use kora_engine::{Engine, LineId, Session, Standing};
 use kora_resp::{Reader, ReaderLimits};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -35,7 +35,7 @@ pub(crate) struct Connection {
     /// How long a turn executes that a connection's task gives the engine.
     pub(crate) turn_budget_us: u64,
     pub(crate) line: LineId,
-    id: u64,
+    pub(crate) id: u64,
     pub(crate) live: Arc<Live>,
     /// The longest argument that `reader` takes.
     bulk_bytes_max: usize,
@@ -56,13 +56,13 @@ pub(crate) struct Connection {
     /// Since when clients have held so much memory that this one is not read from.
     pub(crate) paused_since: Option<Instant>,
     /// How many commands had found memory then.
-    rooms_given: u64,
+    pub(crate) rooms_given: u64,
     /// When the client last sent a part of a large request.
-    heard_at: Option<Instant>,
+    pub(crate) heard_at: Option<Instant>,
     /// Since when the client has taken nothing of what waits for it, in microseconds of the host's clock.
-    stalled_since_us: Option<u64>,
+    pub(crate) stalled_since_us: Option<u64>,
     /// Since when more replies than the soft limit have waited for the client.
-    over_soft_since: Option<Instant>,
+    pub(crate) over_soft_since: Option<Instant>,
     /// Where the connections of all workers arrive.
     pub(crate) peers: Arc<[mpsc::Sender<Arrival>]>,
     stopping: Rc<Cell<bool>>,
@@ -268,101 +268,6 @@ impl Connection {
         }
     }
 
-    /// Sends what the socket takes, and notes since when the client has taken nothing.
-    fn write_output(&mut self) -> io::Result<()> {
-        let mut has_taken = self.output.write_to(&self.stream)?;
-        if self.output.is_empty() {
-            self.stalled_since_us = None;
-            return Ok(());
-        }
-        let now_us = self.host.now_us();
-        let since_us = *self.stalled_since_us.get_or_insert(now_us);
-        if !has_taken && now_us.saturating_sub(since_us) > STALL_LOOK_US {
-            // The kernel says that a socket can be written to when a third of its buffer is free, which takes a client on
-            // a slow line longer than the others should wait. It takes less all the same.
-            has_taken = self.output.press_to(&self.stream)?;
-        }
-        if has_taken {
-            self.stalled_since_us = Some(now_us);
-        }
-        Ok(())
-    }
-
-    /// Replies that the client has not taken, spelled or not, and what it asked that is under way.
-    fn unread_bytes(&self) -> usize {
-        self.output.len() + self.engine.borrow_mut().owed_bytes(self.line)
-    }
-
-    /// Bytes that the client has promised and not sent. One that promises and then is silent has no claim to memory until it
-    /// sends more: else some promises would keep all others waiting.
-    fn missing(&self) -> usize {
-        let missing = self.reader.missing();
-        let is_silent = || self.paused_since.is_none() && self.heard_at.is_some_and(|at| at.elapsed() > SILENCE);
-        if missing > READ_BURST_BYTES && is_silent() {
-            0
-        } else {
-            missing
-        }
-    }
-
-    /// Tells the engine what the buffers hold, and hears whether more may be read.
-    fn settle_account(&mut self) {
-        match self.reader.missing() > READ_BURST_BYTES {
-            true => drop(self.heard_at.get_or_insert_with(Instant::now)),
-            false => self.heard_at = None,
-        }
-        let buffers = Buffers {
-            bytes: self.input.capacity().min(self.input.len() + READ_BYTES) + self.output.bytes_held(),
-            missing: self.missing(),
-            stalled_since_us: self.stalled_since_us,
-        };
-        let now_us = self.stalled_since_us.map_or(0, |_| self.host.now_us());
-        let mut engine = self.engine.borrow_mut();
-        match engine.account(self.line, buffers, now_us) {
-            Reading::Allowed => {
-                self.paused_since = None;
-                return;
-            }
-            Reading::Impossible if self.intake == Intake::Open => {
-                engine.refuse_size(self.line);
-                self.intake = Intake::Deaf;
-                self.unheard = true;
-                return;
-            }
-            Reading::Impossible | Reading::Paused => {}
-        }
-        if self.is_waiting && self.rooms_given != engine.rooms_given() {
-            self.rooms_given = engine.rooms_given();
-            self.paused_since = None;
-        }
-        let since = *self.paused_since.get_or_insert_with(Instant::now);
-        // It has waited for so long that its client had better hear why.
-        if since.elapsed() > PAUSE_MAX && self.output.is_empty() {
-            self.paused_since = None;
-            engine.refuse_for_memory(self.line);
-        }
-    }
-
-    fn is_over_output_limit(&mut self) -> bool {
-        let (hard_bytes, soft_bytes) = (self.live.output_hard_bytes.get(), self.live.output_soft_bytes.get());
-        if hard_bytes == 0 && soft_bytes == 0 {
-            return false;
-        }
-        let waiting = self.unread_bytes() as u64;
-        if soft_bytes == 0 || waiting <= soft_bytes {
-            self.over_soft_since = None;
-        } else if self
-            .over_soft_since
-            .get_or_insert_with(Instant::now)
-            .elapsed()
-            .as_secs()
-            >= self.live.output_soft_s.get()
-        {
-            return true;
-        }
-        hard_bytes > 0 && waiting > hard_bytes
-    }
-
     /// Sleeps until something can be done, and reads if it is the client who did something.
     async fn wait(&mut self, has_room: bool) -> io::Result<()> {
         let paused = self.paused_since.is_some();
@@ -535,10 +440,10 @@ pub(crate) fn give_back(input: &mut BytesMut, read_buffer: &RefCell<BytesMut>) {
 }
 
 /// Room for one read. Small requests fill little of it, large ones are read in several.
-const READ_BYTES: usize = 16 * 1024;
+pub(crate) const READ_BYTES: usize = 16 * 1024;
 
 /// Read at one go, before what was read is executed and others are served.
-const READ_BURST_BYTES: usize = 256 * 1024;
+pub(crate) const READ_BURST_BYTES: usize = 256 * 1024;
 
 /// The beginning of a request that is copied when its client makes a pause: it takes half a microsecond at most.
 const REMAINDER_BYTES_MAX: usize = 2 * 1024;
@@ -552,13 +457,3 @@ const PAUSE_LOOK: Duration = Duration::from_millis(20);
 
 /// How often a connection whose client takes nothing looks whether it has to go.
 const STALL_LOOK: Duration = Duration::from_millis(500);
-
-/// How long a client may make a pause within a large request without losing its claim to memory for the rest.
-const SILENCE: Duration = Duration::from_secs(1);
-
-/// A little less, so that each such look finds the time over.
-const STALL_LOOK_US: u64 = 400_000;
-
-/// How long a command or the rest of a request waits for memory before it is refused. Long beside the time that clients need
-/// to take their replies, short beside a user's patience.
-const PAUSE_MAX: Duration = Duration::from_secs(10);

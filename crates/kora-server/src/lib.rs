@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod acceptor;
+mod account;
 mod client;
 pub mod config;
 mod connection;

@@ -1,0 +1,116 @@
+//! What a connection holds, told to the engine; and what follows when that is too much.
+
+use std::io;
+use std::time::Duration;
+
+use kora_engine::{Buffers, Host as _, Reading};
+use tokio::time::Instant;
+
+use crate::connection::{Connection, Intake, READ_BURST_BYTES, READ_BYTES};
+
+impl Connection {
+    /// Sends what the socket takes, and notes since when the client has taken nothing.
+    pub(crate) fn write_output(&mut self) -> io::Result<()> {
+        let mut has_taken = self.output.write_to(&self.stream)?;
+        if self.output.is_empty() {
+            self.stalled_since_us = None;
+            return Ok(());
+        }
+        let now_us = self.host.now_us();
+        let since_us = *self.stalled_since_us.get_or_insert(now_us);
+        if !has_taken && now_us.saturating_sub(since_us) > STALL_LOOK_US {
+            // The kernel says that a socket can be written to when a third of its buffer is free, which takes a client on
+            // a slow line longer than the others should wait. It takes less all the same.
+            has_taken = self.output.press_to(&self.stream)?;
+        }
+        if has_taken {
+            self.stalled_since_us = Some(now_us);
+        }
+        Ok(())
+    }
+
+    /// Replies that the client has not taken, spelled or not, and what it asked that is under way.
+    pub(crate) fn unread_bytes(&self) -> usize {
+        self.output.len() + self.engine.borrow_mut().owed_bytes(self.line)
+    }
+
+    /// Bytes that the client has promised and not sent. One that promises and then is silent has no claim to memory until it
+    /// sends more: else some promises would keep all others waiting.
+    pub(crate) fn missing(&self) -> usize {
+        let missing = self.reader.missing();
+        let is_silent = || self.paused_since.is_none() && self.heard_at.is_some_and(|at| at.elapsed() > SILENCE);
+        if missing > READ_BURST_BYTES && is_silent() {
+            0
+        } else {
+            missing
+        }
+    }
+
+    /// Tells the engine what the buffers hold, and hears whether more may be read.
+    pub(crate) fn settle_account(&mut self) {
+        match self.reader.missing() > READ_BURST_BYTES {
+            true => drop(self.heard_at.get_or_insert_with(Instant::now)),
+            false => self.heard_at = None,
+        }
+        let buffers = Buffers {
+            bytes: self.input.capacity().min(self.input.len() + READ_BYTES) + self.output.bytes_held(),
+            missing: self.missing(),
+            stalled_since_us: self.stalled_since_us,
+        };
+        let now_us = self.stalled_since_us.map_or(0, |_| self.host.now_us());
+        let mut engine = self.engine.borrow_mut();
+        match engine.account(self.line, buffers, now_us) {
+            Reading::Allowed => {
+                self.paused_since = None;
+                return;
+            }
+            Reading::Impossible if self.intake == Intake::Open => {
+                engine.refuse_size(self.line);
+                self.intake = Intake::Deaf;
+                self.unheard = true;
+                return;
+            }
+            Reading::Impossible | Reading::Paused => {}
+        }
+        if self.is_waiting && self.rooms_given != engine.rooms_given() {
+            self.rooms_given = engine.rooms_given();
+            self.paused_since = None;
+        }
+        let since = *self.paused_since.get_or_insert_with(Instant::now);
+        // It has waited for so long that its client had better hear why.
+        if since.elapsed() > PAUSE_MAX && self.output.is_empty() {
+            self.paused_since = None;
+            engine.refuse_for_memory(self.line);
+        }
+    }
+
+    pub(crate) fn is_over_output_limit(&mut self) -> bool {
+        let (hard_bytes, soft_bytes) = (self.live.output_hard_bytes.get(), self.live.output_soft_bytes.get());
+        if hard_bytes == 0 && soft_bytes == 0 {
+            return false;
+        }
+        let waiting = self.unread_bytes() as u64;
+        if soft_bytes == 0 || waiting <= soft_bytes {
+            self.over_soft_since = None;
+        } else if self
+            .over_soft_since
+            .get_or_insert_with(Instant::now)
+            .elapsed()
+            .as_secs()
+            >= self.live.output_soft_s.get()
+        {
+            return true;
+        }
+        hard_bytes > 0 && waiting > hard_bytes
+    }
+}
+
+/// How long a client may make a pause within a large request without losing its claim to memory for the rest.
+const SILENCE: Duration = Duration::from_secs(1);
+
+/// A little less, so that each such look finds the time over.
+const STALL_LOOK_US: u64 = 400_000;
+
+/// How long a command or the rest of a request waits for memory before it is refused. Long beside the time that clients need
+/// to take their replies, short beside a user's patience.
+const PAUSE_MAX: Duration = Duration::from_secs(10);
