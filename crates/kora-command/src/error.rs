@@ -18,6 +18,8 @@ pub enum ClientError {
     WrongArity { command: String },
     /// A number of arguments that the arity allows and the command does not: a key without its value.
     UnfitCount { command: &'static str },
+    /// What only one command can be told, in whole: its family's file has the text.
+    Said(&'static str),
     /// An option that the command does not know, or one without its value.
     Syntax,
     /// An option of HELLO that it does not know, or one without its values.
@@ -183,6 +185,7 @@ impl fmt::Display for ClientError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         use crate::limits::{COLLECTION_NAME_BYTES_MAX, KEY_BYTES_MAX};
         match self {
+            Self::Said(text) => f.write_str(text),
             Self::UnknownCommand { name, arguments } => {
                 write!(f, "ERR unknown command '{}', with args beginning with: ", Quoted(name))?;
                 let mut room = QUOTED_BYTES_MAX;

@@ -1,11 +1,102 @@
-//! Syntax of the commands on hashes.
+//! The commands on hashes: what they ask of a key's shard, their syntax, their rows in the table.
+
+use bytes::Bytes;
+use kora_resp::Words;
+use kora_resp::glob::Pattern;
 
 use crate::Command;
-use crate::action::{Action, HashAction, HashPart, HashScan, HashSetReply, Sample};
+use crate::action::Action;
 use crate::arguments::Arguments;
 use crate::error::ClientError;
 use crate::syntax::Argument;
 use crate::table::{DataAccess, Entry, PLAIN};
+
+/// What is to be done to a hash.
+#[derive(Debug)]
+pub enum HashAction {
+    /// `HSET`, `HMSET`: fields and values in turn.
+    Set(Words, HashSetReply),
+    /// `HSETNX`
+    SetIfAbsent(Bytes, Bytes),
+    /// `HGET`
+    Get(Bytes),
+    /// `HMGET`
+    GetMany(Words),
+    /// `HGETALL`, `HKEYS`, `HVALS`
+    All(HashPart),
+    /// `HDEL`
+    Delete(Words),
+    /// `HEXISTS`
+    Exists(Bytes),
+    /// `HLEN`
+    Length,
+    /// `HSTRLEN`
+    ValueLength(Bytes),
+    /// `HINCRBY`
+    Add(Bytes, i64),
+    /// `HINCRBYFLOAT`
+    AddFloat(Bytes, Bytes),
+    /// `HRANDFIELD`
+    Random(Option<Sample>),
+    /// `HSCAN`: whether the options make sense is looked at only where there is something.
+    Scan(u64, Result<HashScan, ClientError>),
+}
+
+/// What HSET and HMSET answer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum HashSetReply {
+    /// How many fields are new.
+    Added,
+    /// `OK`.
+    Ok,
+}
+
+/// Which part of a hash is wanted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum HashPart {
+    /// Fields with their values.
+    Both,
+    /// The fields.
+    Fields,
+    /// The values.
+    Values,
+}
+
+/// `HRANDFIELD key count [WITHVALUES]`
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Sample {
+    /// How many; if negative, some may come several times.
+    pub count: i64,
+    /// Whether their values are wanted.
+    pub with_values: bool,
+}
+
+/// `HSCAN key cursor [MATCH pattern] [COUNT count] [NOVALUES]`
+#[derive(Debug)]
+pub struct HashScan {
+    /// Fields that match this glob pattern.
+    pub pattern: Option<Pattern>,
+    /// How many fields to look at; at least 1.
+    pub count: usize,
+    /// Whether values are left out.
+    pub no_values: bool,
+}
+
+impl HashAction {
+    /// Memory that it holds beside its own.
+    pub(crate) fn bytes_held(&self) -> usize {
+        match self {
+            HashAction::Set(words, _) | HashAction::GetMany(words) | HashAction::Delete(words) => words.bytes_held(),
+            HashAction::SetIfAbsent(field, value) | HashAction::AddFloat(field, value) => field.len() + value.len(),
+            HashAction::Get(field)
+            | HashAction::Exists(field)
+            | HashAction::ValueLength(field)
+            | HashAction::Add(field, _) => field.len(),
+            HashAction::Scan(_, Ok(scan)) => scan.pattern.as_ref().map_or(0, Pattern::bytes),
+            _ => 0,
+        }
+    }
+}
 
 fn on_key(arguments: &Arguments<'_>, action: HashAction) -> Result<Command, ClientError> {
     Ok(Command::OnKey(arguments.key(1)?.into(), Action::Hash(action)))

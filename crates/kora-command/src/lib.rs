@@ -32,13 +32,13 @@ use kora_resp::Words;
 use kora_resp::glob::Pattern;
 
 pub use self::action::{
-    Action, Deadline, ExpireOnly, HashAction, HashPart, HashScan, HashSetReply, KeyAction, Lifetime, LifetimeForm,
-    Only, Sample, ShortKey, StringAction, StringSetting,
+    Action, Deadline, ExpireOnly, KeyAction, Lifetime, LifetimeForm, Only, ShortKey, StringAction, StringSetting,
 };
 pub use self::admin::ClientFilter;
 pub use self::connection::{Credentials, Hello};
 pub use self::element::{Element, ElementList};
 pub use self::error::ClientError;
+pub use self::hashes::{HashAction, HashPart, HashScan, HashSetReply, Sample};
 pub use self::keys::{ScanFilter, ScanRequest};
 pub use self::recall::RecallRequest;
 pub use self::setting_error::SettingError;
