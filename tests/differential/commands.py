@@ -36,6 +36,11 @@ def hash_commands(draw: Draw) -> dict:
     def fields():
         return names(draw, b"%d") if draw.chance(0.05) else [field() for _ in range(draw.between(1, 5))]
 
+    def counted(words):
+        """FIELDS, how many there are (sometimes wrong), and the fields."""
+        count = draw.choice([b"0", b"x", b"-1", b"1"]) if draw.chance(0.1) else b"%d" % len(words)
+        return [b"FIELD" if draw.chance(0.03) else b"FIELDS", count, *words]
+
     return {
         b"HSET": lambda: [key(), *(many_fields(draw) if draw.chance(0.03) else pairs(draw, field))],
         b"HMSET": lambda: [key(), *pairs(draw, field)],
@@ -44,6 +49,7 @@ def hash_commands(draw: Draw) -> dict:
         b"HMGET": lambda: [key(), *fields()],
         b"HGETALL": lambda: [key()],
         b"HDEL": lambda: [key(), *fields()],
+        b"HGETDEL": lambda: [key(), *counted(fields())],
         b"HEXISTS": lambda: [key(), field()],
         b"HLEN": lambda: [key()],
         b"HKEYS": lambda: [key()],
@@ -139,7 +145,7 @@ FAMILIES = {
 # rest, what fills it gives the rest something to do.
 SHARES = {
     **{b"SET": 3, b"MSET": 0.4, b"GETDEL": 0.5},
-    **{b"HSET": 4, b"HDEL": 0.6},
+    **{b"HSET": 4, b"HDEL": 0.6, b"HGETDEL": 0.6},
     **{b"DEL": 0.4, b"UNLINK": 0.3, b"RENAME": 0.4, b"FLUSHALL": 0.05, b"FLUSHDB": 0.05, b"OBJECT": 2},
     **{b"NOSUCHCOMMAND": 0.2, b"ECHO": 0.2, b"PING": 0.2, b"TIME": 0.2, b"SELECT": 0.2, b"SUBSTR": 0.2, b"HMSET": 0.5},
     **{b"MULTI": 2, b"EXEC": 0.2, b"DISCARD": 0.3},

@@ -64,6 +64,7 @@ pub(crate) enum Name {
     GetRange,
     GetSet,
     HDel,
+    HGetDel,
     HExists,
     HGet,
     HGetAll,
@@ -120,7 +121,7 @@ pub(crate) enum Name {
 }
 
 impl Name {
-    pub(crate) const ALL: [Name; 113] = [
+    pub(crate) const ALL: [Name; 114] = [
         Name::Auth,
         Name::Client,
         Name::ClientGetname,
@@ -181,6 +182,7 @@ impl Name {
         Name::GetRange,
         Name::GetSet,
         Name::HDel,
+        Name::HGetDel,
         Name::HExists,
         Name::HGet,
         Name::HGetAll,
@@ -299,6 +301,7 @@ impl Name {
             Name::GetRange => ("getrange", 4),
             Name::GetSet => ("getset", 3),
             Name::HDel => ("hdel", -3),
+            Name::HGetDel => ("hgetdel", -5),
             Name::HExists => ("hexists", 3),
             Name::HGet => ("hget", 3),
             Name::HGetAll => ("hgetall", 2),
@@ -393,6 +396,7 @@ impl Name {
                 Family::Hash
             }
             Name::HKeys | Name::HLen | Name::HMGet | Name::HMSet | Name::HRandField | Name::HScan => Family::Hash,
+            Name::HGetDel => Family::Hash,
             Name::HSet | Name::HSetNx | Name::HStrLen | Name::HVals => Family::Hash,
             Name::Expire | Name::ExpireAt | Name::PExpire | Name::PExpireAt | Name::Persist => Family::Lifetime,
             Name::Ttl | Name::PTtl | Name::ExpireTime | Name::PExpireTime => Family::Lifetime,

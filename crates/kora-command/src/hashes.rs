@@ -1,8 +1,8 @@
 //! The commands on hashes: what they ask of a key's shard, their syntax, their rows in the table.
 
 use bytes::Bytes;
-use kora_resp::Words;
 use kora_resp::glob::Pattern;
+use kora_resp::{Words, number};
 
 use crate::Command;
 use crate::action::Action;
@@ -26,6 +26,8 @@ pub enum HashAction {
     All(HashPart),
     /// `HDEL`
     Delete(Words),
+    /// `HGETDEL`: whether the fields are well said is looked at only where there is no value of another type.
+    Take(Result<Words, ClientError>),
     /// `HEXISTS`
     Exists(Bytes),
     /// `HLEN`
@@ -86,7 +88,10 @@ impl HashAction {
     /// Memory that it holds beside its own.
     pub(crate) fn bytes_held(&self) -> usize {
         match self {
-            HashAction::Set(words, _) | HashAction::GetMany(words) | HashAction::Delete(words) => words.bytes_held(),
+            HashAction::Set(words, _)
+            | HashAction::GetMany(words)
+            | HashAction::Delete(words)
+            | HashAction::Take(Ok(words)) => words.bytes_held(),
             HashAction::SetIfAbsent(field, value) | HashAction::AddFloat(field, value) => field.len() + value.len(),
             HashAction::Get(field)
             | HashAction::Exists(field)
@@ -146,6 +151,28 @@ fn hvals(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
 
 fn hdel(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     on_key(arguments, HashAction::Delete(arguments.fields_from(2, 1)?))
+}
+
+/// `HGETDEL key FIELDS numfields field [field …]`
+fn hgetdel(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+    on_key(arguments, HashAction::Take(counted_fields(arguments, 2)))
+}
+
+/// `FIELDS numfields field [field …]` to the end of the request.
+fn counted_fields(arguments: &Arguments<'_>, at: usize) -> Result<Words, ClientError> {
+    if !arguments.is(at, "FIELDS") {
+        return Err(ClientError::Said(
+            "ERR Mandatory argument FIELDS is missing or not at the right position",
+        ));
+    }
+    let count = number::parse_i64(arguments.word(at + 1)).filter(|count| *count > 0);
+    let count = count.ok_or(ClientError::Said("ERR Number of fields must be a positive integer"))?;
+    if usize::try_from(count) != Ok(arguments.count() - at - 2) {
+        return Err(ClientError::Said(
+            "ERR The `numfields` parameter must match the number of arguments",
+        ));
+    }
+    arguments.fields_from(at + 2, 1)
 }
 
 fn hexists(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
@@ -257,6 +284,24 @@ pub(crate) const ENTRIES: &[Entry] = &[
         arguments: KEY,
         parse: hgetall,
         ..READ
+    },
+    Entry {
+        name: "hgetdel",
+        reply: "An array of values, null where there is no such field.",
+        notes: "The key goes with its last field.",
+        arity: -5,
+        adds_memory: false,
+        summary: "Returns the values of fields and deletes the fields.",
+        arguments: &[
+            Argument::key("key"),
+            Argument::block(
+                "fields",
+                &[Argument::integer("numfields"), Argument::string("field").multiple()],
+            )
+            .after("FIELDS"),
+        ],
+        parse: hgetdel,
+        ..WRITE
     },
     Entry {
         name: "hincrby",

@@ -163,6 +163,14 @@ fn hash_rest(name: Name, author: &mut Author) -> String {
     match name {
         Name::HGetAll | Name::HKeys | Name::HLen | Name::HVals => String::new(),
         Name::HGet | Name::HExists | Name::HStrLen => format!(" {}", field(author)),
+        Name::HGetDel => {
+            let fields: Vec<&str> = (0..author.random.between(1, 4)).map(|_| field(author)).collect();
+            let count = author
+                .random
+                .pick(&[fields.len(), fields.len(), fields.len(), 0, 9])
+                .to_string();
+            format!(" FIELDS {count} {}", fields.join(" "))
+        }
         Name::HMGet | Name::HDel => {
             let fields: Vec<&str> = (0..author.random.between(1, 4)).map(|_| field(author)).collect();
             format!(" {}", fields.join(" "))

@@ -155,6 +155,30 @@ impl Twin {
                 }
                 Say::count(deleted)
             }
+            Name::HGetDel => {
+                if !words.is(2, "FIELDS") {
+                    return Say::error("ERR Mandatory argument FIELDS is missing or not at the right position");
+                }
+                let count = words.unsigned(3).unwrap_or(0);
+                if count == 0 {
+                    return Say::error("ERR Number of fields must be a positive integer");
+                }
+                if count != (words.count() - 4) as u64 {
+                    return Say::error("ERR The `numfields` parameter must match the number of arguments");
+                }
+                let before = fields.len();
+                let mut taken = Vec::new();
+                for field in &words.0[4..] {
+                    taken.push(match find(&fields, field) {
+                        Some(place) => Say::Bulk(fields.remove(place).1),
+                        None => Say::Null,
+                    });
+                }
+                if fields.len() < before {
+                    self.change(key, Value::Hash(fields));
+                }
+                Say::Array(taken)
+            }
             Name::HSet | Name::HMSet => {
                 let mut added = 0;
                 for index in (2..words.count()).step_by(2) {

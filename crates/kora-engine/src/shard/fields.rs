@@ -42,6 +42,13 @@ pub(crate) enum Task {
         deleted: usize,
     },
     Get(Words),
+    /// Return values and delete their fields. Whether there is room for the reply is known before any of them goes.
+    Take {
+        fields: Words,
+        /// Those whose values have not been measured.
+        unmeasured: Words,
+        reply_bytes: usize,
+    },
     Walk {
         from: u64,
         /// Fields that are still to be looked at.
@@ -91,6 +98,14 @@ impl Task {
 
     pub(super) fn get(fields: Words) -> Task {
         Task::Get(fields)
+    }
+
+    pub(super) fn take(fields: Words) -> Task {
+        Task::Take {
+            unmeasured: fields.clone(),
+            fields,
+            reply_bytes: 0,
+        }
     }
 
     pub(super) fn all(part: HashPart) -> Task {
@@ -150,7 +165,7 @@ impl Shard {
 
     /// Works for a slice; the reply if that was the last.
     fn work_on(&mut self, place: Place<'_>, work: &mut Work) -> Option<Reply> {
-        let changes_fields = matches!(work.task, Task::Set { .. } | Task::Delete { .. });
+        let changes_fields = matches!(work.task, Task::Set { .. } | Task::Delete { .. } | Task::Take { .. });
         if changes_fields && !std::mem::replace(&mut work.is_in_batch, true) {
             self.keyspace.begin_batch();
         }
@@ -183,6 +198,14 @@ impl Shard {
                 let hash = self.keyspace.hash(place).map_err(refused);
                 hash.map(|hash| get_fields(hash, fields, found))
             }
+            Task::Take {
+                fields,
+                unmeasured,
+                reply_bytes,
+            } => match unmeasured.is_empty() {
+                false => self.measure_fields(place, unmeasured, reply_bytes).map(|()| None),
+                true => self.take_fields(place, fields, found),
+            },
             Task::Walk { from, left, part, scan } => {
                 let hash = self.keyspace.hash(place).map_err(refused);
                 hash.map(|hash| walk(hash, (from, left), *part, scan.as_ref(), found))
@@ -236,9 +259,47 @@ impl Shard {
         let is_there = edited.map_err(refused)?;
         Ok((fields.is_empty() || is_there.is_none()).then(|| length(*deleted)))
     }
+
+    /// Measures what the values of some fields will take in a reply; an error if that is too much.
+    fn measure_fields(&self, place: Place<'_>, fields: &mut Words, reply_bytes: &mut usize) -> Result<(), ClientError> {
+        let hash = self.keyspace.hash(place).map_err(refused)?;
+        let mut values = Bulks::default();
+        push_fields(hash, fields, &mut values);
+        *reply_bytes += values.bytes_hint();
+        self.setup.too_large(*reply_bytes).map_or(Ok(()), Err)
+    }
+
+    fn take_fields(
+        &mut self,
+        place: Place<'_>,
+        fields: &mut Words,
+        found: &mut Bulks,
+    ) -> Result<Option<Reply>, ClientError> {
+        let edited = self.keyspace.edit_hash(place, |edit| {
+            for _ in 0..DELETED_PER_SLICE {
+                let Some(field) = fields.take_next() else { break };
+                match edit.hash().get(field) {
+                    Some(value) => push_value(found, value),
+                    None => found.push_null(),
+                }
+                edit.remove(field);
+            }
+        });
+        if edited.map_err(refused)?.is_none() {
+            return Ok(get_fields(None, fields, found));
+        }
+        Ok(fields.is_empty().then(|| list(take(found))))
+    }
 }
 
+/// Adds the values of some fields; the reply, if these were the last.
 fn get_fields(hash: Option<HashRef<'_>>, fields: &mut Words, found: &mut Bulks) -> Option<Reply> {
+    push_fields(hash, fields, found);
+    fields.is_empty().then(|| list(take(found)))
+}
+
+/// Adds the values of some fields.
+fn push_fields(hash: Option<HashRef<'_>>, fields: &mut Words, found: &mut Bulks) {
     let end = found.bytes_hint() + FIELD_BYTES_PER_SLICE;
     for _ in 0..FIELDS_PER_SLICE {
         if found.bytes_hint() > end {
@@ -250,8 +311,6 @@ fn get_fields(hash: Option<HashRef<'_>>, fields: &mut Words, found: &mut Bulks) 
             None => found.push_null(),
         }
     }
-    let is_done = fields.is_empty();
-    is_done.then(|| list(take(found)))
 }
 
 /// How many fields one slice looks at: as many as have some bytes by the mean, because which come next is as good as

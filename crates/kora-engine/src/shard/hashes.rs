@@ -20,6 +20,10 @@ impl Shard {
             }
             HashAction::GetMany(fields) => return self.begin_fields(place, Task::get(fields)),
             HashAction::Delete(fields) => return self.begin_fields(place, Task::delete(fields)),
+            HashAction::Take(fields) => match self.vet_options(place, fields) {
+                Ok(fields) => return self.begin_fields(place, Task::take(fields)),
+                Err(error) => Err(error),
+            },
             HashAction::All(part) => return self.begin_fields(place, Task::all(part)),
             HashAction::Random(Some(sample)) => return self.begin_fields(place, Task::sample(sample)),
             HashAction::Scan(cursor, scan) => match self.vet_scan(place, scan) {
@@ -97,6 +101,12 @@ impl Shard {
         };
         let field = hash.random(|| super::keys::next_draw(&mut draws));
         Ok(field.map_or(Reply::Null, |(field, _)| Reply::Bulk(Bytes::copy_from_slice(field))))
+    }
+
+    /// What was said behind the key, which is looked at only where there is no value of another type.
+    fn vet_options<T>(&self, place: Place<'_>, options: Result<T, ClientError>) -> Result<T, ClientError> {
+        self.keyspace.hash(place).map_err(refused)?;
+        options
     }
 
     /// The options of HSCAN are looked at only where there is a hash; nothing otherwise.
