@@ -1,7 +1,7 @@
 //! Filters: expressions over attributes.
 //!
-//! The language is that of Redis's vector sets: numbers, texts in either quotes, `null`, lists (`[1, "a"]`), fields (`.year`), and
-//! from tight to loose `!` `not`, `**`, `*` `/` `%`, `+` `-`, then `<` `<=` `>` `>=` `==` `!=` `in`, then `and` `&&`, then
+//! The language is that of Redis's vector sets: numbers, texts in either quotes, `null`, lists (`[1, "a"]`), fields (`.year`),
+//! and from tight to loose `!` `not`, `**`, `*` `/` `%`, `+` `-`, then `<` `<=` `>` `>=` `==` `!=` `in`, then `and` `&&`, then
 //! `or` `||`. A field that is missing makes the whole expression false. The words of values and when two are equal:
 //! `value.rs`.
 //!
