@@ -1,7 +1,8 @@
 //! Finding a field in JSON text, without a parse of the rest.
 //!
-//! The reading is lenient where Redis's vector sets are: it looks for the first member of the name and reads no further, names
-//! are compared by their bytes as they stand there, and what is no JSON is a missing field, never an error. Nothing here recurses.
+//! The reading is lenient where Redis's vector sets are: it looks for the first member of the name and reads no further,
+//! names are compared by their bytes as they stand there, and what is no JSON is a missing field, never an error. Nothing
+//! here recurses.
 
 use crate::c_double::{self, is_space};
 use crate::limits::NUMBER_BYTES_MAX;
