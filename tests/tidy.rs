@@ -207,7 +207,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("kora-log", &[]),
     ("kora-mesh", &[]),
     ("kora-resp", &[]),
-    ("kora-server", &["kora-engine", "kora-mesh", "kora-resp", "kora-vector"]),
+    (
+        "kora-server",
+        &["kora-engine", "kora-mesh", "kora-resp", "kora-values", "kora-vector"],
+    ),
     ("kora-values", &[]),
     ("kora-vector", &[]),
 ];

@@ -20,3 +20,17 @@ pub(crate) fn give_back_at_once() {
 
 /// `mi_option_purge_delay` in mimalloc.h (version 3.3), for which the crate has no name.
 const PURGE_DELAY: libmimalloc_sys::mi_option_t = 15;
+
+#[cfg(test)]
+mod tests {
+    use kora_values::block_bytes;
+
+    #[test]
+    fn a_block_is_counted_as_it_is_given() {
+        for bytes in (1..=9_000).chain((1..=600).map(|step| step * 1_001)) {
+            // SAFETY: computes a number.
+            let given = unsafe { libmimalloc_sys::mi_good_size(bytes) };
+            assert_eq!(block_bytes(bytes), given, "of {bytes} bytes");
+        }
+    }
+}

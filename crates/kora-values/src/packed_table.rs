@@ -139,6 +139,12 @@ impl<X> PackedTable<X> {
         segment.record(segment.slot(position.place))
     }
 
+    /// Something of where a hash is looked for, read so that it is near.
+    #[inline]
+    pub fn touched_for(&self, hash: u32) -> u32 {
+        self.directory.get(self.directory.index_of(hash)).slots.touched(hash)
+    }
+
     /// Something of a record's bytes, read so that they are near.
     pub fn touched(&self, position: Position) -> u32 {
         let segment = self.directory.get(position.segment);
