@@ -16,7 +16,7 @@ REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 BINARY = pathlib.Path(os.environ.get("KORA_BINARY", REPOSITORY / "target" / "release" / "kora")).resolve()
 
 # A start takes milliseconds; this is for a machine that is busy with something else.
-PATIENCE_S = 30
+PATIENCE_S = 120
 
 
 def environment(**variables: str) -> dict[str, str]:

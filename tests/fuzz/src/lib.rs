@@ -2,7 +2,7 @@
 //!
 //! | | needs | what |
 //! |---|---|---|
-//! | `tests/fuzz/run 12` | Rust, a C++ compiler | 12 seconds of each target with libFuzzer, guided by coverage: a part of `tests/run` |
+//! | `tests/fuzz/run 8` | Rust, a C++ compiler | 8 seconds of each target with libFuzzer, guided by coverage: a part of `tests/run` |
 //! | `tests/fuzz/run 3600 reader` | the same | an hour of one target |
 //! | `cargo test --manifest-path tests/fuzz/Cargo.toml --no-default-features` | Rust | every seed, and each with random changes |
 //!
