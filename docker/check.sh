@@ -19,30 +19,32 @@ grep -q '^RUN docker/build.sh ' docker/Dockerfile || fail "the image is not buil
 grep -q '^COPY docker/start.sh /usr/local/bin/kora-start$' docker/Dockerfile || fail "the image has another start.sh"
 grep -q '^ENTRYPOINT \["kora-start"\]$' docker/Dockerfile || fail "the image is not started by start.sh"
 grep -q '^USER kora$' docker/Dockerfile || fail "the image runs as root"
-grep -q 'CMD \["kora", "ping"\]$' docker/Dockerfile || fail "the health check is not kora ping"
+grep -q '^COPY docker/health.sh /usr/local/bin/kora-health$' docker/Dockerfile || fail "the image has another health.sh"
+grep -q 'CMD \["kora-health"\]$' docker/Dockerfile || fail "the health check is not kora-health"
 
 docker/build.sh "$folder"
-export PATH="$folder:$PATH" KORA_REQUIREPASS=check KORA_PORT
-KORA_PORT=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+export PATH="$folder:$PATH"
+port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
 cp docker/start.sh "$folder/kora-start"
-(cd "$folder" && exec kora-start) >"$folder/log" 2>&1 &
+cp docker/health.sh "$folder/kora-health"
+(cd "$folder" && exec kora-start --port "$port" --requirepass=check) >"$folder/log" 2>&1 &
 server=$!
 
-well() { (cd "$folder" && kora ping --timeout-ms 1000) >/dev/null 2>&1; }
+well() { (cd "$folder" && KORA_PROCESS=$server kora-health) >/dev/null 2>&1; }
 for _ in $(seq 100); do
     well && break
     sleep 0.1
 done
-well || fail "the server does not answer kora ping within 10 s"
-KORA_REQUIREPASS=wrong well && fail "kora ping is content with a wrong password"
-grep -q "listening on 0.0.0.0:$KORA_PORT" "$folder/log" || fail "the server does not listen on every interface"
+well || fail "the server does not answer its health check within 10 s"
+(cd "$folder" && KORA_PORT=$port KORA_REQUIREPASS=wrong kora ping) >/dev/null 2>&1 && fail "kora ping is content with a wrong password"
+grep -q "listening on 0.0.0.0:$port" "$folder/log" || fail "the server does not listen on every interface"
 
 kill -TERM "$server"
 status=0
 wait "$server" || status=$?
 server=
 [ "$status" = 0 ] || fail "a stopped server's exit status is $status, not 0"
-well && fail "kora ping finds a server that has stopped"
+(cd "$folder" && KORA_PORT=$port KORA_REQUIREPASS=check kora ping) >/dev/null 2>&1 && fail "kora ping finds a server that has stopped"
 
 if command -v docker >/dev/null && docker info >/dev/null 2>&1; then
     docker build -q -f docker/Dockerfile -t kora:check . >/dev/null || fail "docker build"

@@ -121,9 +121,9 @@ fn odd_bytes_that_are_requests_are_answered_and_the_connection_lives() {
             (b"*2\r\n$4\r\nECHO\r\n$0\r\n\r\n".to_vec(), "$0\r\n\r\n".into()),
             (b"*2\r\n$4\r\nECHO\r\n$2\r\n\r\n\r\n".to_vec(), "$2\r\n\r\n\r\n".into()),
             (
-                b"GET / HTTP/1.1\r\nHost: x\r\n\r\n".to_vec(),
+                b"GET / HTTP/1.1\r\nAccept: x\r\n\r\n".to_vec(),
                 "-ERR wrong number of arguments for 'get' command\r\n\
-                 -ERR unknown command 'Host:', with args beginning with: 'x' \r\n"
+                 -ERR unknown command 'Accept:', with args beginning with: 'x' \r\n"
                     .into(),
             ),
             (

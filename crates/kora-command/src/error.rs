@@ -157,6 +157,8 @@ pub enum ClientError {
     OutOfClientMemory,
     /// A request larger than what clients may hold.
     LargerThanClientMemory,
+    /// SCAN with an option of HSCAN.
+    ScanNoValues,
     /// SCAN with something that is no cursor.
     InvalidCursor,
     /// A pattern longer than the limit.
@@ -188,13 +190,14 @@ impl fmt::Display for ClientError {
             Self::Said(text) => f.write_str(text),
             Self::UnknownCommand { name, arguments } => {
                 write!(f, "ERR unknown command '{}', with args beginning with: ", Quoted(name))?;
-                let mut room = QUOTED_BYTES_MAX;
+                // As Redis counts: the quotes and the blank are part of what is printed.
+                let mut printed = 0;
                 for argument in arguments {
-                    if room == 0 {
+                    if printed >= QUOTED_BYTES_MAX {
                         break;
                     }
-                    let shown = &argument[..argument.len().min(room)];
-                    room -= shown.len();
+                    let shown = &argument[..argument.len().min(QUOTED_BYTES_MAX - printed)];
+                    printed += shown.split(|byte| *byte == 0).next().map_or(0, <[u8]>::len) + "'' ".len();
                     write!(f, "'{}' ", Quoted(shown))?;
                 }
                 Ok(())
@@ -384,6 +387,7 @@ impl fmt::Display for ClientError {
             Self::LargerThanClientMemory => {
                 f.write_str("OOM the request is larger than the memory that clients may hold; see maxmemory-clients")
             }
+            Self::ScanNoValues => f.write_str("ERR NOVALUES option can only be used in HSCAN"),
             Self::InvalidCursor => f.write_str("ERR invalid cursor"),
             Self::PatternTooLong { bytes, max } => {
                 write!(f, "ERR the pattern has {bytes} bytes, at most {max} are allowed")

@@ -56,6 +56,9 @@ pub(crate) fn scan(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     let mut filter = ScanFilter::default();
     for option in (2..arguments.count()).step_by(2) {
         let value = option + 1;
+        if arguments.is(option, "NOVALUES") {
+            return Err(ClientError::ScanNoValues);
+        }
         if value == arguments.count() {
             return Err(ClientError::Syntax);
         }

@@ -99,6 +99,10 @@ pub(crate) fn set(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     } else {
         let got = end - 3;
         if got != dimension {
+            // A word that is no number, as VALUES before the numbers, says more than their count.
+            if !arguments.is(3, "FP32") {
+                floats_of_words(arguments, 3, end.min(3 + dimension))?;
+            }
             return Err(ClientError::ComponentCount { dimension, got });
         }
         floats_of_words(arguments, 3, end)?

@@ -267,6 +267,11 @@ impl Engine {
         line.set_presence(Presence::Leaving);
     }
 
+    /// Closes a connection at once.
+    pub fn cut(&mut self, id: LineId) {
+        self.lines.line(id).set_presence(Presence::Killed);
+    }
+
     /// The client has closed its side: it is sent what it is owed, then the connection is closed.
     pub fn finish(&mut self, id: LineId) {
         let line = self.lines.line(id);

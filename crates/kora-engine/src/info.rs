@@ -264,4 +264,4 @@ fn seconds(us: u64) -> String {
 }
 
 /// The Redis whose protocol and replies we keep to, where libraries compare versions.
-pub(crate) const REDIS_VERSION: &str = "7.4.0";
+pub(crate) const REDIS_VERSION: &str = "8.2.3";

@@ -11,7 +11,7 @@ use std::time::Duration;
 use kora_engine::Traveller;
 use rustix::net::sockopt;
 use tokio::net::TcpListener;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -46,6 +46,8 @@ pub(crate) struct Acceptor {
     pub(crate) live: Arc<Live>,
     pub(crate) stopping: watch::Sender<bool>,
     pub(crate) shutdown: mpsc::Receiver<()>,
+    /// Told at a second signal: nothing more is waited for.
+    pub(crate) hurry: Arc<Notify>,
 }
 
 impl Acceptor {
@@ -127,12 +129,19 @@ impl Acceptor {
         self.stopping.send_replace(true);
         let all_gone = self.clients.acquire_many(CLIENTS_MAX as u32);
         let patience = Duration::from_secs(self.live.shutdown_timeout_s.get());
-        if timeout(patience, all_gone).await.is_err() {
-            let left = self.connected();
-            tracing::warn!(
-                connections = left,
-                "shutdown-timeout is over; closing connections that have not finished"
-            );
+        tokio::select! {
+            gone = timeout(patience, all_gone) => {
+                if gone.is_err() {
+                    tracing::warn!(
+                        connections = self.connected(),
+                        "shutdown-timeout is over; closing connections that have not finished"
+                    );
+                }
+            }
+            () = self.hurry.notified() => tracing::warn!(
+                connections = self.connected(),
+                "told to stop again; closing connections that have not finished"
+            ),
         }
     }
 }

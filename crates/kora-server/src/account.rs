@@ -29,6 +29,12 @@ impl Connection {
         Ok(())
     }
 
+    /// True if the client has taken nothing of what waits for it for so long.
+    pub(crate) fn is_stalled_for(&self, us: u64) -> bool {
+        self.stalled_since_us
+            .is_some_and(|since_us| self.host.now_us().saturating_sub(since_us) >= us)
+    }
+
     /// Replies that the client has not taken, spelled or not, and what it asked that is under way.
     pub(crate) fn unread_bytes(&self) -> usize {
         self.output.len() + self.engine.borrow_mut().owed_bytes(self.line)

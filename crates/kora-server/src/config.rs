@@ -27,10 +27,10 @@ use serde::{Deserialize, Serialize};
 
 pub use self::bind::{Bind, ListenAddress, Necessity};
 pub use self::error::ConfigError;
-pub use self::invocation::{Invocation, parse, parse_from, unknown_variables};
+pub use self::invocation::{Invocation, is_service_link, parse, parse_from, unknown_variables};
 pub use self::memory::{ClientMemory, OutputLimit};
 pub(crate) use self::rewrite::rewrite;
-pub use self::value::{IdleLaps, LogLevel, MemorySize, Number, Secret, VectorMetric, VectorQuant};
+pub use self::value::{IdleLaps, LogLevel, MemorySize, Number, PinWorkers, Secret, VectorMetric, VectorQuant};
 
 /// Everything that can be set, with its effective value.
 ///
@@ -92,7 +92,7 @@ pub struct Config {
     #[serde(with = "text")]
     pub client_output_buffer_limit: OutputLimit,
 
-    /// Seconds a stopping server gives to requests that it has received, 0 to 86400 [default: 10]
+    /// Seconds a stopping server gives to requests that it has received, 0 to 86400 [default: 8]
     #[arg(long, env = "KORA_SHUTDOWN_TIMEOUT", value_name = "SECONDS")]
     #[serde(with = "text")]
     pub shutdown_timeout: Number<u64, 0, 86_400>,
@@ -102,10 +102,16 @@ pub struct Config {
     #[serde(with = "text")]
     pub loglevel: LogLevel,
 
-    /// Worker threads, 0 to 256; 0 is one for each core that the process may use [default: 0]
+    /// Worker threads, 0 to 256; 0 is one for each core that the process may use, a container's quota included [default: 0]
     #[arg(long, env = "KORA_WORKERS")]
     #[serde(with = "text")]
     pub workers: Number<usize, 0, 256>,
+
+    /// Whether each worker stays on a core of its own: yes, no, or `auto`, which pins them if the process was given fewer
+    /// cores than the machine has [default: auto]
+    #[arg(long, env = "KORA_PIN_WORKERS", value_name = "WHEN")]
+    #[serde(with = "text")]
+    pub pin_workers: PinWorkers,
 
     /// Shards of the data, 0 to 256; 0 is as many as workers [default: 0]
     #[arg(long, env = "KORA_SHARDS")]
@@ -167,9 +173,10 @@ impl Default for Config {
             proto_max_bulk_len: MemorySize::constant(64 << 20),
             maxmemory_clients: ClientMemory::Automatic,
             client_output_buffer_limit: OutputLimit::default(),
-            shutdown_timeout: Number::constant(10),
+            shutdown_timeout: Number::constant(8),
             loglevel: LogLevel::Notice,
             workers: Number::constant(0),
+            pin_workers: PinWorkers::Automatic,
             shards: Number::constant(0),
             idle_laps: IdleLaps::Automatic,
             turn_budget_us: Number::constant(500),

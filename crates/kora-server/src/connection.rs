@@ -223,6 +223,13 @@ impl Connection {
             };
             self.write_output()?;
             let has_room = self.output.len() < spelled_bytes_max;
+            if self.stopping.get() && self.is_stalled_for(STOPPING_STALL_US) {
+                tracing::debug!(
+                    client = self.id,
+                    "let go: it takes nothing of its replies, and the server stops"
+                );
+                return Ok(End::Cut);
+            }
             match standing {
                 Standing::Killed => return Ok(End::Cut),
                 Standing::Dropped { bytes } => {
@@ -454,6 +461,9 @@ const PARTING_MAX: Duration = Duration::from_secs(1);
 
 /// How often a connection that is not read from looks whether it may be.
 const PAUSE_LOOK: Duration = Duration::from_millis(20);
+
+/// A client that takes nothing for so long, in microseconds, is not waited for when the server stops.
+const STOPPING_STALL_US: u64 = 1_000_000;
 
 /// How often a connection whose client takes nothing looks whether it has to go.
 const STALL_LOOK: Duration = Duration::from_millis(500);

@@ -8,8 +8,8 @@ use std::rc::Rc;
 use bytes::{Buf, Bytes, BytesMut};
 use kora_engine::command::table::Access;
 use kora_engine::{Admission, Engine, Host as _, Progress};
-use kora_resp::ProtocolError;
 use kora_resp::limits::KEPT_BYTES_MIN;
+use kora_resp::{ProtocolError, Request};
 
 use crate::connection::{Connection, Decoded, Intake, give_back};
 
@@ -97,6 +97,15 @@ impl Connection {
                 break;
             }
             *consumed += bytes;
+            if is_of_browser(&request) {
+                tracing::warn!(
+                    client = self.id,
+                    "possible attack: a web page sent POST or Host: to this server; the connection is closed"
+                );
+                engine.cut(self.line);
+                self.intake = Intake::Deaf;
+                return Read::All;
+            }
             if !request.is_empty() {
                 self.ahead.push_back(engine.parse(self.line, &request));
             }
@@ -155,6 +164,13 @@ impl Connection {
         }
         give_back(&mut self.input, &self.read_buffer);
     }
+}
+
+/// True for what a browser sends and no client does. A web page can make the browser of whoever looks at it send any bytes
+/// behind the head of a request to a server on the same machine.
+fn is_of_browser(request: &Request<'_>) -> bool {
+    let is = |name: &[u8]| request.argument(0).eq_ignore_ascii_case(name);
+    !request.is_empty() && (is(b"POST") || is(b"Host:"))
 }
 
 /// How far reading came.

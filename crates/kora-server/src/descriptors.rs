@@ -1,13 +1,15 @@
 //! How many files the kernel lets this process have open: every connection is one.
 
+use std::fs;
+
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Raises the limit as far as `maxclients` needs and the kernel allows; returns how many clients there is room for.
 ///
 /// Shells, service managers and containers mostly start a process with room for 1,024 and let it ask for more. Without
 /// that, clients beyond would neither be served nor told why: they would wait in the kernel's queue.
-pub(crate) fn room_for(maxclients: u32, workers: usize) -> u32 {
-    let others = OWN_DESCRIPTORS + DESCRIPTORS_PER_WORKER * workers as u64;
+pub(crate) fn room_for(maxclients: u32, connected: u64) -> u32 {
+    let others = open_now().saturating_sub(connected) + SPARE_DESCRIPTORS;
     let wanted = u64::from(maxclients) + others;
     let limit = getrlimit(Resource::Nofile);
     // No number means no limit.
@@ -33,9 +35,16 @@ pub(crate) fn room_for(maxclients: u32, workers: usize) -> u32 {
     u32::try_from(room).unwrap_or(u32::MAX).min(maxclients)
 }
 
-/// Standard streams, listeners, the acceptor's event loop and signals, connections about to be refused, and some that
-/// libraries open for a moment.
-const OWN_DESCRIPTORS: u64 = 128;
+/// How many files are open now: the standard streams, listeners, event loops with their wakers.
+fn open_now() -> u64 {
+    match fs::read_dir("/proc/self/fd") {
+        Ok(entries) => entries.count() as u64,
+        Err(_) => UNKNOWN_DESCRIPTORS,
+    }
+}
 
-/// An event loop with its waker, and INFO's look into /proc.
-const DESCRIPTORS_PER_WORKER: u64 = 8;
+/// For what is open for a moment: connections about to be refused, INFO's look into /proc, the settings' file.
+const SPARE_DESCRIPTORS: u64 = 16;
+
+/// Where /proc is not there: what a server of a dozen workers has.
+const UNKNOWN_DESCRIPTORS: u64 = 64;

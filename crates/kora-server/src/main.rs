@@ -14,7 +14,12 @@ fn main() -> ExitCode {
     allocator::give_back_at_once();
     match config::parse() {
         Ok(Invocation::Serve(config)) => {
-            log::start(config.loglevel.tracing_name());
+            if let Err(error) = log::start(config.loglevel.tracing_name()) {
+                return report::<std::io::Error>(Err(error));
+            }
+            if config::is_service_link() {
+                tracing::info!("KORA_PORT is the address of a Kubernetes service and no setting: ignored");
+            }
             for variable in config::unknown_variables() {
                 tracing::warn!(variable, "no such setting; config/kora.toml lists them");
             }
@@ -22,7 +27,9 @@ fn main() -> ExitCode {
         }
         Ok(Invocation::Demo(options, config)) => {
             // The show is what stands on the screen; what a server logs at its start would stand in between.
-            log::start(quiet(&config));
+            if let Err(error) = log::start(quiet(&config)) {
+                return report::<std::io::Error>(Err(error));
+            }
             report(demo::run(&options, *config))
         }
         Ok(Invocation::Ping(options)) => ping::run(&options),
@@ -31,6 +38,7 @@ fn main() -> ExitCode {
 }
 
 fn report<E: Display>(outcome: Result<(), E>) -> ExitCode {
+    log::finish();
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::num::NonZero;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
@@ -12,16 +13,17 @@ use kora_engine::{Catalog, Facts, GraphSettings, Host, Placement, Setup, berths}
 use kora_mesh::{Doorbell, Flag};
 use kora_vector::Metric;
 use kora_vector::hnsw::GRAPH_MIN;
+use rustix::io::Errno;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{Notify, Semaphore, mpsc, watch};
 
 use crate::acceptor::{Acceptor, Arrival, CLIENTS_MAX};
 use crate::config::{Config, Exposure, ListenAddress, Necessity, VectorMetric};
 use crate::descriptors::room_for;
 use crate::host::Process;
 use crate::settings::{Live, RunningSettings};
+use crate::signals::Signals;
 use crate::worker::Worker;
 
 /// A server that runs.
@@ -68,6 +70,10 @@ impl fmt::Display for StartError {
         match self {
             Self::Listen { address, error } => write!(f, "cannot listen on {address}: {error}"),
             Self::NoAddress => f.write_str("none of the addresses in `bind` is there to listen on"),
+            Self::Thread(error) if error.raw_os_error() == Some(Errno::MFILE.raw_os_error()) => write!(
+                f,
+                "cannot start a thread: too many open files; raise the limit (`ulimit -n`), to 64 at least"
+            ),
             Self::Thread(error) => write!(f, "cannot start a thread: {error}"),
         }
     }
@@ -87,7 +93,8 @@ pub fn start(config: &Config) -> Result<Running, StartError> {
     // Read once, before anything is pinned: this reports the calling thread's own mask.
     let cores = core_affinity::get_core_ids().unwrap_or_default();
     let workers = match config.workers.get() {
-        0 => cores.len().max(1),
+        // Affinity and control groups' quotas count.
+        0 => thread::available_parallelism().map_or(cores.len().max(1), NonZero::get),
         workers => workers,
     };
     let listeners = listen(config)?;
@@ -98,7 +105,10 @@ pub fn start(config: &Config) -> Result<Running, StartError> {
         .map_err(StartError::Thread)?;
     let host = Process::new();
     let live = Arc::new(Live::new(config));
-    let setup = Arc::new(setup(config, workers, &addresses, host, &live));
+    let clients = Arc::new(Semaphore::new(CLIENTS_MAX));
+    let settings = RunningSettings::new(config, Arc::clone(&live), Arc::clone(&clients));
+    let setup = Arc::new(setup(config, workers, &addresses, host, settings));
+    let is_pinned = config.pin_workers.applies(cores.len(), machine_cores());
     tell_start(config, &setup, &addresses, cores.len());
 
     let (stopping, stopping_seen) = watch::channel(false);
@@ -108,13 +118,15 @@ pub fn start(config: &Config) -> Result<Running, StartError> {
     let mut bells = Vec::new();
     let (arrivals, receivers): (Vec<_>, Vec<_>) = (0..workers).map(|_| mpsc::channel(ARRIVALS_MAX)).unzip();
     let arrivals: Arc<[mpsc::Sender<Arrival>]> = arrivals.into();
+    let (ready, all_ready) = std::sync::mpsc::channel();
     let berths = berths(setup.placement, kora_mesh::credit_for(workers));
     for (index, (berth, receiver)) in berths.into_iter().zip(receivers).enumerate() {
         bells.push(berth.doorbell());
         let worker = Worker {
             berth,
             setup: Arc::clone(&setup),
-            core: pick(&cores, index),
+            core: pick(&cores, index).filter(|_| is_pinned),
+            ready: ready.clone(),
             host,
             turn_budget_us: config.turn_budget_us.get(),
             idle_laps: config.idle_laps.count(workers, cores.len()),
@@ -127,25 +139,37 @@ pub fn start(config: &Config) -> Result<Running, StartError> {
         };
         threads.push(worker.spawn().map_err(StartError::Thread)?);
     }
+    drop(ready);
+    let started = (0..workers).take_while(|_| all_ready.recv().is_ok()).count();
+    if started < workers {
+        return Err(give_up(&stop, &bells, threads));
+    }
     // On no core of its own, and never waited for: what it makes is given back with the process.
     let pages = thread::Builder::new().name("kora-pages".to_owned());
     pages
         .spawn(kora_vector::pages::make_pages)
         .map_err(StartError::Thread)?;
-    let maxclients = room_for(config.maxclients.get(), workers);
-    live.engine.clients_max.set(maxclients.into());
     let listening = Listening {
         listeners,
         workers: arrivals,
-        live,
+        clients,
+        live: Arc::clone(&live),
         stopping,
         shutdown: shutdown_asked,
     };
     let signals = shutdown.clone();
+    let (listens, has_begun) = std::sync::mpsc::channel();
     let acceptor = thread::Builder::new()
         .name("kora-acceptor".to_owned())
-        .spawn(move || oversee(listening, signals, &stop, &bells, threads))
+        .spawn(move || oversee(listening, signals, &listens, &stop, &bells, threads))
         .map_err(StartError::Thread)?;
+    has_begun
+        .recv()
+        .unwrap_or_else(|_| Err(io::Error::other("the acceptor ended")))
+        .map_err(StartError::Thread)?;
+    // When all is open that the server itself needs.
+    let maxclients = room_for(config.maxclients.get(), 0);
+    live.engine.clients_max.set(maxclients.into());
     Ok(Running {
         addresses,
         shutdown,
@@ -157,6 +181,7 @@ pub fn start(config: &Config) -> Result<Running, StartError> {
 struct Listening {
     listeners: Vec<std::net::TcpListener>,
     workers: Arc<[mpsc::Sender<Arrival>]>,
+    clients: Arc<Semaphore>,
     live: Arc<Live>,
     stopping: watch::Sender<bool>,
     shutdown: mpsc::Receiver<()>,
@@ -166,12 +191,14 @@ struct Listening {
 fn oversee(
     listening: Listening,
     shutdown: mpsc::Sender<()>,
+    listens: &std::sync::mpsc::Sender<io::Result<()>>,
     stop: &Flag,
     bells: &[Arc<Doorbell>],
     threads: Vec<JoinHandle<io::Result<()>>>,
 ) {
-    if let Err(error) = accept_until_stopped(listening, shutdown) {
-        tracing::error!(%error, "cannot accept connections");
+    if let Err(error) = accept_until_stopped(listening, shutdown, listens) {
+        // Whoever starts the server hears of it, and says so.
+        let _ = listens.send(Err(error));
     }
     stop.raise();
     for bell in bells {
@@ -187,19 +214,16 @@ fn oversee(
     tracing::info!("stopped");
 }
 
-fn accept_until_stopped(listening: Listening, shutdown: mpsc::Sender<()>) -> io::Result<()> {
+fn accept_until_stopped(
+    listening: Listening,
+    shutdown: mpsc::Sender<()>,
+    listens: &std::sync::mpsc::Sender<io::Result<()>>,
+) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        tokio::spawn(async move {
-            tokio::select! {
-                _ = terminate.recv() => tracing::info!("got SIGTERM"),
-                _ = interrupt.recv() => tracing::info!("got SIGINT"),
-            }
-            // If there is no room, somebody has asked already.
-            let _ = shutdown.try_send(());
-        });
+        let hurry = Arc::new(Notify::new());
+        let signals = Signals::new()?;
+        tokio::spawn(signals.heed(shutdown, Arc::clone(&hurry)));
         let listeners = listening
             .listeners
             .into_iter()
@@ -208,17 +232,20 @@ fn accept_until_stopped(listening: Listening, shutdown: mpsc::Sender<()>) -> io:
         let acceptor = Acceptor {
             listeners,
             workers: listening.workers,
-            clients: Arc::new(Semaphore::new(CLIENTS_MAX)),
+            clients: listening.clients,
             live: listening.live,
             stopping: listening.stopping,
             shutdown: listening.shutdown,
+            hurry,
         };
+        // It waits for that.
+        let _ = listens.send(Ok(()));
         acceptor.run().await;
         Ok(())
     })
 }
 
-fn setup(config: &Config, workers: usize, addresses: &[SocketAddr], host: Process, live: &Arc<Live>) -> Setup {
+fn setup(config: &Config, workers: usize, addresses: &[SocketAddr], host: Process, settings: RunningSettings) -> Setup {
     let shards = match config.shards.get() {
         0 => workers,
         shards => shards,
@@ -240,8 +267,8 @@ fn setup(config: &Config, workers: usize, addresses: &[SocketAddr], host: Proces
             graph_min: GRAPH_MIN,
         },
         slice_work: SLICE_WORK,
-        live: Arc::clone(&live.engine),
-        settings: Box::new(RunningSettings::new(config, Arc::clone(live), workers)),
+        live: settings.for_engines(),
+        settings: Box::new(settings),
         facts: Facts {
             kora_version: env!("CARGO_PKG_VERSION").to_owned(),
             os: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
@@ -325,6 +352,28 @@ fn is_missing(error: &io::Error) -> bool {
         error.kind(),
         io::ErrorKind::AddrNotAvailable | io::ErrorKind::Unsupported
     ) || error.raw_os_error() == Some(EAFNOSUPPORT)
+}
+
+/// Stops the workers that have started where another one could not; returns why it could not.
+fn give_up(stop: &Flag, bells: &[Arc<Doorbell>], threads: Vec<JoinHandle<io::Result<()>>>) -> StartError {
+    stop.raise();
+    for bell in bells {
+        bell.ring();
+    }
+    let outcomes: Vec<_> = threads.into_iter().map(JoinHandle::join).collect();
+    let error = outcomes.into_iter().find_map(|outcome| outcome.ok()?.err());
+    StartError::Thread(error.unwrap_or_else(|| io::Error::other("a worker ended")))
+}
+
+/// Cores of the machine that are online, whoever may use them.
+fn machine_cores() -> usize {
+    // A list of ranges: `0-3,8`.
+    let online = std::fs::read_to_string("/sys/devices/system/cpu/online").unwrap_or_default();
+    let count = |range: &str| -> Option<usize> {
+        let (first, last) = range.split_once('-').unwrap_or((range, range));
+        Some((last.parse::<usize>().ok()? + 1).saturating_sub(first.parse().ok()?))
+    };
+    online.trim().split(',').filter_map(count).sum()
 }
 
 fn pick(cores: &[CoreId], worker: usize) -> Option<CoreId> {

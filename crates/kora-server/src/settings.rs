@@ -11,6 +11,7 @@ use kora_engine::{LiveSettings, SettingError, Settings};
 use kora_mesh::{Gauge, Latest};
 use tokio::sync::{Semaphore, watch};
 
+use crate::acceptor::CLIENTS_MAX;
 use crate::config::{self, Config};
 use crate::descriptors::room_for;
 use crate::log;
@@ -57,6 +58,7 @@ impl Live {
             timeout_s: Gauge::new(0),
             changed: watch::Sender::new(()),
         };
+        live.engine.clients_max.set(config.maxclients.get().into());
         live.publish(config);
         live
     }
@@ -91,7 +93,8 @@ impl Live {
 pub(crate) struct RunningSettings {
     config: Latest<Config>,
     live: Arc<Live>,
-    workers: usize,
+    /// Tells how many clients are connected.
+    clients: Arc<Semaphore>,
     /// `bind` as it was when the server began to listen: a password that is set later opens no interface.
     bound: String,
     /// One rewrites the file at a time.
@@ -99,14 +102,21 @@ pub(crate) struct RunningSettings {
 }
 
 impl RunningSettings {
-    pub(crate) fn new(config: &Config, live: Arc<Live>, workers: usize) -> RunningSettings {
+    pub(crate) fn new(config: &Config, live: Arc<Live>, clients: Arc<Semaphore>) -> RunningSettings {
         RunningSettings {
             config: Latest::new(config.clone()),
             live,
-            workers,
+            clients,
             bound: config.listening(),
             rewriting: Arc::new(Semaphore::new(1)),
         }
+    }
+}
+
+impl RunningSettings {
+    /// What the engines read of it.
+    pub(crate) fn for_engines(&self) -> Arc<LiveSettings> {
+        Arc::clone(&self.live.engine)
     }
 }
 
@@ -170,7 +180,8 @@ impl Settings for RunningSettings {
 
 impl RunningSettings {
     fn make_room_for(&self, clients: u32) -> Result<(), SettingError> {
-        let room = room_for(clients, self.workers);
+        let connected = CLIENTS_MAX - self.clients.available_permits();
+        let room = room_for(clients, connected as u64);
         if room < clients {
             return Err(SettingError::Refused {
                 name: "maxclients".to_owned(),

@@ -24,6 +24,8 @@ pub(crate) struct Worker {
     pub(crate) berth: Berth,
     pub(crate) setup: Arc<Setup>,
     pub(crate) core: Option<CoreId>,
+    /// Told once it runs; dropped without a word if it can't.
+    pub(crate) ready: std::sync::mpsc::Sender<()>,
     pub(crate) host: Process,
     pub(crate) turn_budget_us: u64,
     pub(crate) idle_laps: u32,
@@ -59,6 +61,8 @@ impl Worker {
             .enable_time()
             .event_interval(EVENT_INTERVAL)
             .build_local(LocalOptions::default())?;
+        // Whoever starts the server waits for it, or has given up for another worker's sake.
+        let _ = self.ready.send(());
         let engine = Rc::new(RefCell::new(Engine::new(self.berth, self.setup)));
         let (budget_us, idle_laps, stop) = (self.turn_budget_us, self.idle_laps, self.stop);
         let (mut arrivals, mut stopping_seen) = (self.arrivals, self.stopping);

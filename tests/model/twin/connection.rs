@@ -76,7 +76,7 @@ impl Twin {
         let version = if protocol == Protocol::Two { 2 } else { 3 };
         let fields = [
             ("server", Say::bulk("kora")),
-            ("version", Say::bulk("7.4.0")),
+            ("version", Say::bulk("8.2.3")),
             ("proto", Say::Integer(version)),
             ("id", Say::count(id as usize)),
             ("mode", Say::bulk("standalone")),

@@ -193,7 +193,8 @@ impl Twin {
                 if room > 0 {
                     text.push_str(&format!("'{}' ", quoted(shown)));
                 }
-                room -= shown.len();
+                let printed = shown.iter().position(|byte| *byte == 0).unwrap_or(shown.len()) + 3;
+                room = room.saturating_sub(printed);
             }
             return Say::error(text);
         };

@@ -27,6 +27,9 @@ impl Twin {
         } else {
             let got = end - 3;
             if got != dimension {
+                if !words.is(3, "FP32") {
+                    words.components(3, end.min(3 + dimension))?;
+                }
                 return Say::error(format!(
                     "ERR vector dimension mismatch - dim says {dimension} but {got} components follow"
                 ));

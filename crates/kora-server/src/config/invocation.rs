@@ -29,7 +29,11 @@ pub fn parse() -> Result<Invocation, ConfigError> {
 /// Reads a command line, program name first.
 pub fn parse_from(words: impl IntoIterator<Item = OsString>) -> Result<Invocation, ConfigError> {
     let words: Vec<OsString> = words.into_iter().collect();
-    let matches = command()
+    let matches = match is_service_link() {
+        true => without_port_variable(command()),
+        false => command(),
+    };
+    let matches = matches
         .try_get_matches_from(&words)
         .map_err(|error| ConfigError::in_words(&words, error))?;
     match matches.subcommand() {
@@ -54,9 +58,21 @@ pub fn unknown_variables() -> Vec<String> {
         .filter_map(Arg::get_env)
         .collect();
     let names = std::env::vars_os().map(|(name, _)| name);
-    let unknown =
-        names.filter(|name| name.as_encoded_bytes().starts_with(b"KORA_") && !known.contains(&name.as_os_str()));
+    let is_linked = is_service_link();
+    let is_of_link = |name: &OsString| {
+        let name = name.as_encoded_bytes();
+        is_linked && (name.starts_with(b"KORA_PORT_") || name.starts_with(b"KORA_SERVICE_"))
+    };
+    let unknown = names.filter(|name| {
+        name.as_encoded_bytes().starts_with(b"KORA_") && !known.contains(&name.as_os_str()) && !is_of_link(name)
+    });
     unknown.map(|name| name.to_string_lossy().into_owned()).collect()
+}
+
+/// True if KORA_PORT is what Kubernetes sets for a service named `kora`: `tcp://10.43.0.5:6379`. It is no port and was not
+/// meant as one.
+pub fn is_service_link() -> bool {
+    std::env::var_os("KORA_PORT").is_some_and(|port| port.as_encoded_bytes().starts_with(b"tcp://"))
 }
 
 pub(super) fn config_path(flags: &ArgMatches) -> Option<&Path> {
@@ -86,6 +102,17 @@ pub(super) fn command() -> Command {
         describe(demo, "Starts a server with real vectors and shows it"),
         describe(ping, "Checks that a server answers"),
     ])
+}
+
+/// The same command line, but for the variable of `--port`.
+fn without_port_variable(command: Command) -> Command {
+    let of_subcommands = command.get_subcommands().map(|sub| sub.get_name().to_owned());
+    let names: Vec<String> = of_subcommands.collect();
+    let forget = |command: Command| command.mut_arg("port", |port| port.env(None::<&str>));
+    let command = forget(command);
+    names
+        .into_iter()
+        .fold(command, |command, name| command.mut_subcommand(name, forget))
 }
 
 /// The settings' flags, all optional: what is not said keeps the value that the file or the default gave it.

@@ -4,6 +4,8 @@ use std::fmt;
 use std::fs;
 use std::str::FromStr;
 
+use crate::control_group;
+
 use super::error::BadValue;
 use super::value::MemorySize;
 
@@ -112,10 +114,8 @@ fn machine_bytes() -> u64 {
         let kib: u64 = line.split_ascii_whitespace().nth(1)?.parse().ok()?;
         Some(kib * 1024)
     });
-    let group = fs::read_to_string("/sys/fs/cgroup/memory.max")
-        .ok()
-        .and_then(|text| text.trim().parse().ok());
-    machine.unwrap_or(UNKNOWN_MACHINE_BYTES).min(group.unwrap_or(u64::MAX))
+    let group = control_group::memory_bytes_max().unwrap_or(u64::MAX);
+    machine.unwrap_or(UNKNOWN_MACHINE_BYTES).min(group)
 }
 
 /// Less could not hold one largest argument beside a few ordinary connections.

@@ -241,6 +241,51 @@ impl fmt::Display for IdleLaps {
     }
 }
 
+/// Whether workers are pinned to cores.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PinWorkers {
+    /// If the process may use fewer cores than there are: somebody has set them aside for it.
+    Automatic,
+    /// Each to one of the cores that the process may use.
+    Yes,
+    /// The system places them.
+    No,
+}
+
+impl PinWorkers {
+    /// Whether to pin, where the process may use so many of the machine's cores.
+    pub fn applies(self, cores: usize, machine_cores: usize) -> bool {
+        match self {
+            Self::Automatic => cores < machine_cores,
+            Self::Yes => true,
+            Self::No => false,
+        }
+    }
+}
+
+impl FromStr for PinWorkers {
+    type Err = BadValue;
+
+    fn from_str(text: &str) -> Result<Self, BadValue> {
+        match text.to_ascii_lowercase().as_str() {
+            "auto" => Ok(Self::Automatic),
+            "yes" => Ok(Self::Yes),
+            "no" => Ok(Self::No),
+            _ => Err(BadValue::new(text, "auto, yes or no")),
+        }
+    }
+}
+
+impl fmt::Display for PinWorkers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Automatic => "auto",
+            Self::Yes => "yes",
+            Self::No => "no",
+        })
+    }
+}
+
 /// What "near" means in a collection that a VECSET creates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum VectorMetric {
