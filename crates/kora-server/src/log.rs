@@ -166,17 +166,13 @@ impl Writer {
             let now = Instant::now();
             self.tell_folded(now, &mut out);
             match message {
-                Some(Message::Line(kind, text)) => {
-                    if self.may_write(kind, now) {
-                        write(&mut out, &text);
-                    }
-                }
+                Some(Message::Line(kind, text)) if self.may_write(kind.clone(), now) => write(&mut out, &text),
                 Some(Message::Finish(written)) => {
                     self.tell_folded(now + SECOND, &mut out);
                     // Whoever asked may have lost patience.
                     let _ = written.try_send(());
                 }
-                None => {}
+                Some(Message::Line(..)) | None => {}
             }
             self.tell_lost(&mut out);
         }
