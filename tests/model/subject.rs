@@ -13,6 +13,7 @@ use kora_engine::{
 };
 use kora_mesh::{Gauge, Latest};
 use kora_resp::{Reader, ReaderLimits};
+use kora_tests::rebuilt::Rebuilt;
 use kora_tests::request::encode;
 use kora_vector::hnsw::GRAPH_MIN;
 use kora_vector::{Metric, Storage};
@@ -22,6 +23,8 @@ use crate::twin::SETTINGS;
 /// All engines of one server.
 pub(crate) struct Subject {
     engines: Vec<Engine>,
+    /// What the engines hold, if their shards told of every change.
+    rebuilt: Rebuilt,
     clock: Clock,
     connections: BTreeMap<u64, Connection>,
 }
@@ -86,8 +89,11 @@ impl Subject {
         let engines = berths(setup.placement, 4)
             .into_iter()
             .map(|berth| Engine::new(berth, Arc::clone(&setup)));
+        let (rebuilt, mut engines) = (Rebuilt::new(setup.placement), engines.collect::<Vec<Engine>>());
+        engines.iter_mut().for_each(|engine| rebuilt.follow(engine));
         Subject {
-            engines: engines.collect(),
+            engines,
+            rebuilt,
             clock: Clock(Cell::new(0)),
             connections: BTreeMap::new(),
         }
@@ -165,6 +171,7 @@ impl Subject {
         for engine in &mut self.engines {
             assert!(engine.is_quiet());
             engine.assert_sound();
+            self.rebuilt.assert_equal(engine);
         }
         heard
     }

@@ -10,6 +10,7 @@ use kora_engine::{
 };
 use kora_mesh::{Armed, Budget};
 use kora_tests::random::Random;
+use kora_tests::rebuilt::Rebuilt;
 use kora_tests::reply::Value;
 use kora_vector::Storage;
 
@@ -24,6 +25,8 @@ pub(crate) struct World {
     pub(crate) history: History,
     setup: Arc<Setup>,
     engines: Vec<Worker>,
+    /// What the engines hold, if their shards told of every change.
+    rebuilt: Rebuilt,
     clients: Vec<Client>,
     /// Decides the schedule, and nothing of what is said.
     random: Random,
@@ -132,10 +135,16 @@ impl World {
             settings: Box::new(Vec::new()),
             facts: Facts::default(),
         });
+        let rebuilt = Rebuilt::new(setup.placement);
+        let new_engine = |berth| {
+            let mut engine = Engine::new(berth, Arc::clone(&setup));
+            rebuilt.follow(&mut engine);
+            engine
+        };
         let engines = berths(setup.placement, scenario.credit)
             .into_iter()
             .map(|berth| Worker {
-                engine: Engine::new(berth, Arc::clone(&setup)),
+                engine: new_engine(berth),
                 woken: Arc::new(Woken::default()),
                 asleep: false,
                 stalled_until: 0,
@@ -162,6 +171,7 @@ impl World {
             history: History::default(),
             setup,
             engines,
+            rebuilt,
             clients,
             random: schedule,
             clock,
@@ -240,6 +250,7 @@ impl World {
     fn assert_sound(&self) {
         for worker in &self.engines {
             worker.engine.assert_sound();
+            self.rebuilt.assert_equal(&worker.engine);
         }
     }
 

@@ -3,5 +3,6 @@
 
 pub mod distance;
 pub mod random;
+pub mod rebuilt;
 pub mod reply;
 pub mod request;
