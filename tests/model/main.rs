@@ -144,7 +144,9 @@ fn run(server: Server, program: &[Step]) -> Result<Recall, String> {
     }
     sessions += 1;
     subject.connect(sessions);
-    walk(server, &mut subject, sessions, &mut twin).map(|()| total)
+    walk(server, &mut subject, sessions, &mut twin)?;
+    subject.assert_rebuilt();
+    Ok(total)
 }
 
 /// Scans from the beginning to the end, a few keys at a time: each key that there is until the end must come, and nothing
