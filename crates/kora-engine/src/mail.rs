@@ -204,6 +204,8 @@ pub(crate) struct Landing {
     pub(crate) cargo: Cargo,
     /// What is there already gives way; otherwise the value is handed back.
     pub(crate) replaces: bool,
+    /// It comes back to the key that it left, since its place was taken. If that was set meanwhile, it is given up.
+    pub(crate) is_return: bool,
 }
 
 /// One shard's part of a transaction.

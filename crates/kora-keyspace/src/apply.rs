@@ -75,6 +75,7 @@ impl<O: Observer> Keyspace<O> {
                     from = self.flush(before, place);
                 }
             }
+            Outcome::Landed { transfer } => self.land(transfer),
             Outcome::BatchBegin => self.begin_batch(),
             Outcome::BatchEnd => self.end_batch(),
         }

@@ -130,6 +130,13 @@ pub enum Outcome<'a> {
         /// The same of collections, if all went at once; otherwise each follows as an [`Outcome::PartDropped`].
         parts: Option<&'a CollectionTable>,
     },
+    /// A value or a vector that went with [`Cause::Moved`] has arrived: it is set next, in the same batch, or is not there
+    /// because its deadline has come or its collection has gone. Each move has a number of its own, of all shards, and what was
+    /// copied has none.
+    Landed {
+        /// Which move.
+        transfer: u64,
+    },
     /// What follows, up to the [`Outcome::BatchEnd`], became true at once.
     BatchBegin,
     /// The end of that.
@@ -147,8 +154,11 @@ pub enum Cause {
     Evicted,
     /// Something else has its key now.
     Overwritten,
-    /// It has another key now.
-    Moved,
+    /// It has another key now, or is on its way there.
+    Moved {
+        /// Which move: see [`Outcome::Landed`].
+        transfer: u64,
+    },
     /// Its collection was dropped, or everything was.
     Dropped,
 }

@@ -154,9 +154,15 @@ impl Moving {
     }
 
     fn land(mut self: Box<Self>, stage: Stage, key: Bytes, cargo: Cargo, replaces: bool, around: &Around<'_>) -> Next {
+        let is_return = matches!(stage, Stage::Returning);
         self.stage = stage;
         let shard = Target::Shard(around.placement().shard_of(&key));
-        let landing = Landing { key, cargo, replaces };
+        let landing = Landing {
+            key,
+            cargo,
+            replaces,
+            is_return,
+        };
         Next::Ask(Gather::Moving(self), vec![(shard, Ask::Land(Box::new(landing)))])
     }
 }

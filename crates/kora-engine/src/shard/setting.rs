@@ -96,6 +96,8 @@ impl Shard {
         now_ms: u64,
     ) -> Result<Part, Box<Unfinished>> {
         self.keyspace.begin_batch();
+        let transfer = carried.transfer;
+        transfer.into_iter().for_each(|transfer| self.keyspace.land(transfer));
         let place = self.resolve_live(&key, now_ms);
         if self.keyspace.kind(place) != Some(KeyType::Vector) {
             self.keyspace.remove(place, Cause::Overwritten);
@@ -153,7 +155,9 @@ impl Shard {
             Then::Moved { leaves, reply } => {
                 if let Some(key) = leaves {
                     let place = self.resolve_live(&key, now_ms);
-                    self.keyspace.remove(place, Cause::Moved);
+                    let transfer = self.next_transfer();
+                    self.keyspace.remove(place, Cause::Moved { transfer });
+                    self.keyspace.land(transfer);
                 }
                 Part::Reply(reply)
             }

@@ -20,8 +20,8 @@ use crate::mail::{Landing, Lift, Part};
 
 /// What a key held, on its way to another one.
 pub(crate) enum Cargo {
-    /// A string or a hash.
-    Value(MovedValue),
+    /// A string or a hash; and the number of its move, if it is no copy.
+    Value(MovedValue, Option<u64>),
     /// A vector.
     Vector(Box<CarriedVector>),
 }
@@ -33,6 +33,8 @@ pub(crate) struct CarriedVector {
     /// The collection that it comes from, and that which it shall belong to.
     pub(crate) from: Arc<Schema>,
     pub(crate) to: Arc<Schema>,
+    /// The number of its move, if it has left its key.
+    pub(crate) transfer: Option<u64>,
 }
 
 /// A copy of a hash between two slices.
@@ -45,6 +47,16 @@ pub(crate) struct Copying {
     /// Which fields are next.
     next: u64,
     now_ms: u64,
+}
+
+impl Cargo {
+    /// The number of its move, if it has left its key.
+    fn transfer(&self) -> Option<u64> {
+        match self {
+            Cargo::Value(_, transfer) => *transfer,
+            Cargo::Vector(carried) => carried.transfer,
+        }
+    }
 }
 
 impl Shard {
@@ -74,10 +86,11 @@ impl Shard {
             return self.begin_copy(from, Some(transfer.to.clone()));
         }
         self.keyspace.begin_batch();
-        let moved = self.keyspace.take(from);
-        let put = moved.map_or(Ok(()), |moved| self.keyspace.put_moved(to, moved));
+        let transfer = self.next_transfer();
+        if let Some(moved) = self.keyspace.take(from, transfer) {
+            self.put_moved(to, moved, Some(transfer));
+        }
         self.keyspace.end_batch();
-        debug_assert!(put.is_ok(), "a move onto a collection was refused");
         Ok(Part::Reply(reply))
     }
 
@@ -93,9 +106,11 @@ impl Shard {
                 Some(ClientError::NameOfCollection { name: lift.to.to_vec() })
             }
             Some(KeyType::Vector) => match self.pack_vector(place, &lift.to) {
-                Ok(carried) => {
+                Ok(mut carried) => {
                     if !lift.keep {
-                        self.keyspace.remove(place, Cause::Moved);
+                        let transfer = self.next_transfer();
+                        self.keyspace.remove(place, Cause::Moved { transfer });
+                        carried.transfer = Some(transfer);
                     }
                     return Ok(Part::Carried(Some(Cargo::Vector(Box::new(carried)))));
                 }
@@ -106,7 +121,11 @@ impl Shard {
         match refusal {
             Some(error) => Ok(Part::Reply(Reply::Error(error.to_string()))),
             None if lift.keep => self.begin_copy(place, None),
-            None => Ok(Part::Carried(self.keyspace.take(place).map(Cargo::Value))),
+            None => {
+                let transfer = self.next_transfer();
+                let moved = self.keyspace.take(place, transfer);
+                Ok(Part::Carried(moved.map(|moved| Cargo::Value(moved, Some(transfer)))))
+            }
         }
     }
 
@@ -119,10 +138,15 @@ impl Shard {
             Some(_) => landing.replaces,
         };
         match landing.cargo {
-            cargo if !is_free => Ok(Part::Carried(Some(cargo))),
-            Cargo::Value(carried) => {
-                let put = self.keyspace.put_moved(place, carried);
-                debug_assert!(put.is_ok(), "a collection's name is not free");
+            cargo if !is_free => {
+                if let (true, Some(transfer)) = (landing.is_return, cargo.transfer()) {
+                    // The key was set meanwhile, which came behind what did not happen and replaced it.
+                    self.keyspace.land(transfer);
+                }
+                Ok(Part::Carried(Some(cargo)))
+            }
+            Cargo::Value(moved, transfer) => {
+                self.put_moved(place, moved, transfer);
                 Ok(Part::Carried(None))
             }
             Cargo::Vector(carried) => self.arrive(*carried, landing.key, Then::Landed, now_ms),
@@ -146,6 +170,20 @@ impl Shard {
         }
         let (value, deadline_ms) = (Value::Hash(copying.copy), copying.deadline_ms);
         Ok(self.hand_over(MovedValue { value, deadline_ms }, copying.to.as_ref(), copying.now_ms))
+    }
+
+    /// Puts a value that was moved or copied, where the caller has seen that it may be put.
+    fn put_moved(&mut self, place: Place<'_>, moved: MovedValue, transfer: Option<u64>) {
+        self.keyspace.begin_batch();
+        transfer.into_iter().for_each(|transfer| self.keyspace.land(transfer));
+        let put = self.keyspace.put_moved(place, moved);
+        self.keyspace.end_batch();
+        debug_assert!(put.is_ok(), "nothing moves onto a collection");
+    }
+
+    /// The number of a move: another one than every other's, on all shards.
+    pub(super) fn next_transfer(&self) -> u64 {
+        self.setup.catalog.next_generation().0
     }
 
     /// Why a value does not move or has no need to, if so.
@@ -194,11 +232,10 @@ impl Shard {
     /// A copy goes to its place here, or to whoever asked for it.
     fn hand_over(&mut self, carried: MovedValue, to: Option<&Bytes>, now_ms: u64) -> Part {
         let Some(to) = to else {
-            return Part::Carried(Some(Cargo::Value(carried)));
+            return Part::Carried(Some(Cargo::Value(carried, None)));
         };
         let place = self.resolve_live(to, now_ms);
-        let put = self.keyspace.put_moved(place, carried);
-        debug_assert!(put.is_ok(), "a copy onto a collection was refused");
+        self.put_moved(place, carried, None);
         Part::Reply(Reply::Integer(1))
     }
 
@@ -222,6 +259,7 @@ impl Shard {
             deadline_ms,
             from: source,
             to: schema,
+            transfer: None,
         })
     }
 }

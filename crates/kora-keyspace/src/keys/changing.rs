@@ -132,10 +132,10 @@ impl<O: Observer> Keyspace<O> {
         }
     }
 
-    /// Takes a string or a hash from its key, to be put elsewhere.
-    pub fn take(&mut self, place: Place<'_>) -> Option<MovedValue> {
+    /// Takes a string or a hash from its key, to be put elsewhere: the move of this number.
+    pub fn take(&mut self, place: Place<'_>, transfer: u64) -> Option<MovedValue> {
         let (moved, changed) = self.keys.take(place.hash, place.key)?;
-        let cause = Cause::Moved;
+        let cause = Cause::Moved { transfer };
         self.changes
             .commit(changed, || Outcome::Removed { key: place.key, cause });
         Some(moved)
@@ -154,6 +154,12 @@ impl<O: Observer> Keyspace<O> {
                 Ok(())
             }
         }
+    }
+
+    /// Notes that the move of this number has come to its end. Whatever it brings is set next, in the same batch.
+    pub fn land(&mut self, transfer: u64) {
+        self.changes
+            .commit(Changed::elsewhere(), || Outcome::Landed { transfer });
     }
 
     /// Adds a key that is not there: the caller has looked.
