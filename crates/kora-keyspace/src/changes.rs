@@ -128,11 +128,6 @@ impl<O: Observer> Changes<O> {
         }
     }
 
-    /// True if a batch has begun and not ended.
-    pub(crate) fn is_in_batch(&self) -> bool {
-        self.batches > 0
-    }
-
     #[inline(never)]
     fn tell(&mut self, outcome: &Outcome<'_>) {
         if self.batches > 0 && !std::mem::replace(&mut self.is_batch_told, true) {

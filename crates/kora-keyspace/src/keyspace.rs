@@ -262,7 +262,6 @@ impl<O: Observer> Keyspace<O> {
             indexed.collect::<BTreeSet<(u64, u32)>>() == self.vector_deadlines,
             "each part of which vectors expire stands in the index, and no other"
         );
-        assert!(!self.changes.is_in_batch() || self.changes.sequence() > Sequence::default());
         for (deadline_ms, generation, name) in self.expiring.iter() {
             let newest = self.catalog.newest(name).expect("it is not withdrawn");
             assert_eq!((newest.generation, newest.fuse.end()), (generation, deadline_ms));
@@ -289,7 +288,7 @@ impl<O: Observer> Keyspace<O> {
     }
 
     /// What a key holds that holds no string and no hash.
-    fn vector_kind(&self, place: Place<'_>) -> Option<KeyType> {
+    pub(crate) fn vector_kind(&self, place: Place<'_>) -> Option<KeyType> {
         let (key, catalog) = (place.key, self.catalog.at(place.now_ms));
         if catalog.is_empty() {
             return None;

@@ -27,7 +27,7 @@ impl<O: Observer> Keyspace<O> {
             }
             Err(value) => {
                 let deadline_ms = deadline_ms.unwrap_or(NEVER_MS);
-                match self.vector_kind_if_any(place) {
+                match self.vector_kind(place) {
                     None => self.insert(place, MovedValue { value, deadline_ms }),
                     Some(KeyType::VectorSet) => {
                         return Err(Refusal::NameOfCollection {
@@ -182,7 +182,7 @@ impl<O: Observer> Keyspace<O> {
         match edited {
             Some((Ok(result), changed)) => Ok(Some((result, changed))),
             Some((Err(refusal), changed)) => {
-                changed.forget();
+                self.changes.count(changed);
                 Err(refusal)
             }
             None => self.refuse_vectors(place).map(|()| None),
@@ -213,14 +213,6 @@ impl<O: Observer> Keyspace<O> {
             },
             false => put_of(&self.keys, place),
         });
-    }
-
-    /// What a key holds that holds no string and no hash, if there are collections at all.
-    fn vector_kind_if_any(&self, place: Place<'_>) -> Option<KeyType> {
-        match self.catalog.is_empty() {
-            true => None,
-            false => self.kind(place),
-        }
     }
 }
 

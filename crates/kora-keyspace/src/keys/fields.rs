@@ -62,7 +62,7 @@ impl<O: Observer> Keyspace<O> {
                 Ok(Some(result))
             }
             Some((Err(refusal), changed)) => {
-                changed.forget();
+                self.changes.count(changed);
                 Err(refusal)
             }
             None => self.refuse_vectors(place).map(|()| None),
