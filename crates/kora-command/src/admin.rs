@@ -22,13 +22,21 @@ pub struct ClientFilter {
     pub local_address: Option<Bytes>,
     /// The name of its user.
     pub user: Option<Bytes>,
-    /// False if the types given exclude ordinary clients, which all clients are.
+    /// True if the types given exclude ordinary clients.
     pub no_ordinary: bool,
+    /// True if the types given exclude clients that subscribe to something.
+    pub no_subscribed: bool,
     /// The asking client itself, if it is to be left out.
     pub skip_me: Option<bool>,
 }
 
 impl ClientFilter {
+    /// Leaves out all clients but those of this type.
+    fn exclude_but(&mut self, wanted: ClientType) {
+        self.no_ordinary |= wanted != ClientType::Normal;
+        self.no_subscribed |= wanted != ClientType::PubSub;
+    }
+
     /// Bytes held.
     pub(crate) fn bytes(&self) -> usize {
         let texts = [&self.address, &self.local_address, &self.user];
@@ -220,7 +228,7 @@ pub(crate) fn list_filter(arguments: &Arguments<'_>) -> Result<ClientFilter, Cli
         return Ok(filter);
     }
     if arguments.is(2, "TYPE") && arguments.count() == 4 {
-        filter.no_ordinary = !ordinary_type(arguments, 3)?;
+        filter.exclude_but(client_type(arguments, 3)?);
     } else if arguments.is(2, "ID") && arguments.count() > 3 {
         filter.ids = Some(
             (3..arguments.count())
@@ -253,7 +261,7 @@ pub(crate) fn kill_filter(arguments: &Arguments<'_>) -> Result<ClientFilter, Cli
         } else if arguments.is(option, "USER") {
             filter.user = Some(arguments.owned(value));
         } else if arguments.is(option, "TYPE") {
-            filter.no_ordinary |= !ordinary_type(arguments, value)?;
+            filter.exclude_but(client_type(arguments, value)?);
         } else if arguments.is(option, "SKIPME") && arguments.is(value, "yes") {
             filter.skip_me = Some(true);
         } else if arguments.is(option, "SKIPME") && arguments.is(value, "no") {
@@ -288,13 +296,29 @@ fn id(arguments: &Arguments<'_>, index: usize) -> Result<u64, ClientError> {
     parsed.filter(|id| *id > 0).ok_or(ClientError::ClientId)
 }
 
-/// True for the type that all our clients are of; an error for one that Redis does not know either.
-fn ordinary_type(arguments: &Arguments<'_>, index: usize) -> Result<bool, ClientError> {
+/// A type of clients; an error for one that Redis does not know either.
+fn client_type(arguments: &Arguments<'_>, index: usize) -> Result<ClientType, ClientError> {
     if arguments.is(index, "normal") {
-        return Ok(true);
+        return Ok(ClientType::Normal);
     }
-    let known = ["master", "replica", "slave", "pubsub"]
+    if arguments.is(index, "pubsub") {
+        return Ok(ClientType::PubSub);
+    }
+    let known = ["master", "replica", "slave"]
         .iter()
         .any(|name| arguments.is(index, name));
-    if known { Ok(false) } else { Err(ClientError::Syntax) }
+    if known {
+        Ok(ClientType::Replication)
+    } else {
+        Err(ClientError::Syntax)
+    }
+}
+
+/// `TYPE` of CLIENT LIST and KILL.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum ClientType {
+    Normal,
+    PubSub,
+    /// Masters and replicas, of which there are none.
+    Replication,
 }

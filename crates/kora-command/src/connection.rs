@@ -52,6 +52,11 @@ pub(crate) fn echo(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     Ok(Command::Echo(arguments.owned(1)))
 }
 
+/// `RESET`
+pub(super) fn reset(_: &Arguments<'_>) -> Result<Command, ClientError> {
+    Ok(Command::Reset)
+}
+
 /// `QUIT`
 pub(crate) fn quit(_: &Arguments<'_>) -> Result<Command, ClientError> {
     Ok(Command::Quit)
@@ -273,6 +278,17 @@ pub(crate) const ENTRIES: &[Entry] = &[
         ..BEFORE_AUTH
     },
     Entry {
+        name: "reset",
+        reply: "`RESET`.",
+        notes: "It speaks RESP2 again, has no name, no transaction, watches nothing, subscribes to nothing, and where a password is set, has to authenticate again.",
+        is_fast: true,
+        other_flags: &["noscript", "loading", "stale", "allow_busy"],
+        summary: "Puts the connection into the state in which it began.",
+        before_auth: true,
+        parse: reset,
+        ..PLAIN
+    },
+    Entry {
         name: "select",
         reply: "`OK` for 0, else an error.",
         arity: 2,
@@ -331,7 +347,7 @@ const CLIENT: &[Entry] = &[
     Entry {
         name: "client|list",
         reply: "Text, a line for each connection in order of their ids.",
-        notes: "Connections of all workers are listed. Only `normal` clients exist.",
+        notes: "Connections of all workers are listed. Types of clients are `normal` and `pubsub`; of the others there are none.",
         arity: -2,
         is_admin: true,
         summary: "Lists open connections.",

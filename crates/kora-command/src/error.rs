@@ -14,6 +14,14 @@ pub enum ClientError {
     UnknownCommand { name: Vec<u8>, arguments: Vec<Vec<u8>> },
     /// No such subcommand of a container command.
     UnknownSubcommand { command: &'static str, subcommand: Vec<u8> },
+    /// A subcommand of a container command with words that it does not take.
+    UnknownSubcommandOrArguments { command: &'static str, subcommand: Vec<u8> },
+    /// A command that a client may not say in RESP2 while it subscribes to something.
+    Subscribed { command: String },
+    /// More subscriptions than a connection may have.
+    TooManySubscriptions,
+    /// A channel's name longer than the limit.
+    ChannelTooLong { bytes: usize },
     /// Too few or too many arguments; `command` is lower case, `container|subcommand` for a subcommand.
     WrongArity { command: String },
     /// A number of arguments that the arity allows and the command does not: a key without its value.
@@ -205,6 +213,26 @@ impl fmt::Display for ClientError {
             Self::UnknownSubcommand { command, subcommand } => {
                 let help = command.to_uppercase();
                 write!(f, "ERR unknown subcommand '{}'. Try {help} HELP.", Quoted(subcommand))
+            }
+            Self::UnknownSubcommandOrArguments { command, subcommand } => {
+                let help = command.to_uppercase();
+                write!(
+                    f,
+                    "ERR unknown subcommand or wrong number of arguments for '{}'. Try {help} HELP.",
+                    Quoted(subcommand)
+                )
+            }
+            Self::Subscribed { command } => write!(
+                f,
+                "ERR Can't execute '{command}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context"
+            ),
+            Self::TooManySubscriptions => {
+                let max = crate::limits::SUBSCRIPTIONS_MAX;
+                write!(f, "ERR too many subscriptions, at most {max} are allowed")
+            }
+            Self::ChannelTooLong { bytes } => {
+                let max = crate::limits::CHANNEL_BYTES_MAX;
+                write!(f, "ERR the channel's name has {bytes} bytes, at most {max} are allowed")
             }
             Self::UnfitCount { command } => write!(f, "ERR wrong number of arguments for '{command}' command"),
             Self::WrongArity { command } => write!(f, "ERR wrong number of arguments for '{command}' command"),

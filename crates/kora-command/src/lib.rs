@@ -16,6 +16,7 @@ mod hashes;
 mod key_entries;
 mod keys;
 pub mod limits;
+mod pubsub;
 mod recall;
 pub mod reference;
 mod setting_error;
@@ -40,6 +41,7 @@ pub use self::element::{Element, ElementList};
 pub use self::error::ClientError;
 pub use self::hashes::{HashAction, HashPart, HashScan, HashSetReply, Sample};
 pub use self::keys::{ScanFilter, ScanRequest};
+pub use self::pubsub::{Message, PubSubQuery, SubscriptionChange, TopicKind};
 pub use self::recall::RecallRequest;
 pub use self::setting_error::SettingError;
 pub use self::vectors::{Center, Creation, VectorForm, VectorOptions, VectorQuery, Wish, vet};
@@ -56,6 +58,8 @@ pub enum Command {
     Echo(Bytes),
     /// `QUIT`
     Quit,
+    /// `RESET`
+    Reset,
     /// `HELLO [version [AUTH user password] [SETNAME name]]`
     Hello(Box<Hello>),
     /// `AUTH [user] password`
@@ -119,6 +123,13 @@ pub enum Command {
     Keys(Option<Pattern>),
     /// `RANDOMKEY`
     RandomKey,
+
+    /// `SUBSCRIBE`, `PSUBSCRIBE`, `SSUBSCRIBE`, and their opposites
+    ChangeSubscriptions(Box<SubscriptionChange>),
+    /// `PUBLISH`, `SPUBLISH`
+    Publish(Box<Message>),
+    /// `PUBSUB …`
+    PubSub(Box<PubSubQuery>),
 
     /// `MULTI`
     Multi,
@@ -254,6 +265,13 @@ impl Command {
             Command::Info(names) | Command::ConfigGet(names) => bytes_of(names),
             Command::CommandInfo(Some(names)) | Command::CommandDocs(Some(names)) => bytes_of(names),
             Command::ConfigSet(changes) => changes.iter().map(|(name, value)| name.len() + value.len()).sum(),
+            Command::ChangeSubscriptions(change) => change.names.as_deref().map_or(0, bytes_of),
+            Command::Publish(message) => message.channel.len() + message.payload.len(),
+            Command::PubSub(query) => match &**query {
+                PubSubQuery::Names(_, pattern) => pattern.as_ref().map_or(0, Pattern::bytes),
+                PubSubQuery::Counts(_, names) => bytes_of(names),
+                PubSubQuery::PatternCount => 0,
+            },
             Command::ClientList(filter) | Command::ClientKill(filter, _) => filter.bytes(),
             _ => 0,
         };

@@ -49,3 +49,12 @@ pub const CLIENT_TEXT_BYTES_MAX: usize = 1024;
 pub const QUOTED_BYTES_MAX: usize = 128;
 
 const _: () = assert!(COLLECTION_NAME_BYTES_MAX < KEY_BYTES_MAX);
+
+/// Longest name of a channel, in bytes: as long as a key may be, since patterns are held against both.
+pub const CHANNEL_BYTES_MAX: usize = KEY_BYTES_MAX;
+
+/// Subscriptions of one connection. Each is also charged to the memory of its client.
+pub const SUBSCRIPTIONS_MAX: usize = 100_000;
+
+/// Channels that one PUBSUB NUMSUB counts the subscribers of: its reply is made in one piece.
+pub const COUNTED_CHANNELS_MAX: usize = 16_384;

@@ -8,7 +8,9 @@ use kora_resp::glob::Pattern;
 use crate::arguments::Arguments;
 use crate::error::ClientError;
 use crate::syntax::{self, Argument};
-use crate::{Command, admin_entries, connection, hashes, key_entries, string_entries, transactions, vector_entries};
+use crate::{
+    Command, admin_entries, connection, hashes, key_entries, pubsub, string_entries, transactions, vector_entries,
+};
 
 /// One command, or one subcommand of a container.
 pub struct Entry {
@@ -290,11 +292,12 @@ pub(crate) const PLAIN: Entry = Entry {
 };
 
 /// Every command stands in its family's file, beside its parser.
-const FAMILIES: [&[Entry]; 7] = [
+const FAMILIES: [&[Entry]; 8] = [
     admin_entries::ENTRIES,
     connection::ENTRIES,
     hashes::ENTRIES,
     key_entries::ENTRIES,
+    pubsub::ENTRIES,
     string_entries::ENTRIES,
     transactions::ENTRIES,
     vector_entries::ENTRIES,

@@ -32,6 +32,10 @@ pub(crate) fn answer(
 ) -> Result<(Option<Reply>, Effect), Command> {
     let reply = match command {
         Command::Refused(error) => Reply::Error(error.to_string()),
+        Command::Ping(message) if session.is_restricted() => {
+            let pong = Reply::Bulk(Bytes::from_static(b"pong"));
+            Reply::Array(vec![pong, Reply::Bulk(message.unwrap_or_default())])
+        }
         Command::Ping(None) => Reply::Simple("PONG"),
         Command::Ping(Some(message)) | Command::Echo(message) => Reply::Bulk(message),
         Command::Quit => return Ok((Some(Reply::ok()), Effect::Leave)),

@@ -16,6 +16,7 @@ impl Engine {
             Ask::Clients { filter, start } => Part::Clients(self.list_clients(&filter, start, host.now_us())),
             Ask::Kill { filter, me } => self.kill_clients(&filter, me),
             Ask::Stats => Part::Stats(Box::new(self.count(host.now_us()))),
+            Ask::Topics(ask) => Part::Topics(self.answer_topics(*ask)),
             Ask::ResetStats => {
                 self.reset_stats();
                 Part::Done
@@ -34,7 +35,7 @@ impl Engine {
     pub fn close_idle(&mut self, since_us: u64) -> usize {
         let mut closed = 0;
         for (_, line) in self.lines.served_from(0) {
-            let waits = !line.is_empty() || line.is_blocked();
+            let waits = !line.is_empty() || line.is_blocked() || line.session.is_subscribed();
             if line.presence() == Presence::Here && !waits && line.session.last_us < since_us {
                 line.set_presence(Presence::Killed);
                 closed += 1;

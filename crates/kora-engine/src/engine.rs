@@ -25,6 +25,7 @@ use crate::limits::DAY_LOOK_US;
 use crate::line::{Line, Presence, Taken};
 use crate::lines::{LineId, Lines};
 use crate::mail::{Ask, Request, Response, Target, Ticket};
+use crate::pubsub::PubSub;
 use crate::sampling::Sampling;
 use crate::session::Session;
 use crate::setup::{Berth, Host, Setup};
@@ -68,6 +69,8 @@ pub struct Engine {
     pub(crate) eras: Eras,
     /// What it does of its own accord. Bounded by the kinds of it.
     pub(crate) errands: Vec<Errand>,
+    /// What its connections subscribe to, and messages for them.
+    pub(crate) pubsub: PubSub,
     /// Whose recall it samples.
     pub(crate) sampling: Sampling,
     /// Wakes whoever drives the turns, while it sleeps.
@@ -178,6 +181,7 @@ impl Engine {
             rooms_given: 0,
             eras: Eras::default(),
             errands: Vec::new(),
+            pubsub: PubSub::default(),
             sampling: Sampling::default(),
             sleeper: None,
             alarm_ms: None,
@@ -203,9 +207,7 @@ impl Engine {
 
     /// Takes a connection in.
     pub fn connect(&mut self, mut session: Session) -> LineId {
-        if self.setup.live.password.get().is_none() {
-            session.access = Access::Full;
-        }
+        session.access = self.setup.first_access();
         self.stats.connections += 1;
         let account = self.ledger_of(&session).open();
         self.lines.add(Line::new(session, Mark::default(), account))
@@ -220,6 +222,7 @@ impl Engine {
         // The line may be needed for longer; whoever let the client go is to forget it now.
         self.lines.line(line).mark = Mark::default();
         let counter = self.stats.by_command.counter(UNKNOWN);
+        self.forget_subscriptions(line);
         self.forget_watched(line, counter);
         self.lines.give_up_if_done(line);
         self.wake_room_waiters();
@@ -283,6 +286,11 @@ impl Engine {
     /// Whether a connection may go on submitting.
     pub fn is_served(&mut self, id: LineId) -> bool {
         self.lines.line(id).presence() == Presence::Here
+    }
+
+    /// Whether a connection subscribes to something: for its messages there is another limit than for replies.
+    pub fn is_subscribed(&mut self, id: LineId) -> bool {
+        self.lines.line(id).session.is_subscribed()
     }
 
     /// Encodes the replies that are ready and in order, and says how the connection stands.

@@ -22,6 +22,7 @@ mod lines;
 mod mail;
 mod memory;
 mod plan;
+mod pubsub;
 mod recording;
 mod reply_estimate;
 pub mod router;

@@ -2,7 +2,7 @@
 //! `kora_command::limits`, of the index in `kora_vector::limits`, of the mesh in `kora_mesh`.
 
 pub use kora_command::limits::{
-    COLLECTIONS_MAX, KEY_BYTES_MAX, KEYS_REPLY_BYTES_MAX, TRANSACTION_COMMANDS_MAX, WATCHED_KEYS_MAX,
+    COLLECTIONS_MAX, KEY_BYTES_MAX, KEYS_REPLY_BYTES_MAX, SUBSCRIPTIONS_MAX, TRANSACTION_COMMANDS_MAX, WATCHED_KEYS_MAX,
 };
 
 /// Replies that may be owed to one connection; it is not read from while it is owed that many, and read again as soon
@@ -143,3 +143,16 @@ pub const NAMES_PER_SLICE: usize = 1024;
 
 const _: () = assert!(INLINE_BUDGET_US <= DELIVERY_US);
 const _: () = assert!(DEPARTURE_US < LOAD_LOOK_US);
+
+/// Names that one slice of SUBSCRIBE, UNSUBSCRIBE or PUBSUB looks at, and subscriptions of clients that have gone which one
+/// slice forgets: each takes up to a microsecond, a pattern's table included.
+pub const TOPICS_PER_SLICE: usize = 256;
+
+/// Subscribers that one slice of a PUBLISH serves: each takes about a tenth of a microsecond, and its wake-up as much.
+pub const DELIVERIES_PER_SLICE: usize = 512;
+
+/// Steps of matching a pattern that count as one subscriber served.
+pub const PATTERN_STEPS_PER_DELIVERY: usize = 256;
+
+/// A message of more bytes is shared by its subscribers until each is sent it; a shorter one is spelled once and copied.
+pub const COPIED_MESSAGE_BYTES_MAX: usize = 16 * 1024;

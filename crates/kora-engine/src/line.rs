@@ -1,17 +1,21 @@
 //! The order of replies: one line for each connection.
 
+mod pushes;
+
 use std::collections::VecDeque;
 use std::task::Waker;
 
 use bytes::BytesMut;
 use kora_resp::{Reply, Version, Writing};
 
+use self::pushes::Piece;
 use crate::command::Command;
 use crate::eras::Era;
 use crate::error::ClientError;
 use crate::gather::{Gate, Gather, Reads};
 use crate::ledger::{Account, ReplyMemory};
 use crate::limits::PIPELINE_DEPTH;
+use crate::pubsub::Subscriber;
 use crate::session::Session;
 use crate::stats::CounterId;
 use crate::transaction::{Transaction, Watched};
@@ -36,10 +40,14 @@ pub(crate) struct Line {
     pub(crate) transaction: Option<Transaction>,
     /// What its client watches.
     pub(crate) watched: Option<Watched>,
+    /// What its client subscribes to.
+    pub(crate) subscriber: Option<Box<Subscriber>>,
     /// Invariant: `seats[i]` belongs to sequence `head + i`.
     /// Invariant: `seats.len() <= PIPELINE_DEPTH`, and one more for a last word.
     seats: VecDeque<Seat>,
     head: u32,
+    /// What it is sent unasked. Bounded by the limits on the client's output.
+    pushes: VecDeque<Piece>,
     /// The reply that is being encoded: of the seat that was before the head.
     leaving: Option<Leaving>,
     /// Seats that still gather.
@@ -129,6 +137,8 @@ impl Line {
             drawn: Drawn::default(),
             transaction: None,
             watched: None,
+            subscriber: None,
+            pushes: VecDeque::new(),
             seats: VecDeque::new(),
             head: 0,
             leaving: None,
@@ -152,6 +162,7 @@ impl Line {
         self.transaction.is_some()
             || match command {
                 Command::Multi | Command::Exec | Command::Discard | Command::Watch(_) | Command::Unwatch => true,
+                Command::Reset => true,
                 Command::Refused(ClientError::WrongArity { command }) => command == "exec",
                 _ => false,
             }
@@ -294,9 +305,14 @@ impl Line {
             return;
         }
         let end = out.len() + bytes_max;
-        while out.len() < end
-            && let Some(mut leaving) = self.leaving.take().or_else(|| self.pop_ready())
-        {
+        while out.len() < end {
+            if self.is_push_next() {
+                self.write_push(end, out);
+                continue;
+            }
+            let Some(mut leaving) = self.leaving.take().or_else(|| self.pop_ready()) else {
+                break;
+            };
             let start = out.len();
             if leaving.writing.write(end - start, out) {
                 self.account.remove(leaving.bytes);
@@ -339,7 +355,7 @@ impl Line {
             let head = self.seats.front();
             head.is_some_and(|seat| matches!(seat.state, State::Ready(_)))
         };
-        self.leaving.is_some() || (head_is_ready() && !self.is_held_back())
+        self.leaving.is_some() || self.is_push_next() || (head_is_ready() && !self.is_held_back())
     }
 
     /// Replies of a pipeline leave together: one part of its commands is answered at once, the others some microseconds later
@@ -351,7 +367,7 @@ impl Line {
 
     /// True if no reply is owed.
     pub(crate) fn is_empty(&self) -> bool {
-        self.seats.is_empty() && self.leaving.is_none()
+        self.seats.is_empty() && self.leaving.is_none() && self.pushes.is_empty()
     }
 
     pub(crate) fn presence(&self) -> Presence {
@@ -383,6 +399,7 @@ impl Line {
 
     /// A client that asks for much and leaves holds nothing of it: not what is ready, nor (in `fill`) what is to come.
     fn forget_replies(&mut self) {
+        self.forget_pushes();
         if let Some(leaving) = self.leaving.take() {
             self.account.remove(leaving.bytes);
             self.account.remove_shared(&leaving.shared);

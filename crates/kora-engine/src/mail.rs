@@ -9,9 +9,12 @@ use kora_mesh::WorkerId;
 use kora_resp::{Bulks, Reply, Words};
 use kora_vector::{Aim, Statistics};
 
-use crate::command::{Action, ClientFilter, Element, ElementList, Lifetime, Only, ScanFilter, ShortKey, Transfer};
+use crate::command::{
+    Action, ClientFilter, Element, ElementList, Lifetime, Message, Only, ScanFilter, ShortKey, Transfer,
+};
 use crate::cursor::ScanPlace;
 use crate::error::ClientError;
+use crate::pubsub::{Subscribing, TopicPage, TopicsAsk};
 use crate::router::{ShardId, share_of_part};
 use crate::shard::Cargo;
 use crate::stats::WorkerStats;
@@ -116,6 +119,12 @@ pub(crate) enum Ask {
     /// To a worker: close connections; answers how many were to be closed by nobody before, and whether any of those that
     /// are meant have gone to other workers.
     Kill { filter: Arc<ClientFilter>, me: u64 },
+    /// To the client's own worker: begin or end subscriptions; answers the whole reply.
+    ChangeSubscriptions(Box<Subscribing>),
+    /// To a worker: send this to its connections that subscribe to it; answers how many there were.
+    Publish(Arc<Message>),
+    /// To a worker: what its connections subscribe to.
+    Topics(Box<TopicsAsk>),
     /// To a worker: its counters.
     Stats,
     /// To a worker: count from 0 again.
@@ -319,6 +328,7 @@ pub(crate) enum Part {
         has_marked: bool,
     },
     Stats(Box<WorkerStats>),
+    Topics(TopicPage),
 }
 
 impl Part {

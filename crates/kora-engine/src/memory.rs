@@ -80,7 +80,10 @@ impl Engine {
 
     /// Bytes of requests under way and of replies that the connection has not taken from the engine.
     pub fn owed_bytes(&mut self, id: LineId) -> usize {
-        self.lines.line(id).account.line_bytes()
+        let line = self.lines.line(id);
+        // What it subscribes to is in its account, too, and waits for nobody to read it.
+        let subscriptions = line.subscriber.as_ref().map_or(0, |subscriber| subscriber.bytes());
+        line.account.line_bytes() - subscriptions
     }
 
     /// Refuses what has waited for memory for too long: a command that waits gets an error; a connection whose next request

@@ -1,19 +1,24 @@
 //! How a command begins: what must come before it, whom it takes, and what it does first. Decided here and nowhere else.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use kora_resp::{Reply, Words};
 
 use crate::command::table::{DataAccess, Parsed};
 use crate::command::{
-    Action, Center, Command, Creation, Element, ElementList, KeyAction, Only, ScanRequest, SeveralKeys, ShortKey,
-    VectorOptions,
+    Action, Center, Command, Creation, Element, ElementList, KeyAction, Message, Only, ScanRequest, SeveralKeys,
+    ShortKey, VectorOptions,
 };
 use crate::cursor::Cursor;
 use crate::error::ClientError;
-use crate::gather::{self, Around, Choosing, DescribeForm, Describing, Dropping, Flushing, Gather, Informing, Joining};
+use crate::gather::{
+    self, Around, AskingTopics, Choosing, DescribeForm, Describing, Dropping, Flushing, Gather, Informing, Joining,
+};
 use crate::gather::{KillingClients, ListingClients, Moving, Next, Recalling, Scanning, Shape};
 use crate::limits::KEYS_PER_SLICE;
 use crate::mail::{Act, Ask, IfThere, Proposal, Target};
+use crate::pubsub::Subscribing;
 use crate::router::{Placement, ShardId, Spread};
 use kora_keyspace::catalog::{CatalogView, GraphSettings, MadeBy};
 
@@ -112,6 +117,8 @@ pub(crate) fn plan(parsed: &Parsed, placement: Placement, catalog: CatalogView<'
         | Command::ClientList(_)
         | Command::ClientKill(..)
         | Command::Info(_)
+        | Command::Publish(_)
+        | Command::PubSub(_)
         | Command::ConfigResetStat => (by_access, Route::All, First::Steps),
         Command::Watch(keys) => {
             let route = route_of_keys(keys.iter().map(Bytes::as_ref), placement);
@@ -119,6 +126,8 @@ pub(crate) fn plan(parsed: &Parsed, placement: Placement, catalog: CatalogView<'
         }
         Command::Exec => (Order::AfterAll, Route::All, First::Answer),
         Command::Unwatch | Command::Discard => (Order::Any, Route::All, First::Answer),
+        // What its client published before must not reach it, and what it began before must be confirmed.
+        Command::ChangeSubscriptions(_) => (Order::AfterAll, Route::Here, First::Steps),
         Command::Shutdown => (Order::AfterAll, Route::Here, First::Answer),
         Command::Refused(_)
         | Command::Multi
@@ -126,6 +135,7 @@ pub(crate) fn plan(parsed: &Parsed, placement: Placement, catalog: CatalogView<'
         | Command::Ping(_)
         | Command::Echo(_)
         | Command::Quit
+        | Command::Reset
         | Command::Hello(_)
         | Command::Authenticate(_)
         | Command::Select
@@ -210,6 +220,22 @@ pub(crate) fn start(command: Command, first: First, me: u64, here: Target, aroun
         Command::Flush => Flushing::start(around),
         Command::ClientList(filter) => ListingClients::start(*filter, around),
         Command::ClientKill(filter, reply) => KillingClients::start(*filter, me, reply, around),
+        Command::ChangeSubscriptions(change) => {
+            let worker = match here {
+                Target::Shard(shard) => placement.worker_of(shard),
+                Target::Worker(worker) => worker,
+            };
+            let ask = Ask::ChangeSubscriptions(Box::new(Subscribing::new(*change)));
+            Next::Ask(Gather::Subscribing, vec![(Target::Worker(worker), ask)])
+        }
+        Command::Publish(message) => {
+            let message: Arc<Message> = message.into();
+            let ask = |worker| (Target::Worker(worker), Ask::Publish(Arc::clone(&message)));
+            let asks: Vec<_> = around.setup.workers().map(ask).collect();
+            let (missing, total) = (asks.len(), 0);
+            Next::Ask(Gather::Sum { missing, total }, asks)
+        }
+        Command::PubSub(query) => AskingTopics::start(*query, around),
         Command::Info(sections) => Informing::start(sections, around),
         Command::ConfigRewrite => Next::Again(Gather::Rewriting(around.setup.settings.rewrite())),
         Command::ConfigResetStat => {

@@ -32,6 +32,10 @@ pub(crate) fn reply_bytes_expected(command: &Command, setup: &Setup, connections
             .saturating_mul(SCANNED_BYTES)
             .min(2 * SCAN_REPLY_BYTES_MAX),
         Command::ClientList(_) => connections * setup.placement.worker_count() * CLIENT_LINE_BYTES,
+        Command::ChangeSubscriptions(change) => change
+            .names
+            .as_ref()
+            .map_or(0, |names| names.len() * CONFIRMATION_BYTES),
         Command::CommandInfo(_) | Command::CommandDocs(_) => table::all().count() * ENTRY_BYTES,
         _ => 0,
     }
@@ -62,6 +66,9 @@ const COMPONENT_BYTES: usize = 48;
 
 /// What a key in a reply to SCAN is expected to be charged with: one of some 200 bytes, twice.
 const SCANNED_BYTES: usize = 512;
+
+/// What confirms a subscription is charged with, twice as a hit is, beside the channel's name.
+const CONFIRMATION_BYTES: usize = 512;
 
 /// A line of CLIENT LIST, gathered and in the reply. Connections are about as many on each worker.
 const CLIENT_LINE_BYTES: usize = 1024;

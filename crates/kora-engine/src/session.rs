@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use bytes::Bytes;
 use kora_resp::Version;
 
-use crate::command::ClientFilter;
 use crate::command::table::Access;
+use crate::command::{ClientFilter, TopicKind};
 
 /// One connection's state, apart from the replies owed to it.
 #[derive(Clone, Debug)]
@@ -26,6 +26,8 @@ pub struct Session {
     pub(crate) library_version: Bytes,
     pub(crate) last_command: &'static str,
     pub(crate) last_us: u64,
+    /// How many subscriptions of each kind it has, by the kinds' numbers.
+    pub(crate) subscriptions: [u32; TopicKind::ALL.len()],
 }
 
 impl Session {
@@ -43,7 +45,25 @@ impl Session {
             library_version: Bytes::new(),
             last_command: "",
             last_us: since_us,
+            subscriptions: [0; TopicKind::ALL.len()],
         }
+    }
+
+    /// True if it subscribes to something.
+    pub(crate) fn is_subscribed(&self) -> bool {
+        self.subscriptions.iter().any(|count| *count > 0)
+    }
+
+    /// True if it may only say what is about subscriptions: RESP2 does not tell messages from replies.
+    pub(crate) fn is_restricted(&self) -> bool {
+        self.version == Version::Resp2 && self.is_subscribed()
+    }
+
+    /// Puts it into the state in which it began.
+    pub(crate) fn reset(&mut self, access: Access) {
+        self.version = Version::Resp2;
+        self.access = access;
+        self.name = None;
     }
 
     /// True if the filter means this client; `me` is the client that asks.
@@ -58,7 +78,10 @@ impl Session {
                 .as_ref()
                 .is_none_or(|address| address == self.local_address.as_bytes())
             && filter.user.as_ref().is_none_or(|user| user.as_ref() == b"default")
-            && !filter.no_ordinary
+            && match self.is_subscribed() {
+                true => !filter.no_subscribed,
+                false => !filter.no_ordinary,
+            }
             && !(filter.skip_me == Some(true) && self.id == me)
     }
 
@@ -76,14 +99,18 @@ impl Session {
         };
         writeln!(
             out,
-            "id={} addr={} laddr={} name={} age={} idle={} flags=N db=0 cmd={command} user=default resp={resp} \
-             lib-name={} lib-ver={}",
+            "id={} addr={} laddr={} name={} age={} idle={} flags={} db=0 sub={} psub={} ssub={} cmd={command} \
+             user=default resp={resp} lib-name={} lib-ver={}",
             self.id,
             self.address,
             self.local_address,
             text(self.name.as_ref().unwrap_or(&Bytes::new())),
             seconds(self.since_us),
             seconds(self.last_us),
+            if self.is_subscribed() { "P" } else { "N" },
+            self.subscriptions[0],
+            self.subscriptions[1],
+            self.subscriptions[2],
             text(&self.library_name),
             text(&self.library_version),
         )

@@ -6,6 +6,7 @@ use crate::answer::{Effect, answer};
 use crate::command::table::Parsed;
 use crate::command::{Action, Command};
 use crate::engine::{Admission, Engine};
+use crate::error::ClientError;
 use crate::gather::{Gather, Next, Reads, Shape};
 use crate::limits::{ACTS_MAX, FEW_KEYS_MAX, INLINE_BUDGET_US};
 use crate::line::{Presence, Taken};
@@ -47,6 +48,14 @@ impl Engine {
     pub fn submit(&mut self, id: LineId, parsed: Parsed, since_us: u64, host: &dyn Host) -> Admission {
         debug_assert!(since_us >= self.clock_us, "time goes on");
         self.look_at_day(since_us, host);
+        if self.lines.line(id).is_closed() {
+            self.lines.line(id).block();
+            return Admission::Later(parsed);
+        }
+        let parsed = match self.lines.line(id).session.is_restricted() {
+            true => restricted(parsed),
+            false => parsed,
+        };
         let at_ms = self.unix_us(since_us) / 1000;
         let Plan { order, route, first } = plan::plan(&parsed, self.setup.placement, self.setup.catalog.at(at_ms));
         let line = self.lines.line(id);
@@ -55,7 +64,7 @@ impl Engine {
             Order::AfterQueries => !line.is_read_only(),
             Order::AfterAll => !line.is_waiting(),
         };
-        if line.is_closed() || !line.has_room() || !in_order {
+        if !line.has_room() || !in_order {
             line.block();
             return Admission::Later(parsed);
         }
@@ -301,6 +310,25 @@ impl Engine {
             self.lines.line(id).set_presence(Presence::Leaving);
         }
         self.shutdown |= effect == Effect::Shutdown;
+    }
+}
+
+/// What a client of RESP2 may say that subscribes to something; anything else is refused.
+fn restricted(parsed: Parsed) -> Parsed {
+    let is_allowed = matches!(
+        parsed.command,
+        Command::ChangeSubscriptions(_) | Command::Ping(_) | Command::Quit | Command::Reset
+    );
+    // A command that does not exist, or not with so many words, is refused for that.
+    let is_refused = matches!(&parsed.command, Command::Refused(error) if error.is_about_the_words());
+    if is_allowed || is_refused {
+        return parsed;
+    }
+    let command = parsed.entry.name.to_owned();
+    Parsed {
+        command: Command::Refused(ClientError::Subscribed { command }),
+        slot: None,
+        ..parsed
     }
 }
 

@@ -71,6 +71,12 @@ impl Engine {
                 line.forget_transaction();
                 return self.unwatch(id, refuse(ClientError::ExecArity), taken);
             }
+            (Command::Reset, _) => {
+                line.forget_transaction();
+                line.session.reset(setup.first_access());
+                self.forget_subscriptions(id);
+                return self.unwatch(id, Reply::Simple("RESET"), taken);
+            }
             (Command::Exec, None) => refuse(ClientError::ExecWithoutMulti),
             (Command::Discard, None) => refuse(ClientError::DiscardWithoutMulti),
             (Command::Discard, Some(_)) => {
@@ -175,7 +181,9 @@ impl Line {
         let transaction = self.transaction.as_mut().expect("looked at a moment ago");
         let refusal = match &parsed.command {
             // The file is written by a thread, for which a transaction does not wait.
-            Command::Shutdown | Command::ConfigRewrite => Some(ClientError::NotInTransaction),
+            Command::Shutdown | Command::ConfigRewrite | Command::ChangeSubscriptions(_) => {
+                Some(ClientError::NotInTransaction)
+            }
             command if spreads(command) => Some(ClientError::CrossSlot),
             _ if transaction.queued.len() >= TRANSACTION_COMMANDS_MAX => Some(ClientError::TransactionTooLong),
             _ => None,

@@ -214,6 +214,7 @@ impl Line {
             && self.presence() == Presence::Here
             && self.transaction.is_none()
             && self.watched.is_none()
+            && self.subscriber.is_none()
             && !self.is_blocked()
             && !self.queues_for_credit
             && self.awaited_bytes.is_none()

@@ -166,6 +166,7 @@ impl Engine {
             || !self.unfinished.is_empty()
             || self.eras.has_news()
             || self.has_errand()
+            || self.has_publications()
             || self.shards.iter().any(|shard| shard.has_asks() || shard.has_drops() || shard.keyspace().has_upkeep())
             // Whoever was woken for the credit that is left may not have needed it.
             || (!self.credit_waiters.is_empty() && self.credit_left() > 0)
@@ -340,13 +341,9 @@ impl Engine {
         }
         if let Some((worker, ticket, ask)) = self.worker_asks.pop_front() {
             worked = true;
-            if matches!(ask, Ask::Drain) {
-                self.eras.wait(worker, ticket);
-            } else {
-                let (from, part) = (Target::Worker(self.worker), self.answer_for_worker(ask, host));
-                self.answer(worker, Response { ticket, from, part }, host);
-            }
+            self.answer_worker_ask(worker, ticket, ask, host);
         }
+        worked |= self.publish_slice(host);
         if let Some(ticket) = self.unfinished.pop_front() {
             worked = true;
             let at_ms = self.taken_ms(ticket);
@@ -357,6 +354,24 @@ impl Engine {
             self.lines.give_up_if_done(LineId(ticket.line));
         }
         worked
+    }
+
+    /// Answers what was asked of this worker itself, now or later.
+    fn answer_worker_ask(&mut self, worker: WorkerId, ticket: Ticket, ask: Ask, host: &dyn Host) {
+        let part = match ask {
+            Ask::Drain => return self.eras.wait(worker, ticket),
+            Ask::Publish(message) => return self.accept_message(worker, ticket, message),
+            Ask::ChangeSubscriptions(subscribing) => match self.subscribe_slice(ticket, *subscribing) {
+                Ok(reply) => Part::Reply(reply),
+                Err(unfinished) => {
+                    let ask = Ask::ChangeSubscriptions(Box::new(unfinished));
+                    return self.worker_asks.push_back((worker, ticket, ask));
+                }
+            },
+            ask => self.answer_for_worker(ask, host),
+        };
+        let from = Target::Worker(self.worker);
+        self.answer(worker, Response { ticket, from, part }, host);
     }
 
     /// Wakes whoever drives the turns if a key expires before he thinks.
@@ -383,7 +398,7 @@ impl Engine {
         expiry_us.into_iter().chain(sample_us).min()
     }
 
-    fn answer(&mut self, worker: WorkerId, response: Response, host: &dyn Host) {
+    pub(crate) fn answer(&mut self, worker: WorkerId, response: Response, host: &dyn Host) {
         if worker == self.worker {
             self.absorb(response, host);
         } else {

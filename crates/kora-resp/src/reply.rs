@@ -73,6 +73,8 @@ pub enum Reply {
     Floats(Vec<f32>),
     /// Not an answer but a message: `>`, in RESP2 an array.
     Push(Vec<Reply>),
+    /// Several replies, one behind the other: SUBSCRIBE has one for each channel. Never inside another reply.
+    Sequence(Vec<Reply>),
 }
 
 impl Reply {
@@ -118,7 +120,9 @@ impl Reply {
             Reply::Double(_) | Reply::Boolean(_) => 0,
             Reply::Error(text) | Reply::Text(text) | Reply::Verbatim(text) => text.len(),
             Reply::Bulk(bytes) => bytes.len(),
-            Reply::Array(replies) | Reply::Set(replies) | Reply::Push(replies) => inside(replies),
+            Reply::Array(replies) | Reply::Set(replies) | Reply::Push(replies) | Reply::Sequence(replies) => {
+                inside(replies)
+            }
             Reply::Map(pairs) => pairs
                 .iter()
                 .map(|(key, value)| key.bytes_hint_at(depth + 1) + value.bytes_hint_at(depth + 1))
@@ -261,6 +265,7 @@ impl Writing {
     fn begin(&mut self, reply: Reply, out: &mut BytesMut) {
         let version = self.version;
         let (kind, count, rest) = match reply {
+            Reply::Sequence(replies) => return self.rest.push(Rest::Replies(replies.into_iter())),
             Reply::Array(replies) => (b'*', replies.len(), Rest::Replies(replies.into_iter())),
             Reply::Set(replies) => (kind(version, b'~'), replies.len(), Rest::Replies(replies.into_iter())),
             Reply::Push(replies) => (kind(version, b'>'), replies.len(), Rest::Replies(replies.into_iter())),

@@ -91,7 +91,11 @@ impl Connection {
     }
 
     pub(crate) fn is_over_output_limit(&mut self) -> bool {
-        let (hard_bytes, soft_bytes) = (self.live.output_hard_bytes.get(), self.live.output_soft_bytes.get());
+        let limit = match self.engine.borrow_mut().is_subscribed(self.line) {
+            true => &self.live.output_to_subscribers,
+            false => &self.live.output,
+        };
+        let (hard_bytes, soft_bytes) = (limit.hard_bytes.get(), limit.soft_bytes.get());
         if hard_bytes == 0 && soft_bytes == 0 {
             return false;
         }
@@ -103,7 +107,7 @@ impl Connection {
             .get_or_insert_with(Instant::now)
             .elapsed()
             .as_secs()
-            >= self.live.output_soft_s.get()
+            >= limit.soft_s.get()
         {
             return true;
         }

@@ -28,7 +28,7 @@ use serde::{Deserialize, Serialize};
 pub use self::bind::{Bind, ListenAddress, Necessity};
 pub use self::error::ConfigError;
 pub use self::invocation::{Invocation, is_service_link, parse, parse_from, unknown_variables};
-pub use self::memory::{ClientMemory, OutputLimit};
+pub use self::memory::{ClientMemory, OutputLimit, OutputLimits};
 pub(crate) use self::rewrite::rewrite;
 pub use self::value::{IdleLaps, LogLevel, MemorySize, Number, PinWorkers, Secret, VectorMetric, VectorQuant};
 
@@ -90,7 +90,7 @@ pub struct Config {
     /// [default: normal 0 0 0]
     #[arg(long, env = "KORA_CLIENT_OUTPUT_BUFFER_LIMIT", value_name = "LIMIT")]
     #[serde(with = "text")]
-    pub client_output_buffer_limit: OutputLimit,
+    pub client_output_buffer_limit: OutputLimits,
 
     /// Seconds a stopping server gives to requests that it has received, 0 to 86400 [default: 8]
     #[arg(long, env = "KORA_SHUTDOWN_TIMEOUT", value_name = "SECONDS")]
@@ -172,7 +172,7 @@ impl Default for Config {
             tcp_backlog: Number::constant(511),
             proto_max_bulk_len: MemorySize::constant(64 << 20),
             maxmemory_clients: ClientMemory::Automatic,
-            client_output_buffer_limit: OutputLimit::default(),
+            client_output_buffer_limit: OutputLimits::default(),
             shutdown_timeout: Number::constant(8),
             loglevel: LogLevel::Notice,
             workers: Number::constant(0),

@@ -12,7 +12,7 @@ use kora_mesh::{Gauge, Latest};
 use tokio::sync::{Semaphore, watch};
 
 use crate::acceptor::CLIENTS_MAX;
-use crate::config::{self, Config};
+use crate::config::{self, Config, OutputLimit};
 use crate::descriptors::room_for;
 use crate::log;
 
@@ -34,10 +34,10 @@ pub const CHANGEABLE: [&str; 9] = [
 pub(crate) struct Live {
     /// What the engines read too.
     pub(crate) engine: Arc<LiveSettings>,
-    /// See [`OutputLimit`](config::OutputLimit): three numbers, read one by one.
-    pub(crate) output_hard_bytes: Gauge,
-    pub(crate) output_soft_bytes: Gauge,
-    pub(crate) output_soft_s: Gauge,
+    /// For ordinary clients.
+    pub(crate) output: LiveOutputLimit,
+    /// For clients that subscribe to something.
+    pub(crate) output_to_subscribers: LiveOutputLimit,
     pub(crate) shutdown_timeout_s: Gauge,
     pub(crate) tcp_keepalive_s: Gauge,
     pub(crate) timeout_s: Gauge,
@@ -50,9 +50,8 @@ impl Live {
     pub(crate) fn new(config: &Config) -> Live {
         let live = Live {
             engine: Arc::default(),
-            output_hard_bytes: Gauge::new(0),
-            output_soft_bytes: Gauge::new(0),
-            output_soft_s: Gauge::new(0),
+            output: LiveOutputLimit::new(),
+            output_to_subscribers: LiveOutputLimit::new(),
             shutdown_timeout_s: Gauge::new(0),
             tcp_keepalive_s: Gauge::new(0),
             timeout_s: Gauge::new(0),
@@ -78,14 +77,37 @@ impl Live {
         self.engine.stranger_memory.set_limit(stranger_bytes);
         let password = config.requirepass.reveal().map(str::to_owned);
         let _: Result<(), ()> = self.engine.password.replace(|_| Ok(password));
-        let output = config.client_output_buffer_limit;
-        self.output_hard_bytes.set(output.hard_bytes);
-        self.output_soft_bytes.set(output.soft_bytes);
-        self.output_soft_s.set(output.soft_seconds);
+        let limits = config.client_output_buffer_limit;
+        self.output.set(limits.normal);
+        self.output_to_subscribers.set(limits.pubsub);
         self.shutdown_timeout_s.set(config.shutdown_timeout.get());
         self.tcp_keepalive_s.set(config.tcp_keepalive.get());
         self.timeout_s.set(config.timeout.get());
         self.changed.send_replace(());
+    }
+}
+
+/// See [`OutputLimit`]: three numbers, read one by one.
+#[derive(Debug)]
+pub(crate) struct LiveOutputLimit {
+    pub(crate) hard_bytes: Gauge,
+    pub(crate) soft_bytes: Gauge,
+    pub(crate) soft_s: Gauge,
+}
+
+impl LiveOutputLimit {
+    fn new() -> LiveOutputLimit {
+        LiveOutputLimit {
+            hard_bytes: Gauge::new(0),
+            soft_bytes: Gauge::new(0),
+            soft_s: Gauge::new(0),
+        }
+    }
+
+    fn set(&self, limit: OutputLimit) {
+        self.hard_bytes.set(limit.hard_bytes);
+        self.soft_bytes.set(limit.soft_bytes);
+        self.soft_s.set(limit.soft_seconds);
     }
 }
 

@@ -14,6 +14,7 @@ mod recalling;
 mod scanning;
 mod several;
 mod splitting;
+mod topics;
 
 use std::sync::mpsc::{Receiver, TryRecvError};
 
@@ -30,6 +31,7 @@ pub(crate) use self::recalling::{Found, Recalling};
 pub(crate) use self::scanning::Scanning;
 pub(crate) use self::several::{Choosing, Deleting, Placing, SettingIfAbsent};
 pub(crate) use self::splitting::{Splitting, several};
+pub(crate) use self::topics::AskingTopics;
 
 use crate::command::VectorForm;
 use crate::error::ClientError;
@@ -96,6 +98,10 @@ pub(crate) enum Gather {
     Informing(Box<Informing>),
     /// CONFIG REWRITE: a thread of its own writes the file.
     Rewriting(Receiver<Result<(), SettingError>>),
+    /// SUBSCRIBE and its like: what comes behind meets its client as a subscriber, or as none.
+    Subscribing,
+    /// PUBSUB.
+    AskingTopics(Box<AskingTopics>),
 }
 
 /// How a single part is shown.
@@ -189,7 +195,9 @@ impl Gather {
             | Gather::Describing(_)
             | Gather::ListingClients(_)
             | Gather::Rewriting(_)
+            | Gather::AskingTopics(_)
             | Gather::Informing(_) => Gate::Open,
+            Gather::Subscribing => Gate::Closed,
             Gather::Creating | Gather::Joining(_) | Gather::Dropping(_) | Gather::Flushing(_) => Gate::Closed,
             Gather::Ageing => Gate::Closed,
             // Nothing was asked yet, and what comes behind it must not be asked before.
@@ -241,7 +249,7 @@ impl Gather {
     pub(crate) fn absorb(self, from: Target, part: Part, around: &Around<'_>) -> Next {
         match (self, part) {
             (Gather::One(_), Part::Refused(error)) => Next::error(&error),
-            (Gather::Ageing, part) => Next::Reply(Shape::Whole.show(part)),
+            (Gather::Ageing | Gather::Subscribing, part) => Next::Reply(Shape::Whole.show(part)),
             (Gather::One(shape), part) => Next::Reply(shape.show(part)),
             (Gather::Replying(reply), _) => Next::Reply(reply),
             (Gather::Sum { missing, total }, Part::Deleted(count, withdrawn)) => {
@@ -291,6 +299,7 @@ impl Gather {
                 killing.absorb(count, has_marked, around)
             }
             (Gather::Informing(informing), Part::Stats(stats)) => informing.absorb(*stats, around),
+            (Gather::AskingTopics(asking), Part::Topics(page)) => asking.absorb(from, page, around),
             _ => unreachable!("each ask has one kind of answer, and each gather asks its own kind"),
         }
     }

@@ -285,7 +285,14 @@ impl Shard {
             Ask::Count => self.count(Counting::new(at_ms)),
             Ask::List => self.list(Listing::new(at_ms)),
             Ask::Scan(ask) => self.scan(Scan::new(*ask, at_ms)),
-            Ask::Clients { .. } | Ask::Kill { .. } | Ask::Stats | Ask::ResetStats | Ask::Drain => {
+            Ask::Clients { .. }
+            | Ask::Kill { .. }
+            | Ask::Stats
+            | Ask::ResetStats
+            | Ask::ChangeSubscriptions(_)
+            | Ask::Publish(_)
+            | Ask::Topics(_)
+            | Ask::Drain => {
                 unreachable!("asks to a worker are answered by the engine")
             }
         }

@@ -59,8 +59,31 @@ impl fmt::Display for ClientMemory {
     }
 }
 
-/// When a client that does not take its replies is dropped, in Redis's form: `normal <hard> <soft> <seconds>`. Zero is no
-/// limit.
+/// When clients that do not take what they are sent are dropped, in Redis's form: a class, then its limits; classes that
+/// are not named keep their defaults.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutputLimits {
+    /// Of ordinary clients.
+    pub normal: OutputLimit,
+    /// Of clients that subscribe to something.
+    pub pubsub: OutputLimit,
+}
+
+impl Default for OutputLimits {
+    /// Redis's own.
+    fn default() -> Self {
+        Self {
+            normal: OutputLimit::default(),
+            pubsub: OutputLimit {
+                hard_bytes: 32 << 20,
+                soft_bytes: 8 << 20,
+                soft_seconds: 60,
+            },
+        }
+    }
+}
+
+/// When a client is dropped that does not take what it is sent: `<hard> <soft> <seconds>`. Zero is no limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OutputLimit {
     /// It is dropped as soon as more bytes than this wait for it.
@@ -71,14 +94,14 @@ pub struct OutputLimit {
     pub soft_seconds: u64,
 }
 
-impl FromStr for OutputLimit {
+impl FromStr for OutputLimits {
     type Err = BadValue;
 
     fn from_str(text: &str) -> Result<Self, BadValue> {
         let wrong = || {
             BadValue::new(
                 text,
-                "normal <hard> <soft> <seconds>, each 0 or an amount, as `normal 64mb 16mb 60`",
+                "normal or pubsub with <hard> <soft> <seconds>, each 0 or an amount, as `normal 0 0 0 pubsub 32mb 8mb 60`",
             )
         };
         let size = |word: &str| {
@@ -86,24 +109,39 @@ impl FromStr for OutputLimit {
                 .map(MemorySize::bytes)
                 .map_err(|_| wrong())
         };
-        match text.split_ascii_whitespace().collect::<Vec<_>>()[..] {
-            [class, hard, soft, seconds] if class.eq_ignore_ascii_case("normal") => Ok(Self {
+        let mut limits = Self::default();
+        let words: Vec<&str> = text.split_ascii_whitespace().collect();
+        if words.is_empty() {
+            return Err(wrong());
+        }
+        for class in words.chunks(4) {
+            let &[name, hard, soft, seconds] = class else {
+                return Err(wrong());
+            };
+            let limit = OutputLimit {
                 hard_bytes: size(hard)?,
                 soft_bytes: size(soft)?,
                 soft_seconds: seconds.parse().map_err(|_| wrong())?,
-            }),
-            _ => Err(wrong()),
+            };
+            match name.to_ascii_lowercase().as_str() {
+                "normal" => limits.normal = limit,
+                "pubsub" => limits.pubsub = limit,
+                _ => return Err(wrong()),
+            }
         }
+        Ok(limits)
+    }
+}
+
+impl fmt::Display for OutputLimits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "normal {} pubsub {}", self.normal, self.pubsub)
     }
 }
 
 impl fmt::Display for OutputLimit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "normal {} {} {}",
-            self.hard_bytes, self.soft_bytes, self.soft_seconds
-        )
+        write!(f, "{} {} {}", self.hard_bytes, self.soft_bytes, self.soft_seconds)
     }
 }
 

@@ -1,0 +1,154 @@
+//! PUBSUB: what all workers say of subscriptions.
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+use kora_resp::Reply;
+use kora_resp::glob::Pattern;
+
+use super::{Around, Gather, Next, integer};
+use crate::command::{PubSubQuery, TopicKind};
+use crate::limits::TOPICS_PER_SLICE;
+use crate::mail::{Ask, Target};
+use crate::pubsub::{TopicPage, TopicsAsk};
+
+/// A question about subscriptions of which a part is missing.
+pub(crate) struct AskingTopics {
+    question: Question,
+    missing: usize,
+}
+
+enum Question {
+    Names {
+        kind: TopicKind,
+        pattern: Option<Pattern>,
+        names: BTreeSet<Bytes>,
+        bytes: usize,
+        /// Only how many there are is wanted.
+        is_count: bool,
+    },
+    Counts {
+        kind: TopicKind,
+        names: Vec<Bytes>,
+        /// Of the names that were asked for by now.
+        counts: Vec<u64>,
+        /// How many were asked for before the last step.
+        asked: usize,
+    },
+}
+
+impl AskingTopics {
+    pub(crate) fn start(query: PubSubQuery, around: &Around<'_>) -> Next {
+        let question = match query {
+            PubSubQuery::Names(kind, pattern) => Question::Names {
+                kind,
+                pattern,
+                names: BTreeSet::new(),
+                bytes: 0,
+                is_count: false,
+            },
+            PubSubQuery::PatternCount => Question::Names {
+                kind: TopicKind::Pattern,
+                pattern: None,
+                names: BTreeSet::new(),
+                bytes: 0,
+                is_count: true,
+            },
+            PubSubQuery::Counts(kind, names) => Question::Counts {
+                kind,
+                names,
+                counts: Vec::new(),
+                asked: 0,
+            },
+        };
+        let missing = 0;
+        Box::new(AskingTopics { question, missing }).ask_all(around)
+    }
+
+    pub(crate) fn absorb(mut self: Box<Self>, from: Target, page: TopicPage, around: &Around<'_>) -> Next {
+        match (&mut self.question, page) {
+            (Question::Names { names, bytes, .. }, TopicPage::Names { names: more, next }) => {
+                *bytes += more.iter().map(|name| name.len() + NAME_BYTES).sum::<usize>();
+                if let Some(error) = around.setup.too_large(*bytes) {
+                    return Next::error(&error);
+                }
+                names.extend(more);
+                if let Some(behind) = next {
+                    let ask = self.ask(Some(behind));
+                    return Next::Ask(Gather::AskingTopics(self), vec![(from, ask)]);
+                }
+            }
+            (Question::Counts { counts, asked, .. }, TopicPage::Counts(more)) => {
+                let of_step = counts[*asked..].iter_mut();
+                of_step.zip(more).for_each(|(count, more)| *count += more);
+            }
+            _ => unreachable!("each question has one kind of answer"),
+        }
+        self.missing -= 1;
+        if self.missing > 0 {
+            return Next::Wait(Gather::AskingTopics(self));
+        }
+        if let Question::Counts {
+            names, counts, asked, ..
+        } = &mut self.question
+        {
+            *asked = counts.len();
+            if *asked < names.len() {
+                return self.ask_all(around);
+            }
+        }
+        Next::Reply(self.reply())
+    }
+
+    fn ask_all(mut self: Box<Self>, around: &Around<'_>) -> Next {
+        if let Question::Counts {
+            names, counts, asked, ..
+        } = &mut self.question
+        {
+            counts.resize(names.len().min(*asked + TOPICS_PER_SLICE), 0);
+        }
+        let asks: Vec<_> = around
+            .setup
+            .workers()
+            .map(|worker| (Target::Worker(worker), self.ask(None)))
+            .collect();
+        self.missing = asks.len();
+        Next::Ask(Gather::AskingTopics(self), asks)
+    }
+
+    fn ask(&self, behind: Option<Bytes>) -> Ask {
+        Ask::Topics(Box::new(match &self.question {
+            Question::Names { kind, pattern, .. } => TopicsAsk::Names {
+                kind: *kind,
+                pattern: pattern.clone(),
+                behind,
+            },
+            Question::Counts {
+                kind,
+                names,
+                counts,
+                asked,
+            } => TopicsAsk::Counts {
+                kind: *kind,
+                names: names[*asked..counts.len()].to_vec(),
+            },
+        }))
+    }
+
+    fn reply(self) -> Reply {
+        match self.question {
+            Question::Names {
+                names, is_count: true, ..
+            } => Reply::Integer(integer(names.len() as u64)),
+            Question::Names { names, .. } => Reply::Array(names.into_iter().map(Reply::Bulk).collect()),
+            Question::Counts { names, counts, .. } => {
+                let numbers = counts.into_iter().map(|count| Reply::Integer(integer(count)));
+                let pairs = names.into_iter().map(Reply::Bulk).zip(numbers);
+                Reply::Array(pairs.flat_map(|(name, number)| [name, number]).collect())
+            }
+        }
+    }
+}
+
+/// What a name in a reply takes beside its bytes.
+const NAME_BYTES: usize = 48;

@@ -1,0 +1,86 @@
+//! Publishing and subscribing.
+//!
+//! Each worker knows what its own connections subscribe to (`registry.rs`). A message goes to all workers, over the lanes that
+//! keep the order of what one worker sends to another, and each delivers what came first to the end before it begins with the
+//! next (`publication.rs`): so the messages of one connection reach every subscriber in order.
+
+mod publication;
+mod registry;
+mod subscribing;
+mod topics;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use kora_mesh::WorkerId;
+
+use self::publication::Publication;
+use self::registry::Registry;
+pub(crate) use self::subscribing::{Subscriber, Subscribing};
+pub(crate) use self::topics::{TopicPage, TopicsAsk};
+use crate::command::{Message, TopicKind};
+use crate::engine::Engine;
+use crate::limits::{DELIVERIES_PER_SLICE, TOPICS_PER_SLICE};
+use crate::lines::LineId;
+use crate::mail::{Part, Response, Target, Ticket};
+use crate::setup::Host;
+
+/// What one worker knows of subscriptions.
+#[derive(Default)]
+pub(crate) struct PubSub {
+    registry: Registry,
+    /// Messages that are being delivered, first come first served. Bounded by the clients' lines.
+    publications: VecDeque<Publication>,
+    /// Subscriptions of clients that have gone. Bounded by the connections.
+    gone: VecDeque<Subscriber>,
+    /// The id of the next subscriber.
+    next_id: u64,
+}
+
+impl Engine {
+    /// Takes a message in, to be delivered to this worker's connections.
+    pub(crate) fn accept_message(&mut self, from: WorkerId, ticket: Ticket, message: Arc<Message>) {
+        let publication = Publication::new(from, ticket, from == self.worker, message);
+        self.pubsub.publications.push_back(publication);
+    }
+
+    pub(crate) fn has_publications(&self) -> bool {
+        !self.pubsub.publications.is_empty() || !self.pubsub.gone.is_empty()
+    }
+
+    /// A slice of what is to be delivered, or to be forgotten; false if there is nothing.
+    pub(crate) fn publish_slice(&mut self, host: &dyn Host) -> bool {
+        if let Some(publication) = self.pubsub.publications.front_mut() {
+            let is_done = publication.deliver(&self.pubsub.registry, &mut self.lines, DELIVERIES_PER_SLICE);
+            self.reply_is_ready = true;
+            if is_done && let Some(done) = self.pubsub.publications.pop_front() {
+                let (from, part) = (Target::Worker(self.worker), Part::Count(done.receivers()));
+                let ticket = done.ticket();
+                self.answer(done.from(), Response { ticket, from, part }, host);
+            }
+            return true;
+        }
+        let Some(subscriber) = self.pubsub.gone.front_mut() else {
+            return false;
+        };
+        for _ in 0..TOPICS_PER_SLICE {
+            let Some((kind, name)) = subscriber.pop() else {
+                self.pubsub.gone.pop_front();
+                break;
+            };
+            self.pubsub.registry.remove(kind, &name, subscriber.id());
+        }
+        true
+    }
+
+    /// The client has gone or begins anew: it is sent no more messages.
+    pub(crate) fn forget_subscriptions(&mut self, id: LineId) {
+        let line = self.lines.line(id);
+        line.session.subscriptions = [0; TopicKind::ALL.len()];
+        if let Some(subscriber) = line.subscriber.take() {
+            line.account.remove(subscriber.bytes());
+            self.pubsub.gone.push_back(*subscriber);
+            self.wake_for_work();
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! How a connection begins and ends subscriptions.
+
+use std::collections::BTreeSet;
+use std::mem::take;
+use std::vec;
+
+use bytes::Bytes;
+use kora_resp::Reply;
+
+use crate::command::{SubscriptionChange, TopicKind};
+use crate::engine::Engine;
+use crate::error::ClientError;
+use crate::gather::integer;
+use crate::limits::{SUBSCRIPTIONS_MAX, TOPICS_PER_SLICE};
+use crate::line::Presence;
+use crate::lines::LineId;
+use crate::mail::Ticket;
+
+/// A connection that subscribes to something.
+pub(crate) struct Subscriber {
+    /// Unique in the life of its worker: places of lines are given to others.
+    id: u64,
+    /// By the numbers of the kinds.
+    names: [BTreeSet<Bytes>; TopicKind::ALL.len()],
+    /// Memory of its subscriptions. In the connection's account.
+    bytes: usize,
+}
+
+impl Subscriber {
+    pub(crate) fn id(&self) -> u64 {
+        self.id
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Takes some subscription out.
+    pub(crate) fn pop(&mut self) -> Option<(TopicKind, Bytes)> {
+        TopicKind::ALL
+            .into_iter()
+            .find_map(|kind| Some((kind, self.names[kind as usize].pop_first()?)))
+    }
+
+    fn len(&self) -> usize {
+        self.names.iter().map(BTreeSet::len).sum()
+    }
+
+    /// What a confirmation counts: shard channels by themselves, channels and patterns together.
+    fn count(&self, kind: TopicKind) -> usize {
+        let of = |kind: TopicKind| self.names[kind as usize].len();
+        match kind {
+            TopicKind::Shard => of(kind),
+            TopicKind::Channel | TopicKind::Pattern => of(TopicKind::Channel) + of(TopicKind::Pattern),
+        }
+    }
+}
+
+/// A command that begins or ends subscriptions, under way.
+pub(crate) struct Subscribing {
+    kind: TopicKind,
+    ends: bool,
+    /// Those that are left to do; `None` for all that there are.
+    names: Option<vec::IntoIter<Bytes>>,
+    /// One for each that is done.
+    replies: Vec<Reply>,
+}
+
+impl Subscribing {
+    pub(crate) fn new(change: SubscriptionChange) -> Subscribing {
+        Subscribing {
+            kind: change.kind,
+            ends: change.ends,
+            names: change.names.map(Vec::into_iter),
+            replies: Vec::new(),
+        }
+    }
+}
+
+impl Engine {
+    /// Does a slice of it; gives it back if there is more to do.
+    pub(crate) fn subscribe_slice(
+        &mut self,
+        ticket: Ticket,
+        mut subscribing: Subscribing,
+    ) -> Result<Reply, Subscribing> {
+        let id = LineId(ticket.line);
+        if !matches!(self.lines.line(id).presence(), Presence::Here | Presence::Leaving) {
+            return Ok(Reply::Null);
+        }
+        for _ in 0..TOPICS_PER_SLICE {
+            let Some(name) = self.next_name(id, &mut subscribing) else {
+                return Ok(self.confirm_all(id, subscribing));
+            };
+            let reply = match subscribing.ends {
+                true => self.unsubscribe(id, subscribing.kind, name),
+                false => self.subscribe(id, subscribing.kind, name),
+            };
+            subscribing.replies.push(reply);
+        }
+        Err(subscribing)
+    }
+
+    fn next_name(&mut self, id: LineId, subscribing: &mut Subscribing) -> Option<Bytes> {
+        match &mut subscribing.names {
+            Some(names) => names.next(),
+            None => {
+                let subscriber = self.lines.line(id).subscriber.as_ref()?;
+                subscriber.names[subscribing.kind as usize].first().cloned()
+            }
+        }
+    }
+
+    fn confirm_all(&mut self, id: LineId, mut subscribing: Subscribing) -> Reply {
+        if subscribing.replies.is_empty() {
+            let count = self
+                .lines
+                .line(id)
+                .subscriber
+                .as_ref()
+                .map_or(0, |one| one.count(subscribing.kind));
+            let word = subscribing.kind.unsubscribe_word();
+            subscribing.replies.push(confirmation(word, Reply::Null, count));
+        }
+        Reply::Sequence(take(&mut subscribing.replies))
+    }
+
+    fn subscribe(&mut self, id: LineId, kind: TopicKind, name: Bytes) -> Reply {
+        let line = self.lines.line(id);
+        let subscriber = line.subscriber.get_or_insert_with(|| {
+            self.pubsub.next_id += 1;
+            Box::new(Subscriber {
+                id: self.pubsub.next_id,
+                names: Default::default(),
+                bytes: 0,
+            })
+        });
+        if !subscriber.names[kind as usize].contains(&name) {
+            if subscriber.len() >= SUBSCRIPTIONS_MAX {
+                return Reply::Error(ClientError::TooManySubscriptions.to_string());
+            }
+            let bytes = self.pubsub.registry.add(kind, &name, subscriber.id, id);
+            subscriber.names[kind as usize].insert(name.clone());
+            subscriber.bytes += bytes;
+            line.account.add(bytes);
+            line.session.subscriptions[kind as usize] += 1;
+        }
+        confirmation(kind.subscribe_word(), Reply::Bulk(name), subscriber.count(kind))
+    }
+
+    fn unsubscribe(&mut self, id: LineId, kind: TopicKind, name: Bytes) -> Reply {
+        let line = self.lines.line(id);
+        let mut count = 0;
+        if let Some(subscriber) = &mut line.subscriber {
+            if subscriber.names[kind as usize].remove(&name) {
+                let bytes = self.pubsub.registry.remove(kind, &name, subscriber.id);
+                subscriber.bytes -= bytes;
+                line.account.remove(bytes);
+                line.session.subscriptions[kind as usize] -= 1;
+            }
+            count = subscriber.count(kind);
+            if subscriber.len() == 0 {
+                line.subscriber = None;
+            }
+        }
+        confirmation(kind.unsubscribe_word(), Reply::Bulk(name), count)
+    }
+}
+
+fn confirmation(word: &'static str, name: Reply, count: usize) -> Reply {
+    let word = Reply::Bulk(Bytes::from_static(word.as_bytes()));
+    Reply::Push(vec![word, name, Reply::Integer(integer(count as u64))])
+}

@@ -1,0 +1,58 @@
+//! What PUBSUB asks one worker.
+
+use std::ops::Bound;
+
+use bytes::Bytes;
+use kora_resp::glob::Pattern;
+
+use crate::command::TopicKind;
+use crate::engine::Engine;
+use crate::limits::TOPICS_PER_SLICE;
+
+/// What is asked of a worker about subscriptions.
+pub(crate) enum TopicsAsk {
+    /// Names of this kind that match, behind this one.
+    Names {
+        kind: TopicKind,
+        pattern: Option<Pattern>,
+        behind: Option<Bytes>,
+    },
+    /// How many subscribe to each.
+    Counts { kind: TopicKind, names: Vec<Bytes> },
+}
+
+/// A worker's answer, or a page of it.
+pub(crate) enum TopicPage {
+    /// Names, and behind which one to go on.
+    Names {
+        names: Vec<Bytes>,
+        next: Option<Bytes>,
+    },
+    Counts(Vec<u64>),
+}
+
+impl Engine {
+    pub(crate) fn answer_topics(&self, ask: TopicsAsk) -> TopicPage {
+        match ask {
+            TopicsAsk::Counts { kind, names } => {
+                let topics = self.pubsub.registry.of_kind(kind);
+                let count = |name: &Bytes| topics.get(name).map_or(0, |topic| topic.subscribers.len() as u64);
+                TopicPage::Counts(names.iter().map(count).collect())
+            }
+            TopicsAsk::Names { kind, pattern, behind } => {
+                let behind = behind.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+                let topics = self.pubsub.registry.of_kind(kind);
+                let mut looked_at = topics
+                    .range::<[u8], _>((behind, Bound::Unbounded))
+                    .map(|(name, _)| name);
+                let page: Vec<&Bytes> = looked_at.by_ref().take(TOPICS_PER_SLICE).collect();
+                let next = looked_at.next().and(page.last().map(|name| Bytes::clone(name)));
+                let matches = |name: &&Bytes| pattern.as_ref().is_none_or(|pattern| pattern.matches(name));
+                TopicPage::Names {
+                    names: page.into_iter().filter(matches).cloned().collect(),
+                    next,
+                }
+            }
+        }
+    }
+}
