@@ -45,12 +45,13 @@ Names of commands and options may be written in any case of letters. A command t
 the connection lives on.
 ";
 
-const GROUPS: [(&str, &str); 7] = [
+const GROUPS: [(&str, &str); 8] = [
     ("vector", "Vectors"),
     ("string", "Strings"),
     ("hash", "Hashes"),
     ("generic", "Keys"),
     ("transactions", "Transactions"),
+    ("pubsub", "Publishing and subscribing"),
     ("connection", "Connection"),
     ("server", "Server"),
 ];

@@ -22,12 +22,11 @@ impl Line {
         let after = behind.map_or(end, |sequence| sequence.wrapping_add(1));
         let distance = |after: u32| after.wrapping_sub(self.head).cast_signed();
         let is_later = |piece: &&Piece| distance(piece.after) > distance(after);
-        let mut place = self.pushes.len() - self.pushes.iter().rev().take_while(is_later).count();
-        for bytes in pieces {
+        let place = self.pushes.len() - self.pushes.iter().rev().take_while(is_later).count();
+        for bytes in pieces.iter().rev() {
             self.account.add(piece_bytes(bytes));
             let bytes = bytes.clone();
             self.pushes.insert(place, Piece { after, bytes });
-            place += 1;
         }
         self.wake_if_head_ready();
     }

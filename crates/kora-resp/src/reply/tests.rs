@@ -108,6 +108,8 @@ fn aggregates_are_flat_arrays_in_resp2() {
     );
     assert_spelled(Reply::Set(pair()), "*2\r\n:1\r\n$-1\r\n", "~2\r\n:1\r\n_\r\n");
     assert_spelled(Reply::Push(pair()), "*2\r\n:1\r\n$-1\r\n", ">2\r\n:1\r\n_\r\n");
+    assert_spelled(Reply::Sequence(pair()), ":1\r\n$-1\r\n", ":1\r\n_\r\n");
+    assert_spelled(Reply::Sequence(Vec::new()), "", "");
     let map = Reply::Map(vec![(text("a"), Reply::Map(vec![])), (text("b"), Reply::Array(vec![]))]);
     assert_spelled(
         map,
@@ -258,7 +260,7 @@ fn understood2(reply: &Reply) -> Decoded2 {
         Reply::Boolean(value) => Decoded2::Integer(i64::from(*value)),
         Reply::Array(replies) | Reply::Set(replies) | Reply::Push(replies) => all(replies),
         Reply::Bulks(bulks) | Reply::BulkMap(bulks) | Reply::BulkPairs(bulks) => all(&apart(bulks)),
-        Reply::Interleaved(_) => unreachable!("none is drawn"),
+        Reply::Interleaved(_) | Reply::Sequence(_) => unreachable!("none is drawn"),
         Reply::Map(pairs) => Decoded2::Array(
             pairs
                 .iter()
