@@ -281,12 +281,9 @@ pub(crate) const ENTRIES: &[Entry] = &[
         name: "reset",
         reply: "`RESET`.",
         notes: "It speaks RESP2 again, has no name, no transaction, watches nothing, subscribes to nothing, and where a password is set, has to authenticate again.",
-        is_fast: true,
-        other_flags: &["noscript", "loading", "stale", "allow_busy"],
         summary: "Puts the connection into the state in which it began.",
-        before_auth: true,
         parse: reset,
-        ..PLAIN
+        ..BEFORE_AUTH
     },
     Entry {
         name: "select",
