@@ -39,7 +39,9 @@ pub(crate) fn program(mut random: Random) -> Vec<Step> {
             let name = name(author);
             let mut words = request(name, author);
             let adds_floats = matches!(name, Name::IncrByFloat | Name::HIncrByFloat);
-            if author.random.percent(8) && !adds_floats {
+            // With one more word it would be a subscription.
+            let is_alone = words[0].ends_with(b"SUBSCRIBE");
+            if author.random.percent(8) && !adds_floats && !is_alone {
                 spoil(&mut words, author);
             }
             Step {
@@ -207,6 +209,20 @@ fn forms(name: Name) -> &'static [&'static str] {
         ],
         Name::Ping => &["PING", "PING hello", "PING one two"],
         Name::Quit => &["QUIT", "QUIT now"],
+        Name::Reset => &["RESET", "RESET now"],
+        Name::Publish => &["PUBLISH news hello", "PUBLISH news"],
+        Name::SPublish => &["SPUBLISH news hello", "SPUBLISH news"],
+        Name::PubSub => &["PUBSUB", "PUBSUB NOTHING"],
+        Name::PubSubChannels => &["PUBSUB CHANNELS", "PUBSUB CHANNELS n*", "PUBSUB CHANNELS a b"],
+        Name::PubSubHelp => &["PUBSUB HELP"],
+        Name::PubSubNumPat => &["PUBSUB NUMPAT"],
+        Name::PubSubNumSub => &["PUBSUB NUMSUB", "PUBSUB NUMSUB news other"],
+        Name::PubSubShardChannels => &["PUBSUB SHARDCHANNELS", "PUBSUB SHARDCHANNELS n*"],
+        Name::PubSubShardNumSub => &["PUBSUB SHARDNUMSUB", "PUBSUB SHARDNUMSUB news"],
+        // Nobody subscribes here, see the twin's `subscriptions.rs`.
+        Name::Subscribe | Name::Unsubscribe => &["SUBSCRIBE"],
+        Name::PSubscribe | Name::PUnsubscribe => &["PSUBSCRIBE"],
+        Name::SSubscribe | Name::SUnsubscribe => &["SSUBSCRIBE"],
         Name::Select => &["SELECT 0", "SELECT 1", "SELECT zero", "SELECT -1"],
         Name::Shutdown => &["SHUTDOWN", "SHUTDOWN NOSAVE", "SHUTDOWN SAVE FORCE", "SHUTDOWN LATER"],
         name => unreachable!("{name:?} is made of keys"),

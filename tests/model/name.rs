@@ -118,10 +118,26 @@ pub(crate) enum Name {
     Unlink,
     Unwatch,
     Watch,
+    PSubscribe,
+    Publish,
+    PubSub,
+    PubSubChannels,
+    PubSubHelp,
+    PubSubNumPat,
+    PubSubNumSub,
+    PubSubShardChannels,
+    PubSubShardNumSub,
+    PUnsubscribe,
+    Reset,
+    SPublish,
+    SSubscribe,
+    Subscribe,
+    SUnsubscribe,
+    Unsubscribe,
 }
 
 impl Name {
-    pub(crate) const ALL: [Name; 114] = [
+    pub(crate) const ALL: [Name; 130] = [
         Name::Auth,
         Name::Client,
         Name::ClientGetname,
@@ -236,6 +252,22 @@ impl Name {
         Name::Unlink,
         Name::Unwatch,
         Name::Watch,
+        Name::PSubscribe,
+        Name::Publish,
+        Name::PubSub,
+        Name::PubSubChannels,
+        Name::PubSubHelp,
+        Name::PubSubNumPat,
+        Name::PubSubNumSub,
+        Name::PubSubShardChannels,
+        Name::PubSubShardNumSub,
+        Name::PUnsubscribe,
+        Name::Reset,
+        Name::SPublish,
+        Name::SSubscribe,
+        Name::Subscribe,
+        Name::SUnsubscribe,
+        Name::Unsubscribe,
     ];
 
     /// As in the table: `container|subcommand`, and the number of words, negative for at least that many.
@@ -355,6 +387,22 @@ impl Name {
             Name::Unlink => ("unlink", -2),
             Name::Unwatch => ("unwatch", 1),
             Name::Watch => ("watch", -2),
+            Name::PSubscribe => ("psubscribe", -2),
+            Name::Publish => ("publish", 3),
+            Name::PubSub => ("pubsub", -2),
+            Name::PubSubChannels => ("pubsub|channels", -2),
+            Name::PubSubHelp => ("pubsub|help", 2),
+            Name::PubSubNumPat => ("pubsub|numpat", 2),
+            Name::PubSubNumSub => ("pubsub|numsub", -2),
+            Name::PubSubShardChannels => ("pubsub|shardchannels", -2),
+            Name::PubSubShardNumSub => ("pubsub|shardnumsub", -2),
+            Name::PUnsubscribe => ("punsubscribe", -1),
+            Name::Reset => ("reset", 1),
+            Name::SPublish => ("spublish", 3),
+            Name::SSubscribe => ("ssubscribe", -2),
+            Name::Subscribe => ("subscribe", -2),
+            Name::SUnsubscribe => ("sunsubscribe", -1),
+            Name::Unsubscribe => ("unsubscribe", -1),
         }
     }
 
@@ -369,7 +417,7 @@ impl Name {
     pub(crate) fn is_container(self) -> bool {
         matches!(
             self,
-            Name::Client | Name::Command | Name::Config | Name::Memory | Name::Object
+            Name::Client | Name::Command | Name::Config | Name::Memory | Name::Object | Name::PubSub
         )
     }
 
@@ -426,7 +474,7 @@ impl Name {
 
     /// All that may be said before AUTH.
     pub(crate) fn is_before_auth(self) -> bool {
-        matches!(self, Name::Auth | Name::Hello | Name::Quit)
+        matches!(self, Name::Auth | Name::Hello | Name::Quit | Name::Reset)
     }
 }
 

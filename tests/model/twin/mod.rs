@@ -8,6 +8,7 @@ mod keys;
 mod lifetimes;
 mod query;
 mod server;
+mod subscriptions;
 mod transactions;
 mod values;
 mod vectors;
@@ -252,10 +253,13 @@ impl Twin {
             Name::ClientList => self.client_list(words),
             Name::ClientSetInfo => self.client_setinfo(id, words),
             Name::ClientSetname => self.client_setname(id, words),
-            Name::ClientHelp | Name::CommandHelp | Name::ConfigHelp | Name::MemoryHelp | Name::ObjectHelp => {
-                Ok(server::help(name))
-            }
-            Name::Client | Name::Config | Name::Memory | Name::Object => {
+            Name::ClientHelp
+            | Name::CommandHelp
+            | Name::ConfigHelp
+            | Name::MemoryHelp
+            | Name::ObjectHelp
+            | Name::PubSubHelp => Ok(server::help(name)),
+            Name::Client | Name::Config | Name::Memory | Name::Object | Name::PubSub => {
                 unreachable!("a container alone has too few words")
             }
             Name::Command => Ok(Expected::Described(server::commands().map(Some).collect())),
@@ -276,7 +280,8 @@ impl Twin {
                 let parts = vec![text(self.now_us / 1_000_000), text(self.now_us % 1_000_000)];
                 Ok(Expected::Reply(Say::Array(parts)))
             }
-            name => unreachable!("{name:?} has a family of its own"),
+            Name::Reset => self.reset(id),
+            name => subscriptions::answer(name, words),
         }
     }
 

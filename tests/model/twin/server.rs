@@ -108,7 +108,7 @@ pub(super) fn listed(words: &Words<'_>) -> Answer {
             .filter(|name| match category.as_slice() {
                 b"keyspace" => ["scan", "type"].contains(name),
                 b"vector" => name.starts_with("vec"),
-                b"connection" => ["auth", "command", "echo", "hello", "ping", "quit", "select"].contains(name),
+                b"connection" => ["auth", "command", "echo", "hello", "ping", "quit", "reset", "select"].contains(name),
                 _ => false,
             })
             .collect()

@@ -39,7 +39,7 @@ impl Twin {
     pub(super) fn queue(&mut self, id: u64, name: Name, words: &Words<'_>) -> Option<Expected> {
         let is_control = matches!(
             name,
-            Name::Exec | Name::Discard | Name::Multi | Name::Watch | Name::Quit
+            Name::Exec | Name::Discard | Name::Multi | Name::Watch | Name::Quit | Name::Reset
         );
         if is_control || self.session(id).transaction.is_none() {
             return None;
