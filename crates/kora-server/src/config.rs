@@ -86,8 +86,8 @@ pub struct Config {
     #[serde(with = "text")]
     pub maxmemory_clients: ClientMemory,
 
-    /// When a client that does not take its replies is dropped: `normal <hard> <soft> <seconds>`, 0 is no limit
-    /// [default: normal 0 0 0]
+    /// When a client that does not take what it is sent is dropped: a class (`normal`, `pubsub`) and `<hard> <soft>
+    /// <seconds>` of it, 0 is no limit [default: normal 0 0 0 pubsub 33554432 8388608 60]
     #[arg(long, env = "KORA_CLIENT_OUTPUT_BUFFER_LIMIT", value_name = "LIMIT")]
     #[serde(with = "text")]
     pub client_output_buffer_limit: OutputLimits,
