@@ -196,6 +196,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         &[
             "kora-command",
             "kora-keyspace",
+            "kora-log",
             "kora-mesh",
             "kora-resp",
             "kora-values",
@@ -209,7 +210,14 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("kora-resp", &[]),
     (
         "kora-server",
-        &["kora-engine", "kora-mesh", "kora-resp", "kora-values", "kora-vector"],
+        &[
+            "kora-engine",
+            "kora-log",
+            "kora-mesh",
+            "kora-resp",
+            "kora-values",
+            "kora-vector",
+        ],
     ),
     ("kora-values", &[]),
     ("kora-vector", &[]),

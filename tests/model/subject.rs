@@ -84,6 +84,7 @@ impl Subject {
                 clients_max: Gauge::new(77),
                 ..LiveSettings::default()
             }),
+            durability: Arc::new(kora_mesh::Durability::new(workers)),
             slice_work: SLICE_WORK,
             settings: Box::new(settings.to_vec()),
             facts: Facts::default(),

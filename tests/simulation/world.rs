@@ -131,6 +131,7 @@ impl World {
                 client_memory: Arc::new(Budget::new(scenario.client_bytes_max as u64)),
                 ..LiveSettings::default()
             }),
+            durability: Arc::new(kora_mesh::Durability::new(scenario.workers)),
             slice_work: scenario.slice_work,
             settings: Box::new(Vec::new()),
             facts: Facts::default(),

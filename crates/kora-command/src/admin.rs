@@ -4,12 +4,12 @@ use bytes::Bytes;
 use kora_resp::glob::{Case, Pattern};
 use kora_resp::number;
 
-use crate::Command;
 use crate::arguments::Arguments;
 use crate::error::ClientError;
 use crate::limits::{NAME_PATTERN_BYTES_MAX, NAMES_MAX, SETTING_BYTES_MAX};
 use crate::setting_error::SettingError;
 use crate::table::Filter;
+use crate::{Command, SaveWish};
 
 /// Which clients are meant; what is not given excludes nobody.
 #[derive(Clone, Default, Debug)]
@@ -207,18 +207,45 @@ pub(crate) fn flush(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     }
 }
 
-/// `SHUTDOWN [NOSAVE|SAVE] [NOW] [FORCE]`: there is nothing to save, and what was received is always finished.
+/// `SHUTDOWN [NOSAVE|SAVE] [NOW] [FORCE]`: what was received is always finished.
 pub(crate) fn shutdown(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     let known = |index| {
         ["NOSAVE", "SAVE", "NOW", "FORCE"]
             .iter()
             .any(|word| arguments.is(index, word))
     };
-    if (1..arguments.count()).all(known) {
-        Ok(Command::Shutdown)
-    } else {
-        Err(ClientError::Syntax)
+    let says = |word| (1..arguments.count()).any(|index| arguments.is(index, word));
+    match (says("SAVE"), says("NOSAVE")) {
+        _ if !(1..arguments.count()).all(known) => Err(ClientError::Syntax),
+        (true, true) => Err(ClientError::Syntax),
+        (true, false) => Ok(Command::Shutdown(Some(true))),
+        (false, true) => Ok(Command::Shutdown(Some(false))),
+        (false, false) => Ok(Command::Shutdown(None)),
     }
+}
+
+/// `SAVE`
+pub(crate) fn save(_: &Arguments<'_>) -> Result<Command, ClientError> {
+    Ok(Command::Save(SaveWish::Foreground))
+}
+
+/// `BGSAVE [SCHEDULE]`
+pub(crate) fn background_save(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+    match arguments.count() {
+        1 => Ok(Command::Save(SaveWish::Background)),
+        2 if arguments.is(1, "SCHEDULE") => Ok(Command::Save(SaveWish::Scheduled)),
+        _ => Err(ClientError::Syntax),
+    }
+}
+
+/// `BGREWRITEAOF`
+pub(crate) fn rewrite_log(_: &Arguments<'_>) -> Result<Command, ClientError> {
+    Ok(Command::Save(SaveWish::Rewrite))
+}
+
+/// `LASTSAVE`
+pub(crate) fn last_save(_: &Arguments<'_>) -> Result<Command, ClientError> {
+    Ok(Command::LastSave)
 }
 
 /// `[TYPE type] [ID id …]` of CLIENT LIST

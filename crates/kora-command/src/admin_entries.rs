@@ -7,6 +7,29 @@ use crate::table::{CONTAINER, DataAccess, Entry, PLAIN};
 /// The commands of this family.
 pub(crate) const ENTRIES: &[Entry] = &[
     Entry {
+        name: "bgrewriteaof",
+        reply: "A text that says that it has begun.",
+        notes: "Takes a snapshot, as BGSAVE does: the log is read from there on, and what is older is removed.",
+        arity: 1,
+        is_admin: true,
+        other_flags: &["noscript", "no_async_loading"],
+        summary: "Lets the log begin anew, with a snapshot.",
+        parse: admin::rewrite_log,
+        ..SERVER
+    },
+    Entry {
+        name: "bgsave",
+        reply: "A text that says that it has begun. An error if one is under way; with SCHEDULE the next one begins behind it.",
+        notes: "Commands go on meanwhile. Nothing is forked.",
+        arity: -1,
+        is_admin: true,
+        other_flags: &["noscript", "no_async_loading"],
+        summary: "Takes a snapshot of all data in the background.",
+        arguments: &[Argument::word("schedule", "SCHEDULE").optional()],
+        parse: admin::background_save,
+        ..SERVER
+    },
+    Entry {
         name: "command",
         reply: "An array with, for each command: name, arity, flags, first key, last key, step, ACL categories, tips, key specifications, subcommands.",
         arity: -1,
@@ -62,7 +85,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
     },
     Entry {
         name: "info",
-        reply: "Text of lines `name:value` in sections: `server`, `clients`, `memory`, `stats`, `replication`, `cpu`, `commandstats`, `latencystats`, `keyspace`, `recall`, `workers`.",
+        reply: "Text of lines `name:value` in sections: `server`, `clients`, `memory`, `persistence`, `stats`, `replication`, `cpu`, `commandstats`, `latencystats`, `keyspace`, `recall`, `workers`.",
         notes: "Times in `commandstats` and `latencystats` run from when a command was taken from its connection until its reply was complete, waiting included. In `workers`, `slice_us_max` is the longest time that a worker executed without a look at anything else, on the thread's CPU clock (at most 200 µs too high); `turn_us_max` is the longest turn on the wall clock; CONFIG RESETSTAT lets both begin anew. `recall` tells of at most 64 collections, those that were sampled last, what VECRECALL would: the share of the true 10 nearest that queries with the collection's `EF_SEARCH` find on all its shards, of the last `samples` samples (256 at most), and when the last was taken (`sampled_at`, seconds of Unix time). The worker that owns the collection's name takes samples by itself, for at most a 256th of its time, until there are 128 since the collection last changed; a collection whose vectors on that worker's shard have no graph (fewer than 1,024) is exact and not listed.",
         arity: -1,
         categories: &["@dangerous"],
@@ -72,9 +95,31 @@ pub(crate) const ENTRIES: &[Entry] = &[
         ..SERVER
     },
     Entry {
+        name: "lastsave",
+        reply: "Seconds of Unix time.",
+        arity: 1,
+        is_fast: true,
+        is_admin: false,
+        categories: &["@admin", "@dangerous"],
+        summary: "Returns when the last snapshot was complete.",
+        parse: admin::last_save,
+        ..SERVER
+    },
+    Entry {
+        name: "save",
+        reply: "`OK`, once the snapshot is complete.",
+        notes: "Other clients are served meanwhile.",
+        arity: 1,
+        is_admin: true,
+        other_flags: &["noscript", "no_async_loading", "no_multi"],
+        summary: "Takes a snapshot of all data, and answers when it is on disk.",
+        parse: admin::save,
+        ..SERVER
+    },
+    Entry {
         name: "shutdown",
         reply: "Nothing: the connection is closed.",
-        notes: "The server accepts nobody any more, finishes what it has received, and exits with status 0; see the setting `shutdown-timeout`. There is nothing to save: data is in memory only.",
+        notes: "The server accepts no more clients, finishes what it has received, and exits with status 0; see the setting `shutdown-timeout`. With SAVE, or if there are save points (the setting `save`) and no log, a snapshot is taken first; not with NOSAVE.",
         arity: -1,
         is_admin: true,
         other_flags: &["noscript", "loading", "stale", "no_multi", "allow_busy"],

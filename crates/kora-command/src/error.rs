@@ -10,6 +10,18 @@ use crate::setting_error::SettingError;
 #[derive(Clone, PartialEq, Debug)]
 #[expect(missing_docs, reason = "each variant says what its fields are")]
 pub enum ClientError {
+    /// The data is being loaded.
+    Loading,
+    /// The log can't be written; what the disk says.
+    LogFails(&'static str),
+    /// The last snapshot failed, and the settings want snapshots.
+    SnapshotFails,
+    /// There is no directory to save to.
+    NoDirectory,
+    /// A snapshot is under way.
+    SaveUnderWay,
+    /// The snapshot failed that was waited for.
+    SaveFailed,
     /// No such command; its name and arguments as they were sent.
     UnknownCommand { name: Vec<u8>, arguments: Vec<Vec<u8>> },
     /// No such subcommand of a container command.
@@ -196,6 +208,17 @@ impl fmt::Display for ClientError {
         use crate::limits::{COLLECTION_NAME_BYTES_MAX, KEY_BYTES_MAX};
         match self {
             Self::Said(text) => f.write_str(text),
+            Self::Loading => f.write_str("LOADING Redis is loading the dataset in memory"),
+            Self::LogFails(error) => write!(f, "MISCONF Errors writing to the AOF file: {error}"),
+            Self::SnapshotFails => f.write_str(
+                "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. \
+                 Commands that may modify the data set are disabled, because this instance is configured to report \
+                 errors during writes if RDB snapshotting fails (stop-writes-on-bgsave-error option). Please check the \
+                 Redis logs for details about the RDB error.",
+            ),
+            Self::NoDirectory => f.write_str("ERR there is no directory to save to: see the setting `dir`"),
+            Self::SaveUnderWay => f.write_str("ERR Background save already in progress"),
+            Self::SaveFailed => f.write_str("ERR the snapshot could not be saved: the server's log says why"),
             Self::UnknownCommand { name, arguments } => {
                 write!(f, "ERR unknown command '{}', with args beginning with: ", Quoted(name))?;
                 // As Redis counts: the quotes and the blank are part of what is printed.

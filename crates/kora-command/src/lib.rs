@@ -46,6 +46,19 @@ pub use self::recall::RecallRequest;
 pub use self::setting_error::SettingError;
 pub use self::vectors::{Center, Creation, VectorForm, VectorOptions, VectorQuery, Wish, vet};
 
+/// How a client wants a snapshot.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SaveWish {
+    /// `SAVE`: the reply comes when it is complete.
+    Foreground,
+    /// `BGSAVE`
+    Background,
+    /// `BGSAVE SCHEDULE`: after one that is under way.
+    Scheduled,
+    /// `BGREWRITEAOF`: so that the log begins anew.
+    Rewrite,
+}
+
 /// A command with its arguments, checked as far as that can be done without looking at any data.
 #[derive(Debug)]
 pub enum Command {
@@ -105,8 +118,12 @@ pub enum Command {
     DatabaseSize,
     /// `FLUSHALL`, `FLUSHDB`
     Flush,
-    /// `SHUTDOWN`
-    Shutdown,
+    /// `SHUTDOWN`: whether a snapshot is taken first, if that was said.
+    Shutdown(Option<bool>),
+    /// `SAVE`, `BGSAVE`, `BGREWRITEAOF`
+    Save(SaveWish),
+    /// `LASTSAVE`
+    LastSave,
 
     /// `TIME`
     Time,

@@ -5,7 +5,7 @@ use kora_resp::glob::{Case, Pattern};
 use kora_resp::{Reply, Version};
 
 use crate::command::table::{self, Access};
-use crate::command::{Command, Credentials, Hello, LibraryAttribute, docs};
+use crate::command::{Command, Credentials, Hello, LibraryAttribute, SaveWish, docs};
 use crate::error::ClientError;
 use crate::info::REDIS_VERSION;
 use crate::session::Session;
@@ -18,8 +18,10 @@ pub(crate) enum Effect {
     None,
     /// The connection is closed behind its replies.
     Leave,
-    /// The server stops.
-    Shutdown,
+    /// The server stops, with a snapshot first or without, if that was said.
+    Shutdown(Option<bool>),
+    /// A snapshot is to be taken.
+    Save(SaveWish),
 }
 
 /// The reply to a command that needs no data, or the command back if it does need some.
@@ -39,7 +41,13 @@ pub(crate) fn answer(
         Command::Ping(None) => Reply::Simple("PONG"),
         Command::Ping(Some(message)) | Command::Echo(message) => Reply::Bulk(message),
         Command::Quit => return Ok((Some(Reply::ok()), Effect::Leave)),
-        Command::Shutdown => return Ok((None, Effect::Shutdown)),
+        Command::Shutdown(wish) => return Ok((None, Effect::Shutdown(wish))),
+        Command::LastSave => Reply::Integer(crate::gather::integer(setup.durability.told.saved_s.get())),
+        Command::Save(wish) => match begin_save(wish, setup) {
+            Ok(_) if wish == SaveWish::Foreground => return Err(Command::Save(wish)),
+            Ok(reply) => return Ok((Some(reply), Effect::Save(wish))),
+            Err(error) => Reply::Error(error.to_string()),
+        },
         Command::Hello(hello) => or_error(greet(*hello, session, setup)),
         Command::Authenticate(credentials) => {
             or_error(authenticate(&credentials, session, setup).map(|()| Reply::ok()))
@@ -77,6 +85,24 @@ pub(crate) fn answer(
         command => return Err(command),
     };
     Ok((Some(reply), Effect::None))
+}
+
+/// What is said of a snapshot that is to be taken.
+fn begin_save(wish: SaveWish, setup: &Setup) -> Result<Reply, ClientError> {
+    let told = &setup.durability.told;
+    if told.has_directory.get() == 0 {
+        return Err(ClientError::NoDirectory);
+    }
+    let is_under_way = told.saving_since_s.get() != 0;
+    match wish {
+        SaveWish::Foreground | SaveWish::Background if is_under_way => Err(ClientError::SaveUnderWay),
+        SaveWish::Scheduled if is_under_way => Ok(Reply::Simple("Background saving scheduled")),
+        SaveWish::Rewrite if is_under_way => Ok(Reply::Simple("Background append only file rewriting scheduled")),
+        SaveWish::Rewrite => Ok(Reply::Simple("Background append only file rewriting started")),
+        SaveWish::Foreground | SaveWish::Background | SaveWish::Scheduled => {
+            Ok(Reply::Simple("Background saving started"))
+        }
+    }
 }
 
 fn or_error(outcome: Result<Reply, ClientError>) -> Reply {
@@ -159,4 +185,4 @@ fn change(changes: Vec<(String, String)>, setup: &Setup) -> Result<(), ClientErr
 }
 
 /// What Redis would have us set and Kōra has no choice about. redis-benchmark asks for the first two, GUIs for the third.
-const FIXED_SETTINGS: [(&str, &str); 3] = [("save", ""), ("appendonly", "no"), ("databases", "1")];
+const FIXED_SETTINGS: [(&str, &str); 1] = [("databases", "1")];

@@ -31,6 +31,8 @@ enum Chore {
     Free,
     Reclaim,
     KeepUp,
+    /// Of a snapshot.
+    Capture,
 }
 
 impl Chores {
@@ -48,6 +50,10 @@ impl Engine {
 
     /// Does a slice of some chore. False if there is nothing to do.
     pub(crate) fn do_chore(&mut self, leisure: Leisure, host: &dyn Host) -> bool {
+        if self.durable.is_loading {
+            // Nothing changes but what is read.
+            return false;
+        }
         KINDS.iter().any(|_| {
             self.chores.turns = self.chores.turns.wrapping_add(1);
             self.do_one(KINDS[self.chores.turns % KINDS.len()], leisure, host)
@@ -58,6 +64,9 @@ impl Engine {
         match (chore, leisure) {
             (Chore::Free, _) => self.some_shard(|shard| shard.has_drops(), Shard::free),
             (Chore::Reclaim, _) => self.reclaim(host),
+            (Chore::Capture, _) => {
+                self.has_capture_work() && self.some_shard(|shard| shard.has_capture_work(), Shard::go_on_capturing)
+            }
             (Chore::KeepUp, Leisure::Idle) => self.some_shard(|shard| shard.keyspace().has_upkeep(), Shard::keep_up),
             (Chore::KeepUp, Leisure::Asked) => self.some_shard(
                 |shard| shard.keyspace().has_upkeep() && shard.take_back() && shard.keyspace_mut().finds_overdue(),
@@ -88,4 +97,4 @@ impl Engine {
     }
 }
 
-const KINDS: [Chore; 3] = [Chore::Free, Chore::Reclaim, Chore::KeepUp];
+const KINDS: [Chore; 4] = [Chore::Free, Chore::Reclaim, Chore::KeepUp, Chore::Capture];

@@ -18,6 +18,7 @@ use crate::chores::Chores;
 use crate::clients::Forgotten;
 use crate::command::Command;
 use crate::command::table::{self, Access, Parsed};
+use crate::durable::Durable;
 use crate::eras::Eras;
 use crate::errand::Errand;
 use crate::ledger::Ledger;
@@ -96,6 +97,8 @@ pub struct Engine {
     pub(crate) chores: Chores,
     /// Clients that went to other workers.
     pub(crate) travel: Travel,
+    /// What it has to do with the disk.
+    pub(crate) durable: Durable,
     _not_send: PhantomData<Rc<()>>,
 }
 
@@ -194,6 +197,7 @@ impl Engine {
             day: DayLook::default(),
             chores: Chores::default(),
             travel: Travel::new(berth.loads),
+            durable: Durable::default(),
             forgotten: Forgotten::default(),
             stats: WorkerStats {
                 worker: worker.index(),

@@ -35,10 +35,11 @@ pub(crate) fn text(sections: &[Bytes], stats: &[WorkerStats], around: &Around<'_
 
 type Section = fn(&mut Fields<'_>, &[WorkerStats], &Around<'_>);
 
-const SECTIONS: [(&str, Section); 11] = [
+const SECTIONS: [(&str, Section); 12] = [
     ("server", server),
     ("clients", clients),
     ("memory", memory),
+    ("persistence", persistence),
     ("stats", counters),
     ("replication", replication),
     ("cpu", cpu),
@@ -93,6 +94,66 @@ fn memory(fields: &mut Fields<'_>, stats: &[WorkerStats], around: &Around<'_>) {
     fields.add("used_memory_rss", resident);
     fields.add("mem_clients_normal", client_bytes);
     fields.add("maxmemory_clients", around.setup.client_bytes_max());
+}
+
+fn persistence(fields: &mut Fields<'_>, _: &[WorkerStats], around: &Around<'_>) {
+    let durability = &around.setup.durability;
+    let told = &durability.told;
+    let is_loading = durability.phase().is_loading;
+    let now_s = around.host.unix_us() / 1_000_000;
+    let status = |failed: bool| if failed { "err" } else { "ok" };
+    let saving_since_s = told.saving_since_s.get();
+    let saving_s = match saving_since_s {
+        0 => -1,
+        since_s => i64::try_from(now_s.saturating_sub(since_s)).unwrap_or(i64::MAX),
+    };
+    let took_s = i64::try_from(told.save_took_s.get()).unwrap_or(i64::MAX) - 1;
+    let is_log_on = told.is_log_on.get();
+    fields.add("loading", u8::from(is_loading));
+    fields.add("async_loading", 0);
+    if is_loading {
+        let (done, all) = (durability.loaded_bytes.get(), durability.load_bytes.get());
+        let since_s = durability.loading_since_s.get();
+        fields.add("loading_start_time", since_s);
+        fields.add("loading_total_bytes", all);
+        fields.add("loading_loaded_bytes", done);
+        fields.add(
+            "loading_loaded_perc",
+            format!("{:.2}", done as f64 * 100.0 / all.max(1) as f64),
+        );
+        let eta_s = now_s.saturating_sub(since_s) * all.saturating_sub(done) / done.max(1);
+        fields.add("loading_eta_seconds", eta_s);
+    }
+    let changes = durability.changes().saturating_sub(told.saved_changes.get());
+    fields.add("rdb_changes_since_last_save", changes);
+    fields.add("rdb_bgsave_in_progress", u8::from(saving_since_s != 0));
+    fields.add("rdb_last_save_time", told.saved_s.get());
+    fields.add("rdb_last_bgsave_status", status(told.save_failed.get() != 0));
+    fields.add("rdb_last_bgsave_time_sec", took_s);
+    fields.add("rdb_current_bgsave_time_sec", saving_s);
+    fields.add("rdb_saves", told.saves.get());
+    fields.add("aof_enabled", is_log_on);
+    fields.add(
+        "aof_rewrite_in_progress",
+        u8::from(is_log_on != 0 && saving_since_s != 0),
+    );
+    fields.add("aof_rewrite_scheduled", 0);
+    fields.add("aof_last_rewrite_time_sec", took_s);
+    fields.add("aof_current_rewrite_time_sec", saving_s);
+    fields.add("aof_last_bgrewrite_status", status(told.save_failed.get() != 0));
+    fields.add("aof_last_write_status", status(durability.trouble.get() != 0));
+    if is_log_on != 0 {
+        fields.add("aof_current_size", told.snapshot_bytes.get() + told.log_bytes.get());
+        fields.add("aof_base_size", told.snapshot_bytes.get());
+        fields.add("aof_buffer_length", told.waiting_bytes.get());
+    }
+    fields.add("kora_log_last_stamp", durability.stamps.last());
+    fields.add("kora_log_durable_stamp", durability.durable.get());
+    fields.add("kora_log_bytes", told.log_bytes.get());
+    fields.add("kora_log_blocks", told.blocks.get());
+    fields.add("kora_log_syncs", told.syncs.get());
+    fields.add("kora_log_sync_us_max", told.sync_us_max.get());
+    fields.add("kora_snapshot_bytes", told.snapshot_bytes.get());
 }
 
 fn counters(fields: &mut Fields<'_>, stats: &[WorkerStats], _: &Around<'_>) {

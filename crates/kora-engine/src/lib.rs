@@ -10,6 +10,7 @@ mod answer;
 mod chores;
 mod clients;
 mod cursor;
+mod durable;
 mod engine;
 mod eras;
 mod errand;
@@ -38,9 +39,11 @@ mod travel;
 mod turn;
 
 pub use kora_command as command;
+pub use kora_command::SaveWish;
 use kora_command::error;
 
 pub use cursor::Cursor;
+pub use durable::CapturedPiece;
 pub use engine::{Admission, Engine, Progress, Standing};
 pub use kora_keyspace::catalog::{Catalog, Generation, GraphSettings, MadeBy, Schema};
 pub use lines::LineId;
@@ -50,6 +53,6 @@ pub use router::{Placement, ShardId};
 pub use session::Session;
 pub use settings::{LiveSettings, SettingError, Settings};
 pub use setup::{Berth, CpuTime, Facts, Host, Setup, berths};
-pub use shard::Recorder;
+pub use shard::{Recorder, ReplayFault};
 pub use stats::{CommandCounter, CommandStats, Histogram, WorkerStats};
 pub use travel::Traveller;

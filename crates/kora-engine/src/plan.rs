@@ -128,7 +128,7 @@ pub(crate) fn plan(parsed: &Parsed, placement: Placement, catalog: CatalogView<'
         Command::Unwatch | Command::Discard => (Order::Any, Route::All, First::Answer),
         // What its client published before must not reach it, and what it began before must be confirmed.
         Command::ChangeSubscriptions(_) => (Order::AfterAll, Route::Here, First::Steps),
-        Command::Shutdown => (Order::AfterAll, Route::Here, First::Answer),
+        Command::Shutdown(_) => (Order::AfterAll, Route::Here, First::Answer),
         Command::Refused(_)
         | Command::Multi
         | Command::Time
@@ -151,7 +151,9 @@ pub(crate) fn plan(parsed: &Parsed, placement: Placement, catalog: CatalogView<'
         | Command::Help(_)
         | Command::ConfigGet(_)
         | Command::ConfigSet(_)
-        | Command::ConfigRewrite => (Order::Any, Route::Here, First::Answer),
+        | Command::ConfigRewrite
+        | Command::LastSave
+        | Command::Save(_) => (Order::Any, Route::Here, First::Answer),
     };
     Plan { order, route, first }
 }
@@ -237,6 +239,7 @@ pub(crate) fn start(command: Command, first: First, me: u64, here: Target, aroun
         }
         Command::PubSub(query) => AskingTopics::start(*query, around),
         Command::Info(sections) => Informing::start(sections, around),
+        Command::Save(_) => Next::Again(Gather::Saving(around.setup.durability.told.saves_ended.get())),
         Command::ConfigRewrite => Next::Again(Gather::Rewriting(around.setup.settings.rewrite())),
         Command::ConfigResetStat => {
             let workers = around.setup.workers();

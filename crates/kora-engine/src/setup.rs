@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use kora_mesh::{Gauge, Port, Shelf, WorkerId};
+use kora_mesh::{Durability, Gauge, Port, Shelf, WorkerId};
 
 use crate::command::table::Access;
 use crate::error::ClientError;
@@ -23,6 +23,8 @@ pub struct Setup {
     pub graph: GraphSettings,
     /// What may change while the server runs, as the engines read it.
     pub live: Arc<LiveSettings>,
+    /// What the workers and the log's thread tell each other.
+    pub durability: Arc<Durability>,
     /// How much is done in a slice, in components read: `SLICE_WORK` in a server. In a simulation less, so that what is done
     /// to small graphs takes more than one.
     pub slice_work: u64,

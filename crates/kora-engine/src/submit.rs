@@ -45,7 +45,8 @@ impl Engine {
     ///
     /// That time is the caller's, who takes many commands at one time: it is not before the last of a command's bytes came,
     /// and not before that of the command before it, nor before [`Engine::clock_us`].
-    pub fn submit(&mut self, id: LineId, parsed: Parsed, since_us: u64, host: &dyn Host) -> Admission {
+    pub fn submit(&mut self, id: LineId, mut parsed: Parsed, since_us: u64, host: &dyn Host) -> Admission {
+        self.gate(&mut parsed);
         debug_assert!(since_us >= self.clock_us, "time goes on");
         self.look_at_day(since_us, host);
         if self.lines.line(id).is_closed() {
@@ -149,6 +150,9 @@ impl Engine {
                 self.take_effect(id, effect);
             }
             Err(command) => {
+                if let Command::Save(wish) = command {
+                    self.durable.wish = Some(wish);
+                }
                 let me = line.session.id;
                 let reads = match line.reads_of_new() {
                     Reads::Now if self.inline_us >= INLINE_BUDGET_US => Reads::Later,
@@ -306,10 +310,19 @@ impl Engine {
     }
 
     fn take_effect(&mut self, id: LineId, effect: Effect) {
-        if effect != Effect::None {
-            self.lines.line(id).set_presence(Presence::Leaving);
+        match effect {
+            Effect::None => return,
+            Effect::Save(wish) => {
+                self.durable.wish = Some(wish);
+                return;
+            }
+            Effect::Leave => {}
+            Effect::Shutdown(wish) => {
+                self.shutdown = true;
+                self.durable.last_save_wish = wish;
+            }
         }
-        self.shutdown |= effect == Effect::Shutdown;
+        self.lines.line(id).set_presence(Presence::Leaving);
     }
 }
 

@@ -181,7 +181,7 @@ impl Line {
         let transaction = self.transaction.as_mut().expect("looked at a moment ago");
         let refusal = match &parsed.command {
             // The file is written by a thread, for which a transaction does not wait.
-            Command::Shutdown | Command::ConfigRewrite | Command::ChangeSubscriptions(_) => {
+            Command::Shutdown(_) | Command::ConfigRewrite | Command::ChangeSubscriptions(_) | Command::Save(_) => {
                 Some(ClientError::NotInTransaction)
             }
             command if spreads(command) => Some(ClientError::CrossSlot),

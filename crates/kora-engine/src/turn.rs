@@ -23,6 +23,7 @@ impl Engine {
         self.sleeper = None;
         self.inline_us = 0;
         let start_us = host.now_us();
+        self.look_at_phase();
         self.look_at_day(start_us, host);
         self.look_at_load(start_us, host);
         self.start_cpu_look(start_us, host);
@@ -37,7 +38,9 @@ impl Engine {
             progress = Progress::Worked;
         }
         self.port.flush();
-        self.shards.iter_mut().for_each(Shard::lend);
+        if !self.durable.is_loading {
+            self.shards.iter_mut().for_each(Shard::lend);
+        }
         self.turned_us = start_us;
         if progress == Progress::Worked {
             self.turned_us = host.now_us();
@@ -162,11 +165,14 @@ impl Engine {
     }
 
     pub(crate) fn has_work(&self) -> bool {
+        let has_phase_news = || self.setup.durability.phase() != self.setup.durability.seen_by(self.worker.index());
         !self.worker_asks.is_empty()
             || !self.unfinished.is_empty()
             || self.eras.has_news()
-            || self.has_errand()
             || self.has_publications()
+            || has_phase_news()
+            || self.has_capture_work()
+            || (self.has_errand() && !self.durable.is_loading)
             || self.shards.iter().any(|shard| shard.has_asks() || shard.has_drops() || shard.keyspace().has_upkeep())
             // Whoever was woken for the credit that is left may not have needed it.
             || (!self.credit_waiters.is_empty() && self.credit_left() > 0)
@@ -230,7 +236,7 @@ impl Engine {
         loop {
             let mut worked = self.take_requests();
             worked |= self.do_chore_owed(host) || self.do_round(host) || self.do_chore(Leisure::Idle, host);
-            worked |= self.begin_errand(host);
+            worked |= !self.durable.is_loading && self.begin_errand(host);
             if !worked {
                 return progress;
             }

@@ -155,6 +155,11 @@ impl Catalog {
         Generation(self.generations.next())
     }
 
+    /// Lets the next generation be at least this: later than all that were ever made in a directory that is loaded.
+    pub fn go_on_from(&self, generation: u64) {
+        self.generations.go_on_from(generation);
+    }
+
     /// Makes a collection visible to everybody. Only the owner of its name calls this, after it saw that there is none.
     pub fn publish(&self, schema: &Arc<Schema>) {
         let before = self.board.publish(&schema.name, Arc::clone(schema));

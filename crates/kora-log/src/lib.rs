@@ -8,8 +8,7 @@
 //!
 //! [`record`] says what became true, [`frame`] holds the records of one execution, [`block`] the frames of one write,
 //! `segment` a run of blocks in one file, [`snapshot`] the pieces of a snapshot and [`manifest`] which files count.
-//! [`order`] brings the frames of several workers into the order of their stamps. [`format`](mod@format) describes every
-//! byte; `docs/files.md` is printed from it.
+//! [`order`] brings the frames of several workers into the order of their stamps.
 //!
 //! # Why a snapshot of keys may be taken at any time
 //!
@@ -45,6 +44,7 @@ pub mod disk;
 pub mod frame;
 pub mod limits;
 pub mod loader;
+pub mod log;
 pub mod manifest;
 pub mod order;
 pub mod record;
@@ -57,6 +57,7 @@ pub mod writer;
 pub use bytes::Malformed;
 pub use disk::{Disk, DiskFile};
 pub use loader::{Item, LoadError, Loader};
+pub use log::Log;
 pub use manifest::Manifest;
 pub use record::Record;
 pub use writer::Writer;

@@ -3,6 +3,11 @@
 //! A record is an outcome, never a command: it holds bytes, absolute times and vectors as they were given, so that
 //! applying it can't fail and applying it twice changes nothing.
 
+mod parts;
+
+pub(crate) use self::parts::Kind;
+use self::parts::{begin, begin_collection, begin_number, begin_vector};
+pub use self::parts::{encode_fields, encode_fields_gone, encode_vector, put_text};
 use crate::bytes::{Malformed, put_bytes, put_integer, take_byte, take_bytes, take_integer};
 
 /// One thing that became true on a shard.
@@ -65,6 +70,8 @@ pub enum Record<'a> {
     Vector {
         /// The generation of the collection.
         generation: u64,
+        /// The collection's name.
+        collection: &'a [u8],
         /// The vector's name in the collection.
         name: &'a [u8],
         /// Its components, each a little-endian f32.
@@ -76,6 +83,8 @@ pub enum Record<'a> {
     VectorDeadline {
         /// The generation of the collection.
         generation: u64,
+        /// The collection's name.
+        collection: &'a [u8],
         /// The vector's name in the collection.
         name: &'a [u8],
         /// When.
@@ -85,6 +94,8 @@ pub enum Record<'a> {
     Attributes {
         /// The generation of the collection.
         generation: u64,
+        /// The collection's name.
+        collection: &'a [u8],
         /// The vector's name in the collection.
         name: &'a [u8],
         /// The text.
@@ -94,6 +105,8 @@ pub enum Record<'a> {
     VectorGone {
         /// The generation of the collection.
         generation: u64,
+        /// The collection's name.
+        collection: &'a [u8],
         /// The vector's name in the collection.
         name: &'a [u8],
         /// Why it went.
@@ -104,7 +117,7 @@ pub enum Record<'a> {
         /// Its generation: another collection of the same name has another one.
         generation: u64,
         /// Its name.
-        name: &'a [u8],
+        collection: &'a [u8],
         /// How it was made, as the engine spells it.
         schema: &'a [u8],
         /// When it expires.
@@ -114,14 +127,27 @@ pub enum Record<'a> {
     CollectionDeadline {
         /// Its generation.
         generation: u64,
+        /// Its name.
+        collection: &'a [u8],
         /// When.
         deadline: Deadline,
     },
-    /// A collection does not exist.
+    /// A collection does not exist. Written by the owner of its name.
     Drop {
         /// Its generation.
         generation: u64,
+        /// Its name.
+        collection: &'a [u8],
         /// Why it went.
+        cause: Cause,
+    },
+    /// A shard holds no vectors of a collection.
+    PartGone {
+        /// Its generation.
+        generation: u64,
+        /// Its name.
+        collection: &'a [u8],
+        /// Why they went.
         cause: Cause,
     },
     /// A shard holds no keys, and no vectors of collections whose generation is below this one.
@@ -246,50 +272,74 @@ impl<'a> Record<'a> {
             }
             Record::Vector {
                 generation,
+                collection,
                 name,
                 components,
                 deadline,
             } => {
-                begin_vector(out, Kind::Vector, generation, name);
+                begin_vector(out, Kind::Vector, generation, collection, name);
                 deadline.put(out);
                 put_bytes(out, components);
             }
             Record::VectorDeadline {
                 generation,
+                collection,
                 name,
                 deadline,
             } => {
-                begin_vector(out, Kind::VectorDeadline, generation, name);
+                begin_vector(out, Kind::VectorDeadline, generation, collection, name);
                 deadline.put(out);
             }
-            Record::Attributes { generation, name, text } => {
-                begin_vector(out, Kind::Attributes, generation, name);
+            Record::Attributes {
+                generation,
+                collection,
+                name,
+                text,
+            } => {
+                begin_vector(out, Kind::Attributes, generation, collection, name);
                 put_bytes(out, text);
             }
             Record::VectorGone {
                 generation,
+                collection,
                 name,
                 cause,
             } => {
-                begin_vector(out, Kind::VectorGone, generation, name);
+                begin_vector(out, Kind::VectorGone, generation, collection, name);
                 cause.put(out);
             }
             Record::Create {
                 generation,
-                name,
+                collection,
                 schema,
                 deadline,
             } => {
-                begin_vector(out, Kind::Create, generation, name);
+                begin_collection(out, Kind::Create, generation, collection);
                 deadline.put(out);
                 put_bytes(out, schema);
             }
-            Record::CollectionDeadline { generation, deadline } => {
-                begin_number(out, Kind::CollectionDeadline, generation);
+            Record::CollectionDeadline {
+                generation,
+                collection,
+                deadline,
+            } => {
+                begin_collection(out, Kind::CollectionDeadline, generation, collection);
                 deadline.put(out);
             }
-            Record::Drop { generation, cause } => {
-                begin_number(out, Kind::Drop, generation);
+            Record::Drop {
+                generation,
+                collection,
+                cause,
+            } => {
+                begin_collection(out, Kind::Drop, generation, collection);
+                cause.put(out);
+            }
+            Record::PartGone {
+                generation,
+                collection,
+                cause,
+            } => {
+                begin_collection(out, Kind::PartGone, generation, collection);
                 cause.put(out);
             }
             Record::Flush { generation } => begin_number(out, Kind::Flush, generation),
@@ -312,18 +362,14 @@ impl<'a> Record<'a> {
                 let key = take_bytes(bytes)?;
                 Record::decode_of_key(kind, key, bytes)
             }
-            Kind::Vector | Kind::VectorDeadline | Kind::Attributes | Kind::VectorGone | Kind::Create => {
-                let (generation, name) = (take_integer(bytes)?, take_bytes(bytes)?);
-                Record::decode_of_vector(kind, generation, name, bytes)
+            Kind::Vector | Kind::VectorDeadline | Kind::Attributes | Kind::VectorGone => {
+                let (generation, collection) = (take_integer(bytes)?, take_bytes(bytes)?);
+                Record::decode_of_vector(kind, (generation, collection), bytes)
             }
-            Kind::CollectionDeadline => Ok(Record::CollectionDeadline {
-                generation: take_integer(bytes)?,
-                deadline: Deadline::take(bytes)?,
-            }),
-            Kind::Drop => Ok(Record::Drop {
-                generation: take_integer(bytes)?,
-                cause: Cause::take(bytes)?,
-            }),
+            Kind::Create | Kind::CollectionDeadline | Kind::Drop | Kind::PartGone => {
+                let (generation, collection) = (take_integer(bytes)?, take_bytes(bytes)?);
+                Record::decode_of_collection(kind, (generation, collection), bytes)
+            }
             Kind::Flush => Ok(Record::Flush {
                 generation: take_integer(bytes)?,
             }),
@@ -370,19 +416,20 @@ impl<'a> Record<'a> {
 
     fn decode_of_vector(
         kind: Kind,
-        generation: u64,
-        name: &'a [u8],
+        (generation, collection): (u64, &'a [u8]),
         bytes: &mut &'a [u8],
     ) -> Result<Record<'a>, Malformed> {
+        let name = take_bytes(bytes)?;
         Ok(match kind {
             Kind::Vector => {
                 let deadline = Deadline::take(bytes)?;
                 let components = take_bytes(bytes)?;
-                if components.is_empty() || components.len() % 4 != 0 {
+                if components.is_empty() || !components.len().is_multiple_of(4) {
                     return Err(Malformed("a vector's bytes are no whole components"));
                 }
                 Record::Vector {
                     generation,
+                    collection,
                     name,
                     components,
                     deadline,
@@ -390,162 +437,54 @@ impl<'a> Record<'a> {
             }
             Kind::VectorDeadline => Record::VectorDeadline {
                 generation,
+                collection,
                 name,
                 deadline: Deadline::take(bytes)?,
             },
             Kind::Attributes => Record::Attributes {
                 generation,
+                collection,
                 name,
                 text: take_bytes(bytes)?,
             },
-            Kind::VectorGone => Record::VectorGone {
+            _ => Record::VectorGone {
                 generation,
+                collection,
                 name,
                 cause: Cause::take(bytes)?,
             },
-            _ => Record::Create {
+        })
+    }
+
+    fn decode_of_collection(
+        kind: Kind,
+        (generation, collection): (u64, &'a [u8]),
+        bytes: &mut &'a [u8],
+    ) -> Result<Record<'a>, Malformed> {
+        Ok(match kind {
+            Kind::Create => Record::Create {
                 generation,
-                name,
+                collection,
                 deadline: Deadline::take(bytes)?,
                 schema: take_bytes(bytes)?,
             },
-        })
-    }
-}
-
-/// Writes a record of fields, whose names and values `write` puts one behind the other with [`put_text`]: `count` pairs.
-pub fn encode_fields(out: &mut Vec<u8>, key: &[u8], count: u64, write: impl FnOnce(&mut Vec<u8>)) {
-    begin(out, Kind::Fields, key);
-    put_integer(out, count);
-    write(out);
-}
-
-/// Writes a record of fields that are gone.
-pub fn encode_fields_gone<'a>(out: &mut Vec<u8>, key: &[u8], names: impl ExactSizeIterator<Item = &'a [u8]>) {
-    begin(out, Kind::FieldsGone, key);
-    put_integer(out, names.len() as u64);
-    names.for_each(|name| put_bytes(out, name));
-}
-
-/// Writes a record of a vector whose components are numbers.
-pub fn encode_vector(out: &mut Vec<u8>, generation: u64, name: &[u8], components: &[f32], deadline: Deadline) {
-    begin_vector(out, Kind::Vector, generation, name);
-    deadline.put(out);
-    put_integer(out, components.len() as u64 * 4);
-    components
-        .iter()
-        .for_each(|component| out.extend_from_slice(&component.to_le_bytes()));
-}
-
-/// Writes a name or a value of a record of fields.
-pub fn put_text(out: &mut Vec<u8>, text: &[u8]) {
-    put_bytes(out, text);
-}
-
-impl Deadline {
-    fn put(self, out: &mut Vec<u8>) {
-        put_integer(
-            out,
-            match self {
-                Deadline::Never => 0,
-                // Shifted by one, so that all of them can be said but the very last.
-                Deadline::At(ms) => ms.saturating_add(1),
+            Kind::CollectionDeadline => Record::CollectionDeadline {
+                generation,
+                collection,
+                deadline: Deadline::take(bytes)?,
             },
-        );
-    }
-
-    fn take(bytes: &mut &[u8]) -> Result<Deadline, Malformed> {
-        Ok(match take_integer(bytes)? {
-            0 => Deadline::Never,
-            shifted => Deadline::At(shifted - 1),
+            Kind::Drop => Record::Drop {
+                generation,
+                collection,
+                cause: Cause::take(bytes)?,
+            },
+            _ => Record::PartGone {
+                generation,
+                collection,
+                cause: Cause::take(bytes)?,
+            },
         })
     }
-}
-
-impl Cause {
-    fn put(self, out: &mut Vec<u8>) {
-        let code = match self {
-            Cause::Command => 0,
-            Cause::Expired => 1,
-            Cause::Evicted => 2,
-            Cause::Replaced => 3,
-            Cause::Dropped => 4,
-            Cause::Moved(transfer) => {
-                out.push(5);
-                return put_integer(out, transfer);
-            }
-        };
-        out.push(code);
-    }
-
-    fn take(bytes: &mut &[u8]) -> Result<Cause, Malformed> {
-        Ok(match take_byte(bytes)? {
-            0 => Cause::Command,
-            1 => Cause::Expired,
-            2 => Cause::Evicted,
-            3 => Cause::Replaced,
-            4 => Cause::Dropped,
-            5 => Cause::Moved(take_integer(bytes)?),
-            _ => return Err(Malformed("a cause that this version does not know")),
-        })
-    }
-}
-
-/// The first byte of a record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Set = 1,
-    Hash = 2,
-    Fields = 3,
-    FieldsGone = 4,
-    Patch = 5,
-    Deadline = 6,
-    Gone = 7,
-    Vector = 8,
-    VectorDeadline = 9,
-    Attributes = 10,
-    VectorGone = 11,
-    Create = 12,
-    CollectionDeadline = 13,
-    Drop = 14,
-    Flush = 15,
-    Landed = 16,
-}
-
-impl Kind {
-    pub(crate) const ALL: [Kind; 16] = [
-        Kind::Set,
-        Kind::Hash,
-        Kind::Fields,
-        Kind::FieldsGone,
-        Kind::Patch,
-        Kind::Deadline,
-        Kind::Gone,
-        Kind::Vector,
-        Kind::VectorDeadline,
-        Kind::Attributes,
-        Kind::VectorGone,
-        Kind::Create,
-        Kind::CollectionDeadline,
-        Kind::Drop,
-        Kind::Flush,
-        Kind::Landed,
-    ];
-}
-
-fn begin(out: &mut Vec<u8>, kind: Kind, key: &[u8]) {
-    out.push(kind as u8);
-    put_bytes(out, key);
-}
-
-fn begin_number(out: &mut Vec<u8>, kind: Kind, number: u64) {
-    out.push(kind as u8);
-    put_integer(out, number);
-}
-
-fn begin_vector(out: &mut Vec<u8>, kind: Kind, generation: u64, name: &[u8]) {
-    begin_number(out, kind, generation);
-    put_bytes(out, name);
 }
 
 /// A frame's or piece's records, one after the other. Ends after an error.

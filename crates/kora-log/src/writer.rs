@@ -156,12 +156,6 @@ impl<D: Disk> Writer<D> {
         Ok(())
     }
 
-    /// Lets the next frame have this stamp: those between are in no segment. A detached segment must follow.
-    pub fn skip_to(&mut self, stamp: u64) {
-        self.next_stamp = self.next_stamp.max(stamp);
-        self.durable = self.next_stamp - 1;
-    }
-
     /// Whether the segment can't be written to any more.
     pub fn is_distrusted(&self) -> bool {
         self.segment.as_ref().is_some_and(|segment| segment.is_distrusted)

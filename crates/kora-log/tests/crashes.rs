@@ -157,7 +157,7 @@ impl Story {
         for generation in &self.world.collections {
             kora_log::Record::Create {
                 generation: *generation,
-                name: b"c",
+                collection: b"c",
                 schema: b"s",
                 deadline: Default::default(),
             }
@@ -173,7 +173,7 @@ impl Story {
         }
         for ((generation, name), (components, deadline)) in &self.world.vectors {
             let vector: Vec<f32> = kora_log::record::components(components).collect();
-            kora_log::record::encode_vector(&mut out, *generation, name, &vector, *deadline);
+            kora_log::record::encode_vector(&mut out, (*generation, b"c"), name, &vector, *deadline);
         }
         snapshot.piece(0, PieceKind::Records, &out).ok()?;
         snapshot.finish().ok()

@@ -89,7 +89,7 @@ impl Capture {
                 self.generation = Some(generation);
                 Record::Create {
                     generation,
-                    name: b"c",
+                    collection: b"c",
                     schema: b"s",
                     deadline: Deadline::Never,
                 }
@@ -105,7 +105,7 @@ impl Capture {
                     return ControlFlow::Break(());
                 };
                 let vector: Vec<f32> = kora_log::record::components(components).collect();
-                encode_vector(out, *generation, name, &vector, *deadline);
+                encode_vector(out, (*generation, b"c"), name, &vector, *deadline);
                 self.vector = Some((*generation, name.clone()));
             }
         }

@@ -60,6 +60,7 @@
 mod board;
 mod budget;
 mod doorbell;
+mod durability;
 mod flag;
 mod fuse;
 mod gauge;
@@ -77,6 +78,7 @@ mod tally;
 pub use board::{Board, Bucket, Decision};
 pub use budget::Budget;
 pub use doorbell::{Armed, Doorbell};
+pub use durability::{Durability, Phase, Told, Trouble};
 pub use flag::Flag;
 pub use fuse::Fuse;
 pub use gauge::Gauge;

@@ -30,6 +30,17 @@ impl Sequence {
         Sequence::starting_at(1)
     }
 
+    /// The number that was drawn last, 0 or the one before the first if none was. It is not older than what was drawn before
+    /// a message that the caller has read.
+    pub fn last(&self) -> u64 {
+        self.next.load(Ordering::Relaxed).saturating_sub(1)
+    }
+
+    /// Lets the next number be at least this. For a start, before anything is drawn.
+    pub fn go_on_from(&self, next: u64) {
+        self.next.fetch_max(next, Ordering::Relaxed);
+    }
+
     /// Draws a number.
     pub fn next(&self) -> u64 {
         self.next.fetch_add(1, Ordering::Relaxed)

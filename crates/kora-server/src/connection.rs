@@ -25,6 +25,7 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::acceptor::{Arrival, ArrivingClient};
 use crate::host::Process;
 use crate::output::Output;
+use crate::persistence::WorkerPersistence;
 use crate::settings::Live;
 
 /// One client's connection.
@@ -37,6 +38,10 @@ pub(crate) struct Connection {
     pub(crate) line: LineId,
     pub(crate) id: u64,
     pub(crate) live: Arc<Live>,
+    /// Where changes are handed over, if they are kept on disk.
+    pub(crate) persistence: Option<WorkerPersistence>,
+    /// The client has said something that may write since its replies were last safe.
+    pub(crate) may_have_written: bool,
     /// The longest argument that `reader` takes.
     bulk_bytes_max: usize,
     pub(crate) reader: Reader,
@@ -81,6 +86,7 @@ pub(crate) struct Shared {
     /// How long a turn executes that a connection's task gives the engine.
     pub(crate) turn_budget_us: u64,
     pub(crate) live: Arc<Live>,
+    pub(crate) persistence: Option<WorkerPersistence>,
     pub(crate) read_buffer: ReadBuffer,
     /// Where the connections of all workers arrive, by the workers' numbers.
     pub(crate) peers: Arc<[mpsc::Sender<Arrival>]>,
@@ -132,6 +138,7 @@ impl Connection {
             host,
             turn_budget_us,
             live,
+            persistence,
             read_buffer,
             peers,
             stopping,
@@ -161,6 +168,8 @@ impl Connection {
             id,
             reader: Reader::new(reader_limits(access, bulk_bytes_max)),
             live,
+            persistence,
+            may_have_written: false,
             bulk_bytes_max,
             access,
             input: BytesMut::new(),
@@ -206,7 +215,9 @@ impl Connection {
         loop {
             self.read_as(self.access);
             let is_heard = !self.input.is_empty() || !self.ahead.is_empty();
+            self.wait_for_log().await;
             let decoded = self.decode();
+            self.hand_over();
             if !self.input.is_empty() {
                 // A request that takes long to arrive is no silence.
                 self.engine.borrow_mut().hear(self.line, &self.host);
@@ -221,6 +232,13 @@ impl Connection {
                 true => self.engine.borrow_mut().drain(self.line, self.output.room()),
                 false => self.engine.borrow_mut().standing(self.line),
             };
+            if !self.is_output_safe().await {
+                tracing::warn!(
+                    client = self.id,
+                    "dropped: what its replies would tell of could not be made safe on disk"
+                );
+                return Ok(End::Cut);
+            }
             self.write_output()?;
             let has_room = self.output.len() < spelled_bytes_max;
             if self.stopping.get() && self.is_stalled_for(STOPPING_STALL_US) {

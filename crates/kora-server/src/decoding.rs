@@ -6,7 +6,7 @@
 use std::rc::Rc;
 
 use bytes::{Buf, Bytes, BytesMut};
-use kora_engine::command::table::Access;
+use kora_engine::command::table::{Access, DataAccess};
 use kora_engine::{Admission, Engine, Host as _, Progress};
 use kora_resp::limits::KEPT_BYTES_MIN;
 use kora_resp::{ProtocolError, Request};
@@ -131,6 +131,7 @@ impl Connection {
         let Some(parsed) = self.ahead.pop_front() else {
             return true;
         };
+        self.may_have_written |= parsed.entry.access == DataAccess::Write || parsed.entry.name == "exec";
         let admission = engine.submit(self.line, parsed, now_us, &self.host);
         self.is_waiting = matches!(admission, Admission::Later(_));
         if let Admission::Later(parsed) = admission {

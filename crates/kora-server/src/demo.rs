@@ -53,7 +53,7 @@ pub fn run(options: &DemoOptions, mut config: Config) -> Result<(), DemoError> {
     } else {
         writeln!(out, "\nServing on {} until Ctrl-C.", target.address)?;
     }
-    running.wait();
+    running.wait()?;
     Ok(())
 }
 

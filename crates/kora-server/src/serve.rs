@@ -4,13 +4,13 @@ use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZero;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
 
 use core_affinity::CoreId;
 use kora_engine::limits::SLICE_WORK;
 use kora_engine::{Catalog, Facts, GraphSettings, Host, Placement, Setup, berths};
-use kora_mesh::{Doorbell, Flag};
+use kora_mesh::{Doorbell, Durability, Flag, Phase};
 use kora_vector::Metric;
 use kora_vector::hnsw::GRAPH_MIN;
 use rustix::io::Errno;
@@ -22,6 +22,7 @@ use crate::acceptor::{Acceptor, Arrival, CLIENTS_MAX};
 use crate::config::{Config, Exposure, ListenAddress, Necessity, VectorMetric};
 use crate::descriptors::room_for;
 use crate::host::Process;
+use crate::persistence::{Opened, Persistence, Policy, Surroundings, prepare};
 use crate::settings::{Live, RunningSettings};
 use crate::signals::Signals;
 use crate::worker::Worker;
@@ -32,6 +33,8 @@ pub struct Running {
     pub addresses: Vec<SocketAddr>,
     shutdown: mpsc::Sender<()>,
     acceptor: JoinHandle<()>,
+    /// Why the data could not be loaded, if so.
+    failure: Arc<OnceLock<String>>,
 }
 
 impl Running {
@@ -42,9 +45,16 @@ impl Running {
     }
 
     /// Waits until it has stopped: by [`Running::stop`], a signal, or a client's SHUTDOWN.
-    pub fn wait(self) {
+    ///
+    /// # Errors
+    /// If the data could not be loaded.
+    pub fn wait(self) -> Result<(), StartError> {
         if self.acceptor.join().is_err() {
             tracing::error!("the acceptor panicked");
+        }
+        match self.failure.get() {
+            Some(what) => Err(StartError::Persistence(what.clone())),
+            None => Ok(()),
         }
     }
 }
@@ -63,6 +73,8 @@ pub enum StartError {
     NoAddress,
     /// A thread or its event loop cannot be made.
     Thread(io::Error),
+    /// The data on disk cannot be used.
+    Persistence(String),
 }
 
 impl fmt::Display for StartError {
@@ -70,6 +82,7 @@ impl fmt::Display for StartError {
         match self {
             Self::Listen { address, error } => write!(f, "cannot listen on {address}: {error}"),
             Self::NoAddress => f.write_str("none of the addresses in `bind` is there to listen on"),
+            Self::Persistence(what) => f.write_str(what),
             Self::Thread(error) if error.raw_os_error() == Some(Errno::MFILE.raw_os_error()) => write!(
                 f,
                 "cannot start a thread: too many open files; raise the limit (`ulimit -n`), to 64 at least"
@@ -83,7 +96,7 @@ impl std::error::Error for StartError {}
 
 /// Runs a server until it is stopped.
 pub fn run(config: &Config) -> Result<(), StartError> {
-    start(config).map(Running::wait)
+    start(config)?.wait()
 }
 
 /// Starts a server: all its threads run and it accepts connections when this returns.
@@ -97,6 +110,8 @@ pub fn start(config: &Config) -> Result<Running, StartError> {
         0 => thread::available_parallelism().map_or(cores.len().max(1), NonZero::get),
         workers => workers,
     };
+    let opened = open_directory(config)?;
+    let shards = shards(config, workers, opened.as_ref())?;
     let listeners = listen(config)?;
     let addresses: Vec<SocketAddr> = listeners
         .iter()
@@ -107,13 +122,20 @@ pub fn start(config: &Config) -> Result<Running, StartError> {
     let live = Arc::new(Live::new(config));
     let clients = Arc::new(Semaphore::new(CLIENTS_MAX));
     let settings = RunningSettings::new(config, Arc::clone(&live), Arc::clone(&clients));
-    let setup = Arc::new(setup(config, workers, &addresses, host, settings));
+    let setup = Arc::new(setup(config, workers, shards, &addresses, host, settings));
     let is_pinned = config.pin_workers.applies(cores.len(), machine_cores());
     tell_start(config, &setup, &addresses, cores.len());
 
     let (stopping, stopping_seen) = watch::channel(false);
     let (shutdown, shutdown_asked) = mpsc::channel(1);
     let stop = Arc::new(Flag::new());
+    let policy = Policy {
+        is_log_on: config.appendonly.0,
+        live: Arc::clone(&live),
+    };
+    let prepared = opened.as_ref().map(|_| prepare(workers, &setup.durability, &policy));
+    let (mut ends, starting) = prepared.map_or((Vec::new(), None), |prepared| (prepared.workers, Some(prepared.parts)));
+    ends.reverse();
     let mut threads = Vec::new();
     let mut bells = Vec::new();
     let (arrivals, receivers): (Vec<_>, Vec<_>) = (0..workers).map(|_| mpsc::channel(ARRIVALS_MAX)).unzip();
@@ -131,6 +153,7 @@ pub fn start(config: &Config) -> Result<Running, StartError> {
             turn_budget_us: config.turn_budget_us.get(),
             idle_laps: config.idle_laps.count(workers, cores.len()),
             live: Arc::clone(&live),
+            persistence: ends.pop(),
             arrivals: receiver,
             peers: Arc::clone(&arrivals),
             stopping: stopping_seen.clone(),
@@ -149,6 +172,27 @@ pub fn start(config: &Config) -> Result<Running, StartError> {
     pages
         .spawn(kora_vector::pages::make_pages)
         .map_err(StartError::Thread)?;
+    let failure = Arc::new(OnceLock::new());
+    let persistence = match (opened, starting) {
+        (Some(opened), Some(parts)) => {
+            let (told, asked) = (Arc::clone(&failure), shutdown.clone());
+            let surroundings = Surroundings {
+                durability: Arc::clone(&setup.durability),
+                bells: bells.clone(),
+                host,
+                shards,
+                random: random_seed(),
+                give_up: Box::new(move |what| {
+                    // It is the first and the only one.
+                    let _ = told.set(what);
+                    let _ = asked.try_send(());
+                }),
+            };
+            let started = crate::persistence::start(opened, policy, surroundings, parts);
+            Some(started.map_err(StartError::Thread)?)
+        }
+        _ => None,
+    };
     let listening = Listening {
         listeners,
         workers: arrivals,
@@ -161,7 +205,7 @@ pub fn start(config: &Config) -> Result<Running, StartError> {
     let (listens, has_begun) = std::sync::mpsc::channel();
     let acceptor = thread::Builder::new()
         .name("kora-acceptor".to_owned())
-        .spawn(move || oversee(listening, signals, &listens, &stop, &bells, threads))
+        .spawn(move || oversee(listening, signals, &listens, &stop, &bells, threads, persistence))
         .map_err(StartError::Thread)?;
     has_begun
         .recv()
@@ -174,6 +218,7 @@ pub fn start(config: &Config) -> Result<Running, StartError> {
         addresses,
         shutdown,
         acceptor,
+        failure,
     })
 }
 
@@ -195,10 +240,16 @@ fn oversee(
     stop: &Flag,
     bells: &[Arc<Doorbell>],
     threads: Vec<JoinHandle<io::Result<()>>>,
+    persistence: Option<Persistence>,
 ) {
     if let Err(error) = accept_until_stopped(listening, shutdown, listens) {
         // Whoever starts the server hears of it, and says so.
         let _ = listens.send(Err(error));
+    }
+    if let Some(persistence) = &persistence
+        && !persistence.save_last()
+    {
+        tracing::error!("stops without the snapshot that was wanted");
     }
     stop.raise();
     for bell in bells {
@@ -210,6 +261,9 @@ fn oversee(
             Ok(Err(error)) => tracing::error!(%error, "a worker could not start"),
             Err(_) => tracing::error!("a worker panicked"),
         }
+    }
+    if let Some(persistence) = persistence {
+        persistence.stop();
     }
     tracing::info!("stopped");
 }
@@ -245,11 +299,39 @@ fn accept_until_stopped(
     })
 }
 
-fn setup(config: &Config, workers: usize, addresses: &[SocketAddr], host: Process, settings: RunningSettings) -> Setup {
-    let shards = match config.shards.get() {
-        0 => workers,
-        shards => shards,
-    };
+/// Looks at the directory of the data, if there is one.
+fn open_directory(config: &Config) -> Result<Option<Opened>, StartError> {
+    match config.dir.path() {
+        Some(path) => Opened::open(path)
+            .map(Some)
+            .map_err(|error| StartError::Persistence(error.what)),
+        None if config.appendonly.0 => Err(StartError::Persistence(
+            "`appendonly yes` needs a directory for the log: set `dir`".to_owned(),
+        )),
+        None => Ok(None),
+    }
+}
+
+/// How many shards there are: those of the directory, if there is data in it.
+fn shards(config: &Config, workers: usize, opened: Option<&Opened>) -> Result<usize, StartError> {
+    match (config.shards.get(), opened.and_then(Opened::shards)) {
+        (0, None) => Ok(workers),
+        (0, Some(shards)) => Ok(shards),
+        (wanted, Some(shards)) if wanted != shards => Err(StartError::Persistence(format!(
+            "the data in `dir` is divided into {shards} shards and not into {wanted}: set `shards` to {shards} or to 0"
+        ))),
+        (wanted, _) => Ok(wanted),
+    }
+}
+
+fn setup(
+    config: &Config,
+    workers: usize,
+    shards: usize,
+    addresses: &[SocketAddr],
+    host: Process,
+    settings: RunningSettings,
+) -> Setup {
     let metric = match config.vector_metric {
         VectorMetric::Cosine => Metric::Cosine,
         VectorMetric::L2 => Metric::L2,
@@ -269,6 +351,7 @@ fn setup(config: &Config, workers: usize, addresses: &[SocketAddr], host: Proces
         slice_work: SLICE_WORK,
         live: settings.for_engines(),
         settings: Box::new(settings),
+        durability: Arc::new(durability(config, workers)),
         facts: Facts {
             kora_version: env!("CARGO_PKG_VERSION").to_owned(),
             os: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
@@ -278,6 +361,16 @@ fn setup(config: &Config, workers: usize, addresses: &[SocketAddr], host: Proces
             since_us: host.now_us(),
         },
     }
+}
+
+/// What workers and the log's thread tell each other. The data is being loaded until that thread says otherwise.
+fn durability(config: &Config, workers: usize) -> Durability {
+    let durability = Durability::new(workers);
+    durability.set_phase(Phase {
+        is_loading: config.dir.path().is_some(),
+        ..Phase::default()
+    });
+    durability
 }
 
 fn tell_start(config: &Config, setup: &Setup, addresses: &[SocketAddr], cores: usize) {

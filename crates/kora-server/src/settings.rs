@@ -12,18 +12,20 @@ use kora_mesh::{Gauge, Latest};
 use tokio::sync::{Semaphore, watch};
 
 use crate::acceptor::CLIENTS_MAX;
-use crate::config::{self, Config, OutputLimit};
+use crate::config::{self, AppendFsync, Config, OutputLimit, SavePoints};
 use crate::descriptors::room_for;
 use crate::log;
 
 /// Settings that CONFIG SET may change.
-pub const CHANGEABLE: [&str; 9] = [
+pub const CHANGEABLE: [&str; 11] = [
+    "appendfsync",
     "client-output-buffer-limit",
     "loglevel",
     "maxclients",
     "maxmemory-clients",
     "proto-max-bulk-len",
     "requirepass",
+    "save",
     "shutdown-timeout",
     "tcp-keepalive",
     "timeout",
@@ -41,8 +43,26 @@ pub(crate) struct Live {
     pub(crate) shutdown_timeout_s: Gauge,
     pub(crate) tcp_keepalive_s: Gauge,
     pub(crate) timeout_s: Gauge,
+    /// When the log is synced, and when snapshots are taken.
+    pub(crate) persistence: Latest<PersistencePolicy>,
     /// Tells those who wait for something that a setting governs.
     pub(crate) changed: watch::Sender<()>,
+}
+
+/// What the log's thread does by itself.
+#[derive(Clone, Debug)]
+pub(crate) struct PersistencePolicy {
+    pub(crate) fsync: AppendFsync,
+    pub(crate) save: SavePoints,
+}
+
+impl PersistencePolicy {
+    fn of(config: &Config) -> PersistencePolicy {
+        PersistencePolicy {
+            fsync: config.appendfsync,
+            save: config.save.clone(),
+        }
+    }
 }
 
 impl Live {
@@ -55,6 +75,7 @@ impl Live {
             shutdown_timeout_s: Gauge::new(0),
             tcp_keepalive_s: Gauge::new(0),
             timeout_s: Gauge::new(0),
+            persistence: Latest::new(PersistencePolicy::of(config)),
             changed: watch::Sender::new(()),
         };
         live.engine.clients_max.set(config.maxclients.get().into());
@@ -83,6 +104,8 @@ impl Live {
         self.shutdown_timeout_s.set(config.shutdown_timeout.get());
         self.tcp_keepalive_s.set(config.tcp_keepalive.get());
         self.timeout_s.set(config.timeout.get());
+        let policy = PersistencePolicy::of(config);
+        let _: Result<(), ()> = self.persistence.replace(|_| Ok(policy));
         self.changed.send_replace(());
     }
 }

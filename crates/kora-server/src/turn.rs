@@ -15,6 +15,7 @@ use kora_mesh::{Armed, Flag};
 use tokio::time::{Instant, Sleep};
 
 use crate::host::Process;
+use crate::persistence::{LoadProgress, WorkerLoading, WorkerPersistence};
 
 /// Ends when the stop flag is up.
 pub(crate) struct Turn {
@@ -27,6 +28,10 @@ pub(crate) struct Turn {
     pub(crate) laps: u32,
     /// Ends a sleep when a key expires, or a collection's recall may be sampled.
     pub(crate) alarm: Pin<Box<Sleep>>,
+    /// Where the data comes from until all of it is here.
+    pub(crate) loading: Option<WorkerLoading>,
+    /// Where changes are handed over, if they are kept on disk.
+    pub(crate) persistence: Option<WorkerPersistence>,
     pub(crate) stop: Arc<Flag>,
 }
 
@@ -39,16 +44,37 @@ impl Future for Turn {
             return Poll::Ready(());
         }
         let mut engine = turn.engine.borrow_mut();
+        let loaded = turn
+            .loading
+            .as_mut()
+            .map(|loading| loading.go_on(&mut engine, &turn.host, LOAD_BUDGET_US));
+        if loaded == Some(LoadProgress::Ended) {
+            turn.loading = None;
+        }
         turn.laps = match engine.turn(&turn.host, turn.budget_us) {
             Progress::Worked => 0,
             Progress::Idle => turn.laps + 1,
         };
+        if let Some(persistence) = &turn.persistence {
+            persistence.hand_over(&mut engine);
+        }
+        if loaded == Some(LoadProgress::Worked) {
+            turn.laps = 0;
+        }
         // A lap: the runtime serves its tasks and its sockets without waiting, then polls us again.
         if turn.laps < turn.idle_laps.max(1) {
             context.waker().wake_by_ref();
             return Poll::Pending;
         }
         turn.laps = 0;
+        if turn.loading.is_some() {
+            // What comes from the disk rings no bell that this sleep could miss.
+            turn.alarm.as_mut().reset(Instant::now() + LOAD_LOOK);
+            if turn.alarm.as_mut().poll(context).is_ready() {
+                context.waker().wake_by_ref();
+            }
+            return Poll::Pending;
+        }
         let stop = &turn.stop;
         if engine.park(context.waker(), || stop.is_raised()) == Armed::Stay {
             context.waker().wake_by_ref();
@@ -62,6 +88,12 @@ impl Future for Turn {
         Poll::Pending
     }
 }
+
+/// How long records are made true before sockets are looked at again, in microseconds.
+const LOAD_BUDGET_US: u64 = 5_000;
+
+/// How often a worker that loads looks for more.
+const LOAD_LOOK: Duration = Duration::from_millis(1);
 
 /// Keys that expire one soon after the other are reclaimed together: an expired key is found by nobody, so there is time.
 const ALARM_US_MIN: u64 = 10_000;

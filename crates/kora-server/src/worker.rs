@@ -16,6 +16,7 @@ use tokio::sync::{mpsc, watch};
 use crate::acceptor::Arrival;
 use crate::connection::{Connection, ReadBuffer, Shared};
 use crate::host::Process;
+use crate::persistence::{WorkerLoading, WorkerPersistence};
 use crate::settings::Live;
 use crate::turn::Turn;
 
@@ -30,6 +31,8 @@ pub(crate) struct Worker {
     pub(crate) turn_budget_us: u64,
     pub(crate) idle_laps: u32,
     pub(crate) live: Arc<Live>,
+    /// Where changes are handed over, and where the data comes from, if it is kept on disk.
+    pub(crate) persistence: Option<(WorkerPersistence, WorkerLoading)>,
     /// New connections.
     pub(crate) arrivals: mpsc::Receiver<Arrival>,
     /// Where connections go that had better be with another worker: by the workers' numbers.
@@ -68,11 +71,13 @@ impl Worker {
         let (mut arrivals, mut stopping_seen) = (self.arrivals, self.stopping);
         let stopping = Rc::new(Cell::new(false));
         let live = self.live;
+        let (persistence, loading) = self.persistence.unzip();
         let shared = Shared {
             engine: Rc::clone(&engine),
             host: self.host,
             turn_budget_us: budget_us,
             live: Arc::clone(&live),
+            persistence: persistence.clone(),
             read_buffer: ReadBuffer::default(),
             peers: self.peers,
             stopping: Rc::clone(&stopping),
@@ -86,6 +91,8 @@ impl Worker {
                 budget_us,
                 idle_laps,
                 laps: 0,
+                loading,
+                persistence: persistence.clone(),
                 alarm: Box::pin(tokio::time::sleep(Duration::ZERO)),
                 stop,
             };
@@ -105,7 +112,11 @@ impl Worker {
                 stopping.set(true);
                 engine.borrow_mut().wake_connections();
             });
+            let engine = Rc::clone(&turn.engine);
             turn.await;
+            if let Some(persistence) = &persistence {
+                persistence.hand_over(&mut engine.borrow_mut());
+            }
         });
         Ok(())
     }

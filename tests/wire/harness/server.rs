@@ -43,7 +43,11 @@ impl Server {
 
     /// Waits for somebody else's SHUTDOWN.
     pub(crate) fn wait(mut self) {
-        self.running.take().expect("it runs until it is dropped").wait();
+        self.running
+            .take()
+            .expect("it runs until it is dropped")
+            .wait()
+            .expect("nothing was to be loaded");
     }
 }
 
@@ -51,7 +55,7 @@ impl Drop for Server {
     fn drop(&mut self) {
         if let Some(running) = self.running.take() {
             running.stop();
-            running.wait();
+            let _ = running.wait();
         }
     }
 }

@@ -102,6 +102,8 @@ pub(crate) enum Gather {
     Subscribing,
     /// PUBSUB.
     AskingTopics(Box<AskingTopics>),
+    /// SAVE: how many snapshots had ended when it began.
+    Saving(u64),
 }
 
 /// How a single part is shown.
@@ -196,6 +198,7 @@ impl Gather {
             | Gather::ListingClients(_)
             | Gather::Rewriting(_)
             | Gather::AskingTopics(_)
+            | Gather::Saving(_)
             | Gather::Informing(_) => Gate::Open,
             Gather::Subscribing => Gate::Closed,
             Gather::Creating | Gather::Joining(_) | Gather::Dropping(_) | Gather::Flushing(_) => Gate::Closed,
@@ -241,6 +244,7 @@ impl Gather {
             Gather::Querying(querying) => querying.go_on(around),
             Gather::Executing(executing) => executing.go_on(around),
             Gather::Rewriting(outcome) => look_for(outcome),
+            Gather::Saving(ended) => look_for_snapshot(ended, around),
             _ => unreachable!("all others are done with a part in one step"),
         }
     }
@@ -321,6 +325,16 @@ impl Shape {
             (Shape::Names, Part::Names(names)) => Reply::Array(names.into_iter().map(Reply::Bulk).collect()),
             _ => unreachable!("each ask has one kind of answer"),
         }
+    }
+}
+
+/// Answers when another snapshot has ended. Until then it is looked at in each round.
+fn look_for_snapshot(ended: u64, around: &Around<'_>) -> Next {
+    let told = &around.setup.durability.told;
+    match (told.saves_ended.get() > ended, told.save_failed.get()) {
+        (false, _) => Next::Again(Gather::Saving(ended)),
+        (true, 0) => Next::Reply(Reply::ok()),
+        (true, _) => Next::error(&ClientError::SaveFailed),
     }
 }
 

@@ -6,16 +6,20 @@
 
 mod acts;
 mod batch;
+mod capture;
 mod counting;
 mod fields;
 mod hashes;
+mod journal;
 mod keys;
 mod lending;
 mod observers;
 mod ownership;
 mod queue;
 mod reading;
+mod replay;
 mod scan;
+mod schema_text;
 mod setting;
 mod several;
 mod strings;
@@ -35,8 +39,10 @@ use kora_vector::Work;
 
 use self::acts::Acts;
 use self::batch::Executing;
+pub(crate) use self::capture::Capture;
 use self::counting::Counting;
 use self::fields::Fields;
+use self::journal::Journal;
 use self::lending::Lending;
 pub(crate) use self::lending::Shelves;
 pub use self::observers::Recorder;
@@ -45,6 +51,8 @@ use self::ownership::{Listing, Sweep};
 pub(crate) use self::queue::Origin;
 use self::queue::{Queue, Stage};
 pub(crate) use self::reading::{Reader, Reading};
+use self::replay::Replay;
+pub use self::replay::ReplayFault;
 use self::scan::Scan;
 use self::setting::Insert;
 use self::several::Several;
@@ -70,6 +78,10 @@ pub(crate) struct Shard {
     /// Attempts that were ever made to let one of the collections go whose names are owned here.
     attempts: u64,
     queue: Queue,
+    /// What is remembered while the data is loaded.
+    replay: Box<Replay>,
+    /// Its part of a snapshot that is being taken.
+    capture: Option<Box<Capture>>,
     /// A shard stays with its worker's thread: nothing in it is synchronised but what is lent (see `lending`).
     _not_send: std::marker::PhantomData<Rc<()>>,
 }
@@ -115,7 +127,12 @@ impl Shard {
         Shard {
             id,
             placement,
-            keyspace: Keyspace::new(Arc::clone(&setup.catalog), ShardObservers::default()),
+            keyspace: Keyspace::new(
+                Arc::clone(&setup.catalog),
+                ShardObservers::new(Journal::new(Arc::clone(&setup.durability), u32::from(id.0))),
+            ),
+            replay: Box::default(),
+            capture: None,
             lending: Lending::new(id, shelves),
             draws: setup.catalog.hash_seed() ^ u64::from(id.0),
             attempts: 0,

@@ -55,6 +55,7 @@ fn two_engines() -> [Engine; 2] {
             graph_min: 512,
         },
         live: Arc::default(),
+        durability: Arc::new(kora_mesh::Durability::new(2)),
         slice_work: SLICE_WORK,
         settings: Box::new(Vec::new()),
         facts: Facts::default(),

@@ -9,7 +9,7 @@ pub(crate) fn every_kind<'a>(key: &'a [u8], text: &'a [u8], number: u64, list: &
     } else {
         Deadline::At(number / 2)
     };
-    let (generation, name) = (number, text);
+    let (generation, collection, name) = (number, key, text);
     let mut pairs = list;
     let fields = List::take(&mut pairs, 2).expect("made below");
     let mut singles = list;
@@ -35,34 +35,52 @@ pub(crate) fn every_kind<'a>(key: &'a [u8], text: &'a [u8], number: u64, list: &
         },
         Record::Vector {
             generation,
+            collection,
             name,
             components: &[1, 2, 3, 4, 0, 0, 128, 63],
             deadline,
         },
         Record::VectorDeadline {
             generation,
+            collection,
             name,
             deadline,
         },
-        Record::Attributes { generation, name, text },
+        Record::Attributes {
+            generation,
+            collection,
+            name,
+            text,
+        },
         Record::VectorGone {
             generation,
+            collection,
             name,
             cause: Cause::Evicted,
         },
         Record::Create {
             generation,
-            name,
+            collection,
             schema: text,
             deadline,
         },
-        Record::CollectionDeadline { generation, deadline },
+        Record::CollectionDeadline {
+            generation,
+            collection,
+            deadline,
+        },
         Record::Drop {
             generation,
+            collection,
             cause: Cause::Expired,
         },
         Record::Flush { generation },
         Record::Landed { transfer: number },
+        Record::PartGone {
+            generation,
+            collection,
+            cause: Cause::Dropped,
+        },
     ]
 }
 
@@ -112,7 +130,7 @@ fn the_writers_of_parts_say_the_same_as_the_record() {
         put_text(out, b"v");
     });
     encode_fields_gone(&mut out, b"k", [&b"f"[..], b"g"].into_iter());
-    encode_vector(&mut out, 7, b"n", &[1.0, -2.5], Deadline::At(9));
+    encode_vector(&mut out, (7, b"c"), b"n", &[1.0, -2.5], Deadline::At(9));
     let found: Vec<Record<'_>> = records(&out).map(|record| record.expect("we wrote it")).collect();
     let texts: Vec<Vec<&[u8]>> = found
         .iter()

@@ -108,7 +108,7 @@ impl World {
                 self.collections.insert(generation);
                 Record::Create {
                     generation,
-                    name: b"c",
+                    collection: b"c",
                     schema: b"s",
                     deadline: Deadline::Never,
                 }
@@ -120,7 +120,7 @@ impl World {
                 };
                 let vector = [f32::from(*component)];
                 let row = (vector[0].to_le_bytes().to_vec(), deadline(*ms));
-                encode_vector(out, generation, &[*name], &vector, row.1);
+                encode_vector(out, (generation, b"c"), &[*name], &vector, row.1);
                 self.vectors.insert((generation, vec![*name]), row);
             }
             Wish::DeleteVector(name) => {
@@ -130,6 +130,7 @@ impl World {
                 if self.vectors.remove(&(generation, vec![*name])).is_some() {
                     Record::VectorGone {
                         generation,
+                        collection: b"c",
                         name: &[*name],
                         cause: Cause::Command,
                     }
@@ -140,7 +141,12 @@ impl World {
                 if let Some(generation) = self.collections.pop_last() {
                     self.vectors.retain(|(other, _), _| *other != generation);
                     let cause = Cause::Dropped;
-                    Record::Drop { generation, cause }.encode(out);
+                    Record::Drop {
+                        generation,
+                        collection: b"c",
+                        cause,
+                    }
+                    .encode(out);
                 }
             }
         }
@@ -187,6 +193,7 @@ impl World {
                 name,
                 components,
                 deadline,
+                ..
             } => {
                 self.vectors
                     .insert((generation, name.to_vec()), (components.to_vec(), deadline));

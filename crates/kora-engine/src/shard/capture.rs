@@ -1,0 +1,203 @@
+//! A shard's part of a snapshot: everything that it holds, some at a time, while commands go on. Why that is exact stands in
+//! `kora_log`.
+
+use bytes::Bytes;
+use kora_keyspace::ValueRef;
+use kora_keyspace::catalog::Generation;
+use kora_keyspace::limits::SCAN_PREFIX_BITS;
+use kora_log::Record;
+use kora_log::record::encode_vector;
+
+use super::Shard;
+use super::journal::{deadline, put_collection, put_fields, put_value};
+
+/// How far it is.
+#[derive(Debug, Default)]
+pub(crate) struct Capture {
+    stage: Stage,
+    /// What was written and not handed over.
+    records: Vec<u8>,
+}
+
+#[derive(Debug, Default)]
+enum Stage {
+    /// Collections whose names are owned here; the next bucket of the catalog.
+    #[default]
+    Begin,
+    Names(usize),
+    /// Strings and hashes; the next place in the table, and the hash that is being written, with the place of its next
+    /// fields.
+    Keys(Option<u32>, Vec<(Bytes, u64)>),
+    /// Vectors; the next part's place.
+    Parts(u32),
+    /// The part of this place and generation, and the place of its next names.
+    Part(u32, Generation, u32),
+    /// What changes at once is complete, and then the end.
+    Settle,
+    Ended,
+}
+
+impl Capture {
+    /// What was written, once it is a whole piece or all is written; none before.
+    pub(crate) fn take(&mut self) -> Option<Vec<u8>> {
+        self.is_ready().then(|| std::mem::take(&mut self.records))
+    }
+
+    /// Takes back what could not be handed over.
+    pub(crate) fn put_back(&mut self, records: Vec<u8>) {
+        self.records = records;
+    }
+
+    /// Whether there is more to write and room for it.
+    pub(crate) fn has_work(&self) -> bool {
+        !self.is_ready() && !self.is_ended()
+    }
+
+    fn is_ready(&self) -> bool {
+        self.records.len() >= PIECE_BYTES || (self.is_ended() && !self.records.is_empty())
+    }
+
+    /// Whether everything was written and handed over.
+    pub(crate) fn is_done(&self) -> bool {
+        self.is_ended() && self.records.is_empty()
+    }
+
+    fn is_ended(&self) -> bool {
+        matches!(self.stage, Stage::Ended)
+    }
+}
+
+impl Shard {
+    /// Begins to write down what it holds, or gives that up.
+    pub(crate) fn set_capture(&mut self, is_wanted: bool) {
+        self.capture = is_wanted.then(Box::default);
+    }
+
+    /// What it writes down, if it does.
+    pub(crate) fn capture_mut(&mut self) -> Option<&mut Capture> {
+        self.capture.as_deref_mut()
+    }
+
+    /// Whether there is more to write down, and room for it.
+    pub(crate) fn has_capture_work(&self) -> bool {
+        self.capture.as_ref().is_some_and(|capture| capture.has_work())
+    }
+
+    /// Writes some more of what it holds. Its collections are not lent.
+    pub(crate) fn go_on_capturing(&mut self) {
+        if let Some(mut capture) = self.capture.take() {
+            self.capture_slice(&mut capture);
+            self.capture = Some(capture);
+        }
+    }
+
+    fn capture_slice(&self, capture: &mut Capture) {
+        let bytes_max = capture.records.len() + SLICE_BYTES;
+        let mut entries = 0;
+        while capture.records.len() < bytes_max && entries < SLICE_ENTRIES && !capture.is_ended() {
+            let stage = std::mem::take(&mut capture.stage);
+            capture.stage = self.capture_some(stage, &mut capture.records);
+            entries += ENTRIES_AT_ONCE;
+        }
+    }
+
+    fn capture_some(&self, stage: Stage, out: &mut Vec<u8>) -> Stage {
+        match stage {
+            Stage::Begin => Stage::Names(0),
+            Stage::Names(bucket) if bucket < self.setup.catalog.bucket_count() => {
+                // At a time at which nothing has expired.
+                let all = self.setup.catalog.at(0).bucket(bucket);
+                let own = all
+                    .iter()
+                    .filter(|schema| self.placement.shard_of(&schema.name) == self.id);
+                own.for_each(|schema| put_collection(out, schema));
+                Stage::Names(bucket + 1)
+            }
+            Stage::Names(_) => Stage::Keys(Some(0), Vec::new()),
+            Stage::Keys(next, mut hashes) => match (hashes.pop(), next) {
+                (Some((key, from)), _) => {
+                    if let Some(from) = self.capture_fields(&key, from, out) {
+                        hashes.push((key, from));
+                    }
+                    Stage::Keys(next, hashes)
+                }
+                (None, Some(from)) => {
+                    let next = self.capture_keys(from, &mut hashes, out);
+                    Stage::Keys(next, hashes)
+                }
+                (None, None) => Stage::Parts(0),
+            },
+            Stage::Parts(place) if place < self.keyspace.collections().places() => {
+                match self.keyspace.collections().at(place) {
+                    Some(part) => Stage::Part(place, part.schema().generation, 0),
+                    None => Stage::Parts(place + 1),
+                }
+            }
+            Stage::Parts(_) => Stage::Settle,
+            Stage::Part(place, generation, from) => match self.capture_vectors(place, generation, from, out) {
+                Some(from) => Stage::Part(place, generation, from),
+                None => Stage::Parts(place + 1),
+            },
+            Stage::Settle if self.keyspace.observers().journal.is_in_batch() => Stage::Settle,
+            Stage::Settle | Stage::Ended => Stage::Ended,
+        }
+    }
+
+    /// Writes some entries, and of large hashes that they are there; the next place, if there are more.
+    fn capture_keys(&self, from: u32, hashes: &mut Vec<(Bytes, u64)>, out: &mut Vec<u8>) -> Option<u32> {
+        let (entries, next) = self.keyspace.keys().scan(from, SCAN_PREFIX_BITS, ENTRIES_AT_ONCE);
+        for entry in entries {
+            let deadline = deadline(entry.deadline_ms());
+            match entry.value() {
+                ValueRef::Hash(hash) if hash.len() > LARGE_FIELDS => {
+                    let key = entry.key();
+                    Record::Hash { key, deadline }.encode(out);
+                    hashes.push((Bytes::copy_from_slice(key), 0));
+                }
+                value => put_value(out, entry.key(), value, deadline),
+            }
+        }
+        next
+    }
+
+    /// Writes some fields; the next place, if there are more. A hash that has gone meanwhile is at its end.
+    fn capture_fields(&self, key: &[u8], from: u64, out: &mut Vec<u8>) -> Option<u64> {
+        let place = self.keyspace.place(key, 0);
+        let value = self.keyspace.entry(place).map(|entry| entry.value());
+        match value {
+            Some(ValueRef::Hash(hash)) => put_fields(out, key, hash, from),
+            _ => None,
+        }
+    }
+
+    /// Writes some vectors; the next place, if there are more. A part that has gone meanwhile is at its end.
+    fn capture_vectors(&self, place: u32, generation: Generation, from: u32, out: &mut Vec<u8>) -> Option<u32> {
+        let part = self.keyspace.collections().at(place)?;
+        if part.schema().generation != generation {
+            return None;
+        }
+        let (names, next) = part.names(from, ENTRIES_AT_ONCE);
+        let collection = (generation.0, &part.schema().name[..]);
+        for name in names {
+            if let (Some(row), Some(deadline_ms)) = (part.row_of(name), part.deadline_of_name(name)) {
+                encode_vector(out, collection, name, &row.to_vec(), deadline(deadline_ms));
+            }
+        }
+        next
+    }
+}
+
+/// Bytes of records in one piece of a snapshot: large beside its head, small beside the memory of a server.
+const PIECE_BYTES: usize = 256 << 10;
+
+/// Bytes that are written in one slice, if no single entry is larger: some tens of microseconds.
+const SLICE_BYTES: usize = 64 << 10;
+
+/// Entries looked at in one slice.
+const SLICE_ENTRIES: usize = 1_024;
+
+/// Entries looked at together.
+const ENTRIES_AT_ONCE: usize = 64;
+
+/// A hash of more fields is written in several slices.
+const LARGE_FIELDS: usize = 512;

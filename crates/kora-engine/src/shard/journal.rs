@@ -1,0 +1,248 @@
+//! The journal of a shard: what became true, as records for the log.
+//!
+//! A change outside of a batch is a frame of its own, and a batch is one frame. A frame gets its stamp when it is complete,
+//! before anything of it can be seen elsewhere: see `kora_log::order`.
+
+use std::sync::Arc;
+
+use kora_keyspace::catalog::{Generation, Schema};
+use kora_keyspace::{NEVER_MS, Outcome, ValueRef};
+use kora_log::Record;
+use kora_log::order::{Chunk, Mark};
+use kora_log::record::{self, Deadline, encode_fields, encode_fields_gone, encode_vector, put_text};
+use kora_mesh::Durability;
+use kora_values::HashRef;
+
+use super::schema_text::schema_text;
+
+/// What one shard has changed and not handed over yet.
+pub(crate) struct Journal {
+    durability: Arc<Durability>,
+    shard: u32,
+    is_on: bool,
+    is_in_batch: bool,
+    /// Where the frame begins that is being written.
+    frame_start: usize,
+    chunk: Chunk,
+}
+
+impl Journal {
+    pub(crate) fn new(durability: Arc<Durability>, shard: u32) -> Journal {
+        Journal {
+            durability,
+            shard,
+            is_on: false,
+            is_in_batch: false,
+            frame_start: 0,
+            chunk: Chunk::default(),
+        }
+    }
+
+    /// Whether changes are written down.
+    pub(crate) fn is_on(&self) -> bool {
+        self.is_on
+    }
+
+    pub(crate) fn set_on(&mut self, is_on: bool) {
+        self.is_on = is_on;
+    }
+
+    /// Whether a batch has begun that is not complete.
+    pub(crate) fn is_in_batch(&self) -> bool {
+        self.is_in_batch
+    }
+
+    /// What is complete, to be handed over. An empty chunk if nothing is.
+    pub(crate) fn take(&mut self) -> Chunk {
+        if self.chunk.marks.is_empty() {
+            return Chunk::default();
+        }
+        let unfinished = self.chunk.records.split_off(self.frame_start);
+        self.frame_start = 0;
+        let records = std::mem::replace(&mut self.chunk.records, unfinished);
+        let marks = std::mem::take(&mut self.chunk.marks);
+        Chunk { records, marks }
+    }
+
+    /// Writes a change down.
+    pub(crate) fn see(&mut self, outcome: &Outcome<'_>) {
+        match outcome {
+            Outcome::BatchBegin => {
+                self.is_in_batch = true;
+                return;
+            }
+            Outcome::BatchEnd => self.is_in_batch = false,
+            _ => self.encode(outcome),
+        }
+        if !self.is_in_batch {
+            self.end_frame();
+        }
+    }
+
+    fn end_frame(&mut self) {
+        let end = self.chunk.records.len();
+        if end > self.frame_start {
+            let stamp = self.durability.stamps.next();
+            let shard = self.shard;
+            self.chunk.marks.push(Mark { stamp, shard, end });
+            self.frame_start = end;
+        }
+    }
+
+    fn encode(&mut self, outcome: &Outcome<'_>) {
+        let out = &mut self.chunk.records;
+        match *outcome {
+            Outcome::Put {
+                key,
+                value,
+                deadline_ms,
+            } => put_value(out, key, value, deadline(deadline_ms)),
+            Outcome::Edited { key, offset, bytes, .. } => Record::Patch {
+                key,
+                offset: offset as u64,
+                bytes,
+            }
+            .encode(out),
+            Outcome::FieldSet { key, field, value } => encode_fields(out, key, 1, |out| {
+                put_text(out, field);
+                put_text(out, value);
+            }),
+            Outcome::FieldGone { key, field } => encode_fields_gone(out, key, [field].into_iter()),
+            Outcome::Deadline { key, deadline_ms } => Record::Deadline {
+                key,
+                deadline: deadline(deadline_ms),
+            }
+            .encode(out),
+            Outcome::Removed { key, cause } => Record::Gone {
+                key,
+                cause: cause_of(cause),
+            }
+            .encode(out),
+            Outcome::VectorSet {
+                schema,
+                name,
+                row,
+                deadline_ms,
+            } => {
+                let (collection, deadline) = ((schema.generation.0, &schema.name[..]), deadline(deadline_ms));
+                encode_vector(out, collection, name, &row.to_vec(), deadline);
+            }
+            Outcome::VectorDeadline {
+                schema,
+                name,
+                deadline_ms,
+            } => Record::VectorDeadline {
+                generation: schema.generation.0,
+                collection: &schema.name,
+                name,
+                deadline: deadline(deadline_ms),
+            }
+            .encode(out),
+            Outcome::VectorRemoved { schema, name, cause } => Record::VectorGone {
+                generation: schema.generation.0,
+                collection: &schema.name,
+                name,
+                cause: cause_of(cause),
+            }
+            .encode(out),
+            Outcome::Landed { transfer } => Record::Landed { transfer }.encode(out),
+            _ => encode_of_collection(out, outcome),
+        }
+    }
+}
+
+fn encode_of_collection(out: &mut Vec<u8>, outcome: &Outcome<'_>) {
+    match *outcome {
+        Outcome::Created { schema } => put_collection(out, schema),
+        Outcome::CollectionDeadline { schema, deadline_ms } => Record::CollectionDeadline {
+            generation: schema.generation.0,
+            collection: &schema.name,
+            deadline: deadline(deadline_ms),
+        }
+        .encode(out),
+        Outcome::Withdrawn { schema, cause } => Record::Drop {
+            generation: schema.generation.0,
+            collection: &schema.name,
+            cause: cause_of(cause),
+        }
+        .encode(out),
+        Outcome::PartDropped { part, cause } => Record::PartGone {
+            generation: part.schema().generation.0,
+            collection: &part.schema().name,
+            cause: cause_of(cause),
+        }
+        .encode(out),
+        Outcome::Flushed {
+            before: Generation(generation),
+            ..
+        } => Record::Flush { generation }.encode(out),
+        _ => unreachable!("the caller has looked"),
+    }
+}
+
+/// Writes a key's whole state.
+pub(super) fn put_value(out: &mut Vec<u8>, key: &[u8], value: ValueRef<'_>, deadline: Deadline) {
+    match value {
+        ValueRef::String(string) => {
+            let mut digits = kora_values::Digits::default();
+            let value = string.bytes(&mut digits);
+            Record::Set { key, value, deadline }.encode(out);
+        }
+        ValueRef::Hash(hash) => {
+            Record::Hash { key, deadline }.encode(out);
+            let mut from = Some(0);
+            while let Some(place) = from {
+                from = put_fields(out, key, hash, place);
+            }
+        }
+    }
+}
+
+/// Writes some fields of a hash, from a place on; the next place, if there are more.
+pub(super) fn put_fields(out: &mut Vec<u8>, key: &[u8], hash: HashRef<'_>, from: u64) -> Option<u64> {
+    let (fields, next) = hash.scan(from, FIELDS_AT_ONCE);
+    if !fields.is_empty() {
+        let count = fields.len() as u64;
+        encode_fields(out, key, count, |out| {
+            for (field, value) in fields {
+                put_text(out, field);
+                put_text(out, value.bytes());
+            }
+        });
+    }
+    next
+}
+
+/// Writes that there is this collection.
+pub(super) fn put_collection(out: &mut Vec<u8>, schema: &Schema) {
+    let deadline_ms = schema.fuse.end();
+    Record::Create {
+        generation: schema.generation.0,
+        collection: &schema.name,
+        schema: &schema_text(schema),
+        deadline: deadline(deadline_ms),
+    }
+    .encode(out);
+}
+
+pub(super) fn deadline(deadline_ms: u64) -> Deadline {
+    match deadline_ms {
+        NEVER_MS => Deadline::Never,
+        ms => Deadline::At(ms),
+    }
+}
+
+fn cause_of(cause: kora_keyspace::Cause) -> record::Cause {
+    use kora_keyspace::Cause;
+    match cause {
+        Cause::Moved { transfer } => record::Cause::Moved(transfer),
+        Cause::Command => record::Cause::Command,
+        Cause::Expired => record::Cause::Expired,
+        Cause::Evicted => record::Cause::Evicted,
+        Cause::Overwritten => record::Cause::Replaced,
+        Cause::Dropped => record::Cause::Dropped,
+    }
+}
+
+/// Fields in one record: few enough that a record stays small, many enough that the key is not repeated often.
+const FIELDS_AT_ONCE: usize = 512;

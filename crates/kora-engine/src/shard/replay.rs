@@ -1,0 +1,400 @@
+//! Records of the log and of snapshots, made true again.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use kora_keyspace::catalog::{Generation, MadeBy, Schema};
+use kora_keyspace::keys::{FieldEdit, MovedValue, Value};
+use kora_keyspace::{Cause, KeyType, NEVER_MS, key_of};
+use kora_log::Record;
+use kora_log::record::{self, Deadline, components};
+use kora_values::StringValue;
+use kora_vector::{Step, Work, vet};
+
+use super::schema_text::read_schema;
+use super::{Shard, ShardObservers};
+use crate::limits::KEY_BYTES_MAX;
+
+/// What a shard must remember until all of the log is read.
+#[derive(Default)]
+pub(crate) struct Replay {
+    /// Values on their way to other shards: by the number of the transfer, with their keys.
+    leaving: HashMap<u64, (Bytes, Leaving)>,
+    /// Numbers of the transfers that ended here.
+    landed: Vec<u64>,
+    /// Hashes that are there and have no field so far, and when they expire. A keyspace holds no such hash.
+    bare_hashes: HashMap<Box<[u8]>, u64>,
+}
+
+/// A value on its way.
+enum Leaving {
+    Value(MovedValue),
+    Vector(Arc<Schema>, Box<[f32]>, u64),
+}
+
+/// Why a record can't be made true.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReplayFault {
+    /// What is wrong with it.
+    pub what: String,
+}
+
+impl fmt::Display for ReplayFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.what)
+    }
+}
+
+impl std::error::Error for ReplayFault {}
+
+impl Shard {
+    /// Makes a record true, at a time in milliseconds of Unix time. Nothing expires meanwhile: that it did is a record, too.
+    ///
+    /// # Errors
+    /// If it says what no server has written.
+    pub(crate) fn replay(&mut self, record: &Record<'_>, now_ms: u64) -> Result<(), ReplayFault> {
+        match *record {
+            Record::Set { key, value, deadline } => {
+                self.vet_key(key)?;
+                fault_unless(value.len() <= STRING_BYTES_MAX, "a string is longer than the limit")?;
+                self.replay_put(key, Value::String(StringValue::new(value)), deadline, now_ms)
+            }
+            Record::Hash { key, deadline } => {
+                self.vet_key(key)?;
+                self.replay_gone(key, now_ms);
+                self.replay.bare_hashes.insert(key.into(), deadline_ms(deadline));
+                Ok(())
+            }
+            Record::Fields { key, fields } => {
+                let texts: Vec<&[u8]> = fields.iter().collect();
+                let set = |edit: &mut FieldEdit<'_, ShardObservers>| {
+                    texts.chunks_exact(2).for_each(|pair| {
+                        edit.set(pair[0], pair[1]);
+                    });
+                };
+                self.replay_fields(key, now_ms, set);
+                Ok(())
+            }
+            Record::FieldsGone { key, names } => {
+                self.replay_fields_gone(key, now_ms, names.iter());
+                Ok(())
+            }
+            Record::Patch { key, offset, bytes } => {
+                let place = self.keyspace.place(key, now_ms);
+                if self.keyspace.kind(place) == Some(KeyType::String) {
+                    let offset = usize::try_from(offset).unwrap_or(usize::MAX);
+                    let written = self.keyspace.set_range(place, offset, bytes, STRING_BYTES_MAX);
+                    return written
+                        .map(drop)
+                        .map_err(|_| fault("a string is patched beyond its limit"));
+                }
+                Ok(())
+            }
+            Record::Deadline { key, deadline } => {
+                let place = self.keyspace.place(key, now_ms);
+                if let Some(bare) = self.replay.bare_hashes.get_mut(key) {
+                    *bare = deadline_ms(deadline);
+                } else if self.keyspace.entry(place).is_some() {
+                    self.keyspace.set_deadline(place, deadline_ms(deadline));
+                }
+                Ok(())
+            }
+            Record::Gone { key, cause } => {
+                let place = self.keyspace.place(key, now_ms);
+                if let record::Cause::Moved(transfer) = cause
+                    && let Some(moved) = self.keyspace.take(place, transfer)
+                {
+                    self.setup.catalog.go_on_from(transfer + 1);
+                    let key = Bytes::copy_from_slice(key);
+                    self.replay.leaving.insert(transfer, (key, Leaving::Value(moved)));
+                }
+                self.replay_gone(key, now_ms);
+                Ok(())
+            }
+            Record::Landed { transfer } => {
+                self.setup.catalog.go_on_from(transfer + 1);
+                self.replay.landed.push(transfer);
+                Ok(())
+            }
+            Record::Flush { generation } => {
+                let mut from = Some(0);
+                while let Some(place) = from {
+                    from = self.keyspace.flush(Generation(generation), place);
+                }
+                self.replay.bare_hashes.clear();
+                Ok(())
+            }
+            _ => self.replay_of_collection(record),
+        }
+    }
+
+    /// Numbers of the transfers that ended here.
+    pub(crate) fn take_landed(&mut self) -> Vec<u64> {
+        std::mem::take(&mut self.replay.landed)
+    }
+
+    /// All is read, and these transfers have ended. What was on its way otherwise goes back to where it came from, if its
+    /// key is free; parts of collections that are gone go.
+    pub(crate) fn end_replay(&mut self, landed: &[u64], now_ms: u64) {
+        let leaving = std::mem::take(&mut self.replay.leaving);
+        for (transfer, (key, value)) in leaving {
+            let place = self.keyspace.place(&key, now_ms);
+            if landed.binary_search(&transfer).is_ok() || self.keyspace.exists(place) {
+                continue;
+            }
+            self.keyspace.begin_batch();
+            self.keyspace.land(transfer);
+            match value {
+                Leaving::Value(moved) => {
+                    let put = self.keyspace.put_moved(place, moved);
+                    debug_assert!(put.is_ok(), "the key is free");
+                }
+                Leaving::Vector(schema, vector, deadline_ms) => {
+                    if self.is_current(&schema) {
+                        self.replay_vector(&schema, &key, &vector, deadline_ms);
+                    }
+                }
+            }
+            self.keyspace.end_batch();
+        }
+        let parts: Vec<Arc<Schema>> = self
+            .keyspace
+            .collections()
+            .iter()
+            .map(|part| Arc::clone(part.schema()))
+            .collect();
+        for schema in parts {
+            if !self.is_current(&schema) {
+                self.keyspace.drop_part(&schema.name, schema.generation, Cause::Dropped);
+            }
+        }
+        for bucket in 0..self.setup.catalog.bucket_count() {
+            for schema in self.setup.catalog.at(0).bucket(bucket) {
+                let is_own = self.placement.shard_of(&schema.name) == self.id;
+                let is_empty = self.keyspace.part_of(&schema).is_none_or(|part| part.live() == 0);
+                if is_own && is_empty && schema.made_by == MadeBy::Vecset {
+                    self.keyspace.note_emptied(&schema);
+                }
+            }
+        }
+    }
+
+    fn replay_of_collection(&mut self, record: &Record<'_>) -> Result<(), ReplayFault> {
+        match *record {
+            Record::Vector {
+                generation,
+                collection,
+                name,
+                components: bytes,
+                deadline,
+            } => {
+                let Some(schema) = self.schema_of(collection, generation) else {
+                    return Ok(());
+                };
+                let key = key_of(collection, name);
+                self.vet_key(&key)?;
+                let vector: Vec<f32> = components(bytes).collect();
+                fault_unless(
+                    vector.len() == schema.dimension,
+                    "a vector has another dimension than its collection",
+                )?;
+                vet(&vector, schema.graph.metric).map_err(|refusal| fault(&refusal.to_string()))?;
+                self.replay_vector(&schema, &key, &vector, deadline_ms(deadline));
+            }
+            Record::VectorDeadline {
+                generation,
+                collection,
+                name,
+                deadline,
+            } => {
+                if self.schema_of(collection, generation).is_some() {
+                    let key = key_of(collection, name);
+                    let place = self.keyspace.place(&key, BEFORE_ALL_MS);
+                    if self.keyspace.kind(place) == Some(KeyType::Vector) {
+                        self.keyspace.set_deadline(place, deadline_ms(deadline));
+                    }
+                }
+            }
+            Record::VectorGone {
+                generation,
+                collection,
+                name,
+                cause,
+            } => {
+                if let Some(schema) = self.schema_of(collection, generation) {
+                    self.replay_vector_gone(&schema, name, cause);
+                }
+            }
+            Record::Create {
+                generation,
+                collection,
+                schema,
+                deadline,
+            } => {
+                self.vet_key(collection)?;
+                let known = self.setup.catalog.newest(collection);
+                if known.as_ref().is_some_and(|known| known.generation.0 >= generation) {
+                    return Ok(());
+                }
+                let read = read_schema(collection, generation, schema, self.setup.graph.graph_min);
+                let schema = read.ok_or_else(|| fault("a collection is described as this version does not"))?;
+                if known.is_some() {
+                    self.keyspace.withdraw(collection, Cause::Dropped);
+                }
+                self.setup.catalog.go_on_from(generation + 1);
+                self.keyspace.create(&schema);
+                if let Deadline::At(ms) = deadline {
+                    let place = self.keyspace.place(collection, BEFORE_ALL_MS);
+                    self.keyspace.set_deadline(place, ms);
+                }
+            }
+            Record::CollectionDeadline {
+                generation,
+                collection,
+                deadline,
+            } => {
+                if self.schema_of(collection, generation).is_some() {
+                    let place = self.keyspace.place(collection, BEFORE_ALL_MS);
+                    self.keyspace.set_deadline(place, deadline_ms(deadline));
+                }
+            }
+            Record::Drop {
+                generation, collection, ..
+            } => {
+                if self.schema_of(collection, generation).is_some() {
+                    self.keyspace.withdraw(collection, Cause::Dropped);
+                }
+            }
+            Record::PartGone {
+                generation, collection, ..
+            } => {
+                let name = Bytes::copy_from_slice(collection);
+                self.keyspace.drop_part(&name, Generation(generation), Cause::Dropped);
+            }
+            _ => unreachable!("the caller has looked"),
+        }
+        Ok(())
+    }
+
+    fn replay_put(&mut self, key: &[u8], value: Value, deadline: Deadline, now_ms: u64) -> Result<(), ReplayFault> {
+        self.replay.bare_hashes.remove(key);
+        let place = self.keyspace.place(key, now_ms);
+        if self.setup.catalog.newest(key).is_some() {
+            // A snapshot may hold a collection and the string that came after it: that it went is a record that follows.
+            self.keyspace.withdraw(key, Cause::Dropped);
+        }
+        let put = self.keyspace.put(place, value, Some(deadline_ms(deadline)));
+        put.map_err(|_| fault("a key can't be set"))
+    }
+
+    fn replay_gone(&mut self, key: &[u8], now_ms: u64) {
+        self.replay.bare_hashes.remove(key);
+        let place = self.keyspace.place(key, now_ms);
+        if self.keyspace.entry(place).is_some() {
+            self.keyspace.remove(place, Cause::Command);
+        }
+    }
+
+    fn replay_fields(&mut self, key: &[u8], now_ms: u64, edit: impl FnOnce(&mut FieldEdit<'_, ShardObservers>)) {
+        let place = self.keyspace.place(key, now_ms);
+        let bare = self.replay.bare_hashes.remove(key);
+        match self.keyspace.kind(place) {
+            // The key holds a hash, so this is not refused.
+            Some(KeyType::Hash) => drop(self.keyspace.edit_hash(place, edit)),
+            None if bare.is_some() => {
+                drop(self.keyspace.edit_hash_or_new(place, edit));
+                if let Some(deadline_ms) = bare
+                    && self.keyspace.exists(place)
+                {
+                    self.keyspace.set_deadline(place, deadline_ms);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// A hash that has lost its last field is remembered: one that is replayed may be without fields for a while that never
+    /// was without any.
+    fn replay_fields_gone<'f>(&mut self, key: &[u8], now_ms: u64, names: impl Iterator<Item = &'f [u8]>) {
+        let place = self.keyspace.place(key, now_ms);
+        if self.keyspace.kind(place) != Some(KeyType::Hash) {
+            return;
+        }
+        let deadline_ms = self.keyspace.deadline_of(place).unwrap_or(NEVER_MS);
+        let gone = |edit: &mut FieldEdit<'_, ShardObservers>| {
+            names.for_each(|name| {
+                edit.remove(name);
+            });
+        };
+        drop(self.keyspace.edit_hash(place, gone));
+        if !self.keyspace.exists(place) {
+            self.replay.bare_hashes.insert(key.into(), deadline_ms);
+        }
+    }
+
+    fn replay_vector(&mut self, schema: &Arc<Schema>, key: &[u8], vector: &[f32], deadline_ms: u64) {
+        let key = Bytes::copy_from_slice(key);
+        let mut insertion = self.keyspace.begin_vector(schema, key, vector);
+        let mut work = Work::new(u64::MAX);
+        let deadline = Some(deadline_ms);
+        while self
+            .keyspace
+            .resume_vector(&mut insertion, deadline, BEFORE_ALL_MS, &mut work)
+            == Step::More
+        {}
+        drop(insertion);
+        self.keyspace.note_insertion_ended(schema);
+    }
+
+    fn replay_vector_gone(&mut self, schema: &Arc<Schema>, name: &[u8], cause: record::Cause) {
+        if let record::Cause::Moved(transfer) = cause {
+            self.setup.catalog.go_on_from(transfer + 1);
+            let key = Bytes::from(key_of(&schema.name, name));
+            let place = self.keyspace.place(&key, BEFORE_ALL_MS);
+            let deadline_ms = self.keyspace.deadline_of(place).unwrap_or(NEVER_MS);
+            if let Some(vector) = self.keyspace.use_vector(&schema.name, name, BEFORE_ALL_MS) {
+                let leaving = Leaving::Vector(Arc::clone(schema), vector, deadline_ms);
+                self.replay.leaving.insert(transfer, (key.clone(), leaving));
+            }
+        }
+        self.keyspace
+            .remove_vector(&schema.name, name, BEFORE_ALL_MS, Cause::Command);
+    }
+
+    /// The collection of this name, if it is this one.
+    fn schema_of(&self, name: &[u8], generation: u64) -> Option<Arc<Schema>> {
+        let newest = self.setup.catalog.newest(name)?;
+        (newest.generation == Generation(generation)).then_some(newest)
+    }
+
+    fn is_current(&self, schema: &Schema) -> bool {
+        self.schema_of(&schema.name, schema.generation.0).is_some()
+    }
+
+    fn vet_key(&self, key: &[u8]) -> Result<(), ReplayFault> {
+        fault_unless(key.len() <= KEY_BYTES_MAX, "a key is longer than the limit")
+    }
+}
+
+fn deadline_ms(deadline: Deadline) -> u64 {
+    match deadline {
+        Deadline::Never => NEVER_MS,
+        Deadline::At(ms) => ms,
+    }
+}
+
+fn fault(what: &str) -> ReplayFault {
+    ReplayFault { what: what.to_owned() }
+}
+
+fn fault_unless(holds: bool, what: &str) -> Result<(), ReplayFault> {
+    if holds { Ok(()) } else { Err(fault(what)) }
+}
+
+/// A time at which nothing has expired.
+const BEFORE_ALL_MS: u64 = 0;
+
+/// Strings up to this length are read whatever the settings say now: the longest that Redis allows.
+const STRING_BYTES_MAX: usize = 512 << 20;

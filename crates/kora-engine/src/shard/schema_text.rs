@@ -1,0 +1,63 @@
+//! How a collection was made, as it stands in the log: words of text, so that later versions can add some.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use kora_keyspace::catalog::{Generation, GraphSettings, MadeBy, Schema};
+use kora_mesh::{Fuse, Gauge};
+use kora_vector::limits::{DIMENSION_MAX, EF_MAX, M_MAX, M_MIN};
+use kora_vector::{Metric, Storage};
+
+/// The text: `dimension metric storage m ef_construction ef_search made_by`, with a blank between them.
+pub(super) fn schema_text(schema: &Schema) -> Vec<u8> {
+    let GraphSettings {
+        metric,
+        storage,
+        m,
+        ef_construction,
+        ef_search,
+        ..
+    } = schema.graph;
+    let (dimension, made_by) = (schema.dimension, schema.made_by.name());
+    format!("{dimension} {metric} {storage} {m} {ef_construction} {ef_search} {made_by}").into_bytes()
+}
+
+/// The collection of that text; none if it is not one that this version makes.
+pub(super) fn read_schema(name: &[u8], generation: u64, text: &[u8], graph_min: usize) -> Option<Arc<Schema>> {
+    let text = str::from_utf8(text).ok()?;
+    let mut words = text.split(' ');
+    let number = |words: &mut std::str::Split<'_, char>, within: std::ops::RangeInclusive<usize>| {
+        let number = words.next()?.parse().ok()?;
+        within.contains(&number).then_some(number)
+    };
+    let dimension = number(&mut words, 1..=DIMENSION_MAX)?;
+    let metric = Metric::parse(words.next()?.as_bytes())?;
+    let storage = Storage::parse(words.next()?.as_bytes())?;
+    let m = number(&mut words, M_MIN..=M_MAX)?;
+    let ef_construction = number(&mut words, 1..=EF_MAX)?;
+    let ef_search = number(&mut words, 1..=EF_MAX)?;
+    let made_by = words.next()?;
+    let made_by = [MadeBy::Vecset, MadeBy::Veccreate]
+        .into_iter()
+        .find(|known| known.name() == made_by)?;
+    let is_whole = words.next().is_none();
+    is_whole.then(|| {
+        Arc::new(Schema {
+            name: Bytes::copy_from_slice(name),
+            generation: Generation(generation),
+            dimension,
+            graph: GraphSettings {
+                metric,
+                storage,
+                m,
+                ef_construction,
+                ef_search,
+                graph_min,
+            },
+            made_by,
+            name_bytes: Gauge::new(0),
+            leaving: Gauge::new(0),
+            fuse: Fuse::new(),
+        })
+    })
+}

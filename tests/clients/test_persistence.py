@@ -1,0 +1,206 @@
+"""What is kept on disk: a server is killed, stopped and damaged, and started again on the same directory."""
+
+import os
+import pathlib
+import random
+import threading
+import time
+
+import pytest
+import redis
+from server import Server
+
+# 500 by hand: KORA_KILLS=500 .venv/bin/python -m pytest tests/clients/test_persistence.py -k killed
+KILLS = int(os.environ.get("KORA_KILLS", "8"))
+
+
+def start(folder: pathlib.Path, *flags: str) -> tuple[Server, redis.Redis]:
+    """A server on this directory, once it has loaded what is there."""
+    server = Server("--dir", str(folder), *flags)
+    client = redis.Redis(port=server.port)
+    end = time.monotonic() + 60
+    while True:
+        try:
+            client.dbsize()
+            return server, client
+        except redis.exceptions.BusyLoadingError:
+            assert time.monotonic() < end, "it loads for ever"
+            time.sleep(0.01)
+
+
+def kill(server: Server) -> None:
+    server.process.kill()
+    server.process.wait()
+
+
+def picture(client: redis.Redis) -> dict:
+    """Everything that is there: values, deadlines, vectors."""
+    everything = {}
+    for key in client.scan_iter(count=1000):
+        kind, deadline_ms = client.type(key), client.pexpiretime(key)
+        if kind == b"string":
+            value = client.get(key)
+        elif kind == b"hash":
+            value = client.hgetall(key)
+        elif kind == b"vectorset":
+            value = None
+        else:
+            value = client.execute_command("VECGET", key)
+        everything[key] = (kind, value, deadline_ms)
+    return everything
+
+
+def fill(client: redis.Redis) -> None:
+    """Something of each kind, and each way to change it."""
+    with client.pipeline(transaction=False) as pipe:
+        for number in range(300):
+            pipe.set(f"key {number}", "v" * number)
+            pipe.hset(f"hash {number % 20}", f"field {number}", number)
+            pipe.execute_command("VECSET", f"docs:{number}", 3, number, 1, 2)
+            pipe.execute_command("VECSET", f"mortal:{number}", 3, number, 1, 2, "EX", 1000)
+        pipe.incrby("counter", 5)
+        pipe.incrbyfloat("float", 0.1)
+        pipe.append("key 299", "more")
+        pipe.append("long", "x" * 2000)
+        pipe.setrange("long", 100, "patch")
+        pipe.expire("key 6", 1000)
+        pipe.persist("key 6")
+        pipe.expire("key 7", 2000)
+        pipe.delete("key 8")
+        pipe.hdel("hash 3", "field 3")
+        for number in range(20, 40):
+            pipe.rename(f"key {number}", f"renamed {number}")
+            pipe.execute_command("RENAME", f"docs:{number}", f"docs:renamed {number}")
+            pipe.copy(f"hash {number % 20}", f"copy {number}")
+        pipe.execute_command("VECCREATE", "empty", "DIM", 8, "METRIC", "L2")
+        pipe.execute_command("VECDEL", "docs:50")
+        pipe.execute_command("VECDROP", "mortal")
+        pipe.execute_command("VECSET", "mortal:again", 2, 1, 2)
+        pipe.execute()
+
+
+@pytest.mark.parametrize("workers", [1, 2, 8])
+@pytest.mark.parametrize("way", ["log", "snapshot", "snapshot and log", "stop"])
+def test_everything_is_there_after_a_restart(tmp_path: pathlib.Path, workers: int, way: str) -> None:
+    flags = ["--workers", str(workers), "--appendonly", "no" if way in ("snapshot", "stop") else "yes"]
+    server, client = start(tmp_path, *flags, "--appendfsync", "always")
+    fill(client)
+    if way.startswith("snapshot"):
+        assert client.save() is True
+    if way.endswith("log"):
+        client.set("behind", "the snapshot")
+        client.execute_command("VECSET", "docs:behind", 3, 7, 7, 7)
+        client.rename("key 100", "key 100 renamed")
+    before = picture(client)
+    nearest = client.execute_command("VECQUERY", "docs", 5, 3, 1, 2)
+    if way == "stop":
+        server.process.terminate()
+        assert server.wait() == 0
+    else:
+        kill(server)
+    # Shards belong to the directory, so another number of workers reads it too.
+    server, client = start(tmp_path, "--workers", str(3 - min(workers, 2)), *flags[2:])
+    try:
+        assert picture(client) == before
+        assert client.execute_command("VECQUERY", "docs", 5, 3, 1, 2) == nearest
+    finally:
+        kill(server)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_was_acknowledged_is_there_however_often_the_server_is_killed(tmp_path: pathlib.Path, workers: int) -> None:
+    """Under `always`: each acknowledged write is there, and of the one under way the old or the new value."""
+    seed = int(os.environ.get("KORA_SEED", "0")) or random.randrange(1 << 30)
+    draw = random.Random(seed)
+    flags = ["--workers", str(workers), "--appendonly", "yes", "--appendfsync", "always"]
+    known: dict[str, int] = {}
+    for round_number in range(KILLS):
+        server, client = start(tmp_path, *flags)
+        under_way: dict[str, int] = {}
+        try:
+            for key, number in known.items():
+                found = client.execute_command("VECGET", key) if ":" in key else client.get(key)
+                found = int(found[0]) if isinstance(found, list) else int(found or -1)
+                assert found == number, f"seed {seed}, round {round_number}: {key}"
+        except BaseException:
+            kill(server)
+            raise
+        timer = threading.Timer(draw.uniform(0.05, 0.3), server.process.kill)
+        timer.start()
+        try:
+            for number in range(round_number * 100_000 + 1, (round_number + 1) * 100_000):
+                key = draw.choice(["key {}", "docs:{}"]).format(draw.randrange(200))
+                under_way = {key: number}
+                if ":" in key:
+                    client.execute_command("VECSET", key, 2, number, 1)
+                else:
+                    client.set(key, number)
+                known[key] = number
+                if draw.random() < 0.003:
+                    client.execute_command("BGSAVE", "SCHEDULE")
+        except redis.exceptions.ConnectionError:
+            pass
+        timer.join()
+        server.process.wait()
+        # What was under way may have become true or not.
+        known = {key: number for key, number in known.items() if key not in under_way}
+
+
+def test_a_torn_end_is_cut_off_and_damage_elsewhere_is_refused(tmp_path: pathlib.Path) -> None:
+    flags = ["--workers", "1", "--appendonly", "yes", "--appendfsync", "always"]
+    server, client = start(tmp_path, *flags)
+    for number in range(50):
+        client.set(f"key {number}", "v" * 100)
+    kill(server)
+    log = max(tmp_path.glob("log-*.kora"))
+    whole = log.read_bytes()
+    log.write_bytes(whole + b"half a block")
+    server, client = start(tmp_path, *flags)
+    assert client.dbsize() == 50
+    assert "cut off" in server.words()
+    kill(server)
+
+    damaged = bytearray(whole)
+    damaged[len(whole) // 2] ^= 1
+    log.write_bytes(bytes(damaged))
+    server = Server("--dir", str(tmp_path), *flags)
+    assert server.wait() == 1
+    assert log.name in server.words() and "byte" in server.words()
+    server.stop()
+
+
+def test_a_directory_has_one_server(tmp_path: pathlib.Path) -> None:
+    server, _ = start(tmp_path)
+    with pytest.raises(RuntimeError, match="another process uses this directory"):
+        Server("--dir", str(tmp_path))
+    kill(server)
+
+
+def test_a_log_needs_a_directory() -> None:
+    with pytest.raises(RuntimeError, match="set `dir`"):
+        Server("--appendonly", "yes")
+
+
+def test_saving_needs_a_directory_and_is_told(tmp_path: pathlib.Path) -> None:
+    server = Server()
+    client = redis.Redis(port=server.port)
+    with pytest.raises(redis.exceptions.ResponseError, match="setting `dir`"):
+        client.bgsave()
+    server.stop()
+    server, client = start(tmp_path)
+    client.set("key", "value")
+    assert client.info("persistence")["rdb_changes_since_last_save"] > 0
+    assert client.bgsave() is True
+    end = time.monotonic() + 30
+    while client.info("persistence")["rdb_saves"] == 0:
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    told = client.info("persistence")
+    assert told["rdb_last_bgsave_status"] == "ok" and told["rdb_changes_since_last_save"] == 0
+    with pytest.raises(redis.exceptions.ConnectionError):
+        client.set("lost", "1")
+        client.execute_command("SHUTDOWN", "NOSAVE")
+    assert server.wait() == 0
+    server, client = start(tmp_path)
+    assert client.keys() == [b"key"]
+    kill(server)
