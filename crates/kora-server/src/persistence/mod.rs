@@ -217,6 +217,8 @@ pub(crate) fn start(
             &parts.loads,
             &parts.faults,
         );
+        // The workers see by that that nothing more comes, and look for nothing more.
+        drop(parts.loads);
         let (writer, manifest, next_snapshot) = match loaded {
             Ok(begun) => begun,
             Err(what) => return (surroundings.give_up)(what),
