@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import re
 import resource
 import socket
 import time
@@ -90,8 +91,12 @@ def test_thousands_of_idle_connections_cost_little_and_leave_nothing(connection_
 
 def test_where_fewer_files_are_allowed_it_says_so_and_refuses_the_rest_in_words():
     with Server("--workers", "2", open_files=(200, 200)) as server:
-        assert "the limit of open files (200) leaves room for 56 clients" in server.words()
-        served = [connect(server) for _ in range(56)]
+        told = re.search(r"the limit of open files \(200\) leaves room for (\d+) clients", server.words())
+        assert told, server.words()
+        # What the server itself has open is counted, and some are kept for a moment's need.
+        room = int(told[1])
+        assert 120 <= room <= 180
+        served = [connect(server) for _ in range(room)]
         assert all(ask(connection) == b"+PONG\r\n" for connection in served)
         refused = connect(server)
         assert refused.recv(100) == b"-ERR max number of clients reached\r\n"
