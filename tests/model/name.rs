@@ -134,10 +134,14 @@ pub(crate) enum Name {
     Subscribe,
     SUnsubscribe,
     Unsubscribe,
+    BgRewriteAof,
+    BgSave,
+    LastSave,
+    Save,
 }
 
 impl Name {
-    pub(crate) const ALL: [Name; 130] = [
+    pub(crate) const ALL: [Name; 134] = [
         Name::Auth,
         Name::Client,
         Name::ClientGetname,
@@ -268,6 +272,10 @@ impl Name {
         Name::Subscribe,
         Name::SUnsubscribe,
         Name::Unsubscribe,
+        Name::BgRewriteAof,
+        Name::BgSave,
+        Name::LastSave,
+        Name::Save,
     ];
 
     /// As in the table: `container|subcommand`, and the number of words, negative for at least that many.
@@ -403,6 +411,10 @@ impl Name {
             Name::Subscribe => ("subscribe", -2),
             Name::SUnsubscribe => ("sunsubscribe", -1),
             Name::Unsubscribe => ("unsubscribe", -1),
+            Name::BgRewriteAof => ("bgrewriteaof", 1),
+            Name::BgSave => ("bgsave", -1),
+            Name::LastSave => ("lastsave", 1),
+            Name::Save => ("save", 1),
         }
     }
 

@@ -275,6 +275,8 @@ impl Twin {
             Name::FlushAll | Name::FlushDb => self.flush(words),
             Name::Info => Ok(self.info(words)),
             Name::Shutdown => self.shutdown(id, words),
+            Name::LastSave => Ok(Expected::Reply(Say::Integer(0))),
+            Name::BgRewriteAof | Name::BgSave | Name::Save => server::save(name, words),
             Name::Time => {
                 let text = |number: u64| Say::bulk(&number.to_string());
                 let parts = vec![text(self.now_us / 1_000_000), text(self.now_us % 1_000_000)];

@@ -31,7 +31,8 @@ impl Twin {
                 .iter()
                 .any(|word| words.is(index, word))
         };
-        (1..words.count()).all(is_known)
+        let says = |word| (1..words.count()).any(|index| words.is(index, word));
+        (1..words.count()).all(is_known) && !(says("SAVE") && says("NOSAVE"))
     }
 
     pub(super) fn info(&mut self, words: &Words<'_>) -> Expected {
@@ -129,6 +130,19 @@ pub(super) fn settings(words: &Words<'_>) -> Answer {
     Ok(Expected::Reply(Say::Map(pairs.collect())))
 }
 
+/// In the model there is no directory to save to.
+pub(super) fn save(name: Name, words: &Words<'_>) -> Answer {
+    if !are_save_words(name, words) {
+        return syntax();
+    }
+    Say::error("ERR there is no directory to save to: see the setting `dir`")
+}
+
+/// Whether the words behind BGSAVE are its own; the others have none.
+pub(super) fn are_save_words(name: Name, words: &Words<'_>) -> bool {
+    name != Name::BgSave || words.count() == 1 || (words.count() == 2 && words.is(1, "SCHEDULE"))
+}
+
 /// All of a simulation's settings are fixed.
 pub(super) fn set_settings(words: &Words<'_>) -> Answer {
     let pairs = &words.0[2..];
@@ -183,7 +197,7 @@ fn matches(pattern: &[u8], name: &str) -> bool {
 }
 
 /// Settings of Redis's that a server has only one value of.
-const FIXED_SETTINGS: [(&str, &str); 3] = [("save", ""), ("appendonly", "no"), ("databases", "1")];
+const FIXED_SETTINGS: [(&str, &str); 1] = [("databases", "1")];
 
 /// The settings of the servers under test.
 pub(crate) const SETTINGS: [(&str, &str); 3] = [("maxclients", "77"), ("port", "6379"), ("vector-m", "8")];

@@ -45,6 +45,10 @@ impl Twin {
             return None;
         }
         let refusal = match name {
+            Name::BgRewriteAof | Name::Save => Some("ERR Command not allowed inside a transaction"),
+            Name::BgSave if super::server::are_save_words(name, words) => {
+                Some("ERR Command not allowed inside a transaction")
+            }
             Name::ConfigRewrite => Some("ERR Command not allowed inside a transaction"),
             Name::Shutdown if self.shutdown_words(words) => Some("ERR Command not allowed inside a transaction"),
             _ if spreads(name, words) => Some("CROSSSLOT Keys in request don't hash to the same slot"),
