@@ -132,7 +132,11 @@ impl<O: Observer> Keyspace<O> {
         for _ in 0..DELETED_PER_SLICE {
             let (key, outside, changed) = match self.keys.look_at_due(now_ms) {
                 Due::Nothing => return,
-                Due::Later => continue,
+                Due::Later(changed) => {
+                    // Nothing is told: the key expires when it did before.
+                    self.changes.count(changed);
+                    continue;
+                }
                 Due::Expired(key, outside, changed) => (key, outside, changed),
             };
             let cause = Cause::Expired;

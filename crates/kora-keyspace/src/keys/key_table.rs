@@ -257,10 +257,11 @@ impl KeyTable {
         let entry = self.entry(position);
         let (key, old) = (Box::from(entry.key()), entry.deadline());
         if old.at_ms > now_ms {
+            let before = self.bytes();
             let new = Deadline::at(old.at_ms);
             self.write_deadline(position, &key, old, new);
             self.look_then(hash, old, new);
-            return Due::Later;
+            return Due::Later(Changed::between(before, self.bytes()));
         }
         let (outside, changed) = self.remove_at(position);
         Due::Expired(key, outside, changed)
@@ -436,8 +437,8 @@ fn moved_on(old: Deadline, at_ms: u64) -> Deadline {
 pub(crate) enum Due {
     /// There is none yet.
     Nothing,
-    /// It expires later.
-    Later,
+    /// It expires later; the index of deadlines knows that now, and may take other memory.
+    Later(Changed),
     /// It has expired, and is out of the table, with what it held outside.
     Expired(Box<[u8]>, Option<Value>, Changed),
 }

@@ -47,7 +47,10 @@ fn a_table_agrees_with_a_map_of_keys_and_times() {
                 loop {
                     match table.look_at_due(now_ms) {
                         Due::Nothing => break,
-                        Due::Later => moved += 1,
+                        Due::Later(changed) => {
+                            changed.forget();
+                            moved += 1;
+                        }
                         Due::Expired(key, _, changed) => {
                             changed.forget();
                             assert!(twin.remove(&key[..]).is_some_and(|time| time <= now_ms));
@@ -269,7 +272,9 @@ proptest! {
         let due: Vec<(u64, Vec<u8>)> = std::iter::from_fn(|| loop {
             match table.look_at_due(NEVER_MS - 1) {
                 Due::Nothing => return None,
-                Due::Later => {}
+                Due::Later(changed) => {
+                    changed.forget();
+                }
                 Due::Expired(key, _, changed) => { changed.forget(); return Some((0, key.to_vec())) }
             }
         }).collect();
