@@ -204,3 +204,28 @@ def test_saving_needs_a_directory_and_is_told(tmp_path: pathlib.Path) -> None:
     server, client = start(tmp_path)
     assert client.keys() == [b"key"]
     kill(server)
+
+
+def test_a_deadline_that_was_moved_on_in_time_is_no_end(tmp_path: pathlib.Path) -> None:
+    """What is read has deadlines that have passed since, and behind it stands that they were moved on."""
+    flags = ["--workers", "2", "--appendonly", "yes", "--appendfsync", "always"]
+    server, client = start(tmp_path, *flags)
+    client.set("string", "1", px=200)
+    client.hset("hash", "field", "1")
+    client.execute_command("VECSET", "docs:1", 2, 1, 2)
+    for key in ("string", "hash", "docs:1", "docs"):
+        client.pexpire(key, 200)
+        client.expire(key, 1000)
+    client.hset("persisted", "field", "1")
+    client.pexpire("persisted", 200)
+    client.persist("persisted")
+    client.hset("persisted", "other", "2")
+    client.set("gone", "1", px=200)
+    time.sleep(0.4)
+    before = picture(client)
+    assert len(before) == 5 and b"gone" not in before
+    kill(server)
+    server, client = start(tmp_path, *flags)
+    after = picture(client)
+    kill(server)
+    assert after == before

@@ -126,6 +126,11 @@ impl<O: Observer> Keyspace<O> {
         &mut self.changes.observers
     }
 
+    /// Whether a batch has begun that has not ended.
+    pub fn is_in_batch(&self) -> bool {
+        self.changes.is_in_batch()
+    }
+
     /// What is changed until the [`Keyspace::end_batch`] becomes true at once. A batch within a batch is part of it.
     pub fn begin_batch(&mut self) {
         self.changes.begin_batch();

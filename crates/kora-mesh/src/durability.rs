@@ -169,9 +169,13 @@ impl Durability {
 
     /// Why writing fails; none while it succeeds.
     pub fn trouble(&self) -> Option<Trouble> {
-        [Trouble::Full, Trouble::Write, Trouble::Sync, Trouble::Snapshot]
-            .into_iter()
-            .find(|trouble| *trouble as u64 == self.trouble.get())
+        match self.trouble.get() {
+            1 => Some(Trouble::Full),
+            2 => Some(Trouble::Write),
+            3 => Some(Trouble::Sync),
+            4 => Some(Trouble::Snapshot),
+            _ => None,
+        }
     }
 }
 

@@ -2,8 +2,8 @@
 
 use crate::sync::{AtomicU64, Ordering};
 
-/// A rough number shared by all workers. Readers may see an older one, but not older than when somebody sent the message
-/// that they have read since; nothing else can be concluded from it.
+/// A rough number shared by all workers. Readers may see an older one, but not older than when a thread sent the message
+/// that they have read since. A reader that sees a number also sees what its thread had set before.
 #[derive(Debug)]
 pub struct Gauge {
     value: AtomicU64,
@@ -19,13 +19,13 @@ impl Gauge {
 
     /// The number, as of a little while ago.
     pub fn get(&self) -> u64 {
-        self.value.load(Ordering::Relaxed)
+        self.value.load(Ordering::Acquire)
     }
 
     /// Moves it. A number that stays is not written: the cache line stays with those who read it.
     pub fn set(&self, value: u64) {
         if self.get() != value {
-            self.value.store(value, Ordering::Relaxed);
+            self.value.store(value, Ordering::Release);
         }
     }
 }

@@ -43,6 +43,8 @@ pub(crate) struct Live {
     pub(crate) shutdown_timeout_s: Gauge,
     pub(crate) tcp_keepalive_s: Gauge,
     pub(crate) timeout_s: Gauge,
+    /// 1 under `appendfsync always`: read before replies are written.
+    pub(crate) is_fsync_always: Gauge,
     /// When the log is synced, and when snapshots are taken.
     pub(crate) persistence: Latest<PersistencePolicy>,
     /// Tells those who wait for something that a setting governs.
@@ -75,6 +77,7 @@ impl Live {
             shutdown_timeout_s: Gauge::new(0),
             tcp_keepalive_s: Gauge::new(0),
             timeout_s: Gauge::new(0),
+            is_fsync_always: Gauge::new(0),
             persistence: Latest::new(PersistencePolicy::of(config)),
             changed: watch::Sender::new(()),
         };
@@ -105,6 +108,7 @@ impl Live {
         self.tcp_keepalive_s.set(config.tcp_keepalive.get());
         self.timeout_s.set(config.timeout.get());
         let policy = PersistencePolicy::of(config);
+        self.is_fsync_always.set(u64::from(policy.fsync == AppendFsync::Always));
         let _: Result<(), ()> = self.persistence.replace(|_| Ok(policy));
         self.changed.send_replace(());
     }
@@ -197,7 +201,7 @@ impl Settings for RunningSettings {
             reason: reason.to_owned(),
         };
         let Some(path) = config.file.clone() else {
-            // Whoever asked is there: it is us.
+            // The receiver is still here: it is returned below.
             let _ = said.send(Err(SettingError::NoFile));
             return heard;
         };

@@ -138,7 +138,7 @@ impl Shard {
                 Some(from) => Stage::Part(place, generation, from),
                 None => Stage::Parts(place + 1),
             },
-            Stage::Settle if self.keyspace.observers().journal.is_in_batch() => Stage::Settle,
+            Stage::Settle if self.keyspace.is_in_batch() => Stage::Settle,
             Stage::Settle | Stage::Ended => Stage::Ended,
         }
     }

@@ -43,13 +43,14 @@ impl Journal {
         self.is_on
     }
 
+    /// Writes changes down from now on, or no more. Of a batch that is under way nothing is kept: while the log is on for good
+    /// this does not change, and a snapshot ends before such a batch or after it.
     pub(crate) fn set_on(&mut self, is_on: bool) {
-        self.is_on = is_on;
-    }
-
-    /// Whether a batch has begun that is not complete.
-    pub(crate) fn is_in_batch(&self) -> bool {
-        self.is_in_batch
+        if self.is_on != is_on {
+            self.is_on = is_on;
+            self.is_in_batch = false;
+            self.chunk.records.truncate(self.frame_start);
+        }
     }
 
     /// What is complete, to be handed over. An empty chunk if nothing is.
@@ -146,7 +147,13 @@ impl Journal {
             }
             .encode(out),
             Outcome::Landed { transfer } => Record::Landed { transfer }.encode(out),
-            _ => encode_of_collection(out, outcome),
+            Outcome::Created { .. }
+            | Outcome::CollectionDeadline { .. }
+            | Outcome::Withdrawn { .. }
+            | Outcome::PartDropped { .. }
+            | Outcome::Flushed { .. } => encode_of_collection(out, outcome),
+            // They are the frame's bounds.
+            Outcome::BatchBegin | Outcome::BatchEnd => {}
         }
     }
 }
@@ -176,7 +183,7 @@ fn encode_of_collection(out: &mut Vec<u8>, outcome: &Outcome<'_>) {
             before: Generation(generation),
             ..
         } => Record::Flush { generation }.encode(out),
-        _ => unreachable!("the caller has looked"),
+        _ => debug_assert!(false, "not about a collection"),
     }
 }
 

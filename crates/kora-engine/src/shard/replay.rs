@@ -93,7 +93,8 @@ impl Shard {
                 Ok(())
             }
             Record::Deadline { key, deadline } => {
-                let place = self.keyspace.place(key, now_ms);
+                // A deadline that has passed by now may be moved on by a record that follows.
+                let place = self.keyspace.place(key, BEFORE_ALL_MS);
                 if let Some(bare) = self.replay.bare_hashes.get_mut(key) {
                     *bare = deadline_ms(deadline);
                 } else if self.keyspace.entry(place).is_some() {
@@ -273,7 +274,7 @@ impl Shard {
                 let name = Bytes::copy_from_slice(collection);
                 self.keyspace.drop_part(&name, Generation(generation), Cause::Dropped);
             }
-            _ => unreachable!("the caller has looked"),
+            _ => return Err(fault("a record that this version does not write")),
         }
         Ok(())
     }
@@ -308,6 +309,7 @@ impl Shard {
                 if let Some(deadline_ms) = bare
                     && self.keyspace.exists(place)
                 {
+                    let place = self.keyspace.place(key, BEFORE_ALL_MS);
                     self.keyspace.set_deadline(place, deadline_ms);
                 }
             }

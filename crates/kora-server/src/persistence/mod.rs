@@ -25,7 +25,6 @@ use self::loading::{LoadMessage, load, load_collections};
 pub(crate) use self::loading::{LoadProgress, WorkerLoading};
 use self::snapshotting::{SnapshotMessage, write_snapshots};
 use self::writing::{Writing, WritingParts};
-use crate::config::AppendFsync;
 use crate::disk::{Directory, DirectoryLock};
 use crate::host::Process;
 use crate::settings::Live;
@@ -366,9 +365,11 @@ impl WorkerPersistence {
     /// Waits until what replies may tell of by now is safe, if it has to be. False if it could not be made safe: then the
     /// replies must not be sent, unless they are to commands that only read.
     pub(crate) async fn settle(&self) -> bool {
+        if !self.policy.is_log_on || self.policy.live.is_fsync_always.get() == 0 {
+            return true;
+        }
         let until = self.durability.stamps.last();
-        let is_always = self.policy.is_log_on && self.policy.live.persistence.get().fsync == AppendFsync::Always;
-        if !is_always || self.durability.durable.get() >= until {
+        if self.durability.durable.get() >= until {
             return true;
         }
         let mut settled = self.settled.clone();
