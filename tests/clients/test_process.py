@@ -1,4 +1,4 @@
-"""The server as a process: what signals, limits and a log that nobody reads do to it."""
+"""The server as a process: what signals, limits and a log that is not read do to it."""
 
 import os
 import pathlib
@@ -120,7 +120,7 @@ class TestLimits:
             assert all(mask == cores for mask in masks(server))
 
 
-def test_a_log_that_nobody_reads_stops_nothing():
+def test_a_log_that_is_not_read_stops_nothing():
     reading, writing = os.pipe()
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]

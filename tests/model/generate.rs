@@ -223,7 +223,7 @@ fn forms(name: Name) -> &'static [&'static str] {
         Name::PubSubNumSub => &["PUBSUB NUMSUB", "PUBSUB NUMSUB news other"],
         Name::PubSubShardChannels => &["PUBSUB SHARDCHANNELS", "PUBSUB SHARDCHANNELS n*"],
         Name::PubSubShardNumSub => &["PUBSUB SHARDNUMSUB", "PUBSUB SHARDNUMSUB news"],
-        // Nobody subscribes here, see the twin's `subscriptions.rs`.
+        // No client subscribes here, see the twin's `subscriptions.rs`.
         Name::Subscribe | Name::Unsubscribe => &["SUBSCRIBE"],
         Name::PSubscribe | Name::PUnsubscribe => &["PSUBSCRIBE"],
         Name::SSubscribe | Name::SUnsubscribe => &["SSUBSCRIBE"],

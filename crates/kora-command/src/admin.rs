@@ -11,7 +11,7 @@ use crate::setting_error::SettingError;
 use crate::table::Filter;
 use crate::{Command, SaveWish};
 
-/// Which clients are meant; what is not given excludes nobody.
+/// Which clients are meant; what is not given excludes no client.
 #[derive(Clone, Default, Debug)]
 pub struct ClientFilter {
     /// One of these ids.

@@ -68,7 +68,7 @@ pub struct Message {
 /// What PUBSUB asks.
 #[derive(Debug)]
 pub enum PubSubQuery {
-    /// The names of channels of this kind that somebody subscribes to, and that match.
+    /// The names of channels of this kind that have subscribers, and that match.
     Names(TopicKind, Option<Pattern>),
     /// How many subscribe to each of these channels.
     Counts(TopicKind, Vec<Bytes>),
@@ -310,7 +310,7 @@ const PUBSUB: &[Entry] = &[
         name: "pubsub|channels",
         reply: "An array of names.",
         arity: -2,
-        summary: "Returns the channels that somebody subscribes to.",
+        summary: "Returns the channels that have subscribers.",
         arguments: &[Argument::pattern("pattern").optional()],
         parse: channels,
         ..QUESTION
@@ -329,7 +329,7 @@ const PUBSUB: &[Entry] = &[
         name: "pubsub|numpat",
         reply: "A number.",
         arity: 2,
-        summary: "Returns how many patterns somebody subscribes to.",
+        summary: "Returns how many patterns have subscribers.",
         parse: numpat,
         ..QUESTION
     },
@@ -346,7 +346,7 @@ const PUBSUB: &[Entry] = &[
         name: "pubsub|shardchannels",
         reply: "An array of names.",
         arity: -2,
-        summary: "Returns the shard channels that somebody subscribes to.",
+        summary: "Returns the shard channels that have subscribers.",
         arguments: &[Argument::pattern("pattern").optional()],
         parse: shardchannels,
         ..QUESTION

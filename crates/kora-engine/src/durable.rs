@@ -1,6 +1,6 @@
 //! What an engine has to do with the disk: it hands over what was changed and captured, and makes true again what is read.
 //!
-//! It knows no files. Whoever drives it takes the frames of the log and the pieces of snapshots, and hands back records when
+//! It knows no files. The server takes the frames of the log and the pieces of snapshots, and hands back records when
 //! the server starts.
 
 use kora_log::order::Chunk;

@@ -57,7 +57,7 @@ impl Engine {
         reading
     }
 
-    /// How many commands have found memory for their replies that had to wait for it. While this grows, whoever waits comes
+    /// How many commands have found memory for their replies that had to wait for it. While this grows, a line that waits comes
     /// nearer.
     pub fn rooms_given(&self) -> u64 {
         self.rooms_given
@@ -81,7 +81,7 @@ impl Engine {
     /// Bytes of requests under way and of replies that the connection has not taken from the engine.
     pub fn owed_bytes(&mut self, id: LineId) -> usize {
         let line = self.lines.line(id);
-        // What it subscribes to is in its account, too, and waits for nobody to read it.
+        // What it subscribes to is in its account, too, and waits for no client to read it.
         let subscriptions = line.subscriber.as_ref().map_or(0, |subscriber| subscriber.bytes());
         line.account.line_bytes() - subscriptions
     }
@@ -146,7 +146,7 @@ impl Engine {
         while let Some(id) = self.room_waiters.front() {
             let connections = self.lines.len();
             let line = self.lines.line(*id);
-            let bytes = line.awaited_bytes.expect("whoever waits says for how much");
+            let bytes = line.awaited_bytes.expect("a line that waits says for how much");
             let is_heard = matches!(line.presence(), Presence::Here | Presence::Leaving);
             if is_heard && !line.account.has_room_for(bytes, true, connections) {
                 return;

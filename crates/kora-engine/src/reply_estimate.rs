@@ -61,7 +61,7 @@ const HIT_BYTES: usize = 80;
 const NAME_BYTES: usize = 96;
 
 /// What a component is charged with in a reply: its text with RESP2's header around it, twice as a hit is. Expecting less
-/// than is charged later would let in more than there is room for, and then somebody is dropped for it.
+/// than is charged later would let in more than there is room for, and then a client is dropped for it.
 const COMPONENT_BYTES: usize = 48;
 
 /// What a key in a reply to SCAN is expected to be charged with: one of some 200 bytes, twice.

@@ -1,4 +1,4 @@
-//! Where every change ends: it is counted, numbered, and told to whom it may concern.
+//! Where every change ends: it is counted, numbered, and told to the observers.
 
 use crate::outcome::Outcome;
 
@@ -14,7 +14,7 @@ pub trait Observer {
     fn see(&mut self, sequence: Sequence, outcome: &Outcome<'_>);
 }
 
-/// Nobody.
+/// No observer.
 impl Observer for () {
     fn is_listening(&self) -> bool {
         false
@@ -34,7 +34,7 @@ pub struct Totals {
     pub entry_bytes: u64,
 }
 
-/// What a change did to the memory that is held. Only a commit takes it: a change that is told to nobody is a warning of
+/// What a change did to the memory that is held. Only a commit takes it: a change that is not committed is a warning of
 /// the compiler where it is not bound to a name, and a panic of debug builds where it is.
 #[must_use = "a change is told to observers: hand it to Changes::commit"]
 #[derive(Debug)]
@@ -101,7 +101,7 @@ impl<O: Observer> Changes<O> {
         self.totals
     }
 
-    /// A change has been made: counts, numbers and tells it. The outcome is made only if somebody listens.
+    /// A change has been made: counts, numbers and tells it. The outcome is made only if an observer listens.
     #[inline]
     pub(crate) fn commit<'a>(&mut self, changed: Changed, outcome: impl FnOnce() -> Outcome<'a>) {
         self.count(changed);
@@ -114,6 +114,11 @@ impl<O: Observer> Changes<O> {
     /// Counts a change of which all was told as it was made.
     pub(crate) fn count(&mut self, changed: Changed) {
         self.totals.entry_bytes = self.totals.entry_bytes.wrapping_add_signed(changed.forget());
+    }
+
+    /// Whether a batch has begun that has not ended.
+    pub(crate) fn is_in_batch(&self) -> bool {
+        self.batches > 0
     }
 
     /// What is committed until the [`Changes::end_batch`] becomes true at once. Batches within a batch are part of it.

@@ -7,7 +7,7 @@ pub const KEY_BYTES_MAX: usize = 64 * 1024;
 /// come from memory. Long enough that nearly every query and every insert below 400 dimensions is one slice.
 pub const SLICE_WORK: u64 = 1 << 20;
 
-/// Keys or fields that one slice deletes, because they expired or somebody says so. What they held lies anywhere in memory,
+/// Keys or fields that one slice deletes, because they expired or a command says so. What they held lies anywhere in memory,
 /// and where many go, each may be the last on its page, which then goes back to the system.
 pub const DELETED_PER_SLICE: usize = 32;
 

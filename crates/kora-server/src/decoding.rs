@@ -167,7 +167,7 @@ impl Connection {
     }
 }
 
-/// True for what a browser sends and no client does. A web page can make the browser of whoever looks at it send any bytes
+/// True for what a browser sends and no client does. A web page can make the browser that shows it send any bytes
 /// behind the head of a request to a server on the same machine.
 fn is_of_browser(request: &Request<'_>) -> bool {
     let is = |name: &[u8]| request.argument(0).eq_ignore_ascii_case(name);

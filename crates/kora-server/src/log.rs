@@ -1,6 +1,6 @@
 //! The log: what the server says on its standard error.
 //!
-//! Whoever reads the log may stop reading, and then a write waits for ever. So the lines go through a bounded queue to a
+//! The reader of the log may stop reading, and then a write waits for ever. So the lines go through a bounded queue to a
 //! thread that writes them; a line for which there is no room is counted and forgotten. Of many lines of one kind in a
 //! second, some are written and the others counted.
 
@@ -65,7 +65,7 @@ pub(crate) fn set_level(level: LogLevel) {
 pub fn finish() {
     let Some(log) = LOG.get() else { return };
     let (written, all) = sync_channel(1);
-    // Nobody reads the log if there is no room.
+    // If there is no room, the log is not read.
     if log.queue.try_send(Message::Finish(written)).is_ok() {
         let _ = all.recv_timeout(FINISH_MAX);
     }
@@ -169,7 +169,7 @@ impl Writer {
                 Some(Message::Line(kind, text)) if self.may_write(kind.clone(), now) => write(&mut out, &text),
                 Some(Message::Finish(written)) => {
                     self.tell_folded(now + SECOND, &mut out);
-                    // Whoever asked may have lost patience.
+                    // The caller may have stopped waiting.
                     let _ = written.try_send(());
                 }
                 Some(Message::Line(..)) | None => {}
@@ -226,7 +226,7 @@ fn kind_name(kind: &Identifier) -> String {
 }
 
 fn write(out: &mut impl Write, text: &[u8]) {
-    // Whoever read the log may have gone. That is no reason to stop, and there is nowhere to complain.
+    // The reader of the log may have gone. That is no reason to stop, and there is nowhere to complain.
     let _ = out.write_all(text).and_then(|()| out.flush());
 }
 

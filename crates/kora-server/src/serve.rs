@@ -243,7 +243,7 @@ fn oversee(
     persistence: Option<Persistence>,
 ) {
     if let Err(error) = accept_until_stopped(listening, shutdown, listens) {
-        // Whoever starts the server hears of it, and says so.
+        // The thread that starts the server hears of it, and says so.
         let _ = listens.send(Err(error));
     }
     if let Some(persistence) = &persistence
@@ -458,7 +458,7 @@ fn give_up(stop: &Flag, bells: &[Arc<Doorbell>], threads: Vec<JoinHandle<io::Res
     StartError::Thread(error.unwrap_or_else(|| io::Error::other("a worker ended")))
 }
 
-/// Cores of the machine that are online, whoever may use them.
+/// Cores of the machine that are online, whether this process may use them or not.
 fn machine_cores() -> usize {
     // A list of ranges: `0-3,8`.
     let online = std::fs::read_to_string("/sys/devices/system/cpu/online").unwrap_or_default();

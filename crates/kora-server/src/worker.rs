@@ -64,7 +64,7 @@ impl Worker {
             .enable_time()
             .event_interval(EVENT_INTERVAL)
             .build_local(LocalOptions::default())?;
-        // Whoever starts the server waits for it, or has given up for another worker's sake.
+        // The thread that starts the server waits for it, or has given up for another worker's sake.
         let _ = self.ready.send(());
         let engine = Rc::new(RefCell::new(Engine::new(self.berth, self.setup)));
         let (budget_us, idle_laps, stop) = (self.turn_budget_us, self.idle_laps, self.stop);
@@ -127,7 +127,7 @@ async fn close_idle(engine: Rc<RefCell<Engine>>, host: Process, live: Arc<Live>)
     let mut changed = live.changed.subscribe();
     loop {
         match live.timeout_s.get() {
-            // The server has stopped if nobody can change it any more.
+            // The server has stopped if the setting can change no more.
             0 if changed.changed().await.is_err() => return,
             0 => {}
             seconds => {

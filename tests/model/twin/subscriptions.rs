@@ -1,4 +1,4 @@
-//! What the twin says about publishing. In the model nobody subscribes: what subscribers are sent comes unasked, and is
+//! What the twin says about publishing. In the model no client subscribes: what subscribers are sent comes unasked, and is
 //! held against Redis in `tests/differential/conversations.py`.
 
 use super::{Answer, Expected, Twin, Words, quoted};

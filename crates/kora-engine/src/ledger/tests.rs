@@ -23,7 +23,7 @@ fn the_sum_is_that_of_all_accounts_and_forgets_those_that_have_gone() {
 }
 
 #[test]
-fn whoever_leaves_is_out_of_the_sum_and_goes_on_counting_for_itself() {
+fn an_account_that_leaves_is_out_of_the_sum_and_goes_on_counting_for_itself() {
     let ledger = ledger(1000);
     let (mut one, two) = (ledger.open(), ledger.open());
     one.add(1200);
@@ -44,7 +44,7 @@ fn large_replies_find_room_or_come_one_at_a_time_and_small_ones_always_come() {
     let ledger = ledger(1 << 20);
     let (mut one, mut two, mut three) = (ledger.open(), ledger.open(), ledger.open());
     let too_large = 10 << 20;
-    assert!(one.has_room_for(too_large, true, 3), "nobody else is in the way");
+    assert!(one.has_room_for(too_large, true, 3), "no other account is in the way");
     one.expect(too_large);
     assert!(!two.has_room_for(too_large, true, 3) && !two.has_room_for(100 << 10, true, 3));
     assert!(two.has_room_for(1 << 10, false, 3));
@@ -62,7 +62,7 @@ fn large_replies_find_room_or_come_one_at_a_time_and_small_ones_always_come() {
 }
 
 #[test]
-fn whoever_holds_much_stops_first() {
+fn a_client_that_holds_much_stops_first() {
     let ledger = ledger(1 << 20);
     let (mut large, mut small) = (ledger.open(), ledger.open());
     large.set_buffers(800 << 10);

@@ -52,7 +52,7 @@ impl Line {
         self.account.remove(before - left);
     }
 
-    /// Forgets what nobody will read.
+    /// Forgets what will not be read.
     pub(super) fn forget_pushes(&mut self) {
         let bytes = self.pushes.iter().map(|piece| piece_bytes(&piece.bytes)).sum();
         self.account.remove(bytes);

@@ -146,7 +146,7 @@ fn send((subscriber, line): (u64, LineId), behind: Option<u32>, frames: &mut Fra
     is_there
 }
 
-/// A message as each version spells it, once somebody wants it.
+/// A message as each version spells it, once a subscriber wants it.
 struct Frames<'m> {
     message: &'m Message,
     kind: TopicKind,

@@ -137,7 +137,7 @@ impl<O: Observer> Keyspace<O> {
         self.expiring.has_withdrawn()
     }
 
-    /// A collection that has expired and of which shards may still hold parts. Whoever takes it says when they do not.
+    /// A collection that has expired and of which shards may still hold parts. The caller that takes it says when they do not.
     pub fn take_withdrawn(&mut self) -> Option<Arc<Schema>> {
         self.expiring.take_withdrawn()
     }

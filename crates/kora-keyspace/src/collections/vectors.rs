@@ -155,7 +155,7 @@ impl<O: Observer> Keyspace<O> {
         true
     }
 
-    /// Takes a vector out, and notes what follows from that. Whoever calls this tells of it.
+    /// Takes a vector out, and notes what follows from that. The caller commits it.
     fn forget_vector(&mut self, schema: &Arc<Schema>, name: &[u8]) {
         let part = self.part_of_mut(schema).expect("the caller has seen it");
         let is_gone = part.delete(name);

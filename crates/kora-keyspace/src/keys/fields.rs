@@ -14,7 +14,7 @@ pub struct FieldEdit<'e, O> {
     key: &'e [u8],
     hash: &'e mut HashValue,
     changes: &'e mut Changes<O>,
-    /// The hash was not there before and nobody has been told yet.
+    /// The hash was not there before and no observer was told yet.
     is_untold: bool,
 }
 

@@ -14,7 +14,7 @@ use crate::time::{NEVER_MS, seconds};
 /// Small values lie in the table, behind their keys: see [`kora_values::packed_table`]. Every method that changes what a client
 /// can see returns [`Changed`], which only a commit takes.
 pub struct KeyTable {
-    /// Keys the hash: random in a server, so that nobody outside can choose keys that collide.
+    /// Keys the hash: random in a server, so that no client can choose keys that collide.
     hash_seed: u64,
     entries: PackedTable<Value>,
     /// What the table holds when it is empty.

@@ -20,7 +20,7 @@ pub(crate) fn rewrite(path: &Path, config: &Config) -> Result<(), String> {
     let beside = path.with_file_name(name);
     let written = write_and_rename(&beside, &path, &text);
     if written.is_err() {
-        // What is left of it helps nobody; if it can't go either, it is not in the way.
+        // What is left of it is of no use; if it can't go either, it is not in the way.
         let _ = fs::remove_file(&beside);
     }
     written.map_err(|error| error.to_string())

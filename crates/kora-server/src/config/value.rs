@@ -244,7 +244,7 @@ impl fmt::Display for IdleLaps {
 /// Whether workers are pinned to cores.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PinWorkers {
-    /// If the process may use fewer cores than there are: somebody has set them aside for it.
+    /// If the process may use fewer cores than there are: the others were set aside for something else.
     Automatic,
     /// Each to one of the cores that the process may use.
     Yes,

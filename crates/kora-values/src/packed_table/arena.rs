@@ -10,9 +10,9 @@ pub(super) struct Arena {
     chunks: Vec<Vec<u8>>,
     /// The chunk that the next record goes to, if it has room. Never one of a long record.
     open: Option<usize>,
-    /// Bytes of all records, with those that nobody needs.
+    /// Bytes of all records, with those that are no longer used.
     used: usize,
-    /// Those that nobody needs.
+    /// Those that are no longer used.
     dead: usize,
     /// Invariant: the sum of the blocks of the chunks and of their list.
     bytes: usize,

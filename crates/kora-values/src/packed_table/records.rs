@@ -153,7 +153,7 @@ impl<X> Records<X> {
         moved
     }
 
-    /// True if all should move to other records, so that what nobody needs can go: before `name` gets this content.
+    /// True if all should move to other records, so that unused bytes can go: before `name` gets this content.
     pub(super) fn should_move_before(&self, name: &[u8], content: &Content<'_, X>) -> bool {
         let len = HEAD_BYTES_MAX + name.len() + body_len(&content.body);
         self.arena.should_move_before(len)
