@@ -44,7 +44,8 @@ pub(crate) enum Route {
     All,
 }
 
-/// What is done first. Decided with order and route, at one look at the catalog, so that beginning the command needs no second one.
+/// What is done first. Decided with order and route, at one look at the catalog, so that beginning the command needs
+/// no second one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum First {
     /// The connection's own worker answers.
