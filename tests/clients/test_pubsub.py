@@ -42,6 +42,16 @@ def test_messages_reach_subscribers_of_channels_and_patterns_in_order(server, pr
         assert publisher.publish("news", "nobody") == 0
 
 
+def test_a_comparison_that_takes_a_whole_slice_is_not_begun_again_for_ever(server, protocol):
+    with server.client(protocol) as client, server.client(protocol) as publisher:
+        pubsub = client.pubsub()
+        pubsub.psubscribe("*a" * 500)
+        messages(pubsub, 1)
+        assert publisher.publish("a" * 60_000, "message") == 1
+        assert messages(pubsub, 1)[0]["data"] == b"message"
+        pubsub.close()
+
+
 def test_a_client_that_subscribes_is_listed_and_a_large_message_comes_whole(server, protocol):
     with server.client(protocol) as client, server.client(protocol) as publisher:
         pubsub = client.pubsub(ignore_subscribe_messages=True)

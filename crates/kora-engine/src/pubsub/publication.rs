@@ -98,7 +98,8 @@ impl Publication {
             }
             let Some(pattern) = topic.pattern() else { continue };
             let steps = pattern.steps(message.channel.len());
-            *left = left.saturating_sub(steps / PATTERN_STEPS_PER_DELIVERY);
+            // However long the comparison was, something is done in each slice, or the next one would begin it again.
+            *left = left.saturating_sub(steps / PATTERN_STEPS_PER_DELIVERY).max(1);
             if !pattern.matches(&message.channel) {
                 *left = left.saturating_sub(1);
                 continue;
