@@ -3,6 +3,7 @@
 import os
 import pathlib
 import random
+import subprocess
 import threading
 import time
 
@@ -31,6 +32,18 @@ def start(folder: pathlib.Path, *flags: str) -> tuple[Server, redis.Redis]:
 def kill(server: Server) -> None:
     server.process.kill()
     server.process.wait()
+
+
+def refusal(folder: pathlib.Path, *flags: str) -> str:
+    """What a server says that does not start on this directory, or stops when it has read it."""
+    try:
+        server = Server("--dir", str(folder), *flags)
+    except RuntimeError as error:
+        return str(error)
+    assert server.wait() == 1
+    words = server.words()
+    server.stop()
+    return words
 
 
 def picture(client: redis.Redis) -> dict:
@@ -229,3 +242,80 @@ def test_a_deadline_that_was_moved_on_in_time_is_no_end(tmp_path: pathlib.Path) 
     after = picture(client)
     kill(server)
     assert after == before
+
+
+@pytest.mark.parametrize("missing", ["MANIFEST", "log-*.kora", "snapshot-*.kora"])
+@pytest.mark.parametrize("appendonly", ["yes", "no"])
+def test_a_missing_file_stops_the_start_and_nothing_is_removed(
+    tmp_path: pathlib.Path, missing: str, appendonly: str
+) -> None:
+    flags = ["--workers", "2", "--appendonly", appendonly, "--appendfsync", "always"]
+    server, client = start(tmp_path, *flags)
+    fill(client)
+    client.save()
+    client.set("behind", "the snapshot")
+    kill(server)
+    gone = max(tmp_path.glob(missing))
+    content = gone.read_bytes()
+    gone.unlink()
+    left = sorted(path.name for path in tmp_path.iterdir())
+    assert "Restore the directory from a backup" in refusal(tmp_path, *flags)
+    assert sorted(path.name for path in tmp_path.iterdir()) == left
+    gone.write_bytes(content)
+    server, client = start(tmp_path, *flags)
+    assert client.get("key 299") == b"v" * 299 + b"more"
+    kill(server)
+
+
+def test_a_directory_without_data_takes_any_number_of_shards(tmp_path: pathlib.Path) -> None:
+    server, _ = start(tmp_path, "--workers", "1", "--shards", "3")
+    kill(server)
+    server, client = start(tmp_path, "--workers", "1", "--shards", "5")
+    client.set("key", "value")
+    client.save()
+    kill(server)
+    with pytest.raises(RuntimeError, match="divided into 5 shards"):
+        Server("--dir", str(tmp_path), "--shards", "3")
+
+
+def mount(folder: pathlib.Path, *options: str) -> bool:
+    """A small file system in memory there; false where this process may not mount any."""
+    command = ["mount", "-t", "tmpfs", "-o", *options, "tmpfs", str(folder)]
+    return subprocess.run(command, capture_output=True).returncode == 0
+
+
+def test_a_full_disk_refuses_writes_and_nothing_acknowledged_is_lost(tmp_path: pathlib.Path) -> None:
+    if not mount(tmp_path, "size=3m"):
+        print("not tried: this process may not mount a file system")
+        return
+    try:
+        flags = ["--workers", "2", "--appendonly", "yes", "--appendfsync", "always"]
+        server, client = start(tmp_path / "data", *flags)
+        acknowledged, refused = [], 0
+        for number in range(600):
+            try:
+                client.set(f"key {number}", "x" * 10_000)
+                acknowledged.append(number)
+            except redis.exceptions.ResponseError as error:
+                assert str(error).startswith("MISCONF"), error
+                refused += 1
+            except redis.exceptions.ConnectionError:
+                # What was written when the disk became full: it is not known whether it is safe.
+                pass
+        assert refused > 200 and len(acknowledged) > 100
+        assert client.get("key 1") == b"x" * 10_000
+        assert mount(tmp_path, "remount,size=30m")
+        end = time.monotonic() + 30
+        while True:
+            try:
+                client.set("again", "1")
+                break
+            except redis.exceptions.ResponseError:
+                assert time.monotonic() < end, "it does not recover"
+                time.sleep(0.05)
+        kill(server)
+        server, client = start(tmp_path / "data", *flags)
+        assert all(client.exists(f"key {number}") for number in acknowledged) and client.get("again") == b"1"
+        kill(server)
+    finally:
+        subprocess.run(["umount", str(tmp_path)], check=True)

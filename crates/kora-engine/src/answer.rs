@@ -43,7 +43,7 @@ pub(crate) fn answer(
         Command::Quit => return Ok((Some(Reply::ok()), Effect::Leave)),
         Command::Shutdown(wish) => return Ok((None, Effect::Shutdown(wish))),
         Command::LastSave => Reply::Integer(crate::gather::integer(setup.durability.told.saved_s.get())),
-        Command::Save(wish) => match begin_save(wish, setup) {
+        Command::Save(wish) => match begin_save(wish, setup, unix_us) {
             Ok(_) if wish == SaveWish::Foreground => return Err(Command::Save(wish)),
             Ok(reply) => return Ok((Some(reply), Effect::Save(wish))),
             Err(error) => Reply::Error(error.to_string()),
@@ -88,12 +88,16 @@ pub(crate) fn answer(
 }
 
 /// What is said of a snapshot that is to be taken.
-fn begin_save(wish: SaveWish, setup: &Setup) -> Result<Reply, ClientError> {
+fn begin_save(wish: SaveWish, setup: &Setup, unix_us: u64) -> Result<Reply, ClientError> {
     let told = &setup.durability.told;
     if told.has_directory.get() == 0 {
         return Err(ClientError::NoDirectory);
     }
     let is_under_way = told.saving_since_s.get() != 0;
+    if !is_under_way {
+        // The log's thread begins it a moment later; INFO tells of it from the reply on.
+        told.saving_since_s.set((unix_us / 1_000_000).max(1));
+    }
     match wish {
         SaveWish::Foreground | SaveWish::Background if is_under_way => Err(ClientError::SaveUnderWay),
         SaveWish::Scheduled if is_under_way => Ok(Reply::Simple("Background saving scheduled")),

@@ -130,6 +130,11 @@ impl Engine {
         self.durable.capture != 0 && self.shards.iter().any(Shard::has_capture_work)
     }
 
+    /// Whether commands that write are refused because the disk fails.
+    pub fn refuses_writes(&self) -> bool {
+        self.setup.durability.trouble().is_some()
+    }
+
     /// Refuses a command that may not be done as things are: while the data is loaded, and writes while the disk fails.
     pub(crate) fn gate(&self, parsed: &mut Parsed) {
         let trouble = self.setup.durability.trouble();

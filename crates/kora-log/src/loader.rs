@@ -158,7 +158,8 @@ impl<D: Disk> Loader<D> {
             .collect();
         segments.sort_unstable();
         let wanted = if manifest.is_open() {
-            manifest.first_segment + segments.len() as u64
+            // An open log has its first segment before the manifest is published.
+            manifest.first_segment.saturating_add(segments.len().max(1) as u64)
         } else {
             manifest.last_segment.saturating_add(1)
         };
@@ -171,7 +172,8 @@ impl<D: Disk> Loader<D> {
             ));
         }
         if let Some(missing) = whole.clone().find(|number| segments.binary_search(number).is_err()) {
-            return Err(LoadError::io(&segment_name(missing), io::ErrorKind::NotFound.into()));
+            let what = io::Error::new(io::ErrorKind::NotFound, "this part of the log is missing");
+            return Err(LoadError::io(&segment_name(missing), what));
         }
         let mut bytes_total = manifest.snapshot_bytes;
         for number in &segments {

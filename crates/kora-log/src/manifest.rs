@@ -51,6 +51,34 @@ impl Manifest {
         Ok(Some(manifest))
     }
 
+    /// What a directory has before anything is saved in it: no snapshot, and no segment. The first segment is the second, so
+    /// that the log that is named ends before it begins.
+    pub fn empty(shards: u32) -> Manifest {
+        Manifest {
+            shards,
+            first_segment: 2,
+            last_segment: 1,
+            first_stamp: 1,
+            ..Manifest::default()
+        }
+    }
+
+    /// Whether it names neither a snapshot nor a segment.
+    pub fn is_empty(&self) -> bool {
+        self.snapshot == 0 && !self.is_open() && self.last_segment < self.first_segment
+    }
+
+    /// A file of ours in a directory without a manifest, if there is one. A server publishes a manifest before it makes any
+    /// other file, so that the manifest was lost.
+    ///
+    /// # Errors
+    /// As the disk says.
+    pub fn orphan<D: Disk>(disk: &D) -> io::Result<Option<String>> {
+        let names = disk.list()?;
+        let is_orphan = |name: &&String| segment_number(name).is_some() || snapshot_number(name).is_some();
+        Ok(names.iter().find(is_orphan).cloned())
+    }
+
     /// Makes it the one that counts, safely.
     ///
     /// # Errors

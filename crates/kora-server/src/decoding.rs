@@ -131,7 +131,8 @@ impl Connection {
         let Some(parsed) = self.ahead.pop_front() else {
             return true;
         };
-        self.may_have_written |= parsed.entry.access == DataAccess::Write || parsed.entry.name == "exec";
+        let may_write = parsed.entry.access == DataAccess::Write || parsed.entry.name == "exec";
+        self.may_have_written |= may_write && !engine.refuses_writes();
         let admission = engine.submit(self.line, parsed, now_us, &self.host);
         self.is_waiting = matches!(admission, Admission::Later(_));
         if let Admission::Later(parsed) = admission {

@@ -129,8 +129,6 @@ pub(super) fn load(
     host: Process,
 ) -> Result<(), String> {
     let start_us = host.now_us();
-    durability.loading_since_s.set(host.unix_us() / 1_000_000);
-    durability.load_bytes.set(loader.progress().1);
     let mut told_us = start_us;
     let workers = Workers { loads, bells };
     loop {

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError, channel, sync_channel};
 use std::thread;
 
-use kora_engine::{Engine, SaveWish};
+use kora_engine::{Engine, Host as _, SaveWish};
 use kora_log::loader::{LoadError, Loader};
 use kora_log::order::Chunk;
 use kora_log::{Manifest, Writer};
@@ -116,6 +116,13 @@ impl Opened {
         };
         let (directory, lock) = Directory::lock(path).map_err(|error| refuse(error.to_string()))?;
         let manifest = Manifest::read(&directory).map_err(|error| refuse(error.to_string()))?;
+        if manifest.is_none()
+            && let Some(file) = Manifest::orphan(&directory).map_err(|error| refuse(error.to_string()))?
+        {
+            return Err(refuse(format!(
+                "there is {file} and no MANIFEST, which says what of it counts. Restore the directory from a backup, or empty it"
+            )));
+        }
         Ok(Opened {
             directory,
             lock,
@@ -125,7 +132,8 @@ impl Opened {
 
     /// How many shards the data in it is divided into; none if there is no data.
     pub(crate) fn shards(&self) -> Option<usize> {
-        self.manifest.map(|manifest| manifest.shards as usize)
+        let manifest = self.manifest.filter(|manifest| !manifest.is_empty());
+        manifest.map(|manifest| manifest.shards as usize)
     }
 }
 
@@ -254,14 +262,18 @@ fn begin(
         ..
     } = surroundings;
     let tell = |error: io::Error| format!("cannot write to the directory: {error}");
-    let mut manifest = manifest.unwrap_or(Manifest {
-        shards: *shards as u32,
-        first_segment: 1,
-        first_stamp: 1,
-        ..Manifest::default()
-    });
+    let mut manifest = match manifest.filter(|manifest| !manifest.is_empty()) {
+        Some(manifest) => manifest,
+        None => {
+            let empty = Manifest::empty(*shards as u32);
+            empty.publish(directory).map_err(tell)?;
+            empty
+        }
+    };
     let mut loader = Loader::open(directory.clone(), manifest).map_err(advice)?;
     let mut first = Loader::open(directory.clone(), manifest).map_err(advice)?;
+    durability.loading_since_s.set(host.unix_us() / 1_000_000);
+    durability.load_bytes.set(first.progress().1);
     load_collections(&mut first, loads, bells)?;
     load(&mut loader, loads, faults, durability, bells, *host)?;
     let loaded = loader.loaded().map_err(advice)?;
@@ -302,6 +314,9 @@ fn begin(
 fn advice(error: LoadError) -> String {
     match &error {
         LoadError::Damaged { .. } => format!("{error}. Restore the directory from a backup"),
+        LoadError::Io { error: cause, .. } if cause.kind() == io::ErrorKind::NotFound => {
+            format!("{error}. Restore the directory from a backup")
+        }
         LoadError::Io { .. } => error.to_string(),
     }
 }

@@ -430,6 +430,8 @@ impl Writing {
             self.save_again_us = self.parts.host.now_us() + RETRY_US;
         } else if self.parts.durability.trouble().is_none() && !self.save_points().is_empty() {
             self.parts.durability.trouble.set(Trouble::Snapshot as u64);
+            // Writes are refused until one succeeds, so no save point would become due by changes.
+            self.is_save_wanted = true;
         }
         self.end_save(false);
     }
