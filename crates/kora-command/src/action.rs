@@ -1,6 +1,7 @@
 //! What may be done to one key: the commands whose whole work lies on the shard where the key does.
 
 use bytes::Bytes;
+use kora_resp::Words;
 use kora_values::StringValue;
 use smallvec::SmallVec;
 
@@ -60,6 +61,28 @@ pub struct StringSetting {
     pub only: Only,
     /// The value before is the reply.
     pub get: bool,
+}
+
+/// Several strings to set, with one lifetime and one condition.
+#[derive(Debug)]
+pub struct StringsSetting {
+    /// Keys and values in turn.
+    pub pairs: Words,
+    /// How long they stay.
+    pub lifetime: Lifetime,
+    /// The condition, which every key must meet before the first is set.
+    pub only: Only,
+    /// What is answered when all are set.
+    pub reply: StringsReply,
+}
+
+/// What a command answers that has set several strings.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum StringsReply {
+    /// `OK`
+    Ok,
+    /// 1; and 0 where the condition forbids it.
+    Flag,
 }
 
 /// On which condition something is set.

@@ -34,6 +34,7 @@ use kora_resp::glob::Pattern;
 
 pub use self::action::{
     Action, Deadline, ExpireOnly, KeyAction, Lifetime, LifetimeForm, Only, ShortKey, StringAction, StringSetting,
+    StringsReply, StringsSetting,
 };
 pub use self::admin::ClientFilter;
 pub use self::connection::{Credentials, Hello};
@@ -190,10 +191,8 @@ pub enum SeveralKeys {
     Touch(Words),
     /// `MGET`
     GetStrings(Words),
-    /// `MSET`: keys and values in turn.
-    SetStrings(Words),
-    /// `MSETNX`: the same.
-    SetStringsIfAbsent(Words),
+    /// `MSET`, `MSETNX`
+    SetStrings(StringsSetting),
 }
 
 impl SeveralKeys {
@@ -204,7 +203,7 @@ impl SeveralKeys {
             | SeveralKeys::Exist(keys)
             | SeveralKeys::Touch(keys)
             | SeveralKeys::GetStrings(keys) => (keys, 1),
-            SeveralKeys::SetStrings(pairs) | SeveralKeys::SetStringsIfAbsent(pairs) => (pairs, 2),
+            SeveralKeys::SetStrings(setting) => (&setting.pairs, 2),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use kora_resp::Words;
 
-use crate::action::{Action, Deadline, Lifetime, Only, StringAction, StringSetting};
+use crate::action::{Action, Deadline, Lifetime, Only, StringAction, StringSetting, StringsReply, StringsSetting};
 use crate::arguments::Arguments;
 use crate::error::ClientError;
 use crate::{Command, SeveralKeys, VectorOptions};
@@ -235,13 +235,21 @@ pub(crate) fn mget(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
 }
 
 pub(crate) fn mset(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
-    Ok(Command::Several(SeveralKeys::SetStrings(pairs(arguments, "mset")?)))
+    set_several(pairs(arguments, "mset")?, Only::Always, StringsReply::Ok)
 }
 
 pub(crate) fn msetnx(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
-    Ok(Command::Several(SeveralKeys::SetStringsIfAbsent(pairs(
-        arguments, "msetnx",
-    )?)))
+    set_several(pairs(arguments, "msetnx")?, Only::IfAbsent, StringsReply::Flag)
+}
+
+/// Strings that never expire.
+fn set_several(pairs: Words, only: Only, reply: StringsReply) -> Result<Command, ClientError> {
+    Ok(Command::Several(SeveralKeys::SetStrings(StringsSetting {
+        pairs,
+        lifetime: Lifetime::Forever,
+        only,
+        reply,
+    })))
 }
 
 /// Keys with their values, from the first argument to the last.

@@ -171,10 +171,8 @@ pub(crate) enum SeveralAsk {
     Touch(Words),
     /// Their strings, in this order.
     GetStrings(Words),
-    /// Set strings: keys and values in turn.
-    SetStrings(Words),
-    /// Set strings if none of the keys is there; answers 1 or 0.
-    SetStringsIfAbsent(Words),
+    /// Set strings if all keys meet the condition; answers 1, or 0 if one does not.
+    SetStrings(StringsPart),
 }
 
 impl SeveralAsk {
@@ -185,9 +183,8 @@ impl SeveralAsk {
             | SeveralAsk::Count(keys)
             | SeveralAsk::Touch(keys)
             | SeveralAsk::GetStrings(keys) => (keys, 1),
-            SeveralAsk::CountPairs(pairs) | SeveralAsk::SetStrings(pairs) | SeveralAsk::SetStringsIfAbsent(pairs) => {
-                (pairs, 2)
-            }
+            SeveralAsk::CountPairs(pairs) => (pairs, 2),
+            SeveralAsk::SetStrings(part) => (&part.pairs, 2),
         }
     }
 
@@ -196,6 +193,14 @@ impl SeveralAsk {
         let (words, step) = self.words();
         words.iter().step_by(step)
     }
+}
+
+/// Strings that one shard is to set.
+pub(crate) struct StringsPart {
+    /// Keys and values in turn.
+    pub(crate) pairs: Words,
+    pub(crate) lifetime: Lifetime,
+    pub(crate) only: Only,
 }
 
 /// A value that somebody wants to carry elsewhere.

@@ -247,8 +247,8 @@ pub(crate) fn start(command: Command, first: First, me: u64, here: Target, aroun
             let asks: Vec<_> = workers
                 .map(|worker| (Target::Worker(worker), Ask::ResetStats))
                 .collect();
-            let (missing, refusal) = (asks.len(), None);
-            Next::Ask(Gather::AllDone { missing, refusal }, asks)
+            let (missing, reply) = (asks.len(), Reply::ok());
+            Next::Ask(Gather::AllDone { missing, reply }, asks)
         }
         // Answered before: the plan says so. A command that neither file knows is refused here.
         _ => Next::error(&ClientError::NotInTransaction),

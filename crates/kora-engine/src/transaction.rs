@@ -6,7 +6,7 @@ use kora_resp::Reply;
 
 use crate::answer::answer;
 use crate::command::table::Parsed;
-use crate::command::{Command, SeveralKeys};
+use crate::command::{Command, Only, SeveralKeys};
 use crate::engine::Engine;
 use crate::error::ClientError;
 use crate::gather::{Entry, Executing, Gather, Next, Reads};
@@ -253,8 +253,8 @@ const WATCHED_BYTES: usize = 96;
 fn spreads(command: &Command) -> bool {
     match command {
         Command::Transfer(transfer) => slot(&[&transfer.from]) != slot(&[&transfer.to]),
-        Command::Several(SeveralKeys::SetStringsIfAbsent(pairs)) => {
-            let mut slots = pairs.iter().step_by(2).map(|key| slot(&[key]));
+        Command::Several(several @ SeveralKeys::SetStrings(setting)) if setting.only != Only::Always => {
+            let mut slots = several.keys().map(|key| slot(&[key]));
             let first = slots.next();
             slots.any(|slot| Some(slot) != first)
         }

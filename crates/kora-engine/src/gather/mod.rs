@@ -29,7 +29,7 @@ pub(crate) use self::moving::{Moving, lands_in_leaving};
 pub(crate) use self::query::Querying;
 pub(crate) use self::recalling::{Found, Recalling};
 pub(crate) use self::scanning::Scanning;
-pub(crate) use self::several::{Choosing, Deleting, Placing, SettingIfAbsent};
+pub(crate) use self::several::{Choosing, Deleting, Placing, SettingIf};
 pub(crate) use self::splitting::{Splitting, several};
 pub(crate) use self::topics::AskingTopics;
 
@@ -48,16 +48,16 @@ pub(crate) enum Gather {
     One(Shape),
     /// The sum of the parts.
     Sum { missing: usize, total: u64 },
-    /// MSET: `OK` if no part says something else.
-    AllDone { missing: usize, refusal: Option<Reply> },
+    /// MSET: this reply, if no part says something else.
+    AllDone { missing: usize, reply: Reply },
     /// This is the reply, whatever the part says.
     Replying(Reply),
     /// A command on several keys that is divided between the shards.
     Splitting(Box<Splitting>),
     /// MGET.
     Placing(Box<Placing>),
-    /// MSETNX over several shards.
-    SettingIfAbsent(Box<SettingIfAbsent>),
+    /// MSETNX and its like over several shards.
+    SettingIf(Box<SettingIf>),
     /// DEL of keys of which some are names of collections.
     Deleting(Box<Deleting>),
     /// RENAME, RENAMENX and COPY between shards.
@@ -205,7 +205,7 @@ impl Gather {
             Gather::Ageing => Gate::Closed,
             // Nothing was asked yet, and what comes behind it must not be asked before.
             Gather::Splitting(_) => Gate::Closed,
-            Gather::SettingIfAbsent(_) | Gather::Deleting(_) | Gather::Moving(_) => Gate::Closed,
+            Gather::SettingIf(_) | Gather::Deleting(_) | Gather::Moving(_) => Gate::Closed,
             Gather::Executing(_) | Gather::Leaving(_) => Gate::Closed,
             Gather::Fetching(_) | Gather::Finding(_) => Gate::Closed,
             // Whoever kills itself is not heard any more, on however many workers it is looked for.
@@ -260,19 +260,19 @@ impl Gather {
                 debug_assert!(withdrawn.is_empty(), "nobody asked for it");
                 Gather::Sum { missing, total }.absorb(from, Part::Count(count), around)
             }
-            (Gather::AllDone { missing, refusal }, part) => {
-                let refusal = match part {
-                    Part::Reply(reply) => Some(reply),
-                    _ => refusal,
+            (Gather::AllDone { missing, reply }, part) => {
+                let reply = match part {
+                    Part::Reply(refusal) => refusal,
+                    _ => reply,
                 };
                 match missing - 1 {
-                    0 => Next::Reply(refusal.unwrap_or_else(Reply::ok)),
-                    missing => Next::Wait(Gather::AllDone { missing, refusal }),
+                    0 => Next::Reply(reply),
+                    missing => Next::Wait(Gather::AllDone { missing, reply }),
                 }
             }
             (Gather::Placing(placing), Part::Bulks(bulks)) => placing.absorb(from, Ok(bulks), around),
             (Gather::Placing(placing), Part::Refused(error)) => placing.absorb(from, Err(error), around),
-            (Gather::SettingIfAbsent(setting), part) => setting.absorb(part),
+            (Gather::SettingIf(setting), part) => setting.absorb(part),
             (Gather::Deleting(deleting), part) => deleting.absorb(part, around),
             (Gather::Moving(moving), part) => moving.absorb(part, around),
             (Gather::Choosing(choosing), Part::Chosen { key, among, draw }) => choosing.absorb(key, among, draw),

@@ -6,8 +6,9 @@ use bytes::Bytes;
 use kora_resp::{Bulks, Interleaved, Reply, Words};
 
 use super::{Around, Gather, Next, integer};
+use crate::command::{Lifetime, Only};
 use crate::error::ClientError;
-use crate::mail::{Ask, Part, SeveralAsk, Target};
+use crate::mail::{Ask, Part, SeveralAsk, StringsPart, Target};
 use crate::router::ShardId;
 use kora_keyspace::catalog::Schema;
 
@@ -58,55 +59,65 @@ impl Placing {
     }
 }
 
-/// MSETNX over several shards: first all of them look, then all of them set.
-pub(crate) struct SettingIfAbsent {
+/// Strings that are set on several shards, on a condition: first all of them look, then all of them set.
+pub(crate) struct SettingIf {
     /// What each shard is to set.
     parts: Vec<(Target, Words)>,
+    lifetime: Lifetime,
     missing: usize,
-    is_absent: bool,
+    /// How many of the keys are to be there: all or none.
+    wanted: u64,
+    found: u64,
     is_setting: bool,
 }
 
-impl SettingIfAbsent {
-    pub(super) fn start(parts: Vec<(Target, Words)>) -> Next {
+impl SettingIf {
+    pub(super) fn start(parts: Vec<(Target, Words)>, lifetime: Lifetime, only: Only) -> Next {
+        let keys: usize = parts.iter().map(|(_, pairs)| pairs.len() / 2).sum();
         let look = |(shard, pairs): &(Target, Words)| (*shard, Ask::Several(SeveralAsk::CountPairs(pairs.clone())));
         let asks: Vec<(Target, Ask)> = parts.iter().map(look).collect();
-        let setting = SettingIfAbsent {
+        let setting = SettingIf {
             missing: asks.len(),
             parts,
-            is_absent: true,
+            lifetime,
+            wanted: if only == Only::IfPresent { keys as u64 } else { 0 },
+            found: 0,
             is_setting: false,
         };
-        Next::Ask(Gather::SettingIfAbsent(Box::new(setting)), asks)
+        Next::Ask(Gather::SettingIf(Box::new(setting)), asks)
     }
 
     pub(crate) fn absorb(mut self: Box<Self>, part: Part) -> Next {
         self.missing -= 1;
-        if let Part::Reply(refusal) = part {
+        if let Part::Reply(reply) = part {
             return match self.missing {
-                0 => Next::Reply(refusal),
-                missing => Next::Wait(Gather::AllDone {
-                    missing,
-                    refusal: Some(refusal),
-                }),
+                0 => Next::Reply(reply),
+                missing => Next::Wait(Gather::AllDone { missing, reply }),
             };
         }
-        if !self.is_setting {
-            self.is_absent &= matches!(part, Part::Count(0));
+        if let (Part::Count(count), false) = (part, self.is_setting) {
+            self.found += count;
         }
         match (self.missing, self.is_setting) {
             (0, true) => Next::Reply(Reply::Integer(1)),
-            (0, false) if !self.is_absent => Next::Reply(Reply::Integer(0)),
-            (0, false) => {
-                let parts = std::mem::take(&mut self.parts);
-                let ask = |(shard, pairs)| (shard, Ask::Several(SeveralAsk::SetStrings(pairs)));
-                let asks: Vec<(Target, Ask)> = parts.into_iter().map(ask).collect();
-                self.missing = asks.len();
-                self.is_setting = true;
-                Next::Ask(Gather::SettingIfAbsent(self), asks)
-            }
-            _ => Next::Wait(Gather::SettingIfAbsent(self)),
+            (0, false) if self.found != self.wanted => Next::Reply(Reply::Integer(0)),
+            (0, false) => self.set(),
+            _ => Next::Wait(Gather::SettingIf(self)),
         }
+    }
+
+    fn set(mut self: Box<Self>) -> Next {
+        let (lifetime, only) = (self.lifetime, Only::Always);
+        let asks: Vec<(Target, Ask)> = std::mem::take(&mut self.parts)
+            .into_iter()
+            .map(|(shard, pairs)| {
+                let part = StringsPart { pairs, lifetime, only };
+                (shard, Ask::Several(SeveralAsk::SetStrings(part)))
+            })
+            .collect();
+        self.missing = asks.len();
+        self.is_setting = true;
+        Next::Ask(Gather::SettingIf(self), asks)
     }
 }
 

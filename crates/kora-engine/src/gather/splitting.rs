@@ -1,14 +1,14 @@
 //! Commands on several keys: each shard is asked for its part. A request may have a million keys, so they are divided some
 //! at a time.
 
-use kora_resp::Words;
+use kora_resp::{Reply, Words};
 use smallvec::SmallVec;
 
-use super::{Around, Deleting, Gather, Next, Placing, SettingIfAbsent, Shape};
-use crate::command::SeveralKeys;
+use super::{Around, Deleting, Gather, Next, Placing, SettingIf, Shape};
+use crate::command::{Lifetime, Only, SeveralKeys, StringsReply, StringsSetting};
 use crate::error::ClientError;
 use crate::limits::KEYS_PER_SLICE;
-use crate::mail::{Ask, SeveralAsk, Target};
+use crate::mail::{Ask, SeveralAsk, StringsPart, Target};
 use crate::plan::names_a_collection;
 use crate::router::ShardId;
 
@@ -22,8 +22,12 @@ pub(crate) fn several(several: SeveralKeys, around: &Around<'_>) -> Next {
         SeveralKeys::Exist(keys) => (keys, Purpose::Exist),
         SeveralKeys::Touch(keys) => (keys, Purpose::Touch),
         SeveralKeys::GetStrings(keys) => (keys, Purpose::Get),
-        SeveralKeys::SetStrings(pairs) => (pairs, Purpose::Set),
-        SeveralKeys::SetStringsIfAbsent(pairs) => (pairs, Purpose::SetIfAbsent),
+        SeveralKeys::SetStrings(StringsSetting {
+            pairs,
+            lifetime,
+            only,
+            reply,
+        }) => (pairs, Purpose::Set { lifetime, only, reply }),
     };
     Splitting::new(words, purpose, around).go_on(around)
 }
@@ -48,9 +52,11 @@ enum Purpose {
     Touch,
     Get,
     /// Each has its value behind it.
-    Set,
-    /// The same.
-    SetIfAbsent,
+    Set {
+        lifetime: Lifetime,
+        only: Only,
+        reply: StringsReply,
+    },
 }
 
 impl Splitting {
@@ -83,8 +89,8 @@ impl Splitting {
         let Some(key) = self.rest.first() else {
             return Ok(false);
         };
-        // All names are visible to everybody, so nothing is set if one of the keys is one.
-        if self.purpose == Purpose::Set && around.catalog().holds(key) {
+        // All names are visible to every worker, so nothing is set if one of the keys is one.
+        if self.purpose.puts_where_something_is() && around.catalog().holds(key) {
             return Err(ClientError::NameOfCollection { name: key.to_vec() });
         }
         let shard = around.placement().shard_of(key);
@@ -105,8 +111,11 @@ impl Splitting {
             .map(|(index, part)| (Target::Shard(ShardId(index as u16)), part))
             .collect();
         let missing = parts.len();
-        if purpose == Purpose::SetIfAbsent && missing > 1 {
-            return SettingIfAbsent::start(parts);
+        if let Purpose::Set { lifetime, only, .. } = purpose
+            && only != Only::Always
+            && missing > 1
+        {
+            return SettingIf::start(parts, lifetime, only);
         }
         let gather = match purpose {
             Purpose::Delete | Purpose::Exist | Purpose::Touch => Gather::Sum { missing, total: 0 },
@@ -114,8 +123,18 @@ impl Splitting {
             // One part has the order of its keys.
             Purpose::Get if missing == 1 => Gather::One(Shape::Whole),
             Purpose::Get => Gather::Placing(Box::new(Placing::new(order, missing, shards))),
-            Purpose::Set => Gather::AllDone { missing, refusal: None },
-            Purpose::SetIfAbsent => Gather::One(Shape::Whole),
+            Purpose::Set {
+                only: Only::Always,
+                reply,
+                ..
+            } => Gather::AllDone {
+                missing,
+                reply: match reply {
+                    StringsReply::Ok => Reply::ok(),
+                    StringsReply::Flag => Reply::Integer(1),
+                },
+            },
+            Purpose::Set { .. } => Gather::One(Shape::Whole),
         };
         let ask = |part| Ask::Several(purpose.ask(part));
         Next::Ask(
@@ -131,9 +150,14 @@ const PARTS_USUAL: usize = 4;
 impl Purpose {
     fn words_per_key(self) -> usize {
         match self {
-            Purpose::Set | Purpose::SetIfAbsent => 2,
+            Purpose::Set { .. } => 2,
             _ => 1,
         }
+    }
+
+    /// True if it sets keys that may hold something already.
+    fn puts_where_something_is(self) -> bool {
+        matches!(self, Purpose::Set { only, .. } if only != Only::IfAbsent)
     }
 
     fn ask(self, part: Words) -> SeveralAsk {
@@ -143,8 +167,11 @@ impl Purpose {
             Purpose::Exist => SeveralAsk::Count(part),
             Purpose::Touch => SeveralAsk::Touch(part),
             Purpose::Get => SeveralAsk::GetStrings(part),
-            Purpose::Set => SeveralAsk::SetStrings(part),
-            Purpose::SetIfAbsent => SeveralAsk::SetStringsIfAbsent(part),
+            Purpose::Set { lifetime, only, .. } => SeveralAsk::SetStrings(StringsPart {
+                pairs: part,
+                lifetime,
+                only,
+            }),
         }
     }
 }

@@ -9,10 +9,10 @@ use kora_resp::{Bulks, Reply, Words};
 use kora_values::{Digits, StringValue};
 
 use super::{Shard, Unfinished};
-use crate::command::Lifetime;
+use crate::command::Only;
 use crate::error::ClientError;
 use crate::limits::{DELETED_PER_SLICE, KEYS_PER_SLICE};
-use crate::mail::{Part, SeveralAsk};
+use crate::mail::{Part, SeveralAsk, StringsPart};
 
 /// A part between two slices.
 pub(crate) struct Several {
@@ -44,8 +44,8 @@ enum Task {
         strings: Bulks,
     },
     Set {
-        pairs: Words,
-        /// Those of which none must be there before they are set, if there is a condition at all.
+        part: StringsPart,
+        /// Pairs whose keys have not been looked at yet, if there is a condition: all keys meet it before one is set.
         unseen: Option<Words>,
     },
 }
@@ -63,10 +63,9 @@ impl Several {
                 strings: Bulks::expecting(keys.len()),
                 keys,
             },
-            SeveralAsk::SetStrings(pairs) => Task::Set { pairs, unseen: None },
-            SeveralAsk::SetStringsIfAbsent(pairs) => Task::Set {
-                unseen: Some(pairs.clone()),
-                pairs,
+            SeveralAsk::SetStrings(part) => Task::Set {
+                unseen: (part.only != Only::Always).then(|| part.pairs.clone()),
+                part,
             },
         };
         Several {
@@ -85,7 +84,10 @@ impl Several {
                 are_pairs: true,
                 ..
             }
-            | Task::Set { pairs, .. } => pairs.len() / 2,
+            | Task::Set {
+                part: StringsPart { pairs, .. },
+                ..
+            } => pairs.len() / 2,
             Task::Delete { keys, .. } | Task::Count { keys, .. } | Task::Get { keys, .. } => keys.len(),
         }
     }
@@ -135,7 +137,10 @@ impl Task {
                 are_pairs: true,
                 ..
             }
-            | Task::Set { pairs, .. } => shard.look_for_keys(pairs.iter().step_by(2).take(LOOKED_FOR_MAX)),
+            | Task::Set {
+                part: StringsPart { pairs, .. },
+                ..
+            } => shard.look_for_keys(pairs.iter().step_by(2).take(LOOKED_FOR_MAX)),
             Task::Delete { keys, .. } | Task::Count { keys, .. } | Task::Get { keys, .. } => {
                 shard.look_for_keys(keys.iter().take(LOOKED_FOR_MAX));
             }
@@ -224,7 +229,7 @@ impl Shard {
                     }
                     None => Some(Part::Bulks(std::mem::take(strings))),
                 },
-                Task::Set { pairs, unseen } => self.set_one(pairs, unseen, now_ms),
+                Task::Set { part, unseen } => self.set_one(part, unseen, now_ms),
             };
             if let Some(part) = step {
                 if several.is_in_batch {
@@ -238,21 +243,22 @@ impl Shard {
     }
 
     /// Looks at one key, or sets one; the answer, if there is nothing more to do.
-    fn set_one(&mut self, pairs: &mut Words, unseen: &mut Option<Words>, now_ms: u64) -> Option<Part> {
+    fn set_one(&mut self, part: &mut StringsPart, unseen: &mut Option<Words>, now_ms: u64) -> Option<Part> {
         if let Some(words) = unseen {
             let Some((key, _)) = words.take_pair() else {
                 *unseen = None;
                 return None;
             };
             let place = self.resolve_live(key, now_ms);
-            return self.keyspace.exists(place).then_some(Part::Count(0));
+            let is_there = self.keyspace.exists(place);
+            return (is_there != (part.only == Only::IfPresent)).then_some(Part::Count(0));
         }
-        let Some((key, value)) = pairs.take_pair() else {
+        let Some((key, value)) = part.pairs.take_pair() else {
             return Some(Part::Count(1));
         };
         let place = self.resolve_live(key, now_ms);
         let value = Value::String(StringValue::new(value));
-        match self.put(place, value, Lifetime::Forever) {
+        match self.put(place, value, part.lifetime) {
             Ok(()) => None,
             Err(error) => Some(Part::Reply(refused(&error))),
         }
