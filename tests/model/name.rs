@@ -89,6 +89,7 @@ pub(crate) enum Name {
     MemoryUsage,
     MGet,
     MSet,
+    MSetEx,
     MSetNx,
     Multi,
     Object,
@@ -141,7 +142,7 @@ pub(crate) enum Name {
 }
 
 impl Name {
-    pub(crate) const ALL: [Name; 134] = [
+    pub(crate) const ALL: [Name; 135] = [
         Name::Auth,
         Name::Client,
         Name::ClientGetname,
@@ -227,6 +228,7 @@ impl Name {
         Name::MemoryUsage,
         Name::MGet,
         Name::MSet,
+        Name::MSetEx,
         Name::MSetNx,
         Name::Multi,
         Name::Object,
@@ -366,6 +368,7 @@ impl Name {
             Name::MemoryUsage => ("memory|usage", -3),
             Name::MGet => ("mget", -2),
             Name::MSet => ("mset", -3),
+            Name::MSetEx => ("msetex", -4),
             Name::MSetNx => ("msetnx", -3),
             Name::Multi => ("multi", 1),
             Name::Object => ("object", -2),
@@ -449,9 +452,14 @@ impl Name {
             Name::GetSet | Name::Incr | Name::IncrBy | Name::IncrByFloat | Name::MGet | Name::MSet | Name::MSetNx => {
                 Family::String
             }
-            Name::PSetEx | Name::Set | Name::SetEx | Name::SetNx | Name::SetRange | Name::StrLen | Name::Substr => {
-                Family::String
-            }
+            Name::MSetEx
+            | Name::PSetEx
+            | Name::Set
+            | Name::SetEx
+            | Name::SetNx
+            | Name::SetRange
+            | Name::StrLen
+            | Name::Substr => Family::String,
             Name::HDel | Name::HExists | Name::HGet | Name::HGetAll | Name::HIncrBy | Name::HIncrByFloat => {
                 Family::Hash
             }

@@ -307,6 +307,55 @@ fn a_collection_is_described_field_by_field() {
 }
 
 #[test]
+fn msetex_answers_what_redis_8_4_documents() {
+    let error = |text: &str| format!("-ERR {text}\r\n");
+    let (numkeys, pairs, syntax) = (
+        error("invalid numkeys value"),
+        error("wrong number of key-value pairs"),
+        error("syntax error"),
+    );
+    let arity = error("wrong number of arguments for 'msetex' command");
+    let expiry = error("invalid expire time in 'msetex' command");
+    let (one, zero) = (":1\r\n", ":0\r\n");
+    on_each_worker_count(|server| {
+        let mut client = server.connect();
+        for (request, reply) in [
+            ("MSETEX", arity.as_str()),
+            ("MSETEX key1 val1 ex 10", &numkeys),
+            ("MSETEX 0 a 1", &numkeys),
+            ("MSETEX 2147483648 key1 val1 ex 10", &numkeys),
+            ("MSETEX 2147483647 key1 val1 ex 10", &pairs),
+            ("MSETEX 2 key1 val1 key2", &pairs),
+            ("MSETEX 1 key1 val1 invalid_flag", &syntax),
+            ("MSETEX 1 key1 val1 GET", &syntax),
+            ("MSETEX 2 key1 val1 key2 val2 nx xx ex 10", &syntax),
+            ("MSETEX 2 key1 val1 key2 val2 ex 10 px 5000", &syntax),
+            ("MSETEX 2 key1 val1 key2 val2 keepttl ex 10", &syntax),
+            ("MSETEX 1 key1 val1 EX 0", &expiry),
+            ("EXISTS key1 key2", zero),
+            ("MSETEX 2 new val1 new2 val2 nx ex 100", one),
+            ("TTL new2", ":100\r\n"),
+            ("MSETEX 2 other 1 new 2 nx ex 10", zero),
+            ("EXISTS other", zero),
+            ("MSETEX 3 new 1 missing 2 new2 3 xx", zero),
+            ("GET new", "$4\r\nval1\r\n"),
+            ("MSETEX 3 new 1 new2 2 new 3 KEEPTTL XX", one),
+            ("MGET new new2 missing", "*3\r\n$1\r\n3\r\n$1\r\n2\r\n$-1\r\n"),
+            ("TTL new", ":100\r\n"),
+            ("MSETEX 2 new a new2 b", one),
+            ("TTL new", ":-1\r\n"),
+            ("MSETEX 2 new a third c PXAT 1", one),
+            ("EXISTS new new2 third", one),
+            ("VECCREATE named DIM 2", "+OK\r\n"),
+            ("MSETEX 2 free 1 named 2 NX", zero),
+            ("EXISTS free", zero),
+        ] {
+            client.says(request, reply);
+        }
+    });
+}
+
+#[test]
 fn hello_changes_the_version_from_its_own_reply_on() {
     on_each_worker_count(|server| {
         let mut client = server.connect();

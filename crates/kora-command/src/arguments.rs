@@ -55,7 +55,12 @@ impl<'r> Arguments<'r> {
 
     /// The words from `index` on, of which the first and each `step`th behind it is a key.
     pub(crate) fn keys_from(&self, index: usize, step: usize) -> Result<Words, ClientError> {
-        match self.too_long(index, step) {
+        self.keys_between(index, self.count(), step)
+    }
+
+    /// The same words, of which none is a key from `end` on.
+    pub(crate) fn keys_between(&self, index: usize, end: usize, step: usize) -> Result<Words, ClientError> {
+        match self.too_long(index, end, step) {
             Some(bytes) => Err(ClientError::KeyTooLong { bytes }),
             None => Ok(self.request.words(index)),
         }
@@ -72,15 +77,15 @@ impl<'r> Arguments<'r> {
 
     /// The words from `index` on, of which the first and each `step`th behind it is the name of a field.
     pub(crate) fn fields_from(&self, index: usize, step: usize) -> Result<Words, ClientError> {
-        match self.too_long(index, step) {
+        match self.too_long(index, self.count(), step) {
             Some(bytes) => Err(ClientError::FieldTooLong { bytes }),
             None => Ok(self.request.words(index)),
         }
     }
 
-    /// How long the first is that is too long for a key, of the word at `index` and each `step`th behind it.
-    fn too_long(&self, index: usize, step: usize) -> Option<usize> {
-        let mut lengths = self.request.lengths().skip(index).step_by(step);
+    /// How long the first is that is too long for a key, of the word at `index` and each `step`th behind it before `end`.
+    fn too_long(&self, index: usize, end: usize, step: usize) -> Option<usize> {
+        let mut lengths = self.request.lengths().take(end).skip(index).step_by(step);
         lengths.find(|bytes| *bytes > KEY_BYTES_MAX)
     }
 

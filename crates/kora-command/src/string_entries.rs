@@ -135,6 +135,24 @@ pub(crate) const ENTRIES: &[Entry] = &[
         ..WRITE
     },
     Entry {
+        name: "msetex",
+        reply: "1 if all were set, 0 if the condition forbade it.",
+        notes: "As in Redis 8.4: one condition and one lifetime for all keys. NX sets them if none of them exists, XX if all of them do. Over several shards not at once: with NX or XX one of the keys may come to be, or go, between the look at all of them and the setting, and a reader may see some of them set and others not. Inside MULTI all keys of one with NX or XX must have one slot, or the answer is `CROSSSLOT`.",
+        arity: -4,
+        is_fast: false,
+        keys: (0, 0, 0),
+        other_flags: &["movablekeys"],
+        summary: "Sets several strings that expire at one time, if a condition holds.",
+        arguments: &[
+            Argument::integer("numkeys"),
+            Argument::block("data", &[Argument::key("key"), Argument::string("value")]).multiple(),
+            Argument::one_of("condition", &[Argument::word("nx", "NX"), Argument::word("xx", "XX")]).optional(),
+            Argument::one_of("expiration", SET_TIMES).optional(),
+        ],
+        parse: strings::msetex,
+        ..WRITE
+    },
+    Entry {
         name: "msetnx",
         reply: "1 if all were set, 0 if none was.",
         notes: "All or none, but over several shards not at once: one of the keys may come to be between the look at all of them and the setting. Inside MULTI all must have one slot, or the answer is `CROSSSLOT`.",

@@ -242,6 +242,32 @@ pub(crate) fn msetnx(arguments: &Arguments<'_>) -> Result<Command, ClientError> 
     set_several(pairs(arguments, "msetnx")?, Only::IfAbsent, StringsReply::Flag)
 }
 
+pub(crate) fn msetex(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+    let count = kora_resp::number::parse_i64(arguments.word(1)).filter(|count| (1..=MSETEX_KEYS_MAX).contains(count));
+    let count = count.ok_or(ClientError::Said("ERR invalid numkeys value"))? as usize;
+    let options_at = 2 + 2 * count;
+    if arguments.count() < options_at {
+        return Err(ClientError::Said("ERR wrong number of key-value pairs"));
+    }
+    let options = Options::read(arguments, options_at, Family::Set)?;
+    if options.get {
+        return Err(ClientError::Syntax);
+    }
+    let lifetime = options.lifetime("msetex")?.unwrap_or(Lifetime::Forever);
+    let mut words = arguments.keys_between(2, options_at, 2)?;
+    let mut pairs = words.empty_part(2 * count);
+    pairs.move_from(&mut words, 2 * count);
+    Ok(Command::Several(SeveralKeys::SetStrings(StringsSetting {
+        pairs,
+        lifetime,
+        only: options.only,
+        reply: StringsReply::Flag,
+    })))
+}
+
+/// Redis takes no larger `numkeys`.
+const MSETEX_KEYS_MAX: i64 = i32::MAX as i64;
+
 /// Strings that never expire.
 fn set_several(pairs: Words, only: Only, reply: StringsReply) -> Result<Command, ClientError> {
     Ok(Command::Several(SeveralKeys::SetStrings(StringsSetting {

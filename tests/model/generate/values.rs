@@ -48,6 +48,22 @@ pub(super) fn request(name: Name, author: &mut Author) -> String {
         Name::Get | Name::Del | Name::PTtl | Name::Expire if author.random.percent(20) => {
             format!("{command} float{rest}")
         }
+        Name::MSetEx => {
+            let options = [
+                "NX", "xx", "KEEPTTL", "EX 1", "px 30", "PX 2000", "PXAT 1", "GET", "EX 0",
+            ];
+            let mut pairs = format!(" {key} {}", value(author));
+            let more = author.random.below(3);
+            for _ in 0..more {
+                pairs.push_str(&format!(" {} {}", any_key(author), value(author)));
+            }
+            let count = (more + 1).to_string();
+            let count = author
+                .random
+                .pick(&[count.as_str(), &count, &count, &count, &count, "0", "x", "9"])
+                .to_owned();
+            format!("{command} {count}{pairs}{}", some(author, &options, 15))
+        }
         _ => format!("{command} {key}{rest}"),
     }
 }
@@ -108,7 +124,7 @@ fn some(author: &mut Author, options: &[&str], percent: usize) -> String {
 
 fn string_rest(name: Name, author: &mut Author) -> String {
     match name {
-        Name::Get | Name::GetDel | Name::StrLen | Name::Incr | Name::Decr => String::new(),
+        Name::Get | Name::GetDel | Name::MSetEx | Name::StrLen | Name::Incr | Name::Decr => String::new(),
         Name::Set => {
             let options = [
                 "NX",

@@ -194,8 +194,8 @@ impl Twin {
                 self.deadline(&words.0[index], unit_ms, absolute, command).map(Some)
             }
         };
-        // SET looks at it before everything else.
-        if command == "set"
+        // SET and MSETEX look at it before everything else.
+        if matches!(command, "set" | "msetex")
             && let Err(error) = expires_ms
         {
             return Err(error);

@@ -51,7 +51,9 @@ impl Twin {
             }
             Name::ConfigRewrite => Some("ERR Command not allowed inside a transaction"),
             Name::Shutdown if self.shutdown_words(words) => Some("ERR Command not allowed inside a transaction"),
-            _ if spreads(name, words) => Some("CROSSSLOT Keys in request don't hash to the same slot"),
+            _ if spreads(name, words) || self.msetex_spreads(name, words) => {
+                Some("CROSSSLOT Keys in request don't hash to the same slot")
+            }
             _ => None,
         };
         let transaction = self.session(id).transaction.as_mut()?;
@@ -131,6 +133,17 @@ impl Twin {
             }
         };
         Ok(Expected::Many(transaction.queued.iter().map(answer).collect()))
+    }
+}
+
+impl Twin {
+    /// The same of MSETEX, which is all or nothing only on a condition.
+    fn msetex_spreads(&self, name: Name, words: &Words<'_>) -> bool {
+        name == Name::MSetEx
+            && self.msetex_words(words).is_ok_and(|(keys, options)| {
+                ["NX", "XX"].iter().any(|word| options.flags.contains(word))
+                    && keys.iter().any(|key| slot(key) != slot(&keys[0]))
+            })
     }
 }
 

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use super::lifetimes::Options;
 use super::{Answer, Expected, Twin, Words, syntax, wrong_arity};
 use crate::name::Name;
 use crate::say::Say;
@@ -26,6 +27,7 @@ impl Twin {
         match name {
             Name::MGet => return self.mget(words),
             Name::MSet | Name::MSetNx => return self.mset(name, words),
+            Name::MSetEx => return self.msetex(words),
             _ => {}
         }
         let key = words.any_key(1)?;
@@ -338,6 +340,40 @@ impl Twin {
         let keys = words.keys(1, 1)?;
         let value = |key| self.string(key).ok().flatten().map_or(Say::Null, Say::Bulk);
         Ok(Expected::Reply(Say::Array(keys.iter().map(value).collect())))
+    }
+
+    /// What MSETEX says: its keys and options.
+    pub(super) fn msetex_words(&self, words: &Words<'_>) -> Result<(Vec<Bytes>, Options), Say> {
+        let count = match integer(&words.0[1]) {
+            Some(count @ 1..=0x7fff_ffff) => count as usize,
+            _ => return Say::error("ERR invalid numkeys value"),
+        };
+        let options_at = 2 + 2 * count;
+        if words.count() < options_at {
+            return Say::error("ERR wrong number of key-value pairs");
+        }
+        let options = self.options(words, options_at, "msetex", &["NX", "XX", "KEEPTTL"])?;
+        Ok((Words(&words.0[..options_at]).keys(2, 2)?, options))
+    }
+
+    fn msetex(&mut self, words: &Words<'_>) -> Answer {
+        let (keys, options) = self.msetex_words(words)?;
+        let has = |word| options.flags.contains(&word);
+        let expires_ms = options.expires_ms?;
+        let is_collection = |key: &&Bytes| self.collections.contains_key(*key);
+        if let Some(key) = keys.iter().find(is_collection).filter(|_| !has("NX")) {
+            return Err(name_of_collection(key));
+        }
+        let is_there = |key: &Bytes| self.kind(key).is_some();
+        if (has("NX") && keys.iter().any(is_there)) || (has("XX") && !keys.iter().all(is_there)) {
+            return Ok(Expected::Reply(Say::Integer(0)));
+        }
+        for (key, index) in keys.into_iter().zip((3..).step_by(2)) {
+            let kept = self.values.get(&key).and_then(|held| held.expires_ms);
+            let expires_ms = expires_ms.or(kept.filter(|_| has("KEEPTTL")));
+            self.put(key, Value::String(words.owned(index)), expires_ms)?;
+        }
+        Ok(Expected::Reply(Say::Integer(1)))
     }
 
     fn mset(&mut self, name: Name, words: &Words<'_>) -> Answer {
