@@ -1,6 +1,7 @@
 """Strings, hashes, expiry and transactions through redis-py, beside vectors, on one worker and on two."""
 
 import random
+import socket
 import struct
 import time
 
@@ -162,13 +163,84 @@ def test_one_key_holds_one_value(client):
     for refused in (
         lambda: client.hset("docs:1", "field", 1),
         lambda: client.get("docs:1"),
+        lambda: client.append("docs:1", "x"),
+        lambda: client.incr("docs:1"),
+        lambda: client.hgetall("docs"),
+        lambda: client.strlen("docs"),
         lambda: set_vector(client, "docs:2", [1, 2]),
+        lambda: client.execute_command("VECGET", "docs:2"),
+        lambda: client.execute_command("VECDEL", "docs:2"),
+        lambda: client.execute_command("VECQUERY", "docs", 3, "KEY", "docs:2"),
+        lambda: client.execute_command("VECQUERY", "docs:2", 3, 1, 2),
     ):
         with pytest.raises(redis.ResponseError, match="WRONGTYPE"):
             refused()
+    client.hset("fields", "field", 1)
+    for command in ["VECINFO", "VECDROP", "VECRECALL", "VECGET x:", "VECDEL docs:3 x:", "VECQUERY fields 1 1 2"]:
+        words = command.replace("x:", "docs:2").split()
+        with pytest.raises(redis.ResponseError, match="WRONGTYPE"):
+            client.execute_command(*words, *([] if len(words) > 1 else ["fields"]))
+    assert client.delete("fields") == 1
     with pytest.raises(redis.ResponseError, match="name of a collection"):
         client.set("docs", "text")
     assert client.delete("docs", "docs:2") == 2 and client.dbsize() == 0
+
+
+def test_info_counts_what_expires_vectors_too(client):
+    for index in range(10):
+        set_vector(client, f"docs:{index}", [1, index + 1], *(["EX", 1000] if index < 7 else []))
+    client.set("text", "x", ex=1000)
+    assert client.info("keyspace")["db0"] == {"keys": 11, "expires": 8, "avg_ttl": 0}
+    client.persist("docs:0")
+    client.execute_command("VECDEL", "docs:1")
+    client.expire("docs:9", 1000)
+    assert client.info("keyspace")["db0"]["expires"] == 7
+    client.delete("docs")
+    assert client.info("keyspace")["db0"]["expires"] == 1
+
+
+def test_a_null_is_of_one_kind(server):
+    with socket.create_connection(("127.0.0.1", server.port)) as connection:
+        for command in ["VECGET no:1", "VECGET no:1 FP32", "VECINFO no", "VECRECALL no", "GET no", "VECSET no:1 1 2 XX"]:
+            for hello, null in [("HELLO 2", b"$-1\r\n"), ("HELLO 3", b"_\r\n")]:
+                connection.sendall(f"{hello}\r\n{command}\r\nPING\r\n".encode())
+                said = b""
+                while not said.endswith(b"+PONG\r\n"):
+                    said += connection.recv(65536)
+                assert said.endswith(null + b"+PONG\r\n"), command
+
+
+def test_long_strings_are_written_to_while_replies_share_them(server, client):
+    """The copy is made in slices, and nothing falls in between."""
+    text = "0123456789" * 300_000
+    tail = "t" * 700_000
+    with socket.create_connection(("127.0.0.1", server.port)) as deaf:
+        client.set("text", text)
+        deaf.sendall(b"GET text\r\n" * 20)
+        time.sleep(0.1)
+        pipeline = client.pipeline(transaction=True)
+        pipeline.append("text", tail).setrange("text", 10, "xyz").strlen("text").setrange("text", 5_000_000, tail)
+        pipeline.append("text", "end").strlen("text")
+        lengths = pipeline.execute()
+        assert lengths == [3_700_000, 3_700_000, 3_700_000, 5_700_000, 5_700_003, 5_700_003]
+        expected = text[:10] + "xyz" + text[13:] + tail + "\0" * 1_300_000 + tail + "end"
+        assert client.get("text") == expected
+        with pytest.raises(redis.ResponseError, match="exceeds maximum allowed size"):
+            client.append("text", "x" * (60 << 20))
+        # The replies are of the string as it was.
+        wanted = f"${len(text)}\r\n{text}\r\n".encode()
+        said = b""
+        while len(said) < len(wanted):
+            said += deaf.recv(1 << 20)
+        assert said[: len(wanted)] == wanted
+    client.set("hash", "x")
+    assert client.setrange("zeros", 4_000_000, "x") == 4_000_001 and client.getrange("zeros", 3_999_999, -1) == "\0x"
+    assert client.set("long", text * 2) and client.append("long", "x") == 6_000_001
+    assert client.get("long") == text * 2 + "x"
+    client.hset("fields", "long", text * 2)
+    client.mset({"one": text * 2})
+    assert client.hget("fields", "long") == client.get("one") == text * 2
+    assert client.hset("fields", "long", "short") == 0 and client.hgetall("fields") == {"long": "short"}
 
 
 def test_a_hundred_thousand_keys_that_expire_together_go_by_themselves(client):

@@ -167,5 +167,8 @@ def test_what_a_subscriber_may_not_say_in_resp2_is_refused(server):
         client.execute_command("SUBSCRIBE", "news")
         with pytest.raises(redis.ResponseError, match=r"Can't execute 'get': only \(P\|S\)SUBSCRIBE"):
             client.execute_command("GET", "k")
+        # What it may say is refused for what is wrong with it.
+        with pytest.raises(redis.ResponseError, match="65537 bytes, at most 65536"):
+            client.execute_command("SUBSCRIBE", "x" * 65_537)
         assert client.execute_command("RESET") in (b"RESET", "RESET")
         assert client.execute_command("GET", "k") is None

@@ -89,8 +89,8 @@ fn vectors_are_set_queried_read_and_deleted() {
                 ("VECGET l:nothing FP32", "$-1\r\n", "_\r\n"),
                 ("VECLIST", "*1\r\n$1\r\nl\r\n", "*1\r\n$1\r\nl\r\n"),
                 ("DBSIZE", ":4\r\n", ":4\r\n"),
-                ("VECINFO nothing", "*-1\r\n", "_\r\n"),
-                ("VECRECALL nothing", "*-1\r\n", "_\r\n"),
+                ("VECINFO nothing", "$-1\r\n", "_\r\n"),
+                ("VECRECALL nothing", "$-1\r\n", "_\r\n"),
                 ("VECDEL l:nothing other:thing", ":0\r\n", ":0\r\n"),
             ],
         );

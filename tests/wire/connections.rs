@@ -68,7 +68,10 @@ fn before_the_password_requests_are_small_and_behind_it_they_may_be_large() {
         let refused: [(&[u8], &str); 3] = [
             (b"*11\r\n", "unauthenticated multibulk length"),
             (b"*2\r\n$4\r\nAUTH\r\n$16385\r\n", "unauthenticated bulk length"),
-            (&[b'a'; 16_386], "too big inline request"),
+            (
+                &[b'a'; 16_386],
+                "too big inline request: at most 16384 bytes are allowed",
+            ),
         ];
         for (bytes, error) in refused {
             let mut client = server.connect();

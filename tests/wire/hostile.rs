@@ -3,15 +3,31 @@
 
 use crate::harness::{Client, Server, on_each_worker_count, request, words};
 
+const TOO_MANY_ARGUMENTS: &str = "invalid multibulk length: at most 1048576 arguments are allowed";
+const TOO_LONG_BULK: &str = "invalid bulk length: proto-max-bulk-len allows at most 67108864 bytes";
+const TOO_BIG_INLINE: &str = "too big inline request: at most 65536 bytes are allowed";
+
+#[test]
+fn an_inline_request_of_the_longest_kind_is_taken_whatever_ends_it() {
+    on_each_worker_count(|server| {
+        let mut client = server.connect();
+        let echoed = "a".repeat(65_536 - "ECHO ".len());
+        for end in ["\n", "\r\n"] {
+            client.send(format!("ECHO {echoed}{end}"));
+            client.expect(format!("${}\r\n{echoed}\r\n", echoed.len()));
+        }
+    });
+}
+
 #[test]
 fn bytes_after_which_the_stream_cannot_be_trusted_are_named_and_the_connection_closed() {
     on_each_worker_count(|server| {
         let cases: Vec<(Vec<u8>, &str)> = vec![
             (b"*1\r\n".repeat(8_000), "expected '$', got '*'"),
             (b"*1\r\n".repeat(200_000), "expected '$', got '*'"),
-            (b"*1000000000\r\n".to_vec(), "invalid multibulk length"),
-            (b"*1048577\r\n".to_vec(), "invalid multibulk length"),
-            (b"*9223372036854775807\r\n".to_vec(), "invalid multibulk length"),
+            (b"*1000000000\r\n".to_vec(), TOO_MANY_ARGUMENTS),
+            (b"*1048577\r\n".to_vec(), TOO_MANY_ARGUMENTS),
+            (b"*9223372036854775807\r\n".to_vec(), TOO_MANY_ARGUMENTS),
             (b"*9223372036854775808\r\n".to_vec(), "invalid multibulk length"),
             (b"*-9223372036854775809\r\n".to_vec(), "invalid multibulk length"),
             (b"*abc\r\n".to_vec(), "invalid multibulk length"),
@@ -37,9 +53,9 @@ fn bytes_after_which_the_stream_cannot_be_trusted_are_named_and_the_connection_c
                 b"*1\r\n$1111111111111111111111111111111111111".to_vec(),
                 "too big bulk count string",
             ),
-            (b"*1\r\n$1000000000\r\n".to_vec(), "invalid bulk length"),
-            (b"*1\r\n$67108865\r\n".to_vec(), "invalid bulk length"),
-            (b"*1\r\n$9223372036854775807\r\n".to_vec(), "invalid bulk length"),
+            (b"*1\r\n$1000000000\r\n".to_vec(), TOO_LONG_BULK),
+            (b"*1\r\n$67108865\r\n".to_vec(), TOO_LONG_BULK),
+            (b"*1\r\n$9223372036854775807\r\n".to_vec(), TOO_LONG_BULK),
             (b"*1\r\n$99999999999999999999\r\n".to_vec(), "invalid bulk length"),
             (b"*1\r\n$-1\r\n".to_vec(), "invalid bulk length"),
             (b"*2\r\n$4\r\nPING\r\n$-1\r\n".to_vec(), "invalid bulk length"),
@@ -68,9 +84,10 @@ fn bytes_after_which_the_stream_cannot_be_trusted_are_named_and_the_connection_c
             (b"*1\r\n>1\r\n".to_vec(), "expected '$', got '>'"),
             (b"*1\r\n|1\r\n".to_vec(), "expected '$', got '|'"),
             (b"*1\r\n*-1\r\n".to_vec(), "expected '$', got '*'"),
-            (vec![b'a'; 65_537], "too big inline request"),
-            (vec![b'a'; 3_000_000], "too big inline request"),
-            (vec![0; 100_000], "too big inline request"),
+            ([&[b'a'; 65_537][..], b"\r\n"].concat(), TOO_BIG_INLINE),
+            (vec![b'a'; 65_537], TOO_BIG_INLINE),
+            (vec![b'a'; 3_000_000], TOO_BIG_INLINE),
+            (vec![0; 100_000], TOO_BIG_INLINE),
             (b"ECHO \"a\r\n".to_vec(), "unbalanced quotes in request"),
             (b"ECHO 'a\r\n".to_vec(), "unbalanced quotes in request"),
             (b"ECHO \"a\"b\r\n".to_vec(), "unbalanced quotes in request"),

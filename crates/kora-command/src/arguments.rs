@@ -31,12 +31,16 @@ impl<'r> Arguments<'r> {
 
     /// A word in its own memory: what outlives the command must not pin the connection's buffer.
     pub(crate) fn owned(&self, index: usize) -> Bytes {
-        Bytes::copy_from_slice(self.word(index))
+        let kept = self.request.kept(index);
+        kept.unwrap_or_else(|| Bytes::copy_from_slice(self.word(index)))
     }
 
     /// A word as the string that a key will hold: made here, it is not made again where the key lies.
     pub(crate) fn string(&self, index: usize) -> StringValue {
-        StringValue::new(self.word(index))
+        match self.request.kept(index) {
+            Some(bytes) => StringValue::keep(bytes),
+            None => StringValue::new(self.word(index)),
+        }
     }
 
     /// The words from `index` on, each in its own memory.

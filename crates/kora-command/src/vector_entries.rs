@@ -19,7 +19,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
     Entry {
         name: "vecdel",
         reply: "The number of vectors deleted.",
-        notes: "Deleting marks: it takes microseconds, and the vector is in no reply from then on. It leaves the graph later, with others: when nobody asks anything and the deleted are one for each 64 vectors, or beside the work of VECSET when they are one for 20, or beside any work when they are a quarter. Then its place is free for another vector. When a quarter of the places are free, or when nobody asks anything one in 24, vectors move together and the memory goes back to the system.",
+        notes: "If one of the keys holds a string or a hash, the reply is `WRONGTYPE`; the vectors of the other keys are deleted all the same. Deleting marks: it takes microseconds, and the vector is in no reply from then on. It leaves the graph later, with others: when nobody asks anything and the deleted are one for each 64 vectors, or beside the work of VECSET when they are one for 20, or beside any work when they are a quarter. Then its place is free for another vector. When a quarter of the places are free, or when nobody asks anything one in 24, vectors move together and the memory goes back to the system.",
         arity: -2,
         adds_memory: false,
         keys: (1, -1, 1),

@@ -29,6 +29,8 @@ pub(crate) enum Leisure {
 #[derive(Clone, Copy, Debug)]
 enum Chore {
     Free,
+    /// Of transactions that were given up.
+    Discard,
     Reclaim,
     KeepUp,
     /// Of a snapshot.
@@ -63,6 +65,7 @@ impl Engine {
     fn do_one(&mut self, chore: Chore, leisure: Leisure, host: &dyn Host) -> bool {
         match (chore, leisure) {
             (Chore::Free, _) => self.some_shard(|shard| shard.has_drops(), Shard::free),
+            (Chore::Discard, _) => self.free_discarded(),
             (Chore::Reclaim, _) => self.reclaim(host),
             (Chore::Capture, _) => {
                 self.has_capture_work() && self.some_shard(|shard| shard.has_capture_work(), Shard::go_on_capturing)
@@ -97,4 +100,10 @@ impl Engine {
     }
 }
 
-const KINDS: [Chore; 4] = [Chore::Free, Chore::Reclaim, Chore::KeepUp, Chore::Capture];
+const KINDS: [Chore; 5] = [
+    Chore::Free,
+    Chore::Discard,
+    Chore::Reclaim,
+    Chore::KeepUp,
+    Chore::Capture,
+];

@@ -57,6 +57,8 @@ pub struct Engine {
     pub(crate) worker_asks: VecDeque<(WorkerId, Ticket, Ask)>,
     /// Seats in which something took long and goes on when its turn comes. Bounded by the clients' lines.
     pub(crate) unfinished: VecDeque<Ticket>,
+    /// Commands of transactions that were given up, to be freed in slices. What was held live before; it grows by nothing else.
+    pub(crate) discarded: VecDeque<Vec<Parsed>>,
     /// Asks that follow from others and found no credit, for each worker. Bounded by the clients' lines.
     pub(crate) outboxes: Vec<VecDeque<Request>>,
     /// Connections whose command found no credit, in the order they came.
@@ -158,6 +160,17 @@ pub enum Standing {
 }
 
 impl Engine {
+    /// Bytes that the keys of this worker's shards hold, with what they hold.
+    pub fn entry_bytes(&self) -> u64 {
+        let bytes_of = |shard: &Shard| shard.keyspace().totals().entry_bytes;
+        self.shards.iter().map(bytes_of).sum()
+    }
+
+    /// True if something was dropped that is not freed yet.
+    pub fn has_drops(&self) -> bool {
+        self.shards.iter().any(Shard::has_drops)
+    }
+
     /// The engine of one worker, with all its shards.
     pub fn new(berth: Berth, setup: Arc<Setup>) -> Engine {
         let (port, placement) = (berth.port, setup.placement);
@@ -178,6 +191,7 @@ impl Engine {
             strangers: Ledger::new(&setup.live.stranger_memory, placement.worker_count()),
             worker_asks: VecDeque::new(),
             unfinished: VecDeque::new(),
+            discarded: VecDeque::new(),
             outboxes: (0..placement.worker_count()).map(|_| VecDeque::new()).collect(),
             credit_waiters: VecDeque::new(),
             room_waiters: VecDeque::new(),

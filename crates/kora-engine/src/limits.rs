@@ -112,12 +112,23 @@ pub const KEYS_PER_SLICE: usize = 512;
 /// microseconds' work.
 pub const FEW_KEYS_MAX: usize = 32;
 
+/// Commands of a transaction that one slice looks at, sends or takes the answers of: each takes some tenths of a microsecond.
+pub const QUEUED_PER_SLICE: usize = 512;
+
 /// Fields that one slice of a command on a hash looks at.
 pub const FIELDS_PER_SLICE: usize = 512;
 
 /// Bytes of fields and values that one slice of such a command reads or writes: copying them takes some tens of
 /// microseconds.
 pub const FIELD_BYTES_PER_SLICE: usize = 256 << 10;
+
+/// Bytes that one slice of APPEND or SETRANGE copies or clears. The first touch of their pages takes most of the time: about
+/// 0.1 ms for each 256 KiB.
+pub const STRING_BYTES_PER_SLICE: usize = 256 << 10;
+
+/// Room for so many more bytes that a string which was copied gets at most: as where it grows in one step (Redis's
+/// `SDS_MAX_PREALLOC`).
+pub const STRING_ROOM_BYTES_MAX: usize = 1 << 20;
 
 /// Commands of one pipeline that travel to another worker as one message. So many small ones take some ten microseconds.
 pub const ACTS_MAX: usize = 32;

@@ -76,8 +76,10 @@ pub(crate) enum Ask {
     Batch(Box<Batch>),
     /// Set a vector in this generation of its collection.
     Set(Box<Setting>),
-    /// Delete vectors; answers their number.
+    /// Delete vectors; answers their number, or [`Part::Refused`] if one of the keys holds a string or a hash.
     Delete(ElementList),
+    /// Answers [`Part::Refused`] if this key holds a string or a hash.
+    Vet(Bytes),
     /// A vector's components.
     Get(Element),
     /// Is there such a vector?

@@ -292,7 +292,7 @@ fn graph_settings(creation: &Creation, defaults: GraphSettings) -> GraphSettings
 fn describe(name: &[u8], form: DescribeForm, around: &Around<'_>) -> Next {
     match (around.catalog().find(name), form) {
         (Some(schema), form) => Describing::start(schema, form, around),
-        (None, DescribeForm::All) => Next::Reply(Reply::NullArray),
+        (None, DescribeForm::All) => Next::reply_unless_wrong_type(Reply::Null, name, around),
         (None, DescribeForm::Bytes) => Next::Reply(Reply::Null),
     }
 }

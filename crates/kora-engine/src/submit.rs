@@ -332,8 +332,11 @@ fn restricted(parsed: Parsed) -> Parsed {
         parsed.command,
         Command::ChangeSubscriptions(_) | Command::Ping(_) | Command::Quit | Command::Reset
     );
-    // A command that does not exist, or not with so many words, is refused for that.
-    let is_refused = matches!(&parsed.command, Command::Refused(error) if error.is_about_the_words());
+    // A command that does not exist, or not with so many words, is refused for that; one that it may say, for what is wrong.
+    let is_refused = match &parsed.command {
+        Command::Refused(error) => error.is_about_the_words() || SUBSCRIBER_COMMANDS.contains(&parsed.entry.name),
+        _ => false,
+    };
     if is_allowed || is_refused {
         return parsed;
     }
@@ -344,6 +347,19 @@ fn restricted(parsed: Parsed) -> Parsed {
         ..parsed
     }
 }
+
+/// What a client of RESP2 may say that subscribes to something.
+const SUBSCRIBER_COMMANDS: [&str; 9] = [
+    "subscribe",
+    "unsubscribe",
+    "psubscribe",
+    "punsubscribe",
+    "ssubscribe",
+    "sunsubscribe",
+    "ping",
+    "quit",
+    "reset",
+];
 
 /// Room for so many is made at first: half of a pipeline of sixteen.
 const ACTS_USUAL: usize = 8;

@@ -1,6 +1,7 @@
 //! MULTI and what belongs to it, as a connection sees it. How a transaction is executed stands in `gather/executing.rs`.
 
 use std::mem::take;
+use std::vec::IntoIter;
 
 use kora_resp::Reply;
 
@@ -10,7 +11,7 @@ use crate::command::{Command, Only, SeveralKeys};
 use crate::engine::Engine;
 use crate::error::ClientError;
 use crate::gather::{Entry, Executing, Gather, Next, Reads};
-use crate::limits::{TRANSACTION_COMMANDS_MAX, WATCHED_KEYS_MAX};
+use crate::limits::{QUEUED_PER_SLICE, TRANSACTION_COMMANDS_MAX, WATCHED_KEYS_MAX};
 use crate::line::{Line, Taken};
 use crate::lines::LineId;
 use crate::mail::{Ask, Target, Ticket};
@@ -25,8 +26,18 @@ pub(crate) struct Transaction {
     queued: Vec<Parsed>,
     /// Bytes that they hold. In the connection's account.
     bytes: usize,
+    /// What their replies are expected to take.
+    expected: usize,
     /// One was refused: EXEC does nothing.
     is_spoiled: bool,
+}
+
+/// A transaction of which not all commands have been looked at since EXEC.
+pub(crate) struct Preparing {
+    queued: IntoIter<Parsed>,
+    places: Vec<Entry>,
+    watched: Option<ShardId>,
+    here: Target,
 }
 
 /// What a connection watches: keys of one slot.
@@ -60,6 +71,7 @@ impl Engine {
         host: &dyn Host,
     ) -> Intercepted {
         let setup = &self.setup;
+        let expected = reply_bytes_expected(&parsed.command, setup, self.lines.len());
         let line = self.lines.line(id);
         let Parsed { command, entry, slot } = parsed;
         let reply = match (command, &mut line.transaction) {
@@ -68,19 +80,19 @@ impl Engine {
             }
             // It ends the transaction all the same.
             (Command::Refused(ClientError::WrongArity { command }), _) if command == "exec" => {
-                line.forget_transaction();
+                self.forget_transaction(id);
                 return self.unwatch(id, refuse(ClientError::ExecArity), taken);
             }
             (Command::Reset, _) => {
-                line.forget_transaction();
                 line.session.reset(setup.first_access());
+                self.forget_transaction(id);
                 self.forget_subscriptions(id);
                 return self.unwatch(id, Reply::Simple("RESET"), taken);
             }
             (Command::Exec, None) => refuse(ClientError::ExecWithoutMulti),
             (Command::Discard, None) => refuse(ClientError::DiscardWithoutMulti),
             (Command::Discard, Some(_)) => {
-                line.forget_transaction();
+                self.forget_transaction(id);
                 return self.unwatch(id, Reply::ok(), taken);
             }
             (Command::Multi, Some(_)) => refuse(ClientError::NestedMulti),
@@ -110,9 +122,9 @@ impl Engine {
                         slot,
                     });
                 }
-                command => line.queue(Parsed { command, entry, slot }),
+                command => line.queue(Parsed { command, entry, slot }, expected),
             },
-            (command, Some(_)) => line.queue(Parsed { command, entry, slot }),
+            (command, Some(_)) => line.queue(Parsed { command, entry, slot }, expected),
             (command, None) => return Intercepted::No(Parsed { command, entry, slot }),
         };
         Intercepted::Answered(reply)
@@ -120,8 +132,8 @@ impl Engine {
 
     /// The client has gone: what it watches is forgotten on its shard.
     pub(crate) fn forget_watched(&mut self, id: LineId, counter: CounterId) {
+        self.forget_transaction(id);
         let line = self.lines.line(id);
-        line.forget_transaction();
         let Some(watched) = line.take_watched() else { return };
         let taken = Taken {
             counter,
@@ -140,27 +152,69 @@ impl Engine {
         let transaction = take(&mut line.transaction).expect("looked at a moment ago");
         line.account.remove(transaction.bytes);
         if transaction.is_spoiled {
+            self.discard(transaction.queued);
             return self.unwatch(id, refuse(ClientError::ExecAborted), taken);
         }
         taken.bytes += transaction.bytes;
-        let (now_us, unix_us) = (taken.since_us, self.unix_us(taken.since_us));
-        let connections = self.lines.len();
+        taken.expected += transaction.expected;
+        let preparing = Box::new(Preparing {
+            places: Vec::with_capacity(transaction.queued.len()),
+            queued: transaction.queued.into_iter(),
+            watched: self.lines.line(id).take_watched().map(|watched| watched.shard),
+            here,
+        });
+        Intercepted::Begun(self.prepare(id, preparing, taken.since_us, host), taken)
+    }
+
+    /// Answers what needs no data, for a slice: nothing else of the transaction can change it. When all was looked at, the
+    /// rest is executed.
+    pub(crate) fn prepare(&mut self, id: LineId, mut preparing: Box<Preparing>, now_us: u64, host: &dyn Host) -> Next {
+        let unix_us = self.unix_us(now_us);
         let line = self.lines.line(id);
-        let mut places = Vec::with_capacity(transaction.queued.len());
-        for Parsed { command, entry, slot } in transaction.queued {
-            taken.expected += reply_bytes_expected(&command, &self.setup, connections);
-            // What needs no data is answered now: nothing else of the transaction can change it.
+        for Parsed { command, entry, slot } in preparing.queued.by_ref().take(QUEUED_PER_SLICE) {
             let place = match answer(command, &mut line.session, &self.setup, now_us, unix_us) {
                 Ok((reply, _)) => Entry::Done(reply.unwrap_or_else(Reply::ok)),
                 Err(Command::Unwatch) => Entry::Done(Reply::ok()),
                 Err(command) => Entry::Queued(Parsed { command, entry, slot }),
             };
-            places.push(place);
+            preparing.places.push(place);
         }
-        let watched = line.take_watched().map(|watched| watched.shard);
+        if !preparing.queued.as_slice().is_empty() {
+            return Next::Again(Gather::Preparing(preparing));
+        }
+        let Preparing {
+            places, watched, here, ..
+        } = *preparing;
         let asker = (line.session.id, here);
         let around = self.around(unix_us / 1000, host, Reads::Never);
-        Intercepted::Begun(Executing::start(places, watched, asker, &around), taken)
+        Executing::start(places, watched, asker, &around)
+    }
+
+    /// A client's transaction is not to be: its commands are freed in slices.
+    fn forget_transaction(&mut self, id: LineId) {
+        let line = self.lines.line(id);
+        if let Some(transaction) = take(&mut line.transaction) {
+            line.account.remove(transaction.bytes);
+            self.discard(transaction.queued);
+        }
+    }
+
+    fn discard(&mut self, commands: Vec<Parsed>) {
+        if !commands.is_empty() {
+            self.discarded.push_back(commands);
+        }
+    }
+
+    /// Frees some commands of transactions that were given up; false if there are none.
+    pub(crate) fn free_discarded(&mut self) -> bool {
+        let Some(commands) = self.discarded.front_mut() else {
+            return false;
+        };
+        commands.truncate(commands.len().saturating_sub(QUEUED_PER_SLICE));
+        if commands.is_empty() {
+            self.discarded.pop_front();
+        }
+        true
     }
 
     /// Answers when the shard has forgotten what the client watches, or at once if it watches nothing.
@@ -177,7 +231,7 @@ impl Engine {
 
 impl Line {
     /// Puts a command behind those that wait for EXEC.
-    fn queue(&mut self, parsed: Parsed) -> Reply {
+    fn queue(&mut self, parsed: Parsed, expected: usize) -> Reply {
         let transaction = self.transaction.as_mut().expect("looked at a moment ago");
         let refusal = match &parsed.command {
             // The file is written by a thread, for which a transaction does not wait.
@@ -196,6 +250,7 @@ impl Line {
         if !transaction.is_spoiled {
             let bytes = parsed.command.bytes_held();
             transaction.bytes += bytes;
+            transaction.expected += expected;
             transaction.queued.push(parsed);
             self.account.add(bytes);
         }
@@ -213,12 +268,6 @@ impl Line {
     pub(crate) fn spoil_transaction(&mut self) {
         if let Some(transaction) = &mut self.transaction {
             transaction.is_spoiled = true;
-        }
-    }
-
-    fn forget_transaction(&mut self) {
-        if let Some(transaction) = take(&mut self.transaction) {
-            self.account.remove(transaction.bytes);
         }
     }
 

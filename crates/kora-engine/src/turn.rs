@@ -168,6 +168,7 @@ impl Engine {
         let has_phase_news = || self.setup.durability.phase() != self.setup.durability.seen_by(self.worker.index());
         !self.worker_asks.is_empty()
             || !self.unfinished.is_empty()
+            || !self.discarded.is_empty()
             || self.eras.has_news()
             || self.has_publications()
             || has_phase_news()
@@ -355,7 +356,14 @@ impl Engine {
             let at_ms = self.taken_ms(ticket);
             let gather = self.lines.line(LineId(ticket.line)).take_gather(ticket.sequence);
             let reads = self.lines.line(LineId(ticket.line)).reads_of_taken();
-            let next = gather.go_on(&self.around(at_ms, host, reads));
+            let next = match gather {
+                Gather::Preparing(preparing) => {
+                    let id = LineId(ticket.line);
+                    let since_us = self.lines.line(id).since_us(ticket.sequence);
+                    self.prepare(id, preparing, since_us, host)
+                }
+                gather => gather.go_on(&self.around(at_ms, host, reads)),
+            };
             self.follow(ticket, next, host);
             self.lines.give_up_if_done(LineId(ticket.line));
         }

@@ -35,6 +35,8 @@ pub struct Keyspace<O> {
     /// The first deadline of each collection of which vectors expire, and its place. Invariant: each part's
     /// `indexed_ms` and place, unless that is never.
     pub(crate) vector_deadlines: BTreeSet<(u64, u32)>,
+    /// Vectors that expire. Invariant: the sum of the parts' `counted_expiring`.
+    pub(crate) expiring_vectors: usize,
     /// Collections that expire, of those whose names this shard owns.
     pub(crate) expiring: ExpiringCollections,
     /// Collections made by a first VECSET that may have no vector left. Bounded by the collections there are.
@@ -72,7 +74,7 @@ pub enum Refusal {
 pub struct KeyCounts {
     /// Strings and hashes that are there, with those that have expired and are not removed yet.
     pub keys: u64,
-    /// Those of them that expire.
+    /// Those of them that expire, and vectors that do.
     pub expiring: u64,
     /// Keys, vectors and collections that have expired and been removed.
     pub expired: u64,
@@ -94,6 +96,7 @@ impl<O: Observer> Keyspace<O> {
                 here: Some(CollectionTable::new(hash_seed)),
             },
             vector_deadlines: BTreeSet::new(),
+            expiring_vectors: 0,
             expiring: ExpiringCollections::default(),
             emptied: BTreeMap::new(),
             newest_held: None,
@@ -204,7 +207,7 @@ impl<O: Observer> Keyspace<O> {
     pub fn key_counts(&self) -> KeyCounts {
         KeyCounts {
             keys: self.keys.len() as u64,
-            expiring: self.keys.expiring() as u64,
+            expiring: (self.keys.expiring() + self.expiring_vectors) as u64,
             expired: self.expired,
         }
     }
@@ -260,6 +263,10 @@ impl<O: Observer> Keyspace<O> {
     pub fn assert_sound(&self, collections: &CollectionTable) {
         collections.iter().for_each(Collection::assert_sound);
         assert_eq!(self.live, collections.iter().map(Collection::live).sum::<usize>());
+        assert_eq!(
+            self.expiring_vectors,
+            collections.iter().map(Collection::expiring).sum::<usize>()
+        );
         self.keys.assert_sound();
         assert_eq!(self.keys.bytes() as u64, self.totals().entry_bytes, "bytes are counted");
         let indexed = collections.iter().filter_map(Collection::indexed_deadline);

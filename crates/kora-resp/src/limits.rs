@@ -104,6 +104,13 @@ pub const INLINE_BYTES_KEPT: usize = 1_024;
 /// socket; beyond it, room is asked for at most as fast as bytes arrive.
 pub const WANTED_BYTES_MIN: usize = 64 << 10;
 
+/// From so many bytes on that have arrived of a request, there is room for all of the argument that arrives.
+pub const TRUSTED_BYTES_MIN: usize = 1 << 20;
+
+/// From this length on an argument may stay in its request's memory for good. A shorter one is copied in some tenths of a
+/// millisecond.
+pub const WHOLE_ARGUMENT_BYTES_MIN: usize = 1 << 20;
+
 /// How deep replies may nest. A guess at twice the deepest: COMMAND DOCS, whose subcommands have arguments in blocks.
 pub const REPLY_DEPTH_MAX: usize = 32;
 

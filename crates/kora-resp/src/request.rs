@@ -16,9 +16,9 @@ use crate::header::Header;
 use crate::inline;
 use crate::limits::{
     ARGUMENT_BYTES_MIN, ARGUMENTS_KEPT, INLINE_BYTES_KEPT, LOGIN_ARGUMENTS_MAX, LOGIN_BULK_BYTES_MAX, Login,
-    ReaderLimits, WANTED_BYTES_MIN,
+    ReaderLimits, TRUSTED_BYTES_MIN, WANTED_BYTES_MIN,
 };
-use crate::words::Words;
+use crate::words::{Words, is_nearly_all};
 
 /// Reads one connection's requests.
 ///
@@ -146,9 +146,13 @@ impl Reader {
     /// requests.
     ///
     /// It is what the client promised, but never more than as much again as it has already sent (or one socket read, if
-    /// that is more): a promise alone reserves nothing.
+    /// that is more): a promise alone reserves nothing. Of a large argument it is all from [`TRUSTED_BYTES_MIN`] on, so that
+    /// what has come is not copied to a larger place again and again; the system gives memory for it as it arrives.
     pub fn wanted(&self) -> usize {
-        (self.needed - self.seen).min(self.seen.max(WANTED_BYTES_MIN))
+        match self.seen >= TRUSTED_BYTES_MIN {
+            true => self.needed - self.seen,
+            false => (self.needed - self.seen).min(self.seen.max(WANTED_BYTES_MIN)),
+        }
     }
 
     /// Bytes that the client has promised and not sent yet, as far as they are known: those of the argument that arrives.
@@ -191,7 +195,7 @@ impl Reader {
                 text: Text::Unread,
             };
             return if count > 0 {
-                Err(ProtocolError::InvalidCount)
+                Err(ProtocolError::TooManyArguments(self.limits.arguments_max))
             } else {
                 Ok(Some(empty))
             };
@@ -249,7 +253,7 @@ impl Reader {
         self.check_bulk(length)?;
         let end = start + length;
         if end + 2 > self.limits.request_bytes_max {
-            return Err(ProtocolError::TooBigRequest);
+            return Err(ProtocolError::TooBigRequest(self.limits.request_bytes_max));
         }
         match unread.get(end..) {
             Some([b'\r', b'\n', ..]) => Ok(Found::Whole(Argument::new(start, end))),
@@ -265,19 +269,24 @@ impl Reader {
             Login::Awaited => self.limits.inline_bytes_max.min(LOGIN_BULK_BYTES_MAX),
         }
         .min(self.limits.request_bytes_max);
-        let window = &unread[..unread.len().min(line_bytes_max + 1)];
+        // The line's end, of one or two bytes, does not count.
+        let window = &unread[..unread.len().min(line_bytes_max + 2)];
         // Limits may have been lowered below what was already searched.
         let searched = self.position.min(window.len());
         let Some(distance) = window[searched..].iter().position(|&byte| byte == b'\n') else {
             self.position = window.len();
-            return if window.len() > line_bytes_max {
-                Err(ProtocolError::TooBigInline)
+            let may_end = window.len() == line_bytes_max + 1 && window.ends_with(b"\r");
+            return if window.len() > line_bytes_max && !may_end {
+                Err(ProtocolError::TooBigInline(line_bytes_max))
             } else {
                 Ok(None)
             };
         };
         // A carriage return before the line feed is a blank, and blanks at the end mean nothing.
         let line_feed = searched + distance;
+        if line_feed > line_bytes_max && unread[line_bytes_max] != b'\r' {
+            return Err(ProtocolError::TooBigInline(line_bytes_max));
+        }
         inline::split(&unread[..line_feed], &mut self.unescaped, &mut self.arguments)?;
         self.check_count(self.arguments.len())?;
         Ok(Some(End {
@@ -288,7 +297,7 @@ impl Reader {
 
     fn check_count(&self, count: usize) -> Result<(), ProtocolError> {
         if count > self.limits.arguments_max {
-            return Err(ProtocolError::InvalidCount);
+            return Err(ProtocolError::TooManyArguments(self.limits.arguments_max));
         }
         match self.limits.login {
             Login::Awaited if count > LOGIN_ARGUMENTS_MAX => Err(ProtocolError::UnauthenticatedCount),
@@ -298,7 +307,7 @@ impl Reader {
 
     fn check_bulk(&self, length: usize) -> Result<(), ProtocolError> {
         if length > self.limits.bulk_bytes_max {
-            return Err(ProtocolError::InvalidBulkLength);
+            return Err(ProtocolError::TooLongBulk(self.limits.bulk_bytes_max));
         }
         match self.limits.login {
             Login::Awaited if length > LOGIN_BULK_BYTES_MAX => Err(ProtocolError::UnauthenticatedBulkLength),
@@ -374,6 +383,13 @@ impl<'a> Request<'a> {
             Some(kept) => Words::shared(kept.text.clone(), Arc::clone(&kept.places), index),
             None => Words::copied(self.text, &self.arguments[index..]),
         }
+    }
+
+    /// The argument at `index` where it is, if the request is kept and that argument is nearly all of it: whoever holds on to
+    /// it holds hardly anything else.
+    pub fn kept(&self, index: usize) -> Option<Bytes> {
+        let (kept, argument) = (self.kept?, self.arguments[index]);
+        is_nearly_all(&argument, &kept.text).then(|| kept.text.slice(argument.start()..argument.end()))
     }
 
     /// How far to advance `unread` before the next read.

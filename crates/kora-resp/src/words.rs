@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::limits::WHOLE_ARGUMENT_BYTES_MIN;
 use crate::request::Argument;
 
 /// Some words of one request, in their order, taken one after the other.
@@ -143,6 +144,16 @@ impl Words {
         }
     }
 
+    /// The second of the next two, if they lie in a kept request and it is nearly all of that: whoever holds on to it holds
+    /// hardly anything else.
+    pub fn kept_second(&self) -> Option<Bytes> {
+        let Form::Placed { text, places, at } = &self.0 else {
+            return None;
+        };
+        let place = places.get(*at + 1)?;
+        is_nearly_all(place, text).then(|| text.slice(place.start()..place.end()))
+    }
+
     /// No words, and room for about so many of the same request.
     pub fn empty_part(&self, room: usize) -> Words {
         match &self.0 {
@@ -199,6 +210,12 @@ impl Words {
         bytes.extend_from_slice(word);
         *left += 1;
     }
+}
+
+/// True of an argument that a request's memory may be held for.
+pub(crate) fn is_nearly_all(argument: &Argument, text: &[u8]) -> bool {
+    let bytes = argument.end() - argument.start();
+    bytes >= WHOLE_ARGUMENT_BYTES_MIN && bytes >= text.len() - text.len() / 16
 }
 
 impl Default for Words {

@@ -12,9 +12,10 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use bytes::BytesMut;
+use bytes::{BufMut as _, BytesMut};
 use kora_engine::command::table::{Access, Parsed};
 use kora_engine::{Engine, LineId, Session, Standing};
+use kora_resp::limits::TRUSTED_BYTES_MIN;
 use kora_resp::{Reader, ReaderLimits};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -320,12 +321,12 @@ impl Connection {
             if may_read && self.input.is_empty() {
                 self.input = self.read_buffer.take();
             }
-            while may_read && self.intake == Intake::Open && self.input.len() < end {
-                self.input
-                    .reserve(self.reader.wanted().clamp(READ_BYTES, READ_BURST_BYTES));
+            let target = self.input.len() + self.reader.wanted();
+            while may_read && self.intake == Intake::Open && self.input.len() < end && self.make_room(target) {
                 // A read that does not fill the buffer has emptied the socket: tokio knows that, so that no second one is
                 // needed to be told.
-                match pin!(self.stream.read_buf(&mut self.input)).poll(context) {
+                let buffer = &mut (&mut self.input).limit(READ_BURST_BYTES);
+                match pin!(self.stream.read_buf(buffer)).poll(context) {
                     Poll::Ready(Ok(0)) => self.intake = Intake::Ended,
                     Poll::Ready(read) => {
                         read?;
@@ -360,10 +361,9 @@ impl Connection {
     /// Reads what has arrived, up to a bound.
     fn read(&mut self) -> io::Result<()> {
         let start = self.input.len();
-        while self.intake == Intake::Open && self.input.len() - start < READ_BURST_BYTES {
-            self.input
-                .reserve(self.reader.wanted().clamp(READ_BYTES, READ_BURST_BYTES));
-            match self.stream.try_read_buf(&mut self.input) {
+        let target = start + self.reader.wanted();
+        while self.intake == Intake::Open && self.input.len() - start < READ_BURST_BYTES && self.make_room(target) {
+            match self.stream.try_read_buf(&mut (&mut self.input).limit(READ_BURST_BYTES)) {
                 Ok(0) => self.intake = Intake::Ended,
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
@@ -371,6 +371,21 @@ impl Connection {
             }
         }
         Ok(())
+    }
+
+    /// Makes room for a read. For the rest of a large argument there is room at once, so that what has arrived is not moved;
+    /// false when all of that is there, up to `target`: it is to be taken out first.
+    fn make_room(&mut self, target: usize) -> bool {
+        let wanted = self.reader.wanted();
+        if wanted <= READ_BURST_BYTES && (wanted == 0 || self.input.len() < TRUSTED_BYTES_MIN) {
+            self.input.reserve(wanted.max(READ_BYTES));
+            return true;
+        }
+        let left = target.saturating_sub(self.input.len());
+        if self.input.capacity() - self.input.len() < left.min(READ_BYTES) {
+            self.input.reserve(left);
+        }
+        left > 0
     }
 
     /// The server is stopping: what has arrived by now is still done, then the connection ends.

@@ -17,6 +17,7 @@ mod moving;
 mod output;
 mod persistence;
 pub mod ping;
+pub mod returning;
 pub mod serve;
 pub mod settings;
 mod signals;

@@ -6,12 +6,15 @@ mod allocator;
 
 use std::fmt::Display;
 use std::process::ExitCode;
+use std::thread;
 
 use kora_server::config::{self, Config, Invocation};
-use kora_server::{demo, log, ping, serve};
+use kora_server::{demo, log, ping, returning, serve};
 
 fn main() -> ExitCode {
     allocator::give_back_at_once();
+    // Set once: nothing else does.
+    let _ = returning::COLLECT_FREED.set(allocator::collect_freed);
     match config::parse() {
         Ok(Invocation::Serve(config)) => {
             if let Err(error) = log::start(config.loglevel.tracing_name()) {
@@ -22,6 +25,10 @@ fn main() -> ExitCode {
             }
             for variable in config::unknown_variables() {
                 tracing::warn!(variable, "no such setting; config/kora.toml lists them");
+            }
+            let freeing = thread::Builder::new().name("kora-free".to_owned());
+            if let Err(error) = freeing.spawn(allocator::free_large_blocks) {
+                return report(Err(error));
             }
             report(serve::run(&config))
         }

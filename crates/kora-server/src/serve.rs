@@ -9,8 +9,8 @@ use std::thread::{self, JoinHandle};
 
 use core_affinity::CoreId;
 use kora_engine::limits::SLICE_WORK;
-use kora_engine::{Catalog, Facts, GraphSettings, Host, Placement, Setup, berths};
-use kora_mesh::{Doorbell, Durability, Flag, Phase};
+use kora_engine::{Berth, Catalog, Facts, GraphSettings, Host, Placement, Setup, berths};
+use kora_mesh::{Doorbell, Durability, Flag, Phase, Tally};
 use kora_vector::Metric;
 use kora_vector::hnsw::GRAPH_MIN;
 use rustix::io::Errno;
@@ -23,6 +23,7 @@ use crate::config::{Config, Exposure, ListenAddress, Necessity, VectorMetric};
 use crate::descriptors::room_for;
 use crate::host::Process;
 use crate::persistence::{Opened, Persistence, Policy, Surroundings, prepare};
+use crate::returning::Returning;
 use crate::settings::{Live, RunningSettings};
 use crate::signals::Signals;
 use crate::worker::Worker;
@@ -137,13 +138,13 @@ pub fn start(config: &Config) -> Result<Running, StartError> {
     let (mut ends, starting) = prepared.map_or((Vec::new(), None), |prepared| (prepared.workers, Some(prepared.parts)));
     ends.reverse();
     let mut threads = Vec::new();
-    let mut bells = Vec::new();
     let (arrivals, receivers): (Vec<_>, Vec<_>) = (0..workers).map(|_| mpsc::channel(ARRIVALS_MAX)).unzip();
     let arrivals: Arc<[mpsc::Sender<Arrival>]> = arrivals.into();
     let (ready, all_ready) = std::sync::mpsc::channel();
     let berths = berths(setup.placement, kora_mesh::credit_for(workers));
+    let bells: Vec<_> = berths.iter().map(Berth::doorbell).collect();
+    let (rounds, all_bells): (Arc<Tally>, Arc<[_]>) = (Arc::default(), bells.clone().into());
     for (index, (berth, receiver)) in berths.into_iter().zip(receivers).enumerate() {
-        bells.push(berth.doorbell());
         let worker = Worker {
             berth,
             setup: Arc::clone(&setup),
@@ -158,6 +159,7 @@ pub fn start(config: &Config) -> Result<Running, StartError> {
             peers: Arc::clone(&arrivals),
             stopping: stopping_seen.clone(),
             shutdown: shutdown.clone(),
+            returning: Returning::new(Arc::clone(&rounds), Arc::clone(&all_bells)),
             stop: Arc::clone(&stop),
         };
         threads.push(worker.spawn().map_err(StartError::Thread)?);

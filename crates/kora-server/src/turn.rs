@@ -16,6 +16,7 @@ use tokio::time::{Instant, Sleep};
 
 use crate::host::Process;
 use crate::persistence::{LoadProgress, WorkerLoading, WorkerPersistence};
+use crate::returning::Returning;
 
 /// Ends when the stop flag is up.
 pub(crate) struct Turn {
@@ -32,6 +33,8 @@ pub(crate) struct Turn {
     pub(crate) loading: Option<WorkerLoading>,
     /// Where changes are handed over, if they are kept on disk.
     pub(crate) persistence: Option<WorkerPersistence>,
+    /// How freed memory goes back to the system.
+    pub(crate) returning: Returning,
     pub(crate) stop: Arc<Flag>,
 }
 
@@ -67,6 +70,9 @@ impl Future for Turn {
             return Poll::Pending;
         }
         turn.laps = 0;
+        let now_us = turn.host.now_us();
+        turn.returning.look(&engine, now_us);
+        turn.returning.collect_if_due();
         if turn.loading.is_some() {
             // What comes from the disk rings no bell that this sleep could miss.
             turn.alarm.as_mut().reset(Instant::now() + LOAD_LOOK);
@@ -75,10 +81,16 @@ impl Future for Turn {
             }
             return Poll::Pending;
         }
-        let stop = &turn.stop;
-        if engine.park(context.waker(), || stop.is_raised()) == Armed::Stay {
+        let (stop, returning) = (&turn.stop, &turn.returning);
+        let next_us = returning.next_us(&engine, now_us);
+        if engine.park(context.waker(), || stop.is_raised() || returning.is_due()) == Armed::Stay {
             context.waker().wake_by_ref();
-        } else if let Some(us) = engine.next_alarm_us(turn.host.now_us()) {
+        } else if let Some(us) = engine
+            .next_alarm_us(turn.host.now_us())
+            .into_iter()
+            .chain(next_us)
+            .min()
+        {
             let delay = Duration::from_micros(us.max(ALARM_US_MIN)).min(ALARM_MAX);
             turn.alarm.as_mut().reset(Instant::now() + delay);
             if turn.alarm.as_mut().poll(context).is_ready() {

@@ -17,6 +17,7 @@ use crate::acceptor::Arrival;
 use crate::connection::{Connection, ReadBuffer, Shared};
 use crate::host::Process;
 use crate::persistence::{WorkerLoading, WorkerPersistence};
+use crate::returning::Returning;
 use crate::settings::Live;
 use crate::turn::Turn;
 
@@ -41,6 +42,8 @@ pub(crate) struct Worker {
     pub(crate) stopping: watch::Receiver<bool>,
     /// To whom SHUTDOWN is told.
     pub(crate) shutdown: mpsc::Sender<()>,
+    /// How freed memory goes back to the system.
+    pub(crate) returning: Returning,
     /// Up when all connections of all workers have finished.
     pub(crate) stop: Arc<Flag>,
 }
@@ -68,6 +71,7 @@ impl Worker {
         let _ = self.ready.send(());
         let engine = Rc::new(RefCell::new(Engine::new(self.berth, self.setup)));
         let (budget_us, idle_laps, stop) = (self.turn_budget_us, self.idle_laps, self.stop);
+        let returning = self.returning;
         let (mut arrivals, mut stopping_seen) = (self.arrivals, self.stopping);
         let stopping = Rc::new(Cell::new(false));
         let live = self.live;
@@ -93,6 +97,7 @@ impl Worker {
                 laps: 0,
                 loading,
                 persistence: persistence.clone(),
+                returning,
                 alarm: Box::pin(tokio::time::sleep(Duration::ZERO)),
                 stop,
             };

@@ -153,6 +153,15 @@ impl HashValue {
         }
     }
 
+    /// Sets a field to a value that is not copied if it is long: to be given what has hardly any memory beside it.
+    pub fn set_kept(&mut self, field: &[u8], value: Bytes) -> bool {
+        self.expect(1, field.len().max(value.len()));
+        match &mut self.form {
+            Form::Large(large) if value.len() >= large::APART_BYTES_MIN => large.set_kept(field, value),
+            _ => self.set(field, &value),
+        }
+    }
+
     /// Deletes a field; whether there was one (HDEL).
     pub fn remove(&mut self, field: &[u8]) -> bool {
         match &mut self.form {

@@ -26,7 +26,16 @@ enum Form {
     /// Bytes that were changed in place: with room for more. Invariant: fewer than `SHARED_BYTES_MIN`.
     Grown(Box<Grown>),
     /// Many bytes: a reply shares them instead of copying. They are copied when they change while a reply is under way.
-    Shared(Arc<Vec<u8>>),
+    Shared(Arc<ManyBytes>),
+}
+
+/// Bytes that replies share.
+#[derive(Debug)]
+enum ManyBytes {
+    /// With room for more.
+    Own(Vec<u8>),
+    /// A part of the request that brought them, which has nothing else of the size.
+    Kept(Bytes),
 }
 
 #[derive(Clone, Debug)]
@@ -47,7 +56,7 @@ enum FormRef<'a> {
     Integer(i64),
     Whole(&'a [u8]),
     Grown(&'a [u8]),
-    Shared(&'a Arc<Vec<u8>>),
+    Shared(&'a Arc<ManyBytes>),
 }
 
 /// How to read the bytes that a string was packed into.
@@ -88,6 +97,21 @@ impl StringValue {
         match integer::parse(bytes) {
             Some(integer) => StringValue::of_integer(integer),
             None => StringValue::whole(bytes),
+        }
+    }
+
+    /// A string that was changed, of these bytes.
+    pub fn changed(bytes: Vec<u8>) -> StringValue {
+        let mut string = StringValue::of_integer(0);
+        string.put(bytes);
+        string
+    }
+
+    /// A string of these bytes, which are not copied if they are many: to be given what has hardly any memory beside them.
+    pub fn keep(bytes: Bytes) -> StringValue {
+        match bytes.len() >= SHARED_BYTES_MIN {
+            true => StringValue(Form::Shared(Arc::new(ManyBytes::Kept(bytes)))),
+            false => StringValue::new(&bytes),
         }
     }
 
@@ -178,7 +202,7 @@ impl StringValue {
             Form::Integer(_) | Form::Short(_) => 0,
             Form::Whole(bytes) => block_bytes(bytes.len()),
             Form::Grown(bytes) => block_bytes(bytes.0.capacity()) + block_bytes(size_of::<Grown>()),
-            Form::Shared(bytes) => block_bytes(bytes.capacity()) + block_bytes(size_of::<Vec<u8>>() + ARC_COUNTS_BYTES),
+            Form::Shared(bytes) => bytes.heap_bytes() + block_bytes(size_of::<ManyBytes>() + ARC_COUNTS_BYTES),
         }
     }
 
@@ -189,7 +213,7 @@ impl StringValue {
         } else if bytes.len() < SHARED_BYTES_MIN {
             Form::Whole(bytes.into())
         } else {
-            Form::Shared(Arc::new(bytes.to_vec()))
+            Form::Shared(Arc::new(ManyBytes::Own(bytes.to_vec())))
         })
     }
 
@@ -199,7 +223,7 @@ impl StringValue {
             Form::Grown(bytes) => return std::mem::take(&mut bytes.0),
             Form::Shared(shared) => {
                 // What a reply still holds stays as it is.
-                if let Some(bytes) = Arc::get_mut(shared) {
+                if let Some(ManyBytes::Own(bytes)) = Arc::get_mut(shared) {
                     return std::mem::take(bytes);
                 }
             }
@@ -214,7 +238,7 @@ impl StringValue {
         self.0 = if bytes.len() < SHARED_BYTES_MIN {
             Form::Grown(Box::new(Grown(bytes)))
         } else {
-            Form::Shared(Arc::new(bytes))
+            Form::Shared(Arc::new(ManyBytes::Own(bytes)))
         };
     }
 }
@@ -274,6 +298,20 @@ impl<'a> StringRef<'a> {
             FormRef::Shared(_) => self.to_bytes().slice(range),
             _ => Bytes::copy_from_slice(&self.bytes(&mut Digits::new())[range]),
         }
+    }
+
+    /// How many bytes are copied or cleared to write so many from `offset` on, with zeros before them if it is shorter.
+    pub fn write_work(self, offset: usize, bytes: usize) -> usize {
+        let (len, end) = (self.len(), offset.saturating_add(bytes));
+        let is_in_place = match self.0 {
+            FormRef::Shared(shared) => match &**shared {
+                ManyBytes::Own(own) => Arc::strong_count(shared) == 1 && own.capacity() >= end,
+                ManyBytes::Kept(_) => false,
+            },
+            _ => false,
+        };
+        let moved = if is_in_place { 0 } else { len };
+        moved.saturating_add(end.saturating_sub(len.min(offset)))
     }
 
     /// What OBJECT ENCODING says.
@@ -344,7 +382,25 @@ impl<'a> FormRef<'a> {
         match self {
             FormRef::Integer(_) => unreachable!("an integer's text is not stored"),
             FormRef::Whole(bytes) | FormRef::Grown(bytes) => bytes,
-            FormRef::Shared(bytes) => bytes,
+            FormRef::Shared(bytes) => bytes.as_ref().as_ref(),
+        }
+    }
+}
+
+impl ManyBytes {
+    fn heap_bytes(&self) -> usize {
+        match self {
+            ManyBytes::Own(bytes) => block_bytes(bytes.capacity()),
+            ManyBytes::Kept(bytes) => block_bytes(bytes.len()),
+        }
+    }
+}
+
+impl AsRef<[u8]> for ManyBytes {
+    fn as_ref(&self) -> &[u8] {
+        match self {
+            ManyBytes::Own(bytes) => bytes,
+            ManyBytes::Kept(bytes) => bytes,
         }
     }
 }
@@ -363,11 +419,11 @@ impl Short {
 }
 
 /// Bytes that a reply holds on to.
-struct Lent(Arc<Vec<u8>>);
+struct Lent(Arc<ManyBytes>);
 
 impl AsRef<[u8]> for Lent {
     fn as_ref(&self) -> &[u8] {
-        &self.0
+        self.0.as_ref().as_ref()
     }
 }
 

@@ -293,6 +293,7 @@ impl Twin {
             Name::VecDel => self.delete(words),
             Name::VecDrop => {
                 let name = words.collection(1)?;
+                self.refuse_other_type(&name)?;
                 let dropped = self.drop_collection(&name);
                 Ok(Expected::Reply(Say::Integer(i64::from(dropped))))
             }

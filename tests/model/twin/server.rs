@@ -54,6 +54,7 @@ impl Twin {
         if wanted("keyspace") {
             lines.push("# Keyspace".to_owned());
             let expires = self.values.values().filter(|held| held.expires_ms.is_some()).count();
+            let expires = expires + self.vector_expiries.len();
             if self.size() > 0 {
                 lines.push(format!("db0:keys={},expires={expires},avg_ttl=0", self.size()));
             }

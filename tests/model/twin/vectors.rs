@@ -89,7 +89,10 @@ impl Twin {
         let collection = self.collections.get(&name);
         let form = collection.map_or(Form::ALL[0], |collection| collection.blur);
         let reply = match collection.and_then(|collection| collection.vectors.get(&element)) {
-            None => Say::Null,
+            None => {
+                self.refuse_other_type(&words.owned(1))?;
+                Say::Null
+            }
             Some(vector) if !form.is_exact() => {
                 let error = form.component_error(vector);
                 return Ok(Expected::Floats(vector.clone(), error, in_binary));
@@ -114,7 +117,18 @@ impl Twin {
             }
             is_there
         });
-        Ok(Expected::Reply(Say::count(deleted.count())))
+        let count = deleted.count();
+        // The vectors of the other keys are deleted all the same.
+        (1..words.count()).try_for_each(|index| self.refuse_other_type(&words.owned(index)))?;
+        Ok(Expected::Reply(Say::count(count)))
+    }
+
+    /// A key that should be a vector's or a collection's holds a string or a hash.
+    pub(super) fn refuse_other_type(&self, key: &Bytes) -> Result<(), Say> {
+        match self.values.contains_key(key) {
+            true => super::values::wrong_type(),
+            false => Ok(()),
+        }
     }
 
     pub(super) fn create(&mut self, words: &Words<'_>) -> Answer {
@@ -184,7 +198,8 @@ impl Twin {
     pub(super) fn describe(&mut self, words: &Words<'_>) -> Answer {
         let name = words.collection(1)?;
         let Some(collection) = self.collections.get(&name) else {
-            return Ok(Expected::Reply(Say::NullArray));
+            self.refuse_other_type(&name)?;
+            return Ok(Expected::Reply(Say::Null));
         };
         let fields = vec![
             ("collection", Say::Bulk(name)),
@@ -220,7 +235,8 @@ impl Twin {
             }
         }
         let Some(collection) = self.collections.get(&name) else {
-            return Ok(Expected::Reply(Say::NullArray));
+            self.refuse_other_type(&name)?;
+            return Ok(Expected::Reply(Say::Null));
         };
         let is_empty = collection.vectors.is_empty();
         let fields = [

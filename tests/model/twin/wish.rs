@@ -35,6 +35,7 @@ impl Twin {
             (words.components(3, start)?, Form::ALL[0])
         };
         let Some((name, collection)) = self.meant(&words.owned(1)) else {
+            self.refuse_other_type(&words.owned(1))?;
             let asked = Asked {
                 metric: kora_vector::Metric::L2,
                 forms: [Form::ALL[0]; 2],
@@ -73,6 +74,9 @@ impl Twin {
         let collection = self.collections.get(&name);
         let found =
             collection.and_then(|collection| Some((collection.vectors.get(&element)?.clone(), collection.blur)));
+        if found.is_none() {
+            self.refuse_other_type(&words.owned(4))?;
+        }
         found.ok_or_else(|| Say::Error(format!("ERR no such vector '{}'", quoted(&words.0[4]))))
     }
 }

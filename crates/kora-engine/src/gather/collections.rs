@@ -117,6 +117,7 @@ impl Dropping {
 
     pub(crate) fn absorb(self, part: Part, around: &Around<'_>) -> Next {
         match (self, part) {
+            (Dropping::Deciding, Part::Refused(error)) => Next::error(&error),
             (Dropping::Deciding, Part::Withdrawn(None)) => Next::Reply(Reply::Integer(0)),
             (Dropping::Deciding, Part::Withdrawn(Some(schema))) => Dropping::release(&schema, around),
             (Dropping::Releasing { missing: 1 }, Part::Done) => Next::Reply(Reply::Integer(1)),

@@ -1,12 +1,14 @@
 //! EXEC: commands that each shard can do by itself are sent to it together, so that it does them in one go; what asks
 //! several shards in turn, or decides about collections, is done by itself.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
+use std::vec::IntoIter;
 
 use kora_resp::Reply;
 
 use super::{Around, Gather, Next};
 use crate::command::table::Parsed;
+use crate::limits::QUEUED_PER_SLICE;
 use crate::mail::{Ask, Batch, Part, Target};
 use crate::plan::{self, First};
 use crate::router::ShardId;
@@ -22,6 +24,12 @@ pub(crate) struct Executing {
     /// Batches that must not be sent before that is known.
     held: Vec<(Target, Ask)>,
     under_way: UnderWay,
+    /// What each shard is to be sent, until all commands up to one that is alone have been looked at.
+    batches: BTreeMap<ShardId, Vec<(u32, Ask)>>,
+    /// Answers that were not looked at, and who gave them.
+    arrived: VecDeque<(Target, IntoIter<(u32, Part)>)>,
+    /// It waits for its turn to look at them.
+    is_queued: bool,
     /// A command that is to be alone when the batches are done, and whom it asks.
     next_alone: Option<(usize, Vec<(Target, Ask)>)>,
     /// The client that asks, and who of this worker can be asked.
@@ -41,6 +49,10 @@ pub(crate) enum Entry {
 }
 
 enum UnderWay {
+    /// Commands are being looked at.
+    Sorting,
+    /// A watched key was changed: what was to be done is freed in slices.
+    GivenUp,
     /// So many shards do their batches.
     Batches(usize),
     /// One command asks whom it wants.
@@ -60,7 +72,10 @@ impl Executing {
             next: 0,
             watched,
             held: Vec::new(),
-            under_way: UnderWay::Batches(0),
+            under_way: UnderWay::Sorting,
+            batches: BTreeMap::new(),
+            arrived: VecDeque::new(),
+            is_queued: false,
             next_alone: None,
             asker,
         };
@@ -73,28 +88,71 @@ impl Executing {
                 let next = self.take(index).absorb(from, part, around);
                 self.follow(index, next, around)
             }
-            UnderWay::Batches(missing) => {
-                let parts = match part {
-                    Part::Batch(parts) => parts,
-                    Part::Overtaken => return Next::Reply(Reply::NullArray),
-                    _ => unreachable!("a batch answers a batch"),
-                };
-                for (index, part) in parts {
-                    self.take_part(index as usize, from, part, around);
+            UnderWay::Batches(_) => match part {
+                Part::Batch(parts) => {
+                    self.arrived.push_back((from, parts.into_iter()));
+                    match self.is_queued {
+                        true => Next::Wait(Gather::Executing(self)),
+                        false => self.take_parts(around),
+                    }
                 }
-                self.watched = None;
-                if !self.held.is_empty() {
-                    let held = std::mem::take(&mut self.held);
-                    self.under_way = UnderWay::Batches(held.len());
-                    return Next::Ask(Gather::Executing(self), held);
+                Part::Overtaken => {
+                    self.under_way = UnderWay::GivenUp;
+                    self.give_up()
                 }
-                self.under_way = UnderWay::Batches(missing - 1);
-                match missing - 1 {
-                    0 => self.advance(around),
-                    _ => Next::Wait(Gather::Executing(self)),
-                }
+                _ => unreachable!("a batch answers a batch"),
+            },
+            UnderWay::Sorting | UnderWay::GivenUp => unreachable!("nobody was asked"),
+        }
+    }
+
+    /// Looks at answers, for a slice.
+    fn take_parts(mut self: Box<Self>, around: &Around<'_>) -> Next {
+        for _ in 0..QUEUED_PER_SLICE {
+            let Some((from, parts)) = self.arrived.front_mut() else {
+                return Next::Wait(Gather::Executing(self));
+            };
+            let from = *from;
+            if let Some((index, part)) = parts.next() {
+                self.take_part(index as usize, from, part, around);
+                continue;
+            }
+            self.arrived.pop_front();
+            self.watched = None;
+            if !self.held.is_empty() {
+                let held = std::mem::take(&mut self.held);
+                self.under_way = UnderWay::Batches(held.len());
+                return Next::Ask(Gather::Executing(self), held);
+            }
+            let UnderWay::Batches(missing) = &mut self.under_way else {
+                unreachable!("batches were asked for");
+            };
+            *missing -= 1;
+            if *missing == 0 {
+                return self.advance(around);
             }
         }
+        self.again()
+    }
+
+    /// Frees some of what was to be done; the reply is that nothing was.
+    fn give_up(mut self: Box<Self>) -> Next {
+        let left = self.places.len().saturating_sub(QUEUED_PER_SLICE);
+        self.places.truncate(left);
+        for (_, ask) in &mut self.held {
+            if let Ask::Batch(batch) = ask {
+                batch.asks.truncate(left);
+            }
+        }
+        match left {
+            0 => Next::Reply(Reply::NullArray),
+            _ => self.again(),
+        }
+    }
+
+    fn again(mut self: Box<Self>) -> Next {
+        self.is_queued = true;
+        Next::Again(Gather::Executing(self))
     }
 
     /// What follows for the command that is alone.
@@ -119,13 +177,18 @@ impl Executing {
         }
     }
 
-    /// Goes on with the command that is alone.
+    /// Goes on with the command that is alone, or with what takes several slices.
     pub(crate) fn go_on(mut self: Box<Self>, around: &Around<'_>) -> Next {
-        let UnderWay::Alone(index) = self.under_way else {
-            unreachable!("only a command that is alone takes several steps");
-        };
-        let next = self.take(index).go_on(around);
-        self.follow(index, next, around)
+        self.is_queued = false;
+        match self.under_way {
+            UnderWay::Alone(index) => {
+                let next = self.take(index).go_on(around);
+                self.follow(index, next, around)
+            }
+            UnderWay::Sorting => self.advance(around),
+            UnderWay::Batches(_) => self.take_parts(around),
+            UnderWay::GivenUp => self.give_up(),
+        }
     }
 
     fn take_part(&mut self, index: usize, from: Target, part: Part, around: &Around<'_>) {
@@ -149,8 +212,12 @@ impl Executing {
             self.under_way = UnderWay::Alone(index);
             return Next::Ask(Gather::Executing(self), asks);
         }
-        let mut batches: BTreeMap<ShardId, Vec<(u32, Ask)>> = BTreeMap::new();
+        self.under_way = UnderWay::Sorting;
+        let end = self.next + QUEUED_PER_SLICE;
         while self.next < self.places.len() {
+            if self.next == end {
+                return self.again();
+            }
             let index = self.next;
             let Entry::Queued(queued) = &self.places[index] else {
                 self.next += 1;
@@ -158,7 +225,7 @@ impl Executing {
             };
             let first = plan::plan(queued, around.placement(), around.catalog()).first;
             let is_one_step = matches!(first, First::Key | First::OneStep);
-            if !is_one_step && (!batches.is_empty() || self.watched.is_some()) {
+            if !is_one_step && (!self.batches.is_empty() || self.watched.is_some()) {
                 break;
             }
             self.next += 1;
@@ -175,24 +242,25 @@ impl Executing {
                         let Target::Shard(shard) = target else {
                             unreachable!("commands of one step ask shards");
                         };
-                        batches.entry(shard).or_default().push((index as u32, ask));
+                        self.batches.entry(shard).or_default().push((index as u32, ask));
                     }
                 }
                 Next::Ask(gather, asks) => {
                     self.places[index] = Entry::Gathering(gather);
                     self.next_alone = Some((index, asks));
                     // Somebody has decided about its collection in this moment.
-                    if !batches.is_empty() || self.watched.is_some() {
+                    if !self.batches.is_empty() || self.watched.is_some() {
                         break;
                     }
                     return self.advance(around);
                 }
             }
         }
-        self.send(batches)
+        self.send()
     }
 
-    fn send(mut self: Box<Self>, mut batches: BTreeMap<ShardId, Vec<(u32, Ask)>>) -> Next {
+    fn send(mut self: Box<Self>) -> Next {
+        let mut batches = std::mem::take(&mut self.batches);
         let first = self.watched.map(|shard| {
             let asks = batches.remove(&shard).unwrap_or_default();
             batch(shard, true, asks)

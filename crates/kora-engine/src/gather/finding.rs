@@ -53,7 +53,7 @@ impl Finding {
         if there {
             Querying::start(&self.collection, self.vector, self.wish, around)
         } else {
-            nothing(self.wish)
+            Next::Reply(nothing(self.wish))
         }
     }
 }
@@ -69,7 +69,7 @@ fn find(target: Bytes, vector: Box<[f32]>, wish: Wish, around: &Around<'_>) -> N
         return Querying::start(name, vector, wish, around);
     }
     let Some(colon) = target.iter().rposition(|byte| *byte == b':') else {
-        return nothing(wish);
+        return Next::reply_unless_wrong_type(nothing(wish), &target, around);
     };
     let element = Element {
         collection: target.slice(..colon),

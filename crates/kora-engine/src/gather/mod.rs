@@ -18,6 +18,7 @@ mod topics;
 
 use std::sync::mpsc::{Receiver, TryRecvError};
 
+use bytes::Bytes;
 use kora_resp::Reply;
 
 pub(crate) use self::clients::{Informing, KillingClients, ListingClients};
@@ -40,6 +41,7 @@ use crate::router::Placement;
 use crate::settings::SettingError;
 use crate::setup::{Host, Setup};
 use crate::shard::Reading;
+use crate::transaction::Preparing;
 use kora_keyspace::catalog::CatalogView;
 
 /// What is being gathered in one seat.
@@ -50,8 +52,10 @@ pub(crate) enum Gather {
     Sum { missing: usize, total: u64 },
     /// MSET: this reply, if no part says something else.
     AllDone { missing: usize, reply: Reply },
-    /// This is the reply, whatever the part says.
+    /// This is the reply, unless the part refuses.
     Replying(Reply),
+    /// EXEC, before its commands are sent: the engine goes on with it, since they may change its client's session.
+    Preparing(Box<Preparing>),
     /// A command on several keys that is divided between the shards.
     Splitting(Box<Splitting>),
     /// MGET.
@@ -180,6 +184,13 @@ impl Next {
         self
     }
 
+    /// This reply, unless the key of that name holds a string or a hash.
+    pub(crate) fn reply_unless_wrong_type(reply: Reply, name: &[u8], around: &Around<'_>) -> Next {
+        let owner = Target::Shard(around.placement().shard_of(name));
+        let vet = Ask::Vet(Bytes::copy_from_slice(name));
+        Next::Ask(Gather::Replying(reply), vec![(owner, vet)])
+    }
+
     pub(crate) fn error(error: &ClientError) -> Next {
         Next::Reply(Reply::Error(error.to_string()))
     }
@@ -206,7 +217,7 @@ impl Gather {
             // Nothing was asked yet, and what comes behind it must not be asked before.
             Gather::Splitting(_) => Gate::Closed,
             Gather::SettingIf(_) | Gather::Deleting(_) | Gather::Moving(_) => Gate::Closed,
-            Gather::Executing(_) | Gather::Leaving(_) => Gate::Closed,
+            Gather::Preparing(_) | Gather::Executing(_) | Gather::Leaving(_) => Gate::Closed,
             Gather::Fetching(_) | Gather::Finding(_) => Gate::Closed,
             // Whoever kills itself is not heard any more, on however many workers it is looked for.
             Gather::KillingClients(_) => Gate::Closed,
@@ -255,6 +266,9 @@ impl Gather {
             (Gather::One(_), Part::Refused(error)) => Next::error(&error),
             (Gather::Ageing | Gather::Subscribing, part) => Next::Reply(Shape::Whole.show(part)),
             (Gather::One(shape), part) => Next::Reply(shape.show(part)),
+            (Gather::Replying(_) | Gather::Fetching(_) | Gather::Finding(_), Part::Refused(error)) => {
+                Next::error(&error)
+            }
             (Gather::Replying(reply), _) => Next::Reply(reply),
             (Gather::Sum { missing, total }, Part::Deleted(count, withdrawn)) => {
                 debug_assert!(withdrawn.is_empty(), "nobody asked for it");
@@ -277,6 +291,14 @@ impl Gather {
             (Gather::Moving(moving), part) => moving.absorb(part, around),
             (Gather::Choosing(choosing), Part::Chosen { key, among, draw }) => choosing.absorb(key, among, draw),
             (Gather::Executing(executing), part) => executing.absorb(from, part, around),
+            // The other parts are done all the same.
+            (Gather::Sum { missing, .. }, Part::Refused(error)) => match missing - 1 {
+                0 => Next::error(&error),
+                missing => {
+                    let reply = Reply::Error(error.to_string());
+                    Next::Wait(Gather::AllDone { missing, reply })
+                }
+            },
             (Gather::Sum { missing, total }, Part::Count(count)) => match missing - 1 {
                 0 => Next::Reply(Reply::Integer(integer(total + count))),
                 missing => Next::Wait(Gather::Sum {

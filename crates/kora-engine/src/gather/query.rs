@@ -63,7 +63,7 @@ impl Querying {
     /// Asks every shard that holds part of the collection, if there is one of that name now.
     pub(crate) fn start(collection: &[u8], vector: Box<[f32]>, wish: Wish, around: &Around<'_>) -> Next {
         let Some(schema) = around.catalog().find(collection) else {
-            return nothing(wish);
+            return Next::Reply(nothing(wish));
         };
         if let Err(error) = vet(&schema, &vector) {
             return Next::error(&error);
@@ -223,11 +223,11 @@ impl Querying {
         };
         // A single part saw it gone, so there was a moment without it, and that is an answer.
         if self.parts.len() == 1 {
-            return nothing(wish);
+            return Next::Reply(nothing(wish));
         }
         let name = &self.question.schema.name;
         let Some(schema) = around.catalog().find(name) else {
-            return nothing(wish);
+            return Next::Reply(nothing(wish));
         };
         if self.again == QUERY_AGAIN_MAX {
             return Next::error(&ClientError::QueryOvertaken {
@@ -383,12 +383,12 @@ impl Cost {
 }
 
 /// There is nothing of that name, and that is certain.
-pub(super) fn nothing(wish: Wish) -> Next {
+pub(super) fn nothing(wish: Wish) -> Reply {
     let cost = Cost {
         is_exact: true,
         ..Cost::default()
     };
-    Next::Reply(cost.reply(Vec::new(), wish))
+    cost.reply(Vec::new(), wish)
 }
 
 /// One in 16: k of 5 with 2 shards, of 3 with 4 or more.

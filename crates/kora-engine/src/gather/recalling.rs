@@ -100,7 +100,7 @@ impl Found {
 impl Recalling {
     pub(crate) fn start(request: &RecallRequest, around: &Around<'_>) -> Next {
         let Some(schema) = around.catalog().find(&request.collection) else {
-            return Next::Reply(Reply::NullArray);
+            return Next::reply_unless_wrong_type(Reply::Null, &request.collection, around);
         };
         let ef = request.ef.unwrap_or(schema.graph.ef_search);
         Recalling::new(schema, (request.k, ef, request.samples), RecallForm::Map, around).ask()

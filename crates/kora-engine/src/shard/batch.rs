@@ -2,35 +2,39 @@
 
 use std::vec::IntoIter;
 
+use bytes::Bytes;
+
+use super::watches::{WATCHED_BYTES_PER_SLICE, WATCHED_KEY_WORK};
 use super::{Origin, Shard, Unfinished};
 use crate::limits::KEYS_PER_SLICE;
 use crate::mail::{Ask, Batch, Part};
 
 /// A part between two slices.
 pub(crate) struct Executing {
+    /// Watched keys that have not been looked at.
+    unchecked: IntoIter<Bytes>,
     asks: IntoIter<(u32, Ask)>,
     /// What it was in the middle of.
     current: Option<(u32, Box<Unfinished>)>,
     parts: Vec<(u32, Part)>,
+    is_watched: bool,
+    /// No watched key was changed.
+    has_begun: bool,
     now_ms: u64,
 }
 
 impl Shard {
     /// Begins, unless a key was changed that the client watches.
     pub(super) fn begin_batch(&mut self, batch: Batch, origin: Origin, now_ms: u64) -> Result<Part, Box<Unfinished>> {
-        if batch.is_watched {
-            // A key that has expired by now was changed, though nobody may have seen it yet.
-            for key in self.keyspace.observers().watches.keys_of(origin) {
-                self.resolve_live(&key, now_ms);
-                self.keyspace.drop_part_if_over(&key, now_ms);
-            }
-            if self.keyspace.observers_mut().watches.unwatch(origin) {
-                return Ok(Part::Overtaken);
-            }
-        }
-        self.keyspace.begin_batch();
+        let unchecked = match batch.is_watched {
+            true => self.keyspace.observers().watches.keys_of(origin),
+            false => Vec::new(),
+        };
         self.resume_batch(
             Executing {
+                unchecked: unchecked.into_iter(),
+                is_watched: batch.is_watched,
+                has_begun: false,
                 parts: Vec::with_capacity(batch.asks.len()),
                 asks: batch.asks.into_iter(),
                 current: None,
@@ -42,6 +46,16 @@ impl Shard {
 
     /// Goes on for a slice.
     pub(super) fn resume_batch(&mut self, mut batch: Executing, origin: Origin) -> Result<Part, Box<Unfinished>> {
+        if !batch.has_begun {
+            if !self.check_watched(&mut batch) {
+                return Err(Box::new(Unfinished::Batch(Box::new(batch))));
+            }
+            if batch.is_watched && self.keyspace.observers_mut().watches.unwatch(origin) {
+                return Ok(Part::Overtaken);
+            }
+            self.keyspace.begin_batch();
+            batch.has_begun = true;
+        }
         for _ in 0..KEYS_PER_SLICE {
             let (index, outcome) = match batch.current.take() {
                 Some((index, unfinished)) => (index, self.resume(*unfinished, origin)),
@@ -62,5 +76,17 @@ impl Shard {
             }
         }
         Err(Box::new(Unfinished::Batch(Box::new(batch))))
+    }
+
+    /// A key that has expired by now was changed, though nobody may have seen it yet. True if there is no more to look at.
+    fn check_watched(&mut self, batch: &mut Executing) -> bool {
+        let mut work = 0;
+        while work < WATCHED_BYTES_PER_SLICE {
+            let Some(key) = batch.unchecked.next() else { return true };
+            work += WATCHED_KEY_WORK + key.len();
+            self.resolve_live(&key, batch.now_ms);
+            self.keyspace.drop_part_if_over(&key, batch.now_ms);
+        }
+        false
     }
 }

@@ -237,8 +237,13 @@ impl Shard {
                 edit.expect(words.len() / 2, longest);
             }
             for _ in 0..FIELDS_PER_SLICE {
+                let kept = words.kept_second();
                 let Some((field, value)) = words.take_pair() else { break };
-                *added += usize::from(edit.set(field, value));
+                let is_new = match kept {
+                    Some(value) => edit.set_kept(field, value),
+                    None => edit.set(field, value),
+                };
+                *added += usize::from(is_new);
             }
         });
         set.map(|()| words.is_empty()).map_err(refused)

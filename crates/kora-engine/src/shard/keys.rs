@@ -16,7 +16,12 @@ impl Shard {
     pub(crate) fn act(&mut self, key: &[u8], action: Action, now_ms: u64) -> Result<Reply, Box<Unfinished>> {
         let place = self.resolve_live(key, now_ms);
         let outcome = match action {
-            Action::String(action) => self.act_on_string(place, action),
+            Action::String(action) => {
+                if let Some(unfinished) = self.begin_rewriting(place, &action) {
+                    return Err(unfinished);
+                }
+                self.act_on_string(place, action)
+            }
             Action::Key(action) => self.act_on_key(place, action),
             Action::Hash(action) => return self.act_on_hash(place, action),
         };

@@ -18,6 +18,7 @@ mod ownership;
 mod queue;
 mod reading;
 mod replay;
+mod rewriting;
 mod scan;
 mod schema_text;
 mod setting;
@@ -53,6 +54,7 @@ use self::queue::{Queue, Stage};
 pub(crate) use self::reading::{Reader, Reading};
 use self::replay::Replay;
 pub use self::replay::ReplayFault;
+use self::rewriting::Rewriting;
 use self::scan::Scan;
 use self::setting::Insert;
 use self::several::Several;
@@ -60,7 +62,7 @@ use self::transfer::Copying;
 pub(crate) use self::transfer::{Cargo, CarriedVector};
 use self::upkeep::CHORE_PART;
 use self::vectors::{Delete, Query};
-use crate::limits::KEYS_PER_SLICE;
+use self::watches::{WATCHED_BYTES_PER_SLICE, WATCHED_KEY_WORK};
 use crate::mail::{Ask, Part, Question, Ticket};
 use crate::router::{Placement, ShardId};
 use crate::setup::Setup;
@@ -107,6 +109,7 @@ pub(crate) enum Unfinished {
     Several(Several),
     Fields(Box<Fields>),
     Copy(Box<Copying>),
+    Rewriting(Box<Rewriting>),
     Batch(Box<Executing>),
 }
 
@@ -115,6 +118,7 @@ impl Unfinished {
     fn is_exclusive(&self) -> bool {
         match self {
             Unfinished::Several(_) | Unfinished::Fields(_) | Unfinished::Copy(_) | Unfinished::Batch(_) => true,
+            Unfinished::Rewriting(_) => true,
             Unfinished::Insert(insert) => insert.is_conditional(),
             Unfinished::Acts(acts) => acts.is_exclusive(),
             _ => false,
@@ -176,7 +180,7 @@ impl Shard {
 
     /// True if there is something to free.
     pub(crate) fn has_drops(&self) -> bool {
-        self.keyspace.has_drops()
+        self.keyspace.has_drops() || self.keyspace.observers().watches.has_left()
     }
 
     /// Its data, for what concerns the whole of it.
@@ -214,6 +218,9 @@ impl Shard {
 
     /// Frees what was dropped, for one slice.
     pub(crate) fn free(&mut self) {
+        if self.keyspace.observers().watches.has_left() {
+            return self.keyspace.observers_mut().watches.forget_left();
+        }
         let mut work = Work::new(self.setup.slice_work.div_ceil(CHORE_PART));
         self.keyspace.free(&mut work);
     }
@@ -283,11 +290,20 @@ impl Shard {
             Ask::Batch(batch) => self.begin_batch(*batch, origin, at_ms),
             Ask::Set(setting) => self.set(*setting, at_ms),
             Ask::Delete(elements) => self.delete(Delete::new(elements, at_ms)),
+            Ask::Vet(key) => {
+                self.resolve_live(&key, at_ms);
+                Ok(self.refuse_other_type(&key).map_or(Part::Done, Part::Refused))
+            }
             Ask::Get(element) => Ok(self.get(&element, at_ms)),
             Ask::Holds(element) => Ok(self.holds(&element, at_ms)),
             Ask::Query { question, ef } => self.query(question, ef, at_ms),
             Ask::Create(proposal) => Ok(self.create(*proposal, at_ms)),
-            Ask::Withdraw(name) => Ok(self.withdraw(&name)),
+            Ask::Withdraw(name) => {
+                self.resolve_live(&name, at_ms);
+                Ok(self
+                    .refuse_other_type(&name)
+                    .map_or_else(|| self.withdraw(&name), Part::Refused))
+            }
             Ask::Close(schema) => Ok(self.close(&schema)),
             Ask::Keep(name) => Ok(self.keep(&name)),
             Ask::WithdrawEmpty { schema, attempt } => Ok(self.withdraw_empty(&schema, attempt)),
@@ -321,6 +337,7 @@ impl Shard {
             Unfinished::Several(several) => self.do_several(several),
             Unfinished::Fields(fields) => self.do_fields(*fields).map(Part::Reply),
             Unfinished::Copy(copying) => self.copy(*copying),
+            Unfinished::Rewriting(rewriting) => self.rewrite(rewriting).map(Part::Reply),
             Unfinished::Batch(batch) => self.resume_batch(*batch, origin),
             Unfinished::Insert(insert) => self.resume_set(insert),
             Unfinished::Delete(delete) => self.delete(delete),
@@ -337,7 +354,11 @@ impl Shard {
 
     /// From now on a client's next EXEC does nothing if one of these keys is changed before it.
     fn watch(&mut self, mut keys: IntoIter<Bytes>, origin: Origin, now_ms: u64) -> Result<Part, Box<Unfinished>> {
-        for key in keys.by_ref().take(KEYS_PER_SLICE) {
+        let mut work = 0;
+        while work < WATCHED_BYTES_PER_SLICE
+            && let Some(key) = keys.next()
+        {
+            work += WATCHED_KEY_WORK + key.len();
             // What has expired already is not there: that it goes is no change.
             self.resolve_live(&key, now_ms);
             self.keyspace.drop_part_if_over(&key, now_ms);

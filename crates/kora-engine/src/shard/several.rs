@@ -253,11 +253,12 @@ impl Shard {
             let is_there = self.keyspace.exists(place);
             return (is_there != (part.only == Only::IfPresent)).then_some(Part::Count(0));
         }
+        let kept = part.pairs.kept_second();
         let Some((key, value)) = part.pairs.take_pair() else {
             return Some(Part::Count(1));
         };
         let place = self.resolve_live(key, now_ms);
-        let value = Value::String(StringValue::new(value));
+        let value = Value::String(kept.map_or_else(|| StringValue::new(value), StringValue::keep));
         match self.put(place, value, part.lifetime) {
             Ok(()) => None,
             Err(error) => Some(Part::Reply(refused(&error))),

@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use kora_keyspace::Cause;
 use kora_keyspace::catalog::Schema;
 use kora_keyspace::collections::{Collection, Description, ResolveKeys};
+use kora_keyspace::{Cause, key_of};
 use kora_vector::{Search, Step, Work};
 
 use super::reading::hits_of;
 use super::{Shard, Unfinished};
 use crate::command::{self, Element, ElementList};
+use crate::error::ClientError;
 use crate::limits::{ELEMENTS_PER_SLICE, QUERY_AGAIN_MAX};
 use crate::mail::{Hits, Part, Question};
 
@@ -28,10 +29,14 @@ impl Shard {
                 .keyspace
                 .remove_vector(collection, name, delete.now_ms, Cause::Command);
             delete.deleted += u64::from(is_there);
+            if !is_there {
+                let refusal = self.vet_element(collection, name, delete.now_ms);
+                delete.refusal = delete.refusal.or(refusal);
+            }
         }
         delete.next = end;
         if end == delete.elements.len() {
-            Ok(Part::Count(delete.deleted))
+            Ok(delete.refusal.map_or(Part::Count(delete.deleted), Part::Refused))
         } else {
             Err(Box::new(Unfinished::Delete(delete)))
         }
@@ -52,13 +57,39 @@ impl Shard {
     }
 
     pub(super) fn get(&mut self, element: &Element, at_ms: u64) -> Part {
-        self.assert_owns(&element.collection, &element.name);
-        Part::Vector(self.keyspace.use_vector(&element.collection, &element.name, at_ms))
+        let Element { collection, name } = element;
+        self.assert_owns(collection, name);
+        match self.keyspace.use_vector(collection, name, at_ms) {
+            None => match self.vet_element(collection, name, at_ms) {
+                Some(refusal) => Part::Refused(refusal),
+                None => Part::Vector(None),
+            },
+            vector => Part::Vector(vector),
+        }
     }
 
-    pub(super) fn holds(&self, element: &Element, at_ms: u64) -> Part {
-        self.assert_owns(&element.collection, &element.name);
-        Part::Holds(self.keyspace.holds_vector(&element.collection, &element.name, at_ms))
+    /// Why the key of a vector that is not there can't be one: it holds a string or a hash.
+    fn vet_element(&mut self, collection: &[u8], name: &[u8], now_ms: u64) -> Option<ClientError> {
+        let key = key_of(collection, name);
+        self.resolve_live(&key, now_ms);
+        self.refuse_other_type(&key)
+    }
+
+    /// Why a key is neither a collection's nor a vector's: it holds a string or a hash. What has expired was removed.
+    pub(super) fn refuse_other_type(&self, key: &[u8]) -> Option<ClientError> {
+        let place = self.keyspace.place(key, 0);
+        self.keyspace.entry(place).map(|_| ClientError::WrongType)
+    }
+
+    pub(super) fn holds(&mut self, element: &Element, at_ms: u64) -> Part {
+        let Element { collection, name } = element;
+        self.assert_owns(collection, name);
+        match self.keyspace.holds_vector(collection, name, at_ms) {
+            true => Part::Holds(true),
+            false => self
+                .vet_element(collection, name, at_ms)
+                .map_or(Part::Holds(false), Part::Refused),
+        }
     }
 
     /// Begins to search. The answer says which generation it is about; the asker compares.
@@ -203,6 +234,8 @@ pub(crate) struct Delete {
     elements: ElementList,
     next: usize,
     deleted: u64,
+    /// What is answered in the end if a key held a string or a hash.
+    refusal: Option<ClientError>,
     now_ms: u64,
 }
 
@@ -212,6 +245,7 @@ impl Delete {
             elements,
             next: 0,
             deleted: 0,
+            refusal: None,
             now_ms,
         }
     }

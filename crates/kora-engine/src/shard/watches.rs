@@ -1,6 +1,6 @@
 //! Which keys clients watch, and which clients watch a key that was changed.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use bytes::Bytes;
 use kora_keyspace::collections::Collection;
@@ -11,13 +11,24 @@ use super::Origin;
 /// The watched keys of one shard. Bounded by the clients, each of which watches a limited number of keys.
 #[derive(Default)]
 pub(crate) struct Watches {
-    /// The clients that watch a key. Invariant: each is in `watchers`.
-    watched: HashMap<Bytes, Vec<Origin>>,
+    /// Who watches a key. Invariant: each is in `watchers` or in `left`.
+    watched: HashMap<Bytes, Vec<Watching>>,
     watchers: BTreeMap<Origin, Watcher>,
+    /// Clients that watch no longer, with their keys that still stand in `watched`. They hear of nothing.
+    left: VecDeque<(Watching, Vec<Bytes>)>,
+    /// Times that a client began to watch.
+    begun: u64,
 }
 
-#[derive(Default)]
+/// A client, from its WATCH until it watches no longer: by the number it is told from what it watched before.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Watching {
+    origin: Origin,
+    number: u64,
+}
+
 struct Watcher {
+    number: u64,
     keys: Vec<Bytes>,
     is_overtaken: bool,
 }
@@ -28,28 +39,60 @@ impl Watches {
     }
 
     pub(crate) fn watch(&mut self, origin: Origin, key: Bytes) {
-        let watcher = self.watchers.entry(origin).or_default();
+        let begun = &mut self.begun;
+        let watcher = self.watchers.entry(origin).or_insert_with(|| {
+            *begun += 1;
+            Watcher {
+                number: *begun,
+                keys: Vec::new(),
+                is_overtaken: false,
+            }
+        });
+        let watching = Watching {
+            origin,
+            number: watcher.number,
+        };
         let all = self.watched.entry(key.clone()).or_default();
-        if !all.contains(&origin) {
-            all.push(origin);
+        if !all.contains(&watching) {
+            all.push(watching);
             watcher.keys.push(key);
         }
     }
 
-    /// Forgets what a client watches; true if some of it was changed.
+    /// A client watches nothing any more; true if some of it was changed. What is noted of its keys is forgotten in slices.
     pub(crate) fn unwatch(&mut self, origin: Origin) -> bool {
         let Some(watcher) = self.watchers.remove(&origin) else {
             return false;
         };
-        for key in &watcher.keys {
-            if let Some(all) = self.watched.get_mut(key) {
-                all.retain(|other| *other != origin);
+        let number = watcher.number;
+        self.left.push_back((Watching { origin, number }, watcher.keys));
+        watcher.is_overtaken
+    }
+
+    /// True if keys of clients that watch no longer are to be forgotten.
+    pub(crate) fn has_left(&self) -> bool {
+        !self.left.is_empty()
+    }
+
+    /// Forgets some of them.
+    pub(crate) fn forget_left(&mut self) {
+        let mut work = 0;
+        while work < WATCHED_BYTES_PER_SLICE {
+            let Some((watching, keys)) = self.left.front_mut() else {
+                return;
+            };
+            let Some(key) = keys.pop() else {
+                self.left.pop_front();
+                continue;
+            };
+            work += WATCHED_KEY_WORK + key.len();
+            if let Some(all) = self.watched.get_mut(&key) {
+                all.retain(|other| other != watching);
                 if all.is_empty() {
-                    self.watched.remove(key);
+                    self.watched.remove(&key);
                 }
             }
         }
-        watcher.is_overtaken
     }
 
     /// What a client watches.
@@ -83,20 +126,30 @@ impl Watches {
         }
     }
 
+    /// Looks at the keys of each client that has heard of no change yet.
     fn note_where(&mut self, is_changed: impl Fn(&[u8]) -> bool) {
-        let changed: Vec<Bytes> = self.watched.keys().filter(|key| is_changed(key)).cloned().collect();
-        changed.iter().for_each(|key| self.note(key));
+        for watcher in self.watchers.values_mut() {
+            watcher.is_overtaken |= watcher.keys.iter().any(|key| is_changed(key));
+        }
     }
 
     /// A key has been changed.
     fn note(&mut self, key: &[u8]) {
-        for origin in self.watched.get(key).into_iter().flatten() {
-            if let Some(watcher) = self.watchers.get_mut(origin) {
+        for watching in self.watched.get(key).into_iter().flatten() {
+            if let Some(watcher) = self.watchers.get_mut(&watching.origin)
+                && watcher.number == watching.number
+            {
                 watcher.is_overtaken = true;
             }
         }
     }
 }
+
+/// What one slice hashes of the keys that are watched or forgotten: about a byte in a nanosecond.
+pub(super) const WATCHED_BYTES_PER_SLICE: usize = 256 << 10;
+
+/// To look a key up, short as it is, takes as long as to hash so many bytes.
+pub(super) const WATCHED_KEY_WORK: usize = 256;
 
 /// True if a part holds the vector of this key.
 fn is_vector_of(part: &Collection, key: &[u8]) -> bool {
@@ -127,7 +180,14 @@ mod tests {
         assert!(watches.unwatch(origin(1)) && !watches.unwatch(origin(1)));
         assert!(!watches.is_empty());
         watches.note(b"a");
-        assert!(!watches.unwatch(origin(2)));
-        assert!(watches.is_empty() && watches.watched.is_empty());
+        // What it watches anew is not forgotten with what it watched before.
+        watches.watch(origin(1), key(b"a"));
+        while watches.has_left() {
+            watches.forget_left();
+        }
+        watches.note(b"a");
+        assert!(watches.unwatch(origin(1)) && !watches.unwatch(origin(2)));
+        watches.forget_left();
+        assert!(watches.is_empty() && watches.watched.is_empty() && !watches.has_left());
     }
 }

@@ -25,6 +25,8 @@ pub struct Collection {
     deadlines: Option<Box<ElementDeadlines>>,
     /// Under which deadline the shard's index of deadlines has it; [`NEVER_MS`] if it does not stand there.
     pub(crate) indexed_ms: u64,
+    /// How many of its vectors the shard counts among those that expire.
+    pub(crate) counted_expiring: usize,
     /// Its place in the table of the shard's collections.
     pub(super) place: u32,
     /// Inserts and searches that hold their place in `index` between slices. While there are any, the index stays.
@@ -46,6 +48,7 @@ impl Collection {
             elements: Elements::new(hash_seed),
             deadlines: None,
             indexed_ms: NEVER_MS,
+            counted_expiring: 0,
             place: 0,
             suspended: 0,
             name_bytes_mean: 0.0,
@@ -421,6 +424,7 @@ impl Collection {
             panic!("collection {:?}: {fault:?}", self.schema.name);
         }
         assert_eq!(self.index.live(), self.elements.len(), "as many live slots as names");
+        assert_eq!(self.counted_expiring, self.expiring(), "the shard counts what expires");
         let Some(deadlines) = &self.deadlines else {
             assert_eq!(self.indexed_ms, NEVER_MS, "nothing expires");
             return;

@@ -286,6 +286,7 @@ impl<O: Observer> Keyspace<O> {
         if goes_at_once {
             self.live = 0;
             self.vector_deadlines.clear();
+            self.expiring_vectors = 0;
             let table = self.collections.clear();
             self.drops.push_table(table);
             return None;
@@ -309,6 +310,7 @@ impl<O: Observer> Keyspace<O> {
             self.vector_deadlines.remove(&item);
         }
         self.live -= part.live();
+        self.expiring_vectors -= part.counted_expiring;
         if part.live() > 0 {
             self.changes
                 .commit(Changed::elsewhere(), || Outcome::PartDropped { part: &part, cause });
@@ -333,11 +335,14 @@ impl<O: Observer> Keyspace<O> {
         self.collections.get_mut(&schema.name).expect("looked up a moment ago")
     }
 
-    /// Brings the first deadline of a collection's vectors into the shard's index of them.
+    /// Brings the first deadline of a collection's vectors into the shard's index of them, and counts those that expire.
     pub(crate) fn index_deadline(&mut self, name: &[u8]) {
         let Some(part) = self.collections.get_mut(name) else {
             return;
         };
+        let expiring = part.expiring();
+        self.expiring_vectors = self.expiring_vectors - part.counted_expiring + expiring;
+        part.counted_expiring = expiring;
         let first_ms = part.first_deadline().map_or(NEVER_MS, |(first_ms, _)| first_ms);
         if part.indexed_ms == first_ms {
             return;

@@ -87,6 +87,33 @@ impl<O: Observer> Keyspace<O> {
         }
     }
 
+    /// Puts a string that was written elsewhere in the place of the one that it was made of: what is new are the `part` from
+    /// `offset` on, and zeros before it.
+    ///
+    /// # Errors
+    /// If something else is there.
+    pub fn put_written(
+        &mut self,
+        place: Place<'_>,
+        bytes: Vec<u8>,
+        (offset, part): (usize, &[u8]),
+    ) -> Result<usize, Refusal> {
+        let length = bytes.len();
+        let mut written = Some(StringValue::changed(bytes));
+        let replace = |string: &mut StringValue| {
+            *string = written.take().unwrap_or_else(|| string.clone());
+            Ok(())
+        };
+        match self.edit_string(place, replace)? {
+            Some(((), changed)) => self.commit_edit(place, changed, (offset, part, length)),
+            None => {
+                let value = Value::String(written.take().unwrap_or_else(|| StringValue::new(b"")));
+                self.insert(place, MovedValue::forever(value));
+            }
+        }
+        Ok(length)
+    }
+
     /// Adds to the integer that a string is, 0 if there is none; returns the sum.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! Every way to change fields of a hash.
 
+use bytes::Bytes;
 use kora_values::{HashValue, LongDouble, ValueError};
 
 use super::entry::{MovedValue, Value, ValueRef};
@@ -116,6 +117,13 @@ impl<O: Observer> FieldEdit<'_, O> {
     /// Sets a field; whether it is new.
     pub fn set(&mut self, field: &[u8], value: &[u8]) -> bool {
         let is_new = self.hash.set(field, value);
+        self.tell(field);
+        is_new
+    }
+
+    /// The same with a value that is not copied if it is long: see [`HashValue::set_kept`].
+    pub fn set_kept(&mut self, field: &[u8], value: Bytes) -> bool {
+        let is_new = self.hash.set_kept(field, value);
         self.tell(field);
         is_new
     }

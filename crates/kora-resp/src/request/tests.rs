@@ -1,5 +1,5 @@
 use super::*;
-use crate::limits::{HEADER_BYTES_MAX, INLINE_BYTES_MAX};
+use crate::limits::{ARGUMENTS_MAX, BULK_BYTES_MAX, HEADER_BYTES_MAX, INLINE_BYTES_MAX};
 use crate::reply::Reply;
 
 /// Everything a connection would see: the requests of `bytes` in order, and the error that ended them.
@@ -104,21 +104,14 @@ fn requests_without_arguments_are_read_as_such() {
 
 #[test]
 fn a_count_that_is_no_number_of_arguments_is_refused() {
-    for count in [
-        "",
-        "-",
-        "+1",
-        "01",
-        "1 ",
-        " 1",
-        "1e3",
-        "x",
-        "-0",
-        "2147483648",
-        "1048577",
-        "9223372036854775808",
-    ] {
+    for count in ["", "-", "+1", "01", "1 ", " 1", "1e3", "x", "-0", "9223372036854775808"] {
         assert_error(format!("*{count}\r\n").as_bytes(), ProtocolError::InvalidCount);
+    }
+    for count in ["2147483648", "1048577"] {
+        assert_error(
+            format!("*{count}\r\n").as_bytes(),
+            ProtocolError::TooManyArguments(ARGUMENTS_MAX),
+        );
     }
     assert_error(b"*1\n$4\nPING\n\r\n", ProtocolError::InvalidCount);
     assert_error(b"*1\rx", ProtocolError::InvalidCount);
@@ -127,22 +120,16 @@ fn a_count_that_is_no_number_of_arguments_is_refused() {
 
 #[test]
 fn a_length_that_is_no_size_of_an_argument_is_refused() {
-    for length in [
-        "",
-        "-",
-        "-1",
-        "-2",
-        "+1",
-        "01",
-        "1 ",
-        "x",
-        "67108865",
-        "9223372036854775807",
-        "18446744073709551616",
-    ] {
+    for length in ["", "-", "-1", "-2", "+1", "01", "1 ", "x", "18446744073709551616"] {
         assert_error(
             format!("*1\r\n${length}\r\n").as_bytes(),
             ProtocolError::InvalidBulkLength,
+        );
+    }
+    for length in ["67108865", "9223372036854775807"] {
+        assert_error(
+            format!("*1\r\n${length}\r\n").as_bytes(),
+            ProtocolError::TooLongBulk(BULK_BYTES_MAX),
         );
     }
     assert_error(b"*1\r\n$4\nPING\n\r\n", ProtocolError::InvalidBulkLength);
@@ -217,13 +204,13 @@ fn a_promise_is_refused_when_it_is_made_and_never_reserved() {
     let error = |bytes: &[u8]| read_within(bytes, limits).error;
     assert_eq!(
         error(b"*3\r\n$5\r\nhello\r\n$1\r\na\r\n$1\r\nb\r\n"),
-        Some(ProtocolError::TooBigRequest)
+        Some(ProtocolError::TooBigRequest(28))
     );
     assert_eq!(error(b"*3\r\n$5\r\nhello\r\n$0\r\n\r\n$0\r\n\r\n"), None);
-    assert_eq!(error(b"*4\r\n"), Some(ProtocolError::InvalidCount));
-    assert_eq!(error(b"*1\r\n$6\r\n"), Some(ProtocolError::InvalidBulkLength));
-    assert_eq!(error(b"a b c d\n"), Some(ProtocolError::InvalidCount));
-    assert_eq!(error(&[b'a'; 29]), Some(ProtocolError::TooBigInline));
+    assert_eq!(error(b"*4\r\n"), Some(ProtocolError::TooManyArguments(3)));
+    assert_eq!(error(b"*1\r\n$6\r\n"), Some(ProtocolError::TooLongBulk(5)));
+    assert_eq!(error(b"a b c d\n"), Some(ProtocolError::TooManyArguments(3)));
+    assert_eq!(error(&[b'a'; 29]), Some(ProtocolError::TooBigInline(28)));
 
     let mut reader = Reader::new(ReaderLimits::default());
     assert!(reader.read(b"*1048576\r\n$67108864\r\nabc").unwrap().is_none());
@@ -262,7 +249,7 @@ fn before_login_little_is_read() {
     assert_eq!(error(&[b'a'; LOGIN_BULK_BYTES_MAX]), None);
     assert_eq!(
         error(&[b'a'; LOGIN_BULK_BYTES_MAX + 1]),
-        Some(ProtocolError::TooBigInline)
+        Some(ProtocolError::TooBigInline(LOGIN_BULK_BYTES_MAX))
     );
 
     // A login in the middle of a pipeline frees what comes after it.
@@ -275,19 +262,27 @@ fn before_login_little_is_read() {
 
 #[test]
 fn an_inline_line_is_bounded_wherever_it_is_cut() {
-    let longest = [&vec![b'a'; INLINE_BYTES_MAX][..], b"\n"].concat();
-    assert_eq!(
-        read_cut(&longest, &[1, INLINE_BYTES_MAX], ReaderLimits::default()).requests[0][0].len(),
-        INLINE_BYTES_MAX
-    );
-    let longer = [b"a", &longest[..]].concat();
-    for cuts in [&[][..], &[INLINE_BYTES_MAX], &[INLINE_BYTES_MAX + 1]] {
-        let seen = read_cut(&longer, cuts, ReaderLimits::default());
-        assert_eq!(
-            (seen.requests.len(), seen.error),
-            (0, Some(ProtocolError::TooBigInline))
-        );
+    let all_cuts = [
+        &[][..],
+        &[1, INLINE_BYTES_MAX],
+        &[INLINE_BYTES_MAX + 1],
+        &[INLINE_BYTES_MAX + 2],
+    ];
+    for end in [&b"\n"[..], b"\r\n"] {
+        let longest = [&vec![b'a'; INLINE_BYTES_MAX][..], end].concat();
+        let longer = [b"a", &longest[..]].concat();
+        for cuts in all_cuts {
+            let fits = |cut: &&usize| **cut < longest.len();
+            let cuts: Vec<usize> = cuts.iter().filter(fits).copied().collect();
+            let seen = read_cut(&longest, &cuts, ReaderLimits::default());
+            assert_eq!(seen.requests[0][0].len(), INLINE_BYTES_MAX);
+            let seen = read_cut(&longer, &cuts, ReaderLimits::default());
+            let error = ProtocolError::TooBigInline(INLINE_BYTES_MAX);
+            assert_eq!((seen.requests.len(), seen.error), (0, Some(error)));
+        }
     }
+    let unended = [&vec![b'a'; INLINE_BYTES_MAX][..], b"\rb"].concat();
+    assert_error(&unended, ProtocolError::TooBigInline(INLINE_BYTES_MAX));
     assert_error(b"SET \"a\r\n", ProtocolError::UnbalancedQuotes);
 }
 
@@ -299,7 +294,7 @@ fn limits_lowered_below_what_has_arrived_end_the_line() {
         inline_bytes_max: 50,
         ..ReaderLimits::default()
     });
-    assert_eq!(reader.read(&[b'a'; 101]).unwrap_err(), ProtocolError::TooBigInline);
+    assert_eq!(reader.read(&[b'a'; 101]).unwrap_err(), ProtocolError::TooBigInline(50));
 }
 
 #[test]
@@ -351,6 +346,10 @@ fn a_request_gives_its_arguments_in_every_way() {
 fn errors_read_as_in_redis() {
     for (error, text) in [
         (ProtocolError::InvalidCount, "invalid multibulk length"),
+        (
+            ProtocolError::TooManyArguments(1_048_576),
+            "invalid multibulk length: at most 1048576 arguments are allowed",
+        ),
         (ProtocolError::TooBigCountHeader, "too big mbulk count string"),
         (ProtocolError::UnauthenticatedCount, "unauthenticated multibulk length"),
         (ProtocolError::ExpectedBulk(b'*'), "expected '$', got '*'"),
@@ -358,11 +357,21 @@ fn errors_read_as_in_redis() {
         (ProtocolError::ExpectedBulk(b'\n'), "expected '$', got '\\x0a'"),
         (ProtocolError::ExpectedBulk(0xff), "expected '$', got '\\xff'"),
         (ProtocolError::InvalidBulkLength, "invalid bulk length"),
+        (
+            ProtocolError::TooLongBulk(67_108_864),
+            "invalid bulk length: proto-max-bulk-len allows at most 67108864 bytes",
+        ),
         (ProtocolError::TooBigBulkHeader, "too big bulk count string"),
         (ProtocolError::UnauthenticatedBulkLength, "unauthenticated bulk length"),
         (ProtocolError::ExpectedBulkEnd, "expected CRLF after a bulk"),
-        (ProtocolError::TooBigRequest, "too big request"),
-        (ProtocolError::TooBigInline, "too big inline request"),
+        (
+            ProtocolError::TooBigRequest(9),
+            "too big request: at most 9 bytes are allowed",
+        ),
+        (
+            ProtocolError::TooBigInline(65_536),
+            "too big inline request: at most 65536 bytes are allowed",
+        ),
         (ProtocolError::UnbalancedQuotes, "unbalanced quotes in request"),
     ] {
         assert_eq!(error.to_string(), format!("Protocol error: {text}"));

@@ -68,6 +68,18 @@ impl LargeHash {
         true
     }
 
+    /// Sets a field to a long value that is not copied; whether it is new.
+    pub(super) fn set_kept(&mut self, field: &[u8], value: Bytes) -> bool {
+        let is_new = self.set(field, &[]);
+        let hash = self.hash(field);
+        if let Some(entry) = self.entries.find_mut(hash, |entry| entry.field() == field) {
+            self.entry_bytes -= entry.heap_bytes();
+            entry.content = Content::Apart(Box::new((field.into(), value)));
+            self.entry_bytes += entry.heap_bytes();
+        }
+        is_new
+    }
+
     /// Deletes a field; whether there was one.
     pub(super) fn remove(&mut self, field: &[u8]) -> bool {
         let gone = self.entries.remove(self.hash(field), |entry| entry.field() == field);
@@ -163,7 +175,7 @@ impl Content {
 }
 
 /// From 16 KiB on copying into a reply costs more than sharing, as for strings.
-const APART_BYTES_MIN: usize = 16 << 10;
+pub(super) const APART_BYTES_MIN: usize = 16 << 10;
 
 // Millions of these are what a large hash is made of.
 const _: () = assert!(size_of::<Entry>() == 24);

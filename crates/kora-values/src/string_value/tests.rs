@@ -7,6 +7,10 @@ const BYTES_MAX: usize = 100_000;
 #[derive(Clone, Debug)]
 enum Change {
     Set(Vec<u8>),
+    /// The bytes are a request's.
+    Keep(Vec<u8>),
+    /// It is written elsewhere, from the place on.
+    Write(usize, Vec<u8>),
     Append(Vec<u8>),
     SetRange(usize, Vec<u8>),
     Increment(i64),
@@ -29,6 +33,8 @@ fn change() -> impl Strategy<Value = Change> {
     let offset = prop_oneof![0_usize..50, 0_usize..40_000, Just(BYTES_MAX), Just(usize::MAX)];
     prop_oneof![
         bytes().prop_map(Change::Set),
+        bytes().prop_map(Change::Keep),
+        (0_usize..40_000, bytes()).prop_map(|(offset, part)| Change::Write(offset, part)),
         bytes().prop_map(Change::Append),
         (offset, bytes()).prop_map(|(offset, part)| Change::SetRange(offset, part)),
         prop_oneof![-10_i64..10, any::<i64>()].prop_map(Change::Increment),
@@ -48,6 +54,18 @@ proptest! {
                 Change::Set(bytes) => {
                     value = StringValue::new(&bytes);
                     twin = bytes;
+                }
+                Change::Keep(bytes) => {
+                    value = StringValue::keep(bytes.clone().into());
+                    twin = bytes;
+                }
+                Change::Write(offset, part) => {
+                    let (len, end) = (twin.len(), offset + part.len());
+                    let work = value.view().write_work(offset, part.len());
+                    prop_assert!(work >= end.saturating_sub(len.min(offset)) && work <= len + end);
+                    twin.resize(len.max(end), 0);
+                    twin.splice(offset..end, part.iter().copied());
+                    value = StringValue::changed(twin.clone());
                 }
                 Change::Append(tail) => {
                     let fits = twin.len() + tail.len() <= BYTES_MAX;
