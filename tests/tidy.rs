@@ -190,11 +190,15 @@ fn every_command_is_in_a_seed_of_the_fuzzer() {
 
 /// Which crates a crate may know.
 const ARROWS: &[(&str, &[&str])] = &[
-    ("kora-command", &["kora-resp", "kora-values", "kora-vector"]),
+    (
+        "kora-command",
+        &["kora-filter", "kora-resp", "kora-values", "kora-vector"],
+    ),
     (
         "kora-engine",
         &[
             "kora-command",
+            "kora-filter",
             "kora-keyspace",
             "kora-log",
             "kora-mesh",
@@ -204,7 +208,10 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     ("kora-filter", &[]),
-    ("kora-keyspace", &["kora-mesh", "kora-values", "kora-vector"]),
+    (
+        "kora-keyspace",
+        &["kora-filter", "kora-mesh", "kora-values", "kora-vector"],
+    ),
     ("kora-log", &[]),
     ("kora-mesh", &[]),
     ("kora-resp", &[]),

@@ -47,7 +47,7 @@ def refusal(folder: pathlib.Path, *flags: str) -> str:
 
 
 def picture(client: redis.Redis) -> dict:
-    """Everything that is there: values, deadlines, vectors."""
+    """Everything that is there: values, deadlines, vectors with their attributes."""
     everything = {}
     for key in client.scan_iter(count=1000):
         kind, deadline_ms = client.type(key), client.pexpiretime(key)
@@ -58,7 +58,7 @@ def picture(client: redis.Redis) -> dict:
         elif kind == b"vectorset":
             value = None
         else:
-            value = client.execute_command("VECGET", key)
+            value = (client.execute_command("VECGET", key), client.execute_command("VECGETATTR", key))
         everything[key] = (kind, value, deadline_ms)
     return everything
 
@@ -69,7 +69,7 @@ def fill(client: redis.Redis) -> None:
         for number in range(300):
             pipe.set(f"key {number}", "v" * number)
             pipe.hset(f"hash {number % 20}", f"field {number}", number)
-            pipe.execute_command("VECSET", f"docs:{number}", 3, number, 1, 2)
+            pipe.execute_command("VECSET", f"docs:{number}", 3, number, 1, 2, "ATTR", f'{{"n":{number}}}')
             pipe.execute_command("VECSET", f"mortal:{number}", 3, number, 1, 2, "EX", 1000)
         pipe.incrby("counter", 5)
         pipe.incrbyfloat("float", 0.1)
@@ -87,6 +87,10 @@ def fill(client: redis.Redis) -> None:
             pipe.copy(f"hash {number % 20}", f"copy {number}")
         pipe.execute_command("VECCREATE", "empty", "DIM", 8, "METRIC", "L2")
         pipe.execute_command("VECDEL", "docs:50")
+        pipe.execute_command("VECSET", "docs:50", 3, 50, 1, 2)
+        pipe.execute_command("VECSETATTR", "docs:51", '{"n":-51,"more":[1]}')
+        pipe.execute_command("VECSETATTR", "docs:52", "")
+        pipe.execute_command("VECSET", "docs:53", 3, 53, 3, 3)
         pipe.execute_command("VECDROP", "mortal")
         pipe.execute_command("VECSET", "mortal:again", 2, 1, 2)
         pipe.execute()
@@ -102,10 +106,14 @@ def test_everything_is_there_after_a_restart(tmp_path: pathlib.Path, workers: in
         assert client.save() is True
     if way.endswith("log"):
         client.set("behind", "the snapshot")
-        client.execute_command("VECSET", "docs:behind", 3, 7, 7, 7)
+        client.execute_command("VECSET", "docs:behind", 3, 7, 7, 7, "ATTR", '{"n":1000}')
+        client.execute_command("VECSETATTR", "docs:54", '{"n":-54}')
         client.rename("key 100", "key 100 renamed")
     before = picture(client)
+    ask = ("VECQUERY", "docs", 5, 3, 1, 2, "FILTER", ".n < 0 or .n > 250")
     nearest = client.execute_command("VECQUERY", "docs", 5, 3, 1, 2)
+    filtered = client.execute_command(*ask)
+    assert len(filtered) == 5
     if way == "stop":
         server.process.terminate()
         assert server.wait() == 0
@@ -116,6 +124,7 @@ def test_everything_is_there_after_a_restart(tmp_path: pathlib.Path, workers: in
     try:
         assert picture(client) == before
         assert client.execute_command("VECQUERY", "docs", 5, 3, 1, 2) == nearest
+        assert client.execute_command(*ask) == filtered
     finally:
         kill(server)
 

@@ -60,7 +60,8 @@ fn name(author: &mut Author) -> Name {
         40..60 => Name::VecQuery,
         60..66 => Name::VecDel,
         66..71 => Name::VecGet,
-        71..74 => Name::VecCreate,
+        71..73 => Name::VecCreate,
+        73 => Name::VecSetAttr,
         74 => Name::VecDrop,
         75 => Name::VecInfo,
         76..80 => Name::Set,
@@ -87,6 +88,15 @@ fn request(name: Name, author: &mut Author) -> Vec<Vec<u8>> {
             key(author),
             author.random.pick(&["", "", " FP32", " fp32", " NUMBERS"])
         ),
+        Name::VecGetAttr => {
+            let path = author.random.pick(&["", "", "", " .n", " .m", " n"]);
+            format!("VECGETATTR {}{path}", key(author))
+        }
+        Name::VecSetAttr => {
+            let text = *author.random.pick(ATTRIBUTES);
+            let merges = author.random.pick(&["", "", "", " MERGE", " MORE"]);
+            format!("VECSETATTR {} {text}{merges}", key(author))
+        }
         Name::VecDrop => format!("VECDROP {}", collection(author)),
         Name::VecInfo => format!("VECINFO {}", collection(author)),
         Name::VecRecall => format!(
@@ -123,6 +133,8 @@ fn forms(name: Name) -> &'static [&'static str] {
         | Name::VecCreate
         | Name::VecDel
         | Name::VecGet
+        | Name::VecGetAttr
+        | Name::VecSetAttr
         | Name::VecDrop
         | Name::VecInfo
         | Name::VecRecall => {
@@ -296,6 +308,9 @@ fn set(author: &mut Author) -> Vec<Vec<u8>> {
             request.extend(words(option));
         }
     }
+    if author.random.percent(40) {
+        request.extend([b"ATTR".to_vec(), author.random.pick(ATTRIBUTES).as_bytes().to_vec()]);
+    }
     request
 }
 
@@ -328,6 +343,9 @@ fn query(author: &mut Author) -> Vec<Vec<u8>> {
         if author.random.percent(8) {
             request.extend(words(option));
         }
+    }
+    if author.random.percent(40) {
+        request.extend([b"FILTER".to_vec(), author.random.pick(FILTERS).as_bytes().to_vec()]);
     }
     request
 }
@@ -425,6 +443,33 @@ fn garbage(author: &mut Author) -> Vec<u8> {
     ];
     author.random.pick(&garbage).to_vec()
 }
+
+/// Attributes that the twin knows: see its `attributes.rs`. Without blanks, so that a line of words can hold them.
+const ATTRIBUTES: &[&str] = &[
+    r#"{"n":1}"#,
+    r#"{"n":1}"#,
+    r#"{"n":2}"#,
+    r#"{"n":3,"m":"x"}"#,
+    r#"{"m":"x"}"#,
+    r#"{"m":"y"}"#,
+    "{}",
+    r#"{"n":null}"#,
+    r#"{"n":}"#,
+    "[1]",
+];
+
+/// Filters that the twin knows.
+const FILTERS: &[&str] = &[
+    ".n == 1",
+    ".n > 1",
+    ".n >= 1 and .m == 'x'",
+    "not (.n == 2)",
+    "exists .m",
+    ".n in 2..3",
+    ".m in ['y', 'z']",
+    ".n == 77",
+    ".n >",
+];
 
 const HELLO: &[&str] = &[
     "HELLO",

@@ -139,10 +139,12 @@ pub(crate) enum Name {
     BgSave,
     LastSave,
     Save,
+    VecGetAttr,
+    VecSetAttr,
 }
 
 impl Name {
-    pub(crate) const ALL: [Name; 135] = [
+    pub(crate) const ALL: [Name; 137] = [
         Name::Auth,
         Name::Client,
         Name::ClientGetname,
@@ -278,6 +280,8 @@ impl Name {
         Name::BgSave,
         Name::LastSave,
         Name::Save,
+        Name::VecGetAttr,
+        Name::VecSetAttr,
     ];
 
     /// As in the table: `container|subcommand`, and the number of words, negative for at least that many.
@@ -418,6 +422,8 @@ impl Name {
             Name::BgSave => ("bgsave", -1),
             Name::LastSave => ("lastsave", 1),
             Name::Save => ("save", 1),
+            Name::VecGetAttr => ("vecgetattr", -2),
+            Name::VecSetAttr => ("vecsetattr", -3),
         }
     }
 
@@ -479,7 +485,7 @@ impl Name {
             Name::VecCreate | Name::VecDel | Name::VecDrop | Name::VecGet | Name::VecInfo | Name::VecList => {
                 Family::Vector
             }
-            Name::VecQuery | Name::VecRecall | Name::VecSet => Family::Vector,
+            Name::VecGetAttr | Name::VecQuery | Name::VecRecall | Name::VecSet | Name::VecSetAttr => Family::Vector,
             _ => Family::Server,
         }
     }

@@ -20,7 +20,7 @@ fn commands_without_data_answer_in_both_versions() {
                 ("FLUSHALL", "+OK\r\n", "+OK\r\n"),
                 ("FLUSHDB ASYNC", "+OK\r\n", "+OK\r\n"),
                 (
-                    "COMMAND LIST FILTERBY PATTERN vecs*",
+                    "COMMAND LIST FILTERBY PATTERN vecse?",
                     "*1\r\n$6\r\nvecset\r\n",
                     "*1\r\n$6\r\nvecset\r\n",
                 ),
@@ -292,15 +292,15 @@ fn a_collection_is_described_field_by_field() {
         let head = "$10\r\ncollection\r\n$6\r\n{one}c\r\n$9\r\ndimension\r\n:3\r\n$6\r\nmetric\r\n$2\r\nIP\r\n\
                     $5\r\nquant\r\n$3\r\nQ16\r\n$1\r\nm\r\n:5\r\n$15\r\nef_construction\r\n:6\r\n$9\r\nef_search\r\n:7\r\n$7\r\nmade_by\r\n$9\r\nVECCREATE\r\n$7\r\nvectors\r\n:1\r\n$7\r\ndeleted\r\n:";
         let info = client.hears("VECINFO {one}c");
-        let expected = format!("*40\r\n{head}");
+        let expected = format!("*44\r\n{head}");
         assert_eq!(shown(&info[..expected.len()]), shown(expected.as_bytes()));
         client.hears("HELLO 3");
         let info = client.hears("VECINFO {one}c");
-        let expected = format!("%20\r\n{head}");
+        let expected = format!("%22\r\n{head}");
         assert_eq!(shown(&info[..expected.len()]), shown(expected.as_bytes()));
         let text = shown(&info);
         assert!(
-            text.contains(r"$6\r\nshards\r\n*1\r\n%12\r\n$5\r\nshard\r\n:"),
+            text.contains(r"$6\r\nshards\r\n*1\r\n%14\r\n$5\r\nshard\r\n:"),
             "{text}"
         );
     });

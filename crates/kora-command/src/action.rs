@@ -1,6 +1,7 @@
 //! What may be done to one key: the commands whose whole work lies on the shard where the key does.
 
 use bytes::Bytes;
+use kora_filter::Path;
 use kora_resp::Words;
 use kora_values::StringValue;
 use smallvec::SmallVec;
@@ -19,8 +20,24 @@ pub enum Action {
     String(StringAction),
     /// Something that wants a hash there, or makes one.
     Hash(HashAction),
+    /// Something about the attributes of a vector.
+    Attributes(AttributesAction),
     /// Something that takes whatever is there.
     Key(KeyAction),
+}
+
+/// What is to be done to the attributes of a vector.
+#[derive(Debug)]
+pub enum AttributesAction {
+    /// `VECSETATTR key json [MERGE]`
+    Set {
+        /// A JSON object that was checked, or nothing.
+        text: Bytes,
+        /// It changes what is there by its members.
+        merges: bool,
+    },
+    /// `VECGETATTR key [path]`
+    Get(Option<Path>),
 }
 
 /// What is to be done to a string.
@@ -200,6 +217,8 @@ impl Action {
                 _ => 0,
             },
             Action::Hash(action) => action.bytes_held(),
+            Action::Attributes(AttributesAction::Set { text, .. }) => text.len(),
+            Action::Attributes(AttributesAction::Get(path)) => path.as_ref().map_or(0, Path::bytes),
             Action::Key(_) => 0,
         }
     }

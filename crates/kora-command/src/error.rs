@@ -124,6 +124,18 @@ pub enum ClientError {
     NoSuchClient,
     /// CLIENT KILL ID with something that is no id.
     ClientId,
+    /// Attributes that are no JSON object.
+    Attributes { error: kora_filter::JsonError },
+    /// FILTER with something that is no expression; what stands where it goes wrong.
+    Filter {
+        near: Vec<u8>,
+        error: kora_filter::FilterError,
+    },
+    /// Something that is no path into attributes.
+    Path {
+        got: Vec<u8>,
+        error: kora_filter::PathError,
+    },
     /// A vector's key without a `:`.
     KeyWithoutCollection { key: Vec<u8> },
     /// The collection's name is empty.
@@ -403,6 +415,10 @@ impl fmt::Display for ClientError {
                     Quoted(got)
                 )
             }
+            Self::Attributes { error } => write!(f, "ERR invalid attributes: {error}"),
+            Self::Filter { error, .. } if error.is_too_long() => write!(f, "ERR invalid FILTER: {error}"),
+            Self::Filter { near, .. } => write!(f, "ERR syntax error in FILTER expression near: {}", Quoted(near)),
+            Self::Path { got, error } => write!(f, "ERR invalid path '{}': {error}", Quoted(got)),
             Self::Radius { got } => write!(f, "ERR RADIUS must be a finite 32-bit float, got '{}'", Quoted(got)),
             Self::NoSuchVector { key } => write!(f, "ERR no such vector '{}'", Quoted(key)),
             Self::ZeroVector => {

@@ -8,6 +8,7 @@ mod action;
 mod admin;
 mod admin_entries;
 mod arguments;
+mod attributes;
 mod connection;
 pub mod docs;
 mod element;
@@ -33,8 +34,8 @@ use kora_resp::Words;
 use kora_resp::glob::Pattern;
 
 pub use self::action::{
-    Action, Deadline, ExpireOnly, KeyAction, Lifetime, LifetimeForm, Only, ShortKey, StringAction, StringSetting,
-    StringsReply, StringsSetting,
+    Action, AttributesAction, Deadline, ExpireOnly, KeyAction, Lifetime, LifetimeForm, Only, ShortKey, StringAction,
+    StringSetting, StringsReply, StringsSetting,
 };
 pub use self::admin::ClientFilter;
 pub use self::connection::{Credentials, Hello};
@@ -258,15 +259,16 @@ impl Command {
     /// Memory that the command holds until it is answered, roughly: what its client is charged for it.
     pub fn bytes_held(&self) -> usize {
         let payload = match self {
-            Command::VectorSet(element, vector, _) => {
-                element.collection.len() + element.name.len() + size_of_val::<[f32]>(vector)
+            Command::VectorSet(element, vector, options) => {
+                let attributes = options.attributes.as_ref().map_or(0, |text| text.len());
+                element.collection.len() + element.name.len() + size_of_val::<[f32]>(vector) + attributes
             }
             Command::VectorQuery(query) => {
                 let center = match &query.center {
                     Center::Given(vector) => size_of_val::<[f32]>(vector),
                     Center::Stored(key) => key.collection.len() + key.name.len(),
                 };
-                query.target.len() + center
+                query.target.len() + center + query.wish.bytes_held()
             }
             Command::VectorDelete(elements) => elements.bytes(),
             Command::Ping(Some(text)) | Command::Echo(text) => text.len(),

@@ -26,6 +26,8 @@ struct Unit {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Family {
     Set,
+    /// The same, and `ATTR` with a value that is read elsewhere.
+    SetVector,
     GetExpire,
 }
 
@@ -47,20 +49,23 @@ impl<'r> Options<'r> {
     /// Reads one option; returns how many words it has. `None` if it is none, or does not go with those before it.
     fn read_one(&mut self, arguments: &Arguments<'r>, at: usize, family: Family) -> Option<usize> {
         let is = |word| arguments.is(at, word);
+        let sets = family != Family::GetExpire;
         let is_timeless = self.lifetime.is_none() && self.deadline.is_none();
-        if family == Family::Set && is("NX") && self.only != Only::IfPresent {
+        if sets && is("NX") && self.only != Only::IfPresent {
             self.only = Only::IfAbsent;
-        } else if family == Family::Set && is("XX") && self.only != Only::IfAbsent {
+        } else if sets && is("XX") && self.only != Only::IfAbsent {
             self.only = Only::IfPresent;
-        } else if family == Family::Set && is("GET") {
+        } else if sets && is("GET") {
             self.get = true;
-        } else if family == Family::Set && is("KEEPTTL") && (is_timeless || self.lifetime == Some(Lifetime::Keep)) {
+        } else if sets && is("KEEPTTL") && (is_timeless || self.lifetime == Some(Lifetime::Keep)) {
             self.lifetime = Some(Lifetime::Keep);
         } else if family == Family::GetExpire
             && is("PERSIST")
             && (is_timeless || self.lifetime == Some(Lifetime::Forever))
         {
             self.lifetime = Some(Lifetime::Forever);
+        } else if family == Family::SetVector && is("ATTR") {
+            return (at + 1 < arguments.count()).then_some(2);
         } else {
             let unit = unit_of(arguments, at)?;
             // Said twice in one unit, the last one counts.
@@ -126,13 +131,14 @@ pub(crate) fn set(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
 
 /// The options of VECSET.
 pub(crate) fn vector_options(arguments: &Arguments<'_>, start: usize) -> Result<VectorOptions, ClientError> {
-    let options = Options::read(arguments, start, Family::Set)?;
+    let options = Options::read(arguments, start, Family::SetVector)?;
     if options.get {
         return Err(ClientError::Syntax);
     }
     Ok(VectorOptions {
         lifetime: options.lifetime("vecset")?.unwrap_or(Lifetime::Forever),
         only: options.only,
+        attributes: None,
     })
 }
 

@@ -2,7 +2,7 @@
 
 use crate::syntax::Argument;
 use crate::table::{DataAccess, Entry, PLAIN};
-use crate::{recall, vectors};
+use crate::{attributes, recall, vectors};
 
 /// The commands of this family.
 pub(crate) const ENTRIES: &[Entry] = &[
@@ -49,9 +49,10 @@ pub(crate) const ENTRIES: &[Entry] = &[
         parse: vectors::get,
         ..VECTOR_READ
     },
+    attributes::GET_ENTRY,
     Entry {
         name: "vecinfo",
-        reply: "A map: `collection`, `dimension`, `metric`, `quant`, `m`, `ef_construction`, `ef_search`, `made_by` (`VECSET`: it goes with its last vector; or `VECCREATE`: it stays), then of all shards together `vectors` (those that exist), `deleted` (those that still take a place), `dead_share` (`deleted` of both), `consolidated` (how much of the consolidation under way is done, of the shard that is least far; null if none is), `slots` (places), `slots_free` (for the next vectors), `chunks` (blocks of memory, of two mebibytes at most), `levels`, `vectors_bytes`, `links_bytes`, `keys_bytes`, and under `shards` the same for each shard. Null if there is no such collection.",
+        reply: "A map: `collection`, `dimension`, `metric`, `quant`, `m`, `ef_construction`, `ef_search`, `made_by` (`VECSET`: it goes with its last vector; or `VECCREATE`: it stays), then of all shards together `vectors` (those that exist), `deleted` (those that still take a place), `dead_share` (`deleted` of both), `consolidated` (how much of the consolidation under way is done, of the shard that is least far; null if none is), `slots` (places), `slots_free` (for the next vectors), `chunks` (blocks of memory, of two mebibytes at most), `levels`, `vectors_bytes`, `links_bytes`, `keys_bytes`, `attributes` (vectors that have some), `attributes_bytes` (with what is remembered of filters), and under `shards` the same for each shard. Null if there is no such collection.",
         notes: "A deleted vector leaves its shard in a batch with others: under VECSETs when the deleted are one for 20 that exist, at which queries walk a twentieth more; on an idle shard when they are one for 64, below which a look at every list of links would cost more than it brings; one for 16 where a shard holds fewer than 1,024 vectors and has no graph. Each VECSET does a part of that work, the larger the more are deleted, at most four times its own; if the deleted are more than one for 4, the shard works on it between other commands too. The places of a batch are given to the next vectors. When a quarter of the places is free, on an idle shard one in 24, and at least 16, vectors move together and the memory behind them goes back to the system; constant replacement leaves fewer than a quarter free, so nothing moves beside it. When half of the vectors have gone, those that are left choose their links anew.",
         arity: 2,
         summary: "Describes a collection: dimension, metric, parameters, vectors and memory per shard and in total.",
@@ -70,7 +71,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
     Entry {
         name: "vecquery",
         reply: "The nearest vectors with their distances, nearest first: in RESP2 a flat array `key, distance, key, …`, in RESP3 an array of `[key, distance]`. Empty if nothing of that name exists.",
-        notes: "`collection` is a collection's exact name, or that name followed by `:*`, or the key of a vector that exists (its collection is meant), in this order. Distances: cosine = 1 − cosine similarity, in [0, 2]; l2 = the Euclidean distance; ip = the negative inner product; lower is nearer for all three. A vector is at cosine and l2 distance exactly 0 from itself. Ties are broken by key; among more than a thousand vectors at one distance it may be others of them that come. A distance beyond the largest 32-bit float is shown as that. Distances are printed with the fewest digits that read back to the same 32-bit float, whole numbers without a point.\n\n`EF` is how many candidates are kept while searching (at least k; the collection's `EF_SEARCH` otherwise): more finds more of the true neighbours and costs more. Up to 1,024 it is so many on average: half as many for a query whose neighbours stand by themselves, up to three times as many for one that is surrounded at nearly the same distance. Under `IP` it is always so many. A collection that is spread over S shards is searched on each with ⌈EF/√S⌉. `RADIUS` leaves out what is farther than `r`, in the distances of the reply: the answer is all that is found within it, k at most. `KEY` seeks the neighbours of the vector that has this key, itself included.\n\nWith `WITHINFO` the reply is an array of two: the neighbours, and a map of `distances` (how many were computed), `nodes` (whose links were read), `mode` (`exact` if every vector was measured on every shard, so that nothing nearer can exist, else `approximate`) and `rounds` (0 if there is nothing of that name, else 1, and one more each time that a shard had to be asked again).",
+        notes: "`collection` is a collection's exact name, or that name followed by `:*`, or the key of a vector that exists (its collection is meant), in this order. Distances: cosine = 1 − cosine similarity, in [0, 2]; l2 = the Euclidean distance; ip = the negative inner product; lower is nearer for all three. A vector is at cosine and l2 distance exactly 0 from itself. Ties are broken by key; among more than a thousand vectors at one distance it may be others of them that come. A distance beyond the largest 32-bit float is shown as that. Distances are printed with the fewest digits that read back to the same 32-bit float, whole numbers without a point.\n\n`EF` is how many candidates are kept while searching (at least k; the collection's `EF_SEARCH` otherwise): more finds more of the true neighbours and costs more. Up to 1,024 it is so many on average: half as many for a query whose neighbours stand by themselves, up to three times as many for one that is surrounded at nearly the same distance. Under `IP` it is always so many. A collection that is spread over S shards is searched on each with ⌈EF/√S⌉. `FILTER` asks for vectors only whose attributes pass the expression: the k nearest of them, and fewer only if fewer pass. The language is that of Redis's vector sets: numbers, texts in either quotes, lists (`[1, \"a\"]`), fields (`.year`), and from tight to loose `not`, `**`, `* / %`, `+ -`, then `< <= > >= == != in`, then `and`, then `or`; a field that is missing makes the whole expression false. Beyond it there are `true`, `false`, `null` in lists, inner fields (`.author.name`, `.tags[0]`), ranges with both ends (`.year in 1980..1989`), `.name starts \"A\"`, `exists .field`, and the escapes `\\n`, `\\r`, `\\t`. Each shard tests all attributes the first time and then remembers what passes; of up to 16 expressions for a collection it follows all changes. Where few pass, each of them is measured, and the answer is exact.\n\n`RADIUS` leaves out what is farther than `r`, in the distances of the reply: the answer is all that is found within it, k at most. `KEY` seeks the neighbours of the vector that has this key, itself included.\n\n`WITHATTR` adds the attributes to each neighbour, as the third of each in RESP3 and behind the distance in RESP2: their JSON text or null, or with paths, each of which begins with a dot, an array of the values' JSON texts.\n\nWith `WITHINFO` the reply is an array of two: the neighbours, and a map of `distances` (how many were computed), `nodes` (whose links were read), `mode` (`exact` if every vector was measured on every shard, so that nothing nearer can exist, else `approximate`) and `rounds` (0 if there is nothing of that name, else 1, and one more each time that a shard had to be asked again); with `FILTER` also `matches` (how many vectors pass), `vectors` (how many there are) and `plan` (`exact`: those that pass were measured; `walk`: the graph was walked; `walk+exact`: the one and then the other).",
         arity: -4,
         summary: "Returns the k nearest vectors of a collection with their distances, nearest first. The collection is \
                   named exactly, or as name:*, or by the key of one of its vectors.",
@@ -82,13 +83,14 @@ pub(crate) const ENTRIES: &[Entry] = &[
     Entry {
         name: "vecset",
         reply: "`OK`, or null if NX or XX forbade it.",
-        notes: "A vector's key is `collection:element`: the collection is what stands before the key's last `:`, so `tenant1:docs:42` is element `42` of `tenant1:docs`. The first VECSET of a collection creates it with that dimension and the settings `vector-metric`, `vector-quant`, `vector-m`, `vector-ef-construction` and `vector-ef-search`; VECCREATE chooses others. A collection made by a first VECSET goes by itself, some microseconds after its last vector has gone in whatever way; a VECSET that comes meanwhile keeps it or makes a new one. Setting an existing key replaces its vector; the one before leaves as after VECDEL. `blob` is `dim` little-endian 32-bit floats. Components must be finite; under cosine a zero vector is refused, since it has no direction. Nothing is changed by a refused VECSET. With `EX`, `PX`, `EXAT` or `PXAT` the vector expires: from that millisecond on no command finds it and no query returns it, and it leaves as after VECDEL. Without one of them, and without KEEPTTL, it stays.",
+        notes: "A vector's key is `collection:element`: the collection is what stands before the key's last `:`, so `tenant1:docs:42` is element `42` of `tenant1:docs`. The first VECSET of a collection creates it with that dimension and the settings `vector-metric`, `vector-quant`, `vector-m`, `vector-ef-construction` and `vector-ef-search`; VECCREATE chooses others. A collection made by a first VECSET goes by itself, some microseconds after its last vector has gone in whatever way; a VECSET that comes meanwhile keeps it or makes a new one. Setting an existing key replaces its vector; the one before leaves as after VECDEL. `blob` is `dim` little-endian 32-bit floats. Components must be finite; under cosine a zero vector is refused, since it has no direction. Nothing is changed by a refused VECSET. With `EX`, `PX`, `EXAT` or `PXAT` the vector expires: from that millisecond on no command finds it and no query returns it, and it leaves as after VECDEL. Without one of them, and without KEEPTTL, it stays. With `ATTR` it gets these attributes, or none if the text is empty; see VECSETATTR.",
         arity: -4,
         summary: "Sets the vector of the key collection:element. The first one creates the collection.",
         arguments: VECSET,
         parse: vectors::set,
         ..VECTOR_WRITE
     },
+    attributes::SET_ENTRY,
 ];
 
 const CENTER: Argument = Argument::one_of(
@@ -114,6 +116,7 @@ const VECSET: &[Argument] = &[
     VECTOR,
     Argument::one_of("condition", &[Argument::word("nx", "NX"), Argument::word("xx", "XX")]).optional(),
     Argument::one_of("expiration", crate::string_entries::SET_TIMES).optional(),
+    Argument::string("json").after("ATTR").optional(),
 ];
 
 const VECQUERY: &[Argument] = &[
@@ -122,6 +125,8 @@ const VECQUERY: &[Argument] = &[
     CENTER,
     Argument::integer("n").after("EF").optional(),
     Argument::double("r").after("RADIUS").optional(),
+    Argument::string("expression").after("FILTER").optional(),
+    Argument::string("path").multiple().after("WITHATTR").optional(),
     Argument::word("withinfo", vectors::WITH_INFO).optional(),
 ];
 
@@ -163,7 +168,7 @@ pub(crate) const VECTOR_READ: Entry = Entry {
     ..PLAIN
 };
 
-const VECTOR_WRITE: Entry = Entry {
+pub(crate) const VECTOR_WRITE: Entry = Entry {
     access: DataAccess::Write,
     adds_memory: true,
     ..VECTOR_READ

@@ -1,6 +1,9 @@
 //! Syntax of the commands on vectors and collections.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
+use kora_filter::{AskedFilter, Path};
 use kora_resp::number;
 use kora_vector::limits::{DIMENSION_MAX, M_MAX, M_MIN};
 use kora_vector::{Metric, Refusal, Storage};
@@ -10,15 +13,18 @@ use crate::arguments::Arguments;
 use crate::element::{Element, ElementList};
 use crate::error::ClientError;
 use crate::limits::{EF_MAX, K_MAX};
-use crate::{Command, strings};
+use crate::{Command, attributes, strings};
 
-/// `[EX s | PX ms | EXAT s | PXAT ms | KEEPTTL] [NX | XX]` of VECSET
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// `[EX s | PX ms | EXAT s | PXAT ms | KEEPTTL] [NX | XX] [ATTR json]` of VECSET
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct VectorOptions {
     /// How long the vector stays.
     pub lifetime: Lifetime,
     /// Whether it may be set at all.
     pub only: Only,
+    /// What attributes it gets, none if empty; if nothing is said, those of the vector before it.
+    /// A box without spare room, so that a command stays small.
+    pub attributes: Option<Box<[u8]>>,
 }
 
 /// How VECGET shows a vector.
@@ -51,7 +57,7 @@ pub enum Center {
 }
 
 /// How many neighbours are wanted, and how they are sought.
-#[derive(Clone, Copy, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Wish {
     /// Number of neighbours wanted.
     pub k: usize,
@@ -61,6 +67,18 @@ pub struct Wish {
     pub radius: Option<f32>,
     /// Say what the search cost.
     pub with_info: bool,
+    /// Which vectors are meant.
+    pub filter: Option<Arc<AskedFilter>>,
+    /// Show their attributes, or if paths are given the values to which those lead.
+    pub with_attributes: Option<Vec<Path>>,
+}
+
+impl Wish {
+    /// Bytes that it holds.
+    pub(crate) fn bytes_held(&self) -> usize {
+        let filter = self.filter.as_ref().map_or(0, |filter| filter.bytes());
+        filter + self.with_attributes.iter().flatten().map(Path::bytes).sum::<usize>()
+    }
 }
 
 /// `VECCREATE collection DIM d [METRIC COSINE|L2|IP] [QUANT F32|F16|Q16|Q8] [M m] [EF_CONSTRUCTION n] [EF_SEARCH n]`
@@ -107,7 +125,10 @@ pub(crate) fn set(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
         }
         floats_of_words(arguments, 3, end)?
     };
-    let options = strings::vector_options(arguments, end)?;
+    let mut options = strings::vector_options(arguments, end)?;
+    if let Some(at) = (end..arguments.count()).rev().find(|at| arguments.is(*at, ATTRIBUTES)) {
+        options.attributes = Some(attributes::text(arguments, at + 1)?.into());
+    }
     Ok(Command::VectorSet(element, vector, options))
 }
 
@@ -142,6 +163,8 @@ pub(crate) fn query(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
         ef: None,
         radius: None,
         with_info: false,
+        filter: None,
+        with_attributes: None,
     };
     let count = arguments.count();
     let center = if arguments.is(3, "FP32") && count > 4 {
@@ -170,7 +193,7 @@ fn set_options_start(arguments: &Arguments<'_>) -> usize {
         let is_one_of = |back: usize, words: &[&str]| words.iter().any(|word| arguments.is(start - back, word));
         if start > 4 && is_one_of(1, &["NX", "XX", "KEEPTTL"]) {
             start -= 1;
-        } else if start > 5 && is_one_of(2, &["EX", "PX", "EXAT", "PXAT"]) {
+        } else if start > 5 && is_one_of(2, &["EX", "PX", "EXAT", "PXAT", ATTRIBUTES]) {
             start -= 2;
         } else {
             return start;
@@ -178,19 +201,14 @@ fn set_options_start(arguments: &Arguments<'_>) -> usize {
     }
 }
 
-/// Where the options behind the components begin: they are known by their names, which are no numbers. Found from the
-/// end, so that something else between the components is refused as the component that it is not.
+/// Where the options behind the components begin: with the first word from `min` on that is the name of one, which is no
+/// number.
 fn options_start(arguments: &Arguments<'_>, min: usize) -> usize {
-    let mut start = arguments.count();
-    loop {
-        if start > min && arguments.is(start - 1, WITH_INFO) {
-            start -= 1;
-        } else if start > min + 1 && (arguments.is(start - 2, "EF") || arguments.is(start - 2, "RADIUS")) {
-            start -= 2;
-        } else {
-            return start;
-        }
-    }
+    let is_option = |at: &usize| {
+        let is_word = arguments.word(*at).first().is_some_and(u8::is_ascii_alphabetic);
+        is_word && OPTIONS.iter().any(|option| arguments.is(*at, option))
+    };
+    (min..arguments.count()).find(is_option).unwrap_or(arguments.count())
 }
 
 impl Wish {
@@ -211,6 +229,16 @@ impl Wish {
                     got: arguments.word(at + 1).to_vec(),
                 })?);
                 at += 2;
+            } else if has_value && arguments.is(at, FILTER) {
+                self.filter = Some(attributes::filter(arguments, at + 1)?);
+                at += 2;
+            } else if arguments.is(at, WITH_ATTRIBUTES) {
+                let is_path = |at: &usize| arguments.word(*at).first() == Some(&b'.');
+                let paths = (at + 1..arguments.count()).take_while(is_path);
+                let paths: Result<Vec<Path>, ClientError> = paths.map(|at| attributes::path(arguments, at)).collect();
+                let paths = paths?;
+                at += 1 + paths.len();
+                self.with_attributes = Some(paths);
             } else {
                 return Err(ClientError::Syntax);
             }
@@ -342,3 +370,9 @@ fn floats_of_blob(blob: &[u8]) -> Result<Box<[f32]>, ClientError> {
 }
 
 pub(crate) const WITH_INFO: &str = "WITHINFO";
+const ATTRIBUTES: &str = "ATTR";
+const FILTER: &str = "FILTER";
+const WITH_ATTRIBUTES: &str = "WITHATTR";
+
+/// The options of VECQUERY.
+const OPTIONS: &[&str] = &["EF", "RADIUS", FILTER, WITH_ATTRIBUTES, WITH_INFO];

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use kora_filter::AskedFilter;
 use kora_keyspace::catalog::{Generation, GraphSettings, MadeBy, Schema};
 use kora_keyspace::collections::Description;
 use kora_mesh::WorkerId;
@@ -240,6 +241,8 @@ pub(crate) struct Setting {
     pub(crate) vector: Box<[f32]>,
     pub(crate) lifetime: Lifetime,
     pub(crate) only: Only,
+    /// What attributes it gets, if that is said.
+    pub(crate) attributes: Option<Bytes>,
 }
 
 /// A query, the same for all shards that are asked.
@@ -250,6 +253,10 @@ pub(crate) struct Question {
     pub(crate) radius: Option<f32>,
     /// Whether every vector is to be measured.
     pub(crate) exact: bool,
+    /// Which vectors are meant.
+    pub(crate) filter: Option<Arc<AskedFilter>>,
+    /// Whether the attributes of the hits are wanted.
+    pub(crate) with_attributes: bool,
     /// Of how many shards the collection has a part.
     pub(crate) parts: usize,
 }
@@ -392,6 +399,11 @@ pub(crate) struct Hits {
     /// Their keys would take more memory than there is: there are none here.
     pub(crate) too_many: bool,
     pub(crate) statistics: Statistics,
+    /// The attributes of each of them, if they are wanted.
+    pub(crate) attributes: Vec<Bytes>,
+    /// How many vectors of the shard are meant, of how many.
+    pub(crate) matches: usize,
+    pub(crate) live: usize,
 }
 
 impl Hits {

@@ -4,6 +4,7 @@
 //! refuse (`!!x`: the first operator is to be computed before its operand is there).
 
 use crate::filter::{Dialect, FilterError};
+use crate::limits::FIELDS_MAX;
 use crate::path::Path;
 use crate::token::{Operator, Token};
 use crate::value::Literal;
@@ -27,6 +28,10 @@ pub(crate) enum Step {
 ///
 /// To be false for a missing field and to be false are the same for a part, so that the rest needs not be looked at.
 pub(crate) fn compile(tokens: Vec<Token>, dialect: Dialect) -> Result<Vec<Vec<Step>>, FilterError> {
+    let is_of_field = |token: &&Token| matches!(token, Token::Field(_) | Token::Exists(_));
+    if tokens.iter().filter(is_of_field).count() > FIELDS_MAX {
+        return Err(FilterError::too_long());
+    }
     let mut yard = Yard {
         program: Vec::new(),
         waiting: Vec::new(),

@@ -14,7 +14,7 @@ use smallvec::SmallVec;
 
 use crate::compile::{self, Step};
 use crate::field;
-use crate::limits::EXPRESSION_BYTES_MAX;
+use crate::limits::{EXPRESSION_BYTES_MAX, FIELDS_MAX};
 use crate::token::{self, Operator};
 use crate::value::Value;
 
@@ -35,6 +35,14 @@ pub struct Filter {
     parts: Box<[Box<[Step]>]>,
 }
 
+/// A compiled expression beside its text, by which it is recognized.
+#[derive(Debug)]
+pub struct AskedFilter {
+    text: Box<[u8]>,
+    dialect: Dialect,
+    filter: Filter,
+}
+
 /// Why an expression is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FilterError {
@@ -46,10 +54,7 @@ impl Filter {
     /// Compiles an expression, which ends at a zero byte if there is one.
     pub fn compile(expression: &[u8], dialect: Dialect) -> Result<Filter, FilterError> {
         if expression.len() > EXPRESSION_BYTES_MAX {
-            return Err(FilterError {
-                position: 0,
-                is_too_long: true,
-            });
+            return Err(FilterError::too_long());
         }
         let text = until_zero(expression);
         let tokens = token::tokens(text, dialect)?;
@@ -65,7 +70,43 @@ impl Filter {
     }
 }
 
+impl AskedFilter {
+    /// Compiles an expression and keeps its text.
+    pub fn compile(expression: &[u8], dialect: Dialect) -> Result<AskedFilter, FilterError> {
+        let filter = Filter::compile(expression, dialect)?;
+        Ok(AskedFilter {
+            text: expression.into(),
+            dialect,
+            filter,
+        })
+    }
+
+    /// Whether these attributes pass: those of a vector that has none never do.
+    pub fn matches(&self, attributes: &[u8]) -> bool {
+        !attributes.is_empty() && self.filter.matches(attributes)
+    }
+
+    /// Bytes that it holds, about: as many as its text, and its program.
+    pub fn bytes(&self) -> usize {
+        self.text.len() * PROGRAM_BYTES_PER_BYTE
+    }
+}
+
+/// They are the same if they say the same in the same language.
+impl PartialEq for AskedFilter {
+    fn eq(&self, other: &AskedFilter) -> bool {
+        self.dialect == other.dialect && self.text == other.text
+    }
+}
+
 impl FilterError {
+    pub(crate) fn too_long() -> FilterError {
+        FilterError {
+            position: 0,
+            is_too_long: true,
+        }
+    }
+
     pub(crate) fn at(position: usize) -> FilterError {
         FilterError {
             position,
@@ -81,7 +122,7 @@ impl FilterError {
         }
     }
 
-    /// It is longer than [`EXPRESSION_BYTES_MAX`].
+    /// It is longer than [`EXPRESSION_BYTES_MAX`], or names more than [`FIELDS_MAX`] fields.
     pub fn is_too_long(&self) -> bool {
         self.is_too_long
     }
@@ -90,7 +131,10 @@ impl FilterError {
 impl fmt::Display for FilterError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.is_too_long {
-            true => write!(f, "the expression has more than {EXPRESSION_BYTES_MAX} bytes"),
+            true => write!(
+                f,
+                "the expression has more than {EXPRESSION_BYTES_MAX} bytes or {FIELDS_MAX} fields"
+            ),
             false => write!(f, "syntax error at byte {} of the expression", self.position),
         }
     }
@@ -156,6 +200,9 @@ fn compute<'a>(operator: Operator, left: Value<'a>, right: Value<'a>) -> Value<'
 fn truth<'a>(holds: bool) -> Value<'a> {
     Value::Number(f64::from(u8::from(holds)))
 }
+
+/// A step takes some tens of bytes and is said in two or more.
+const PROGRAM_BYTES_PER_BYTE: usize = 24;
 
 /// Values that wait for their operators without an allocation.
 const STACK_INLINE: usize = 8;

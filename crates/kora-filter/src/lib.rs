@@ -28,7 +28,7 @@ pub mod path;
 mod token;
 mod value;
 
-pub use filter::{Dialect, Filter, FilterError};
+pub use filter::{AskedFilter, Dialect, Filter, FilterError};
 pub use json::{JsonError, check};
 pub use merge::merge;
 pub use path::{Path, PathError};

@@ -82,6 +82,15 @@ impl Path {
         &self.steps
     }
 
+    /// Bytes that it holds.
+    pub fn bytes(&self) -> usize {
+        let name = |step: &PathStep| match step {
+            PathStep::Name(name) => name.len(),
+            PathStep::Place(_) => 0,
+        };
+        self.steps.iter().map(|step| size_of::<PathStep>() + name(step)).sum()
+    }
+
     /// The JSON text of the value that this path leads to in attributes; none if it leads nowhere.
     pub fn find<'a>(&self, attributes: &'a [u8]) -> Option<&'a [u8]> {
         let at = crate::field::seek(attributes, self)?;

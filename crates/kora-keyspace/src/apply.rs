@@ -60,7 +60,10 @@ impl<O: Observer> Keyspace<O> {
                     self.remove(place, cause);
                 }
             }
-            Outcome::VectorSet { .. } | Outcome::VectorDeadline { .. } | Outcome::VectorRemoved { .. } => {
+            Outcome::VectorSet { .. }
+            | Outcome::VectorDeadline { .. }
+            | Outcome::Attributes { .. }
+            | Outcome::VectorRemoved { .. } => {
                 self.apply_to_vector(outcome);
             }
             Outcome::Created { .. } | Outcome::CollectionDeadline { .. } | Outcome::Withdrawn { .. } => {
@@ -137,6 +140,11 @@ impl<O: Observer> Keyspace<O> {
                     let key = key_of(&schema.name, name);
                     let place = self.place(&key, BEFORE_ALL_MS);
                     self.set_vector_deadline(place, deadline_ms);
+                }
+            }
+            Outcome::Attributes { schema, name, text } => {
+                if let Some(schema) = self.own_schema(schema) {
+                    self.set_attributes(&schema.name, name, text, BEFORE_ALL_MS);
                 }
             }
             Outcome::VectorRemoved { schema, name, cause } => {

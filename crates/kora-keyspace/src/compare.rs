@@ -89,8 +89,8 @@ fn fields(hash: HashRef<'_>) -> BTreeMap<Vec<u8>, Vec<u8>> {
     found
 }
 
-/// The vectors of a part: deadline and components, bit for bit, by name.
-fn vectors(part: &Collection) -> BTreeMap<Vec<u8>, (u64, Vec<u32>)> {
+/// The vectors of a part: deadline, components, bit for bit, and attributes, by name.
+fn vectors(part: &Collection) -> BTreeMap<Vec<u8>, (u64, Vec<u32>, Vec<u8>)> {
     let (mut found, mut from) = (BTreeMap::new(), Some(0));
     while let Some(at) = from {
         let (names, next) = part.names(at, AT_ONCE);
@@ -98,7 +98,8 @@ fn vectors(part: &Collection) -> BTreeMap<Vec<u8>, (u64, Vec<u32>)> {
             let row = part.row_of(name).expect("its name leads to it");
             let bits = row.to_vec().into_iter().map(f32::to_bits).collect();
             let deadline_ms = part.deadline_of_name(name).expect("its name leads to it");
-            found.insert(name.to_vec(), (deadline_ms, bits));
+            let attributes = part.attributes_of(name).unwrap_or_default().to_vec();
+            found.insert(name.to_vec(), (deadline_ms, bits, attributes));
         }
         from = next;
     }

@@ -27,3 +27,7 @@ pub const PLACES_PER_SLICE: u32 = 512;
 
 /// From this length on a string that is edited is told by what was written, and not whole.
 pub const EDITED_BYTES_MIN: usize = 512;
+
+/// Filters of which a part of a collection remembers what passes: each change of attributes is tested against all of them, and
+/// each takes a bit for a vector.
+pub const FILTERS_KEPT_MAX: usize = 16;

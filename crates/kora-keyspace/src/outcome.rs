@@ -86,6 +86,15 @@ pub enum Outcome<'a> {
         /// When it expires.
         deadline_ms: u64,
     },
+    /// A vector has these attributes, whatever it had.
+    Attributes {
+        /// The collection.
+        schema: &'a Arc<Schema>,
+        /// The vector's name there.
+        name: &'a [u8],
+        /// The attributes; none if it is empty.
+        text: &'a [u8],
+    },
     /// A collection has no vector of this name.
     VectorRemoved {
         /// The collection.

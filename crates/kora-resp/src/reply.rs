@@ -69,6 +69,8 @@ pub enum Reply {
     Set(Vec<Reply>),
     /// Names with scores: an array of `[bulk, double]` pairs, in RESP2 an array in which names and bulk texts alternate.
     Scored(Vec<(Bytes, f32)>),
+    /// An array of arrays of three, in RESP2 one array of all of them.
+    Rows(Vec<[Reply; 3]>),
     /// An array of doubles, in RESP2 of bulk texts.
     Floats(Vec<f32>),
     /// Not an answer but a message: `>`, in RESP2 an array.
@@ -130,6 +132,7 @@ impl Reply {
             Reply::Bulks(bulks) | Reply::BulkMap(bulks) | Reply::BulkPairs(bulks) => bulks.bytes_hint(),
             Reply::Interleaved(interleaved) => interleaved.bytes_hint(),
             Reply::Scored(pairs) => pairs.iter().map(|(name, _)| name.len() + SCORED_BYTES).sum(),
+            Reply::Rows(rows) => rows.iter().map(|row| inside(row) + SCALAR_BYTES).sum(),
             Reply::Floats(values) => values.len() * FLOAT_BYTES,
         };
         held + SCALAR_BYTES
@@ -165,6 +168,7 @@ enum Rest {
     Replies(vec::IntoIter<Reply>),
     Pairs(vec::IntoIter<(Reply, Reply)>),
     Scored(vec::IntoIter<(Bytes, f32)>),
+    Rows(vec::IntoIter<[Reply; 3]>),
     Floats(vec::IntoIter<f32>),
     Bulks {
         bulks: Unpacking,
@@ -223,6 +227,16 @@ impl Writing {
                         .for_each(|(name, score)| write_scored(name, *score, version, out));
                     pair.is_none()
                 }
+                Rest::Rows(rows) => match rows.next() {
+                    Some(row) => {
+                        if version == Version::Resp3 {
+                            header(b'*', row.len(), out);
+                        }
+                        self.rest.push(Rest::Replies(Vec::from(row).into_iter()));
+                        false
+                    }
+                    None => true,
+                },
                 Rest::Floats(values) => {
                     let value = values.next();
                     value.iter().for_each(|value| write_double(*value, version, out));
@@ -294,6 +308,10 @@ impl Writing {
             Reply::Scored(pairs) => match version {
                 Version::Resp2 => (b'*', pairs.len() * 2, Rest::Scored(pairs.into_iter())),
                 Version::Resp3 => (b'*', pairs.len(), Rest::Scored(pairs.into_iter())),
+            },
+            Reply::Rows(rows) => match version {
+                Version::Resp2 => (b'*', rows.len() * 3, Rest::Rows(rows.into_iter())),
+                Version::Resp3 => (b'*', rows.len(), Rest::Rows(rows.into_iter())),
             },
             Reply::Floats(values) => (b'*', values.len(), Rest::Floats(values.into_iter())),
             Reply::Bulk(bytes) if bytes.len() > WHOLE_BYTES_MAX => {

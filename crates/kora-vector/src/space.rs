@@ -338,9 +338,9 @@ impl Space {
         freed
     }
 
-    /// Asks the caches for what `refine` will read.
+    /// Asks the caches for what `refine` will read. Of a few vectors there are no tables, and no need.
     pub(crate) fn prefetch(&self, slot: u32) {
-        let tables = self.tables();
+        let Some(tables) = &self.tables else { return };
         match &tables.fine {
             Fine::Floats(floats) => prefetch(floats.rows().address(slot), self.length()),
             Fine::Halves(halves) => prefetch(halves.rows().address(slot), halves.rows().row_words()),

@@ -80,6 +80,7 @@ impl Twin {
         }
         if is_vector {
             self.vector_expiries.remove(key);
+            self.attributes.remove(key);
         }
         is_value || is_vector
     }
@@ -90,6 +91,7 @@ impl Twin {
         if is_there {
             gone.iter().chain([name]).for_each(|key| self.touch(key));
             self.vector_expiries.retain(|key, _| !gone.contains(key));
+            self.attributes.retain(|key, _| !gone.contains(key));
         }
         is_there
     }

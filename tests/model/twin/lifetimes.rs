@@ -174,6 +174,11 @@ impl Twin {
             if let Some(flag) = known.iter().find(|flag| words.is(at, flag)) {
                 flags.push(*flag);
                 at += 1;
+            } else if command == "vecset" && words.is(at, "ATTR") {
+                if at + 1 == words.count() {
+                    return syntax();
+                }
+                at += 2;
             } else if let Some(unit) = units.into_iter().find(|(word, ..)| words.is(at, word)) {
                 if at + 1 == words.count() || time.is_some_and(|(before, _)| before != unit) {
                     return syntax();

@@ -2,6 +2,7 @@
 //!
 //! It reads the words of a request by itself and shares no code with the engine.
 
+mod attributes;
 mod connection;
 mod form;
 mod keys;
@@ -39,6 +40,8 @@ pub(crate) struct Twin {
     values: BTreeMap<Bytes, Held>,
     /// When vectors expire, by their keys, in milliseconds of Unix time.
     vector_expiries: BTreeMap<Bytes, i64>,
+    /// Attributes of vectors, by their keys; none of them is empty.
+    attributes: BTreeMap<Bytes, Bytes>,
     /// The time of day, in microseconds of Unix time.
     pub(crate) now_us: u64,
 }
@@ -128,6 +131,7 @@ impl Twin {
             collections: BTreeMap::new(),
             values: BTreeMap::new(),
             vector_expiries: BTreeMap::new(),
+            attributes: BTreeMap::new(),
             now_us: 0,
         }
     }
@@ -298,6 +302,8 @@ impl Twin {
                 Ok(Expected::Reply(Say::Integer(i64::from(dropped))))
             }
             Name::VecGet => self.get(words),
+            Name::VecGetAttr => self.get_attributes(words),
+            Name::VecSetAttr => self.set_attributes(words),
             Name::VecInfo => self.describe(words),
             Name::VecRecall => self.recall(words),
             Name::VecList => {

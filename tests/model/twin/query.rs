@@ -22,6 +22,8 @@ pub(crate) struct Asked {
     pub(crate) ef: usize,
     pub(crate) radius: Option<f32>,
     pub(crate) with_info: bool,
+    /// Only vectors that pass a filter are meant: `vectors` are those.
+    pub(crate) is_filtered: bool,
     /// Shards that hold a part.
     pub(crate) parts: usize,
 }
@@ -97,6 +99,9 @@ impl Asked {
             Some(b"approximate") => false,
             other => return Err(format!("the mode is {other:?}")),
         };
+        if self.is_filtered && rounds > 0 && number("matches")? != self.vectors.len() {
+            return Err(format!("{} pass, {info:?}", self.vectors.len()));
+        }
         if is_exact && rounds > 0 && distances < self.vectors.len() {
             return Err(format!("exact with {distances} distances over {}", self.vectors.len()));
         }

@@ -14,6 +14,7 @@ impl Twin {
         self.collections.clear();
         self.values.clear();
         self.vector_expiries.clear();
+        self.attributes.clear();
         Ok(Expected::Reply(Say::ok()))
     }
 

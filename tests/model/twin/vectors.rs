@@ -39,6 +39,7 @@ impl Twin {
         let options = self.options(words, end, "vecset", &["NX", "XX", "KEEPTTL"])?;
         let has = |word| options.flags.contains(&word);
         let expires_ms = options.expires_ms?;
+        let text = words.attributes_of_options(end)?;
         let made = Collection {
             dimension,
             metric: DEFAULTS.metric,
@@ -69,6 +70,9 @@ impl Twin {
             return Ok(Expected::Reply(Say::Null));
         }
         self.touch(&key);
+        if let Some(text) = text {
+            self.put_attributes(&key, text);
+        }
         match expires_ms {
             Some(expires_ms) => drop(self.vector_expiries.insert(key, expires_ms)),
             None if has("KEEPTTL") => {}
@@ -114,6 +118,7 @@ impl Twin {
                 let key = Bytes::from([name, b":".as_slice(), element].concat());
                 self.touch(&key);
                 self.vector_expiries.remove(&key);
+                self.attributes.remove(&key);
             }
             is_there
         });
@@ -267,6 +272,7 @@ impl Twin {
         collection.vet(&name, &vector)?;
         collection.blur = collection.blur.coarser(blur);
         let expires_ms = self.vector_expiries.get(from).copied();
+        let attributes = self.attributes.get(from).cloned();
         self.remove(to);
         if leaves {
             self.remove(from);
@@ -274,6 +280,9 @@ impl Twin {
         self.touch(to);
         if let Some(expires_ms) = expires_ms {
             self.vector_expiries.insert(to.clone(), expires_ms);
+        }
+        if let Some(attributes) = attributes {
+            self.attributes.insert(to.clone(), attributes);
         }
         let collection = self.collections.get_mut(&name).expect("looked up a moment ago");
         collection.vectors.insert(element, vector);
@@ -326,7 +335,7 @@ impl Words<'_> {
             let is_one_of = |back: usize, words: &[&str]| words.iter().any(|word| self.is(start - back, word));
             match () {
                 () if start > 4 && is_one_of(1, &["NX", "XX", "KEEPTTL"]) => start -= 1,
-                () if start > 5 && is_one_of(2, &["EX", "PX", "EXAT", "PXAT"]) => start -= 2,
+                () if start > 5 && is_one_of(2, &["EX", "PX", "EXAT", "PXAT", "ATTR"]) => start -= 2,
                 () => return start,
             }
         }

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use super::attributes::{Condition, condition};
 use super::form::Form;
 use super::vectors::{EF_MAX, KEY_BYTES_MAX, key_too_long};
 use super::{Answer, Asked, Expected, Twin, Words, quoted, syntax};
@@ -13,6 +14,7 @@ struct Wish {
     ef: Option<usize>,
     radius: Option<f32>,
     with_info: bool,
+    filter: Option<Condition>,
 }
 
 impl Twin {
@@ -46,6 +48,7 @@ impl Twin {
                 ef: k,
                 radius: wish.radius,
                 with_info: wish.with_info,
+                is_filtered: wish.filter.is_some(),
                 parts: 1,
             };
             return Ok(Expected::Nearest(asked));
@@ -59,12 +62,13 @@ impl Twin {
             metric: collection.metric,
             forms: [collection.blur, center_form],
             is_mixed: collection.blur != collection.form,
-            vectors: vectors.collect(),
+            vectors: vectors.filter(|(key, _)| self.passes(key, wish.filter)).collect(),
             vector,
             k,
             ef: wish.ef.unwrap_or(collection.ef_search).max(k),
             radius: wish.radius,
             with_info: wish.with_info,
+            is_filtered: wish.filter.is_some(),
             parts: if name.starts_with(b"{") { 1 } else { self.shards },
         }))
     }
@@ -84,17 +88,9 @@ impl Twin {
 impl Wish {
     /// Where the options behind the components begin.
     fn start(words: &Words<'_>) -> usize {
-        let mut start = words.count();
-        while start > 4 {
-            if words.is(start - 1, "WITHINFO") {
-                start -= 1;
-            } else if start > 5 && (words.is(start - 2, "EF") || words.is(start - 2, "RADIUS")) {
-                start -= 2;
-            } else {
-                break;
-            }
-        }
-        start
+        let names = ["WITHINFO", "EF", "RADIUS", "FILTER"];
+        let is_option = |index: &usize| names.iter().any(|name| words.is(*index, name));
+        (4..words.count()).find(is_option).unwrap_or(words.count())
     }
 
     fn read(&mut self, words: &Words<'_>, mut at: usize) -> Result<(), Say> {
@@ -113,6 +109,8 @@ impl Wish {
                 let radius = got.parse().ok().filter(|radius: &f32| radius.is_finite());
                 let error = || Say::Error(format!("ERR RADIUS must be a finite 32-bit float, got '{got}'"));
                 self.radius = Some(radius.ok_or_else(error)?);
+            } else if words.is(at, "FILTER") {
+                self.filter = Some(condition(&words.0[at + 1])?);
             } else {
                 return syntax();
             }

@@ -85,6 +85,7 @@ pub(crate) fn set(
         vector,
         lifetime: options.lifetime,
         only: options.only,
+        attributes: options.attributes.map(Bytes::from),
     };
     Ok((
         Gather::One(Shape::Ok),
@@ -229,7 +230,7 @@ impl Describing {
             .iter()
             .fold(Description::default(), |total, (_, part)| total.plus(part));
         if self.form == DescribeForm::Bytes {
-            let bytes = total.vectors_bytes + total.links_bytes + total.keys_bytes;
+            let bytes = total.vectors_bytes + total.links_bytes + total.keys_bytes + total.attributes_bytes;
             return count(size_of::<Schema>() + self.schema.name.len() + bytes);
         }
         let graph = self.schema.graph;
@@ -263,7 +264,7 @@ impl Describing {
     }
 }
 
-fn fields_of(part: &Description) -> [(&'static str, Reply); 11] {
+fn fields_of(part: &Description) -> [(&'static str, Reply); 13] {
     let dead_share = part.deleted as f64 / (part.live + part.deleted).max(1) as f64;
     [
         ("vectors", count(part.live)),
@@ -277,6 +278,8 @@ fn fields_of(part: &Description) -> [(&'static str, Reply); 11] {
         ("vectors_bytes", count(part.vectors_bytes)),
         ("links_bytes", count(part.links_bytes)),
         ("keys_bytes", count(part.keys_bytes)),
+        ("attributes", count(part.attributed)),
+        ("attributes_bytes", count(part.attributes_bytes)),
     ]
 }
 

@@ -6,6 +6,7 @@ use std::collections::binary_heap::PeekMut;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use kora_filter::Path;
 use kora_resp::Reply;
 use kora_vector::Work;
 
@@ -50,6 +51,9 @@ struct Cost {
     /// Every part of the answer that counts was exact.
     is_exact: bool,
     rounds: i64,
+    /// Vectors that pass the filter, or all.
+    matches: usize,
+    vectors: usize,
 }
 
 struct QueryPart {
@@ -76,6 +80,8 @@ impl Querying {
             k: wish.k,
             radius: wish.radius,
             exact: false,
+            filter: wish.filter.clone(),
+            with_attributes: wish.with_attributes.is_some(),
         };
         Querying::new(question, ef, Purpose::Answer(wish)).ask(around)
     }
@@ -200,12 +206,15 @@ impl Querying {
         let crowded = self.crowded();
         if crowded.is_empty() {
             self.cost.is_exact = self.parts.iter().all(|part| part.found.statistics.is_exact);
-            let merged = merge(self.parts, &self.merging.order);
+            let count = |of: fn(&Hits) -> usize| self.parts.iter().map(|part| of(&part.found)).sum();
+            self.cost.matches = count(|found| found.matches);
+            self.cost.vectors = count(|found| found.live);
+            let (merged, attributes) = merge(self.parts, &self.merging.order);
             let wish = match self.purpose {
                 Purpose::Recall(recalling) => return recalling.took(merged, around),
                 Purpose::Answer(wish) => wish,
             };
-            let reply = self.cost.reply(merged, wish);
+            let reply = self.cost.reply(merged, attributes, &wish);
             return match around.setup.too_large(reply.bytes_hint()) {
                 Some(error) => Next::error(&error),
                 None => Next::Reply(reply),
@@ -244,6 +253,8 @@ impl Querying {
             k: self.question.k,
             radius: self.question.radius,
             exact: false,
+            filter: self.question.filter.clone(),
+            with_attributes: self.question.with_attributes,
         };
         self.question = Arc::new(question);
         self.purpose = Purpose::Answer(wish);
@@ -319,14 +330,23 @@ impl Merging {
     }
 }
 
-/// Puts together what the parts found, each sorted by (distance, key).
-fn merge(mut parts: Vec<QueryPart>, order: &[usize]) -> Vec<(Bytes, f32)> {
+/// Puts together what the parts found, each sorted by (distance, key), and the attributes that they found with it.
+fn merge(mut parts: Vec<QueryPart>, order: &[usize]) -> (Vec<(Bytes, f32)>, Vec<Bytes>) {
     if parts.len() == 1 {
-        return parts.remove(0).found.hits;
+        let found = parts.remove(0).found;
+        return (found.hits, found.attributes);
     }
-    let mut hits: Vec<_> = parts.into_iter().map(|part| part.found.hits.into_iter()).collect();
-    let next = |part: &usize| hits[*part].next().expect("each part has what it was said to give");
-    order.iter().map(next).collect()
+    let found = parts.into_iter().map(|part| part.found);
+    let mut found: Vec<_> = found
+        .map(|found| (found.hits.into_iter(), found.attributes.into_iter()))
+        .collect();
+    let mut attributes = Vec::new();
+    let next = |part: &usize| {
+        let (hits, texts) = &mut found[*part];
+        attributes.extend(texts.next());
+        hits.next().expect("each part has what it was said to give")
+    };
+    (order.iter().map(next).collect(), attributes)
 }
 
 /// The best hit of a part that was not taken yet. Total order: distance, then key; no two shards hold the same key.
@@ -366,20 +386,53 @@ impl Ord for Head<'_> {
 }
 
 impl Cost {
-    fn reply(self, hits: Vec<(Bytes, f32)>, wish: Wish) -> Reply {
+    fn reply(self, hits: Vec<(Bytes, f32)>, attributes: Vec<Bytes>, wish: &Wish) -> Reply {
+        let hits = match &wish.with_attributes {
+            None => Reply::Scored(hits),
+            Some(paths) => Reply::Rows(with_attributes(hits, attributes, paths)),
+        };
         if !wish.with_info {
-            return Reply::Scored(hits);
+            return hits;
         }
-        let mode = if self.is_exact { "exact" } else { "approximate" };
-        let fields = [
+        let text = |text: &'static str| Reply::Bulk(Bytes::from_static(text.as_bytes()));
+        let mut fields = vec![
             ("distances", Reply::Integer(integer(self.distances))),
             ("nodes", Reply::Integer(integer(self.nodes))),
-            ("mode", Reply::Bulk(Bytes::from_static(mode.as_bytes()))),
+            ("mode", text(if self.is_exact { "exact" } else { "approximate" })),
             ("rounds", Reply::Integer(self.rounds)),
         ];
-        let map = fields.map(|(name, value)| (Reply::Bulk(Bytes::from_static(name.as_bytes())), value));
-        Reply::Array(vec![Reply::Scored(hits), Reply::Map(map.into())])
+        if wish.filter.is_some() {
+            let plan = match (self.is_exact, self.nodes) {
+                (true, 0) => "exact",
+                (true, _) => "walk+exact",
+                (false, _) => "walk",
+            };
+            fields.extend([
+                ("matches", Reply::Integer(integer(self.matches as u64))),
+                ("vectors", Reply::Integer(integer(self.vectors as u64))),
+                ("plan", text(plan)),
+            ]);
+        }
+        let map = fields.into_iter().map(|(name, value)| (text(name), value));
+        Reply::Array(vec![hits, Reply::Map(map.collect())])
     }
+}
+
+/// Each hit with its attributes, or the values to which the paths lead in them.
+fn with_attributes(hits: Vec<(Bytes, f32)>, attributes: Vec<Bytes>, paths: &[Path]) -> Vec<[Reply; 3]> {
+    let value = |text: &Bytes, path: &Path| {
+        path.find(text)
+            .map_or(Reply::Null, |found| Reply::Bulk(text.slice_ref(found)))
+    };
+    let shown = |text: Bytes| match paths {
+        _ if text.is_empty() => Reply::Null,
+        [] => Reply::Bulk(text),
+        paths => Reply::Array(paths.iter().map(|path| value(&text, path)).collect()),
+    };
+    hits.into_iter()
+        .zip(attributes)
+        .map(|((key, distance), text)| [Reply::Bulk(key), Reply::Double(distance), shown(text)])
+        .collect()
 }
 
 /// There is nothing of that name, and that is certain.
@@ -388,7 +441,7 @@ pub(super) fn nothing(wish: Wish) -> Reply {
         is_exact: true,
         ..Cost::default()
     };
-    cost.reply(Vec::new(), wish)
+    cost.reply(Vec::new(), Vec::new(), &wish)
 }
 
 /// One in 16: k of 5 with 2 shards, of 3 with 4 or more.

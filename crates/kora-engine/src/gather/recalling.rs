@@ -174,6 +174,8 @@ impl Recalling {
             k: self.k,
             radius: None,
             exact,
+            filter: None,
+            with_attributes: false,
             parts: around.placement().part_count(&self.schema.name),
         };
         Querying::for_recall(question, self.ef, self, around)

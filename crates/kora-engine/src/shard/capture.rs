@@ -9,7 +9,7 @@ use kora_log::Record;
 use kora_log::record::encode_vector;
 
 use super::Shard;
-use super::journal::{deadline, put_collection, put_fields, put_value};
+use super::journal::{deadline, put_attributes, put_collection, put_fields, put_value};
 
 /// How far it is.
 #[derive(Debug, Default)]
@@ -181,6 +181,9 @@ impl Shard {
         for name in names {
             if let (Some(row), Some(deadline_ms)) = (part.row_of(name), part.deadline_of_name(name)) {
                 encode_vector(out, collection, name, &row.to_vec(), deadline(deadline_ms));
+                if let Some(text) = part.attributes_of(name).filter(|text| !text.is_empty()) {
+                    put_attributes(out, part.schema(), name, text);
+                }
             }
         }
         next

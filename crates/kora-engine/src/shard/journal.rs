@@ -146,6 +146,7 @@ impl Journal {
                 cause: cause_of(cause),
             }
             .encode(out),
+            Outcome::Attributes { schema, name, text } => put_attributes(out, schema, name, text),
             Outcome::Landed { transfer } => Record::Landed { transfer }.encode(out),
             Outcome::Created { .. }
             | Outcome::CollectionDeadline { .. }
@@ -228,6 +229,17 @@ pub(super) fn put_collection(out: &mut Vec<u8>, schema: &Schema) {
         collection: &schema.name,
         schema: &schema_text(schema),
         deadline: deadline(deadline_ms),
+    }
+    .encode(out);
+}
+
+/// Writes what attributes a vector has; none if the text is empty.
+pub(super) fn put_attributes(out: &mut Vec<u8>, schema: &Schema, name: &[u8], text: &[u8]) {
+    Record::Attributes {
+        generation: schema.generation.0,
+        collection: &schema.name,
+        name,
+        text,
     }
     .encode(out);
 }

@@ -22,6 +22,7 @@ impl Shard {
                 }
                 self.act_on_string(place, action)
             }
+            Action::Attributes(action) => self.act_on_attributes(place, action),
             Action::Key(action) => self.act_on_key(place, action),
             Action::Hash(action) => return self.act_on_hash(place, action),
         };

@@ -5,6 +5,7 @@
 //! effect in the order it sent them.
 
 mod acts;
+mod attributes;
 mod batch;
 mod capture;
 mod counting;

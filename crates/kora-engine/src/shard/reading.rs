@@ -81,7 +81,7 @@ impl Reading<'_> {
     }
 
     fn query_lent(&self, lent: &Lent, question: &Question, ef: usize, work: &mut Work) -> Option<Hits> {
-        if question.exact || lent.due_ms <= self.at_ms {
+        if question.exact || question.filter.is_some() || question.with_attributes || lent.due_ms <= self.at_ms {
             return None;
         }
         let schema = &question.schema;
@@ -122,6 +122,9 @@ pub(super) fn hits_of(resolved: Resolved, statistics: Statistics, question: &Que
         all,
         too_many: false,
         statistics,
+        attributes: Vec::new(),
+        matches: live,
+        live,
     }
 }
 

@@ -31,7 +31,8 @@ pub(crate) struct Replay {
 /// A value on its way.
 enum Leaving {
     Value(MovedValue),
-    Vector(Arc<Schema>, Box<[f32]>, u64),
+    /// With its deadline and its attributes, which are empty if it has none.
+    Vector(Arc<Schema>, Box<[f32]>, u64, Bytes),
 }
 
 /// Why a record can't be made true.
@@ -152,9 +153,12 @@ impl Shard {
                     let put = self.keyspace.put_moved(place, moved);
                     debug_assert!(put.is_ok(), "the key is free");
                 }
-                Leaving::Vector(schema, vector, deadline_ms) => {
+                Leaving::Vector(schema, vector, deadline_ms, attributes) => {
                     if self.is_current(&schema) {
                         self.replay_vector(&schema, &key, &vector, deadline_ms);
+                        let name = &key[schema.name.len() + 1..];
+                        self.keyspace
+                            .set_attributes(&schema.name, name, &attributes, BEFORE_ALL_MS);
                     }
                 }
             }
@@ -216,6 +220,20 @@ impl Shard {
                     if self.keyspace.kind(place) == Some(KeyType::Vector) {
                         self.keyspace.set_deadline(place, deadline_ms(deadline));
                     }
+                }
+            }
+            Record::Attributes {
+                generation,
+                collection,
+                name,
+                text,
+            } => {
+                if !text.is_empty() {
+                    kora_filter::check(text).map_err(|error| fault(&format!("attributes of a vector: {error}")))?;
+                }
+                // In a snapshot it may be of a vector that goes with a record behind it.
+                if self.schema_of(collection, generation).is_some() {
+                    self.keyspace.set_attributes(collection, name, text, BEFORE_ALL_MS);
                 }
             }
             Record::VectorGone {
@@ -356,8 +374,13 @@ impl Shard {
             let key = Bytes::from(key_of(&schema.name, name));
             let place = self.keyspace.place(&key, BEFORE_ALL_MS);
             let deadline_ms = self.keyspace.deadline_of(place).unwrap_or(NEVER_MS);
+            let attributes = self
+                .keyspace
+                .vector_at(place)
+                .map(|(part, name)| part.attributes_of(name));
+            let attributes = Bytes::copy_from_slice(attributes.flatten().unwrap_or_default());
             if let Some(vector) = self.keyspace.use_vector(&schema.name, name, BEFORE_ALL_MS) {
-                let leaving = Leaving::Vector(Arc::clone(schema), vector, deadline_ms);
+                let leaving = Leaving::Vector(Arc::clone(schema), vector, deadline_ms, attributes);
                 self.replay.leaving.insert(transfer, (key.clone(), leaving));
             }
         }

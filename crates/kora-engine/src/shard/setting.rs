@@ -65,7 +65,10 @@ impl Shard {
         if schema.generation != setting.generation {
             return Ok(Part::Done);
         }
-        let insertion = self.keyspace.begin_vector(&schema, key, &setting.vector);
+        let mut insertion = self.keyspace.begin_vector(&schema, key, &setting.vector);
+        if let Some(attributes) = setting.attributes {
+            insertion = insertion.with_attributes(attributes);
+        }
         let deadline_ms = match setting.lifetime {
             Lifetime::Keep => None,
             Lifetime::Forever => Some(NEVER_MS),
@@ -108,6 +111,7 @@ impl Shard {
             return Ok(self.follow(then, now_ms));
         }
         let insertion = self.keyspace.begin_vector(&carried.to, key, &carried.vector);
+        let insertion = insertion.with_attributes(carried.attributes);
         self.resume_set(Insert {
             insertion,
             deadline_ms: Some(carried.deadline_ms),

@@ -30,6 +30,8 @@ pub(crate) enum Cargo {
 pub(crate) struct CarriedVector {
     pub(crate) vector: Box<[f32]>,
     pub(crate) deadline_ms: u64,
+    /// Empty if it has none.
+    pub(crate) attributes: Bytes,
     /// The collection that it comes from, and that which it shall belong to.
     pub(crate) from: Arc<Schema>,
     pub(crate) to: Arc<Schema>,
@@ -244,6 +246,7 @@ impl Shard {
         let deadline_ms = self.keyspace.deadline_of(from).unwrap_or(NEVER_MS);
         let (part, name) = self.keyspace.vector_at(from).expect("the caller has seen it");
         let source = Arc::clone(part.schema());
+        let attributes = Bytes::copy_from_slice(part.attributes_of(name).unwrap_or_default());
         let vector = self
             .keyspace
             .use_vector(&source.name, name, from.now_ms)
@@ -257,6 +260,7 @@ impl Shard {
         Ok(CarriedVector {
             vector,
             deadline_ms,
+            attributes,
             from: source,
             to: schema,
             transfer: None,

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use kora_keyspace::catalog::Schema;
-use kora_keyspace::collections::{Collection, Description, ResolveKeys};
+use kora_keyspace::collections::{Collection, Description, FilteredSearch, ResolveKeys};
 use kora_keyspace::{Cause, key_of};
-use kora_vector::{Search, Step, Work};
+use kora_vector::{Search, Statistics, Step, Work};
 
 use super::reading::hits_of;
 use super::{Shard, Unfinished};
@@ -109,7 +109,7 @@ impl Shard {
         let Some(part) = part.filter(|part| part.live() > 0) else {
             return Ok(Part::Hits(Hits::nothing_in(question.schema.generation)));
         };
-        let search = begin_search(part, &question, ef);
+        let search = Searching::begin(part, &question, ef);
         self.resume_query(Query {
             question,
             search,
@@ -128,8 +128,9 @@ impl Shard {
         let Question { k, radius, .. } = *query.question;
         let mut resolving = match query.resolving.take() {
             Some(resolving) => resolving,
-            None => match collection.resume_search(&mut query.search, k, room, &mut work) {
+            None => match query.search.resume(collection, (k, room), &mut work) {
                 Step::More => return Err(Box::new(Unfinished::Query(query))),
+                Step::Done(resolving) if query.question.with_attributes => resolving.with_attributes(),
                 Step::Done(resolving) => resolving,
             },
         };
@@ -138,11 +139,12 @@ impl Shard {
             return Err(Box::new(Unfinished::Query(query)));
         };
         let live = collection.live();
+        let matches = query.search.matches().unwrap_or(live);
         // A vector that was replaced meanwhile took a place and was then not there: sought again, with what is there now.
         let found = resolved.as_ref().map_or(k, Vec::len);
-        if radius.is_none() && found < k.min(live).min(query.ef) && query.again < QUERY_AGAIN_MAX {
+        if radius.is_none() && found < k.min(matches).min(query.ef) && query.again < QUERY_AGAIN_MAX {
             let again = query.again + 1;
-            let search = begin_search(collection, &query.question, query.ef);
+            let search = Searching::begin(collection, &query.question, query.ef);
             let (question, ef, resolving) = (query.question, query.ef, None);
             return Err(Box::new(Unfinished::Query(Query {
                 question,
@@ -159,7 +161,12 @@ impl Shard {
         // It may be the last for which consolidation waits.
         drop(search);
         self.keyspace.note_search_ended(&question.schema);
-        Ok(Part::Hits(hits_of(resolved, statistics, &question, ef, live)))
+        let hits = hits_of(resolved, statistics, &question, ef, matches);
+        Ok(Part::Hits(Hits {
+            attributes: resolving.take_attributes(),
+            live,
+            ..hits
+        }))
     }
 
     pub(super) fn describe(&self, schema: &Schema) -> Part {
@@ -186,10 +193,41 @@ impl Shard {
     }
 }
 
-fn begin_search(part: &mut Collection, question: &Question, ef: usize) -> Search {
-    match question.exact {
-        true => part.begin_exact(&question.vector, question.k),
-        false => part.begin_search(&question.vector, question.aim(ef)),
+/// A search of a part, among all or among those that pass a filter.
+enum Searching {
+    All(Search),
+    Filtered(FilteredSearch),
+}
+
+impl Searching {
+    fn begin(part: &mut Collection, question: &Question, ef: usize) -> Searching {
+        match &question.filter {
+            Some(filter) => Searching::Filtered(part.begin_filtered(&question.vector, question.aim(ef), filter)),
+            None if question.exact => Searching::All(part.begin_exact(&question.vector, question.k)),
+            None => Searching::All(part.begin_search(&question.vector, question.aim(ef))),
+        }
+    }
+
+    fn resume(&mut self, part: &mut Collection, (k, room): (usize, usize), work: &mut Work) -> Step<ResolveKeys> {
+        match self {
+            Searching::All(search) => part.resume_search(search, k, room, work),
+            Searching::Filtered(search) => part.resume_filtered(search, k, room, work),
+        }
+    }
+
+    /// How many vectors pass, if there is a filter.
+    fn matches(&self) -> Option<usize> {
+        match self {
+            Searching::All(_) => None,
+            Searching::Filtered(search) => Some(search.matches()),
+        }
+    }
+
+    fn statistics(&self) -> Statistics {
+        match self {
+            Searching::All(search) => search.statistics(),
+            Searching::Filtered(search) => search.statistics(),
+        }
     }
 }
 
@@ -221,7 +259,7 @@ const PERTURBATION: f64 = 0.1;
 /// A VECQUERY between two slices.
 pub(crate) struct Query {
     question: Arc<Question>,
-    search: Search,
+    search: Searching,
     ef: usize,
     /// What it has found, from then on.
     resolving: Option<ResolveKeys>,

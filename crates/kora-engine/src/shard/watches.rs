@@ -113,6 +113,7 @@ impl Watches {
             | Outcome::Removed { key, .. } => self.note(key),
             Outcome::VectorSet { schema, name, .. }
             | Outcome::VectorDeadline { schema, name, .. }
+            | Outcome::Attributes { schema, name, .. }
             | Outcome::VectorRemoved { schema, name, .. } => self.note(&key_of(&schema.name, name)),
             Outcome::Created { schema }
             | Outcome::CollectionDeadline { schema, .. }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::{BufMut, Bytes, BytesMut};
 use kora_vector::{Aim, Desk, Index, Insertion, Parameters, Search, Slot, Statistics, Step, Work};
 
+use super::attributes::Attributes;
 use super::description::Description;
 use super::dropped::DroppedPart;
 use super::element_deadlines::ElementDeadlines;
@@ -18,11 +19,13 @@ use crate::time::NEVER_MS;
 /// One shard's part of a collection.
 pub struct Collection {
     schema: Arc<Schema>,
-    index: Index,
+    pub(super) index: Index,
     /// Invariant: a name for each live slot of `index`, which leads there, and for each of an insertion under way.
     elements: Elements,
     /// Invariant: of live slots only; none if no vector expires.
     deadlines: Option<Box<ElementDeadlines>>,
+    /// Invariant: of live slots only; none if no vector ever had some.
+    pub(super) attributes: Option<Box<Attributes>>,
     /// Under which deadline the shard's index of deadlines has it; [`NEVER_MS`] if it does not stand there.
     pub(crate) indexed_ms: u64,
     /// How many of its vectors the shard counts among those that expire.
@@ -30,7 +33,7 @@ pub struct Collection {
     /// Its place in the table of the shard's collections.
     pub(super) place: u32,
     /// Inserts and searches that hold their place in `index` between slices. While there are any, the index stays.
-    suspended: u32,
+    pub(super) suspended: u32,
     /// How long names are on average, about.
     name_bytes_mean: f32,
     /// How often a vector was set or deleted. It may wrap: nobody compares versions that far apart.
@@ -47,6 +50,7 @@ impl Collection {
             index,
             elements: Elements::new(hash_seed),
             deadlines: None,
+            attributes: None,
             indexed_ms: NEVER_MS,
             counted_expiring: 0,
             place: 0,
@@ -107,6 +111,9 @@ impl Collection {
         let before = self.elements.insert(slot, used_s);
         let before_ms = before.map_or(NEVER_MS, |before| self.deadline_of(before));
         if let Some(before) = before {
+            if let Some(attributes) = &mut self.attributes {
+                attributes.redirect(before, slot);
+            }
             self.remove(before);
         }
         self.set_deadline(slot, deadline_ms.unwrap_or(before_ms));
@@ -121,6 +128,22 @@ impl Collection {
     /// When the vector of a name expires, if there is one.
     pub fn deadline_of_name(&self, name: &[u8]) -> Option<u64> {
         self.elements.find(name).map(|slot| self.deadline_of(slot))
+    }
+
+    /// The attributes of a vector, empty if it has none; none if there is no such vector.
+    pub fn attributes_of(&self, name: &[u8]) -> Option<&[u8]> {
+        self.elements.find(name).map(|slot| self.attributes_at(slot))
+    }
+
+    pub(super) fn attributes_at(&self, slot: Slot) -> &[u8] {
+        self.attributes.as_ref().map_or(b"", |attributes| attributes.of(slot))
+    }
+
+    /// Gives the vector of a live slot these attributes, or none if they are empty.
+    pub(super) fn put_attributes(&mut self, slot: Slot, text: &[u8]) {
+        if !text.is_empty() || self.attributes.is_some() {
+            self.attributes.get_or_insert_default().put(slot, text);
+        }
     }
 
     /// Lets the vector of a live slot expire then.
@@ -160,15 +183,24 @@ impl Collection {
             if let Some(deadlines) = &mut self.deadlines {
                 deadlines.redirect(from, to);
             }
+            if let Some(attributes) = &mut self.attributes {
+                attributes.redirect(from, to);
+            }
             self.elements.retire(from);
         }
         // Their chunks go with the slots.
         self.elements.truncate(self.index.slots());
+        if let Some(attributes) = &mut self.attributes {
+            attributes.truncate(self.index.slots());
+        }
         self.forget_stale();
     }
 
     fn remove(&mut self, slot: Slot) {
         self.set_deadline(slot, NEVER_MS);
+        if let Some(attributes) = &mut self.attributes {
+            attributes.put(slot, b"");
+        }
         self.index.remove(slot);
         self.elements.retire(slot);
         self.forget_stale();
@@ -226,7 +258,8 @@ impl Collection {
             .deadlines
             .as_ref()
             .map_or(0, |deadlines| deadlines.bytes() / deadlines.len().max(1));
-        of_index + self.elements.bytes() / self.live().max(1) + name.len() + deadlines
+        let attributes = self.attributes_of(name).map_or(0, <[u8]>::len);
+        of_index + self.elements.bytes() / self.live().max(1) + name.len() + deadlines + attributes
     }
 
     /// True if there is a vector of that name.
@@ -355,6 +388,12 @@ impl Collection {
         self.index.find(slot).is_some()
     }
 
+    /// The attributes of a vector that a search has found, wherever it is by now.
+    pub(super) fn attributes_of_hit(&self, slot: Slot) -> &[u8] {
+        let there = self.index.find(slot);
+        there.map_or(b"", |there| self.attributes_at(there))
+    }
+
     pub(crate) fn name(&self, slot: Slot) -> &[u8] {
         self.elements.name(slot)
     }
@@ -391,11 +430,11 @@ impl Collection {
         }
         let index = std::mem::replace(&mut self.index, new_index(&self.schema));
         let elements = self.elements.renew();
-        Some(DroppedPart::new(index, elements, None))
+        Some(DroppedPart::new(index, elements, None, self.attributes.take()))
     }
 
     pub(crate) fn into_dropped(self) -> DroppedPart {
-        DroppedPart::new(self.index, self.elements, self.deadlines)
+        DroppedPart::new(self.index, self.elements, self.deadlines, self.attributes)
     }
 
     /// What it consists of.
@@ -412,6 +451,8 @@ impl Collection {
             vectors_bytes: memory.vectors_bytes,
             links_bytes: memory.links_bytes,
             keys_bytes: self.elements.bytes(),
+            attributed: self.attributes.as_ref().map_or(0, |attributes| attributes.count()),
+            attributes_bytes: self.attributes.as_ref().map_or(0, |attributes| attributes.bytes()),
         }
     }
 
@@ -425,6 +466,9 @@ impl Collection {
         }
         assert_eq!(self.index.live(), self.elements.len(), "as many live slots as names");
         assert_eq!(self.counted_expiring, self.expiring(), "the shard counts what expires");
+        if let Some(attributes) = &self.attributes {
+            attributes.assert_sound(|slot| self.index.is_live(slot));
+        }
         let Some(deadlines) = &self.deadlines else {
             assert_eq!(self.indexed_ms, NEVER_MS, "nothing expires");
             return;

@@ -23,6 +23,10 @@ pub struct Description {
     pub links_bytes: usize,
     /// Bytes of the names.
     pub keys_bytes: usize,
+    /// Vectors that have attributes.
+    pub attributed: usize,
+    /// Bytes of the attributes, and of what is remembered of filters.
+    pub attributes_bytes: usize,
 }
 
 impl Description {
@@ -43,6 +47,8 @@ impl Description {
             vectors_bytes: self.vectors_bytes + other.vectors_bytes,
             links_bytes: self.links_bytes + other.links_bytes,
             keys_bytes: self.keys_bytes + other.keys_bytes,
+            attributed: self.attributed + other.attributed,
+            attributes_bytes: self.attributes_bytes + other.attributes_bytes,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use kora_vector::{Index, Step, Work};
 
+use super::attributes::Attributes;
 use super::element_deadlines::ElementDeadlines;
 use super::elements::Elements;
 
@@ -10,14 +11,21 @@ pub(crate) struct DroppedPart {
     index: Index,
     elements: Elements,
     deadlines: Option<Box<ElementDeadlines>>,
+    attributes: Option<Box<Attributes>>,
 }
 
 impl DroppedPart {
-    pub(super) fn new(index: Index, elements: Elements, deadlines: Option<Box<ElementDeadlines>>) -> DroppedPart {
+    pub(super) fn new(
+        index: Index,
+        elements: Elements,
+        deadlines: Option<Box<ElementDeadlines>>,
+        attributes: Option<Box<Attributes>>,
+    ) -> DroppedPart {
         DroppedPart {
             index,
             elements,
             deadlines,
+            attributes,
         }
     }
 
@@ -26,7 +34,13 @@ impl DroppedPart {
         if let Step::More = self.index.dismantle_step(work) {
             return Step::More;
         }
-        while self.deadlines.as_mut().is_some_and(|deadlines| deadlines.dismantle()) || self.elements.dismantle() {
+        while self.deadlines.as_mut().is_some_and(|deadlines| deadlines.dismantle())
+            || self
+                .attributes
+                .as_mut()
+                .is_some_and(|attributes| attributes.dismantle())
+            || self.elements.dismantle()
+        {
             work.spend(CHUNK_FREE_WORK);
             if work.is_spent() {
                 return Step::More;

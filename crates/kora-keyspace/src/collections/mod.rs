@@ -1,5 +1,6 @@
 //! Collections of vectors: what one shard holds of each, and when its vectors expire.
 
+mod attributes;
 mod collection;
 mod collection_table;
 mod description;
@@ -9,6 +10,7 @@ mod element_table;
 mod elements;
 mod expiring;
 mod few_elements;
+mod filtered;
 mod names;
 mod resolve_keys;
 mod slot_names;
@@ -22,5 +24,6 @@ pub(crate) use self::collection_table::DroppedTable;
 pub use self::description::Description;
 pub(crate) use self::dropped::DroppedPart;
 pub(crate) use self::expiring::ExpiringCollections;
+pub use self::filtered::FilteredSearch;
 pub use self::resolve_keys::{ResolveKeys, Resolved};
 pub use self::vectors::{VectorEnd, VectorInsertion};

@@ -22,6 +22,8 @@ pub struct ResolveKeys {
     distance: f32,
     k: usize,
     resolved: Vec<(Bytes, f32)>,
+    /// The attributes of each that is resolved, empty if it has none; none at all unless they are wanted.
+    attributes: Option<Vec<Bytes>>,
     /// Bytes that keys may still take.
     room: usize,
 }
@@ -46,8 +48,21 @@ impl ResolveKeys {
             distance: f32::NEG_INFINITY,
             k,
             resolved: Vec::new(),
+            attributes: None,
             room,
         }
+    }
+
+    /// Finds attributes, too.
+    #[must_use]
+    pub fn with_attributes(mut self) -> ResolveKeys {
+        self.attributes = Some(Vec::new());
+        self
+    }
+
+    /// The attributes of the hits, if they were wanted: as many, in the same order.
+    pub fn take_attributes(&mut self) -> Vec<Bytes> {
+        self.attributes.take().unwrap_or_default()
     }
 
     /// Goes on for one slice.
@@ -62,7 +77,13 @@ impl ResolveKeys {
                 Some(Some(slot)) => {
                     work.spend(NAME_WORK);
                     let name = collection.name(slot);
-                    let bytes = collection.schema().name.len() + 1 + name.len();
+                    let mut bytes = collection.schema().name.len() + 1 + name.len();
+                    if let Some(attributes) = &mut self.attributes {
+                        let text = collection.attributes_of_hit(slot);
+                        work.spend(NAME_WORK + text.len() as u64 / BYTES_PER_WORK);
+                        bytes += text.len() + size_of::<Bytes>();
+                        attributes.push(Bytes::copy_from_slice(text));
+                    }
                     if bytes + HIT_BYTES > self.room {
                         return Step::Done(None);
                     }

@@ -21,6 +21,8 @@ pub struct VectorInsertion {
     /// Where its name begins in `key`.
     name_at: usize,
     unlinked: Unlinked,
+    /// What it gets, empty for none; what the vector before it had, if nothing is said.
+    attributes: Option<Bytes>,
 }
 
 /// What became of a vector that was being set.
@@ -38,6 +40,13 @@ impl VectorInsertion {
     /// Its collection.
     pub fn schema(&self) -> &Arc<Schema> {
         &self.schema
+    }
+
+    /// Lets the vector have these attributes, or none if they are empty, and not those of the vector before it.
+    #[must_use]
+    pub fn with_attributes(mut self, attributes: Bytes) -> VectorInsertion {
+        self.attributes = Some(attributes);
+        self
     }
 
     /// Its key.
@@ -60,6 +69,7 @@ impl<O: Observer> Keyspace<O> {
             key,
             name_at,
             unlinked,
+            attributes: None,
         }
     }
 
@@ -90,6 +100,9 @@ impl<O: Observer> Keyspace<O> {
             return Step::Done(VectorEnd::Refused);
         }
         self.index_deadline(&schema.name);
+        if insertion.attributes.is_some() {
+            self.begin_batch();
+        }
         let collections = &self.collections;
         self.changes.commit(Changed::elsewhere(), || {
             let part = collections.get(&schema.name).expect("it is held");
@@ -100,6 +113,10 @@ impl<O: Observer> Keyspace<O> {
                 deadline_ms: part.deadline_of(slot),
             }
         });
+        if let Some(text) = &insertion.attributes {
+            self.set_attributes(&schema.name, name, text, now_ms);
+            self.end_batch();
+        }
         if deadline_ms.is_some_and(|deadline_ms| deadline_ms <= now_ms) {
             self.remove_vector(&schema.name, name, now_ms, Cause::Command);
         }
@@ -151,6 +168,27 @@ impl<O: Observer> Keyspace<O> {
             schema: &schema,
             name,
             deadline_ms,
+        });
+        true
+    }
+
+    /// Gives a vector these attributes, or none if they are empty; false if there is no such vector.
+    pub fn set_attributes(&mut self, collection: &[u8], name: &[u8], text: &[u8], now_ms: u64) -> bool {
+        let Some(part) = self.current_part_mut(collection, now_ms) else {
+            return false;
+        };
+        let Some(slot) = part.slot_of(name) else {
+            return false;
+        };
+        if part.attributes_at(slot) == text {
+            return true;
+        }
+        part.put_attributes(slot, text);
+        let schema = Arc::clone(part.schema());
+        self.changes.commit(Changed::elsewhere(), || Outcome::Attributes {
+            schema: &schema,
+            name,
+            text,
         });
         true
     }

@@ -126,3 +126,22 @@ fn what_is_removed_meanwhile_is_no_hit() {
         );
     }
 }
+
+#[test]
+fn among_a_few_vectors_too_those_that_are_admitted_are_found() {
+    for count in [0, 1, 10, 40, 900] {
+        let mut random = 9;
+        let parameters = index_of(0, 8, &mut random).parameters();
+        let mut index = Index::new(parameters);
+        (0..count).for_each(|_| {
+            index.insert(&vector(&mut random, 8));
+        });
+        let mut matches = Matches::default();
+        (0..count)
+            .step_by(3)
+            .for_each(|number| matches.put(Slot::from_index(number), true));
+        let query = vector(&mut random, 8);
+        let truth = truth(&mut index, &query, &matches);
+        assert_eq!(search(&mut index, &query, &matches, 1 << 20), (truth, true));
+    }
+}

@@ -1,0 +1,96 @@
+//! Syntax of the commands on attributes of vectors, and of what other commands say about them.
+
+use std::sync::Arc;
+
+use kora_filter::{AskedFilter, Dialect, Path};
+
+use crate::Command;
+use crate::action::{Action, AttributesAction};
+use crate::arguments::Arguments;
+use crate::error::ClientError;
+use crate::syntax::Argument;
+use crate::table::Entry;
+use crate::vector_entries::{VECTOR_READ, VECTOR_WRITE};
+
+/// `VECSETATTR`
+pub(crate) const SET_ENTRY: Entry = Entry {
+    name: "vecsetattr",
+    reply: "1, or 0 if there is no such vector.",
+    notes: "Attributes are a JSON object of at most 64 KiB, kept as it was given. Text that is no JSON object is refused with the place where it goes wrong, and nothing is changed. An empty text removes the attributes. With `MERGE` the members of the object replace those of the same names, null removes one, and an object within is merged likewise (RFC 7396). Attributes stay when VECSET replaces the vector without `ATTR`, go with the vector, and follow it in RENAME and COPY.",
+    arity: -3,
+    summary: "Gives a vector attributes, which filters choose by; returns whether there is such a vector.",
+    arguments: &[
+        Argument::key("key"),
+        Argument::string("json"),
+        Argument::word("merge", "MERGE").optional(),
+    ],
+    parse: set,
+    ..VECTOR_WRITE
+};
+
+/// `VECGETATTR`
+pub(crate) const GET_ENTRY: Entry = Entry {
+    name: "vecgetattr",
+    reply: "The JSON text; null if there is no such vector, if it has no attributes, or if the path leads to nothing.",
+    notes: "A path names a field of the object, and what is within it: `.year`, `.author.name`, `.tags[0]`. Of several members of one name the first one counts.",
+    arity: -2,
+    summary: "Returns the attributes of a vector, or the part of them to which a path leads.",
+    arguments: &[Argument::key("key"), Argument::string("path").optional()],
+    parse: get,
+    ..VECTOR_READ
+};
+
+/// `VECSETATTR key json [MERGE]`
+fn set(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+    let merges = match arguments.count() {
+        3 => false,
+        4 if arguments.is(3, "MERGE") => true,
+        _ => return Err(ClientError::Syntax),
+    };
+    text(arguments, 2)?;
+    let text = arguments.owned(2);
+    on_vector(arguments, AttributesAction::Set { text, merges })
+}
+
+/// `VECGETATTR key [path]`
+fn get(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+    let path = match arguments.count() {
+        2 => None,
+        3 => Some(path(arguments, 2)?),
+        _ => return Err(ClientError::Syntax),
+    };
+    on_vector(arguments, AttributesAction::Get(path))
+}
+
+fn on_vector(arguments: &Arguments<'_>, action: AttributesAction) -> Result<Command, ClientError> {
+    arguments.element_names(1)?;
+    Ok(Command::OnKey(arguments.word(1).into(), Action::Attributes(action)))
+}
+
+/// Attributes: a JSON object, or nothing.
+pub(crate) fn text<'r>(arguments: &Arguments<'r>, index: usize) -> Result<&'r [u8], ClientError> {
+    let text = arguments.word(index);
+    if !text.is_empty() {
+        kora_filter::check(text).map_err(|error| ClientError::Attributes { error })?;
+    }
+    Ok(text)
+}
+
+/// The expression of FILTER.
+pub(crate) fn filter(arguments: &Arguments<'_>, index: usize) -> Result<Arc<AskedFilter>, ClientError> {
+    let text = arguments.word(index);
+    let refused = |error: kora_filter::FilterError| ClientError::Filter {
+        near: error.near(text).to_vec(),
+        error,
+    };
+    let asked = AskedFilter::compile(text, Dialect::Kora).map_err(refused)?;
+    Ok(Arc::new(asked))
+}
+
+/// A path of VECGETATTR or WITHATTR.
+pub(crate) fn path(arguments: &Arguments<'_>, index: usize) -> Result<Path, ClientError> {
+    Path::parse(arguments.word(index)).map_err(|error| ClientError::Path {
+        got: arguments.word(index).to_vec(),
+        error,
+    })
+}

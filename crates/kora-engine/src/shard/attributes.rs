@@ -1,0 +1,52 @@
+//! The commands on attributes of vectors, executed on the shard where the vectors lie.
+
+use bytes::Bytes;
+use kora_keyspace::{KeyType, Place};
+use kora_resp::Reply;
+
+use super::Shard;
+use crate::command::AttributesAction;
+use crate::error::ClientError;
+
+impl Shard {
+    pub(super) fn act_on_attributes(
+        &mut self,
+        place: Place<'_>,
+        action: AttributesAction,
+    ) -> Result<Reply, ClientError> {
+        match self.keyspace.kind(place) {
+            Some(KeyType::String | KeyType::Hash) => return Err(ClientError::WrongType),
+            Some(KeyType::Vector) => {}
+            None | Some(KeyType::VectorSet) => {
+                return Ok(match action {
+                    AttributesAction::Set { .. } => Reply::Integer(0),
+                    AttributesAction::Get(_) => Reply::Null,
+                });
+            }
+        }
+        let (part, name) = self.keyspace.vector_at(place).expect("it was looked up a moment ago");
+        let before = part.attributes_of(name).unwrap_or_default();
+        match action {
+            AttributesAction::Get(path) => {
+                let found = match &path {
+                    Some(path) => path.find(before),
+                    None => Some(before).filter(|text| !text.is_empty()),
+                };
+                Ok(found.map_or(Reply::Null, |text| Reply::Bulk(Bytes::copy_from_slice(text))))
+            }
+            AttributesAction::Set { text, merges } => {
+                let text = match merges && !before.is_empty() && !text.is_empty() {
+                    true => Bytes::from(kora_filter::merge(before, &text)),
+                    false => text,
+                };
+                // What was merged may be longer than either.
+                if merges && !text.is_empty() {
+                    kora_filter::check(&text).map_err(|error| ClientError::Attributes { error })?;
+                }
+                let collection = part.schema().name.clone();
+                let is_there = self.keyspace.set_attributes(&collection, name, &text, place.now_ms);
+                Ok(Reply::Integer(i64::from(is_there)))
+            }
+        }
+    }
+}

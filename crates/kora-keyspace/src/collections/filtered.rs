@@ -1,0 +1,80 @@
+//! Searching among the vectors of a part whose attributes pass a filter.
+
+use std::sync::Arc;
+
+use kora_filter::AskedFilter;
+use kora_vector::{Aim, Search, Statistics, Step, Work};
+
+use super::collection::Collection;
+use super::resolve_keys::ResolveKeys;
+
+/// A search among the vectors that pass a filter, between two slices. First all attributes are tested that were not tested for
+/// the same filter before; how many pass decides how it goes on.
+pub struct FilteredSearch {
+    vector: Box<[f32]>,
+    aim: Aim,
+    /// The filter's number among the part's attributes; none if there are none, so that nothing passes.
+    filter: Option<u64>,
+    search: Option<Search>,
+    /// How many vectors passed when it ended.
+    matches: usize,
+}
+
+impl FilteredSearch {
+    /// What it has cost, beside the tests.
+    pub fn statistics(&self) -> Statistics {
+        let nothing = Statistics {
+            is_exact: true,
+            ..Statistics::default()
+        };
+        self.search.as_ref().map_or(nothing, Search::statistics)
+    }
+
+    /// How many vectors passed when it ended.
+    pub fn matches(&self) -> usize {
+        self.matches
+    }
+}
+
+impl Collection {
+    /// Begins to search among the vectors that pass a filter. It holds its place in the index until its hits are resolved.
+    pub fn begin_filtered(&mut self, vector: &[f32], aim: Aim, asked: &Arc<AskedFilter>) -> FilteredSearch {
+        self.suspended += 1;
+        FilteredSearch {
+            vector: vector.into(),
+            aim,
+            filter: self.attributes.as_mut().map(|attributes| attributes.use_filter(asked)),
+            search: None,
+            matches: 0,
+        }
+    }
+
+    /// Goes on; what follows when it is done is as with [`Collection::resume_search`].
+    pub fn resume_filtered(
+        &mut self,
+        filtered: &mut FilteredSearch,
+        k: usize,
+        room: usize,
+        work: &mut Work,
+    ) -> Step<ResolveKeys> {
+        let nothing = || Step::Done(ResolveKeys::new(Vec::new(), k, room));
+        let (Some(attributes), Some(number)) = (&mut self.attributes, filtered.filter) else {
+            return nothing();
+        };
+        if !attributes.test(number, self.index.slots(), work) {
+            return Step::More;
+        }
+        let Some(matches) = attributes.matches(number) else {
+            return nothing();
+        };
+        let search = filtered
+            .search
+            .get_or_insert_with(|| self.index.begin_search_among(&filtered.vector, filtered.aim, matches));
+        let Step::Done(hits) = self.index.resume_search_among(search, matches, work) else {
+            return Step::More;
+        };
+        filtered.matches = matches.count();
+        attributes.release_filter(number);
+        Step::Done(ResolveKeys::new(hits, k, room))
+    }
+}
