@@ -42,6 +42,10 @@ pub enum ClientError {
     Said(&'static str),
     /// An option that the command does not know, or one without its value.
     Syntax,
+    /// An option that the command does not know; its name.
+    UnknownOption { option: Vec<u8> },
+    /// An option of the command that stands last and lacks its value.
+    OptionWithoutValue { option: &'static str },
     /// An option of HELLO that it does not know, or one without its values.
     HelloSyntax { option: Vec<u8> },
     /// A number was wanted.
@@ -272,6 +276,8 @@ impl fmt::Display for ClientError {
             Self::UnfitCount { command } => write!(f, "ERR wrong number of arguments for '{command}' command"),
             Self::WrongArity { command } => write!(f, "ERR wrong number of arguments for '{command}' command"),
             Self::Syntax => f.write_str("ERR syntax error"),
+            Self::UnknownOption { option } => write!(f, "ERR syntax error: unknown option '{}'", Quoted(option)),
+            Self::OptionWithoutValue { option } => write!(f, "ERR syntax error: {option} needs a value"),
             Self::HelloSyntax { option } => write!(f, "ERR Syntax error in HELLO option '{}'", Quoted(option)),
             Self::NotInteger => f.write_str("ERR value is not an integer or out of range"),
             Self::WrongType => f.write_str("WRONGTYPE Operation against a key holding the wrong kind of value"),

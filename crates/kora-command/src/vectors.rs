@@ -240,10 +240,20 @@ impl Wish {
                 at += 1 + paths.len();
                 self.with_attributes = Some(paths);
             } else {
-                return Err(ClientError::Syntax);
+                return Err(unknown_option(arguments, at, OPTIONS));
             }
         }
         Ok(())
+    }
+}
+
+/// What is wrong with a word that stands where one of these options is expected: it is none of them, or lacks its value.
+fn unknown_option(arguments: &Arguments<'_>, at: usize, options: &[&'static str]) -> ClientError {
+    match options.iter().find(|option| arguments.is(at, option)) {
+        Some(option) => ClientError::OptionWithoutValue { option },
+        None => ClientError::UnknownOption {
+            option: arguments.word(at).to_vec(),
+        },
     }
 }
 

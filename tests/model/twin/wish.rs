@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::attributes::{Condition, condition};
 use super::form::Form;
 use super::vectors::{EF_MAX, KEY_BYTES_MAX, key_too_long};
-use super::{Answer, Asked, Expected, Twin, Words, quoted, syntax};
+use super::{Answer, Asked, Expected, Twin, Words, quoted};
 use crate::say::Say;
 
 /// The options of a query.
@@ -88,8 +88,10 @@ impl Twin {
 impl Wish {
     /// Where the options behind the components begin.
     fn start(words: &Words<'_>) -> usize {
-        let names = ["WITHINFO", "EF", "RADIUS", "FILTER"];
-        let is_option = |index: &usize| names.iter().any(|name| words.is(*index, name));
+        let is_option = |index: &usize| {
+            let mut names = VALUED.iter().chain(["WITHINFO"].iter());
+            names.any(|name| words.is(*index, name))
+        };
         (4..words.count()).find(is_option).unwrap_or(words.count())
     }
 
@@ -100,8 +102,8 @@ impl Wish {
                 at += 1;
                 continue;
             }
-            if at + 1 == words.count() {
-                return syntax();
+            if at + 1 == words.count() || !VALUED.iter().any(|name| words.is(at, name)) {
+                return wrong_option(words, at);
             } else if words.is(at, "EF") {
                 self.ef = Some(words.number(at + 1, "EF", 1, EF_MAX)?);
             } else if words.is(at, "RADIUS") {
@@ -111,14 +113,22 @@ impl Wish {
                 self.radius = Some(radius.ok_or_else(error)?);
             } else if words.is(at, "FILTER") {
                 self.filter = Some(condition(&words.0[at + 1])?);
-            } else {
-                return syntax();
             }
             at += 2;
         }
         Ok(())
     }
 }
+
+fn wrong_option<T>(words: &Words<'_>, at: usize) -> Result<T, Say> {
+    Say::error(match VALUED.iter().find(|name| words.is(at, name)) {
+        Some(name) => format!("ERR syntax error: {name} needs a value"),
+        None => format!("ERR syntax error: unknown option '{}'", quoted(&words.0[at])),
+    })
+}
+
+/// The options that have a value.
+const VALUED: &[&str] = &["EF", "RADIUS", "FILTER"];
 
 // The limits as they are documented, and not as the code names them.
 const K_MAX: usize = 100_000;
