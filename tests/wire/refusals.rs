@@ -250,7 +250,10 @@ fn a_bad_query_is_refused_with_the_reason() {
                 "ERR EF must be a whole number between 1 and 100000, got 'x'",
             ),
             ("VECQUERY v 1 1 2 3 EF", "ERR syntax error: EF needs a value"),
-            ("VECQUERY v 1 1 2 3 EF 1 FLITER .a", "ERR syntax error: unknown option 'FLITER'"),
+            (
+                "VECQUERY v 1 1 2 3 EF 1 FLITER .a",
+                "ERR syntax error: unknown option 'FLITER'",
+            ),
             ("VECQUERY v 1 1 2 3 FILTER", "ERR syntax error: FILTER needs a value"),
             (
                 "VECQUERY v 1 FP32 abc",
