@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use kora_command::table::{self, Entry};
+use kora_command::table::{self, CommandEntry};
 
 #[test]
 fn crates_know_only_those_below_them() {
@@ -150,7 +150,7 @@ fn every_file_is_part_of_its_crate() {
 #[test]
 fn every_command_is_documented_with_its_syntax() {
     let reference = read(&root().join("docs/commands.md"));
-    let check = |entry: &Entry| {
+    let check = |entry: &CommandEntry| {
         let usage = entry.syntax();
         assert!(reference.contains(&usage), "docs/commands.md does not have: {usage}");
         assert!(
@@ -175,7 +175,7 @@ fn every_command_is_in_a_seed_of_the_fuzzer() {
         said.extend(fs::read(seed.expect("it can be read").path()).expect("it can be read"));
     }
     said.make_ascii_lowercase();
-    let check = |entry: &Entry| {
+    let check = |entry: &CommandEntry| {
         // A subcommand's own word, behind its container's.
         let word = entry.name.rsplit('|').next().unwrap_or(entry.name);
         let spelled = format!("${}\r\n{word}\r\n", word.len());

@@ -93,7 +93,7 @@ fn judge(expected: &Expected, reply: &Value, protocol: Protocol, shards: usize) 
             )
         }
         Expected::FieldsScanned(pairs, no_values) => fields_scanned(&said(pairs, protocol), *no_values, &reply),
-        Expected::Drawn(sample, pairs) => drawn(*sample, &said(pairs, protocol), &reply, protocol),
+        Expected::MigrationTarget(sample, pairs) => drawn(*sample, &said(pairs, protocol), &reply, protocol),
         Expected::Names(names) => {
             let mut heard: Vec<&Bytes> = reply
                 .items()

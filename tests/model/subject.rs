@@ -8,8 +8,8 @@ use std::task::Waker;
 use bytes::BytesMut;
 use kora_engine::limits::SLICE_WORK;
 use kora_engine::{
-    Admission, Catalog, CpuTime, Engine, Facts, GraphSettings, Host, LineId, LiveSettings, Placement, Progress,
-    Session, Setup, Standing, berths,
+    Admission, Catalog, CpuTime, Engine, Facts, GraphSettings, Host, LiveSettings, Placement, Progress, ReplyQueueId,
+    Session, Setup, Standing, mesh_ends,
 };
 use kora_mesh::{Gauge, Latest};
 use kora_resp::{Reader, ReaderLimits};
@@ -33,7 +33,7 @@ pub(crate) struct Subject {
 
 struct Connection {
     worker: usize,
-    line: LineId,
+    reply_queue: ReplyQueueId,
 }
 
 /// What came back for one request.
@@ -89,9 +89,9 @@ impl Subject {
             settings: Box::new(settings.to_vec()),
             facts: Facts::default(),
         });
-        let engines = berths(setup.placement, 4)
+        let engines = mesh_ends(setup.placement, 4)
             .into_iter()
-            .map(|berth| Engine::new(berth, Arc::clone(&setup)));
+            .map(|mesh_end| Engine::new(mesh_end, Arc::clone(&setup)));
         let (rebuilt, mut engines) = (Rebuilt::new(setup.placement), engines.collect::<Vec<Engine>>());
         engines.iter_mut().for_each(|engine| rebuilt.follow(engine));
         Subject {
@@ -108,8 +108,8 @@ impl Subject {
         let worker = id as usize % self.engines.len();
         let session = Session::new(id, address(id), LOCAL_ADDRESS.to_owned(), self.clock.now_us());
         let since_us = self.clock.unix_us();
-        let line = self.engines[worker].connect(session);
-        self.connections.insert(id, Connection { worker, line });
+        let reply_queue = self.engines[worker].connect(session);
+        self.connections.insert(id, Connection { worker, reply_queue });
         since_us
     }
 
@@ -127,16 +127,16 @@ impl Subject {
             self.clock.0.set(self.clock.0.get().next_multiple_of(1000));
             self.settle();
         }
-        self.let_travel(id);
-        let Connection { worker, line } = self.connections[&id];
+        self.let_migrate(id);
+        let Connection { worker, reply_queue } = self.connections[&id];
         let request = encode(words);
         let mut reader = Reader::new(ReaderLimits::default());
         let request = reader.read(&request).expect("a request").expect("a whole one");
-        let mut parsed = self.engines[worker].parse(line, &request);
+        let mut parsed = self.engines[worker].parse(reply_queue, &request);
         let taken_us = loop {
             let now_us = self.clock.now_us();
             let taken_us = self.clock.unix_us();
-            match self.engines[worker].submit(line, parsed, now_us, &self.clock) {
+            match self.engines[worker].submit(reply_queue, parsed, now_us, &self.clock) {
                 Admission::Taken => break taken_us,
                 Admission::Later(again) => parsed = again,
             }
@@ -152,14 +152,14 @@ impl Subject {
         for (session, connection) in &self.connections {
             let engine = &mut self.engines[connection.worker];
             let mut bytes = BytesMut::new();
-            let ready = engine.poll_line(connection.line, Waker::noop());
-            let standing = engine.drain(connection.line, &mut bytes);
+            let ready = engine.poll_replies(connection.reply_queue, Waker::noop());
+            let standing = engine.drain(connection.reply_queue, &mut bytes);
             let is_closed_at_once = matches!(standing, Standing::Killed | Standing::Dropped { .. });
             assert_eq!(ready, !bytes.is_empty() || is_closed_at_once);
             match standing {
                 Standing::Served { owed, .. } => assert!(!owed, "session {session} waits for ever"),
                 Standing::Finished | Standing::Killed | Standing::Dropped { .. } => {
-                    engine.disconnect(connection.line);
+                    engine.disconnect(connection.reply_queue);
                     heard.closed.push(*session);
                 }
             }
@@ -190,13 +190,13 @@ impl Subject {
     }
 
     /// From time to time a client goes to another worker, and says there what it says.
-    fn let_travel(&mut self, id: u64) {
+    fn let_migrate(&mut self, id: u64) {
         let connection = self.connections.get_mut(&id).expect("only who is there speaks");
         let from = &mut self.engines[connection.worker];
-        if self.clock.0.get().is_multiple_of(5) && from.may_depart(connection.line) {
-            let traveller = from.depart(connection.line);
+        if self.clock.0.get().is_multiple_of(5) && from.may_depart(connection.reply_queue) {
+            let migrating_client = from.depart(connection.reply_queue);
             connection.worker = (connection.worker + 1) % self.engines.len();
-            connection.line = self.engines[connection.worker].take_in(traveller);
+            connection.reply_queue = self.engines[connection.worker].take_in(migrating_client);
         }
     }
 

@@ -12,7 +12,7 @@ use std::task::{Wake, Waker};
 
 use bytes::{Buf, BytesMut};
 use kora_engine::command::table::Parsed;
-use kora_engine::{Admission, Buffers, Engine, Host, LineId, Session, Standing, Traveller};
+use kora_engine::{Admission, Buffers, Engine, Host, MigratingClient, ReplyQueueId, Session, Standing};
 use kora_resp::{Reader, ReaderLimits};
 use kora_tests::random::Random;
 use kora_tests::reply::{Protocol, Value, take};
@@ -28,7 +28,7 @@ pub(crate) struct Connection {
     /// Its number in the history, which is its session's id too.
     pub(crate) client: usize,
     pub(crate) worker: usize,
-    line: LineId,
+    reply_queue: ReplyQueueId,
     reader: Reader,
     /// Sent by the client and not yet read by the server.
     wire: BytesMut,
@@ -50,7 +50,7 @@ pub(crate) struct Connection {
     /// A reply said that this connection is closed.
     pub(crate) was_killed: bool,
     /// It is on its way to `worker`, and with none.
-    traveller: Option<Traveller>,
+    migrating_client: Option<MigratingClient>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -83,7 +83,7 @@ impl Woken {
 }
 
 /// What a connection works with while it has its step.
-pub(crate) struct Around<'a> {
+pub(crate) struct Surroundings<'a> {
     pub(crate) engine: &'a mut Engine,
     pub(crate) host: &'a dyn Host,
     pub(crate) scenario: &'a Scenario,
@@ -108,7 +108,7 @@ impl Connection {
         Connection {
             client,
             worker,
-            line: engine.connect(session),
+            reply_queue: engine.connect(session),
             reader: Reader::new(ReaderLimits::default()),
             wire: BytesMut::new(),
             input: BytesMut::new(),
@@ -125,7 +125,7 @@ impl Connection {
             woken: Arc::new(Woken::default()),
             again: false,
             was_killed: false,
-            traveller: None,
+            migrating_client: None,
         }
     }
 
@@ -154,22 +154,22 @@ impl Connection {
         }
     }
 
-    pub(crate) fn is_travelling(&self) -> bool {
-        self.traveller.is_some()
+    pub(crate) fn is_migrating(&self) -> bool {
+        self.migrating_client.is_some()
     }
 
     /// True if the server's side may send it to another worker.
     pub(crate) fn may_depart(&self, engine: &mut Engine) -> bool {
-        !self.is_travelling()
+        !self.is_migrating()
             && self.intake == Intake::Open
             && self.input.is_empty()
             && self.held.is_none()
-            && engine.may_depart(self.line)
+            && engine.may_depart(self.reply_queue)
     }
 
     /// Sets out for another worker.
     pub(crate) fn depart(&mut self, engine: &mut Engine, to: usize) {
-        self.traveller = Some(engine.depart(self.line));
+        self.migrating_client = Some(engine.depart(self.reply_queue));
         self.worker = to;
         self.again = false;
         self.woken = Arc::default();
@@ -177,57 +177,57 @@ impl Connection {
 
     /// Comes to where it was sent.
     pub(crate) fn arrive(&mut self, engine: &mut Engine) {
-        let traveller = self.traveller.take().expect("only travellers arrive");
-        self.line = engine.take_in(traveller);
+        let migrating_client = self.migrating_client.take().expect("only travellers arrive");
+        self.reply_queue = engine.take_in(migrating_client);
         self.again = true;
     }
 
     pub(crate) fn can_read_input(&self) -> bool {
-        !self.is_travelling() && self.intake == Intake::Open && self.held.is_none() && !self.wire.is_empty()
+        !self.is_migrating() && self.intake == Intake::Open && self.held.is_none() && !self.wire.is_empty()
     }
 
     pub(crate) fn can_wake(&self) -> bool {
-        !self.is_travelling() && (self.again || self.woken.is_up())
+        !self.is_migrating() && (self.again || self.woken.is_up())
     }
 
     pub(crate) fn can_read_output(&self) -> bool {
-        !self.is_travelling() && !self.output.is_empty()
+        !self.is_migrating() && !self.output.is_empty()
     }
 
     /// The server reads a part of what the client has sent.
-    pub(crate) fn read_input(&mut self, around: &mut Around<'_>) -> Life {
-        let length = match around.random.below(3) {
-            0 => around.random.between(1, self.wire.len().min(40)),
+    pub(crate) fn read_input(&mut self, surroundings: &mut Surroundings<'_>) -> Life {
+        let length = match surroundings.random.below(3) {
+            0 => surroundings.random.between(1, self.wire.len().min(40)),
             _ => self.wire.len(),
         };
         self.input.unsplit(self.wire.split_to(length));
-        self.lap(around)
+        self.lap(surroundings)
     }
 
     /// The client reads a part of what the server has written, and so there is room for more.
-    pub(crate) fn read_output(&mut self, around: &mut Around<'_>) -> Life {
-        let length = around.random.between(1, self.output.len());
+    pub(crate) fn read_output(&mut self, surroundings: &mut Surroundings<'_>) -> Life {
+        let length = surroundings.random.between(1, self.output.len());
         self.output.advance(length);
-        self.lap(around)
+        self.lap(surroundings)
     }
 
     /// The waker has fired, or something was left to do.
-    pub(crate) fn wake(&mut self, around: &mut Around<'_>) -> Life {
+    pub(crate) fn wake(&mut self, surroundings: &mut Surroundings<'_>) -> Life {
         self.woken.take();
-        if self.again || self.has_something(around) {
-            return self.lap(around);
+        if self.again || self.has_something(surroundings) {
+            return self.lap(surroundings);
         }
         Life::Goes
     }
 
     /// The client has gone; or the connection is closed.
     pub(crate) fn leave(self, engine: &mut Engine) {
-        engine.disconnect(self.line);
+        engine.disconnect(self.reply_queue);
     }
 
     /// Tells the engine what its buffers hold, as a connection that is paused does from time to time.
     pub(crate) fn look_for_memory(&self, engine: &mut Engine, now_us: u64) {
-        let _ = engine.account(self.line, Buffers::default(), now_us);
+        let _ = engine.account(self.reply_queue, Buffers::default(), now_us);
     }
 
     /// What somebody who looks for the reason of a hang wants to know.
@@ -248,10 +248,10 @@ impl Connection {
     }
 
     /// Once round the loop of the server's connection: decode, write, look whether to sleep.
-    fn lap(&mut self, around: &mut Around<'_>) -> Life {
+    fn lap(&mut self, surroundings: &mut Surroundings<'_>) -> Life {
         self.again = false;
-        let burst = self.decode(around);
-        self.drain(around);
+        let burst = self.decode(surroundings);
+        self.drain(surroundings);
         match self.standing {
             Standing::Killed | Standing::Dropped { .. } => return Life::Ends,
             Standing::Finished if self.output.is_empty() => {
@@ -264,30 +264,33 @@ impl Connection {
             }
             _ => {}
         }
-        self.again = burst || self.has_something(around);
+        self.again = burst || self.has_something(surroundings);
         Life::Goes
     }
 
     /// The look before the connection sleeps.
-    fn has_something(&self, around: &mut Around<'_>) -> bool {
+    fn has_something(&self, surroundings: &mut Surroundings<'_>) -> bool {
         let waker = Waker::from(Arc::clone(&self.woken));
-        around.engine.poll_line(self.line, &waker) || (self.held.is_some() && !around.engine.is_blocked(self.line))
+        surroundings.engine.poll_replies(self.reply_queue, &waker)
+            || (self.held.is_some() && !surroundings.engine.is_blocked(self.reply_queue))
     }
 
     /// Submits whole requests until one has to wait; true if it stopped because it was enough for now.
-    fn decode(&mut self, around: &mut Around<'_>) -> bool {
-        let budget_us = *around.random.pick(&[0, 5, 500]);
-        let _ = around.engine.turn_if_due(around.host.now_us(), around.host, budget_us);
+    fn decode(&mut self, surroundings: &mut Surroundings<'_>) -> bool {
+        let budget_us = *surroundings.random.pick(&[0, 5, 500]);
+        let _ = surroundings
+            .engine
+            .turn_if_due(surroundings.host.now_us(), surroundings.host, budget_us);
         if let Some(parsed) = self.held.take()
-            && around.engine.is_served(self.line)
+            && surroundings.engine.is_served(self.reply_queue)
         {
-            self.submit(parsed, around);
+            self.submit(parsed, surroundings);
         }
-        let burst = *around.random.pick(&[1, 4, 256]);
+        let burst = *surroundings.random.pick(&[1, 4, 256]);
         let mut consumed = 0;
         let mut count = 0;
         while self.held.is_none() && self.intake != Intake::Deaf {
-            if !around.engine.is_served(self.line) {
+            if !surroundings.engine.is_served(self.reply_queue) {
                 self.intake = Intake::Deaf;
                 break;
             }
@@ -300,7 +303,7 @@ impl Connection {
                 Ok(Some(request)) => request,
                 Ok(None) => {
                     if self.intake == Intake::Ended {
-                        around.engine.finish(self.line);
+                        surroundings.engine.finish(self.reply_queue);
                         self.intake = Intake::Deaf;
                     }
                     break;
@@ -308,8 +311,8 @@ impl Connection {
                 Err(error) => panic!("what clients send is RESP: {error}"),
             };
             consumed += request.consumed();
-            let parsed = around.engine.parse(self.line, &request);
-            self.submit(parsed, around);
+            let parsed = surroundings.engine.parse(self.reply_queue, &request);
+            self.submit(parsed, surroundings);
         }
         self.input.advance(consumed);
         if self.intake == Intake::Deaf {
@@ -321,11 +324,11 @@ impl Connection {
         false
     }
 
-    fn submit(&mut self, parsed: Parsed, around: &mut Around<'_>) {
-        let (before, before_us) = ((around.names)(), (around.unix_us)());
-        match around
+    fn submit(&mut self, parsed: Parsed, surroundings: &mut Surroundings<'_>) {
+        let (before, before_us) = ((surroundings.names)(), (surroundings.unix_us)());
+        match surroundings
             .engine
-            .submit(self.line, parsed, around.host.now_us(), around.host)
+            .submit(self.reply_queue, parsed, surroundings.host.now_us(), surroundings.host)
         {
             Admission::Later(parsed) => self.held = Some(parsed),
             Admission::Taken => {
@@ -334,11 +337,11 @@ impl Connection {
                     self.protocol = protocol;
                 }
                 let has_reply = command != Command::Shutdown;
-                let event = around.history.begin(TakenCommand {
+                let event = surroundings.history.begin(TakenCommand {
                     client: self.client,
                     command,
                     protocol: self.protocol,
-                    taken_us: (before_us, (around.unix_us)()),
+                    taken_us: (before_us, (surroundings.unix_us)()),
                     before,
                 });
                 if has_reply {
@@ -346,36 +349,39 @@ impl Connection {
                 }
             }
         }
-        if around.engine.take_shutdown() {
+        if surroundings.engine.take_shutdown() {
             // A server would stop; this world goes on, without that client.
             assert!(
-                matches!(around.history.events.last(), Some(event) if event.command == Command::Shutdown),
+                matches!(surroundings.history.events.last(), Some(event) if event.command == Command::Shutdown),
                 "only SHUTDOWN shuts down"
             );
         }
     }
 
     /// Takes the ready replies, and holds each against the command that is owed one.
-    fn drain(&mut self, around: &mut Around<'_>) {
+    fn drain(&mut self, surroundings: &mut Surroundings<'_>) {
         let length = self.output.len();
-        self.standing = around.engine.drain(self.line, &mut self.output);
+        self.standing = surroundings.engine.drain(self.reply_queue, &mut self.output);
         // A server lets others have their turn before it takes the rest of a large reply.
         while let Standing::Served { ready: true, .. } = self.standing {
-            self.standing = around.engine.drain(self.line, &mut self.output);
+            self.standing = surroundings.engine.drain(self.reply_queue, &mut self.output);
         }
         let mut new = BytesMut::from(&self.output[length..]);
         while !new.is_empty() {
             let event = *self.owed.front().unwrap_or_else(|| panic!("nobody is owed {new:?}"));
             self.owed.pop_front();
-            let protocol = around.history.events[event].protocol;
+            let protocol = surroundings.history.events[event].protocol;
             let reply = take(&mut new, protocol).expect("replies are written whole");
-            if around.history.events[event].command == Command::Kill(self.client as u64, crate::command::Victim::Myself)
+            if surroundings.history.events[event].command
+                == Command::Kill(self.client as u64, crate::command::Victim::Myself)
                 && reply == Value::Integer(1)
             {
                 self.was_killed = true;
             }
-            let event = around.history.end(event, reply, (around.unix_us)(), (around.names)());
-            replies::check(event, around.scenario, self.client as u64);
+            let event = surroundings
+                .history
+                .end(event, reply, (surroundings.unix_us)(), (surroundings.names)());
+            replies::check(event, surroundings.scenario, self.client as u64);
         }
         if let Standing::Served { owed, .. } = self.standing {
             assert_eq!(owed, !self.owed.is_empty(), "both sides count alike: {}", self.show());

@@ -66,7 +66,7 @@ pub(crate) fn names(scenario: &Scenario, catalog: &Catalog, unix_us: u64) -> Nam
         .iter()
         .map(|collection| {
             let schema = catalog.newest(collection.name.as_bytes())?;
-            let end_ms = schema.fuse.end();
+            let end_ms = schema.deadline.end();
             let standing = match end_ms.saturating_mul(1000) {
                 end_us if end_us > unix_us => Standing::Stands,
                 end_us if end_us > unix_us - CLOCKS_DIFFER_US => Standing::Ends,

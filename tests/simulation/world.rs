@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use kora_engine::{
-    Catalog, CpuTime, Engine, Facts, GraphSettings, Host, LiveSettings, Placement, Progress, Setup, berths,
+    Catalog, CpuTime, Engine, Facts, GraphSettings, Host, LiveSettings, Placement, Progress, Setup, mesh_ends,
 };
 use kora_mesh::{Armed, Budget};
 use kora_tests::random::Random;
@@ -15,7 +15,7 @@ use kora_tests::reply::Value;
 use kora_vector::Storage;
 
 use crate::command::{Command, Speaker, Victim};
-use crate::connection::{Around, Connection, Life, Woken};
+use crate::connection::{Connection, Life, Surroundings, Woken};
 use crate::history::{CLOCKS_DIFFER_US, History, names};
 use crate::scenario::{Occurrence, Scenario};
 
@@ -137,15 +137,15 @@ impl World {
             facts: Facts::default(),
         });
         let rebuilt = Rebuilt::new(setup.placement);
-        let new_engine = |berth| {
-            let mut engine = Engine::new(berth, Arc::clone(&setup));
+        let new_engine = |mesh_end| {
+            let mut engine = Engine::new(mesh_end, Arc::clone(&setup));
             rebuilt.follow(&mut engine);
             engine
         };
-        let engines = berths(setup.placement, scenario.credit)
+        let engines = mesh_ends(setup.placement, scenario.credit)
             .into_iter()
-            .map(|berth| Worker {
-                engine: new_engine(berth),
+            .map(|mesh_end| Worker {
+                engine: new_engine(mesh_end),
                 woken: Arc::new(Woken::default()),
                 asleep: false,
                 stalled_until: 0,
@@ -260,7 +260,7 @@ impl World {
     fn look_for_memory(&mut self) -> Option<Move> {
         let now_us = self.clock.look();
         for (number, client) in self.clients.iter_mut().enumerate() {
-            let Some(connection) = client.connection.as_mut().filter(|one| !one.is_travelling()) else {
+            let Some(connection) = client.connection.as_mut().filter(|one| !one.is_migrating()) else {
                 continue;
             };
             let engine = &mut self.engines[connection.worker].engine;
@@ -325,7 +325,7 @@ impl World {
         let mut moves = Vec::new();
         for (number, client) in self.clients.iter().enumerate() {
             let Some(connection) = &client.connection else { continue };
-            if connection.is_travelling() {
+            if connection.is_migrating() {
                 moves.push((Move::Arrive(number), 1));
             } else if may_depart && connection.may_depart(&mut self.engines[connection.worker].engine) {
                 moves.push((Move::Depart(number), 1));
@@ -418,7 +418,7 @@ impl World {
         all.map(|connection| connection.client as u64).collect()
     }
 
-    fn move_connection(&mut self, number: usize, step: fn(&mut Connection, &mut Around<'_>) -> Life) {
+    fn move_connection(&mut self, number: usize, step: fn(&mut Connection, &mut Surroundings<'_>) -> Life) {
         let client = &mut self.clients[number];
         let connection = client.connection.as_mut().expect("only those who are there move");
         let leaves = self.random.below(1000) < self.scenario.leaves_per_mille;
@@ -429,7 +429,7 @@ impl World {
         } else {
             step(
                 connection,
-                &mut Around {
+                &mut Surroundings {
                     engine,
                     host: &self.clock,
                     scenario: &self.scenario,

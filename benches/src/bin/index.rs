@@ -11,7 +11,7 @@ use std::io::BufRead;
 use kora_bench::{cpu_time, read_floats};
 #[cfg(feature = "choice")]
 use kora_vector::bench::choose_kernel;
-use kora_vector::{Aim, Hit, Index, Metric, Parameters, Step, Storage, Work};
+use kora_vector::{Hit, Index, Metric, Parameters, SearchParameters, Step, Storage, Work};
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
@@ -79,7 +79,7 @@ fn searched(index: &mut Index, queries: &[f32], truth: &[Vec<Hit>], ef: usize) -
     let answers: Vec<Vec<Hit>> = queries
         .chunks_exact(dimension)
         .map(|query| {
-            let mut search = index.begin_search(query, Aim::nearest(K, ef));
+            let mut search = index.begin_search(query, SearchParameters::nearest(K, ef));
             let Step::Done(hits) = index.resume_search(&mut search, &mut Work::unlimited()) else {
                 panic!("an unlimited allowance is not spent");
             };

@@ -2,11 +2,11 @@
 
 use crate::admin;
 use crate::syntax::Argument;
-use crate::table::{CONTAINER, DataAccess, Entry, PLAIN};
+use crate::table::{CONTAINER, CommandEntry, DataAccess, PLAIN};
 
 /// The commands of this family.
-pub(crate) const ENTRIES: &[Entry] = &[
-    Entry {
+pub(crate) const ENTRIES: &[CommandEntry] = &[
+    CommandEntry {
         name: "bgrewriteaof",
         reply: "A text that says that it has begun.",
         notes: "Takes a snapshot, as BGSAVE does: the log is read from there on, and what is older is removed.",
@@ -17,7 +17,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
         parse: admin::rewrite_log,
         ..SERVER
     },
-    Entry {
+    CommandEntry {
         name: "bgsave",
         reply: "A text that says that it has begun. An error if one is under way; with SCHEDULE the next one begins behind it.",
         notes: "Commands go on meanwhile. Nothing is forked.",
@@ -29,7 +29,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
         parse: admin::background_save,
         ..SERVER
     },
-    Entry {
+    CommandEntry {
         name: "command",
         reply: "An array with, for each command: name, arity, flags, first key, last key, step, ACL categories, tips, key specifications, subcommands.",
         arity: -1,
@@ -39,7 +39,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
         parse: admin::command,
         ..SERVER
     },
-    Entry {
+    CommandEntry {
         name: "config",
         arity: -2,
         summary: "A container for commands about the server's settings.",
@@ -47,7 +47,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
         group: "server",
         ..CONTAINER
     },
-    Entry {
+    CommandEntry {
         name: "dbsize",
         access: DataAccess::Read,
         is_fast: true,
@@ -58,7 +58,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
         parse: admin::dbsize,
         ..SERVER
     },
-    Entry {
+    CommandEntry {
         name: "flushall",
         reply: "`OK`.",
         notes: "What is created while it runs stays. ASYNC and SYNC do the same: it answers at once, and memory is freed a little at a time.",
@@ -71,7 +71,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
         parse: admin::flush,
         ..SERVER
     },
-    Entry {
+    CommandEntry {
         name: "flushdb",
         reply: "`OK`.",
         arity: -1,
@@ -83,7 +83,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
         parse: admin::flush,
         ..SERVER
     },
-    Entry {
+    CommandEntry {
         name: "info",
         reply: "Text of lines `name:value` in sections: `server`, `clients`, `memory`, `persistence`, `stats`, `replication`, `cpu`, `commandstats`, `latencystats`, `keyspace`, `recall`, `workers`.",
         notes: "Times in `commandstats` and `latencystats` run from when a command was taken from its connection until its reply was complete, waiting included. In `workers`, `slice_us_max` is the longest time that a worker executed without a look at anything else, on the thread's CPU clock (at most 200 µs too high); `turn_us_max` is the longest turn on the wall clock; CONFIG RESETSTAT lets both begin anew. `recall` tells of at most 64 collections, those that were sampled last, what VECRECALL would: the share of the true 10 nearest that queries with the collection's `EF_SEARCH` find on all its shards, of the last `samples` samples (256 at most), and when the last was taken (`sampled_at`, seconds of Unix time). The worker that owns the collection's name takes samples by itself, for at most a 256th of its time, until there are 128 since the collection last changed; a collection whose vectors on that worker's shard have no graph (fewer than 1,024) is exact and not listed.",
@@ -94,7 +94,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
         parse: admin::info,
         ..SERVER
     },
-    Entry {
+    CommandEntry {
         name: "lastsave",
         reply: "Seconds of Unix time.",
         arity: 1,
@@ -105,7 +105,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
         parse: admin::last_save,
         ..SERVER
     },
-    Entry {
+    CommandEntry {
         name: "save",
         reply: "`OK`, once the snapshot is complete.",
         notes: "Other clients are served meanwhile.",
@@ -116,7 +116,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
         parse: admin::save,
         ..SERVER
     },
-    Entry {
+    CommandEntry {
         name: "shutdown",
         reply: "Nothing: the connection is closed.",
         notes: "The server accepts no more clients, finishes what it has received, and exits with status 0; see the setting `shutdown-timeout`. With SAVE, or if there are save points (the setting `save`) and no log, a snapshot is taken first; not with NOSAVE.",
@@ -128,7 +128,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
         parse: admin::shutdown,
         ..SERVER
     },
-    Entry {
+    CommandEntry {
         name: "time",
         reply: "An array of two texts: seconds of Unix time, and the microseconds beyond them.",
         arity: 1,
@@ -139,8 +139,8 @@ pub(crate) const ENTRIES: &[Entry] = &[
     },
 ];
 
-const COMMAND: &[Entry] = &[
-    Entry {
+const COMMAND: &[CommandEntry] = &[
+    CommandEntry {
         name: "command|count",
         reply: "A number.",
         arity: 2,
@@ -149,7 +149,7 @@ const COMMAND: &[Entry] = &[
         parse: admin::command_count,
         ..SERVER
     },
-    Entry {
+    CommandEntry {
         name: "command|docs",
         reply: "A map of names to maps: `summary`, `since`, `group`, `arguments`, `subcommands`. Names that do not exist are left out.",
         notes: "redis-cli reads it to hint at arguments while one types.",
@@ -160,7 +160,7 @@ const COMMAND: &[Entry] = &[
         parse: admin::command_docs,
         ..SERVER
     },
-    Entry {
+    CommandEntry {
         name: "command|help",
         reply: "An array of lines.",
         arity: 2,
@@ -169,7 +169,7 @@ const COMMAND: &[Entry] = &[
         parse: admin::command_help,
         ..SERVER
     },
-    Entry {
+    CommandEntry {
         name: "command|info",
         reply: "As COMMAND; null for names that do not exist.",
         arity: -2,
@@ -179,7 +179,7 @@ const COMMAND: &[Entry] = &[
         parse: admin::command_info,
         ..SERVER
     },
-    Entry {
+    CommandEntry {
         name: "command|list",
         reply: "An array of names.",
         arity: -2,
@@ -191,8 +191,8 @@ const COMMAND: &[Entry] = &[
     },
 ];
 
-const CONFIG: &[Entry] = &[
-    Entry {
+const CONFIG: &[CommandEntry] = &[
+    CommandEntry {
         name: "config|get",
         reply: "A map of names to values.",
         notes: "Patterns are glob patterns. Settings are listed in `config/kora.toml`; they are set there, in the environment or on the command line, and some of them with CONFIG SET.",
@@ -204,7 +204,7 @@ const CONFIG: &[Entry] = &[
         parse: admin::config_get,
         ..SERVER
     },
-    Entry {
+    CommandEntry {
         name: "config|help",
         reply: "An array of lines.",
         arity: 2,
@@ -212,7 +212,7 @@ const CONFIG: &[Entry] = &[
         parse: admin::config_help,
         ..SERVER
     },
-    Entry {
+    CommandEntry {
         name: "config|resetstat",
         reply: "`OK`.",
         notes: "On every worker, one after the other: what INFO counts in `stats`, `commandstats`, `latencystats` and `workers` begins at 0 again, `slice_us_max` and the other largest values too. What there is now (clients, keys, memory) and the samples of `recall` stay.",
@@ -223,7 +223,7 @@ const CONFIG: &[Entry] = &[
         parse: admin::config_resetstat,
         ..SERVER
     },
-    Entry {
+    CommandEntry {
         name: "config|rewrite",
         reply: "`OK`, or an error.",
         notes: "The file that the server was started with gets the values that differ from what it says; its comments stay. It is replaced as a whole, so that a crash leaves the old one or the new one.",
@@ -234,7 +234,7 @@ const CONFIG: &[Entry] = &[
         parse: admin::config_rewrite,
         ..SERVER
     },
-    Entry {
+    CommandEntry {
         name: "config|set",
         reply: "`OK`, or an error.",
         notes: "All of the settings change, or none. `config/kora.toml` says which can change while the server runs; the others answer `can't set immutable config`. Every worker acts on the new value from its next look on.",
@@ -275,7 +275,7 @@ const COMMAND_LIST: &[Argument] = &[Argument::one_of(
 .after("FILTERBY")
 .optional()];
 
-const SERVER: Entry = Entry {
+const SERVER: CommandEntry = CommandEntry {
     group: "server",
     ..PLAIN
 };

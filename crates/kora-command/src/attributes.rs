@@ -9,11 +9,11 @@ use crate::action::{Action, AttributesAction};
 use crate::arguments::Arguments;
 use crate::error::ClientError;
 use crate::syntax::Argument;
-use crate::table::Entry;
+use crate::table::CommandEntry;
 use crate::vector_entries::{VECTOR_READ, VECTOR_WRITE};
 
 /// `VECSETATTR`
-pub(crate) const SET_ENTRY: Entry = Entry {
+pub(crate) const SET_ENTRY: CommandEntry = CommandEntry {
     name: "vecsetattr",
     reply: "1, or 0 if there is no such vector.",
     notes: "Attributes are a JSON object of at most 64 KiB, kept as it was given. Text that is no JSON object is refused with the place where it goes wrong, and nothing is changed. An empty text removes the attributes. With `MERGE` the members of the object replace those of the same names, null removes one, and an object within is merged likewise (RFC 7396). Attributes stay when VECSET replaces the vector without `ATTR`, go with the vector, and follow it in RENAME and COPY.",
@@ -29,7 +29,7 @@ pub(crate) const SET_ENTRY: Entry = Entry {
 };
 
 /// `VECGETATTR`
-pub(crate) const GET_ENTRY: Entry = Entry {
+pub(crate) const GET_ENTRY: CommandEntry = CommandEntry {
     name: "vecgetattr",
     reply: "The JSON text; null if there is no such vector, if it has no attributes, or if the path leads to nothing.",
     notes: "A path names a field of the object, and what is within it: `.year`, `.author.name`, `.tags[0]`. Of several members of one name the first one counts.",

@@ -7,7 +7,7 @@ use crate::arguments::Arguments;
 use crate::error::ClientError;
 use crate::limits::CLIENT_TEXT_BYTES_MAX;
 use crate::syntax::Argument;
-use crate::table::{CONTAINER, Entry, PLAIN};
+use crate::table::{CONTAINER, CommandEntry, PLAIN};
 use crate::{Command, KillReply, LibraryAttribute, admin};
 
 /// A user's name and password.
@@ -221,8 +221,8 @@ fn client_text(arguments: &Arguments<'_>, index: usize, attribute: &'static str)
 }
 
 /// The commands of this family.
-pub(crate) const ENTRIES: &[Entry] = &[
-    Entry {
+pub(crate) const ENTRIES: &[CommandEntry] = &[
+    CommandEntry {
         name: "auth",
         reply: "`OK`, or an error.",
         notes: "There is one user, `default`; its password is the setting `requirepass`.",
@@ -232,14 +232,14 @@ pub(crate) const ENTRIES: &[Entry] = &[
         parse: auth,
         ..BEFORE_AUTH
     },
-    Entry {
+    CommandEntry {
         name: "client",
         arity: -2,
         summary: "A container for commands about client connections.",
         subcommands: CLIENT,
         ..CONTAINER
     },
-    Entry {
+    CommandEntry {
         name: "echo",
         reply: "The message.",
         arity: 2,
@@ -248,7 +248,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
         parse: echo,
         ..CONNECTION
     },
-    Entry {
+    CommandEntry {
         name: "hello",
         reply: "A map: `server`, `version`, `proto`, `id`, `mode`, `role`, `modules`. `version` is that of the Redis whose replies Kōra keeps to, since libraries compare it; Kōra's own is in INFO.",
         notes: "The reply is already in the version chosen.",
@@ -258,7 +258,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
         parse: hello,
         ..BEFORE_AUTH
     },
-    Entry {
+    CommandEntry {
         name: "ping",
         reply: "`PONG`, or the message.",
         arity: -1,
@@ -268,7 +268,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
         parse: ping,
         ..CONNECTION
     },
-    Entry {
+    CommandEntry {
         name: "quit",
         reply: "`OK`; then the connection is closed.",
         notes: "Replies still owed are sent first.",
@@ -277,7 +277,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
         parse: quit,
         ..BEFORE_AUTH
     },
-    Entry {
+    CommandEntry {
         name: "reset",
         reply: "`RESET`.",
         notes: "It speaks RESP2 again, has no name, no transaction, watches nothing, subscribes to nothing, and where a password is set, has to authenticate again.",
@@ -285,7 +285,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
         parse: reset,
         ..BEFORE_AUTH
     },
-    Entry {
+    CommandEntry {
         name: "select",
         reply: "`OK` for 0, else an error.",
         arity: 2,
@@ -296,8 +296,8 @@ pub(crate) const ENTRIES: &[Entry] = &[
     },
 ];
 
-const CLIENT: &[Entry] = &[
-    Entry {
+const CLIENT: &[CommandEntry] = &[
+    CommandEntry {
         name: "client|getname",
         reply: "The name, or null if it has none.",
         arity: 2,
@@ -305,7 +305,7 @@ const CLIENT: &[Entry] = &[
         parse: client_getname,
         ..OF_CLIENT
     },
-    Entry {
+    CommandEntry {
         name: "client|help",
         reply: "An array of lines.",
         arity: 2,
@@ -314,7 +314,7 @@ const CLIENT: &[Entry] = &[
         parse: client_help,
         ..PLAIN
     },
-    Entry {
+    CommandEntry {
         name: "client|id",
         reply: "A number, larger for later connections.",
         arity: 2,
@@ -322,7 +322,7 @@ const CLIENT: &[Entry] = &[
         parse: client_id,
         ..OF_CLIENT
     },
-    Entry {
+    CommandEntry {
         name: "client|info",
         reply: "One line, as in CLIENT LIST.",
         arity: 2,
@@ -330,7 +330,7 @@ const CLIENT: &[Entry] = &[
         parse: client_info,
         ..OF_CLIENT
     },
-    Entry {
+    CommandEntry {
         name: "client|kill",
         reply: "With filters the number of connections closed; `OK` or an error for a single address.",
         notes: "A client that kills itself still gets the reply. With filters it is spared unless `SKIPME no` says otherwise.",
@@ -341,7 +341,7 @@ const CLIENT: &[Entry] = &[
         parse: client_kill,
         ..OF_CLIENT
     },
-    Entry {
+    CommandEntry {
         name: "client|list",
         reply: "Text, a line for each connection in order of their ids.",
         notes: "Connections of all workers are listed. Types of clients are `normal` and `pubsub`; of the others there are none.",
@@ -352,7 +352,7 @@ const CLIENT: &[Entry] = &[
         parse: client_list,
         ..OF_CLIENT
     },
-    Entry {
+    CommandEntry {
         name: "client|setinfo",
         reply: "`OK`.",
         arity: 4,
@@ -361,7 +361,7 @@ const CLIENT: &[Entry] = &[
         parse: client_setinfo,
         ..OF_CLIENT
     },
-    Entry {
+    CommandEntry {
         name: "client|setname",
         reply: "`OK`.",
         notes: "Names hold no spaces or control characters; an empty one takes the name away.",
@@ -373,19 +373,19 @@ const CLIENT: &[Entry] = &[
     },
 ];
 
-const CONNECTION: Entry = Entry {
+const CONNECTION: CommandEntry = CommandEntry {
     categories: &["@connection"],
     is_fast: true,
     ..PLAIN
 };
 
-const BEFORE_AUTH: Entry = Entry {
+const BEFORE_AUTH: CommandEntry = CommandEntry {
     before_auth: true,
     other_flags: &["noscript", "loading", "stale", "allow_busy"],
     ..CONNECTION
 };
 
-const OF_CLIENT: Entry = Entry {
+const OF_CLIENT: CommandEntry = CommandEntry {
     is_fast: false,
     other_flags: &["noscript", "loading", "stale"],
     ..CONNECTION

@@ -4,11 +4,11 @@ use bytes::Bytes;
 use kora_resp::Reply;
 
 use crate::syntax::{Argument, Kind};
-use crate::table::{self, Entry, Filter};
+use crate::table::{self, CommandEntry, Filter};
 
 /// COMMAND INFO of these commands, or of all.
 pub fn describe(names: Option<&[Bytes]>) -> Reply {
-    let describe = |entry: Option<&'static Entry>| entry.map_or(Reply::NullArray, description);
+    let describe = |entry: Option<&'static CommandEntry>| entry.map_or(Reply::NullArray, description);
     Reply::Array(match names {
         None => table::all().map(|entry| describe(Some(entry))).collect(),
         Some(names) => names.iter().map(|name| describe(table::find(name))).collect(),
@@ -17,7 +17,7 @@ pub fn describe(names: Option<&[Bytes]>) -> Reply {
 
 /// COMMAND DOCS of these commands, or of all. Names that do not exist are left out.
 pub fn document(names: Option<&[Bytes]>) -> Reply {
-    let pair = |entry: &'static Entry| (text(entry.name), documentation(entry));
+    let pair = |entry: &'static CommandEntry| (text(entry.name), documentation(entry));
     Reply::Map(match names {
         None => table::all().map(pair).collect(),
         Some(names) => names.iter().filter_map(|name| table::find(name)).map(pair).collect(),
@@ -30,7 +30,7 @@ pub fn list(filter: Option<&Filter>) -> Reply {
     Reply::Array(admitted.map(|entry| text(entry.name)).collect())
 }
 
-fn description(entry: &'static Entry) -> Reply {
+fn description(entry: &'static CommandEntry) -> Reply {
     let (first, last, step) = entry.keys;
     Reply::Array(vec![
         text(entry.name),
@@ -46,7 +46,7 @@ fn description(entry: &'static Entry) -> Reply {
     ])
 }
 
-fn documentation(entry: &'static Entry) -> Reply {
+fn documentation(entry: &'static CommandEntry) -> Reply {
     let mut fields = vec![
         (text("summary"), text(entry.summary)),
         (text("since"), text("0.1.0")),

@@ -9,7 +9,7 @@ use crate::action::Action;
 use crate::arguments::Arguments;
 use crate::error::ClientError;
 use crate::syntax::Argument;
-use crate::table::{DataAccess, Entry, PLAIN};
+use crate::table::{CommandEntry, DataAccess, PLAIN};
 
 /// What is to be done to a hash.
 #[derive(Debug)]
@@ -246,8 +246,8 @@ fn scan_options(arguments: &Arguments<'_>) -> Result<HashScan, ClientError> {
 }
 
 /// The commands of this family.
-pub(crate) const ENTRIES: &[Entry] = &[
-    Entry {
+pub(crate) const ENTRIES: &[CommandEntry] = &[
+    CommandEntry {
         name: "hdel",
         reply: "How many of the fields there were.",
         arity: -3,
@@ -257,7 +257,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
         parse: hdel,
         ..WRITE
     },
-    Entry {
+    CommandEntry {
         name: "hexists",
         reply: "1 or 0.",
         arity: 3,
@@ -266,7 +266,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
         parse: hexists,
         ..READ
     },
-    Entry {
+    CommandEntry {
         name: "hget",
         reply: "The value, or null.",
         arity: 3,
@@ -275,7 +275,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
         parse: hget,
         ..READ
     },
-    Entry {
+    CommandEntry {
         name: "hgetall",
         reply: "A map of fields to values, empty if there is no hash.",
         arity: 2,
@@ -285,7 +285,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
         parse: hgetall,
         ..READ
     },
-    Entry {
+    CommandEntry {
         name: "hgetdel",
         reply: "An array of values, null where there is no such field.",
         notes: "The key goes with its last field.",
@@ -303,7 +303,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
         parse: hgetdel,
         ..WRITE
     },
-    Entry {
+    CommandEntry {
         name: "hincrby",
         reply: "The number behind it.",
         arity: 4,
@@ -316,7 +316,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
         parse: hincrby,
         ..WRITE
     },
-    Entry {
+    CommandEntry {
         name: "hincrbyfloat",
         reply: "The number behind it, as text.",
         arity: 4,
@@ -329,7 +329,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
         parse: hincrbyfloat,
         ..WRITE
     },
-    Entry {
+    CommandEntry {
         name: "hkeys",
         reply: "An array of fields.",
         arity: 2,
@@ -339,7 +339,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
         parse: hkeys,
         ..READ
     },
-    Entry {
+    CommandEntry {
         name: "hlen",
         reply: "A number.",
         arity: 2,
@@ -348,7 +348,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
         parse: hlen,
         ..READ
     },
-    Entry {
+    CommandEntry {
         name: "hmget",
         reply: "An array of values, null where there is none.",
         arity: -3,
@@ -357,7 +357,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
         parse: hmget,
         ..READ
     },
-    Entry {
+    CommandEntry {
         name: "hmset",
         reply: "`OK`.",
         arity: -4,
@@ -366,7 +366,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
         parse: hmset,
         ..WRITE
     },
-    Entry {
+    CommandEntry {
         name: "hrandfield",
         reply: "A field, or null; with a count an array of fields, or with WITHVALUES of fields and values (RESP3: of pairs).",
         arity: -2,
@@ -376,7 +376,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
         parse: hrandfield,
         ..READ
     },
-    Entry {
+    CommandEntry {
         name: "hscan",
         reply: "An array of two: the cursor to go on from, `0` at the end, and an array of fields and values.",
         arity: -3,
@@ -386,7 +386,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
         parse: hscan,
         ..READ
     },
-    Entry {
+    CommandEntry {
         name: "hset",
         reply: "How many of the fields are new.",
         arity: -4,
@@ -395,7 +395,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
         parse: hset,
         ..WRITE
     },
-    Entry {
+    CommandEntry {
         name: "hsetnx",
         reply: "1 if it was set, else 0.",
         arity: 4,
@@ -408,7 +408,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
         parse: hsetnx,
         ..WRITE
     },
-    Entry {
+    CommandEntry {
         name: "hstrlen",
         reply: "The length in bytes, 0 if there is none.",
         arity: 3,
@@ -417,7 +417,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
         parse: hstrlen,
         ..READ
     },
-    Entry {
+    CommandEntry {
         name: "hvals",
         reply: "An array of values.",
         arity: 2,
@@ -460,7 +460,7 @@ const HSCAN: &[Argument] = &[
     Argument::word("novalues", "NOVALUES").optional(),
 ];
 
-const READ: Entry = Entry {
+const READ: CommandEntry = CommandEntry {
     group: "hash",
     categories: &["@hash"],
     access: DataAccess::Read,
@@ -470,7 +470,7 @@ const READ: Entry = Entry {
     ..PLAIN
 };
 
-const WRITE: Entry = Entry {
+const WRITE: CommandEntry = CommandEntry {
     access: DataAccess::Write,
     adds_memory: true,
     ..READ

@@ -2,11 +2,11 @@
 
 use crate::keys;
 use crate::syntax::Argument;
-use crate::table::{CONTAINER, DataAccess, Entry, PLAIN};
+use crate::table::{CONTAINER, CommandEntry, DataAccess, PLAIN};
 
 /// The commands of this family.
-pub(crate) const ENTRIES: &[Entry] = &[
-    Entry {
+pub(crate) const ENTRIES: &[CommandEntry] = &[
+    CommandEntry {
         name: "copy",
         reply: "1 if it was copied, 0 if there was something at the destination, or nothing to copy.",
         notes: "A vector is copied within its collection, or to another of its dimension that exists; a collection is not copied. A key of one slot is copied at once. Between slots the copy may be older than what the source holds when it arrives. Inside MULTI both keys must have one slot, or the answer is `CROSSSLOT`.",
@@ -19,7 +19,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
         parse: keys::copy,
         ..WRITE
     },
-    Entry {
+    CommandEntry {
         name: "del",
         reply: "How many of the keys there were.",
         notes: "The name of a collection drops it with all its vectors. Whatever is large is freed in the background.",
@@ -31,7 +31,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
         parse: keys::del,
         ..WRITE
     },
-    Entry {
+    CommandEntry {
         name: "exists",
         reply: "How many of the keys there are; one that is named twice counts twice.",
         arity: -2,
@@ -41,7 +41,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
         parse: keys::exists,
         ..READ
     },
-    Entry {
+    CommandEntry {
         name: "expire",
         reply: "1 if the time was set, 0 if there is no such key or the condition is not met.",
         notes: "A time that is past deletes the key. An expired key is found by no command from its millisecond on. The name of a collection lets all of it expire at once: from then on none of its vectors is found, and a VECSET makes a new one, as if it had never been. A vector in it keeps the time of its own key, and of the two the earlier counts; TTL of either tells its own. What is set, renamed or copied into a collection leaves the collection's time as it is. One that goes with its last vector takes its time along.",
@@ -51,7 +51,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
         parse: keys::expire,
         ..WRITE
     },
-    Entry {
+    CommandEntry {
         name: "expireat",
         reply: "As EXPIRE.",
         arity: -3,
@@ -60,7 +60,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
         parse: keys::expireat,
         ..WRITE
     },
-    Entry {
+    CommandEntry {
         name: "expiretime",
         reply: "Seconds of Unix time, -1 if it does not expire, -2 if there is no such key.",
         arity: 2,
@@ -69,7 +69,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
         parse: keys::expiretime,
         ..READ
     },
-    Entry {
+    CommandEntry {
         name: "keys",
         reply: "An array of keys.",
         notes: "It looks at every key of every shard, in slices, and what is set or deleted meanwhile may be in it or not. More than 64 MiB of keys are refused: SCAN takes them in turn.",
@@ -82,7 +82,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
         parse: keys::keys,
         ..READ
     },
-    Entry {
+    CommandEntry {
         name: "memory",
         arity: -2,
         summary: "Holds commands about memory.",
@@ -90,7 +90,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
         group: "generic",
         ..CONTAINER
     },
-    Entry {
+    CommandEntry {
         name: "object",
         arity: -2,
         summary: "Holds commands about what a key holds.",
@@ -98,7 +98,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
         group: "generic",
         ..CONTAINER
     },
-    Entry {
+    CommandEntry {
         name: "persist",
         reply: "1 if the time was removed, 0 if there was none.",
         arity: 2,
@@ -108,7 +108,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
         parse: keys::persist,
         ..WRITE
     },
-    Entry {
+    CommandEntry {
         name: "pexpire",
         reply: "As EXPIRE.",
         arity: -3,
@@ -117,7 +117,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
         parse: keys::pexpire,
         ..WRITE
     },
-    Entry {
+    CommandEntry {
         name: "pexpireat",
         reply: "As EXPIRE.",
         arity: -3,
@@ -130,7 +130,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
         parse: keys::pexpireat,
         ..WRITE
     },
-    Entry {
+    CommandEntry {
         name: "pexpiretime",
         reply: "Milliseconds of Unix time, -1 if it does not expire, -2 if there is no such key.",
         arity: 2,
@@ -139,7 +139,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
         parse: keys::pexpiretime,
         ..READ
     },
-    Entry {
+    CommandEntry {
         name: "pttl",
         reply: "Milliseconds, -1 if it does not expire, -2 if there is no such key.",
         arity: 2,
@@ -148,7 +148,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
         parse: keys::pttl,
         ..READ
     },
-    Entry {
+    CommandEntry {
         name: "randomkey",
         reply: "A key, or null if there is none.",
         arity: 1,
@@ -158,7 +158,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
         parse: keys::random_key,
         ..READ
     },
-    Entry {
+    CommandEntry {
         name: "rename",
         reply: "`OK`, or an error if there is no such key.",
         notes: "A vector moves within its collection, or to another of its dimension that exists: to one that is not there, or of another dimension, is an error, since it would have to be chosen for it. In a collection with another metric it is measured by that; with another `QUANT` it is kept in that form. A collection cannot be renamed. Between two shards there is a moment in which neither key is there. Inside MULTI both keys must have one slot, or the answer is `CROSSSLOT`.",
@@ -170,7 +170,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
         parse: keys::rename,
         ..WRITE
     },
-    Entry {
+    CommandEntry {
         name: "renamenx",
         reply: "1 if it was renamed, 0 if there is something at the new key, an error if there is no such key.",
         notes: "Vectors as with RENAME.",
@@ -181,7 +181,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
         parse: keys::renamenx,
         ..WRITE
     },
-    Entry {
+    CommandEntry {
         name: "scan",
         reply: "An array of two: the cursor to go on from, `0` at the end, and an array of keys.",
         notes: "Begin with cursor 0 and go on with the cursor of each reply until it is 0. Every key that is there all the time is returned, over all shards; one that comes or goes meanwhile may be or not; rarely one is returned twice. A collection's name is returned once beside the keys of its vectors. `COUNT` is how many keys are looked at for one reply, 10 if it is not given, and fewer where they come to more than 1 MiB; `MATCH` (a glob pattern) and `TYPE` (`string`, `hash`, `vector`, `vectorset`) leave out some of them, so that a reply may be empty before the end.",
@@ -193,7 +193,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
         parse: keys::scan,
         ..READ
     },
-    Entry {
+    CommandEntry {
         name: "touch",
         reply: "How many of the keys there are.",
         arity: -2,
@@ -203,7 +203,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
         parse: keys::touch,
         ..READ
     },
-    Entry {
+    CommandEntry {
         name: "ttl",
         reply: "Seconds, -1 if it does not expire, -2 if there is no such key.",
         arity: 2,
@@ -212,7 +212,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
         parse: keys::ttl,
         ..READ
     },
-    Entry {
+    CommandEntry {
         name: "type",
         reply: "`string`, `hash`, `vector` for the key of a vector, `vectorset` for the name of a collection, else `none`.",
         arity: 2,
@@ -221,7 +221,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
         parse: keys::type_of,
         ..READ
     },
-    Entry {
+    CommandEntry {
         name: "unlink",
         reply: "As DEL.",
         arity: -2,
@@ -233,8 +233,8 @@ pub(crate) const ENTRIES: &[Entry] = &[
     },
 ];
 
-const MEMORY: &[Entry] = &[
-    Entry {
+const MEMORY: &[CommandEntry] = &[
+    CommandEntry {
         name: "memory|help",
         reply: "An array of lines.",
         arity: 2,
@@ -244,7 +244,7 @@ const MEMORY: &[Entry] = &[
         categories: &[],
         ..PLAIN
     },
-    Entry {
+    CommandEntry {
         name: "memory|usage",
         reply: "Bytes, or null if there is no such key.",
         notes: "What the key and its value hold, with the places in the tables that find them. Of a vector: its share of its shard's index, and its name; of a collection: all that its shards hold of it. `SAMPLES` is read and changes nothing: nothing is estimated.",
@@ -262,22 +262,22 @@ const MEMORY: &[Entry] = &[
     },
 ];
 
-const OBJECT: &[Entry] = &[
-    Entry {
+const OBJECT: &[CommandEntry] = &[
+    CommandEntry {
         name: "object|encoding",
         reply: "A word as Redis has it, or null if there is no such key.",
         summary: "Returns in which form a value is kept.",
         parse: keys::object_encoding,
         ..OBJECT_ONE
     },
-    Entry {
+    CommandEntry {
         name: "object|freq",
         reply: "An error: no policy that counts is chosen. Null if there is no such key.",
         summary: "Returns how often a key is used, where that is counted.",
         parse: keys::object_freq,
         ..OBJECT_ONE
     },
-    Entry {
+    CommandEntry {
         name: "object|help",
         reply: "An array of lines.",
         arity: 2,
@@ -287,7 +287,7 @@ const OBJECT: &[Entry] = &[
         categories: &["@keyspace"],
         ..PLAIN
     },
-    Entry {
+    CommandEntry {
         name: "object|idletime",
         reply: "Seconds, or null if there is no such key.",
         notes: "A vector is used by the commands that name it: VECSET, VECGET, VECQUERY KEY, COPY, TOUCH. That a query finds it is no use of it. Of a collection's name it is 0.",
@@ -295,7 +295,7 @@ const OBJECT: &[Entry] = &[
         parse: keys::object_idletime,
         ..OBJECT_ONE
     },
-    Entry {
+    CommandEntry {
         name: "object|refcount",
         reply: "1, or null if there is no such key.",
         summary: "Returns how many share a value: nobody does.",
@@ -304,7 +304,7 @@ const OBJECT: &[Entry] = &[
     },
 ];
 
-const OBJECT_ONE: Entry = Entry {
+const OBJECT_ONE: CommandEntry = CommandEntry {
     arity: 3,
     is_fast: false,
     keys: (2, 2, 1),
@@ -341,7 +341,7 @@ const SCAN: &[Argument] = &[
     Argument::string("type").after("TYPE").optional(),
 ];
 
-const READ: Entry = Entry {
+const READ: CommandEntry = CommandEntry {
     group: "generic",
     categories: &["@keyspace"],
     access: DataAccess::Read,
@@ -351,7 +351,7 @@ const READ: Entry = Entry {
     ..PLAIN
 };
 
-const WRITE: Entry = Entry {
+const WRITE: CommandEntry = CommandEntry {
     access: DataAccess::Write,
     ..READ
 };

@@ -8,7 +8,7 @@ use kora_resp::number;
 use crate::action::{Action, Deadline, ExpireOnly, KeyAction, LifetimeForm};
 use crate::arguments::Arguments;
 use crate::error::ClientError;
-use crate::{Command, SeveralKeys, Transfer, TransferKind};
+use crate::{Command, MultiKeyCommand, Transfer, TransferKind};
 
 /// `SCAN cursor [MATCH pattern] [COUNT count] [TYPE type]`
 #[derive(Debug)]
@@ -128,21 +128,21 @@ pub(crate) fn type_of(arguments: &Arguments<'_>) -> Result<Command, ClientError>
 pub(crate) fn del(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     match arguments.count() {
         2 => on_key(arguments, 1, KeyAction::Delete),
-        _ => Ok(Command::Several(SeveralKeys::Delete(arguments.keys_from(1, 1)?))),
+        _ => Ok(Command::MultiKey(MultiKeyCommand::Delete(arguments.keys_from(1, 1)?))),
     }
 }
 
 pub(crate) fn exists(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     match arguments.count() {
         2 => on_key(arguments, 1, KeyAction::Exists),
-        _ => Ok(Command::Several(SeveralKeys::Exist(arguments.keys_from(1, 1)?))),
+        _ => Ok(Command::MultiKey(MultiKeyCommand::Exist(arguments.keys_from(1, 1)?))),
     }
 }
 
 pub(crate) fn touch(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     match arguments.count() {
         2 => on_key(arguments, 1, KeyAction::Touch),
-        _ => Ok(Command::Several(SeveralKeys::Touch(arguments.keys_from(1, 1)?))),
+        _ => Ok(Command::MultiKey(MultiKeyCommand::Touch(arguments.keys_from(1, 1)?))),
     }
 }
 

@@ -133,7 +133,7 @@ pub enum Command {
     /// What lies whole on the shard of one key.
     OnKey(ShortKey, Action),
     /// What is split over the shards of several keys.
-    Several(SeveralKeys),
+    MultiKey(MultiKeyCommand),
     /// `RENAME`, `RENAMENX`, `COPY`
     Transfer(Box<Transfer>),
     /// `SCAN cursor …`
@@ -183,7 +183,7 @@ pub enum Command {
 
 /// A command on several keys that each shard can do its part of.
 #[derive(Debug)]
-pub enum SeveralKeys {
+pub enum MultiKeyCommand {
     /// `DEL`, `UNLINK`
     Delete(Words),
     /// `EXISTS`
@@ -196,15 +196,15 @@ pub enum SeveralKeys {
     SetStrings(StringsSetting),
 }
 
-impl SeveralKeys {
+impl MultiKeyCommand {
     /// What stands behind the command's name, and how many words there are for each key.
     fn words(&self) -> (&Words, usize) {
         match self {
-            SeveralKeys::Delete(keys)
-            | SeveralKeys::Exist(keys)
-            | SeveralKeys::Touch(keys)
-            | SeveralKeys::GetStrings(keys) => (keys, 1),
-            SeveralKeys::SetStrings(setting) => (&setting.pairs, 2),
+            MultiKeyCommand::Delete(keys)
+            | MultiKeyCommand::Exist(keys)
+            | MultiKeyCommand::Touch(keys)
+            | MultiKeyCommand::GetStrings(keys) => (keys, 1),
+            MultiKeyCommand::SetStrings(setting) => (&setting.pairs, 2),
         }
     }
 
@@ -274,7 +274,7 @@ impl Command {
             Command::Ping(Some(text)) | Command::Echo(text) => text.len(),
             Command::Keys(Some(pattern)) => pattern.bytes(),
             Command::OnKey(key, action) => key.len() + action.bytes_held(),
-            Command::Several(several) => several.bytes_held(),
+            Command::MultiKey(multi_key) => multi_key.bytes_held(),
             Command::Transfer(transfer) => transfer.from.len() + transfer.to.len(),
             Command::Watch(keys) => bytes_of(keys),
             Command::VectorRecall(request) => request.collection.len(),

@@ -10,7 +10,7 @@ use crate::error::ClientError;
 use crate::keys;
 use crate::limits::{CHANNEL_BYTES_MAX, COUNTED_CHANNELS_MAX};
 use crate::syntax::Argument;
-use crate::table::{Entry, PLAIN};
+use crate::table::{CommandEntry, PLAIN};
 
 /// What a client subscribes to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -209,8 +209,8 @@ fn unknown(arguments: &Arguments<'_>) -> ClientError {
 }
 
 /// The commands of this family.
-pub(super) const ENTRIES: &[Entry] = &[
-    Entry {
+pub(super) const ENTRIES: &[CommandEntry] = &[
+    CommandEntry {
         name: "psubscribe",
         reply: "For each pattern a message: `psubscribe`, the pattern, and how many channels and patterns the connection subscribes to. Then come messages: `pmessage`, the pattern, the channel, the text.",
         notes: "See SUBSCRIBE. A pattern has at most 1,024 bytes.",
@@ -220,7 +220,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         parse: psubscribe,
         ..SUBSCRIPTION
     },
-    Entry {
+    CommandEntry {
         name: "publish",
         reply: "How many clients were sent the message, on all workers.",
         notes: "Messages of one connection reach each subscriber in the order in which they were published. Many subscribers are served a slice at a time; the reply comes when all have been.",
@@ -232,7 +232,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         parse: publish,
         ..SUBSCRIPTION
     },
-    Entry {
+    CommandEntry {
         name: "pubsub",
         arity: -2,
         other_flags: &[],
@@ -241,7 +241,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         subcommands: PUBSUB,
         ..SUBSCRIPTION
     },
-    Entry {
+    CommandEntry {
         name: "punsubscribe",
         reply: "For each pattern a message: `punsubscribe`, the pattern, and how many subscriptions are left. Without a pattern all are ended; if there is none, the pattern is null.",
         arity: -1,
@@ -250,7 +250,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         parse: punsubscribe,
         ..SUBSCRIPTION
     },
-    Entry {
+    CommandEntry {
         name: "spublish",
         reply: "How many clients were sent the message, on all workers.",
         notes: "Shard channels have names of their own; patterns do not see them.",
@@ -263,7 +263,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         parse: spublish,
         ..SUBSCRIPTION
     },
-    Entry {
+    CommandEntry {
         name: "ssubscribe",
         reply: "For each shard channel a message: `ssubscribe`, its name, and how many shard channels the connection subscribes to. Then come messages: `smessage`, the name, the text.",
         notes: "See SUBSCRIBE. Shard channels of several slots may be named in one command.",
@@ -274,7 +274,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         parse: ssubscribe,
         ..SUBSCRIPTION
     },
-    Entry {
+    CommandEntry {
         name: "subscribe",
         reply: "For each channel a message: `subscribe`, its name, and how many channels and patterns the connection subscribes to. Then come messages: `message`, the channel, the text.",
         notes: "In RESP3 messages are pushes, and the connection goes on as before. In RESP2 they are arrays, and while the connection subscribes to something it may only say SUBSCRIBE, PSUBSCRIBE, SSUBSCRIBE, their opposites, PING, QUIT and RESET. A client that does not read its messages is disconnected at the limit for `pubsub` in `client-output-buffer-limit`. A connection may have 100,000 subscriptions; a channel's name has at most 65,536 bytes. Not allowed inside MULTI.",
@@ -284,7 +284,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         parse: subscribe,
         ..SUBSCRIPTION
     },
-    Entry {
+    CommandEntry {
         name: "sunsubscribe",
         reply: "For each shard channel a message: `sunsubscribe`, its name, and how many are left. Without a name all are ended; if there is none, the name is null.",
         arity: -1,
@@ -294,7 +294,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         parse: sunsubscribe,
         ..SUBSCRIPTION
     },
-    Entry {
+    CommandEntry {
         name: "unsubscribe",
         reply: "For each channel a message: `unsubscribe`, its name, and how many subscriptions are left. Without a name all are ended; if there is none, the name is null.",
         arity: -1,
@@ -305,8 +305,8 @@ pub(super) const ENTRIES: &[Entry] = &[
     },
 ];
 
-const PUBSUB: &[Entry] = &[
-    Entry {
+const PUBSUB: &[CommandEntry] = &[
+    CommandEntry {
         name: "pubsub|channels",
         reply: "An array of names.",
         arity: -2,
@@ -315,7 +315,7 @@ const PUBSUB: &[Entry] = &[
         parse: channels,
         ..QUESTION
     },
-    Entry {
+    CommandEntry {
         name: "pubsub|help",
         reply: "An array of lines.",
         arity: 2,
@@ -325,7 +325,7 @@ const PUBSUB: &[Entry] = &[
         parse: help,
         ..QUESTION
     },
-    Entry {
+    CommandEntry {
         name: "pubsub|numpat",
         reply: "A number.",
         arity: 2,
@@ -333,7 +333,7 @@ const PUBSUB: &[Entry] = &[
         parse: numpat,
         ..QUESTION
     },
-    Entry {
+    CommandEntry {
         name: "pubsub|numsub",
         reply: "An array in which names and numbers alternate.",
         arity: -2,
@@ -342,7 +342,7 @@ const PUBSUB: &[Entry] = &[
         parse: numsub,
         ..QUESTION
     },
-    Entry {
+    CommandEntry {
         name: "pubsub|shardchannels",
         reply: "An array of names.",
         arity: -2,
@@ -351,7 +351,7 @@ const PUBSUB: &[Entry] = &[
         parse: shardchannels,
         ..QUESTION
     },
-    Entry {
+    CommandEntry {
         name: "pubsub|shardnumsub",
         reply: "An array in which names and numbers alternate.",
         arity: -2,
@@ -362,14 +362,14 @@ const PUBSUB: &[Entry] = &[
     },
 ];
 
-const SUBSCRIPTION: Entry = Entry {
+const SUBSCRIPTION: CommandEntry = CommandEntry {
     group: "pubsub",
     other_flags: &["pubsub", "noscript", "loading", "stale"],
     categories: &["@pubsub"],
     ..PLAIN
 };
 
-const QUESTION: Entry = Entry {
+const QUESTION: CommandEntry = CommandEntry {
     other_flags: &["pubsub", "loading", "stale"],
     ..SUBSCRIPTION
 };

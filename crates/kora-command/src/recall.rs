@@ -7,7 +7,7 @@ use crate::arguments::Arguments;
 use crate::error::ClientError;
 use crate::limits::{EF_MAX, RECALL_K_MAX, RECALL_SAMPLES_MAX};
 use crate::syntax::Argument;
-use crate::table::Entry;
+use crate::table::CommandEntry;
 use crate::vector_entries::VECTOR_READ;
 
 /// `VECRECALL collection [K k] [SAMPLES n] [EF n]`
@@ -50,7 +50,7 @@ fn recall(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
 }
 
 /// How it stands in the list of commands.
-pub(crate) const ENTRY: Entry = Entry {
+pub(crate) const ENTRY: CommandEntry = CommandEntry {
     name: "vecrecall",
     reply: "A map: `recall` (the share of the true neighbours that were found; null if there is no vector), `k`, `ef`, `samples` (how many were taken). Null if there is no such collection.",
     notes: "Measures what queries find: stored vectors, chosen by chance and moved by a tenth of their length, are sought with `EF` (the collection's `EF_SEARCH` otherwise), and the answers are compared with those of measuring every vector. `K` is 10 and `SAMPLES` 100 if not given. Each sample costs as much as an exact search of the whole collection, in slices: others are served meanwhile, but it is nothing to ask every second.",

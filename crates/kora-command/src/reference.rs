@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::table::{self, Entry};
+use crate::table::{self, CommandEntry};
 
 /// `docs/commands.md`.
 pub fn markdown() -> String {
@@ -22,7 +22,7 @@ pub fn markdown() -> String {
     page
 }
 
-fn describe(entry: &Entry, page: &mut String) {
+fn describe(entry: &CommandEntry, page: &mut String) {
     let name = entry.name.to_uppercase().replace('|', " ");
     let (syntax, summary, reply) = (entry.syntax(), entry.summary, entry.reply);
     write!(

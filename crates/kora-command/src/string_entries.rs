@@ -2,11 +2,11 @@
 
 use crate::strings;
 use crate::syntax::Argument;
-use crate::table::{DataAccess, Entry, PLAIN};
+use crate::table::{CommandEntry, DataAccess, PLAIN};
 
 /// The commands of this family.
-pub(crate) const ENTRIES: &[Entry] = &[
-    Entry {
+pub(crate) const ENTRIES: &[CommandEntry] = &[
+    CommandEntry {
         name: "append",
         reply: "The length of the string behind it.",
         arity: 3,
@@ -15,7 +15,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
         parse: strings::append,
         ..WRITE
     },
-    Entry {
+    CommandEntry {
         name: "decr",
         reply: "The number behind it.",
         arity: 2,
@@ -24,7 +24,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
         parse: strings::decr,
         ..WRITE
     },
-    Entry {
+    CommandEntry {
         name: "decrby",
         reply: "The number behind it.",
         arity: 3,
@@ -33,7 +33,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
         parse: strings::decrby,
         ..WRITE
     },
-    Entry {
+    CommandEntry {
         name: "get",
         reply: "The string, or null if there is none.",
         arity: 2,
@@ -42,7 +42,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
         parse: strings::get,
         ..READ
     },
-    Entry {
+    CommandEntry {
         name: "getdel",
         reply: "The string, or null if there is none.",
         arity: 2,
@@ -52,7 +52,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
         parse: strings::getdel,
         ..WRITE
     },
-    Entry {
+    CommandEntry {
         name: "getex",
         reply: "The string, or null if there is none.",
         arity: -2,
@@ -65,7 +65,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
         parse: strings::getex,
         ..WRITE
     },
-    Entry {
+    CommandEntry {
         name: "getrange",
         reply: "The part of the string.",
         arity: 4,
@@ -75,7 +75,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
         parse: strings::getrange,
         ..READ
     },
-    Entry {
+    CommandEntry {
         name: "getset",
         reply: "The string before, or null if there was none.",
         arity: 3,
@@ -84,7 +84,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
         parse: strings::getset,
         ..WRITE
     },
-    Entry {
+    CommandEntry {
         name: "incr",
         reply: "The number behind it.",
         arity: 2,
@@ -93,7 +93,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
         parse: strings::incr,
         ..WRITE
     },
-    Entry {
+    CommandEntry {
         name: "incrby",
         reply: "The number behind it.",
         arity: 3,
@@ -102,7 +102,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
         parse: strings::incrby,
         ..WRITE
     },
-    Entry {
+    CommandEntry {
         name: "incrbyfloat",
         reply: "The number behind it, as text.",
         arity: 3,
@@ -111,7 +111,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
         parse: strings::incrbyfloat,
         ..WRITE
     },
-    Entry {
+    CommandEntry {
         name: "mget",
         reply: "An array of strings, null where there is none.",
         notes: "Keys on several shards are read one shard after the other, so a write may fall in between.",
@@ -122,7 +122,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
         parse: strings::mget,
         ..READ
     },
-    Entry {
+    CommandEntry {
         name: "mset",
         reply: "`OK`.",
         notes: "Keys on several shards are set one shard after the other, so a reader may see some of them set and others not; keys with one hash tag are set at once.",
@@ -134,7 +134,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
         parse: strings::mset,
         ..WRITE
     },
-    Entry {
+    CommandEntry {
         name: "msetex",
         reply: "1 if all were set, 0 if the condition forbade it.",
         notes: "As in Redis 8.4: one condition and one lifetime for all keys. NX sets them if none of them exists, XX if all of them do. Over several shards not at once: with NX or XX one of the keys may come to be, or go, between the look at all of them and the setting, and a reader may see some of them set and others not. Inside MULTI all keys of one with NX or XX must have one slot, or the answer is `CROSSSLOT`.",
@@ -152,7 +152,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
         parse: strings::msetex,
         ..WRITE
     },
-    Entry {
+    CommandEntry {
         name: "msetnx",
         reply: "1 if all were set, 0 if none was.",
         notes: "All or none, but over several shards not at once: one of the keys may come to be between the look at all of them and the setting. Inside MULTI all must have one slot, or the answer is `CROSSSLOT`.",
@@ -164,7 +164,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
         parse: strings::msetnx,
         ..WRITE
     },
-    Entry {
+    CommandEntry {
         name: "psetex",
         reply: "`OK`.",
         arity: 4,
@@ -178,7 +178,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
         parse: strings::psetex,
         ..WRITE
     },
-    Entry {
+    CommandEntry {
         name: "set",
         reply: "`OK`, or null if NX or XX forbade it; with GET the string before, or null.",
         notes: "It replaces a value of any type. Only the name of a collection is refused: that would drop all its vectors.",
@@ -189,7 +189,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
         parse: strings::set,
         ..WRITE
     },
-    Entry {
+    CommandEntry {
         name: "setex",
         reply: "`OK`.",
         arity: 4,
@@ -203,7 +203,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
         parse: strings::setex,
         ..WRITE
     },
-    Entry {
+    CommandEntry {
         name: "setnx",
         reply: "1 if it was set, else 0.",
         arity: 3,
@@ -212,7 +212,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
         parse: strings::setnx,
         ..WRITE
     },
-    Entry {
+    CommandEntry {
         name: "setrange",
         reply: "The length of the string behind it.",
         arity: 4,
@@ -226,7 +226,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
         parse: strings::setrange,
         ..WRITE
     },
-    Entry {
+    CommandEntry {
         name: "strlen",
         reply: "The length in bytes, 0 if there is none.",
         arity: 2,
@@ -235,7 +235,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
         parse: strings::strlen,
         ..READ
     },
-    Entry {
+    CommandEntry {
         name: "substr",
         reply: "The part of the string.",
         arity: 4,
@@ -284,7 +284,7 @@ const GETEX_TIMES: &[Argument] = &[
     Argument::word("persist", "PERSIST"),
 ];
 
-const READ: Entry = Entry {
+const READ: CommandEntry = CommandEntry {
     group: "string",
     categories: &["@string"],
     access: DataAccess::Read,
@@ -294,7 +294,7 @@ const READ: Entry = Entry {
     ..PLAIN
 };
 
-const WRITE: Entry = Entry {
+const WRITE: CommandEntry = CommandEntry {
     access: DataAccess::Write,
     adds_memory: true,
     ..READ

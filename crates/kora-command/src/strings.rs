@@ -5,7 +5,7 @@ use kora_resp::Words;
 use crate::action::{Action, Deadline, Lifetime, Only, StringAction, StringSetting, StringsReply, StringsSetting};
 use crate::arguments::Arguments;
 use crate::error::ClientError;
-use crate::{Command, SeveralKeys, VectorOptions};
+use crate::{Command, MultiKeyCommand, VectorOptions};
 
 /// What stands behind the value of SET, or the key of GETEX.
 struct Options<'r> {
@@ -237,7 +237,9 @@ pub(crate) fn incrbyfloat(arguments: &Arguments<'_>) -> Result<Command, ClientEr
 }
 
 pub(crate) fn mget(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
-    Ok(Command::Several(SeveralKeys::GetStrings(arguments.keys_from(1, 1)?)))
+    Ok(Command::MultiKey(MultiKeyCommand::GetStrings(
+        arguments.keys_from(1, 1)?,
+    )))
 }
 
 pub(crate) fn mset(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
@@ -263,7 +265,7 @@ pub(crate) fn msetex(arguments: &Arguments<'_>) -> Result<Command, ClientError> 
     let mut words = arguments.keys_between(2, options_at, 2)?;
     let mut pairs = words.empty_part(2 * count);
     pairs.move_from(&mut words, 2 * count);
-    Ok(Command::Several(SeveralKeys::SetStrings(StringsSetting {
+    Ok(Command::MultiKey(MultiKeyCommand::SetStrings(StringsSetting {
         pairs,
         lifetime,
         only: options.only,
@@ -276,7 +278,7 @@ const MSETEX_KEYS_MAX: i64 = i32::MAX as i64;
 
 /// Strings that never expire.
 fn set_several(pairs: Words, only: Only, reply: StringsReply) -> Result<Command, ClientError> {
-    Ok(Command::Several(SeveralKeys::SetStrings(StringsSetting {
+    Ok(Command::MultiKey(MultiKeyCommand::SetStrings(StringsSetting {
         pairs,
         lifetime: Lifetime::Forever,
         only,

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// One command, or one subcommand of a container.
-pub struct Entry {
+pub struct CommandEntry {
     /// Lower case; `container|subcommand` for a subcommand.
     pub name: &'static str,
     /// Number of words with the name; negative: at least that many.
@@ -45,7 +45,7 @@ pub struct Entry {
     /// What else a user should know.
     pub notes: &'static str,
     /// Subcommands, for a container.
-    pub subcommands: &'static [Entry],
+    pub subcommands: &'static [CommandEntry],
     pub(crate) parse: fn(&Arguments<'_>) -> Result<Command, ClientError>,
 }
 
@@ -73,7 +73,7 @@ pub enum Filter {
 
 impl Filter {
     /// True if this command is in the list.
-    pub fn admits(&self, entry: &Entry) -> bool {
+    pub fn admits(&self, entry: &CommandEntry) -> bool {
         match self {
             Filter::Module => false,
             Filter::Category(category) => entry
@@ -84,7 +84,7 @@ impl Filter {
     }
 }
 
-impl Entry {
+impl CommandEntry {
     /// All of Redis's flags.
     pub fn flags(&self) -> impl Iterator<Item = &'static str> {
         let traits = [
@@ -130,12 +130,12 @@ impl Entry {
 }
 
 /// All commands, family by family, without subcommands.
-pub fn all() -> impl Iterator<Item = &'static Entry> {
+pub fn all() -> impl Iterator<Item = &'static CommandEntry> {
     FAMILIES.into_iter().flatten()
 }
 
 /// The command of that name, in any case of letters; also `container|subcommand`.
-pub fn find(name: &[u8]) -> Option<&'static Entry> {
+pub fn find(name: &[u8]) -> Option<&'static CommandEntry> {
     let container = name.split(|byte| *byte == b'|').next().unwrap_or(name);
     let entry = find_command(container)?;
     if container.len() == name.len() {
@@ -150,7 +150,7 @@ pub struct Parsed {
     /// The command.
     pub command: Command,
     /// Its row; [`UNKNOWN`] if there is no such command.
-    pub entry: &'static Entry,
+    pub entry: &'static CommandEntry,
     /// The slot of the key of a command on one key, once the engine has computed it: it is wanted more than once.
     pub slot: Option<u16>,
 }
@@ -179,9 +179,9 @@ pub fn parse(request: &Request<'_>, access: Access) -> Parsed {
     }
 }
 
-type Outcome = (&'static Entry, Result<Command, ClientError>);
+type ParseOutcome = (&'static CommandEntry, Result<Command, ClientError>);
 
-fn parse_entry(arguments: &Arguments<'_>, access: Access) -> Result<Outcome, ClientError> {
+fn parse_entry(arguments: &Arguments<'_>, access: Access) -> Result<ParseOutcome, ClientError> {
     let name = arguments.word(0);
     let Some(mut entry) = find_command(name) else {
         return Err(ClientError::UnknownCommand {
@@ -232,7 +232,7 @@ fn true_of<const COUNT: usize>(words: [(bool, &'static str); COUNT]) -> impl Ite
     words.into_iter().filter_map(|(is_true, word)| is_true.then_some(word))
 }
 
-fn find_command(name: &[u8]) -> Option<&'static Entry> {
+fn find_command(name: &[u8]) -> Option<&'static CommandEntry> {
     // What is longer than every name is none, however long its hash would take.
     if name.len() > NAME_BYTES_MAX {
         return None;
@@ -248,7 +248,7 @@ fn find_command(name: &[u8]) -> Option<&'static Entry> {
     None
 }
 
-fn find_in(mut entries: impl Iterator<Item = &'static Entry>, name: &[u8]) -> Option<&'static Entry> {
+fn find_in(mut entries: impl Iterator<Item = &'static CommandEntry>, name: &[u8]) -> Option<&'static CommandEntry> {
     entries.find(|entry| entry.name.as_bytes().eq_ignore_ascii_case(name))
 }
 
@@ -258,20 +258,20 @@ fn container(_: &Arguments<'_>) -> Result<Command, ClientError> {
 }
 
 /// The row of a request that is no command.
-pub const UNKNOWN: &Entry = &Entry {
+pub const UNKNOWN: &CommandEntry = &CommandEntry {
     name: "unknown",
     ..PLAIN
 };
 
 /// A command that has only subcommands.
-pub(crate) const CONTAINER: Entry = Entry {
+pub(crate) const CONTAINER: CommandEntry = CommandEntry {
     arity: -2,
     other_flags: &[],
     ..PLAIN
 };
 
 /// What most rows have in common; each names what it departs in.
-pub(crate) const PLAIN: Entry = Entry {
+pub(crate) const PLAIN: CommandEntry = CommandEntry {
     name: "",
     arity: 1,
     access: DataAccess::None,
@@ -292,7 +292,7 @@ pub(crate) const PLAIN: Entry = Entry {
 };
 
 /// Every command stands in its family's file, beside its parser.
-const FAMILIES: [&[Entry]; 8] = [
+const FAMILIES: [&[CommandEntry]; 8] = [
     admin_entries::ENTRIES,
     connection::ENTRIES,
     hashes::ENTRIES,

@@ -7,7 +7,7 @@ use crate::arguments::Arguments;
 use crate::error::ClientError;
 use crate::limits::WATCHED_KEYS_MAX;
 use crate::syntax::Argument;
-use crate::table::{Entry, PLAIN};
+use crate::table::{CommandEntry, PLAIN};
 
 fn multi(_: &Arguments<'_>) -> Result<Command, ClientError> {
     Ok(Command::Multi)
@@ -35,8 +35,8 @@ fn unwatch(_: &Arguments<'_>) -> Result<Command, ClientError> {
 }
 
 /// The commands of this family.
-pub(crate) const ENTRIES: &[Entry] = &[
-    Entry {
+pub(crate) const ENTRIES: &[CommandEntry] = &[
+    CommandEntry {
         name: "discard",
         reply: "`OK`.",
         arity: 1,
@@ -44,7 +44,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
         parse: discard,
         ..TRANSACTION
     },
-    Entry {
+    CommandEntry {
         name: "exec",
         reply: "An array of the replies to the commands queued; null if a watched key was changed; an error if one of them was refused when it was queued.",
         notes: "Each shard executes its part of the commands in one go: nobody else's command falls in between. If all keys have one slot, as those with one hash tag have, that is the whole transaction, and it is as atomic as in Redis. Over several shards the parts are not isolated from each other: another client may see the part of one shard done and that of another not yet. No part is ever left out: EXEC does not fail because of where keys lie. A command that asks all shards, or changes which collections there are (SCAN, KEYS, DBSIZE, RANDOMKEY, FLUSHALL, VECQUERY, VECCREATE, VECDROP, a first VECSET, DEL, EXPIRE or PERSIST of a collection), is executed by itself, behind what was queued before it. A collection whose time comes during the transaction may be gone for what is left of it.",
@@ -55,7 +55,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
         parse: exec,
         ..TRANSACTION
     },
-    Entry {
+    CommandEntry {
         name: "multi",
         reply: "`OK`; the commands that follow answer `QUEUED`.",
         arity: 1,
@@ -63,7 +63,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
         parse: multi,
         ..TRANSACTION
     },
-    Entry {
+    CommandEntry {
         name: "unwatch",
         reply: "`OK`.",
         arity: 1,
@@ -71,7 +71,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
         parse: unwatch,
         ..TRANSACTION
     },
-    Entry {
+    CommandEntry {
         name: "watch",
         reply: "`OK`, or `CROSSSLOT` if the keys watched have more than one slot.",
         notes: "All keys that a connection watches at one time must have one slot, whatever the number of workers: give them one hash tag.",
@@ -84,7 +84,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
     },
 ];
 
-const TRANSACTION: Entry = Entry {
+const TRANSACTION: CommandEntry = CommandEntry {
     group: "transactions",
     categories: &["@transaction"],
     is_fast: true,

@@ -3,41 +3,43 @@
 use crate::command::ClientFilter;
 use crate::engine::Engine;
 use crate::limits::CLIENTS_PER_PART;
-use crate::line::Presence;
-use crate::lines::LineId;
-use crate::mail::{Ask, ClientPage, ClientPlace, Part};
+use crate::mail::{ClientPage, ClientPlace, PartialReply, RequestBody};
+use crate::reply_queue::Presence;
+use crate::reply_queues::ReplyQueueId;
 use crate::session::Session;
 use crate::setup::Host;
 use crate::stats::WorkerStats;
 
 impl Engine {
-    pub(crate) fn answer_for_worker(&mut self, ask: Ask, host: &dyn Host) -> Part {
-        match ask {
-            Ask::Clients { filter, start } => Part::Clients(self.list_clients(&filter, start, host.now_us())),
-            Ask::Kill { filter, me } => self.kill_clients(&filter, me),
-            Ask::Stats => Part::Stats(Box::new(self.count(host.now_us()))),
-            Ask::Topics(ask) => Part::Topics(self.answer_topics(*ask)),
-            Ask::ResetStats => {
+    pub(crate) fn answer_for_worker(&mut self, body: RequestBody, host: &dyn Host) -> PartialReply {
+        match body {
+            RequestBody::Clients { filter, start } => {
+                PartialReply::Clients(self.list_clients(&filter, start, host.now_us()))
+            }
+            RequestBody::Kill { filter, me } => self.kill_clients(&filter, me),
+            RequestBody::Stats => PartialReply::Stats(Box::new(self.count(host.now_us()))),
+            RequestBody::Topics(body) => PartialReply::Topics(self.answer_topics(*body)),
+            RequestBody::ResetStats => {
                 self.reset_stats();
-                Part::Done
+                PartialReply::Done
             }
             _ => unreachable!("asks to a shard are answered by the shard"),
         }
     }
 
     /// Something has come from the client that is no whole request yet.
-    pub fn hear(&mut self, id: LineId, host: &dyn Host) {
-        self.lines.line(id).session.last_us = host.now_us();
+    pub fn hear(&mut self, id: ReplyQueueId, host: &dyn Host) {
+        self.reply_queues.get(id).session.last_us = host.now_us();
     }
 
     /// Closes clients that have said nothing since then, in microseconds of the host's clock, and are owed nothing; returns
     /// how many.
     pub fn close_idle(&mut self, since_us: u64) -> usize {
         let mut closed = 0;
-        for (_, line) in self.lines.served_from(0) {
-            let waits = !line.is_empty() || line.is_blocked() || line.session.is_subscribed();
-            if line.presence() == Presence::Here && !waits && line.session.last_us < since_us {
-                line.set_presence(Presence::Killed);
+        for (_, reply_queue) in self.reply_queues.served_from(0) {
+            let waits = !reply_queue.is_empty() || reply_queue.is_blocked() || reply_queue.session.is_subscribed();
+            if reply_queue.presence() == Presence::Here && !waits && reply_queue.session.last_us < since_us {
+                reply_queue.set_presence(Presence::Killed);
                 closed += 1;
             }
         }
@@ -59,18 +61,18 @@ impl Engine {
         match start {
             ClientPlace::Departed(id) => departed_from = id,
             ClientPlace::Served(start) => {
-                for (place, line) in self.lines.served_from(start) {
+                for (place, reply_queue) in self.reply_queues.served_from(start) {
                     if page.lines.len() == CLIENTS_PER_PART {
                         page.next = Some(ClientPlace::Served(place));
                         return page;
                     }
-                    if line.session.is_meant(filter, 0) {
-                        page.lines.push(describe(&line.session));
+                    if reply_queue.session.is_meant(filter, 0) {
+                        page.lines.push(describe(&reply_queue.session));
                     }
                 }
             }
         }
-        for session in self.travel.departed_from(departed_from) {
+        for session in self.migrations.departed_from(departed_from) {
             if page.lines.len() + page.departed.len() == CLIENTS_PER_PART {
                 page.next = Some(ClientPlace::Departed(session.id));
                 break;
@@ -82,21 +84,21 @@ impl Engine {
         page
     }
 
-    fn kill_clients(&mut self, filter: &ClientFilter, me: u64) -> Part {
-        let (mut count, has_marked) = self.travel.mark(filter, me);
-        for (_, line) in self.lines.served_from(0) {
-            if !line.session.is_meant(filter, me) {
+    fn kill_clients(&mut self, filter: &ClientFilter, me: u64) -> PartialReply {
+        let (mut count, has_marked) = self.migrations.kill_flag(filter, me);
+        for (_, reply_queue) in self.reply_queues.served_from(0) {
+            if !reply_queue.session.is_meant(filter, me) {
                 continue;
             }
-            count += u64::from(line.mark.raise());
+            count += u64::from(reply_queue.kill_flag.raise());
             // Whoever kills itself still hears that it did.
-            line.set_presence(if line.session.id == me {
+            reply_queue.set_presence(if reply_queue.session.id == me {
                 Presence::Leaving
             } else {
                 Presence::Killed
             });
         }
-        Part::Killed { count, has_marked }
+        PartialReply::Killed { count, has_marked }
     }
 
     fn reset_stats(&mut self) {
@@ -119,7 +121,7 @@ impl Engine {
             keys: self.shards.iter().map(|shard| shard.key_counts().keys).sum(),
             expiring: self.shards.iter().map(|shard| shard.key_counts().expiring).sum(),
             expired: self.expired() - forgotten.expired,
-            clients: (self.lines.len() - self.errands.len()) as u64,
+            clients: (self.reply_queues.len() - self.background_tasks.len()) as u64,
             client_bytes: self.ledger.held() as u64,
             queue_depth: self.queue_depth(),
             unanswered: self.port.peers().map(|peer| self.port.unanswered(peer) as u64).sum(),

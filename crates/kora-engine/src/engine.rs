@@ -14,25 +14,25 @@ use bytes::BytesMut;
 use kora_mesh::{Port, WorkerId};
 use kora_resp::Reply;
 
-use crate::chores::Chores;
+use crate::background_task::BackgroundTask;
+use crate::client_migration::{KillFlag, Migrations};
 use crate::clients::Forgotten;
 use crate::command::Command;
 use crate::command::table::{self, Access, Parsed};
 use crate::durable::Durable;
-use crate::eras::Eras;
-use crate::errand::Errand;
+use crate::epochs::Epochs;
 use crate::ledger::Ledger;
 use crate::limits::DAY_LOOK_US;
-use crate::line::{Line, Presence, Taken};
-use crate::lines::{LineId, Lines};
-use crate::mail::{Ask, Request, Response, Target, Ticket};
+use crate::mail::{ReplyId, Request, RequestBody, Response, Target};
+use crate::maintenance::Maintenance;
 use crate::pubsub::PubSub;
+use crate::reply_queue::{Presence, ReplyQueue, Taken};
+use crate::reply_queues::{ReplyQueueId, ReplyQueues};
 use crate::sampling::Sampling;
 use crate::session::Session;
-use crate::setup::{Berth, Host, Setup};
-use crate::shard::{Origin, Reader, Shard};
-use crate::stats::{Outcome, WorkerStats};
-use crate::travel::{Mark, Travel};
+use crate::setup::{Host, MeshEnd, Setup};
+use crate::shard::{Origin, Shard, SharedReader};
+use crate::stats::{CommandOutcome, WorkerStats};
 
 /// One worker's part of the server. It stays on the thread it was made on:
 ///
@@ -47,31 +47,31 @@ pub struct Engine {
     /// Invariant: `shards[i]` is shard `i * workers + worker`.
     pub(crate) shards: Vec<Shard>,
     /// Reads what other workers have lent.
-    pub(crate) reader: Reader,
-    pub(crate) lines: Lines,
+    pub(crate) reader: SharedReader,
+    pub(crate) reply_queues: ReplyQueues,
     /// What the connections hold of the memory.
     pub(crate) ledger: Ledger,
     /// What those hold that have not authenticated.
     pub(crate) strangers: Ledger,
     /// What this worker itself is asked, and by whom. Bounded by the clients' lines.
-    pub(crate) worker_asks: VecDeque<(WorkerId, Ticket, Ask)>,
+    pub(crate) worker_requests: VecDeque<(WorkerId, ReplyId, RequestBody)>,
     /// Seats in which something took long and goes on when its turn comes. Bounded by the clients' lines.
-    pub(crate) unfinished: VecDeque<Ticket>,
+    pub(crate) unfinished: VecDeque<ReplyId>,
     /// Commands of transactions that were given up, to be freed in slices. What was held live before; it grows by nothing else.
     pub(crate) discarded: VecDeque<Vec<Parsed>>,
     /// Asks that follow from others and found no credit, for each worker. Bounded by the clients' lines.
     pub(crate) outboxes: Vec<VecDeque<Request>>,
     /// Connections whose command found no credit, in the order they came.
-    pub(crate) credit_waiters: VecDeque<LineId>,
+    pub(crate) credit_waiters: VecDeque<ReplyQueueId>,
     /// Connections whose command expects a reply for which there is no memory, in the order they came. Bounded by the
     /// connections.
-    pub(crate) room_waiters: VecDeque<LineId>,
+    pub(crate) room_waiters: VecDeque<ReplyQueueId>,
     /// How many of them found room.
     pub(crate) rooms_given: u64,
     /// Commands under way that may set vectors.
-    pub(crate) eras: Eras,
+    pub(crate) epochs: Epochs,
     /// What it does of its own accord. Bounded by the kinds of it.
-    pub(crate) errands: Vec<Errand>,
+    pub(crate) background_tasks: Vec<BackgroundTask>,
     /// What its connections subscribe to, and messages for them.
     pub(crate) pubsub: PubSub,
     /// Whose recall it samples.
@@ -96,9 +96,9 @@ pub struct Engine {
     /// What was counted elsewhere when a client last had it forgotten.
     pub(crate) forgotten: Forgotten,
     /// What there is to do beside what is asked.
-    pub(crate) chores: Chores,
+    pub(crate) maintenance: Maintenance,
     /// Clients that went to other workers.
-    pub(crate) travel: Travel,
+    pub(crate) migrations: Migrations,
     /// What it has to do with the disk.
     pub(crate) durable: Durable,
     _not_send: PhantomData<Rc<()>>,
@@ -132,7 +132,7 @@ pub enum Progress {
 /// What became of a request.
 #[must_use]
 pub enum Admission {
-    /// It has its place in the line.
+    /// It has its place in the reply queue.
     Taken,
     /// Not now: the connection is woken when it is worth trying again.
     Later(Parsed),
@@ -172,32 +172,32 @@ impl Engine {
     }
 
     /// The engine of one worker, with all its shards.
-    pub fn new(berth: Berth, setup: Arc<Setup>) -> Engine {
-        let (port, placement) = (berth.port, setup.placement);
+    pub fn new(mesh_end: MeshEnd, setup: Arc<Setup>) -> Engine {
+        let (port, placement) = (mesh_end.port, setup.placement);
         let worker = port.worker();
         assert_eq!(
             port.workers(),
             placement.worker_count(),
             "the mesh and the placement agree"
         );
-        let shelves = berth.shelves;
-        let new_shard = |id| Shard::new(id, placement, Arc::clone(&setup), Arc::clone(&shelves));
+        let leases = mesh_end.leases;
+        let new_shard = |id| Shard::new(id, placement, Arc::clone(&setup), Arc::clone(&leases));
         Engine {
             worker,
             shards: placement.shards_of(worker).map(new_shard).collect(),
-            reader: Reader::new(worker, shelves, Arc::clone(&berth.loads)),
-            lines: Lines::default(),
+            reader: SharedReader::new(worker, leases, Arc::clone(&mesh_end.loads)),
+            reply_queues: ReplyQueues::default(),
             ledger: Ledger::new(&setup.live.client_memory, placement.worker_count()),
             strangers: Ledger::new(&setup.live.stranger_memory, placement.worker_count()),
-            worker_asks: VecDeque::new(),
+            worker_requests: VecDeque::new(),
             unfinished: VecDeque::new(),
             discarded: VecDeque::new(),
             outboxes: (0..placement.worker_count()).map(|_| VecDeque::new()).collect(),
             credit_waiters: VecDeque::new(),
             room_waiters: VecDeque::new(),
             rooms_given: 0,
-            eras: Eras::default(),
-            errands: Vec::new(),
+            epochs: Epochs::default(),
+            background_tasks: Vec::new(),
             pubsub: PubSub::default(),
             sampling: Sampling::default(),
             sleeper: None,
@@ -209,8 +209,8 @@ impl Engine {
             clock_us: 0,
             cpu_look: CpuLook::default(),
             day: DayLook::default(),
-            chores: Chores::default(),
-            travel: Travel::new(berth.loads),
+            maintenance: Maintenance::default(),
+            migrations: Migrations::new(mesh_end.loads),
             durable: Durable::default(),
             forgotten: Forgotten::default(),
             stats: WorkerStats {
@@ -224,36 +224,37 @@ impl Engine {
     }
 
     /// Takes a connection in.
-    pub fn connect(&mut self, mut session: Session) -> LineId {
+    pub fn connect(&mut self, mut session: Session) -> ReplyQueueId {
         session.access = self.setup.first_access();
         self.stats.connections += 1;
         let account = self.ledger_of(&session).open();
-        self.lines.add(Line::new(session, Mark::default(), account))
+        self.reply_queues
+            .add(ReplyQueue::new(session, KillFlag::default(), account))
     }
 
     /// The connection has gone. What it began is finished; nobody hears of it.
-    pub fn disconnect(&mut self, line: LineId) {
-        if self.lines.line(line).awaited_bytes.take().is_some() {
-            self.room_waiters.retain(|waiter| *waiter != line);
+    pub fn disconnect(&mut self, reply_queue: ReplyQueueId) {
+        if self.reply_queues.get(reply_queue).awaited_bytes.take().is_some() {
+            self.room_waiters.retain(|waiter| *waiter != reply_queue);
         }
-        self.lines.line(line).set_presence(Presence::Gone);
-        // The line may be needed for longer; whoever let the client go is to forget it now.
-        self.lines.line(line).mark = Mark::default();
+        self.reply_queues.get(reply_queue).set_presence(Presence::Gone);
+        // The reply queue may be needed for longer; whoever let the client go is to forget it now.
+        self.reply_queues.get(reply_queue).kill_flag = KillFlag::default();
         let counter = self.stats.by_command.counter(UNKNOWN);
-        self.forget_subscriptions(line);
-        self.forget_watched(line, counter);
-        self.lines.give_up_if_done(line);
+        self.forget_subscriptions(reply_queue);
+        self.forget_watched(reply_queue, counter);
+        self.reply_queues.give_up_if_done(reply_queue);
         self.wake_room_waiters();
     }
 
     /// What a connection may say at the moment: its limits before it has authenticated are narrower.
-    pub fn access(&mut self, line: LineId) -> Access {
-        self.lines.line(line).session.access
+    pub fn access(&mut self, reply_queue: ReplyQueueId) -> Access {
+        self.reply_queues.get(reply_queue).session.access
     }
 
     /// Reads a request as a command.
-    pub fn parse(&mut self, line: LineId, request: &kora_resp::Request<'_>) -> Parsed {
-        let mut parsed = table::parse(request, self.access(line));
+    pub fn parse(&mut self, reply_queue: ReplyQueueId, request: &kora_resp::Request<'_>) -> Parsed {
+        let mut parsed = table::parse(request, self.access(reply_queue));
         if let Command::OnKey(key, _) = &parsed.command {
             parsed.slot = self.setup.placement.slot_of(key);
         }
@@ -267,70 +268,70 @@ impl Engine {
     }
 
     /// Ends a connection whose bytes are no requests: the error takes its place behind the replies that are owed.
-    pub fn refuse(&mut self, id: LineId, error: &kora_resp::ProtocolError) {
+    pub fn refuse(&mut self, id: ReplyQueueId, error: &kora_resp::ProtocolError) {
         self.refuse_with(id, format!("ERR {error}"));
     }
 
     /// Ends a connection with this error.
-    pub(crate) fn refuse_with(&mut self, id: LineId, error: String) {
-        let line = self.lines.line(id);
-        // Room is not looked for: this is the last seat that the line gives out.
+    pub(crate) fn refuse_with(&mut self, id: ReplyQueueId, error: String) {
+        let reply_queue = self.reply_queues.get(id);
+        // Room is not looked for: this is the last slot that the reply queue gives out.
         let counter = self.stats.by_command.counter(UNKNOWN);
-        self.stats.by_command.count(counter, Outcome::Rejected, 0);
+        self.stats.by_command.count(counter, CommandOutcome::Rejected, 0);
         let taken = Taken {
             counter,
             since_us: 0,
             bytes: 0,
             expected: 0,
-            era: None,
+            epoch: None,
         };
-        line.seat_last_reply(Reply::Error(error), taken);
-        line.set_presence(Presence::Leaving);
+        reply_queue.put_last_reply(Reply::Error(error), taken);
+        reply_queue.set_presence(Presence::Leaving);
     }
 
     /// Closes a connection at once.
-    pub fn cut(&mut self, id: LineId) {
-        self.lines.line(id).set_presence(Presence::Killed);
+    pub fn cut(&mut self, id: ReplyQueueId) {
+        self.reply_queues.get(id).set_presence(Presence::Killed);
     }
 
     /// The client has closed its side: it is sent what it is owed, then the connection is closed.
-    pub fn finish(&mut self, id: LineId) {
-        let line = self.lines.line(id);
-        if line.presence() == Presence::Here {
-            line.set_presence(Presence::Leaving);
+    pub fn finish(&mut self, id: ReplyQueueId) {
+        let reply_queue = self.reply_queues.get(id);
+        if reply_queue.presence() == Presence::Here {
+            reply_queue.set_presence(Presence::Leaving);
         }
     }
 
     /// Whether a connection may go on submitting.
-    pub fn is_served(&mut self, id: LineId) -> bool {
-        self.lines.line(id).presence() == Presence::Here
+    pub fn is_served(&mut self, id: ReplyQueueId) -> bool {
+        self.reply_queues.get(id).presence() == Presence::Here
     }
 
     /// Whether a connection subscribes to something: for its messages there is another limit than for replies.
-    pub fn is_subscribed(&mut self, id: LineId) -> bool {
-        self.lines.line(id).session.is_subscribed()
+    pub fn is_subscribed(&mut self, id: ReplyQueueId) -> bool {
+        self.reply_queues.get(id).session.is_subscribed()
     }
 
     /// Encodes the replies that are ready and in order, and says how the connection stands.
-    pub fn drain(&mut self, id: LineId, out: &mut BytesMut) -> Standing {
+    pub fn drain(&mut self, id: ReplyQueueId, out: &mut BytesMut) -> Standing {
         let bytes_max = self.spelled_bytes_max(id);
-        self.lines.line(id).drain(bytes_max, out);
+        self.reply_queues.get(id).drain(bytes_max, out);
         self.wake_room_waiters();
         self.standing(id)
     }
 
     /// How the connection stands, without taking replies out.
-    pub fn standing(&mut self, id: LineId) -> Standing {
-        let line = self.lines.line(id);
-        match line.presence() {
+    pub fn standing(&mut self, id: ReplyQueueId) -> Standing {
+        let reply_queue = self.reply_queues.get(id);
+        match reply_queue.presence() {
             Presence::Killed => Standing::Killed,
             Presence::Dropped => Standing::Dropped {
-                bytes: line.dropped_bytes,
+                bytes: reply_queue.dropped_bytes,
             },
-            Presence::Leaving if line.is_empty() => Standing::Finished,
+            Presence::Leaving if reply_queue.is_empty() => Standing::Finished,
             _ => Standing::Served {
-                owed: !line.is_empty(),
-                ready: line.has_ready(),
+                owed: !reply_queue.is_empty(),
+                ready: reply_queue.has_ready(),
             },
         }
     }
@@ -340,26 +341,31 @@ impl Engine {
     ///
     /// That nothing more is owed to a connection that leaves is no event: it follows from a reply that was taken, and
     /// whoever took it was told (see [`Standing::Finished`]).
-    pub fn poll_line(&mut self, id: LineId, waker: &Waker) -> bool {
-        let line = self.lines.line(id);
-        line.set_waker(waker);
-        line.has_ready() || matches!(line.presence(), Presence::Killed | Presence::Dropped)
+    pub fn poll_replies(&mut self, id: ReplyQueueId, waker: &Waker) -> bool {
+        let reply_queue = self.reply_queues.get(id);
+        reply_queue.set_waker(waker);
+        reply_queue.has_ready() || matches!(reply_queue.presence(), Presence::Killed | Presence::Dropped)
     }
 
     /// True if a command of the connection waits to be tried again and nothing has happened yet that could let it
     /// succeed.
-    pub fn is_blocked(&mut self, id: LineId) -> bool {
-        self.lines.line(id).is_blocked()
+    pub fn is_blocked(&mut self, id: ReplyQueueId) -> bool {
+        self.reply_queues.get(id).is_blocked()
     }
 
     /// Wakes all connections: whoever serves them has something to tell that does not come from here.
     pub fn wake_connections(&mut self) {
-        self.lines.served_from(0).for_each(|(_, line)| line.wake());
+        self.reply_queues
+            .served_from(0)
+            .for_each(|(_, reply_queue)| reply_queue.wake());
     }
 
     /// True if the connection is to be closed at once, whatever is ready.
-    pub fn is_cut(&mut self, id: LineId) -> bool {
-        matches!(self.lines.line(id).presence(), Presence::Killed | Presence::Dropped)
+    pub fn is_cut(&mut self, id: ReplyQueueId) -> bool {
+        matches!(
+            self.reply_queues.get(id).presence(),
+            Presence::Killed | Presence::Dropped
+        )
     }
 
     /// True once after a client has said SHUTDOWN.
@@ -379,9 +385,12 @@ impl Engine {
 
     /// True if nothing is under way on this worker: nobody is owed a reply, nothing waits, everything dropped is freed.
     pub fn is_quiet(&mut self) -> bool {
-        let owed = self.lines.served_from(0).any(|(_, line)| !line.is_empty());
+        let owed = self
+            .reply_queues
+            .served_from(0)
+            .any(|(_, reply_queue)| !reply_queue.is_empty());
         !owed
-            && self.errands.is_empty()
+            && self.background_tasks.is_empty()
             && !self.has_work()
             && !self.port.has_mail()
             && self.outboxes.iter().all(VecDeque::is_empty)
@@ -393,10 +402,10 @@ impl Engine {
             .map_or(Target::Worker(self.worker), |shard| Target::Shard(shard.id()))
     }
 
-    pub(crate) fn origin(&self, id: LineId) -> Origin {
+    pub(crate) fn origin(&self, id: ReplyQueueId) -> Origin {
         Origin {
             worker: self.worker,
-            line: id.0,
+            reply_queue: id.0,
         }
     }
 

@@ -5,12 +5,12 @@ use std::fmt::Write as _;
 
 use bytes::Bytes;
 
-use crate::gather::Around;
+use crate::gather::Context;
 use crate::limits::{SAMPLE_K, SAMPLED_COLLECTIONS_MAX};
 use crate::stats::{CommandStats, RecallStats, WorkerStats};
 
 /// The sections that were asked for; all of them if none was named.
-pub(crate) fn text(sections: &[Bytes], stats: &[WorkerStats], around: &Around<'_>) -> String {
+pub(crate) fn text(sections: &[Bytes], stats: &[WorkerStats], context: &Context<'_>) -> String {
     let wanted = |name: &str| {
         sections.is_empty()
             || sections.iter().any(|section| {
@@ -27,13 +27,13 @@ pub(crate) fn text(sections: &[Bytes], stats: &[WorkerStats], around: &Around<'_
             }
             let title = name[..1].to_uppercase() + &name[1..];
             text.push_str(&format!("# {title}\r\n"));
-            write(&mut Fields { text: &mut text }, stats, around);
+            write(&mut Fields { text: &mut text }, stats, context);
         }
     }
     text
 }
 
-type Section = fn(&mut Fields<'_>, &[WorkerStats], &Around<'_>);
+type Section = fn(&mut Fields<'_>, &[WorkerStats], &Context<'_>);
 
 const SECTIONS: [(&str, Section); 12] = [
     ("server", server),
@@ -60,9 +60,9 @@ impl Fields<'_> {
     }
 }
 
-fn server(fields: &mut Fields<'_>, _: &[WorkerStats], around: &Around<'_>) {
-    let facts = &around.setup.facts;
-    let uptime_s = around.host.now_us().saturating_sub(facts.since_us) / 1_000_000;
+fn server(fields: &mut Fields<'_>, _: &[WorkerStats], context: &Context<'_>) {
+    let facts = &context.setup.facts;
+    let uptime_s = context.host.now_us().saturating_sub(facts.since_us) / 1_000_000;
     fields.add("redis_version", REDIS_VERSION);
     fields.add("kora_version", &facts.kora_version);
     fields.add("redis_mode", "standalone");
@@ -73,34 +73,34 @@ fn server(fields: &mut Fields<'_>, _: &[WorkerStats], around: &Around<'_>) {
     fields.add("tcp_port", facts.tcp_port);
     fields.add("uptime_in_seconds", uptime_s);
     fields.add("uptime_in_days", uptime_s / 86_400);
-    fields.add("kora_workers", around.placement().worker_count());
-    fields.add("kora_shards", around.placement().shard_count());
+    fields.add("kora_workers", context.placement().worker_count());
+    fields.add("kora_shards", context.placement().shard_count());
 }
 
-fn clients(fields: &mut Fields<'_>, stats: &[WorkerStats], around: &Around<'_>) {
+fn clients(fields: &mut Fields<'_>, stats: &[WorkerStats], context: &Context<'_>) {
     fields.add(
         "connected_clients",
         stats.iter().map(|stats| stats.clients).sum::<u64>(),
     );
-    fields.add("maxclients", around.setup.live.clients_max.get());
+    fields.add("maxclients", context.setup.live.clients_max.get());
     // No command blocks. redis-cli --stat shows a wrong number if the field is missing.
     fields.add("blocked_clients", 0);
 }
 
-fn memory(fields: &mut Fields<'_>, stats: &[WorkerStats], around: &Around<'_>) {
-    let resident = around.host.resident_bytes();
+fn memory(fields: &mut Fields<'_>, stats: &[WorkerStats], context: &Context<'_>) {
+    let resident = context.host.resident_bytes();
     let client_bytes: u64 = stats.iter().map(|stats| stats.client_bytes).sum();
     fields.add("used_memory", resident);
     fields.add("used_memory_rss", resident);
     fields.add("mem_clients_normal", client_bytes);
-    fields.add("maxmemory_clients", around.setup.client_bytes_max());
+    fields.add("maxmemory_clients", context.setup.client_bytes_max());
 }
 
-fn persistence(fields: &mut Fields<'_>, _: &[WorkerStats], around: &Around<'_>) {
-    let durability = &around.setup.durability;
+fn persistence(fields: &mut Fields<'_>, _: &[WorkerStats], context: &Context<'_>) {
+    let durability = &context.setup.durability;
     let told = &durability.told;
     let is_loading = durability.phase().is_loading;
-    let now_s = around.host.unix_us() / 1_000_000;
+    let now_s = context.host.unix_us() / 1_000_000;
     let status = |failed: bool| if failed { "err" } else { "ok" };
     let saving_since_s = told.saving_since_s.get();
     let saving_s = match saving_since_s {
@@ -156,7 +156,7 @@ fn persistence(fields: &mut Fields<'_>, _: &[WorkerStats], around: &Around<'_>) 
     fields.add("kora_snapshot_bytes", told.snapshot_bytes.get());
 }
 
-fn counters(fields: &mut Fields<'_>, stats: &[WorkerStats], _: &Around<'_>) {
+fn counters(fields: &mut Fields<'_>, stats: &[WorkerStats], _: &Context<'_>) {
     fields.add(
         "total_connections_received",
         stats.iter().map(|stats| stats.connections).sum::<u64>(),
@@ -181,11 +181,11 @@ fn counters(fields: &mut Fields<'_>, stats: &[WorkerStats], _: &Around<'_>) {
 }
 
 /// A master without replicas: clients that look for a role here (Valkey GLIDE) connect to nothing else.
-fn replication(fields: &mut Fields<'_>, _: &[WorkerStats], around: &Around<'_>) {
+fn replication(fields: &mut Fields<'_>, _: &[WorkerStats], context: &Context<'_>) {
     fields.add("role", "master");
     fields.add("connected_slaves", 0);
     fields.add("master_failover_state", "no-failover");
-    fields.add("master_replid", &around.setup.facts.run_id);
+    fields.add("master_replid", &context.setup.facts.run_id);
     fields.add("master_replid2", "0".repeat(40));
     fields.add("master_repl_offset", 0);
     fields.add("second_repl_offset", -1);
@@ -196,7 +196,7 @@ fn replication(fields: &mut Fields<'_>, _: &[WorkerStats], around: &Around<'_>) 
 
 /// `usec` is the time from when a command was taken from its connection until its reply was complete, waiting included:
 /// what its client sees of it.
-fn commandstats(fields: &mut Fields<'_>, stats: &[WorkerStats], _: &Around<'_>) {
+fn commandstats(fields: &mut Fields<'_>, stats: &[WorkerStats], _: &Context<'_>) {
     let commands = all_commands(stats);
     let given = commands
         .sorted()
@@ -214,7 +214,7 @@ fn commandstats(fields: &mut Fields<'_>, stats: &[WorkerStats], _: &Around<'_>) 
     }
 }
 
-fn latencystats(fields: &mut Fields<'_>, stats: &[WorkerStats], _: &Around<'_>) {
+fn latencystats(fields: &mut Fields<'_>, stats: &[WorkerStats], _: &Context<'_>) {
     for counter in all_commands(stats).sorted() {
         if counter.calls > 0 {
             let percentile = |share| counter.latency.percentile_us(share);
@@ -239,24 +239,24 @@ fn all_commands(stats: &[WorkerStats]) -> CommandStats {
     all
 }
 
-fn cpu(fields: &mut Fields<'_>, _: &[WorkerStats], around: &Around<'_>) {
-    let cpu = around.host.cpu_us();
+fn cpu(fields: &mut Fields<'_>, _: &[WorkerStats], context: &Context<'_>) {
+    let cpu = context.host.cpu_us();
     fields.add("used_cpu_sys", seconds(cpu.system_us));
     fields.add("used_cpu_user", seconds(cpu.user_us));
 }
 
-fn keyspace(fields: &mut Fields<'_>, stats: &[WorkerStats], around: &Around<'_>) {
+fn keyspace(fields: &mut Fields<'_>, stats: &[WorkerStats], context: &Context<'_>) {
     let keys: u64 = stats.iter().map(|stats| stats.vectors + stats.keys).sum();
     if keys > 0 {
         let expires: u64 = stats.iter().map(|stats| stats.expiring).sum();
         fields.add("db0", format_args!("keys={keys},expires={expires},avg_ttl=0"));
     }
-    fields.add("kora_collections", around.setup.catalog.len());
-    fields.add("kora_collections_expiring", around.setup.catalog.expiring());
+    fields.add("kora_collections", context.setup.catalog.len());
+    fields.add("kora_collections_expiring", context.setup.catalog.expiring());
 }
 
 /// The collections sampled last, in the order of their names.
-fn recall(fields: &mut Fields<'_>, stats: &[WorkerStats], _: &Around<'_>) {
+fn recall(fields: &mut Fields<'_>, stats: &[WorkerStats], _: &Context<'_>) {
     let mut all: Vec<&RecallStats> = stats.iter().flat_map(|stats| &stats.recall).collect();
     all.sort_unstable_by_key(|one| std::cmp::Reverse(one.sampled_s));
     all.truncate(SAMPLED_COLLECTIONS_MAX);
@@ -289,7 +289,7 @@ fn plain(name: &[u8]) -> String {
     text
 }
 
-fn workers(fields: &mut Fields<'_>, stats: &[WorkerStats], _: &Around<'_>) {
+fn workers(fields: &mut Fields<'_>, stats: &[WorkerStats], _: &Context<'_>) {
     for stats in stats {
         fields.add(&format!("worker{}", stats.worker), numbers(stats));
     }

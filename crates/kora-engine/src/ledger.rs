@@ -44,8 +44,8 @@ pub(crate) struct Account {
     ledger: Ledger,
     /// Buffers of the connection, as it last said.
     buffers: usize,
-    /// Requests under way and replies that wait in its line.
-    line: usize,
+    /// Requests under way and replies that wait in its reply queue.
+    reply_queue: usize,
     /// Values that its replies share, each as often as a reply has it.
     shared: usize,
     /// Replies that this connection waits for, by estimate. It may not grow because of them, but is not dropped for
@@ -89,7 +89,7 @@ impl Ledger {
         Account {
             ledger: self.clone(),
             buffers: 0,
-            line: 0,
+            reply_queue: 0,
             shared: 0,
             expected: 0,
             large: 0,
@@ -162,7 +162,7 @@ impl Ledger {
 
 impl Account {
     pub(crate) fn bytes(&self) -> usize {
-        self.buffers + self.line
+        self.buffers + self.reply_queue
     }
 
     /// What it holds, and what it holds with others.
@@ -170,9 +170,9 @@ impl Account {
         self.bytes() + self.shared
     }
 
-    /// What requests under way and replies in the line hold, shared values included.
-    pub(crate) fn line_bytes(&self) -> usize {
-        self.line + self.shared
+    /// What requests under way and replies in the reply queue hold, shared values included.
+    pub(crate) fn reply_queue_bytes(&self) -> usize {
+        self.reply_queue + self.shared
     }
 
     pub(crate) fn set_buffers(&mut self, bytes: usize) {
@@ -182,11 +182,11 @@ impl Account {
     }
 
     pub(crate) fn add(&mut self, bytes: usize) {
-        self.change(|account| account.line += bytes);
+        self.change(|account| account.reply_queue += bytes);
     }
 
     pub(crate) fn remove(&mut self, bytes: usize) {
-        self.change(|account| account.line -= bytes);
+        self.change(|account| account.reply_queue -= bytes);
     }
 
     pub(crate) fn add_reply(&mut self, memory: &ReplyMemory) {

@@ -1,31 +1,32 @@
 //! What commands mean and where they run: synchronous, deterministic, without sockets or a clock of its own.
 //!
 //! An [`Engine`] is everything one worker knows. A request becomes a command (`kora-command`), takes its place in its
-//! connection's line (`line.rs`), is routed by its key (`router.rs`) to a shard (`shard/`), here or through the mesh,
-//! and what the shards answer is gathered (`gather/`) into one reply.
+//! connection's reply queue (`reply_queue.rs`), is routed by its key (`router.rs`) to a shard (`shard/`), here or through the
+//! mesh, and what the shards answer is gathered (`gather/`) into one reply.
 
 #![forbid(unsafe_code)]
 
 mod answer;
-mod chores;
+mod background_task;
+mod client_migration;
 mod clients;
 mod cursor;
 mod durable;
 mod engine;
-mod eras;
-mod errand;
+mod epochs;
 mod gather;
 mod info;
 mod ledger;
 pub mod limits;
-mod line;
-mod lines;
 mod mail;
+mod maintenance;
 mod memory;
 mod plan;
 mod pubsub;
 mod recording;
 mod reply_estimate;
+mod reply_queue;
+mod reply_queues;
 pub mod router;
 mod sampling;
 mod session;
@@ -35,24 +36,23 @@ mod shard;
 mod stats;
 mod submit;
 mod transaction;
-mod travel;
 mod turn;
 
 pub use kora_command as command;
 pub use kora_command::SaveWish;
 use kora_command::error;
 
+pub use client_migration::MigratingClient;
 pub use cursor::Cursor;
 pub use durable::CapturedPiece;
 pub use engine::{Admission, Engine, Progress, Standing};
 pub use kora_keyspace::catalog::{Catalog, Generation, GraphSettings, MadeBy, Schema};
-pub use lines::LineId;
 pub use mail::{Request, Response};
 pub use memory::{Buffers, Reading};
+pub use reply_queues::ReplyQueueId;
 pub use router::{Placement, ShardId};
 pub use session::Session;
 pub use settings::{LiveSettings, SettingError, Settings};
-pub use setup::{Berth, CpuTime, Facts, Host, Setup, berths};
+pub use setup::{CpuTime, Facts, Host, MeshEnd, Setup, mesh_ends};
 pub use shard::{Recorder, ReplayFault};
 pub use stats::{CommandCounter, CommandStats, Histogram, WorkerStats};
-pub use travel::Traveller;

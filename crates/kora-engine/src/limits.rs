@@ -134,7 +134,7 @@ pub const STRING_ROOM_BYTES_MAX: usize = 1 << 20;
 pub const ACTS_MAX: usize = 32;
 
 /// Bytes of arguments and replies after which the slice of such a message ends.
-pub const ACTS_BYTES_PER_SLICE: usize = 64 * 1024;
+pub const PIPELINE_BYTES_PER_SLICE: usize = 64 * 1024;
 
 /// Keys or fields that one slice deletes, because they expired or somebody says so. What they held lies anywhere in memory,
 /// and where many go, each may be the last on its page, which then goes back to the system.

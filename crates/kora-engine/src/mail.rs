@@ -8,24 +8,25 @@ use kora_keyspace::catalog::{Generation, GraphSettings, MadeBy, Schema};
 use kora_keyspace::collections::Description;
 use kora_mesh::WorkerId;
 use kora_resp::{Bulks, Reply, Words};
-use kora_vector::{Aim, Statistics};
+use kora_vector::{SearchParameters, Statistics};
 
 use crate::command::{
     Action, ClientFilter, Element, ElementList, Lifetime, Message, Only, ScanFilter, ShortKey, Transfer,
 };
 use crate::cursor::ScanPlace;
 use crate::error::ClientError;
-use crate::pubsub::{Subscribing, TopicPage, TopicsAsk};
+use crate::pubsub::{Subscribing, TopicPage, TopicsRequest};
 use crate::router::{ShardId, share_of_part};
-use crate::shard::Cargo;
+use crate::shard::MovedData;
 use crate::stats::WorkerStats;
 
-/// The seat of a reply: which client, and which place in its line.
+/// The slot of a reply: which client, and which place in its reply queue.
 ///
-/// A line is given to another client only when all its seats are filled, so a ticket never outlives its client's line.
+/// A reply queue is given to another client only when all its slots are filled, so a reply id never outlives its client's reply
+/// queue.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Ticket {
-    pub(crate) line: u32,
+pub(crate) struct ReplyId {
+    pub(crate) reply_queue: u32,
     pub(crate) sequence: u32,
 }
 
@@ -38,35 +39,35 @@ pub(crate) enum Target {
 
 /// One ask on its way.
 pub struct Request {
-    pub(crate) ticket: Ticket,
+    pub(crate) reply_id: ReplyId,
     pub(crate) target: Target,
     /// When its command was taken from its connection, in milliseconds of Unix time: what has expired by then is not
     /// there for it, on whatever shards it is executed.
     pub(crate) at_ms: u64,
-    pub(crate) ask: Ask,
+    pub(crate) body: RequestBody,
 }
 
 /// One answer on its way back.
 pub struct Response {
-    pub(crate) ticket: Ticket,
+    pub(crate) reply_id: ReplyId,
     pub(crate) from: Target,
-    pub(crate) part: Part,
+    pub(crate) part: PartialReply,
 }
 
 /// What is asked of one shard, or of one worker.
-pub(crate) enum Ask {
+pub(crate) enum RequestBody {
     /// Do this to a key; answers the whole reply.
-    Act(Box<Act>),
-    /// Do this, one after the other, for seats of one line.
-    Acts(Vec<(u32, Step)>),
+    KeyOperation(Box<KeyOperation>),
+    /// Do this, one after the other, for slots of one reply queue.
+    Pipeline(Vec<(u32, Step)>),
     /// Do this to several keys.
-    Several(SeveralAsk),
+    MultiKey(MultiKeyRequest),
     /// Move or copy a value between two keys of this shard; answers the whole reply.
     Transfer(Box<Transfer>),
     /// Hand over what a key holds, and forget it or keep it.
-    Lift(Box<Lift>),
+    TakeValue(Box<TakeValue>),
     /// Take what another shard's key held.
-    Land(Box<Landing>),
+    PutValue(Box<PutValue>),
     /// Some key, by chance.
     RandomKey,
     /// Tell the client's next EXEC if one of these keys is changed.
@@ -76,10 +77,10 @@ pub(crate) enum Ask {
     /// A transaction's part on this shard, executed in one go.
     Batch(Box<Batch>),
     /// Set a vector in this generation of its collection.
-    Set(Box<Setting>),
-    /// Delete vectors; answers their number, or [`Part::Refused`] if one of the keys holds a string or a hash.
+    Set(Box<SetVector>),
+    /// Delete vectors; answers their number, or [`PartialReply::Refused`] if one of the keys holds a string or a hash.
     Delete(ElementList),
-    /// Answers [`Part::Refused`] if this key holds a string or a hash.
+    /// Answers [`PartialReply::Refused`] if this key holds a string or a hash.
     Vet(Bytes),
     /// A vector's components.
     Get(Element),
@@ -112,7 +113,7 @@ pub(crate) enum Ask {
     /// The names of all collections.
     List,
     /// Some keys of this shard.
-    Scan(Box<ScanAsk>),
+    Scan(Box<ScanPart>),
 
     /// To a worker: lines of CLIENT LIST, from this place on.
     Clients {
@@ -127,7 +128,7 @@ pub(crate) enum Ask {
     /// To a worker: send this to its connections that subscribe to it; answers how many there were.
     Publish(Arc<Message>),
     /// To a worker: what its connections subscribe to.
-    Topics(Box<TopicsAsk>),
+    Topics(Box<TopicsRequest>),
     /// To a worker: its counters.
     Stats,
     /// To a worker: count from 0 again.
@@ -137,7 +138,7 @@ pub(crate) enum Ask {
 }
 
 /// What is to be done to a key.
-pub(crate) struct Act {
+pub(crate) struct KeyOperation {
     pub(crate) key: ShortKey,
     pub(crate) action: Action,
 }
@@ -145,23 +146,23 @@ pub(crate) struct Act {
 /// One command of a pipeline, or a shard's part of it.
 pub(crate) enum Step {
     /// Answers the whole reply.
-    Act(Act),
-    Several(SeveralAsk),
+    KeyOperation(KeyOperation),
+    MultiKey(MultiKeyRequest),
 }
 
 impl Step {
     /// The keys that are looked for.
     pub(crate) fn keys(&self) -> impl Iterator<Item = &[u8]> {
-        let (one, several) = match self {
-            Step::Act(act) => (Some(act.key.as_ref()), None),
-            Step::Several(ask) => (None, Some(ask.keys())),
+        let (one, multi_key) = match self {
+            Step::KeyOperation(operation) => (Some(operation.key.as_ref()), None),
+            Step::MultiKey(body) => (None, Some(body.keys())),
         };
-        one.into_iter().chain(several.into_iter().flatten())
+        one.into_iter().chain(multi_key.into_iter().flatten())
     }
 }
 
 /// One shard's part of a command on several keys.
-pub(crate) enum SeveralAsk {
+pub(crate) enum MultiKeyRequest {
     /// Delete them, but for collections; answers how many there were.
     Delete(Words),
     /// Delete them; answers how many there were, and the collections withdrawn because they had such a name.
@@ -178,16 +179,16 @@ pub(crate) enum SeveralAsk {
     SetStrings(StringsPart),
 }
 
-impl SeveralAsk {
+impl MultiKeyRequest {
     fn words(&self) -> (&Words, usize) {
         match self {
-            SeveralAsk::Delete(keys)
-            | SeveralAsk::DeleteAll(keys)
-            | SeveralAsk::Count(keys)
-            | SeveralAsk::Touch(keys)
-            | SeveralAsk::GetStrings(keys) => (keys, 1),
-            SeveralAsk::CountPairs(pairs) => (pairs, 2),
-            SeveralAsk::SetStrings(part) => (&part.pairs, 2),
+            MultiKeyRequest::Delete(keys)
+            | MultiKeyRequest::DeleteAll(keys)
+            | MultiKeyRequest::Count(keys)
+            | MultiKeyRequest::Touch(keys)
+            | MultiKeyRequest::GetStrings(keys) => (keys, 1),
+            MultiKeyRequest::CountPairs(pairs) => (pairs, 2),
+            MultiKeyRequest::SetStrings(part) => (&part.pairs, 2),
         }
     }
 
@@ -207,7 +208,7 @@ pub(crate) struct StringsPart {
 }
 
 /// A value that somebody wants to carry elsewhere.
-pub(crate) struct Lift {
+pub(crate) struct TakeValue {
     pub(crate) key: Bytes,
     /// Which key it is for.
     pub(crate) to: Bytes,
@@ -216,9 +217,9 @@ pub(crate) struct Lift {
 }
 
 /// A value that arrives.
-pub(crate) struct Landing {
+pub(crate) struct PutValue {
     pub(crate) key: Bytes,
-    pub(crate) cargo: Cargo,
+    pub(crate) moved: MovedData,
     /// What is there already gives way; otherwise the value is handed back.
     pub(crate) replaces: bool,
     /// It comes back to the key that it left, since its place was taken. If that was set meanwhile, it is given up.
@@ -227,14 +228,14 @@ pub(crate) struct Landing {
 
 /// One shard's part of a transaction.
 pub(crate) struct Batch {
-    /// Answers nothing but [`Part::Overtaken`] if a key was changed that the client watches; forgets what it watches.
+    /// Answers nothing but [`PartialReply::Overtaken`] if a key was changed that the client watches; forgets what it watches.
     pub(crate) is_watched: bool,
     /// What to execute, each with its command's place in the transaction.
-    pub(crate) asks: Vec<(u32, Ask)>,
+    pub(crate) requests: Vec<(u32, RequestBody)>,
 }
 
 /// A vector to set.
-pub(crate) struct Setting {
+pub(crate) struct SetVector {
     pub(crate) element: Element,
     /// The generation that the command was checked against when it was submitted.
     pub(crate) generation: Generation,
@@ -263,8 +264,8 @@ pub(crate) struct Question {
 
 impl Question {
     /// What one part's index is to find with this ef.
-    pub(crate) fn aim(&self, ef: usize) -> Aim {
-        Aim {
+    pub(crate) fn search_parameters(&self, ef: usize) -> SearchParameters {
+        SearchParameters {
             k: self.k,
             ef,
             expected: share_of_part(self.k, self.parts),
@@ -274,14 +275,14 @@ impl Question {
 }
 
 /// Some keys that somebody wants.
-pub(crate) struct ScanAsk {
+pub(crate) struct ScanPart {
     pub(crate) filter: Arc<ScanFilter>,
     /// Where to go on.
     pub(crate) at: ScanPlace,
     /// How many keys to look at, at least 1.
     pub(crate) left: usize,
     /// Bytes of keys after which it was enough.
-    pub(crate) room: usize,
+    pub(crate) bytes_left: usize,
 }
 
 /// A collection that somebody wants.
@@ -303,19 +304,19 @@ pub(crate) enum IfThere {
 }
 
 /// One part of an answer.
-pub(crate) enum Part {
+pub(crate) enum PartialReply {
     Done,
     Refused(ClientError),
     /// The whole reply.
     Reply(Reply),
-    /// For several seats of one line: whole replies, and parts of others.
-    Acted(Vec<(u32, Reply)>, Vec<(u32, Part)>),
+    /// For several slots of one reply queue: whole replies, and parts of others.
+    Pipeline(Vec<(u32, Reply)>, Vec<(u32, PartialReply)>),
     /// Strings, in the order that was asked for.
     Bulks(Bulks),
     /// How many were deleted, and collections that have been withdrawn because one of the keys was their name.
     Deleted(u64, Vec<Arc<Schema>>),
     /// What a key held, if there was anything; or what found its place taken.
-    Carried(Option<Cargo>),
+    Moved(Option<MovedData>),
     /// Some key, chosen among so many, and a random number.
     Chosen {
         key: Option<Bytes>,
@@ -323,7 +324,7 @@ pub(crate) enum Part {
         draw: u64,
     },
     /// A transaction's parts, each with its command's place.
-    Batch(Vec<(u32, Part)>),
+    Batch(Vec<(u32, PartialReply)>),
     /// A watched key was changed.
     Overtaken,
     Count(u64),
@@ -345,12 +346,12 @@ pub(crate) enum Part {
     Topics(TopicPage),
 }
 
-impl Part {
+impl PartialReply {
     /// An estimate of the bytes it takes, for those that steps of a pipeline answer.
     pub(crate) fn bytes_hint(&self) -> usize {
         match self {
-            Part::Reply(reply) => reply.bytes_hint(),
-            Part::Bulks(bulks) => bulks.bytes_hint(),
+            PartialReply::Reply(reply) => reply.bytes_hint(),
+            PartialReply::Bulks(bulks) => bulks.bytes_hint(),
             _ => 0,
         }
     }
@@ -382,7 +383,7 @@ pub(crate) struct Scanned {
     /// How many keys were wanted beyond those that were looked at.
     pub(crate) left: usize,
     /// Bytes of keys that would still have been welcome.
-    pub(crate) room: usize,
+    pub(crate) bytes_left: usize,
     /// Where to go on; `None` if the shard has no more.
     pub(crate) next: Option<ScanPlace>,
 }

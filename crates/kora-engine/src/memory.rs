@@ -10,10 +10,10 @@ use crate::command::table::Access;
 use crate::engine::Engine;
 use crate::error::ClientError;
 use crate::limits::{SPELLED_BYTES_MAX, SPELLED_BYTES_MAX_SHORT, STALLED_US, STALLED_US_SHORT};
-use crate::line::{Presence, Taken};
-use crate::lines::LineId;
+use crate::reply_queue::{Presence, Taken};
+use crate::reply_queues::ReplyQueueId;
 use crate::session::Session;
-use crate::stats::Outcome;
+use crate::stats::CommandOutcome;
 
 /// What a connection holds outside of the engine.
 #[derive(Clone, Copy, Default, Debug)]
@@ -40,14 +40,14 @@ pub enum Reading {
 
 impl Engine {
     /// What the connection's buffers hold now, and whether it may be read from.
-    pub fn account(&mut self, id: LineId, buffers: Buffers, now_us: u64) -> Reading {
-        let connections = self.lines.len();
-        let line = self.lines.line(id);
-        line.account.set_buffers(buffers.bytes);
-        line.account.stalled_since_us = buffers.stalled_since_us;
-        let reading = if line.account.can_never_hold(buffers.missing) {
+    pub fn account(&mut self, id: ReplyQueueId, buffers: Buffers, now_us: u64) -> Reading {
+        let connections = self.reply_queues.len();
+        let reply_queue = self.reply_queues.get(id);
+        reply_queue.account.set_buffers(buffers.bytes);
+        reply_queue.account.stalled_since_us = buffers.stalled_since_us;
+        let reading = if reply_queue.account.can_never_hold(buffers.missing) {
             Reading::Impossible
-        } else if line.awaited_bytes.is_none() && line.account.may_arrive(buffers.missing, connections) {
+        } else if reply_queue.awaited_bytes.is_none() && reply_queue.account.may_arrive(buffers.missing, connections) {
             Reading::Allowed
         } else {
             Reading::Paused
@@ -57,21 +57,21 @@ impl Engine {
         reading
     }
 
-    /// How many commands have found memory for their replies that had to wait for it. While this grows, a line that waits comes
-    /// nearer.
+    /// How many commands have found memory for their replies that had to wait for it. While this grows, a reply queue that waits
+    /// comes nearer.
     pub fn rooms_given(&self) -> u64 {
         self.rooms_given
     }
 
     /// Whether a connection may be given more memory: its next request is not looked at otherwise.
-    pub fn may_grow(&mut self, id: LineId) -> bool {
-        let connections = self.lines.len();
-        self.lines.line(id).account.may_grow(connections)
+    pub fn may_grow(&mut self, id: ReplyQueueId) -> bool {
+        let connections = self.reply_queues.len();
+        self.reply_queues.get(id).account.may_grow(connections)
     }
 
     /// Bytes of replies that are spelled at once for a connection, and that may wait for its socket: enough for many small
     /// ones in one write, and less while memory is short, for what is not spelled shares its values with the data.
-    pub fn spelled_bytes_max(&mut self, id: LineId) -> usize {
+    pub fn spelled_bytes_max(&mut self, id: ReplyQueueId) -> usize {
         match self.may_grow(id) {
             true => SPELLED_BYTES_MAX,
             false => SPELLED_BYTES_MAX_SHORT,
@@ -79,85 +79,88 @@ impl Engine {
     }
 
     /// Bytes of requests under way and of replies that the connection has not taken from the engine.
-    pub fn owed_bytes(&mut self, id: LineId) -> usize {
-        let line = self.lines.line(id);
+    pub fn owed_bytes(&mut self, id: ReplyQueueId) -> usize {
+        let reply_queue = self.reply_queues.get(id);
         // What it subscribes to is in its account, too, and waits for no client to read it.
-        let subscriptions = line.subscriber.as_ref().map_or(0, |subscriber| subscriber.bytes());
-        line.account.line_bytes() - subscriptions
+        let subscriptions = reply_queue
+            .subscriber
+            .as_ref()
+            .map_or(0, |subscriber| subscriber.bytes());
+        reply_queue.account.reply_queue_bytes() - subscriptions
     }
 
     /// Refuses what has waited for memory for too long: a command that waits gets an error; a connection whose next request
     /// can't be read gets one too, and is closed behind it.
-    pub fn refuse_for_memory(&mut self, id: LineId) {
-        let line = self.lines.line(id);
-        if line.awaited_bytes.take().is_some() {
+    pub fn refuse_for_memory(&mut self, id: ReplyQueueId) {
+        let reply_queue = self.reply_queues.get(id);
+        if reply_queue.awaited_bytes.take().is_some() {
             self.room_waiters.retain(|waiter| *waiter != id);
-            let line = self.lines.line(id);
-            line.is_refused_memory = true;
-            line.unblock();
-        } else if line.is_empty() {
+            let reply_queue = self.reply_queues.get(id);
+            reply_queue.is_refused_memory = true;
+            reply_queue.unblock();
+        } else if reply_queue.is_empty() {
             self.refuse_with(id, ClientError::OutOfClientMemory.to_string());
         }
     }
 
     /// Ends a connection that begins to send more than clients may hold.
-    pub fn refuse_size(&mut self, id: LineId) {
+    pub fn refuse_size(&mut self, id: ReplyQueueId) {
         self.refuse_with(id, ClientError::LargerThanClientMemory.to_string());
     }
 
     /// True if there is memory for a reply of so many bytes. Otherwise the connection queues for it: it is woken when room
     /// was kept for it.
-    pub(crate) fn finds_room(&mut self, id: LineId, bytes: usize) -> bool {
-        let (connections, is_first) = (self.lines.len(), self.room_waiters.is_empty());
-        let line = self.lines.line(id);
-        if line.account.take_reserved() {
+    pub(crate) fn finds_room(&mut self, id: ReplyQueueId, bytes: usize) -> bool {
+        let (connections, is_first) = (self.reply_queues.len(), self.room_waiters.is_empty());
+        let reply_queue = self.reply_queues.get(id);
+        if reply_queue.account.take_reserved() {
             return true;
         }
-        if line.awaited_bytes.is_none() {
-            if line.account.has_room_for(bytes, is_first, connections) {
+        if reply_queue.awaited_bytes.is_none() {
+            if reply_queue.account.has_room_for(bytes, is_first, connections) {
                 return true;
             }
-            line.awaited_bytes = Some(bytes);
+            reply_queue.awaited_bytes = Some(bytes);
             self.room_waiters.push_back(id);
         }
-        self.lines.line(id).block();
+        self.reply_queues.get(id).block();
         false
     }
 
     /// Answers a command that has waited for memory for too long with an error.
-    pub(crate) fn refuse_for_now(&mut self, id: LineId, name: &'static str, since_us: u64) {
+    pub(crate) fn refuse_for_now(&mut self, id: ReplyQueueId, name: &'static str, since_us: u64) {
         let counter = self.stats.by_command.counter(name);
-        self.stats.by_command.count(counter, Outcome::Rejected, 0);
+        self.stats.by_command.count(counter, CommandOutcome::Rejected, 0);
         self.clock_us = since_us;
         let taken = Taken {
             counter,
             since_us,
             bytes: 0,
             expected: 0,
-            era: None,
+            epoch: None,
         };
-        let line = self.lines.line(id);
-        line.spoil_transaction();
-        line.seat_reply(Reply::Error(ClientError::OutOfClientMemory.to_string()), taken);
+        let reply_queue = self.reply_queues.get(id);
+        reply_queue.spoil_transaction();
+        reply_queue.put_reply(Reply::Error(ClientError::OutOfClientMemory.to_string()), taken);
     }
 
     /// Keeps room for as many waiting connections as there is room for, and lets them try again.
     pub(crate) fn wake_room_waiters(&mut self) {
         while let Some(id) = self.room_waiters.front() {
-            let connections = self.lines.len();
-            let line = self.lines.line(*id);
-            let bytes = line.awaited_bytes.expect("a line that waits says for how much");
-            let is_heard = matches!(line.presence(), Presence::Here | Presence::Leaving);
-            if is_heard && !line.account.has_room_for(bytes, true, connections) {
+            let connections = self.reply_queues.len();
+            let reply_queue = self.reply_queues.get(*id);
+            let bytes = reply_queue.awaited_bytes.expect("a line that waits says for how much");
+            let is_heard = matches!(reply_queue.presence(), Presence::Here | Presence::Leaving);
+            if is_heard && !reply_queue.account.has_room_for(bytes, true, connections) {
                 return;
             }
             self.room_waiters.pop_front();
-            line.awaited_bytes = None;
+            reply_queue.awaited_bytes = None;
             if is_heard {
-                line.account.reserve(bytes);
+                reply_queue.account.reserve(bytes);
                 self.rooms_given += 1;
             }
-            line.unblock();
+            reply_queue.unblock();
         }
     }
 
@@ -170,10 +173,10 @@ impl Engine {
     }
 
     /// Counts a client that has authenticated with the others.
-    pub(crate) fn note_access(&mut self, id: LineId) {
-        let line = self.lines.line(id);
-        if line.session.access == Access::Full && !line.account.is_in(&self.ledger) {
-            line.account.join(&self.ledger);
+    pub(crate) fn note_access(&mut self, id: ReplyQueueId) {
+        let reply_queue = self.reply_queues.get(id);
+        if reply_queue.session.access == Access::Full && !reply_queue.account.is_in(&self.ledger) {
+            reply_queue.account.join(&self.ledger);
         }
     }
 
@@ -181,7 +184,7 @@ impl Engine {
     /// what it is sent: sooner if clients hold more than they may.
     fn let_stalled_go(&mut self, now_us: u64) {
         if self.strangers.is_over() {
-            self.drop_largest(|line, strangers| line.account.is_in(strangers));
+            self.drop_largest(|reply_queue, strangers| reply_queue.account.is_in(strangers));
         }
         if self.ledger.is_short() {
             let patience_us = if self.ledger.is_over() {
@@ -189,24 +192,24 @@ impl Engine {
             } else {
                 STALLED_US
             };
-            self.drop_largest(|line, _| {
-                let since_us = line.account.stalled_since_us;
+            self.drop_largest(|reply_queue, _| {
+                let since_us = reply_queue.account.stalled_since_us;
                 let is_stalled = since_us.is_some_and(|since_us| now_us.saturating_sub(since_us) >= patience_us);
-                is_stalled && line.account.bytes_with_shared() > crate::ledger::SMALL_BYTES
+                is_stalled && reply_queue.account.bytes_with_shared() > crate::ledger::SMALL_BYTES
             });
         }
     }
 
-    fn drop_largest(&mut self, may: impl Fn(&crate::line::Line, &crate::ledger::Ledger) -> bool) {
+    fn drop_largest(&mut self, may: impl Fn(&crate::reply_queue::ReplyQueue, &crate::ledger::Ledger) -> bool) {
         let largest = self
-            .lines
+            .reply_queues
             .served_from(0)
-            .map(|(_, line)| line)
-            .filter(|line| !matches!(line.presence(), Presence::Dropped | Presence::Killed))
-            .filter(|line| may(line, &self.strangers))
-            .max_by_key(|line| line.account.bytes_with_shared());
-        if let Some(line) = largest {
-            line.set_presence(Presence::Dropped);
+            .map(|(_, reply_queue)| reply_queue)
+            .filter(|reply_queue| !matches!(reply_queue.presence(), Presence::Dropped | Presence::Killed))
+            .filter(|reply_queue| may(reply_queue, &self.strangers))
+            .max_by_key(|reply_queue| reply_queue.account.bytes_with_shared());
+        if let Some(reply_queue) = largest {
+            reply_queue.set_presence(Presence::Dropped);
             self.stats.clients_dropped += 1;
         }
     }

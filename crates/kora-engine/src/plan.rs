@@ -7,17 +7,18 @@ use kora_resp::{Reply, Words};
 
 use crate::command::table::{DataAccess, Parsed};
 use crate::command::{
-    Action, Center, Command, Creation, Element, ElementList, KeyAction, Message, Only, ScanRequest, SeveralKeys,
+    Action, Center, Command, Creation, Element, ElementList, KeyAction, Message, MultiKeyCommand, Only, ScanRequest,
     ShortKey, VectorOptions,
 };
 use crate::cursor::Cursor;
 use crate::error::ClientError;
 use crate::gather::{
-    self, Around, AskingTopics, Choosing, DescribeForm, Describing, Dropping, Flushing, Gather, Informing, Joining,
+    self, AskingTopics, Context, DescribeForm, Describing, Dropping, Flushing, Gather, ImplicitCreate, Informing,
+    RandomKey,
 };
-use crate::gather::{KillingClients, ListingClients, Moving, Next, Recalling, Scanning, Shape};
+use crate::gather::{KillingClients, ListingClients, Next, Recalling, RenameOrCopy, Scanning, Shape};
 use crate::limits::KEYS_PER_SLICE;
-use crate::mail::{Act, Ask, IfThere, Proposal, Target};
+use crate::mail::{IfThere, KeyOperation, Proposal, RequestBody, Target};
 use crate::pubsub::Subscribing;
 use crate::router::{Placement, ShardId, Spread};
 use kora_keyspace::catalog::{CatalogView, GraphSettings, MadeBy};
@@ -79,13 +80,13 @@ pub(crate) fn plan(parsed: &Parsed, placement: Placement, catalog: CatalogView<'
             (order, Route::All, First::Collection)
         }
         Command::OnKey(key, _) => (by_access, Route::One(home_of(parsed, key, placement)), First::Key),
-        Command::Several(SeveralKeys::Delete(keys)) if names_a_collection(keys, catalog) => {
+        Command::MultiKey(MultiKeyCommand::Delete(keys)) if names_a_collection(keys, catalog) => {
             (Order::AfterAll, Route::All, First::Steps)
         }
-        Command::Several(several) => (by_access, route_of_keys(several.keys(), placement), First::OneStep),
+        Command::MultiKey(multi_key) => (by_access, route_of_keys(multi_key.keys(), placement), First::OneStep),
         Command::Transfer(transfer) => {
             let (from, to) = (placement.shard_of(&transfer.from), placement.shard_of(&transfer.to));
-            match from == to && !gather::lands_in_leaving(transfer, catalog) {
+            match from == to && !gather::moves_into_closing(transfer, catalog) {
                 true => (by_access, Route::One(from), First::OneStep),
                 false => (by_access, Route::All, First::Steps),
             }
@@ -161,28 +162,28 @@ pub(crate) fn plan(parsed: &Parsed, placement: Placement, catalog: CatalogView<'
 
 /// The first step of a command that asks shards or workers. Those that the connection's own worker answers are in
 /// `answer.rs`, those of transactions in `transaction.rs`.
-pub(crate) fn start(command: Command, first: First, me: u64, here: Target, around: &Around<'_>) -> Next {
-    let placement = around.placement();
+pub(crate) fn start(command: Command, first: First, me: u64, here: Target, context: &Context<'_>) -> Next {
+    let placement = context.placement();
     match command {
-        Command::OnKey(key, action) => start_on_key(key, action, first, around),
-        Command::Several(several) => gather::several(several, around),
-        Command::Transfer(transfer) => Moving::start(*transfer, around),
-        Command::Keys(pattern) => Scanning::list(pattern, around),
-        Command::RandomKey => Choosing::start(around),
-        Command::VectorSet(element, vector, options) => set(element, vector, options, around),
+        Command::OnKey(key, action) => start_on_key(key, action, first, context),
+        Command::MultiKey(multi_key) => gather::multi_key(multi_key, context),
+        Command::Transfer(transfer) => RenameOrCopy::start(*transfer, context),
+        Command::Keys(pattern) => Scanning::list(pattern, context),
+        Command::RandomKey => RandomKey::start(context),
+        Command::VectorSet(element, vector, options) => set(element, vector, options, context),
         Command::VectorGet(element, form) => {
             let shard = placement.shard_of_element(&element.collection, &element.name);
-            Next::Ask(
+            Next::Request(
                 Gather::One(Shape::Vector(form)),
-                vec![(Target::Shard(shard), Ask::Get(element))],
+                vec![(Target::Shard(shard), RequestBody::Get(element))],
             )
         }
         Command::VectorDelete(elements) => delete(&elements, placement),
-        Command::VectorQuery(query) => gather::query(*query, around),
-        Command::Scan(request) => Scanning::start(*request, around),
+        Command::VectorQuery(query) => gather::query(*query, context),
+        Command::Scan(request) => Scanning::start(*request, context),
         Command::VectorCreate(creation) => {
             let owner = Target::Shard(placement.shard_of(&creation.collection));
-            let graph = graph_settings(&creation, around.setup.graph);
+            let graph = graph_settings(&creation, context.setup.graph);
             let (name, dimension) = (creation.collection, creation.dimension);
             let proposal = Proposal {
                 name,
@@ -191,11 +192,14 @@ pub(crate) fn start(command: Command, first: First, me: u64, here: Target, aroun
                 made_by: MadeBy::Veccreate,
                 if_there: IfThere::Refuse,
             };
-            Next::Ask(Gather::Creating, vec![(owner, Ask::Create(Box::new(proposal)))])
+            Next::Request(Gather::Creating, vec![(owner, RequestBody::Create(Box::new(proposal)))])
         }
         Command::VectorDrop(name) => {
             let owner = Target::Shard(placement.shard_of(&name));
-            Next::Ask(Gather::Dropping(Dropping::Deciding), vec![(owner, Ask::Withdraw(name))])
+            Next::Request(
+                Gather::Dropping(Dropping::Deciding),
+                vec![(owner, RequestBody::Withdraw(name))],
+            )
         }
         Command::VectorList => {
             // Any shard can read the catalog; one of our own, if there is one, spares the way.
@@ -203,52 +207,55 @@ pub(crate) fn start(command: Command, first: First, me: u64, here: Target, aroun
                 Target::Shard(shard) => shard,
                 Target::Worker(_) => ShardId(0),
             };
-            Next::Ask(Gather::One(Shape::Names), vec![(Target::Shard(shard), Ask::List)])
-        }
-        Command::VectorRecall(request) => Recalling::start(&request, around),
-        Command::VectorInfo(name) => describe(&name, DescribeForm::All, around),
-        Command::DatabaseSize => {
-            let asks: Vec<_> = placement
-                .shards()
-                .map(|shard| (Target::Shard(shard), Ask::Count))
-                .collect();
-            Next::Ask(
-                Gather::Sum {
-                    missing: asks.len(),
-                    total: 0,
-                },
-                asks,
+            Next::Request(
+                Gather::One(Shape::Names),
+                vec![(Target::Shard(shard), RequestBody::List)],
             )
         }
-        Command::Flush => Flushing::start(around),
-        Command::ClientList(filter) => ListingClients::start(*filter, around),
-        Command::ClientKill(filter, reply) => KillingClients::start(*filter, me, reply, around),
+        Command::VectorRecall(request) => Recalling::start(&request, context),
+        Command::VectorInfo(name) => describe(&name, DescribeForm::All, context),
+        Command::DatabaseSize => {
+            let requests: Vec<_> = placement
+                .shards()
+                .map(|shard| (Target::Shard(shard), RequestBody::Count))
+                .collect();
+            Next::Request(
+                Gather::Sum {
+                    missing: requests.len(),
+                    total: 0,
+                },
+                requests,
+            )
+        }
+        Command::Flush => Flushing::start(context),
+        Command::ClientList(filter) => ListingClients::start(*filter, context),
+        Command::ClientKill(filter, reply) => KillingClients::start(*filter, me, reply, context),
         Command::ChangeSubscriptions(change) => {
             let worker = match here {
                 Target::Shard(shard) => placement.worker_of(shard),
                 Target::Worker(worker) => worker,
             };
-            let ask = Ask::ChangeSubscriptions(Box::new(Subscribing::new(*change)));
-            Next::Ask(Gather::Subscribing, vec![(Target::Worker(worker), ask)])
+            let body = RequestBody::ChangeSubscriptions(Box::new(Subscribing::new(*change)));
+            Next::Request(Gather::Subscribing, vec![(Target::Worker(worker), body)])
         }
         Command::Publish(message) => {
             let message: Arc<Message> = message.into();
-            let ask = |worker| (Target::Worker(worker), Ask::Publish(Arc::clone(&message)));
-            let asks: Vec<_> = around.setup.workers().map(ask).collect();
-            let (missing, total) = (asks.len(), 0);
-            Next::Ask(Gather::Sum { missing, total }, asks)
+            let body = |worker| (Target::Worker(worker), RequestBody::Publish(Arc::clone(&message)));
+            let requests: Vec<_> = context.setup.workers().map(body).collect();
+            let (missing, total) = (requests.len(), 0);
+            Next::Request(Gather::Sum { missing, total }, requests)
         }
-        Command::PubSub(query) => AskingTopics::start(*query, around),
-        Command::Info(sections) => Informing::start(sections, around),
-        Command::Save(_) => Next::Again(Gather::Saving(around.setup.durability.told.saves_ended.get())),
-        Command::ConfigRewrite => Next::Again(Gather::Rewriting(around.setup.settings.rewrite())),
+        Command::PubSub(query) => AskingTopics::start(*query, context),
+        Command::Info(sections) => Informing::start(sections, context),
+        Command::Save(_) => Next::Again(Gather::Saving(context.setup.durability.told.saves_ended.get())),
+        Command::ConfigRewrite => Next::Again(Gather::Rewriting(context.setup.settings.rewrite())),
         Command::ConfigResetStat => {
-            let workers = around.setup.workers();
-            let asks: Vec<_> = workers
-                .map(|worker| (Target::Worker(worker), Ask::ResetStats))
+            let workers = context.setup.workers();
+            let requests: Vec<_> = workers
+                .map(|worker| (Target::Worker(worker), RequestBody::ResetStats))
                 .collect();
-            let (missing, reply) = (asks.len(), Reply::ok());
-            Next::Ask(Gather::AllDone { missing, reply }, asks)
+            let (missing, reply) = (requests.len(), Reply::ok());
+            Next::Request(Gather::AllDone { missing, reply }, requests)
         }
         // Answered before: the plan says so. A command that neither file knows is refused here.
         _ => Next::error(&ClientError::NotInTransaction),
@@ -256,16 +263,16 @@ pub(crate) fn start(command: Command, first: First, me: u64, here: Target, aroun
 }
 
 /// The first step of a command on one key.
-fn start_on_key(key: ShortKey, action: Action, first: First, around: &Around<'_>) -> Next {
-    let owner = Target::Shard(around.placement().shard_of(&key));
-    let act = |key, action| vec![(owner, Ask::Act(Box::new(Act { key, action })))];
+fn start_on_key(key: ShortKey, action: Action, first: First, context: &Context<'_>) -> Next {
+    let owner = Target::Shard(context.placement().shard_of(&key));
+    let operation = |key, action| vec![(owner, RequestBody::KeyOperation(Box::new(KeyOperation { key, action })))];
     match (action, first) {
         (Action::Key(KeyAction::Delete), First::Collection) => {
-            gather::several(SeveralKeys::Delete(Words::one(&key)), around)
+            gather::multi_key(MultiKeyCommand::Delete(Words::one(&key)), context)
         }
-        (Action::Key(KeyAction::MemoryUsage), First::Collection) => describe(&key, DescribeForm::Bytes, around),
-        (action, First::Collection) => Next::Ask(Gather::Ageing, act(key, action)),
-        (action, _) => Next::Ask(Gather::One(Shape::Whole), act(key, action)),
+        (Action::Key(KeyAction::MemoryUsage), First::Collection) => describe(&key, DescribeForm::Bytes, context),
+        (action, First::Collection) => Next::Request(Gather::ExpireCollection, operation(key, action)),
+        (action, _) => Next::Request(Gather::One(Shape::Whole), operation(key, action)),
     }
 }
 
@@ -289,31 +296,31 @@ fn graph_settings(creation: &Creation, defaults: GraphSettings) -> GraphSettings
     }
 }
 
-fn describe(name: &[u8], form: DescribeForm, around: &Around<'_>) -> Next {
-    match (around.catalog().find(name), form) {
-        (Some(schema), form) => Describing::start(schema, form, around),
-        (None, DescribeForm::All) => Next::reply_unless_wrong_type(Reply::Null, name, around),
+fn describe(name: &[u8], form: DescribeForm, context: &Context<'_>) -> Next {
+    match (context.catalog().find(name), form) {
+        (Some(schema), form) => Describing::start(schema, form, context),
+        (None, DescribeForm::All) => Next::reply_unless_wrong_type(Reply::Null, name, context),
         (None, DescribeForm::Bytes) => Next::Reply(Reply::Null),
     }
 }
 
-fn set(element: Element, vector: Box<[f32]>, options: VectorOptions, around: &Around<'_>) -> Next {
-    let schema = match around.catalog().find(&element.collection) {
+fn set(element: Element, vector: Box<[f32]>, options: VectorOptions, context: &Context<'_>) -> Next {
+    let schema = match context.catalog().find(&element.collection) {
         Some(schema) if !schema.is_leaving() => schema,
         there => {
             // Refused here, before it makes a collection that would then be empty.
-            if let Err(error) = crate::command::vet(&vector, around.setup.graph.metric) {
+            if let Err(error) = crate::command::vet(&vector, context.setup.graph.metric) {
                 return Next::error(&error);
             }
             // No vector is there, and no collection is made for one that may not be set.
             if there.is_none() && options.only == Only::IfPresent {
                 return Next::Reply(Reply::Null);
             }
-            return Joining::start(element, vector, options, around);
+            return ImplicitCreate::start(element, vector, options, context);
         }
     };
-    match gather::set(&schema, element, vector, options, around) {
-        Ok((gather, ask)) => Next::Ask(gather, vec![ask]),
+    match gather::set(&schema, element, vector, options, context) {
+        Ok((gather, body)) => Next::Request(gather, vec![body]),
         Err(error) => Next::error(&error),
     }
 }
@@ -323,18 +330,18 @@ fn delete(elements: &ElementList, placement: Placement) -> Next {
     for (collection, name) in elements.iter() {
         of_shard[placement.shard_of_element(collection, name).index()].push(collection, name);
     }
-    let asks: Vec<(Target, Ask)> = placement
+    let requests: Vec<(Target, RequestBody)> = placement
         .shards()
         .zip(of_shard)
         .filter(|(_, elements)| !elements.is_empty())
-        .map(|(shard, elements)| (Target::Shard(shard), Ask::Delete(elements)))
+        .map(|(shard, elements)| (Target::Shard(shard), RequestBody::Delete(elements)))
         .collect();
-    Next::Ask(
+    Next::Request(
         Gather::Sum {
-            missing: asks.len(),
+            missing: requests.len(),
             total: 0,
         },
-        asks,
+        requests,
     )
 }
 

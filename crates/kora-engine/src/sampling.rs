@@ -194,7 +194,7 @@ impl Known {
 
 #[cfg(test)]
 mod tests {
-    use kora_mesh::{Fuse, Gauge};
+    use kora_mesh::{Gauge, SharedDeadline};
     use kora_vector::{Metric, Storage};
 
     use super::*;
@@ -216,7 +216,7 @@ mod tests {
             made_by: MadeBy::Vecset,
             name_bytes: Gauge::new(0),
             leaving: Gauge::new(0),
-            fuse: Fuse::new(),
+            deadline: SharedDeadline::new(),
         };
         Candidate {
             schema: Arc::new(schema),

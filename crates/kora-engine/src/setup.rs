@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use kora_mesh::{Durability, Gauge, Port, Shelf, WorkerId};
+use kora_mesh::{Durability, Gauge, Port, ReadLease, WorkerId};
 
 use crate::command::table::Access;
 use crate::error::ClientError;
@@ -10,7 +10,7 @@ use crate::limits::REPLY_BYTES_MAX;
 use crate::mail::{Request, Response};
 use crate::router::{Placement, Spread};
 use crate::settings::{LiveSettings, Settings};
-use crate::shard::Shelves;
+use crate::shard::ReadLeases;
 use kora_keyspace::catalog::{Catalog, GraphSettings};
 
 /// What all engines share. Nothing in it changes while the server runs, but for the catalog and `live`.
@@ -53,14 +53,14 @@ pub struct Facts {
 
 /// One worker's end of the mesh: what an engine is made of beside the [`Setup`]. Made for all workers at once, then
 /// each is sent to its thread.
-pub struct Berth {
+pub struct MeshEnd {
     pub(crate) port: Port<Request, Response>,
     /// Thousandths of its time that each worker works.
     pub(crate) loads: Arc<[Gauge]>,
-    pub(crate) shelves: Shelves,
+    pub(crate) leases: ReadLeases,
 }
 
-impl Berth {
+impl MeshEnd {
     /// Whose it is.
     pub fn worker(&self) -> WorkerId {
         self.port.worker()
@@ -72,17 +72,17 @@ impl Berth {
     }
 }
 
-/// The berths of all workers. `credit` bounds the unanswered requests of each ordered pair of workers.
-pub fn berths(placement: Placement, credit: usize) -> Vec<Berth> {
+/// The mesh ends of all workers. `credit` bounds the unanswered requests of each ordered pair of workers.
+pub fn mesh_ends(placement: Placement, credit: usize) -> Vec<MeshEnd> {
     let workers = placement.worker_count();
     let loads: Arc<[Gauge]> = (0..workers).map(|_| Gauge::new(0)).collect();
-    let shelves: Shelves = placement.shards().map(|_| Shelf::new()).collect();
+    let leases: ReadLeases = placement.shards().map(|_| ReadLease::new()).collect();
     kora_mesh::build(workers, credit)
         .into_iter()
-        .map(|port| Berth {
+        .map(|port| MeshEnd {
             port,
             loads: Arc::clone(&loads),
-            shelves: Arc::clone(&shelves),
+            leases: Arc::clone(&leases),
         })
         .collect()
 }

@@ -129,15 +129,15 @@ impl CommandStats {
         CounterId(u16::try_from(index).expect("the table of commands is short"))
     }
 
-    pub(crate) fn count(&mut self, id: CounterId, outcome: Outcome, latency_us: u64) {
+    pub(crate) fn count(&mut self, id: CounterId, outcome: CommandOutcome, latency_us: u64) {
         let counter = &mut self.counters[usize::from(id.0)];
         match outcome {
-            Outcome::Rejected => {
+            CommandOutcome::Rejected => {
                 counter.rejected += 1;
                 return;
             }
-            Outcome::Failed => counter.failed += 1,
-            Outcome::Answered => {}
+            CommandOutcome::Failed => counter.failed += 1,
+            CommandOutcome::Answered => {}
         }
         counter.calls += 1;
         counter.latency_us_total += latency_us;
@@ -175,18 +175,18 @@ impl CommandStats {
 
 /// How a command ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Outcome {
+pub(crate) enum CommandOutcome {
     Answered,
     Failed,
     Rejected,
 }
 
-impl Outcome {
-    pub(crate) fn of(reply: &Reply) -> Outcome {
+impl CommandOutcome {
+    pub(crate) fn of(reply: &Reply) -> CommandOutcome {
         if matches!(reply, Reply::Error(_)) {
-            Outcome::Failed
+            CommandOutcome::Failed
         } else {
-            Outcome::Answered
+            CommandOutcome::Answered
         }
     }
 }
@@ -301,11 +301,11 @@ mod tests {
         let (mut one, mut two) = (CommandStats::default(), CommandStats::default());
         for us in 1..=50 {
             let id = one.counter("ping");
-            one.count(id, Outcome::Answered, us);
+            one.count(id, CommandOutcome::Answered, us);
         }
         for us in 51..=100 {
             let id = two.counter("ping");
-            two.count(id, Outcome::Failed, us);
+            two.count(id, CommandOutcome::Failed, us);
         }
         one.merge(&two);
         let sorted = one.sorted();

@@ -7,37 +7,39 @@ use crate::command::table::Parsed;
 use crate::command::{Action, Command};
 use crate::engine::{Admission, Engine};
 use crate::error::ClientError;
-use crate::gather::{Gather, Next, Reads, Shape};
+use crate::gather::{Gather, Next, ReadTiming, Shape};
 use crate::limits::{ACTS_MAX, FEW_KEYS_MAX, INLINE_BUDGET_US};
-use crate::line::{Presence, Taken};
-use crate::lines::LineId;
-use crate::mail::{Act, Ask, Request, Response, SeveralAsk, Step, Target, Ticket};
+use crate::mail::{KeyOperation, MultiKeyRequest, ReplyId, Request, RequestBody, Response, Step, Target};
 use crate::plan::{self, First, Order, Plan, Route};
 use crate::reply_estimate::reply_bytes_expected;
+use crate::reply_queue::{Presence, Taken};
+use crate::reply_queues::ReplyQueueId;
 use crate::router::ShardId;
 use crate::setup::Host;
-use crate::stats::Outcome;
+use crate::stats::CommandOutcome;
 use crate::transaction::Intercepted;
 
 impl Engine {
     /// Looks for the keys of commands that will be submitted in a moment, where they lie on this worker. One of several
     /// shards finds them in their turn: to sort them would take as long.
-    pub fn look_for_keys<'c>(&self, commands: impl Iterator<Item = &'c Parsed>) {
+    pub fn prefetch_keys<'c>(&self, commands: impl Iterator<Item = &'c Parsed>) {
         let [shard] = &self.shards[..] else {
             return;
         };
         let placement = self.setup.placement;
-        shard.look_for_keys(commands.flat_map(|parsed| {
-            let (one, several) = match &parsed.command {
+        shard.prefetch_keys(commands.flat_map(|parsed| {
+            let (one, multi_key) = match &parsed.command {
                 Command::OnKey(key, _) if plan::home_of(parsed, key, placement) == shard.id() => {
                     (Some(key.as_ref()), None)
                 }
-                Command::Several(several) => (None, Some(several.keys()).filter(|keys| keys.len() <= FEW_KEYS_MAX)),
+                Command::MultiKey(multi_key) => {
+                    (None, Some(multi_key.keys()).filter(|keys| keys.len() <= FEW_KEYS_MAX))
+                }
                 _ => (None, None),
             };
-            let several = several.into_iter().flatten();
+            let multi_key = multi_key.into_iter().flatten();
             one.into_iter()
-                .chain(several.filter(|key| placement.shard_of(key) == shard.id()))
+                .chain(multi_key.filter(|key| placement.shard_of(key) == shard.id()))
         }));
     }
 
@@ -45,36 +47,36 @@ impl Engine {
     ///
     /// That time is the caller's, who takes many commands at one time: it is not before the last of a command's bytes came,
     /// and not before that of the command before it, nor before [`Engine::clock_us`].
-    pub fn submit(&mut self, id: LineId, mut parsed: Parsed, since_us: u64, host: &dyn Host) -> Admission {
+    pub fn submit(&mut self, id: ReplyQueueId, mut parsed: Parsed, since_us: u64, host: &dyn Host) -> Admission {
         self.gate(&mut parsed);
         debug_assert!(since_us >= self.clock_us, "time goes on");
         self.look_at_day(since_us, host);
-        if self.lines.line(id).is_closed() {
-            self.lines.line(id).block();
+        if self.reply_queues.get(id).is_closed() {
+            self.reply_queues.get(id).block();
             return Admission::Later(parsed);
         }
-        let parsed = match self.lines.line(id).session.is_restricted() {
+        let parsed = match self.reply_queues.get(id).session.is_restricted() {
             true => restricted(parsed),
             false => parsed,
         };
         let at_ms = self.unix_us(since_us) / 1000;
         let Plan { order, route, first } = plan::plan(&parsed, self.setup.placement, self.setup.catalog.at(at_ms));
-        let line = self.lines.line(id);
+        let reply_queue = self.reply_queues.get(id);
         let in_order = match order {
             Order::Any => true,
-            Order::AfterQueries => !line.is_read_only(),
-            Order::AfterAll => !line.is_waiting(),
+            Order::AfterQueries => !reply_queue.is_read_only(),
+            Order::AfterAll => !reply_queue.is_waiting(),
         };
-        if !line.has_room() || !in_order {
-            line.block();
+        if !reply_queue.has_room() || !in_order {
+            reply_queue.block();
             return Admission::Later(parsed);
         }
         if !self.has_credit(route) {
             self.queue_for_credit(id);
             return Admission::Later(parsed);
         }
-        let expected = reply_bytes_expected(&parsed.command, &self.setup, self.lines.len());
-        if std::mem::take(&mut self.lines.line(id).is_refused_memory) {
+        let expected = reply_bytes_expected(&parsed.command, &self.setup, self.reply_queues.len());
+        if std::mem::take(&mut self.reply_queues.get(id).is_refused_memory) {
             self.refuse_for_now(id, parsed.entry.name, since_us);
             return Admission::Taken;
         }
@@ -85,7 +87,7 @@ impl Engine {
             (Route::One(shard), First::Key) => Some(shard),
             _ => None,
         };
-        let acts_at_once = acts_on.and_then(|shard| self.shard_at_once(id, shard));
+        let operates_at_once = acts_on.and_then(|shard| self.shard_at_once(id, shard));
         self.stats.commands += 1;
         let name = parsed.entry.name;
         self.clock_us = since_us;
@@ -101,26 +103,26 @@ impl Engine {
             parsed.command,
             Command::VectorSet(..) | Command::Transfer(_) | Command::Exec
         );
-        let era = may_set.then(|| self.eras.current());
-        let line = self.lines.line(id);
-        line.session.last_us = since_us;
-        line.session.last_command = name;
+        let epoch = may_set.then(|| self.epochs.current());
+        let reply_queue = self.reply_queues.get(id);
+        reply_queue.session.last_us = since_us;
+        reply_queue.session.last_command = name;
         let taken = Taken {
             counter,
             since_us,
             bytes,
             expected,
-            era,
+            epoch,
         };
-        let parsed = match line.is_transacting(&parsed.command) {
+        let parsed = match reply_queue.is_transacting(&parsed.command) {
             false => parsed,
             true => match self.intercept(id, parsed, taken, self.here(), host) {
                 Intercepted::Answered(reply) => {
-                    self.seat_answer(id, Some(reply), taken, host);
+                    self.put_answer(id, Some(reply), taken, host);
                     return Admission::Taken;
                 }
                 Intercepted::Begun(next, taken) => {
-                    self.take_seat(id, next, taken, host);
+                    self.take_slot(id, next, taken, host);
                     self.work_inline(since_us, host);
                     return Admission::Taken;
                 }
@@ -129,37 +131,37 @@ impl Engine {
         };
         let command = match (acts_on, parsed.command) {
             (Some(shard), Command::OnKey(key, action)) => {
-                match acts_at_once {
-                    Some(place) => self.act_at_once(id, place, (&key, action), taken, host),
-                    None => self.send_act(id, shard, Act { key, action }, taken, host),
+                match operates_at_once {
+                    Some(place) => self.operate_at_once(id, place, (&key, action), taken, host),
+                    None => self.send_key_operation(id, shard, KeyOperation { key, action }, taken, host),
                 }
                 return Admission::Taken;
             }
             (_, command) => command,
         };
         let unix_us = self.unix_us(since_us);
-        let line = self.lines.line(id);
-        match answer(command, &mut line.session, &self.setup, since_us, unix_us) {
+        let reply_queue = self.reply_queues.get(id);
+        match answer(command, &mut reply_queue.session, &self.setup, since_us, unix_us) {
             Ok((Some(reply), _)) if refused => {
-                line.seat_reply(reply, taken);
-                self.stats.by_command.count(counter, Outcome::Rejected, 0);
+                reply_queue.put_reply(reply, taken);
+                self.stats.by_command.count(counter, CommandOutcome::Rejected, 0);
             }
             Ok((reply, effect)) => {
                 self.note_access(id);
-                self.seat_answer(id, reply, taken, host);
+                self.put_answer(id, reply, taken, host);
                 self.take_effect(id, effect);
             }
             Err(command) => {
                 if let Command::Save(wish) = command {
                     self.durable.wish = Some(wish);
                 }
-                let me = line.session.id;
-                let reads = match line.reads_of_new() {
-                    Reads::Now if self.inline_us >= INLINE_BUDGET_US => Reads::Later,
+                let me = reply_queue.session.id;
+                let reads = match reply_queue.reads_of_new() {
+                    ReadTiming::Now if self.inline_us >= INLINE_BUDGET_US => ReadTiming::Later,
                     reads => reads,
                 };
-                let next = plan::start(command, first, me, self.here(), &self.around(at_ms, host, reads));
-                self.take_seat(id, next, taken, host);
+                let next = plan::start(command, first, me, self.here(), &self.context(at_ms, host, reads));
+                self.take_slot(id, next, taken, host);
                 self.inline_us += self.clock_us.saturating_sub(since_us);
                 self.work_inline(self.clock_us, host);
             }
@@ -167,149 +169,195 @@ impl Engine {
         Admission::Taken
     }
 
-    fn queue_for_credit(&mut self, id: LineId) {
+    fn queue_for_credit(&mut self, id: ReplyQueueId) {
         self.stats.credit_waits += 1;
-        let line = self.lines.line(id);
-        line.block();
-        if !std::mem::replace(&mut line.queues_for_credit, true) {
+        let reply_queue = self.reply_queues.get(id);
+        reply_queue.block();
+        if !std::mem::replace(&mut reply_queue.queues_for_credit, true) {
             self.credit_waiters.push_back(id);
         }
     }
 
     /// The place of the shard, if it is of this worker and may do at once what this client asks.
-    fn shard_at_once(&mut self, id: LineId, shard: ShardId) -> Option<usize> {
+    fn shard_at_once(&mut self, id: ReplyQueueId, shard: ShardId) -> Option<usize> {
         if self.setup.placement.worker_of(shard) != self.worker || self.inline_us >= INLINE_BUDGET_US {
             return None;
         }
         let place = shard.index() / self.outboxes.len();
         let origin = self.origin(id);
         let shard = &mut self.shards[place];
-        (shard.is_open_to(origin) && shard.take_back()).then_some(place)
+        (shard.is_open_to(origin) && shard.end_lease()).then_some(place)
     }
 
     /// Does something to a key of this worker, without a way through the queue: what most commands of a cache are.
-    fn act_at_once(&mut self, id: LineId, shard: usize, (key, action): (&[u8], Action), taken: Taken, host: &dyn Host) {
+    fn operate_at_once(
+        &mut self,
+        id: ReplyQueueId,
+        shard: usize,
+        (key, action): (&[u8], Action),
+        taken: Taken,
+        host: &dyn Host,
+    ) {
         self.stats.slices += 1;
         let at_ms = self.unix_us(taken.since_us) / 1000;
-        match self.shards[shard].act(key, action, at_ms) {
+        match self.shards[shard].operate(key, action, at_ms) {
             Ok(reply) => {
-                self.seat_answer(id, Some(reply), taken, host);
+                self.put_answer(id, Some(reply), taken, host);
                 self.inline_us += self.clock_us.saturating_sub(taken.since_us);
                 self.wake_for_work();
             }
             Err(unfinished) => {
-                let sequence = self.lines.line(id).take_seat(Gather::One(Shape::Whole), taken);
-                let (origin, ticket) = (self.origin(id), Ticket { line: id.0, sequence });
-                self.shards[shard].suspend(origin, ticket, unfinished);
+                let sequence = self.reply_queues.get(id).take_slot(Gather::One(Shape::Whole), taken);
+                let (origin, reply_id) = (
+                    self.origin(id),
+                    ReplyId {
+                        reply_queue: id.0,
+                        sequence,
+                    },
+                );
+                self.shards[shard].suspend(origin, reply_id, unfinished);
                 self.work_inline(taken.since_us, host);
             }
         }
     }
 
-    /// Asks a shard to do something to a key, for the line's next seat. Whoever calls this has looked for credit.
-    pub(crate) fn send_act(&mut self, id: LineId, shard: ShardId, act: Act, taken: Taken, host: &dyn Host) {
-        let sequence = self.lines.line(id).take_seat(Gather::One(Shape::Whole), taken);
-        self.send_step(Ticket { line: id.0, sequence }, shard, Step::Act(act), taken);
+    /// Asks a shard to do something to a key, for the reply queue's next slot. Whoever calls this has looked for credit.
+    pub(crate) fn send_key_operation(
+        &mut self,
+        id: ReplyQueueId,
+        shard: ShardId,
+        operation: KeyOperation,
+        taken: Taken,
+        host: &dyn Host,
+    ) {
+        let sequence = self.reply_queues.get(id).take_slot(Gather::One(Shape::Whole), taken);
+        self.send_step(
+            ReplyId {
+                reply_queue: id.0,
+                sequence,
+            },
+            shard,
+            Step::KeyOperation(operation),
+            taken,
+        );
         self.work_inline(taken.since_us, host);
     }
 
     /// Neighbours in a pipeline travel to another worker as one message.
-    fn send_step(&mut self, ticket: Ticket, shard: ShardId, step: Step, taken: Taken) {
+    fn send_step(&mut self, reply_id: ReplyId, shard: ShardId, step: Step, taken: Taken) {
         let (target, at_ms) = (Target::Shard(shard), self.unix_us(taken.since_us) / 1000);
         let worker = self.setup.placement.worker_of(shard);
         let is_own = worker == self.worker;
         if !is_own
             && self.outboxes[worker.index()].is_empty()
             && let Some(last) = self.port.staged_last_mut(worker)
-            && (last.ticket.line, last.target, last.at_ms) == (ticket.line, target, at_ms)
-            && let Ask::Acts(steps) = &mut last.ask
+            && (last.reply_id.reply_queue, last.target, last.at_ms) == (reply_id.reply_queue, target, at_ms)
+            && let RequestBody::Pipeline(steps) = &mut last.body
             && steps.len() < ACTS_MAX
         {
-            steps.push((ticket.sequence, step));
+            steps.push((reply_id.sequence, step));
             return;
         }
         let mut steps = Vec::with_capacity(if is_own { 1 } else { ACTS_USUAL });
-        steps.push((ticket.sequence, step));
+        steps.push((reply_id.sequence, step));
         self.send_one(Request {
-            ticket,
+            reply_id,
             target,
             at_ms,
-            ask: Ask::Acts(steps),
+            body: RequestBody::Pipeline(steps),
         });
     }
 
     /// Asks for what a command needs first. What is to be done to few keys travels with its neighbours in the pipeline, or is
     /// done at once where they are this worker's own. Many have a message for themselves: nobody's reply waits for them.
-    fn send_first(&mut self, ticket: Ticket, asks: Vec<(Target, Ask)>, taken: Taken, host: &dyn Host) {
+    fn send_first(&mut self, reply_id: ReplyId, requests: Vec<(Target, RequestBody)>, taken: Taken, host: &dyn Host) {
         let at_ms = self.unix_us(taken.since_us) / 1000;
-        let keys = asks.iter().map(|(_, ask)| match ask {
-            Ask::Several(several) => several.keys().len(),
+        let keys = requests.iter().map(|(_, body)| match body {
+            RequestBody::MultiKey(multi_key) => multi_key.keys().len(),
             _ => 0,
         });
         let are_few = keys.sum::<usize>() <= FEW_KEYS_MAX;
-        for (target, ask) in asks {
-            match (target, ask) {
-                (Target::Shard(shard), Ask::Several(several)) if are_few => {
-                    match self.shard_at_once(LineId(ticket.line), shard) {
-                        Some(place) => self.do_several_at_once(ticket, place, several, taken, host),
-                        None => self.send_step(ticket, shard, Step::Several(several), taken),
+        for (target, body) in requests {
+            match (target, body) {
+                (Target::Shard(shard), RequestBody::MultiKey(multi_key)) if are_few => {
+                    match self.shard_at_once(ReplyQueueId(reply_id.reply_queue), shard) {
+                        Some(place) => self.do_multi_key_at_once(reply_id, place, multi_key, taken, host),
+                        None => self.send_step(reply_id, shard, Step::MultiKey(multi_key), taken),
                     }
                 }
-                (target, ask) => self.send_one(Request {
-                    ticket,
+                (target, body) => self.send_one(Request {
+                    reply_id,
                     target,
                     at_ms,
-                    ask,
+                    body,
                 }),
             }
         }
     }
 
     /// Does this worker's part of a command on several keys, without a way through the queue.
-    fn do_several_at_once(&mut self, ticket: Ticket, place: usize, ask: SeveralAsk, taken: Taken, host: &dyn Host) {
+    fn do_multi_key_at_once(
+        &mut self,
+        reply_id: ReplyId,
+        place: usize,
+        body: MultiKeyRequest,
+        taken: Taken,
+        host: &dyn Host,
+    ) {
         self.stats.slices += 1;
         let at_ms = self.unix_us(taken.since_us) / 1000;
         let shard = &mut self.shards[place];
         let from = Target::Shard(shard.id());
-        match shard.begin_several(ask, at_ms, FEW_KEYS_MAX) {
-            Ok(part) => self.absorb(Response { ticket, from, part }, host),
+        match shard.begin_multi_key(body, at_ms, FEW_KEYS_MAX) {
+            Ok(part) => self.absorb(Response { reply_id, from, part }, host),
             Err(unfinished) => {
-                let origin = self.origin(LineId(ticket.line));
-                self.shards[place].suspend(origin, ticket, unfinished);
+                let origin = self.origin(ReplyQueueId(reply_id.reply_queue));
+                self.shards[place].suspend(origin, reply_id, unfinished);
             }
         }
         self.clock_us = host.now_us();
         self.look_at_cpu(self.clock_us, host);
     }
 
-    fn take_seat(&mut self, id: LineId, next: Next, taken: Taken, host: &dyn Host) {
+    fn take_slot(&mut self, id: ReplyQueueId, next: Next, taken: Taken, host: &dyn Host) {
         match next {
-            Next::Reply(reply) => self.seat_answer(id, Some(reply), taken, host),
+            Next::Reply(reply) => self.put_answer(id, Some(reply), taken, host),
             Next::Wait(_) => unreachable!("a command waits for what it asked"),
-            Next::Ask(gather, asks) => {
-                let sequence = self.lines.line(id).take_seat(gather, taken);
-                taken.era.into_iter().for_each(|era| self.eras.begin(era));
-                self.send_first(Ticket { line: id.0, sequence }, asks, taken, host);
+            Next::Request(gather, requests) => {
+                let sequence = self.reply_queues.get(id).take_slot(gather, taken);
+                taken.epoch.into_iter().for_each(|epoch| self.epochs.begin(epoch));
+                self.send_first(
+                    ReplyId {
+                        reply_queue: id.0,
+                        sequence,
+                    },
+                    requests,
+                    taken,
+                    host,
+                );
             }
             Next::Again(gather) => {
-                let sequence = self.lines.line(id).take_seat(gather, taken);
-                taken.era.into_iter().for_each(|era| self.eras.begin(era));
-                self.unfinished.push_back(Ticket { line: id.0, sequence });
+                let sequence = self.reply_queues.get(id).take_slot(gather, taken);
+                taken.epoch.into_iter().for_each(|epoch| self.epochs.begin(epoch));
+                self.unfinished.push_back(ReplyId {
+                    reply_queue: id.0,
+                    sequence,
+                });
             }
         }
     }
 
-    fn seat_answer(&mut self, id: LineId, reply: Option<Reply>, taken: Taken, host: &dyn Host) {
+    fn put_answer(&mut self, id: ReplyQueueId, reply: Option<Reply>, taken: Taken, host: &dyn Host) {
         let Some(reply) = reply else { return };
-        let outcome = Outcome::of(&reply);
-        self.lines.line(id).seat_reply(reply, taken);
+        let outcome = CommandOutcome::of(&reply);
+        self.reply_queues.get(id).put_reply(reply, taken);
         self.clock_us = host.now_us();
         self.look_at_cpu(self.clock_us, host);
         let latency_us = self.clock_us.saturating_sub(taken.since_us);
         self.stats.by_command.count(taken.counter, outcome, latency_us);
     }
 
-    fn take_effect(&mut self, id: LineId, effect: Effect) {
+    fn take_effect(&mut self, id: ReplyQueueId, effect: Effect) {
         match effect {
             Effect::None => return,
             Effect::Save(wish) => {
@@ -322,7 +370,7 @@ impl Engine {
                 self.durable.last_save_wish = wish;
             }
         }
-        self.lines.line(id).set_presence(Presence::Leaving);
+        self.reply_queues.get(id).set_presence(Presence::Leaving);
     }
 }
 

@@ -7,15 +7,15 @@ use kora_resp::Reply;
 
 use crate::answer::answer;
 use crate::command::table::Parsed;
-use crate::command::{Command, Only, SeveralKeys};
+use crate::command::{Command, MultiKeyCommand, Only};
 use crate::engine::Engine;
 use crate::error::ClientError;
-use crate::gather::{Entry, Executing, Gather, Next, Reads};
+use crate::gather::{Executing, Gather, Next, QueuedCommand, ReadTiming};
 use crate::limits::{QUEUED_PER_SLICE, TRANSACTION_COMMANDS_MAX, WATCHED_KEYS_MAX};
-use crate::line::{Line, Taken};
-use crate::lines::LineId;
-use crate::mail::{Ask, Target, Ticket};
+use crate::mail::{ReplyId, RequestBody, Target};
 use crate::reply_estimate::reply_bytes_expected;
+use crate::reply_queue::{ReplyQueue, Taken};
+use crate::reply_queues::ReplyQueueId;
 use crate::router::{ShardId, slot};
 use crate::setup::Host;
 use crate::stats::CounterId;
@@ -35,7 +35,7 @@ pub(crate) struct Transaction {
 /// A transaction of which not all commands have been looked at since EXEC.
 pub(crate) struct Preparing {
     queued: IntoIter<Parsed>,
-    places: Vec<Entry>,
+    places: Vec<QueuedCommand>,
     watched: Option<ShardId>,
     here: Target,
 }
@@ -50,7 +50,7 @@ pub(crate) struct Watched {
     bytes: usize,
 }
 
-/// What a line does with a command before it is looked at otherwise.
+/// What a reply queue does with a command before it is looked at otherwise.
 pub(crate) enum Intercepted {
     /// It is answered.
     Answered(Reply),
@@ -64,17 +64,17 @@ impl Engine {
     /// Queues a command in the connection's transaction, or does what MULTI, EXEC and their like do.
     pub(crate) fn intercept(
         &mut self,
-        id: LineId,
+        id: ReplyQueueId,
         parsed: Parsed,
         taken: Taken,
         here: Target,
         host: &dyn Host,
     ) -> Intercepted {
         let setup = &self.setup;
-        let expected = reply_bytes_expected(&parsed.command, setup, self.lines.len());
-        let line = self.lines.line(id);
+        let expected = reply_bytes_expected(&parsed.command, setup, self.reply_queues.len());
+        let reply_queue = self.reply_queues.get(id);
         let Parsed { command, entry, slot } = parsed;
-        let reply = match (command, &mut line.transaction) {
+        let reply = match (command, &mut reply_queue.transaction) {
             (Command::Exec, Some(_)) => {
                 return self.execute(id, taken, here, host);
             }
@@ -84,7 +84,7 @@ impl Engine {
                 return self.unwatch(id, refuse(ClientError::ExecArity), taken);
             }
             (Command::Reset, _) => {
-                line.session.reset(setup.first_access());
+                reply_queue.session.reset(setup.first_access());
                 self.forget_transaction(id);
                 self.forget_subscriptions(id);
                 return self.unwatch(id, Reply::Simple("RESET"), taken);
@@ -101,10 +101,10 @@ impl Engine {
                 Reply::ok()
             }
             (Command::Watch(_), Some(_)) => refuse(ClientError::WatchInMulti),
-            (Command::Watch(keys), None) => match line.watch(&keys, |key| setup.placement.shard_of(key)) {
+            (Command::Watch(keys), None) => match reply_queue.watch(&keys, |key| setup.placement.shard_of(key)) {
                 Ok(shard) => {
-                    let asks = vec![(Target::Shard(shard), Ask::Watch(keys))];
-                    return Intercepted::Begun(Next::Ask(Gather::Replying(Reply::ok()), asks), taken);
+                    let requests = vec![(Target::Shard(shard), RequestBody::Watch(keys))];
+                    return Intercepted::Begun(Next::Request(Gather::Replying(Reply::ok()), requests), taken);
                 }
                 Err(error) => refuse(error),
             },
@@ -122,35 +122,40 @@ impl Engine {
                         slot,
                     });
                 }
-                command => line.queue(Parsed { command, entry, slot }, expected),
+                command => reply_queue.queue(Parsed { command, entry, slot }, expected),
             },
-            (command, Some(_)) => line.queue(Parsed { command, entry, slot }, expected),
+            (command, Some(_)) => reply_queue.queue(Parsed { command, entry, slot }, expected),
             (command, None) => return Intercepted::No(Parsed { command, entry, slot }),
         };
         Intercepted::Answered(reply)
     }
 
     /// The client has gone: what it watches is forgotten on its shard.
-    pub(crate) fn forget_watched(&mut self, id: LineId, counter: CounterId) {
+    pub(crate) fn forget_watched(&mut self, id: ReplyQueueId, counter: CounterId) {
         self.forget_transaction(id);
-        let line = self.lines.line(id);
-        let Some(watched) = line.take_watched() else { return };
+        let reply_queue = self.reply_queues.get(id);
+        let Some(watched) = reply_queue.take_watched() else {
+            return;
+        };
         let taken = Taken {
             counter,
             since_us: 0,
             bytes: 0,
             expected: 0,
-            era: None,
+            epoch: None,
         };
-        let sequence = line.take_last_seat(Gather::Replying(Reply::Null), taken);
-        let ticket = Ticket { line: id.0, sequence };
-        self.send(ticket, vec![(Target::Shard(watched.shard), Ask::Unwatch)]);
+        let sequence = reply_queue.take_last_slot(Gather::Replying(Reply::Null), taken);
+        let reply_id = ReplyId {
+            reply_queue: id.0,
+            sequence,
+        };
+        self.send(reply_id, vec![(Target::Shard(watched.shard), RequestBody::Unwatch)]);
     }
 
-    fn execute(&mut self, id: LineId, mut taken: Taken, here: Target, host: &dyn Host) -> Intercepted {
-        let line = self.lines.line(id);
-        let transaction = take(&mut line.transaction).expect("looked at a moment ago");
-        line.account.remove(transaction.bytes);
+    fn execute(&mut self, id: ReplyQueueId, mut taken: Taken, here: Target, host: &dyn Host) -> Intercepted {
+        let reply_queue = self.reply_queues.get(id);
+        let transaction = take(&mut reply_queue.transaction).expect("looked at a moment ago");
+        reply_queue.account.remove(transaction.bytes);
         if transaction.is_spoiled {
             self.discard(transaction.queued);
             return self.unwatch(id, refuse(ClientError::ExecAborted), taken);
@@ -160,7 +165,7 @@ impl Engine {
         let preparing = Box::new(Preparing {
             places: Vec::with_capacity(transaction.queued.len()),
             queued: transaction.queued.into_iter(),
-            watched: self.lines.line(id).take_watched().map(|watched| watched.shard),
+            watched: self.reply_queues.get(id).take_watched().map(|watched| watched.shard),
             here,
         });
         Intercepted::Begun(self.prepare(id, preparing, taken.since_us, host), taken)
@@ -168,14 +173,20 @@ impl Engine {
 
     /// Answers what needs no data, for a slice: nothing else of the transaction can change it. When all was looked at, the
     /// rest is executed.
-    pub(crate) fn prepare(&mut self, id: LineId, mut preparing: Box<Preparing>, now_us: u64, host: &dyn Host) -> Next {
+    pub(crate) fn prepare(
+        &mut self,
+        id: ReplyQueueId,
+        mut preparing: Box<Preparing>,
+        now_us: u64,
+        host: &dyn Host,
+    ) -> Next {
         let unix_us = self.unix_us(now_us);
-        let line = self.lines.line(id);
+        let reply_queue = self.reply_queues.get(id);
         for Parsed { command, entry, slot } in preparing.queued.by_ref().take(QUEUED_PER_SLICE) {
-            let place = match answer(command, &mut line.session, &self.setup, now_us, unix_us) {
-                Ok((reply, _)) => Entry::Done(reply.unwrap_or_else(Reply::ok)),
-                Err(Command::Unwatch) => Entry::Done(Reply::ok()),
-                Err(command) => Entry::Queued(Parsed { command, entry, slot }),
+            let place = match answer(command, &mut reply_queue.session, &self.setup, now_us, unix_us) {
+                Ok((reply, _)) => QueuedCommand::Done(reply.unwrap_or_else(Reply::ok)),
+                Err(Command::Unwatch) => QueuedCommand::Done(Reply::ok()),
+                Err(command) => QueuedCommand::Queued(Parsed { command, entry, slot }),
             };
             preparing.places.push(place);
         }
@@ -185,16 +196,16 @@ impl Engine {
         let Preparing {
             places, watched, here, ..
         } = *preparing;
-        let asker = (line.session.id, here);
-        let around = self.around(unix_us / 1000, host, Reads::Never);
-        Executing::start(places, watched, asker, &around)
+        let asker = (reply_queue.session.id, here);
+        let context = self.context(unix_us / 1000, host, ReadTiming::Never);
+        Executing::start(places, watched, asker, &context)
     }
 
     /// A client's transaction is not to be: its commands are freed in slices.
-    fn forget_transaction(&mut self, id: LineId) {
-        let line = self.lines.line(id);
-        if let Some(transaction) = take(&mut line.transaction) {
-            line.account.remove(transaction.bytes);
+    fn forget_transaction(&mut self, id: ReplyQueueId) {
+        let reply_queue = self.reply_queues.get(id);
+        if let Some(transaction) = take(&mut reply_queue.transaction) {
+            reply_queue.account.remove(transaction.bytes);
             self.discard(transaction.queued);
         }
     }
@@ -218,18 +229,18 @@ impl Engine {
     }
 
     /// Answers when the shard has forgotten what the client watches, or at once if it watches nothing.
-    fn unwatch(&mut self, id: LineId, reply: Reply, taken: Taken) -> Intercepted {
-        match self.lines.line(id).take_watched() {
+    fn unwatch(&mut self, id: ReplyQueueId, reply: Reply, taken: Taken) -> Intercepted {
+        match self.reply_queues.get(id).take_watched() {
             None => Intercepted::Answered(reply),
             Some(watched) => {
-                let asks = vec![(Target::Shard(watched.shard), Ask::Unwatch)];
-                Intercepted::Begun(Next::Ask(Gather::Replying(reply), asks), taken)
+                let requests = vec![(Target::Shard(watched.shard), RequestBody::Unwatch)];
+                Intercepted::Begun(Next::Request(Gather::Replying(reply), requests), taken)
             }
         }
     }
 }
 
-impl Line {
+impl ReplyQueue {
     /// Puts a command behind those that wait for EXEC.
     fn queue(&mut self, parsed: Parsed, expected: usize) -> Reply {
         let transaction = self.transaction.as_mut().expect("looked at a moment ago");
@@ -302,8 +313,8 @@ const WATCHED_BYTES: usize = 96;
 fn spreads(command: &Command) -> bool {
     match command {
         Command::Transfer(transfer) => slot(&[&transfer.from]) != slot(&[&transfer.to]),
-        Command::Several(several @ SeveralKeys::SetStrings(setting)) if setting.only != Only::Always => {
-            let mut slots = several.keys().map(|key| slot(&[key]));
+        Command::MultiKey(multi_key @ MultiKeyCommand::SetStrings(setting)) if setting.only != Only::Always => {
+            let mut slots = multi_key.keys().map(|key| slot(&[key]));
             let first = slots.next();
             slots.any(|slot| Some(slot) != first)
         }

@@ -5,16 +5,16 @@ use std::task::Waker;
 use kora_mesh::{Armed, WorkerId};
 use kora_resp::Reply;
 
-use crate::chores::Leisure;
 use crate::engine::{CpuLook, Engine, Progress};
-use crate::gather::{Around, Gather, Next, Reads, Shape};
+use crate::gather::{Context, Gather, Next, ReadTiming, Shape};
 use crate::limits::{CPU_LOOK_US, DELIVERY_US, INLINE_BUDGET_US, TURN_DUE_US};
-use crate::lines::LineId;
-use crate::mail::{Ask, Part, Request, Response, Target, Ticket};
+use crate::mail::{PartialReply, ReplyId, Request, RequestBody, Response, Target};
+use crate::maintenance::Leisure;
 use crate::plan::Route;
+use crate::reply_queues::ReplyQueueId;
 use crate::setup::Host;
-use crate::shard::{Origin, Reading, Shard};
-use crate::stats::Outcome;
+use crate::shard::{Origin, Shard, SharedReads};
+use crate::stats::CommandOutcome;
 
 impl Engine {
     /// One turn: takes replies, delivers what was staged, executes for about `budget_us`, delivers again.
@@ -39,7 +39,7 @@ impl Engine {
         }
         self.port.flush();
         if !self.durable.is_loading {
-            self.shards.iter_mut().for_each(Shard::lend);
+            self.shards.iter_mut().for_each(Shard::grant_lease);
         }
         self.turned_us = start_us;
         if progress == Progress::Worked {
@@ -91,14 +91,14 @@ impl Engine {
         }
     }
 
-    pub(crate) fn send(&mut self, ticket: Ticket, asks: Vec<(Target, Ask)>) {
-        let at_ms = self.taken_ms(ticket);
-        for (target, ask) in asks {
+    pub(crate) fn send(&mut self, reply_id: ReplyId, requests: Vec<(Target, RequestBody)>) {
+        let at_ms = self.taken_ms(reply_id);
+        for (target, body) in requests {
             let request = Request {
-                ticket,
+                reply_id,
                 target,
                 at_ms,
-                ask,
+                body,
             };
             self.send_one(request);
         }
@@ -118,23 +118,26 @@ impl Engine {
         }
     }
 
-    /// When the command of a seat was taken from its connection, in milliseconds of Unix time.
-    fn taken_ms(&mut self, ticket: Ticket) -> u64 {
-        let since_us = self.lines.line(LineId(ticket.line)).since_us(ticket.sequence);
+    /// When the command of a slot was taken from its connection, in milliseconds of Unix time.
+    fn taken_ms(&mut self, reply_id: ReplyId) -> u64 {
+        let since_us = self
+            .reply_queues
+            .get(ReplyQueueId(reply_id.reply_queue))
+            .since_us(reply_id.sequence);
         self.unix_us(since_us) / 1000
     }
 
-    pub(crate) fn around<'a>(&'a self, at_ms: u64, host: &'a dyn Host, reads: Reads) -> Around<'a> {
-        let reading = Reading {
+    pub(crate) fn context<'a>(&'a self, at_ms: u64, host: &'a dyn Host, reads: ReadTiming) -> Context<'a> {
+        let shared_reads = SharedReads {
             setup: &self.setup,
             reader: &self.reader,
             at_ms,
         };
-        Around {
+        Context {
             setup: &self.setup,
             host,
             at_ms,
-            reading,
+            shared_reads,
             reads,
         }
     }
@@ -166,15 +169,15 @@ impl Engine {
 
     pub(crate) fn has_work(&self) -> bool {
         let has_phase_news = || self.setup.durability.phase() != self.setup.durability.seen_by(self.worker.index());
-        !self.worker_asks.is_empty()
+        !self.worker_requests.is_empty()
             || !self.unfinished.is_empty()
             || !self.discarded.is_empty()
-            || self.eras.has_news()
+            || self.epochs.has_news()
             || self.has_publications()
             || has_phase_news()
             || self.has_capture_work()
-            || (self.has_errand() && !self.durable.is_loading)
-            || self.shards.iter().any(|shard| shard.has_asks() || shard.has_drops() || shard.keyspace().has_upkeep())
+            || (self.has_background_task() && !self.durable.is_loading)
+            || self.shards.iter().any(|shard| shard.has_requests() || shard.has_drops() || shard.keyspace().has_upkeep())
             // Whoever was woken for the credit that is left may not have needed it.
             || (!self.credit_waiters.is_empty() && self.credit_left() > 0)
     }
@@ -182,7 +185,7 @@ impl Engine {
     /// Asks that wait here for their turn.
     pub(crate) fn queue_depth(&self) -> u64 {
         let of_shards: usize = self.shards.iter().map(Shard::queue_depth).sum();
-        (self.worker_asks.len() + self.unfinished.len() + of_shards) as u64
+        (self.worker_requests.len() + self.unfinished.len() + of_shards) as u64
     }
 
     fn take_replies(&mut self, host: &dyn Host) -> Progress {
@@ -217,9 +220,9 @@ impl Engine {
             let Some(id) = self.credit_waiters.pop_front() else {
                 break;
             };
-            if let Some(line) = self.lines.find(id) {
-                line.queues_for_credit = false;
-                line.unblock();
+            if let Some(reply_queue) = self.reply_queues.find(id) {
+                reply_queue.queues_for_credit = false;
+                reply_queue.unblock();
                 left -= 1;
             }
         }
@@ -230,14 +233,14 @@ impl Engine {
     }
 
     /// Executes until nobody asks anything or the time is up. What peers send meanwhile is taken in after each lap, and a lap
-    /// is one round or one chore, so that a newcomer's turn comes before a loader's next but one. A turn that has something to
-    /// deliver ends early.
+    /// is one round or one maintenance task, so that a newcomer's turn comes before a loader's next but one. A turn that has
+    /// something to deliver ends early.
     fn execute_for(&mut self, start_us: u64, budget_us: u64, host: &dyn Host) -> Progress {
         let mut progress = Progress::Idle;
         loop {
             let mut worked = self.take_requests();
-            worked |= self.do_chore_owed(host) || self.do_round(host) || self.do_chore(Leisure::Idle, host);
-            worked |= !self.durable.is_loading && self.begin_errand(host);
+            worked |= self.do_owed_maintenance(host) || self.do_round(host) || self.do_maintenance(Leisure::Idle, host);
+            worked |= !self.durable.is_loading && self.begin_background_task(host);
             if !worked {
                 return progress;
             }
@@ -294,15 +297,15 @@ impl Engine {
     /// Puts an ask to this worker where its turn will come.
     fn accept(&mut self, from: WorkerId, request: Request) {
         let Request {
-            ticket,
+            reply_id,
             target,
             at_ms,
-            ask,
+            body,
         } = request;
         match target {
             Target::Worker(worker) => {
                 assert_eq!(worker, self.worker, "a worker is asked what is its own");
-                self.worker_asks.push_back((from, ticket, ask));
+                self.worker_requests.push_back((from, reply_id, body));
             }
             Target::Shard(id) => {
                 let shard = &mut self.shards[id.index() / self.outboxes.len()];
@@ -310,20 +313,20 @@ impl Engine {
                 shard.enqueue(
                     Origin {
                         worker: from,
-                        line: ticket.line,
+                        reply_queue: reply_id.reply_queue,
                     },
-                    ticket,
-                    ask,
+                    reply_id,
+                    body,
                     at_ms,
                 );
             }
         }
     }
 
-    /// A round, for which a chore is owed then.
+    /// A round, for which a maintenance task is owed then.
     fn do_round(&mut self, host: &dyn Host) -> bool {
         let asked = self.execute_round(host);
-        self.chores.note_round(asked);
+        self.maintenance.note_round(asked);
         asked
     }
 
@@ -332,60 +335,66 @@ impl Engine {
         let mut worked = false;
         for index in 0..self.shards.len() {
             let shard = &mut self.shards[index];
-            if shard.has_asks() && shard.take_back() {
+            if shard.has_requests() && shard.end_lease() {
                 worked = true;
                 self.stats.slices += 1;
                 let from = Target::Shard(shard.id());
-                if let Some((origin, ticket, part)) = shard.slice() {
-                    self.answer(origin.worker, Response { ticket, from, part }, host);
+                if let Some((origin, reply_id, part)) = shard.slice() {
+                    self.answer(origin.worker, Response { reply_id, from, part }, host);
                 }
             }
         }
-        while let Some((worker, ticket)) = self.eras.take_done() {
+        while let Some((worker, reply_id)) = self.epochs.take_done() {
             worked = true;
-            let (from, part) = (Target::Worker(self.worker), Part::Done);
-            self.answer(worker, Response { ticket, from, part }, host);
+            let (from, part) = (Target::Worker(self.worker), PartialReply::Done);
+            self.answer(worker, Response { reply_id, from, part }, host);
         }
-        if let Some((worker, ticket, ask)) = self.worker_asks.pop_front() {
+        if let Some((worker, reply_id, body)) = self.worker_requests.pop_front() {
             worked = true;
-            self.answer_worker_ask(worker, ticket, ask, host);
+            self.answer_worker_request(worker, reply_id, body, host);
         }
         worked |= self.publish_slice(host);
-        if let Some(ticket) = self.unfinished.pop_front() {
+        if let Some(reply_id) = self.unfinished.pop_front() {
             worked = true;
-            let at_ms = self.taken_ms(ticket);
-            let gather = self.lines.line(LineId(ticket.line)).take_gather(ticket.sequence);
-            let reads = self.lines.line(LineId(ticket.line)).reads_of_taken();
+            let at_ms = self.taken_ms(reply_id);
+            let gather = self
+                .reply_queues
+                .get(ReplyQueueId(reply_id.reply_queue))
+                .take_gather(reply_id.sequence);
+            let reads = self
+                .reply_queues
+                .get(ReplyQueueId(reply_id.reply_queue))
+                .reads_of_taken();
             let next = match gather {
                 Gather::Preparing(preparing) => {
-                    let id = LineId(ticket.line);
-                    let since_us = self.lines.line(id).since_us(ticket.sequence);
+                    let id = ReplyQueueId(reply_id.reply_queue);
+                    let since_us = self.reply_queues.get(id).since_us(reply_id.sequence);
                     self.prepare(id, preparing, since_us, host)
                 }
-                gather => gather.go_on(&self.around(at_ms, host, reads)),
+                gather => gather.go_on(&self.context(at_ms, host, reads)),
             };
-            self.follow(ticket, next, host);
-            self.lines.give_up_if_done(LineId(ticket.line));
+            self.follow(reply_id, next, host);
+            self.reply_queues.give_up_if_done(ReplyQueueId(reply_id.reply_queue));
         }
         worked
     }
 
     /// Answers what was asked of this worker itself, now or later.
-    fn answer_worker_ask(&mut self, worker: WorkerId, ticket: Ticket, ask: Ask, host: &dyn Host) {
-        let part = match ask {
-            Ask::Drain => return self.eras.wait(worker, ticket),
-            Ask::Publish(message) => return self.accept_message(worker, ticket, message),
-            Ask::ChangeSubscriptions(subscribing) => match self.subscribe_slice(ticket, *subscribing) {
-                Ok(reply) => Part::Reply(reply),
+    fn answer_worker_request(&mut self, worker: WorkerId, reply_id: ReplyId, body: RequestBody, host: &dyn Host) {
+        let part = match body {
+            RequestBody::Drain => return self.epochs.wait(worker, reply_id),
+            RequestBody::Publish(message) => return self.accept_message(worker, reply_id, message),
+            RequestBody::ChangeSubscriptions(subscribing) => match self.subscribe_slice(reply_id, *subscribing) {
+                Ok(reply) => PartialReply::Reply(reply),
                 Err(unfinished) => {
-                    let ask = Ask::ChangeSubscriptions(Box::new(unfinished));
-                    return self.worker_asks.push_back((worker, ticket, ask));
+                    let body = RequestBody::ChangeSubscriptions(Box::new(unfinished));
+                    return self.worker_requests.push_back((worker, reply_id, body));
                 }
             },
-            ask => self.answer_for_worker(ask, host),
+            body => self.answer_for_worker(body, host),
         };
         let from = Target::Worker(self.worker);
-        self.answer(worker, Response { ticket, from, part }, host);
+        self.answer(worker, Response { reply_id, from, part }, host);
     }
 
     /// Wakes whoever drives the turns if a key expires before he thinks.
@@ -420,64 +429,75 @@ impl Engine {
         }
     }
 
-    /// Brings one part of an answer to its seat, or several to theirs.
+    /// Brings one part of an answer to its slot, or several to theirs.
     pub(crate) fn absorb(&mut self, response: Response, host: &dyn Host) {
-        let Response { ticket, from, part } = response;
-        let id = LineId(ticket.line);
-        let Part::Acted(replies, parts) = part else {
-            let gather = self.lines.line(id).take_gather(ticket.sequence);
-            self.absorb_into(gather, ticket, (from, part), host);
-            return self.lines.give_up_if_done(id);
+        let Response { reply_id, from, part } = response;
+        let id = ReplyQueueId(reply_id.reply_queue);
+        let PartialReply::Pipeline(replies, parts) = part else {
+            let gather = self.reply_queues.get(id).take_gather(reply_id.sequence);
+            self.absorb_into(gather, reply_id, (from, part), host);
+            return self.reply_queues.give_up_if_done(id);
         };
         let now_us = host.now_us();
         for (sequence, reply) in replies {
-            match self.lines.line(id).take_gather(sequence) {
+            match self.reply_queues.get(id).take_gather(sequence) {
                 Gather::One(Shape::Whole) => self.fill(id, sequence, reply, now_us),
-                gather => self.absorb_into(gather, Ticket { sequence, ..ticket }, (from, Part::Reply(reply)), host),
+                gather => self.absorb_into(
+                    gather,
+                    ReplyId { sequence, ..reply_id },
+                    (from, PartialReply::Reply(reply)),
+                    host,
+                ),
             }
         }
         for (sequence, part) in parts {
-            let gather = self.lines.line(id).take_gather(sequence);
-            self.absorb_into(gather, Ticket { sequence, ..ticket }, (from, part), host);
+            let gather = self.reply_queues.get(id).take_gather(sequence);
+            self.absorb_into(gather, ReplyId { sequence, ..reply_id }, (from, part), host);
         }
-        self.lines.give_up_if_done(id);
+        self.reply_queues.give_up_if_done(id);
     }
 
-    fn absorb_into(&mut self, gather: Gather, ticket: Ticket, (from, part): (Target, Part), host: &dyn Host) {
-        let at_ms = self.taken_ms(ticket);
-        let next = gather.absorb(from, part, &self.around(at_ms, host, Reads::Never));
-        self.follow(ticket, next, host);
+    fn absorb_into(
+        &mut self,
+        gather: Gather,
+        reply_id: ReplyId,
+        (from, part): (Target, PartialReply),
+        host: &dyn Host,
+    ) {
+        let at_ms = self.taken_ms(reply_id);
+        let next = gather.absorb(from, part, &self.context(at_ms, host, ReadTiming::Never));
+        self.follow(reply_id, next, host);
     }
 
-    /// Does what follows for a seat whose gather was taken out.
-    fn follow(&mut self, ticket: Ticket, next: Next, host: &dyn Host) {
-        let id = LineId(ticket.line);
-        let line = self.lines.line(id);
+    /// Does what follows for a slot whose gather was taken out.
+    fn follow(&mut self, reply_id: ReplyId, next: Next, host: &dyn Host) {
+        let id = ReplyQueueId(reply_id.reply_queue);
+        let reply_queue = self.reply_queues.get(id);
         match next {
             Next::Again(gather) => {
-                line.put_gather(ticket.sequence, gather);
-                self.unfinished.push_back(ticket);
+                reply_queue.put_gather(reply_id.sequence, gather);
+                self.unfinished.push_back(reply_id);
             }
-            Next::Wait(gather) => line.put_gather(ticket.sequence, gather),
-            Next::Ask(gather, asks) => {
-                line.put_gather(ticket.sequence, gather);
-                self.send(ticket, asks);
+            Next::Wait(gather) => reply_queue.put_gather(reply_id.sequence, gather),
+            Next::Request(gather, requests) => {
+                reply_queue.put_gather(reply_id.sequence, gather);
+                self.send(reply_id, requests);
             }
-            Next::Reply(reply) => self.fill(id, ticket.sequence, reply, host.now_us()),
+            Next::Reply(reply) => self.fill(id, reply_id.sequence, reply, host.now_us()),
         }
     }
 
-    /// Puts a reply into its seat, whose gather was taken out.
-    fn fill(&mut self, id: LineId, sequence: u32, reply: Reply, now_us: u64) {
-        let outcome = Outcome::of(&reply);
-        if !self.errands.is_empty() && self.end_errand(id, &reply, now_us) {
-            self.lines.line(id).fill(sequence, reply);
+    /// Puts a reply into its slot, whose gather was taken out.
+    fn fill(&mut self, id: ReplyQueueId, sequence: u32, reply: Reply, now_us: u64) {
+        let outcome = CommandOutcome::of(&reply);
+        if !self.background_tasks.is_empty() && self.end_background_task(id, &reply, now_us) {
+            self.reply_queues.get(id).fill(sequence, reply);
             return;
         }
-        let line = self.lines.line(id);
-        let taken = line.fill(sequence, reply);
-        taken.era.into_iter().for_each(|era| self.eras.end(era));
-        self.reply_is_ready |= line.has_ready();
+        let reply_queue = self.reply_queues.get(id);
+        let taken = reply_queue.fill(sequence, reply);
+        taken.epoch.into_iter().for_each(|epoch| self.epochs.end(epoch));
+        self.reply_is_ready |= reply_queue.has_ready();
         let latency_us = now_us.saturating_sub(taken.since_us);
         self.stats.by_command.count(taken.counter, outcome, latency_us);
     }

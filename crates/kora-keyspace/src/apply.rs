@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use kora_mesh::{Fuse, Gauge};
+use kora_mesh::{Gauge, SharedDeadline};
 use kora_values::StringRef;
 use kora_vector::{Step, Work};
 
 use crate::catalog::Schema;
 use crate::changes::Observer;
-use crate::key::{Place, key_of};
+use crate::key::{ResolvedKey, key_of};
 use crate::keys::{Value, ValueRef};
 use crate::keyspace::Keyspace;
 use crate::outcome::Outcome;
@@ -78,13 +78,13 @@ impl<O: Observer> Keyspace<O> {
                     from = self.flush(before, place);
                 }
             }
-            Outcome::Landed { transfer } => self.land(transfer),
+            Outcome::Landed { transfer } => self.note_landed(transfer),
             Outcome::BatchBegin => self.begin_batch(),
             Outcome::BatchEnd => self.end_batch(),
         }
     }
 
-    fn apply_put(&mut self, place: Place<'_>, value: ValueRef<'_>, deadline_ms: u64) {
+    fn apply_put(&mut self, place: ResolvedKey<'_>, value: ValueRef<'_>, deadline_ms: u64) {
         let value = match value {
             ValueRef::String(string) => Value::String(string.to_value()),
             ValueRef::Hash(hash) => {
@@ -105,7 +105,7 @@ impl<O: Observer> Keyspace<O> {
     }
 
     /// What stands before the bytes stays; the string may be longer already.
-    fn apply_edit(&mut self, place: Place<'_>, (offset, bytes, length): (usize, &[u8], usize)) {
+    fn apply_edit(&mut self, place: ResolvedKey<'_>, (offset, bytes, length): (usize, &[u8], usize)) {
         let held = self.string(place).ok().flatten().map_or(0, StringRef::len);
         debug_assert!(
             offset + bytes.len() <= length.max(held),
@@ -164,7 +164,7 @@ impl<O: Observer> Keyspace<O> {
                     name: schema.name.clone(),
                     name_bytes: Gauge::new(0),
                     leaving: Gauge::new(0),
-                    fuse: Fuse::new(),
+                    deadline: SharedDeadline::new(),
                     ..**schema
                 });
                 self.create(&schema);

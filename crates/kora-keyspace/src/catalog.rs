@@ -1,13 +1,13 @@
 //! The collections that exist: what all shards read and only the owner of a name writes.
 //!
 //! The shard that owns the slot of a collection's name decides everything about that name (`shard/ownership.rs`), so each
-//! decision is local to one shard. What it decides stands here, in a board that every worker reads without locks. A
+//! decision is local to one shard. What it decides stands here, in a map that every worker reads without locks. A
 //! shard looks a name up when it executes; generations tell a collection from an earlier one of the same name.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-use kora_mesh::{Board, Fuse, Gauge, Sequence, Tally};
+use kora_mesh::{CopyOnWriteMap, Gauge, Sequence, SharedCounter, SharedDeadline};
 use kora_vector::{Metric, Storage};
 
 /// Tells a collection from every other, also from earlier ones of the same name. Later ones are larger.
@@ -33,7 +33,7 @@ pub struct Schema {
     pub leaving: Gauge,
     /// When it expires, in milliseconds of Unix time. Only the owner of its name moves that; that it is over is found by
     /// whoever looks first, and then it is over for all.
-    pub fuse: Fuse,
+    pub deadline: SharedDeadline,
 }
 
 /// How a collection came to be, and so whether it stays without vectors.
@@ -83,10 +83,10 @@ pub struct GraphSettings {
 
 /// All collections. Shared by all workers.
 pub struct Catalog {
-    board: Board<Arc<Schema>>,
+    schemas: CopyOnWriteMap<Arc<Schema>>,
     generations: Sequence,
     /// How many collections expire, with those that have expired of which parts are still held.
-    mortals: Tally,
+    expiring_collections: SharedCounter,
     hash_seed: u64,
 }
 
@@ -102,9 +102,9 @@ impl Catalog {
     /// collide; fixed in a simulation.
     pub fn new(hash_seed: u64) -> Catalog {
         Catalog {
-            board: Board::new(hash_seed),
+            schemas: CopyOnWriteMap::new(hash_seed),
             generations: Sequence::new(),
-            mortals: Tally::new(),
+            expiring_collections: SharedCounter::new(),
             hash_seed,
         }
     }
@@ -121,28 +121,28 @@ impl Catalog {
 
     /// The collection of that name that was last made and not withdrawn, also if it has expired since.
     pub fn newest(&self, name: &[u8]) -> Option<Arc<Schema>> {
-        self.board.find(name)
+        self.schemas.find(name)
     }
 
     /// How many collections expire, with those that have expired of which parts are still held.
     pub fn expiring(&self) -> u64 {
-        self.mortals.get()
+        self.expiring_collections.get()
     }
 
     /// The count of these.
-    pub fn mortals(&self) -> &Tally {
-        &self.mortals
+    pub fn expiring_collections(&self) -> &SharedCounter {
+        &self.expiring_collections
     }
 
     /// How long the names of its elements are on average, roughly, if there is a collection of that name.
     pub fn name_bytes(&self, name: &[u8]) -> Option<usize> {
         let bytes = |schema: &Arc<Schema>| usize::try_from(schema.name_bytes.get()).unwrap_or(usize::MAX);
-        self.board.inspect(name, |schema| schema.map(bytes))
+        self.schemas.inspect(name, |schema| schema.map(bytes))
     }
 
     /// How many collections there are, with those that have expired and are not withdrawn yet.
     pub fn len(&self) -> usize {
-        self.board.len()
+        self.schemas.len()
     }
 
     /// True if there is no collection.
@@ -162,7 +162,7 @@ impl Catalog {
 
     /// Makes a collection visible to everybody. Only the owner of its name calls this, after it saw that there is none.
     pub fn publish(&self, schema: &Arc<Schema>) {
-        let before = self.board.publish(&schema.name, Arc::clone(schema));
+        let before = self.schemas.publish(&schema.name, Arc::clone(schema));
         assert!(
             before.is_none(),
             "the owner of a name is its only writer and saw that it was free"
@@ -171,23 +171,23 @@ impl Catalog {
 
     /// Takes a collection away. Only the owner of its name calls this.
     pub fn withdraw(&self, name: &[u8]) -> Option<Arc<Schema>> {
-        self.board.withdraw(name)
+        self.schemas.withdraw(name)
     }
 
     /// Takes collections of one bucket away. Only those whose names the caller owns.
     pub fn withdraw_where(&self, bucket: usize, is_withdrawn: impl FnMut(&Arc<Schema>) -> bool) {
-        self.board.withdraw_where(bucket, is_withdrawn);
+        self.schemas.withdraw_where(bucket, is_withdrawn);
     }
 
     /// The collections of one bucket that are not withdrawn, also if they have expired since.
     pub fn bucket(&self, index: usize) -> Vec<Arc<Schema>> {
-        let bucket = self.board.bucket(index);
+        let bucket = self.schemas.bucket(index);
         bucket.iter().map(|(_, schema)| Arc::clone(schema)).collect()
     }
 
     /// How many collections a bucket holds.
     pub fn bucket_len(&self, index: usize) -> usize {
-        self.board.bucket(index).len()
+        self.schemas.bucket(index).len()
     }
 
     /// How many collections stand in one bucket on average, with which each of them is withdrawn.
@@ -197,7 +197,7 @@ impl Catalog {
 
     /// How many buckets there are to look through.
     pub fn bucket_count(&self) -> usize {
-        self.board.bucket_count()
+        self.schemas.bucket_count()
     }
 }
 
@@ -229,14 +229,14 @@ impl CatalogView<'_> {
 
     /// The collections of one bucket.
     pub fn bucket(self, index: usize) -> Vec<Arc<Schema>> {
-        let bucket = self.catalog.board.bucket(index);
-        let there = bucket.iter().filter(|(_, schema)| !schema.fuse.is_over(self.at_ms));
+        let bucket = self.catalog.schemas.bucket(index);
+        let there = bucket.iter().filter(|(_, schema)| !schema.deadline.is_over(self.at_ms));
         there.map(|(_, schema)| Arc::clone(schema)).collect()
     }
 
     fn inspect<T>(self, name: &[u8], look: impl FnOnce(Option<&Arc<Schema>>) -> T) -> T {
-        self.catalog.board.inspect(name, |schema| {
-            look(schema.filter(|schema| !schema.fuse.is_over(self.at_ms)))
+        self.catalog.schemas.inspect(name, |schema| {
+            look(schema.filter(|schema| !schema.deadline.is_over(self.at_ms)))
         })
     }
 }

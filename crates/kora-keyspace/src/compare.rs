@@ -6,7 +6,7 @@ use kora_values::{Digits, HashRef};
 
 use crate::changes::Observer;
 use crate::collections::{Collection, CollectionTable};
-use crate::keys::{Entry, ValueRef};
+use crate::keys::{KeyEntry, ValueRef};
 use crate::keyspace::Keyspace;
 
 impl<O: Observer> Keyspace<O> {
@@ -53,7 +53,7 @@ impl<O: Observer> Keyspace<O> {
             assert_eq!(schema.dimension, twin.dimension, "the dimension of {name:?}");
             assert_eq!(schema.graph, twin.graph, "the settings of {name:?}");
             assert_eq!(schema.made_by, twin.made_by, "how {name:?} was made");
-            assert_eq!(schema.fuse.end(), twin.fuse.end(), "the deadline of {name:?}");
+            assert_eq!(schema.deadline.end(), twin.deadline.end(), "the deadline of {name:?}");
         }
     }
 
@@ -65,7 +65,7 @@ impl<O: Observer> Keyspace<O> {
 }
 
 /// What an entry holds, in one order.
-fn contents(entry: Entry<'_>) -> BTreeMap<Vec<u8>, Vec<u8>> {
+fn contents(entry: KeyEntry<'_>) -> BTreeMap<Vec<u8>, Vec<u8>> {
     match entry.value() {
         ValueRef::String(string) => {
             let bytes = string.bytes(&mut Digits::new()).to_vec();

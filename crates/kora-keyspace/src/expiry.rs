@@ -4,7 +4,7 @@
 //! of each is known at once, and what has expired goes when a command looks for it or when there is time.
 
 use crate::changes::Observer;
-use crate::key::{KeyType, Place, element_of};
+use crate::key::{KeyType, ResolvedKey, element_of};
 use crate::keys::Due;
 use crate::keyspace::Keyspace;
 use crate::limits::DELETED_PER_SLICE;
@@ -23,7 +23,7 @@ impl<O: Observer> Keyspace<O> {
     }
 
     /// A key as it is at that time: what has expired by then is removed.
-    pub fn resolve_live<'k>(&mut self, key: &'k [u8], now_ms: u64) -> Place<'k> {
+    pub fn resolve_live<'k>(&mut self, key: &'k [u8], now_ms: u64) -> ResolvedKey<'k> {
         let place = self.place(key, now_ms);
         if self.keys.has_due(now_ms) && self.entry(place).is_some_and(|entry| entry.is_due(now_ms)) {
             self.remove(place, Cause::Expired);
@@ -39,7 +39,7 @@ impl<O: Observer> Keyspace<O> {
     }
 
     /// When a key expires, if it is there; [`NEVER_MS`] if it does not.
-    pub fn deadline_of(&self, place: Place<'_>) -> Option<u64> {
+    pub fn deadline_of(&self, place: ResolvedKey<'_>) -> Option<u64> {
         if let Some(entry) = self.entry(place) {
             return Some(entry.deadline_ms());
         }
@@ -54,7 +54,7 @@ impl<O: Observer> Keyspace<O> {
 
     /// Lets a key expire then, or a collection of that name; one that is past removes it. False if there is nothing, or it
     /// has expired in this moment.
-    pub fn set_deadline(&mut self, place: Place<'_>, deadline_ms: u64) -> bool {
+    pub fn set_deadline(&mut self, place: ResolvedKey<'_>, deadline_ms: u64) -> bool {
         if self.entry(place).is_none() && self.kind(place) == Some(KeyType::VectorSet) {
             return self.set_collection_deadline(place, deadline_ms);
         }

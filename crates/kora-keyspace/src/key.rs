@@ -38,7 +38,7 @@ pub fn key_of(collection: &[u8], name: &[u8]) -> Vec<u8> {
 
 /// One key as it is at a time, for the length of one command: see [`Keyspace::resolve_live`](crate::Keyspace::resolve_live).
 #[derive(Clone, Copy, Debug)]
-pub struct Place<'k> {
+pub struct ResolvedKey<'k> {
     /// The key.
     pub key: &'k [u8],
     /// Its hash in the table of keys.

@@ -12,8 +12,8 @@ use crate::catalog::{Catalog, Generation, Schema};
 use crate::changes::{Changes, Observer, Sequence, Totals};
 use crate::collections::{Collection, CollectionTable, ExpiringCollections};
 use crate::drop_queue::DropQueue;
-use crate::key::{KeyType, Place, element_of};
-use crate::keys::{Entry, KeyTable, Value, ValueRef};
+use crate::key::{KeyType, ResolvedKey, element_of};
+use crate::keys::{KeyEntry, KeyTable, Value, ValueRef};
 
 /// All data of one shard. Nothing outside of it changes a key, a vector, a deadline or a collection: reads take `&self`, and
 /// each method that changes something ends in a commit, which its observers see as an [`Outcome`](crate::Outcome).
@@ -147,30 +147,30 @@ impl<O: Observer> Keyspace<O> {
         self.changes.end_batch();
     }
 
-    /// Looks for keys that will be asked for in a moment: see [`KeyTable::look_for`].
-    pub fn look_for<'k>(&self, keys: impl Iterator<Item = &'k [u8]>) {
-        self.keys.look_for(keys);
+    /// Looks for keys that will be asked for in a moment: see [`KeyTable::prefetch`].
+    pub fn prefetch<'k>(&self, keys: impl Iterator<Item = &'k [u8]>) {
+        self.keys.prefetch(keys);
     }
 
     /// A key at a time, without a look at whether it has expired: for a command that resolved it before and goes on.
-    pub fn place<'k>(&self, key: &'k [u8], now_ms: u64) -> Place<'k> {
+    pub fn place<'k>(&self, key: &'k [u8], now_ms: u64) -> ResolvedKey<'k> {
         let hash = self.keys.hash(key);
-        Place { key, hash, now_ms }
+        ResolvedKey { key, hash, now_ms }
     }
 
     /// What a key holds.
-    pub fn kind(&self, place: Place<'_>) -> Option<KeyType> {
+    pub fn kind(&self, place: ResolvedKey<'_>) -> Option<KeyType> {
         let entry = self.keys.find(place.hash, place.key);
         entry.map_or_else(|| self.vector_kind(place), |entry| Some(entry.value().kind()))
     }
 
     /// True if a key holds something.
-    pub fn exists(&self, place: Place<'_>) -> bool {
+    pub fn exists(&self, place: ResolvedKey<'_>) -> bool {
         self.kind(place).is_some()
     }
 
     /// The entry of a key that holds a string or a hash.
-    pub fn entry(&self, place: Place<'_>) -> Option<Entry<'_>> {
+    pub fn entry(&self, place: ResolvedKey<'_>) -> Option<KeyEntry<'_>> {
         self.keys.find(place.hash, place.key)
     }
 
@@ -178,7 +178,7 @@ impl<O: Observer> Keyspace<O> {
     ///
     /// # Errors
     /// If something else is there.
-    pub fn string(&self, place: Place<'_>) -> Result<Option<StringRef<'_>>, Refusal> {
+    pub fn string(&self, place: ResolvedKey<'_>) -> Result<Option<StringRef<'_>>, Refusal> {
         match self.used_value(place)? {
             Some(ValueRef::String(string)) => Ok(Some(string)),
             Some(ValueRef::Hash(_)) => Err(Refusal::WrongType),
@@ -190,7 +190,7 @@ impl<O: Observer> Keyspace<O> {
     ///
     /// # Errors
     /// If something else is there.
-    pub fn hash(&self, place: Place<'_>) -> Result<Option<HashRef<'_>>, Refusal> {
+    pub fn hash(&self, place: ResolvedKey<'_>) -> Result<Option<HashRef<'_>>, Refusal> {
         match self.used_value(place)? {
             Some(ValueRef::Hash(hash)) => Ok(Some(hash)),
             Some(ValueRef::String(_)) => Err(Refusal::WrongType),
@@ -232,7 +232,7 @@ impl<O: Observer> Keyspace<O> {
 
     /// Hands the parts of collections over, to be read elsewhere; none if they are lent already. Until they are returned
     /// nothing may be done here that needs them.
-    pub fn lend_collections(&mut self) -> Option<CollectionTable> {
+    pub fn lease_collections(&mut self) -> Option<CollectionTable> {
         self.collections.here.take()
     }
 
@@ -276,12 +276,12 @@ impl<O: Observer> Keyspace<O> {
         );
         for (deadline_ms, generation, name) in self.expiring.iter() {
             let newest = self.catalog.newest(name).expect("it is not withdrawn");
-            assert_eq!((newest.generation, newest.fuse.end()), (generation, deadline_ms));
+            assert_eq!((newest.generation, newest.deadline.end()), (generation, deadline_ms));
         }
     }
 
     /// The value of a key, which counts as used; none if the key holds nothing.
-    fn used_value(&self, place: Place<'_>) -> Result<Option<ValueRef<'_>>, Refusal> {
+    fn used_value(&self, place: ResolvedKey<'_>) -> Result<Option<ValueRef<'_>>, Refusal> {
         match self.keys.find(place.hash, place.key) {
             Some(entry) => {
                 entry.touch(place.now_ms);
@@ -292,7 +292,7 @@ impl<O: Observer> Keyspace<O> {
     }
 
     /// An error if the key holds a vector or is the name of a collection; the caller has seen that it holds nothing else.
-    pub(crate) fn refuse_vectors(&self, place: Place<'_>) -> Result<(), Refusal> {
+    pub(crate) fn refuse_vectors(&self, place: ResolvedKey<'_>) -> Result<(), Refusal> {
         match self.vector_kind(place) {
             None => Ok(()),
             Some(_) => Err(Refusal::WrongType),
@@ -300,7 +300,7 @@ impl<O: Observer> Keyspace<O> {
     }
 
     /// What a key holds that holds no string and no hash.
-    pub(crate) fn vector_kind(&self, place: Place<'_>) -> Option<KeyType> {
+    pub(crate) fn vector_kind(&self, place: ResolvedKey<'_>) -> Option<KeyType> {
         let (key, catalog) = (place.key, self.catalog.at(place.now_ms));
         if catalog.is_empty() {
             return None;

@@ -21,7 +21,7 @@ mod outcome;
 mod time;
 
 pub use self::changes::{Observer, Sequence, Totals};
-pub use self::key::{KeyType, Place, element_of, key_of};
+pub use self::key::{KeyType, ResolvedKey, element_of, key_of};
 pub use self::keys::ValueRef;
 pub use self::keyspace::{KeyCounts, Keyspace, Refusal};
 pub use self::outcome::{Cause, Outcome, VectorRow};

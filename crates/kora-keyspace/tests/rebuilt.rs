@@ -10,7 +10,7 @@ use kora_keyspace::catalog::{Catalog, GraphSettings, MadeBy, Schema};
 use kora_keyspace::collections::VectorEnd;
 use kora_keyspace::keys::Value;
 use kora_keyspace::{Cause, Keyspace, NEVER_MS, Observer, Outcome, Sequence};
-use kora_mesh::{Fuse, Gauge};
+use kora_mesh::{Gauge, SharedDeadline};
 use kora_values::StringValue;
 use kora_vector::{Metric, Step, Storage, Work};
 use proptest::prelude::*;
@@ -162,7 +162,7 @@ impl Subject {
                 let moved = self.on(from, |keyspace, place| keyspace.take(place, transfer));
                 if let Some(moved) = moved {
                     self.keyspace.begin_batch();
-                    self.keyspace.land(transfer);
+                    self.keyspace.note_landed(transfer);
                     self.on(to, |keyspace, place| keyspace.put_moved(place, moved).is_ok());
                     self.keyspace.end_batch();
                 }
@@ -192,7 +192,11 @@ impl Subject {
         }
     }
 
-    fn on<R>(&mut self, key: u8, change: impl FnOnce(&mut Keyspace<Follower>, kora_keyspace::Place<'_>) -> R) -> R {
+    fn on<R>(
+        &mut self,
+        key: u8,
+        change: impl FnOnce(&mut Keyspace<Follower>, kora_keyspace::ResolvedKey<'_>) -> R,
+    ) -> R {
         let key = key_of(key);
         let place = self.keyspace.resolve_live(&key, self.now_ms);
         change(&mut self.keyspace, place)
@@ -218,7 +222,7 @@ impl Subject {
             made_by: if stays { MadeBy::Veccreate } else { MadeBy::Vecset },
             name_bytes: Gauge::new(0),
             leaving: Gauge::new(0),
-            fuse: Fuse::new(),
+            deadline: SharedDeadline::new(),
         });
         self.keyspace.create(&schema);
     }

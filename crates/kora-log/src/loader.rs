@@ -25,7 +25,7 @@ pub struct Loader<D: Disk> {
     manifest: Manifest,
     /// Numbers of the segments to be read, in order.
     segments: Vec<u64>,
-    stage: Stage<D::File>,
+    stage: LoadStage<D::File>,
     /// The stamp of the next frame.
     next_stamp: u64,
     tail: Option<Tail>,
@@ -34,7 +34,7 @@ pub struct Loader<D: Disk> {
 }
 
 #[derive(Debug)]
-enum Stage<F> {
+enum LoadStage<F> {
     Snapshot(Open<F>, SnapshotHeader, u64),
     /// The place in `segments` of the next one.
     Between(usize),
@@ -181,7 +181,7 @@ impl<D: Disk> Loader<D> {
             bytes_total += Open::new(&disk, name)?.length;
         }
         let stage = match manifest.snapshot {
-            0 => Stage::Between(0),
+            0 => LoadStage::Between(0),
             number => Loader::open_snapshot(&disk, &manifest, number)?,
         };
         Ok(Loader {
@@ -202,19 +202,19 @@ impl<D: Disk> Loader<D> {
     /// If something is damaged. Then the directory is as it was.
     pub fn next_item(&mut self) -> Result<Option<Item>, LoadError> {
         loop {
-            match std::mem::replace(&mut self.stage, Stage::Ended) {
-                Stage::Snapshot(open, header, pieces) => {
+            match std::mem::replace(&mut self.stage, LoadStage::Ended) {
+                LoadStage::Snapshot(open, header, pieces) => {
                     if let Some(piece) = self.next_piece(open, header, pieces)? {
                         return Ok(Some(piece));
                     }
                 }
-                Stage::Between(place) => self.open_segment(place)?,
-                Stage::Segment(open, header, place) => {
+                LoadStage::Between(place) => self.open_segment(place)?,
+                LoadStage::Segment(open, header, place) => {
                     if let Some(block) = self.next_block(open, header, place)? {
                         return Ok(Some(Item::Block(block)));
                     }
                 }
-                Stage::Ended => return Ok(None),
+                LoadStage::Ended => return Ok(None),
             }
         }
     }
@@ -227,9 +227,9 @@ impl<D: Disk> Loader<D> {
     /// Which file is being read, and where, for messages about what it says.
     pub fn position(&self) -> (String, u64) {
         match &self.stage {
-            Stage::Snapshot(open, ..) | Stage::Segment(open, ..) => (open.name.clone(), open.offset),
-            Stage::Between(place) => (segment_name(self.segments.get(*place).copied().unwrap_or(0)), 0),
-            Stage::Ended => (manifest::NAME.to_owned(), 0),
+            LoadStage::Snapshot(open, ..) | LoadStage::Segment(open, ..) => (open.name.clone(), open.offset),
+            LoadStage::Between(place) => (segment_name(self.segments.get(*place).copied().unwrap_or(0)), 0),
+            LoadStage::Ended => (manifest::NAME.to_owned(), 0),
         }
     }
 
@@ -272,7 +272,7 @@ impl<D: Disk> Loader<D> {
         self.manifest.remove_others(&self.disk)
     }
 
-    fn open_snapshot(disk: &D, manifest: &Manifest, number: u64) -> Result<Stage<D::File>, LoadError> {
+    fn open_snapshot(disk: &D, manifest: &Manifest, number: u64) -> Result<LoadStage<D::File>, LoadError> {
         let mut open = Open::new(disk, snapshot_name(number))?;
         if open.length != manifest.snapshot_bytes {
             return Err(open.damaged(Malformed("it has not the length that the manifest tells")));
@@ -282,7 +282,7 @@ impl<D: Disk> Loader<D> {
         if header.number != number || header.shards != manifest.shards {
             return Err(open.damaged_at(0, Malformed("it is not the snapshot that the manifest tells of")));
         }
-        Ok(Stage::Snapshot(open, header, 0))
+        Ok(LoadStage::Snapshot(open, header, 0))
     }
 
     /// Reads a piece; none if that was the end.
@@ -304,13 +304,13 @@ impl<D: Disk> Loader<D> {
             if head.length != pieces || open.offset != open.length {
                 return Err(open.damaged_at(start, Malformed("the snapshot does not end where it says")));
             }
-            self.stage = Stage::Between(0);
+            self.stage = LoadStage::Between(0);
             return Ok(None);
         }
         if head.shard >= header.shards {
             return Err(open.damaged_at(start, Malformed("a piece of a shard that there is not")));
         }
-        self.stage = Stage::Snapshot(open, header, pieces + 1);
+        self.stage = LoadStage::Snapshot(open, header, pieces + 1);
         Ok(Some(Item::Piece {
             shard: head.shard,
             kind: head.kind,
@@ -341,7 +341,7 @@ impl<D: Disk> Loader<D> {
             return Err(open.damaged_at(0, Malformed("it does not begin where the one before ends")));
         }
         self.bytes_read += HEADER_BYTES as u64;
-        self.stage = Stage::Segment(open, header, place);
+        self.stage = LoadStage::Segment(open, header, place);
         Ok(())
     }
 
@@ -353,7 +353,7 @@ impl<D: Disk> Loader<D> {
         place: usize,
     ) -> Result<Option<Block>, LoadError> {
         if open.offset == open.length {
-            self.stage = Stage::Between(place + 1);
+            self.stage = LoadStage::Between(place + 1);
             return Ok(None);
         }
         let start = open.offset;
@@ -361,7 +361,7 @@ impl<D: Disk> Loader<D> {
             Ok(block) => {
                 self.bytes_read += open.offset - start;
                 self.next_stamp = block.next_stamp();
-                self.stage = Stage::Segment(open, header, place);
+                self.stage = LoadStage::Segment(open, header, place);
                 Ok((block.head.frames > 0).then_some(block))
             }
             Err(what) => {

@@ -13,12 +13,12 @@
 //! | `port.rs` | what can one worker do: ask, answer, flush, sleep |
 //! | `lane.rs` | why does an answer always find room, so that full rings cannot deadlock |
 //! | `doorbell.rs` | why is no wake-up lost, and why does a busy worker cost no system call |
-//! | `board.rs` | how do all workers read one map without a lock while owners change it |
+//! | `copy_on_write_map.rs` | how do all workers read one map without a lock while owners change it |
 //! | `sequence.rs`, `flag.rs` | numbers no two workers draw twice; a flag that is raised once |
-//! | `fuse.rs`, `gauge.rs`, `tally.rs` | an end that comes once for everybody; numbers that all may read |
+//! | `shared_deadline.rs`, `gauge.rs`, `shared_counter.rs` | an end that comes once for everybody; numbers that all may read |
 //! | `budget.rs` | how do all workers draw on one amount |
 //! | `latest.rs` | a value that all may read and one replaces at a time |
-//! | `shelf.rs` | how do others read what a worker owns while it does nothing to it |
+//! | `read_lease.rs` | how do others read what a worker owns while it does nothing to it |
 //! | `ring.rs` | the ring under a lane (rtrb), and its twin for the model checker |
 //! | `limits.rs` | every bound, with where it came from |
 //!
@@ -57,34 +57,34 @@
 
 #![forbid(unsafe_code)]
 
-mod board;
 mod budget;
+mod copy_on_write_map;
 mod doorbell;
 mod durability;
 mod flag;
-mod fuse;
 mod gauge;
 mod lane;
 mod latest;
 pub mod limits;
 mod mesh;
 mod port;
+mod read_lease;
 mod ring;
 mod sequence;
-mod shelf;
+mod shared_counter;
+mod shared_deadline;
 mod sync;
-mod tally;
 
-pub use board::{Board, Bucket, Decision};
 pub use budget::Budget;
+pub use copy_on_write_map::{Bucket, CopyOnWriteMap, Decision};
 pub use doorbell::{Armed, Doorbell};
 pub use durability::{Durability, Phase, Told, Trouble};
 pub use flag::Flag;
-pub use fuse::Fuse;
 pub use gauge::Gauge;
 pub use latest::Latest;
 pub use mesh::{WorkerId, build, credit_for};
 pub use port::{Port, PortStats};
+pub use read_lease::ReadLease;
 pub use sequence::Sequence;
-pub use shelf::Shelf;
-pub use tally::Tally;
+pub use shared_counter::SharedCounter;
+pub use shared_deadline::SharedDeadline;

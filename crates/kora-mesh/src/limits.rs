@@ -28,11 +28,11 @@ pub const CREDIT_TOTAL: usize = 8192;
 /// Seastar chose the same figure.
 pub const STAGED_MAX: usize = 16;
 
-/// The buckets of a [`Board`](crate::Board).
+/// The buckets of a [`CopyOnWriteMap`](crate::CopyOnWriteMap).
 ///
-/// 1,024: a change copies one bucket, so with 100,000 names it copies about a hundred entries. An empty board takes
+/// 1,024: a change copies one bucket, so with 100,000 names it copies about a hundred entries. An empty map takes
 /// 8 kB.
-pub const BOARD_BUCKETS: usize = 1024;
+pub const MAP_BUCKETS: usize = 1024;
 
 const _: () = assert!(
     CREDIT_MIN >= STAGED_MAX,
@@ -40,4 +40,4 @@ const _: () = assert!(
 );
 const _: () = assert!(CREDIT_MIN <= CREDIT_MAX && CREDIT_MAX <= CREDIT_TOTAL);
 const _: () = assert!(WORKERS_MAX <= u16::MAX as usize + 1, "a WorkerId is a u16");
-const _: () = assert!(BOARD_BUCKETS.is_power_of_two(), "a bucket is chosen by masking a hash");
+const _: () = assert!(MAP_BUCKETS.is_power_of_two(), "a bucket is chosen by masking a hash");

@@ -10,7 +10,7 @@
 //! 1. rtrb is replaced by a twin that keeps its positions and their orderings and asserts that no slot is used twice,
 //!    but does not model the handing over of an item (`src/ring/modelled.rs`).
 //! 2. atomic-waker is replaced by loom's model of the same type.
-//! 3. The board is not checked here: arc-swap's atomics are out of loom's sight. Real threads test it in `board.rs`.
+//! 3. The map is not checked here: arc-swap's atomics are out of loom's sight. Real threads test it in `copy_on_write_map.rs`.
 //!
 //! A lost wake-up shows as a deadlock: loom fails a run in which all threads sleep. Its notifications may also wake for
 //! no reason, as a runtime may. A push that finds no room shows as the panic of its `expect`.
@@ -28,7 +28,7 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use kora_mesh::{Armed, Doorbell, Flag, Fuse, Port, Shelf, WorkerId, build};
+use kora_mesh::{Armed, Doorbell, Flag, Port, ReadLease, SharedDeadline, WorkerId, build};
 use loom::future::block_on;
 use loom::model::Builder;
 use loom::sync::atomic::{AtomicUsize, Ordering};
@@ -54,29 +54,29 @@ fn a_sleeper_is_woken_by_the_work_it_did_not_see() {
 #[test]
 fn what_lies_on_a_shelf_stands_still_while_it_is_read_and_is_never_lost() {
     model_with(PREEMPTIONS_MAX, || {
-        let shelf = Arc::new(Shelf::new());
-        shelf.put(0).expect("nobody reads");
+        let lease = Arc::new(ReadLease::new());
+        lease.put(0).expect("nobody reads");
         let readers: Vec<_> = (0..2)
             .map(|_| {
-                let shelf = Arc::clone(&shelf);
-                thread::spawn(move || shelf.read(|changes: &u32| *changes))
+                let lease = Arc::clone(&lease);
+                thread::spawn(move || lease.read(|changes: &u32| *changes))
             })
             .collect();
         let (mut here, mut changes) = (None, 0);
         for _ in 0..2 {
-            here = here.or_else(|| shelf.take());
+            here = here.or_else(|| lease.take());
             if let Some(before) = here.take() {
                 assert_eq!(before, changes, "the owner has back what it laid down");
                 changes += 1;
-                here = shelf.put(changes).err();
+                here = lease.put(changes).err();
             }
         }
         for reader in readers {
             assert!(reader.join().unwrap().is_none_or(|seen| seen <= changes));
         }
         // Nobody reads any more, so it is to be had.
-        assert_eq!(here.or_else(|| shelf.take()), Some(changes));
-        assert_eq!(shelf.read(|changes| *changes), None);
+        assert_eq!(here.or_else(|| lease.take()), Some(changes));
+        assert_eq!(lease.read(|changes| *changes), None);
     });
 }
 
@@ -271,13 +271,13 @@ fn a_worker_asleep_on_its_port_sees_the_stop_flag() {
 #[test]
 fn an_end_is_seen_to_come_by_all_or_was_moved_before() {
     loom::model(|| {
-        let fuse = Arc::new(Fuse::new());
-        assert!(fuse.move_to(10));
+        let deadline = Arc::new(SharedDeadline::new());
+        assert!(deadline.move_to(10));
         let looks = [0, 1].map(|_| {
-            let fuse = Arc::clone(&fuse);
-            thread::spawn(move || (fuse.is_over(10), fuse.is_over(9)))
+            let deadline = Arc::clone(&deadline);
+            thread::spawn(move || (deadline.is_over(10), deadline.is_over(9)))
         });
-        let is_moved = fuse.move_to(20);
+        let is_moved = deadline.move_to(20);
         for look in looks {
             let (at_its_time, later) = look.join().expect("it does not panic");
             assert!(
@@ -289,7 +289,7 @@ fn an_end_is_seen_to_come_by_all_or_was_moved_before() {
                 "what is over stays over, whatever the clock says"
             );
         }
-        assert_eq!(fuse.is_over(19), !is_moved);
+        assert_eq!(deadline.is_over(19), !is_moved);
     });
 }
 

@@ -30,7 +30,7 @@ use crate::words::{Words, is_nearly_all};
 #[derive(Debug)]
 pub struct Reader {
     limits: ReaderLimits,
-    stage: Stage,
+    stage: ReadStage,
     /// Bytes of the request being read which need not be looked at again: whole arguments, or the part of an inline line
     /// without a line feed. Zero between requests.
     ///
@@ -48,7 +48,7 @@ pub struct Reader {
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Stage {
+enum ReadStage {
     /// Nothing of the next request has been read.
     Between,
     /// Inside an array of bulks which lacks `missing` arguments.
@@ -66,7 +66,7 @@ impl Reader {
     pub fn new(limits: ReaderLimits) -> Reader {
         Reader {
             limits: limits.under_ceilings(),
-            stage: Stage::Between,
+            stage: ReadStage::Between,
             position: 0,
             needed: 0,
             seen: 0,
@@ -98,14 +98,14 @@ impl Reader {
             Ok(None) => {
                 self.seen = unread.len();
                 self.needed = match self.stage {
-                    Stage::Between if unread.is_empty() => 0,
+                    ReadStage::Between if unread.is_empty() => 0,
                     _ => self.needed.max(self.seen + 1),
                 };
                 Ok(None)
             }
             Ok(Some(End { consumed, text })) => {
                 debug_assert!(consumed <= unread.len());
-                self.stage = Stage::Between;
+                self.stage = ReadStage::Between;
                 (self.position, self.needed, self.seen) = (0, 0, 0);
                 let text = match text {
                     Text::Unread => unread,
@@ -119,7 +119,7 @@ impl Reader {
                 }))
             }
             Err(error) => {
-                self.stage = Stage::Broken(error);
+                self.stage = ReadStage::Broken(error);
                 Err(error)
             }
         }
@@ -162,20 +162,20 @@ impl Reader {
 
     fn advance(&mut self, unread: &[u8]) -> Result<Option<End>, ProtocolError> {
         match self.stage {
-            Stage::Between => {
+            ReadStage::Between => {
                 self.forget_arguments();
                 match unread.first() {
                     None => Ok(None),
                     Some(b'*') => self.read_count(unread),
                     Some(_) => {
-                        self.stage = Stage::Line;
+                        self.stage = ReadStage::Line;
                         self.read_line(unread)
                     }
                 }
             }
-            Stage::Array { missing } => self.read_arguments(unread, missing),
-            Stage::Line => self.read_line(unread),
-            Stage::Broken(error) => Err(error),
+            ReadStage::Array { missing } => self.read_arguments(unread, missing),
+            ReadStage::Line => self.read_line(unread),
+            ReadStage::Broken(error) => Err(error),
         }
     }
 
@@ -217,7 +217,7 @@ impl Reader {
                 Found::Part { end } => {
                     self.position = position;
                     self.needed = end + (missing - 1) * ARGUMENT_BYTES_MIN;
-                    self.stage = Stage::Array { missing };
+                    self.stage = ReadStage::Array { missing };
                     return Ok(None);
                 }
             }

@@ -8,7 +8,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
-use kora_engine::Traveller;
+use kora_engine::MigratingClient;
 use rustix::net::sockopt;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, watch};
@@ -34,7 +34,7 @@ pub(crate) enum ArrivingClient {
         local_address: SocketAddr,
     },
     /// Somebody who comes from another worker.
-    Traveller(Traveller),
+    MigratingClient(MigratingClient),
 }
 
 /// Accepts until it is told to stop, then sees the connections out.

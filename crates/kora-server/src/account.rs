@@ -37,7 +37,7 @@ impl Connection {
 
     /// Replies that the client has not taken, spelled or not, and what it asked that is under way.
     pub(crate) fn unread_bytes(&self) -> usize {
-        self.output.len() + self.engine.borrow_mut().owed_bytes(self.line)
+        self.output.len() + self.engine.borrow_mut().owed_bytes(self.reply_queue)
     }
 
     /// Bytes that the client has promised and not sent. One that promises and then is silent has no claim to memory until it
@@ -65,13 +65,13 @@ impl Connection {
         };
         let now_us = self.stalled_since_us.map_or(0, |_| self.host.now_us());
         let mut engine = self.engine.borrow_mut();
-        match engine.account(self.line, buffers, now_us) {
+        match engine.account(self.reply_queue, buffers, now_us) {
             Reading::Allowed => {
                 self.paused_since = None;
                 return;
             }
             Reading::Impossible if self.intake == Intake::Open => {
-                engine.refuse_size(self.line);
+                engine.refuse_size(self.reply_queue);
                 self.intake = Intake::Deaf;
                 self.unheard = true;
                 return;
@@ -86,12 +86,12 @@ impl Connection {
         // It has waited for so long that its client had better hear why.
         if since.elapsed() > PAUSE_MAX && self.output.is_empty() {
             self.paused_since = None;
-            engine.refuse_for_memory(self.line);
+            engine.refuse_for_memory(self.reply_queue);
         }
     }
 
     pub(crate) fn is_over_output_limit(&mut self) -> bool {
-        let limit = match self.engine.borrow_mut().is_subscribed(self.line) {
+        let limit = match self.engine.borrow_mut().is_subscribed(self.reply_queue) {
             true => &self.live.output_to_subscribers,
             false => &self.live.output,
         };

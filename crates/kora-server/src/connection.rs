@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use bytes::{BufMut as _, BytesMut};
 use kora_engine::command::table::{Access, Parsed};
-use kora_engine::{Engine, LineId, Session, Standing};
+use kora_engine::{Engine, ReplyQueueId, Session, Standing};
 use kora_resp::limits::TRUSTED_BYTES_MIN;
 use kora_resp::{Reader, ReaderLimits};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -36,7 +36,7 @@ pub(crate) struct Connection {
     pub(crate) host: Process,
     /// How long a turn executes that a connection's task gives the engine.
     pub(crate) turn_budget_us: u64,
-    pub(crate) line: LineId,
+    pub(crate) reply_queue: ReplyQueueId,
     pub(crate) id: u64,
     pub(crate) live: Arc<Live>,
     /// Where changes are handed over, if they are kept on disk.
@@ -147,7 +147,7 @@ impl Connection {
         } = shared;
         let bulk_bytes_max = live.bulk_bytes_max();
         let stream = TcpStream::from_std(stream)?;
-        let (id, line) = match client {
+        let (id, reply_queue) = match client {
             ArrivingClient::New {
                 id,
                 address,
@@ -157,15 +157,17 @@ impl Connection {
                 let session = Session::new(id, address.to_string(), local_address.to_string(), since_us);
                 (id, engine.borrow_mut().connect(session))
             }
-            ArrivingClient::Traveller(traveller) => (traveller.id(), engine.borrow_mut().take_in(traveller)),
+            ArrivingClient::MigratingClient(migrating_client) => {
+                (migrating_client.id(), engine.borrow_mut().take_in(migrating_client))
+            }
         };
-        let access = engine.borrow_mut().access(line);
+        let access = engine.borrow_mut().access(reply_queue);
         Ok(Connection {
             stream,
             engine,
             host,
             turn_budget_us,
-            line,
+            reply_queue,
             id,
             reader: Reader::new(reader_limits(access, bulk_bytes_max)),
             live,
@@ -198,7 +200,7 @@ impl Connection {
         if let Ok(End::Moves(worker)) = end {
             return self.go_to(worker).await;
         }
-        self.engine.borrow_mut().disconnect(self.line);
+        self.engine.borrow_mut().disconnect(self.reply_queue);
         let parted = match end {
             Ok(End::Finished) => self.part().await,
             Ok(End::Cut | End::Moves(_)) => Ok(()),
@@ -221,17 +223,17 @@ impl Connection {
             self.hand_over();
             if !self.input.is_empty() {
                 // A request that takes long to arrive is no silence.
-                self.engine.borrow_mut().hear(self.line, &self.host);
+                self.engine.borrow_mut().hear(self.reply_queue, &self.host);
             }
             if is_heard {
                 after_others().await;
             }
             // A client that does not take what it was sent is not sent more: its replies share their values with the data
             // until they are spelled.
-            let spelled_bytes_max = self.engine.borrow_mut().spelled_bytes_max(self.line);
+            let spelled_bytes_max = self.engine.borrow_mut().spelled_bytes_max(self.reply_queue);
             let standing = match self.output.len() < spelled_bytes_max {
-                true => self.engine.borrow_mut().drain(self.line, self.output.room()),
-                false => self.engine.borrow_mut().standing(self.line),
+                true => self.engine.borrow_mut().drain(self.reply_queue, self.output.room()),
+                false => self.engine.borrow_mut().standing(self.reply_queue),
             };
             if !self.is_output_safe().await {
                 tracing::warn!(
@@ -271,7 +273,7 @@ impl Connection {
                 );
                 return Ok(End::Cut);
             }
-            if let Some(worker) = self.drawn_to() {
+            if let Some(worker) = self.migration_target() {
                 return Ok(End::Moves(worker));
             }
             self.settle_account();
@@ -307,8 +309,9 @@ impl Connection {
         };
         let stir = poll_fn(|context| {
             let mut engine = self.engine.borrow_mut();
-            let ready = engine.poll_line(self.line, context.waker()) && (has_room || engine.is_cut(self.line));
-            let again = is_waiting && !engine.is_blocked(self.line);
+            let ready =
+                engine.poll_replies(self.reply_queue, context.waker()) && (has_room || engine.is_cut(self.reply_queue));
+            let again = is_waiting && !engine.is_blocked(self.reply_queue);
             drop(engine);
             let mut is_stirred = ready || again;
             if !self.output.is_empty()

@@ -30,11 +30,11 @@ impl Connection {
             if self.intake == Intake::Deaf {
                 break;
             }
-            if !engine.is_served(self.line) {
+            if !engine.is_served(self.reply_queue) {
                 self.intake = Intake::Deaf;
                 break;
             }
-            if !self.is_waiting && !engine.may_grow(self.line) {
+            if !self.is_waiting && !engine.may_grow(self.reply_queue) {
                 decoded = Decoded::Short;
                 break;
             }
@@ -79,7 +79,7 @@ impl Connection {
                 Ok(None) if *consumed > start => break,
                 Ok(None) => {
                     if self.intake == Intake::Ended {
-                        engine.finish(self.line);
+                        engine.finish(self.reply_queue);
                         self.intake = Intake::Deaf;
                     }
                     return Read::All;
@@ -93,7 +93,7 @@ impl Connection {
             if bytes > KEPT_BYTES_MIN {
                 let whole = self.take_out(std::mem::take(consumed), bytes);
                 let kept = self.reader.keep(whole);
-                self.ahead.push_back(engine.parse(self.line, &kept.request()));
+                self.ahead.push_back(engine.parse(self.reply_queue, &kept.request()));
                 break;
             }
             *consumed += bytes;
@@ -102,18 +102,18 @@ impl Connection {
                     client = self.id,
                     "possible attack: a web page sent POST or Host: to this server; the connection is closed"
                 );
-                engine.cut(self.line);
+                engine.cut(self.reply_queue);
                 self.intake = Intake::Deaf;
                 return Read::All;
             }
             if !request.is_empty() {
-                self.ahead.push_back(engine.parse(self.line, &request));
+                self.ahead.push_back(engine.parse(self.reply_queue, &request));
             }
             if *consumed - start > AHEAD_BYTES_MAX {
                 break;
             }
         }
-        engine.look_for_keys(self.ahead.iter());
+        engine.prefetch_keys(self.ahead.iter());
         Read::Some
     }
 
@@ -133,20 +133,20 @@ impl Connection {
         };
         let may_write = parsed.entry.access == DataAccess::Write || parsed.entry.name == "exec";
         self.may_have_written |= may_write && !engine.refuses_writes();
-        let admission = engine.submit(self.line, parsed, now_us, &self.host);
+        let admission = engine.submit(self.reply_queue, parsed, now_us, &self.host);
         self.is_waiting = matches!(admission, Admission::Later(_));
         if let Admission::Later(parsed) = admission {
             self.ahead.push_front(parsed);
             return false;
         }
-        if self.access == Access::BeforeAuth && engine.access(self.line) == Access::Full {
+        if self.access == Access::BeforeAuth && engine.access(self.reply_queue) == Access::Full {
             self.read_as(Access::Full);
         }
         true
     }
 
     fn refuse(&mut self, engine: &mut Engine, error: &ProtocolError) {
-        engine.refuse(self.line, error);
+        engine.refuse(self.reply_queue, error);
         self.intake = Intake::Deaf;
     }
 

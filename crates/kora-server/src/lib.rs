@@ -4,6 +4,7 @@
 mod acceptor;
 mod account;
 mod client;
+mod client_migration;
 pub mod config;
 mod connection;
 mod control_group;
@@ -13,7 +14,6 @@ mod descriptors;
 mod disk;
 mod host;
 pub mod log;
-mod moving;
 mod output;
 mod persistence;
 pub mod ping;

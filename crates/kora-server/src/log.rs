@@ -11,7 +11,7 @@ use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use kora_mesh::Tally;
+use kora_mesh::SharedCounter;
 use tracing::Metadata;
 use tracing::callsite::Identifier;
 use tracing_subscriber::fmt::MakeWriter;
@@ -30,7 +30,7 @@ pub fn start(level: &str) -> io::Result<()> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
     let (filter, handle) = reload::Layer::new(filter);
     let (queue, lines) = sync_channel(LINES_MAX);
-    let lost = Arc::new(Tally::new());
+    let lost = Arc::new(SharedCounter::new());
     let mut writer = Writer {
         kinds: HashMap::new(),
         lost: Arc::clone(&lost),
@@ -89,7 +89,7 @@ enum Message {
 struct Queue {
     lines: SyncSender<Message>,
     /// Lines for which there was no room.
-    lost: Arc<Tally>,
+    lost: Arc<SharedCounter>,
 }
 
 /// One line that is being made; it is sent when it is whole.
@@ -145,7 +145,7 @@ impl Drop for Line<'_> {
 struct Writer {
     /// Of each kind of line: since when, how many in that second, and how many of them were not written.
     kinds: HashMap<Identifier, (Option<Instant>, u32, u32)>,
-    lost: Arc<Tally>,
+    lost: Arc<SharedCounter>,
     /// Of the lost lines, how many the log has told of.
     lost_told: u64,
 }

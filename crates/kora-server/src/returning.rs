@@ -7,7 +7,7 @@
 use std::sync::{Arc, OnceLock};
 
 use kora_engine::Engine;
-use kora_mesh::{Doorbell, Tally};
+use kora_mesh::{Doorbell, SharedCounter};
 
 /// What gives the calling thread's freed memory back: to be set by the program, which chooses the allocator.
 pub static COLLECT_FREED: OnceLock<fn()> = OnceLock::new();
@@ -15,7 +15,7 @@ pub static COLLECT_FREED: OnceLock<fn()> = OnceLock::new();
 /// One worker's side.
 pub(crate) struct Returning {
     /// How often some worker has let go of much.
-    rounds: Arc<Tally>,
+    rounds: Arc<SharedCounter>,
     /// Those of all workers.
     bells: Arc<[Arc<Doorbell>]>,
     /// The rounds that this worker has looked at.
@@ -29,7 +29,7 @@ pub(crate) struct Returning {
 }
 
 impl Returning {
-    pub(crate) fn new(rounds: Arc<Tally>, bells: Arc<[Arc<Doorbell>]>) -> Returning {
+    pub(crate) fn new(rounds: Arc<SharedCounter>, bells: Arc<[Arc<Doorbell>]>) -> Returning {
         Returning {
             rounds,
             bells,

@@ -9,8 +9,8 @@ use std::thread::{self, JoinHandle};
 
 use core_affinity::CoreId;
 use kora_engine::limits::SLICE_WORK;
-use kora_engine::{Berth, Catalog, Facts, GraphSettings, Host, Placement, Setup, berths};
-use kora_mesh::{Doorbell, Durability, Flag, Phase, Tally};
+use kora_engine::{Catalog, Facts, GraphSettings, Host, MeshEnd, Placement, Setup, mesh_ends};
+use kora_mesh::{Doorbell, Durability, Flag, Phase, SharedCounter};
 use kora_vector::Metric;
 use kora_vector::hnsw::GRAPH_MIN;
 use rustix::io::Errno;
@@ -141,12 +141,12 @@ pub fn start(config: &Config) -> Result<Running, StartError> {
     let (arrivals, receivers): (Vec<_>, Vec<_>) = (0..workers).map(|_| mpsc::channel(ARRIVALS_MAX)).unzip();
     let arrivals: Arc<[mpsc::Sender<Arrival>]> = arrivals.into();
     let (ready, all_ready) = std::sync::mpsc::channel();
-    let berths = berths(setup.placement, kora_mesh::credit_for(workers));
-    let bells: Vec<_> = berths.iter().map(Berth::doorbell).collect();
-    let (rounds, all_bells): (Arc<Tally>, Arc<[_]>) = (Arc::default(), bells.clone().into());
-    for (index, (berth, receiver)) in berths.into_iter().zip(receivers).enumerate() {
+    let mesh_ends = mesh_ends(setup.placement, kora_mesh::credit_for(workers));
+    let bells: Vec<_> = mesh_ends.iter().map(MeshEnd::doorbell).collect();
+    let (rounds, all_bells): (Arc<SharedCounter>, Arc<[_]>) = (Arc::default(), bells.clone().into());
+    for (index, (mesh_end, receiver)) in mesh_ends.into_iter().zip(receivers).enumerate() {
         let worker = Worker {
-            berth,
+            mesh_end,
             setup: Arc::clone(&setup),
             core: pick(&cores, index).filter(|_| is_pinned),
             ready: ready.clone(),

@@ -8,7 +8,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use core_affinity::CoreId;
-use kora_engine::{Berth, Engine, Host as _, Setup};
+use kora_engine::{Engine, Host as _, MeshEnd, Setup};
 use kora_mesh::Flag;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, watch};
@@ -23,7 +23,7 @@ use crate::turn::Turn;
 
 /// What a worker is given when it starts.
 pub(crate) struct Worker {
-    pub(crate) berth: Berth,
+    pub(crate) mesh_end: MeshEnd,
     pub(crate) setup: Arc<Setup>,
     pub(crate) core: Option<CoreId>,
     /// Told once it runs; dropped without a word if it can't.
@@ -51,12 +51,12 @@ pub(crate) struct Worker {
 impl Worker {
     /// Starts the thread.
     pub(crate) fn spawn(self) -> io::Result<JoinHandle<io::Result<()>>> {
-        let name = format!("kora-worker-{}", self.berth.worker().index());
+        let name = format!("kora-worker-{}", self.mesh_end.worker().index());
         thread::Builder::new().name(name).spawn(|| self.run())
     }
 
     fn run(self) -> io::Result<()> {
-        let worker = self.berth.worker().index();
+        let worker = self.mesh_end.worker().index();
         if let Some(core) = self.core
             && !core_affinity::set_for_current(core)
         {
@@ -69,7 +69,7 @@ impl Worker {
             .build_local(LocalOptions::default())?;
         // The thread that starts the server waits for it, or has given up for another worker's sake.
         let _ = self.ready.send(());
-        let engine = Rc::new(RefCell::new(Engine::new(self.berth, self.setup)));
+        let engine = Rc::new(RefCell::new(Engine::new(self.mesh_end, self.setup)));
         let (budget_us, idle_laps, stop) = (self.turn_budget_us, self.idle_laps, self.stop);
         let returning = self.returning;
         let (mut arrivals, mut stopping_seen) = (self.arrivals, self.stopping);

@@ -286,7 +286,7 @@ impl<'a> StringRef<'a> {
     /// Its bytes without a copy, if they are many.
     pub fn shared(self) -> Option<Bytes> {
         match self.0 {
-            FormRef::Shared(bytes) => Some(Bytes::from_owner(Lent(Arc::clone(bytes)))),
+            FormRef::Shared(bytes) => Some(Bytes::from_owner(SharedString(Arc::clone(bytes)))),
             _ => None,
         }
     }
@@ -333,17 +333,17 @@ impl<'a> StringRef<'a> {
         }
     }
 
-    /// The bytes that it can be made of again, if they are few; `room` is where an integer's are written.
-    pub fn pack<'d>(self, room: &'d mut [u8; size_of::<i64>()]) -> Option<(StringPacking, &'d [u8])>
+    /// The bytes that it can be made of again, if they are few; `buffer` is where an integer's are written.
+    pub fn pack<'d>(self, buffer: &'d mut [u8; size_of::<i64>()]) -> Option<(StringPacking, &'d [u8])>
     where
         'a: 'd,
     {
         Some(match self.0 {
             FormRef::Integer(integer) => {
-                *room = integer.to_le_bytes();
+                *buffer = integer.to_le_bytes();
                 // As many leading bits are alike, the sign among them.
                 let alike = (integer ^ (integer >> 63)).leading_zeros();
-                (StringPacking::Integer, &room[..(8 - (alike as usize - 1) / 8)])
+                (StringPacking::Integer, &buffer[..(8 - (alike as usize - 1) / 8)])
             }
             FormRef::Whole(bytes) => (StringPacking::Whole, bytes),
             FormRef::Grown(bytes) => (StringPacking::Changed, bytes),
@@ -419,9 +419,9 @@ impl Short {
 }
 
 /// Bytes that a reply holds on to.
-struct Lent(Arc<ManyBytes>);
+struct SharedString(Arc<ManyBytes>);
 
-impl AsRef<[u8]> for Lent {
+impl AsRef<[u8]> for SharedString {
     fn as_ref(&self) -> &[u8] {
         self.0.as_ref().as_ref()
     }

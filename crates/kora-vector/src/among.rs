@@ -7,17 +7,17 @@
 //! all that are admitted are measured when the walk has measured as many, or comes to an end before it has enough, or finds
 //! them much rarer around the query than they are elsewhere.
 
-use crate::aim::Aim;
+use crate::beam::Candidate;
 use crate::graph::Graph;
 use crate::hnsw::{Hit, Index};
 use crate::limits::EF_MAX;
 use crate::listed::Listed;
 use crate::matches::Matches;
-use crate::pool::Candidate;
 use crate::probe::Probe;
-use crate::roll::Roll;
 use crate::scratch::{Scratch, Walk};
-use crate::search::{Admission, Ground, Search, Stage, among_nearest, here, refining};
+use crate::search::{Admission, IndexView, Search, SearchStage, among_nearest, here, refining};
+use crate::search_parameters::SearchParameters;
+use crate::slot_states::SlotStates;
 use crate::sort::Sorting;
 use crate::space::Space;
 use crate::work::{Step, Work};
@@ -26,24 +26,24 @@ impl Index {
     /// Begins a search for the nearest among some vectors. To be resumed with [`Index::resume_search_among`].
     ///
     /// Panics if the query has not the index's dimension, or a number of the aim is 0 or beyond its limit.
-    pub fn begin_search_among(&mut self, query: &[f32], aim: Aim, matches: &Matches) -> Search {
-        if self.lists(&aim, matches.count()) {
-            let scratch = self.frame(query, &aim);
-            let mut search = Search::scan(scratch, aim, Some(self.consolidation.reader()));
-            search.stage = Stage::Listed(Listed::new(matches.slots().collect()));
+    pub fn begin_search_among(&mut self, query: &[f32], parameters: SearchParameters, matches: &Matches) -> Search {
+        if self.lists(&parameters, matches.count()) {
+            let scratch = self.frame(query, &parameters);
+            let mut search = Search::scan(scratch, parameters, Some(self.consolidation.reader()));
+            search.stage = SearchStage::Listed(Listed::new(matches.slots().collect()));
             return search;
         }
         let (count, live) = (matches.count(), self.live());
         let ef = match count as f64 / live.max(1) as f64 {
-            _ if is_wide(count, live) => aim.ef,
-            share if share < SPARSE => aim.ef * 2,
-            _ => aim.ef + aim.ef / 4,
+            _ if is_wide(count, live) => parameters.ef,
+            share if share < SPARSE => parameters.ef * 2,
+            _ => parameters.ef + parameters.ef / 4,
         };
         self.begin_walk(
             query,
-            Aim {
+            SearchParameters {
                 ef: ef.min(EF_MAX),
-                ..aim
+                ..parameters
             },
         )
     }
@@ -55,34 +55,34 @@ impl Index {
     }
 
     /// Whether so many are all measured, which is exact.
-    pub fn lists(&self, aim: &Aim, matches: usize) -> bool {
-        self.is_scanned(aim.ef) || matches <= aim.k.max(LISTED_PER_RESULT * aim.ef)
+    pub fn lists(&self, parameters: &SearchParameters, matches: usize) -> bool {
+        self.is_scanned(parameters.ef) || matches <= parameters.k.max(LISTED_PER_RESULT * parameters.ef)
     }
 }
 
 impl Search {
     /// One node of the beam among some; then refining, or measuring all of them where that is the shorter way or the only one.
-    pub(crate) fn beam_among(&mut self, ground: Ground<'_>, graph: &Graph, matches: &Matches, work: &mut Work) {
+    pub(crate) fn beam_among(&mut self, view: IndexView<'_>, graph: &Graph, matches: &Matches, work: &mut Work) {
         let Scratch { query, walk, .. } = &mut *self.scratch;
-        let (space, roll) = (ground.space, ground.roll);
-        let expanded = expand_among(space, graph, roll, query.probe(), walk, matches, work);
+        let (space, states) = (view.space, view.states);
+        let expanded = expand_among(space, graph, states, query.probe(), walk, matches, work);
         let (read, measured) = expanded.unwrap_or_default();
         self.statistics.nodes += read as u64;
         self.statistics.distances += measured as u64;
-        let (has_enough, count) = (walk.pool.has_enough(), matches.count());
+        let (has_enough, count) = (walk.beam.has_enough(), matches.count());
         let is_long = !has_enough && self.statistics.distances > count as u64;
-        let is_lost = walk.around.is_desert(count, roll.live_count()) || (expanded.is_none() && !has_enough);
+        let is_lost = walk.neighbourhood.is_desert(count, states.live_count()) || (expanded.is_none() && !has_enough);
         if is_long || is_lost {
-            self.stage = Stage::Listed(Listed::new(matches.slots().collect()));
+            self.stage = SearchStage::Listed(Listed::new(matches.slots().collect()));
             self.statistics.is_exact = true;
         } else if expanded.is_none() {
             if self.has_paused {
-                walk.pool
-                    .retain(|candidate| roll.resolve_live(candidate.slot()).is_some());
+                walk.beam
+                    .retain(|candidate| states.resolve_live(candidate.slot()).is_some());
             }
-            self.stage = match walk.pool.take_unsorted() {
-                Some(results) => Stage::Rank(Sorting::new(results)),
-                None => refining(self.aim.k),
+            self.stage = match walk.beam.take_unsorted() {
+                Some(results) => SearchStage::Rank(Sorting::new(results)),
+                None => refining(self.parameters.k),
             };
         }
     }
@@ -95,7 +95,7 @@ pub(crate) fn is_wide(matches: usize, live: usize) -> bool {
 
 /// The nodes around one that is expanded.
 #[derive(Debug, Default)]
-pub(crate) struct Around {
+pub(crate) struct Neighbourhood {
     admitted: Vec<u32>,
     others: Vec<u32>,
     /// Links that were followed since the beam began, and how many of them led to one that is admitted.
@@ -103,7 +103,7 @@ pub(crate) struct Around {
     passed: u64,
 }
 
-impl Around {
+impl Neighbourhood {
     /// A beam begins.
     pub(crate) fn begin(&mut self) {
         (self.asked, self.passed) = (0, 0);
@@ -129,32 +129,32 @@ impl Around {
 fn expand_among(
     space: &Space,
     graph: &Graph,
-    roll: &Roll,
+    states: &SlotStates,
     probe: Probe<'_>,
     walk: &mut Walk,
     matches: &Matches,
     work: &mut Work,
 ) -> Option<(usize, usize)> {
     let Walk {
-        pool,
+        beam,
         visited,
         distances,
         near,
-        around,
+        neighbourhood,
         ..
     } = walk;
-    let at = pool.next()?;
-    let admits = |slot: u32| matches.admits(slot) && roll.is_live(slot);
-    let Around {
+    let at = beam.next()?;
+    let admits = |slot: u32| matches.admits(slot) && states.is_live(slot);
+    let Neighbourhood {
         admitted,
         others,
         asked,
         passed,
-    } = around;
+    } = neighbourhood;
     admitted.clear();
     others.clear();
     for link in graph.links(0, at.slot()) {
-        let slot = here(roll, link);
+        let slot = here(states, link);
         let passes = admits(slot);
         *asked += 1;
         *passed += u64::from(passes);
@@ -175,7 +175,7 @@ fn expand_among(
         read += 1;
         visited.insert(slot);
         for link in graph.links(0, slot) {
-            let slot = here(roll, link);
+            let slot = here(states, link);
             let passes = admits(slot);
             *asked += 1;
             *passed += u64::from(passes);
@@ -190,11 +190,11 @@ fn expand_among(
     let measured = if is_barren { &*others } else { &*admitted };
     let distances = space.measure(probe, measured, distances);
     work.spend_distances(measured.len() + 1, space.walk_price());
-    for &place in among_nearest(distances, pool.reach(), near) {
+    for &place in among_nearest(distances, beam.reach(), near) {
         let candidate = Candidate::new(distances[place as usize], measured[place as usize]);
         match is_barren {
-            true => pool.pass_through(candidate),
-            false => pool.offer(candidate),
+            true => beam.pass_through(candidate),
+            false => beam.offer(candidate),
         }
     }
     Some((1 + read, measured.len()))

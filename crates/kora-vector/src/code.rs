@@ -10,7 +10,7 @@
 
 use crate::arena::{Reading, Rows};
 use crate::distance::{CODE_LANES, LINE_WORDS};
-use crate::four::{FOUR_MAX, encode_four, spread_four};
+use crate::int4::{INT4_MAX, encode_int4, spread_int4};
 use crate::metric::Metric;
 
 /// One code per slot.
@@ -22,12 +22,12 @@ pub(crate) struct Codes {
     /// The tails, where each would begin another cache line: four of them share one here.
     tails: Option<Rows>,
     dimension: usize,
-    width: Width,
+    width: CodeWidth,
 }
 
 /// The bits of a code for each component.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Width {
+pub(crate) enum CodeWidth {
     #[default]
     Eight,
     /// A byte holds a component in its low half, and in its high half the one that is half the dimension behind.
@@ -43,7 +43,7 @@ pub(crate) struct CodeProbe<'a> {
     pub(crate) code: &'a [i8],
     pub(crate) dimension: usize,
     /// Of the rows that it is measured against.
-    pub(crate) width: Width,
+    pub(crate) width: CodeWidth,
     /// The code of the tail's largest component.
     pub(crate) code_max: f32,
     pub(crate) tail: Tail,
@@ -54,7 +54,7 @@ impl CodeProbe<'_> {
     pub(crate) const EMPTY: CodeProbe<'static> = CodeProbe {
         code: &[],
         dimension: 0,
-        width: Width::Eight,
+        width: CodeWidth::Eight,
         code_max: CODE_MAX,
         tail: Tail {
             scale: 0.0,
@@ -78,7 +78,7 @@ pub(crate) struct Tail {
 }
 
 impl Codes {
-    pub(crate) fn new(metric: Metric, dimension: usize, width: Width) -> Codes {
+    pub(crate) fn new(metric: Metric, dimension: usize, width: CodeWidth) -> Codes {
         Codes {
             metric,
             rows: Rows::new(code_row_words(dimension, width), Reading::AtRandom),
@@ -92,7 +92,7 @@ impl Codes {
         self.dimension
     }
 
-    pub(crate) fn width(&self) -> Width {
+    pub(crate) fn width(&self) -> CodeWidth {
         self.width
     }
 
@@ -130,8 +130,8 @@ impl Codes {
         self.tables_mut().for_each(|table| table.reach(row));
         let code = self.rows.bytes_mut(row);
         let tail = match self.width {
-            Width::Eight => encode(vector, self.metric, &mut code[..self.dimension]),
-            Width::Four => encode_four(vector, self.metric, code),
+            CodeWidth::Eight => encode(vector, self.metric, &mut code[..self.dimension]),
+            CodeWidth::Four => encode_int4(vector, self.metric, code),
         };
         let words = match &mut self.tails {
             Some(tails) => tails.floats_mut(row),
@@ -142,7 +142,7 @@ impl Codes {
 
     /// A row's code without padding, and the largest component. Of eight bits.
     pub(crate) fn code(&self, slot: u32) -> (&[i8], f32) {
-        debug_assert_eq!(self.width, Width::Eight);
+        debug_assert_eq!(self.width, CodeWidth::Eight);
         (&self.rows.bytes(slot)[..self.dimension], self.tail(slot).largest)
     }
 
@@ -151,10 +151,10 @@ impl Codes {
     pub(crate) fn probe<'a>(&'a self, slot: u32, spread: &'a mut Vec<i8>) -> CodeProbe<'a> {
         let row = self.rows.bytes(slot);
         let code = match self.width {
-            Width::Eight => &row[..padded_code(self.dimension)],
-            Width::Four => {
+            CodeWidth::Eight => &row[..padded_code(self.dimension)],
+            CodeWidth::Four => {
                 spread.resize(2 * row.len(), 0);
-                spread_four(row, self.dimension, spread);
+                spread_int4(row, self.dimension, spread);
                 spread
             }
         };
@@ -163,8 +163,8 @@ impl Codes {
             dimension: self.dimension,
             width: self.width,
             code_max: match self.width {
-                Width::Eight => CODE_MAX,
-                Width::Four => FOUR_MAX,
+                CodeWidth::Eight => CODE_MAX,
+                CodeWidth::Four => INT4_MAX,
             },
             tail: self.tail(slot),
         }
@@ -184,11 +184,11 @@ impl Codes {
     pub(crate) fn frame(&self, vector: &[f32], code: &mut Vec<i8>) -> Tail {
         code.clear();
         match self.width {
-            Width::Eight => {
+            CodeWidth::Eight => {
                 code.resize(padded_code(self.dimension), 0);
                 encode(vector, self.metric, &mut code[..self.dimension])
             }
-            Width::Four => {
+            CodeWidth::Four => {
                 let (half, low) = (self.dimension.div_ceil(2), self.rows.row_words() * 4);
                 code.resize(2 * low, 0);
                 let tail = encode(vector, self.metric, &mut code[..self.dimension]);
@@ -205,8 +205,8 @@ impl Codes {
         let mut spread = Vec::new();
         let other = self.probe(slot, &mut spread);
         let counted = match self.width {
-            Width::Eight => self.dimension,
-            Width::Four => probe.code.len(),
+            CodeWidth::Eight => self.dimension,
+            CodeWidth::Four => probe.code.len(),
         };
         let sum = |left: CodeProbe<'_>, right: CodeProbe<'_>| -> f64 {
             let pairs = left.code[..counted].iter().zip(right.code);
@@ -237,27 +237,27 @@ impl Codes {
 }
 
 /// The word of a row at which the tail stands.
-pub(crate) fn tail_word(dimension: usize, width: Width) -> usize {
+pub(crate) fn tail_word(dimension: usize, width: CodeWidth) -> usize {
     match width {
-        Width::Eight => dimension.div_ceil(4),
-        Width::Four => dimension.div_ceil(8),
+        CodeWidth::Eight => dimension.div_ceil(4),
+        CodeWidth::Four => dimension.div_ceil(8),
     }
 }
 
 /// The words that the code of a vector takes, with its tail.
-pub(crate) fn code_words(dimension: usize, width: Width) -> usize {
+pub(crate) fn code_words(dimension: usize, width: CodeWidth) -> usize {
     let of_tail = if has_tail(dimension, width) { 0 } else { TAIL_ROW_WORDS };
     code_row_words(dimension, width) + of_tail
 }
 
 /// The words of a row: whole cache lines, as the kernels read them.
-pub(crate) fn code_row_words(dimension: usize, width: Width) -> usize {
+pub(crate) fn code_row_words(dimension: usize, width: CodeWidth) -> usize {
     tail_word(dimension, width).next_multiple_of(LINE_WORDS)
 }
 
 /// Whether the tail stands in the row: it takes no cache line of its own there. With eight bits at 384, 768 and 1,536 dimensions
 /// it would, a seventh, a thirteenth and a twenty-fifth of what a walk reads.
-pub(crate) fn has_tail(dimension: usize, width: Width) -> bool {
+pub(crate) fn has_tail(dimension: usize, width: CodeWidth) -> bool {
     tail_word(dimension, width) + TAIL_WORDS <= code_row_words(dimension, width)
 }
 
@@ -366,7 +366,7 @@ mod tests {
         // Codes with their tails in the row, and beside it.
         let cases = [Metric::L2, Metric::Cosine].map(|metric| {
             let of_width = |width| [100, 101, 128].map(|dimension| (metric, dimension, width));
-            [of_width(Width::Eight), of_width(Width::Four)]
+            [of_width(CodeWidth::Eight), of_width(CodeWidth::Four)]
         });
         for (metric, dimension, width) in cases.into_iter().flatten().flatten() {
             let vector: Vec<f32> = (0..dimension).map(|i| (i as f32 * 0.37).sin()).collect();

@@ -7,38 +7,38 @@
 //! lists finds every link to them, which costs no memory for links back and, for a tenth of the nodes at once, hardly
 //! any time. What takes a lost neighbour's place comes from that neighbour's own list, as there; but a list is not
 //! pruned as a whole: the links that stay, stay, and only as many come beside them as went (IP-DiskANN, Xu and others,
-//! 2025, replaces in-place with a few for each as well), most of them without being measured (see `mend`). MN-RU (Xiao and
-//! others, 2024) mends at the moment of a replacement with the vector that comes. That would tie two vectors together which
-//! have nothing to do with each other, unless they are near: then it is done (see `succession`), and little is left to mend.
+//! 2025, replaces in-place with a few for each as well), most of them without being measured (see `repair_links`). MN-RU (Xiao
+//! and others, 2024) mends at the moment of a replacement with the vector that comes. That would tie two vectors together which
+//! have nothing to do with each other, unless they are near: then it is done (see `replacement`), and little is left to mend.
 //!
 //! # A batch of the dead
 //!
-//! 1. Another node becomes the root, if that one is dead. All that are dead are *doomed*: from now on no new link leads
+//! 1. Another node becomes the root, if that one is dead. All that are dead are *retired*: from now on no new link leads
 //!    to one of them.
 //! 2. *Detach*: one after the other leaves the tree of pinned links (see `tree`), so that nothing hangs on it, and its
 //!    neighbours are tied to each other.
-//! 3. *Sweep*: each list that names a doomed node is mended (see `mend`). Then nothing leads to them any more.
+//! 3. *Sweep*: each list that names a retired node is mended (see `repair_links`). Then nothing leads to them any more.
 //! 4. *Wait*: searches and insertions that began before hold their place and may know them still.
 //! 5. *Free*: their slots are vacant, and taken by the next insertions.
-//! 6. *Rechoose*: if half have left since links were chosen, those that stay get others (see `rechoose`).
+//! 6. *Rechoose*: if half have left since links were chosen, those that stay get others (see `reselect_links`).
 //!
 //! # A batch of moves
 //!
 //! When a good part of the slots is vacant, the vectors in the highest slots are copied into the lowest vacant ones, each
-//! in one step with its links, its level and its place in the tree; the old slots are doomed, with a note of where their
+//! in one step with its links, its level and its place in the tree; the old slots are retired, with a note of where their
 //! vector went, and links to them are followed there. The same sweep then lets all links lead to the new ones, the same
 //! wait follows, and the end of every table is given back. Vectors in the highest slots and not those in the sparsest
 //! chunks: so the tables of all widths, whose chunks hold different slots, end at the same place.
 
 use std::sync::{Arc, OnceLock, Weak};
 
-use crate::bridge::bridge;
 use crate::graph::{Census, Graph};
 use crate::hnsw::Slot;
-use crate::mend::{arrange, mend};
-use crate::rechoose::rechoose;
-use crate::roll::Roll;
+use crate::reconnect::reconnect;
+use crate::repair_links::{arrange, repair_links};
+use crate::reselect_links::reselect_links;
 use crate::scratch::Scratch;
+use crate::slot_states::SlotStates;
 use crate::space::Space;
 use crate::tree::{detach_step, move_root};
 use crate::work::{FREED_BYTES_PER_UNIT, Step, Work};
@@ -56,7 +56,7 @@ pub(crate) struct Consolidation {
 #[derive(Debug, Default)]
 struct Batch {
     kind: Kind,
-    stage: Stage,
+    stage: ConsolidationStage,
     /// How far it is, in slots that were dealt with, and of how many.
     progress: (usize, usize),
     /// So many have left by the end of it that whoever stays has lost most of its neighbours.
@@ -75,11 +75,11 @@ pub(crate) struct Reader {
 struct Epoch;
 
 #[derive(Debug, Default)]
-enum Stage {
+enum ConsolidationStage {
     /// The batch is done. It is forgotten when its moves have been asked for.
     #[default]
     Done,
-    /// The doomed slot that is leaving the tree, the layer, and where the last step was.
+    /// The retired slot that is leaving the tree, the layer, and where the last step was.
     Detach {
         slot: u32,
         layer: usize,
@@ -91,7 +91,7 @@ enum Stage {
     Sweep {
         next: u32,
     },
-    /// Nothing leads to the doomed any more, and whoever reads now is to be waited for.
+    /// Nothing leads to the retired any more, and whoever reads now is to be waited for.
     Gather,
     Wait {
         readers: Weak<Epoch>,
@@ -110,16 +110,16 @@ enum Stage {
 }
 
 /// The parts of an index that change.
-pub(crate) struct Estate<'a> {
+pub(crate) struct IndexParts<'a> {
     pub(crate) space: &'a mut Space,
     pub(crate) graph: Option<&'a mut Graph>,
-    pub(crate) roll: &'a mut Roll,
+    pub(crate) states: &'a mut SlotStates,
     pub(crate) scratch: &'a mut Scratch,
 }
 
 /// When a batch begins.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Occasion {
+pub(crate) enum Urgency {
     /// Somebody inserts: not before it is worth it.
     Insert,
     /// There is nothing else to do.
@@ -135,10 +135,10 @@ impl Consolidation {
     }
 
     /// Whether a step would find something to do.
-    pub(crate) fn has_work(&self, roll: &Roll, graph: Option<&Graph>, occasion: Occasion) -> bool {
+    pub(crate) fn has_work(&self, states: &SlotStates, graph: Option<&Graph>, urgency: Urgency) -> bool {
         match self.stage() {
-            Stage::Done => begins(roll, graph, occasion).is_some(),
-            Stage::Wait { readers } => readers.strong_count() == 0,
+            ConsolidationStage::Done => begins(states, graph, urgency).is_some(),
+            ConsolidationStage::Wait { readers } => readers.strong_count() == 0,
             _ => true,
         }
     }
@@ -146,13 +146,16 @@ impl Consolidation {
     /// Slots dealt with by the batch under way, and of how many.
     pub(crate) fn progress(&self) -> Option<(usize, usize)> {
         let batch = self.batch.as_ref()?;
-        (!matches!(batch.stage, Stage::Done)).then_some(batch.progress)
+        (!matches!(batch.stage, ConsolidationStage::Done)).then_some(batch.progress)
     }
 
     pub(crate) fn census(&self) -> Census {
         Census {
-            loose: 0..0,
-            swept: matches!(self.stage(), Stage::Gather | Stage::Wait { .. } | Stage::Free),
+            unlinked: 0..0,
+            swept: matches!(
+                self.stage(),
+                ConsolidationStage::Gather | ConsolidationStage::Wait { .. } | ConsolidationStage::Free
+            ),
         }
     }
 
@@ -162,115 +165,117 @@ impl Consolidation {
             return Vec::new();
         };
         let moves = std::mem::take(&mut batch.moves);
-        if matches!(batch.stage, Stage::Done) {
+        if matches!(batch.stage, ConsolidationStage::Done) {
             self.batch = None;
         }
         moves
     }
 
     /// Takes one step. Done when there is nothing to do, or nothing before readers have gone.
-    pub(crate) fn step(&mut self, mut estate: Estate<'_>, occasion: Occasion, work: &mut Work) -> Step<()> {
+    pub(crate) fn step(&mut self, mut parts: IndexParts<'_>, urgency: Urgency, work: &mut Work) -> Step<()> {
         let kind = match self.stage() {
-            Stage::Done => begins(estate.roll, estate.graph.as_deref(), occasion),
+            ConsolidationStage::Done => begins(parts.states, parts.graph.as_deref(), urgency),
             _ => None,
         };
         let batch = match (&mut self.batch, kind) {
             (batch, Some(kind)) => {
-                batch.get_or_insert_default().begin(kind, &mut estate, work);
+                batch.get_or_insert_default().begin(kind, &mut parts, work);
                 return Step::More;
             }
             (None, None) => return Step::Done(()),
             (Some(batch), None) => batch,
         };
         match &batch.stage {
-            Stage::Done => return Step::Done(()),
-            Stage::Detach { slot, layer, at } => batch.detach((*slot, *layer, *at), &mut estate, work),
-            Stage::Move => batch.move_one(&mut estate, work),
-            Stage::Sweep { next } => batch.sweep(*next, &mut estate, work),
-            Stage::Gather => {
+            ConsolidationStage::Done => return Step::Done(()),
+            ConsolidationStage::Detach { slot, layer, at } => batch.detach((*slot, *layer, *at), &mut parts, work),
+            ConsolidationStage::Move => batch.move_one(&mut parts, work),
+            ConsolidationStage::Sweep { next } => batch.sweep(*next, &mut parts, work),
+            ConsolidationStage::Gather => {
                 // Those who read now are waited for.
                 let readers = self.epoch.take().map_or_else(Weak::new, |epoch| Arc::downgrade(&epoch));
-                batch.stage = Stage::Wait { readers };
+                batch.stage = ConsolidationStage::Wait { readers };
             }
-            Stage::Wait { readers } => {
+            ConsolidationStage::Wait { readers } => {
                 if readers.strong_count() > 0 {
                     return Step::Done(());
                 }
-                batch.stage = Stage::Free;
+                batch.stage = ConsolidationStage::Free;
             }
-            Stage::Free => batch.free(&mut estate, work),
-            Stage::Rechoose { next } => batch.rechoose(*next, &mut estate, work),
-            Stage::Rebuild { next } => batch.rebuild(*next, &mut estate, work),
-            Stage::Shrink => batch.shrink(&mut estate, work),
+            ConsolidationStage::Free => batch.free(&mut parts, work),
+            ConsolidationStage::Rechoose { next } => batch.reselect_links(*next, &mut parts, work),
+            ConsolidationStage::Rebuild { next } => batch.rebuild(*next, &mut parts, work),
+            ConsolidationStage::Shrink => batch.shrink(&mut parts, work),
         }
-        if matches!(batch.stage, Stage::Done) && batch.moves.is_empty() {
+        if matches!(batch.stage, ConsolidationStage::Done) && batch.moves.is_empty() {
             self.batch = None;
         }
         Step::More
     }
 
-    fn stage(&self) -> &Stage {
-        self.batch.as_ref().map_or(&Stage::Done, |batch| &batch.stage)
+    fn stage(&self) -> &ConsolidationStage {
+        self.batch
+            .as_ref()
+            .map_or(&ConsolidationStage::Done, |batch| &batch.stage)
     }
 }
 
 impl Batch {
-    fn begin(&mut self, kind: Kind, estate: &mut Estate<'_>, work: &mut Work) {
-        let slots = estate.roll.slots();
+    fn begin(&mut self, kind: Kind, parts: &mut IndexParts<'_>, work: &mut Work) {
+        let slots = parts.states.slots();
         self.kind = kind;
         self.is_thinning = false;
         if kind == Kind::Moves {
-            let moves = slots - estate.roll.live_count();
+            let moves = slots - parts.states.live_count();
             self.progress = (0, moves + slots + moves);
-            self.stage = Stage::Move;
+            self.stage = ConsolidationStage::Move;
             return;
         }
-        let doomed = estate.roll.dead_count();
-        let Some(graph) = estate.graph.as_deref_mut() else {
-            estate.roll.doom_dead();
-            self.progress = (0, doomed);
-            self.stage = Stage::Gather;
+        let retired = parts.states.dead_count();
+        let Some(graph) = parts.graph.as_deref_mut() else {
+            parts.states.retire_dead();
+            self.progress = (0, retired);
+            self.stage = ConsolidationStage::Gather;
             return;
         };
-        if let Some(root) = graph.root().filter(|&root| estate.roll.is_leaving(root)) {
-            let heir = heir(graph, estate.roll, root).expect("a batch begins while some are live");
-            move_root(estate.space, graph, heir, &mut estate.scratch.bench, work);
+        if let Some(root) = graph.root().filter(|&root| parts.states.is_leaving(root)) {
+            let heir = heir(graph, parts.states, root).expect("a batch begins while some are live");
+            move_root(parts.space, graph, heir, &mut parts.scratch.bench, work);
         }
-        estate.roll.doom_dead();
-        self.is_thinning = graph.is_thinned(estate.roll.live_count(), doomed);
+        parts.states.retire_dead();
+        self.is_thinning = graph.is_thinned(parts.states.live_count(), retired);
         let rechosen = if self.is_thinning { slots } else { 0 };
-        self.progress = (0, 2 * doomed + slots + rechosen);
-        self.next_to_detach(0, estate);
+        self.progress = (0, 2 * retired + slots + rechosen);
+        self.next_to_detach(0, parts);
     }
 
-    fn next_to_detach(&mut self, from: u32, estate: &mut Estate<'_>) {
-        self.stage = match estate.roll.next_doomed(from) {
-            Some(slot) => Stage::Detach {
+    fn next_to_detach(&mut self, from: u32, parts: &mut IndexParts<'_>) {
+        self.stage = match parts.states.next_retired(from) {
+            Some(slot) => ConsolidationStage::Detach {
                 slot,
                 layer: 0,
                 at: slot,
             },
-            None => Stage::Sweep { next: 0 },
+            None => ConsolidationStage::Sweep { next: 0 },
         };
     }
 
-    fn detach(&mut self, (slot, layer, at): (u32, usize, u32), estate: &mut Estate<'_>, work: &mut Work) {
-        let graph = estate.graph.as_deref_mut().expect("only nodes are detached");
+    fn detach(&mut self, (slot, layer, at): (u32, usize, u32), parts: &mut IndexParts<'_>, work: &mut Work) {
+        let graph = parts.graph.as_deref_mut().expect("only nodes are detached");
         if graph.host(layer, slot).is_some() {
-            let bench = &mut estate.scratch.bench;
-            let next = detach_step(estate.space, graph, estate.roll, (layer, slot), at, bench, work);
+            let bench = &mut parts.scratch.bench;
+            let next = detach_step(parts.space, graph, parts.states, (layer, slot), at, bench, work);
             if let Some(at) = next {
-                self.stage = Stage::Detach { slot, layer, at };
+                self.stage = ConsolidationStage::Detach { slot, layer, at };
                 return;
             }
         }
-        let bench = &mut estate.scratch.bench;
-        bridge(estate.space, graph, estate.roll, (layer, slot), bench, work);
+        let bench = &mut parts.scratch.bench;
+        reconnect(parts.space, graph, parts.states, (layer, slot), bench, work);
         if layer == 0 {
-            arrange(estate.space, graph, slot, bench, work);
+            arrange(parts.space, graph, slot, bench, work);
         }
         if layer < graph.level(slot) {
-            self.stage = Stage::Detach {
+            self.stage = ConsolidationStage::Detach {
                 slot,
                 layer: layer + 1,
                 at: slot,
@@ -278,113 +283,113 @@ impl Batch {
             return;
         }
         self.progress.0 += 1;
-        self.next_to_detach(slot + 1, estate);
+        self.next_to_detach(slot + 1, parts);
     }
 
-    fn move_one(&mut self, estate: &mut Estate<'_>, work: &mut Work) {
-        let graph = estate
+    fn move_one(&mut self, parts: &mut IndexParts<'_>, work: &mut Work) {
+        let graph = parts
             .graph
             .as_deref_mut()
             .expect("only an index with a graph moves its vectors");
-        let Some((from, to)) = estate.roll.next_move() else {
-            self.stage = Stage::Sweep { next: 0 };
+        let Some((from, to)) = parts.states.next_move() else {
+            self.stage = ConsolidationStage::Sweep { next: 0 };
             return;
         };
-        estate.space.copy(from, to);
+        parts.space.copy(from, to);
         graph.move_node(from, to);
-        estate.roll.note_move(from, to);
+        parts.states.note_move(from, to);
         self.moves
             .push((Slot::from_index(from as usize), Slot::from_index(to as usize)));
         self.progress.0 += 1;
-        work.spend(MOVE_WORK + estate.space.dimension() as u64);
+        work.spend(MOVE_WORK + parts.space.dimension() as u64);
     }
 
-    fn sweep(&mut self, next: u32, estate: &mut Estate<'_>, work: &mut Work) {
-        let graph = estate.graph.as_deref_mut().expect("only lists are swept");
-        let end = (next + SWEPT_AT_ONCE).min(estate.roll.slots() as u32);
+    fn sweep(&mut self, next: u32, parts: &mut IndexParts<'_>, work: &mut Work) {
+        let graph = parts.graph.as_deref_mut().expect("only lists are swept");
+        let end = (next + SWEPT_AT_ONCE).min(parts.states.slots() as u32);
         let mut slot = next;
         while slot < end && (slot == next || !work.is_spent()) {
-            if graph.is_linked(slot) && !estate.roll.is_doomed(slot) {
+            if graph.is_linked(slot) && !parts.states.is_retired(slot) {
                 for layer in 0..=graph.level(slot) {
-                    mend(estate.space, graph, estate.roll, (layer, slot), estate.scratch, work);
+                    repair_links(parts.space, graph, parts.states, (layer, slot), parts.scratch, work);
                 }
             }
             work.spend(VISIT_WORK);
             slot += 1;
         }
         self.progress.0 += (slot - next) as usize;
-        self.stage = Stage::Sweep { next: slot };
-        if slot as usize == estate.roll.slots() {
+        self.stage = ConsolidationStage::Sweep { next: slot };
+        if slot as usize == parts.states.slots() {
             graph.dismiss_detached();
-            self.stage = Stage::Gather;
+            self.stage = ConsolidationStage::Gather;
         }
     }
 
-    fn free(&mut self, estate: &mut Estate<'_>, work: &mut Work) {
+    fn free(&mut self, parts: &mut IndexParts<'_>, work: &mut Work) {
         for _ in 0..FREED_AT_ONCE {
-            let Some(slot) = estate.roll.first_doomed() else {
-                self.end(estate);
+            let Some(slot) = parts.states.first_retired() else {
+                self.end(parts);
                 return;
             };
-            if let Some(graph) = estate.graph.as_deref_mut() {
+            if let Some(graph) = parts.graph.as_deref_mut() {
                 graph.close(slot);
             }
-            estate.roll.vacate(slot);
+            parts.states.vacate(slot);
             self.progress.0 += 1;
             work.spend(FREE_WORK);
         }
     }
 
     /// All are vacant.
-    fn end(&mut self, estate: &mut Estate<'_>) {
+    fn end(&mut self, parts: &mut IndexParts<'_>) {
         self.stage = match self.is_thinning {
-            true => Stage::Rechoose { next: 0 },
-            false => Stage::Done,
+            true => ConsolidationStage::Rechoose { next: 0 },
+            false => ConsolidationStage::Done,
         };
         // Also if nobody had to move: all that was vacant may have lain at the end.
-        if let Some(graph) = estate.graph.as_deref_mut()
+        if let Some(graph) = parts.graph.as_deref_mut()
             && self.kind == Kind::Moves
         {
-            estate.roll.truncate();
-            estate.space.truncate(estate.roll.slots());
-            graph.truncate(estate.roll.slots());
+            parts.states.truncate();
+            parts.space.truncate(parts.states.slots());
+            graph.truncate(parts.states.slots());
             graph.begin_rebuilding();
-            self.stage = Stage::Rebuild { next: 0 };
+            self.stage = ConsolidationStage::Rebuild { next: 0 };
         }
-        estate.roll.forget_moves();
+        parts.states.forget_moves();
     }
 
-    fn rechoose(&mut self, next: u32, estate: &mut Estate<'_>, work: &mut Work) {
-        let graph = estate.graph.as_deref_mut().expect("only links are chosen");
-        if next as usize == estate.roll.slots() {
-            self.stage = Stage::Done;
+    fn reselect_links(&mut self, next: u32, parts: &mut IndexParts<'_>, work: &mut Work) {
+        let graph = parts.graph.as_deref_mut().expect("only links are chosen");
+        if next as usize == parts.states.slots() {
+            self.stage = ConsolidationStage::Done;
             return;
         }
-        if estate.roll.is_live(next) && graph.is_linked(next) {
-            rechoose(estate.space, graph, estate.roll, next, estate.scratch, work);
+        if parts.states.is_live(next) && graph.is_linked(next) {
+            reselect_links(parts.space, graph, parts.states, next, parts.scratch, work);
         }
         work.spend(VISIT_WORK);
         self.progress.0 += 1;
-        self.stage = Stage::Rechoose { next: next + 1 };
+        self.stage = ConsolidationStage::Rechoose { next: next + 1 };
     }
 
-    fn rebuild(&mut self, next: u32, estate: &mut Estate<'_>, work: &mut Work) {
-        let graph = estate.graph.as_deref_mut().expect("only a graph has towers");
-        let end = (next + REBUILT_AT_ONCE).min(estate.roll.slots() as u32);
+    fn rebuild(&mut self, next: u32, parts: &mut IndexParts<'_>, work: &mut Work) {
+        let graph = parts.graph.as_deref_mut().expect("only a graph has towers");
+        let end = (next + REBUILT_AT_ONCE).min(parts.states.slots() as u32);
         (next..end).for_each(|slot| graph.rebuild_tower(slot));
         work.spend(u64::from(end - next) * REBUILD_WORK);
-        self.stage = Stage::Rebuild { next: end };
-        if end as usize == estate.roll.slots() {
+        self.stage = ConsolidationStage::Rebuild { next: end };
+        if end as usize == parts.states.slots() {
             graph.end_rebuilding();
-            self.stage = Stage::Shrink;
+            self.stage = ConsolidationStage::Shrink;
         }
     }
 
-    fn shrink(&mut self, estate: &mut Estate<'_>, work: &mut Work) {
-        let links = || estate.graph.as_deref_mut()?.release_spare();
-        match estate.space.release_spare().or_else(links) {
+    fn shrink(&mut self, parts: &mut IndexParts<'_>, work: &mut Work) {
+        let links = || parts.graph.as_deref_mut()?.release_spare();
+        match parts.space.release_spare().or_else(links) {
             Some(bytes) => work.spend(bytes as u64 / FREED_BYTES_PER_UNIT),
-            None => self.stage = Stage::Done,
+            None => self.stage = ConsolidationStage::Done,
         }
     }
 }
@@ -397,22 +402,22 @@ enum Kind {
 }
 
 /// What kind of batch begins now, if any.
-fn begins(roll: &Roll, graph: Option<&Graph>, occasion: Occasion) -> Option<Kind> {
-    let (dead, live, vacant) = (roll.dead_count(), roll.live_count(), roll.vacant_count());
-    let (dead_one_in, vacant_one_in) = match (occasion, graph) {
-        (Occasion::Insert, Some(_)) => (DEAD_ONE_IN, VACANT_ONE_IN),
-        (Occasion::Idle, Some(_)) => (DEAD_ONE_IN_IDLE, VACANT_ONE_IN_IDLE),
+fn begins(states: &SlotStates, graph: Option<&Graph>, urgency: Urgency) -> Option<Kind> {
+    let (dead, live, vacant) = (states.dead_count(), states.live_count(), states.vacant_count());
+    let (dead_one_in, vacant_one_in) = match (urgency, graph) {
+        (Urgency::Insert, Some(_)) => (DEAD_ONE_IN, VACANT_ONE_IN),
+        (Urgency::Idle, Some(_)) => (DEAD_ONE_IN_IDLE, VACANT_ONE_IN_IDLE),
         (_, None) => (DEAD_ONE_IN_SMALL, VACANT_ONE_IN),
     };
     // Nobody live: nobody could be the root. Such an index is of no use to anybody, and best replaced.
     if live > 0 && dead > 0 && dead * dead_one_in >= live {
         return Some(Kind::Dead);
     }
-    let is_sparse = vacant * vacant_one_in >= roll.slots() && vacant >= VACANT_MIN;
+    let is_sparse = vacant * vacant_one_in >= states.slots() && vacant >= VACANT_MIN;
     if graph.is_none() || live == 0 || !is_sparse {
         return None;
     }
-    match roll.can_shrink() {
+    match states.can_shrink() {
         true => Some(Kind::Moves),
         // The dead in the highest slots, however few, hold what is vacant below them.
         false => (dead > 0).then_some(Kind::Dead),
@@ -420,12 +425,12 @@ fn begins(roll: &Roll, graph: Option<&Graph>, occasion: Occasion) -> Option<Kind
 }
 
 /// Who shall be the root: a neighbour of the old one, of as high a layer as there is one, or else anybody live.
-fn heir(graph: &Graph, roll: &Roll, root: u32) -> Option<u32> {
-    let stays = |slot: &u32| roll.is_live(*slot) && graph.is_linked(*slot);
+fn heir(graph: &Graph, states: &SlotStates, root: u32) -> Option<u32> {
+    let stays = |slot: &u32| states.is_live(*slot) && graph.is_linked(*slot);
     let near = (0..=graph.height())
         .rev()
         .find_map(|layer| graph.links(layer, root).map(|link| link.slot()).find(stays));
-    near.or_else(|| roll.live_from(0).find(stays))
+    near.or_else(|| states.live_from(0).find(stays))
 }
 
 /// Under load a batch begins when the dead are one for twenty live. Until it ends about a third as many more have died, one for

@@ -2,11 +2,11 @@
 
 use std::collections::BinaryHeap;
 
+use crate::beam::Candidate;
 use crate::limits::TIES_MAX;
-use crate::pool::Candidate;
 use crate::probe::Query;
-use crate::roll::Roll;
 use crate::search::Admission;
+use crate::slot_states::SlotStates;
 use crate::space::Space;
 use crate::work::Work;
 
@@ -37,7 +37,7 @@ impl Scan {
     pub(crate) fn step(
         &mut self,
         space: &Space,
-        roll: &Roll,
+        states: &SlotStates,
         query: &mut Query,
         admission: &mut Admission<'_>,
         work: &mut Work,
@@ -45,14 +45,14 @@ impl Scan {
         let mut looked_at = 0;
         let mut measured = 0;
         let from = std::mem::replace(&mut self.next, space.len());
-        for slot in roll.live_or_moved_from(from) {
+        for slot in states.live_or_moved_from(from) {
             if looked_at == AT_ONCE {
                 self.next = slot as usize;
                 break;
             }
             looked_at += 1;
             if admission.admits(slot) {
-                self.offer(Candidate::new(space.refine(query, slot), slot), roll);
+                self.offer(Candidate::new(space.refine(query, slot), slot), states);
                 measured += 1;
             }
         }
@@ -68,8 +68,8 @@ impl Scan {
         all
     }
 
-    fn offer(&mut self, candidate: Candidate, roll: &Roll) {
-        if roll.is_doomed(candidate.slot()) && self.knows(candidate, roll) {
+    fn offer(&mut self, candidate: Candidate, states: &SlotStates) {
+        if states.is_retired(candidate.slot()) && self.knows(candidate, states) {
             return;
         }
         if self.best.len() < self.k {
@@ -96,8 +96,8 @@ impl Scan {
 
 impl Scan {
     /// Whether the vector that was here is among the best already, from where it is now.
-    fn knows(&self, candidate: Candidate, roll: &Roll) -> bool {
-        let there = roll.resolve(candidate.slot());
+    fn knows(&self, candidate: Candidate, states: &SlotStates) -> bool {
+        let there = states.resolve(candidate.slot());
         let mut known = self.best.iter().chain(&self.ties);
         known.any(|other| Some(other.slot()) == there)
     }

@@ -41,7 +41,7 @@ pub(crate) struct Graph {
     upper_now: usize,
     /// Towers that are not used, by their height, in the table that is used now.
     vacant_towers: Vec<Vec<u32>>,
-    /// Where every walk begins. Invariant: stands on every layer, is not doomed.
+    /// Where every walk begins. Invariant: stands on every layer, is not retired.
     root: Option<u32>,
     /// The highest layer.
     height: usize,

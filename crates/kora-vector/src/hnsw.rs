@@ -1,18 +1,18 @@
 //! The public face: an index of vectors, searched by nearness.
 
-use crate::aim::Aim;
-use crate::consolidate::{Consolidation, Estate, Occasion};
+use crate::consolidate::{Consolidation, IndexParts, Urgency};
 use crate::graph::{Census, Fault, Graph};
-use crate::grown::Grown;
+use crate::graph_parts::GraphParts;
 pub use crate::hit::{Hit, Slot};
-use crate::horizon::Growth;
 use crate::insert::{Insertion, Progress};
 use crate::limits::{DIMENSION_MAX, EF_MAX, M_MAX, M_MIN, SLOTS_MAX};
 use crate::metric::Metric;
-use crate::roll::Roll;
 use crate::scratch::Scratch;
-use crate::search::{Admission, Ground, Search};
+use crate::search::{Admission, IndexView, Search};
+use crate::search_parameters::SearchParameters;
+use crate::slot_states::SlotStates;
 use crate::space::Space;
+use crate::stop_rule::Growth;
 use crate::storage::Storage;
 use crate::work::{FREED_BYTES_PER_UNIT, Step, Work};
 
@@ -59,10 +59,10 @@ pub struct Memory {
 /// vacant, the vectors in the highest ones move to lower ones, and memory is given back.
 pub struct Index {
     pub(crate) space: Space,
-    roll: Roll,
+    states: SlotStates,
     pub(crate) consolidation: Consolidation,
     /// None while the index is small.
-    grown: Option<Box<Grown>>,
+    built: Option<Box<GraphParts>>,
     seed: u64,
     ef_construction: u32,
     /// So many live vectors have no graph.
@@ -103,9 +103,9 @@ impl Index {
         assert!((1..=EF_MAX).contains(&ef_construction), "ef {ef_construction}");
         Index {
             space: Space::new(metric, dimension, storage),
-            roll: Roll::default(),
+            states: SlotStates::default(),
             consolidation: Consolidation::default(),
-            grown: None,
+            built: None,
             seed,
             ef_construction: ef_construction as u32,
             small_max: small_max as u32,
@@ -142,21 +142,21 @@ impl Index {
 
     fn begin(&mut self, vector: &[f32], before: Option<u32>) -> Insertion {
         self.assert_fits(vector);
-        let slot = self.roll.take();
+        let slot = self.states.take();
         assert!((slot as usize) < SLOTS_MAX, "an index holds at most {SLOTS_MAX} slots");
         let slots = self.space.len() as u32;
         self.space.put(slot, vector);
-        if self.grown.is_none() && self.roll.live_count() >= self.small_max as usize {
+        if self.built.is_none() && self.states.live_count() >= self.small_max as usize {
             self.plant_graph(slots);
         }
         let mut predecessor = None;
-        if let Some(grown) = &mut self.grown {
-            predecessor = before.filter(|&before| grown.graph.host(0, before).is_some());
+        if let Some(built) = &mut self.built {
+            predecessor = before.filter(|&before| built.graph.host(0, before).is_some());
             let level = match predecessor {
-                Some(before) => grown.graph.level(before),
-                None => grown.levels.draw(),
+                Some(before) => built.graph.level(before),
+                None => built.levels.draw(),
             };
-            grown.graph.open(slot, level);
+            built.graph.open(slot, level);
         }
         let mut insertion = Insertion::new(self.take_scratch(), slot, self.ef_construction as usize);
         if let Some(predecessor) = predecessor {
@@ -169,12 +169,12 @@ impl Index {
     /// Goes on with an insertion of this index. Done gives the slot, which is live from then on.
     pub fn resume_insert(&mut self, insertion: &mut Insertion, work: &mut Work) -> Step<Slot> {
         while let Progress::Consolidating(left) = insertion.progress {
-            if left == 0 || !self.consolidates(Occasion::Insert) {
+            if left == 0 || !self.consolidates(Urgency::Insert) {
                 insertion.progress = Progress::Linking;
                 break;
             }
             let before = work.left();
-            let _ = self.consolidate(Occasion::Insert, work);
+            let _ = self.consolidate(Urgency::Insert, work);
             let spent = (before - work.left()).max(1);
             insertion.progress = Progress::Consolidating(left.saturating_sub(spent));
             if work.is_spent() {
@@ -182,31 +182,31 @@ impl Index {
             }
         }
         if insertion.progress == Progress::Linking {
-            if let Some(grown) = &mut self.grown {
+            if let Some(built) = &mut self.built {
                 let before = work.left();
                 insertion.read(&self.consolidation);
-                let step = insertion.resume(&self.space, &mut grown.graph, &self.roll, work);
+                let step = insertion.resume(&self.space, &mut built.graph, &self.states, work);
                 insertion.spent += before - work.left();
                 if step == Step::More {
                     return Step::More;
                 }
-                grown.insert_work = insertion.spent;
-                grown.learn(insertion, self.space.metric());
+                built.insert_work = insertion.spent;
+                built.learn(insertion, self.space.metric());
             }
             insertion.progress = Progress::Helping(LOOSE_PER_INSERT);
         }
         while let Progress::Helping(left) = insertion.progress
             && left > 0
-            && self.has_loose()
+            && self.has_unlinked()
         {
             if work.is_spent() {
                 return Step::More;
             }
-            if self.link_loose(work) == Step::Done(()) {
+            if self.link_unlinked(work) == Step::Done(()) {
                 insertion.progress = Progress::Helping(left - 1);
             }
         }
-        self.roll.set_live(insertion.slot().number());
+        self.states.set_live(insertion.slot().number());
         self.keep_scratch(std::mem::take(&mut insertion.scratch));
         Step::Done(insertion.slot())
     }
@@ -223,19 +223,19 @@ impl Index {
 
     /// Removes a vector, which must be live. That marks it; its node stays for a while, to be walked.
     pub fn remove(&mut self, slot: Slot) {
-        self.roll.set_dead(slot.number());
+        self.states.set_dead(slot.number());
     }
 
     /// Begins a search for the nearest to `query`. Where scanning every live vector is cheaper than a walk, it is scanned, and
     /// the answer is exact.
     ///
     /// Panics if the query has not the index's dimension, or a number of the aim is 0 or beyond its limit.
-    pub fn begin_search(&mut self, query: &[f32], aim: Aim) -> Search {
-        if self.is_scanned(aim.ef) {
-            let scratch = self.frame(query, &aim);
-            return Search::scan(scratch, aim, Some(self.consolidation.reader()));
+    pub fn begin_search(&mut self, query: &[f32], parameters: SearchParameters) -> Search {
+        if self.is_scanned(parameters.ef) {
+            let scratch = self.frame(query, &parameters);
+            return Search::scan(scratch, parameters, Some(self.consolidation.reader()));
         }
-        self.begin_walk(query, aim)
+        self.begin_walk(query, parameters)
     }
 
     /// Goes on with a search of this index. Done gives the hits, nearest first, equals by slot: the best `k`, and
@@ -259,15 +259,15 @@ impl Index {
 
     /// Searches at once.
     pub fn search(&mut self, query: &[f32], k: usize, ef: usize) -> Vec<Hit> {
-        let search = self.begin_search(query, Aim::nearest(k, ef));
+        let search = self.begin_search(query, SearchParameters::nearest(k, ef));
         self.finish(search)
     }
 
     /// Begins an exact search: every live vector is measured. To be resumed as any other.
     pub fn begin_exact(&mut self, query: &[f32], k: usize) -> Search {
-        let aim = Aim::nearest(k, EF_MAX);
-        let scratch = self.frame(query, &aim);
-        Search::scan(scratch, aim, Some(self.consolidation.reader()))
+        let parameters = SearchParameters::nearest(k, EF_MAX);
+        let scratch = self.frame(query, &parameters);
+        Search::scan(scratch, parameters, Some(self.consolidation.reader()))
     }
 
     /// Goes on with an exact search.
@@ -289,13 +289,13 @@ impl Index {
 
     /// Whether the slot holds a vector that searches return.
     pub fn is_live(&self, slot: Slot) -> bool {
-        slot.index() < self.roll.slots() && self.roll.is_live(slot.number())
+        slot.index() < self.states.slots() && self.states.is_live(slot.number())
     }
 
     /// Where the vector is by now that a search has found here: for as long as the search is kept. None if it was
     /// removed.
     pub fn find(&self, slot: Slot) -> Option<Slot> {
-        self.roll.resolve_live(slot.number()).map(Slot)
+        self.states.resolve_live(slot.number()).map(Slot)
     }
 
     /// Vectors that have moved since this was asked last, in that order: from where, to where. They do so while
@@ -306,29 +306,29 @@ impl Index {
 
     /// A live vector, chosen by this number; none if there is none. Those behind a gap are chosen more often.
     pub fn sample(&self, random: u64) -> Option<Slot> {
-        let from = (random % self.roll.slots().max(1) as u64) as usize;
-        let mut live = self.roll.live_from(from).chain(self.roll.live_from(0));
+        let from = (random % self.states.slots().max(1) as u64) as usize;
+        let mut live = self.states.live_from(from).chain(self.states.live_from(0));
         live.next().map(Slot)
     }
 
     /// How many vectors searches return.
     pub fn live(&self) -> usize {
-        self.roll.live_count()
+        self.states.live_count()
     }
 
     /// How many were removed and still take their place.
     pub fn dead(&self) -> usize {
-        self.roll.removed()
+        self.states.removed()
     }
 
     /// How many slots there are, taken or vacant: every slot's number is below this.
     pub fn slots(&self) -> usize {
-        self.roll.slots()
+        self.states.slots()
     }
 
     /// How many of them are vacant, for the next insertions.
     pub fn vacant(&self) -> usize {
-        self.roll.vacant_count()
+        self.states.vacant_count()
     }
 
     /// How much of the consolidation under way is done, as a share; none if none is under way.
@@ -356,18 +356,18 @@ impl Index {
     pub fn memory(&self) -> Memory {
         Memory {
             vectors_bytes: self.space.bytes(),
-            links_bytes: self.roll.bytes() + self.graph().map_or(0, Graph::bytes),
-            scratch_bytes: self.grown.as_ref().map_or(0, |grown| grown.scratch_bytes()),
+            links_bytes: self.states.bytes() + self.graph().map_or(0, Graph::bytes),
+            scratch_bytes: self.built.as_ref().map_or(0, |built| built.scratch_bytes()),
         }
     }
 
     /// Whether the graph is sound: see [`graph`](crate::graph) for what that means. Reads every link.
     pub fn check(&self) -> Result<(), Fault> {
-        match &self.grown {
-            Some(grown) => {
+        match &self.built {
+            Some(built) => {
                 let census = self.consolidation.census();
-                let loose = grown.loose.clone();
-                grown.graph.check(&self.roll, &Census { loose, ..census })
+                let unlinked = built.unlinked.clone();
+                built.graph.check(&self.states, &Census { unlinked, ..census })
             }
             None => Ok(()),
         }
@@ -375,26 +375,26 @@ impl Index {
 
     /// True if [`Index::tend`] would find something to do.
     pub fn has_upkeep(&self) -> bool {
-        self.has_loose() || self.consolidates(Occasion::Idle)
+        self.has_unlinked() || self.consolidates(Urgency::Idle)
     }
 
     /// True if [`Index::tend`] should be called also while there is other work: vectors are removed faster than
     /// insertions can see to it.
     pub fn is_overdue(&self) -> bool {
-        self.roll.removed() * OVERDUE_ONE_IN > self.roll.live_count() && self.consolidates(Occasion::Insert)
+        self.states.removed() * OVERDUE_ONE_IN > self.states.live_count() && self.consolidates(Urgency::Insert)
     }
 
     /// Goes on growing the graph, where that was begun and inserts have paused, and with consolidation. Done when there is
     /// nothing to do, which is seen at once, so that it may be called whenever there is time; there may be something when
     /// a search or an insertion has ended.
     pub fn tend(&mut self, work: &mut Work) -> Step<()> {
-        while self.has_loose() {
-            if self.link_loose(work) == Step::More || work.is_spent() {
+        while self.has_unlinked() {
+            if self.link_unlinked(work) == Step::More || work.is_spent() {
                 return Step::More;
             }
         }
-        while self.consolidates(Occasion::Idle) {
-            if self.consolidate(Occasion::Idle, work) == Step::More && work.is_spent() {
+        while self.consolidates(Urgency::Idle) {
+            if self.consolidate(Urgency::Idle, work) == Step::More && work.is_spent() {
                 return Step::More;
             }
         }
@@ -405,7 +405,7 @@ impl Index {
     /// good for nothing but the next; after `Done`, dropping it costs nothing.
     pub fn dismantle_step(&mut self, work: &mut Work) -> Step<()> {
         loop {
-            let links = || self.grown.as_mut()?.release_chunk();
+            let links = || self.built.as_mut()?.release_chunk();
             let Some(bytes) = self.space.release_chunk().or_else(links) else {
                 return Step::Done(());
             };
@@ -417,24 +417,24 @@ impl Index {
     }
 
     /// Begins a search that walks if there is a graph and all are on it, whatever a scan would cost.
-    pub(crate) fn begin_walk(&mut self, query: &[f32], aim: Aim) -> Search {
-        let scratch = self.frame(query, &aim);
+    pub(crate) fn begin_walk(&mut self, query: &[f32], parameters: SearchParameters) -> Search {
+        let scratch = self.frame(query, &parameters);
         let reader = Some(self.consolidation.reader());
         match self.graph() {
-            Some(graph) if !self.has_loose() => Search::walk(&self.space, graph, scratch, aim, reader),
-            _ => Search::scan(scratch, aim, reader),
+            Some(graph) if !self.has_unlinked() => Search::walk(&self.space, graph, scratch, parameters, reader),
+            _ => Search::scan(scratch, parameters, reader),
         }
     }
 
-    /// Whether scanning is the better way to search with a pool of `ef`.
+    /// Whether scanning is the better way to search with a beam of `ef`.
     pub(crate) fn is_scanned(&self, ef: usize) -> bool {
         let Some(graph) = self.graph() else {
             return true;
         };
         // A walk that needs ef live results among the dead expands ef · linked/live nodes.
-        let (live, linked) = (self.roll.live_count() as u64, graph.linked_count() as u64);
+        let (live, linked) = (self.states.live_count() as u64, graph.linked_count() as u64);
         let per_result = u64::from(self.walk_per_result);
-        self.has_loose() || live * live <= (ef as u64 * per_result).saturating_mul(linked)
+        self.has_unlinked() || live * live <= (ef as u64 * per_result).saturating_mul(linked)
     }
 
     pub(crate) fn resume(
@@ -443,88 +443,88 @@ impl Index {
         mut admission: Admission<'_>,
         work: &mut Work,
     ) -> Step<Vec<Hit>> {
-        let step = search.resume(self.ground(), &mut admission, work);
+        let step = search.resume(self.view(), &mut admission, work);
         if let Step::Done(_) = step {
             self.keep_scratch(std::mem::take(&mut search.scratch));
         }
         step
     }
 
-    pub(crate) fn ground(&self) -> Ground<'_> {
-        Ground {
+    pub(crate) fn view(&self) -> IndexView<'_> {
+        IndexView {
             space: &self.space,
             graph: self.graph(),
-            roll: &self.roll,
-            growth: self.grown.as_ref().map_or_else(Growth::default, |grown| grown.growth),
+            states: &self.states,
+            growth: self.built.as_ref().map_or_else(Growth::default, |built| built.growth),
         }
     }
 
     /// Makes the graph, with room for every slot below `slots` and none of them linked.
     fn plant_graph(&mut self, slots: u32) {
         self.space.settle();
-        let mut grown = Grown::new(usize::from(self.m), self.seed);
+        let mut built = GraphParts::new(usize::from(self.m), self.seed);
         for slot in 0..slots {
-            grown.graph.open(slot, grown.levels.draw());
+            built.graph.open(slot, built.levels.draw());
         }
-        grown.loose = 0..slots;
-        self.grown = Some(Box::new(grown));
+        built.unlinked = 0..slots;
+        self.built = Some(Box::new(built));
     }
 
     /// Goes on with linking the first loose slot. Done when it is linked, or needs not to be.
-    fn link_loose(&mut self, work: &mut Work) -> Step<()> {
-        let grown = self.grown.as_mut().expect("slots are loose only beside a graph");
-        let slot = grown.loose.start;
+    fn link_unlinked(&mut self, work: &mut Work) -> Step<()> {
+        let built = self.built.as_mut().expect("slots are loose only beside a graph");
+        let slot = built.unlinked.start;
         // A slot that is not live was removed, or its own insertion will link it.
-        if grown.conversion.is_none() && self.roll.is_live(slot) && !grown.graph.is_linked(slot) {
-            let scratch = grown.scratches.pop().unwrap_or_default();
+        if built.conversion.is_none() && self.states.is_live(slot) && !built.graph.is_linked(slot) {
+            let scratch = built.scratches.pop().unwrap_or_default();
             let mut conversion = Insertion::new(scratch, slot, self.ef_construction as usize);
             conversion.read(&self.consolidation);
-            grown.conversion = Some(Box::new(conversion));
+            built.conversion = Some(Box::new(conversion));
         }
-        if let Some(conversion) = &mut grown.conversion
-            && conversion.resume(&self.space, &mut grown.graph, &self.roll, work) == Step::More
+        if let Some(conversion) = &mut built.conversion
+            && conversion.resume(&self.space, &mut built.graph, &self.states, work) == Step::More
         {
             return Step::More;
         }
-        if let Some(mut conversion) = grown.conversion.take() {
-            grown.learn(&mut conversion, self.space.metric());
-            grown.keep_scratch(conversion.scratch);
+        if let Some(mut conversion) = built.conversion.take() {
+            built.learn(&mut conversion, self.space.metric());
+            built.keep_scratch(conversion.scratch);
         }
-        grown.loose.start += 1;
+        built.unlinked.start += 1;
         Step::Done(())
     }
 
     fn graph(&self) -> Option<&Graph> {
-        self.grown.as_ref().map(|grown| &grown.graph)
+        self.built.as_ref().map(|built| &built.graph)
     }
 
     /// Whether there is a graph and some are not on it yet.
-    fn has_loose(&self) -> bool {
-        self.grown.as_ref().is_some_and(|grown| !grown.loose.is_empty())
+    fn has_unlinked(&self) -> bool {
+        self.built.as_ref().is_some_and(|built| !built.unlinked.is_empty())
     }
 
     /// Whether there is something to consolidate. Not before the graph is complete: the loose have no place in it.
-    fn consolidates(&self, occasion: Occasion) -> bool {
-        !self.has_loose() && self.consolidation.has_work(&self.roll, self.graph(), occasion)
+    fn consolidates(&self, urgency: Urgency) -> bool {
+        !self.has_unlinked() && self.consolidation.has_work(&self.states, self.graph(), urgency)
     }
 
-    fn consolidate(&mut self, occasion: Occasion, work: &mut Work) -> Step<()> {
+    fn consolidate(&mut self, urgency: Urgency, work: &mut Work) -> Step<()> {
         let mut scratch = self.take_scratch();
-        let estate = Estate {
+        let parts = IndexParts {
             space: &mut self.space,
-            graph: self.grown.as_mut().map(|grown| &mut grown.graph),
-            roll: &mut self.roll,
+            graph: self.built.as_mut().map(|built| &mut built.graph),
+            states: &mut self.states,
             scratch: &mut scratch,
         };
-        let step = self.consolidation.step(estate, occasion, work);
+        let step = self.consolidation.step(parts, urgency, work);
         self.keep_scratch(scratch);
         step
     }
 
     /// What an insertion is to do for consolidation, by what insertions cost: the more, the more are dead.
     fn share(&self) -> u64 {
-        let spent = self.grown.as_ref().map_or(0, |grown| grown.insert_work);
-        let (removed, live) = (self.roll.removed() as u64, self.roll.live_count() as u64);
+        let spent = self.built.as_ref().map_or(0, |built| built.insert_work);
+        let (removed, live) = (self.states.removed() as u64, self.states.live_count() as u64);
         let by_share = spent.saturating_mul(removed * SHARE_PER_DEAD) / live.max(1);
         by_share.clamp(SHARE_MIN, spent.saturating_mul(SHARE_MAX).max(SHARE_MIN))
     }
@@ -543,9 +543,9 @@ impl Index {
         }
     }
 
-    pub(crate) fn frame(&mut self, query: &[f32], aim: &Aim) -> Box<Scratch> {
+    pub(crate) fn frame(&mut self, query: &[f32], parameters: &SearchParameters) -> Box<Scratch> {
         self.assert_fits(query);
-        aim.check();
+        parameters.check();
         let mut scratch = self.take_scratch();
         self.space.frame(query, &mut scratch.query);
         scratch
@@ -565,13 +565,13 @@ impl Index {
     }
 
     fn take_scratch(&mut self) -> Box<Scratch> {
-        let kept = self.grown.as_mut().and_then(|grown| grown.scratches.pop());
+        let kept = self.built.as_mut().and_then(|built| built.scratches.pop());
         kept.unwrap_or_default()
     }
 
     fn keep_scratch(&mut self, scratch: Box<Scratch>) {
-        if let Some(grown) = &mut self.grown {
-            grown.keep_scratch(scratch);
+        if let Some(built) = &mut self.built {
+            built.keep_scratch(scratch);
         }
     }
 }

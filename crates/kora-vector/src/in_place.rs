@@ -1,14 +1,14 @@
 //! Searching an index that somebody else owns, for as long as he does nothing to it: many threads may do so at once.
 
-use crate::aim::Aim;
 use crate::hnsw::{Hit, Index};
 use crate::scratch::Scratch;
 use crate::search::{Admission, Search, Statistics};
+use crate::search_parameters::SearchParameters;
 use crate::work::{OVERHEAD, Step, Work};
 
 /// What a thread needs beside the indexes that it reads: buffers, which it keeps from one search to the next.
 #[derive(Debug, Default)]
-pub struct Desk {
+pub struct SearchBuffers {
     scratch: Box<Scratch>,
 }
 
@@ -22,29 +22,31 @@ impl Index {
     /// Panics if the query has not the index's dimension, or a number of the aim is 0 or beyond its limit.
     pub fn search_in_place(
         &self,
-        desk: &mut Desk,
+        buffers: &mut SearchBuffers,
         query: &[f32],
-        aim: Aim,
+        parameters: SearchParameters,
         work: &mut Work,
     ) -> Option<(Vec<Hit>, Statistics)> {
         self.assert_fits(query);
-        aim.check();
-        let price = self.search_price(aim.ef);
-        if price > work.left() || !self.space.frame_in_place(query, &mut desk.scratch.query) {
+        parameters.check();
+        let price = self.search_price(parameters.ef);
+        if price > work.left() || !self.space.frame_in_place(query, &mut buffers.scratch.query) {
             return None;
         }
-        let (ground, scratch) = (self.ground(), std::mem::take(&mut desk.scratch));
-        let mut search = match ground.graph {
-            Some(graph) if !self.is_scanned(aim.ef) => Search::walk(ground.space, graph, scratch, aim, None),
-            _ => Search::scan(scratch, aim, None),
+        let (view, scratch) = (self.view(), std::mem::take(&mut buffers.scratch));
+        let mut search = match view.graph {
+            Some(graph) if !self.is_scanned(parameters.ef) => {
+                Search::walk(view.space, graph, scratch, parameters, None)
+            }
+            _ => Search::scan(scratch, parameters, None),
         };
-        let step = match search.resume(ground, &mut Admission::All, work) {
-            // A walk may look three times as far as most: see `horizon`. To begin it anew elsewhere would cost more.
-            Step::More => search.resume(ground, &mut Admission::All, &mut Work::new(2 * price)),
+        let step = match search.resume(view, &mut Admission::All, work) {
+            // A walk may look three times as far as most: see `stop_rule`. To begin it anew elsewhere would cost more.
+            Step::More => search.resume(view, &mut Admission::All, &mut Work::new(2 * price)),
             done => done,
         };
         let statistics = search.statistics();
-        desk.scratch = search.scratch;
+        buffers.scratch = search.scratch;
         match step {
             Step::Done(hits) => Some((hits, statistics)),
             Step::More => None,
@@ -98,32 +100,33 @@ mod tests {
 
     #[test]
     fn whoever_reads_in_place_finds_what_the_owner_finds_on_any_thread() {
-        let mut desk = Desk::default();
+        let mut buffers = SearchBuffers::default();
         // Small, of halves, of codes: one desk for all of them.
         for (count, dimension) in [(0, 8), (100, 8), (3_000, 8), (3_000, 100), (100, 8)] {
             let mut index = index_of(count, dimension);
             (0..count / 10).for_each(|slot| index.remove(crate::Slot::from_index(slot)));
             let queries: Vec<_> = (0..50u64).map(|seed| vector(1 << 40 | seed, dimension)).collect();
             let expected: Vec<_> = queries.iter().map(|query| index.search(query, 5, 30)).collect();
-            let read = |desk: &mut Desk| {
+            let read = |buffers: &mut SearchBuffers| {
                 for (query, expected) in queries.iter().zip(&expected) {
-                    let found = index.search_in_place(desk, query, Aim::nearest(5, 30), &mut Work::unlimited());
+                    let found =
+                        index.search_in_place(buffers, query, SearchParameters::nearest(5, 30), &mut Work::unlimited());
                     assert_eq!(found.map(|(hits, _)| hits).as_ref(), Some(expected));
                 }
             };
-            read(&mut desk);
-            thread::scope(|scope| (0..2).for_each(|_| drop(scope.spawn(|| read(&mut Desk::default())))));
+            read(&mut buffers);
+            thread::scope(|scope| (0..2).for_each(|_| drop(scope.spawn(|| read(&mut SearchBuffers::default())))));
         }
     }
 
     #[test]
     fn what_takes_too_long_or_must_be_noted_is_left_to_the_owner() {
-        let (mut index, mut desk) = (index_of(2_000, 16), Desk::default());
+        let (mut index, mut buffers) = (index_of(2_000, 16), SearchBuffers::default());
         let query = vector(7, 16);
         let mut find = |index: &Index, query: &[f32], radius: Option<f32>, work: u64| {
-            let mut aim = Aim::nearest(3, 30);
-            aim.radius = radius.unwrap_or(aim.radius);
-            let found = index.search_in_place(&mut desk, query, aim, &mut Work::new(work));
+            let mut parameters = SearchParameters::nearest(3, 30);
+            parameters.radius = radius.unwrap_or(parameters.radius);
+            let found = index.search_in_place(&mut buffers, query, parameters, &mut Work::new(work));
             found.map(|(hits, _)| hits.len())
         };
         assert_eq!(find(&index, &query, None, 1_000), None);

@@ -2,20 +2,20 @@
 //! *link* sets them, a short step per link.
 //!
 //! Both may pause anywhere, and other operations may run meanwhile. What keeps that sound: an insertion is a
-//! [`Reader`], so that no slot it knows is given to another vector; what it has found and is doomed by the time of
+//! [`Reader`], so that no slot it knows is given to another vector; what it has found and is retired by the time of
 //! linking is left out, what moved is followed; and a node that is linked but not finished is walked and not returned, as
 //! a dead one is.
 
+use crate::beam::Candidate;
 use crate::consolidate::{Consolidation, Reader};
 use crate::graph::{Graph, Link};
 use crate::hnsw::Slot;
-use crate::pool::Candidate;
-use crate::roll::Roll;
+use crate::replace::{Replacement, SHORT_EF, is_offered, keep_links, near, take_over};
 use crate::scratch::Scratch;
 use crate::search::{begin_beam, begin_descent, descend, enter, expand};
 use crate::select::{Offer, is_diverse, offer};
+use crate::slot_states::SlotStates;
 use crate::space::Space;
-use crate::succession::{SHORT_EF, Succession, is_offered, keep_links, near, take_over};
 use crate::tree::find_host;
 use crate::work::{Step, Work};
 
@@ -26,8 +26,8 @@ pub struct Insertion {
     pub(crate) scratch: Box<Scratch>,
     slot: u32,
     ef: usize,
-    stage: Stage,
-    /// Whose place it takes, if there is one: see `succession`.
+    stage: InsertionStage,
+    /// Whose place it takes, if there is one: see `replacement`.
     predecessor: Option<u32>,
     /// Whether its neighbours were sought from there on.
     is_short: bool,
@@ -55,7 +55,7 @@ pub(crate) enum Progress {
 }
 
 #[derive(Debug)]
-enum Stage {
+enum InsertionStage {
     Begin,
     /// Above the node's own layers, at the nearest node found so far.
     Descend {
@@ -82,9 +82,9 @@ enum Stage {
     },
 }
 
-impl Stage {
-    fn beam(layer: usize) -> Stage {
-        Stage::Beam {
+impl InsertionStage {
+    fn beam(layer: usize) -> InsertionStage {
+        InsertionStage::Beam {
             layer,
             expanded: 0,
             leaving: 0,
@@ -98,7 +98,7 @@ impl Insertion {
             scratch,
             slot,
             ef,
-            stage: Stage::Begin,
+            stage: InsertionStage::Begin,
             predecessor: None,
             is_short: false,
             progress: Progress::Linking,
@@ -119,7 +119,7 @@ impl Insertion {
     pub(crate) fn found(&mut self) -> &[Candidate] {
         match self.is_short || self.layers.is_empty() {
             true => &[],
-            false => self.scratch.walk.pool.results(),
+            false => self.scratch.walk.beam.results(),
         }
     }
 
@@ -129,9 +129,9 @@ impl Insertion {
     }
 
     /// The predecessor and this node, if that one's place is being taken and still can be.
-    fn succession(&self, graph: &Graph, roll: &Roll) -> Option<Succession> {
+    fn replacement(&self, graph: &Graph, states: &SlotStates) -> Option<Replacement> {
         let predecessor = self.predecessor.filter(|_| self.is_short)?;
-        Succession::of(graph, roll, predecessor, self.slot)
+        Replacement::of(graph, states, predecessor, self.slot)
     }
 
     /// Makes it a reader. To be called before it is resumed.
@@ -139,11 +139,17 @@ impl Insertion {
         self.reader.get_or_insert_with(|| consolidation.reader());
     }
 
-    pub(crate) fn resume(&mut self, space: &Space, graph: &mut Graph, roll: &Roll, work: &mut Work) -> Step<()> {
+    pub(crate) fn resume(
+        &mut self,
+        space: &Space,
+        graph: &mut Graph,
+        states: &SlotStates,
+        work: &mut Work,
+    ) -> Step<()> {
         debug_assert!(self.reader.is_some(), "a slot that it knows is given to nobody else");
         self.scratch.walk.visited.cover(space.len());
         loop {
-            if let Step::Done(()) = self.step(space, graph, roll, work) {
+            if let Step::Done(()) = self.step(space, graph, states, work) {
                 return Step::Done(());
             }
             if work.is_spent() {
@@ -152,8 +158,8 @@ impl Insertion {
         }
     }
 
-    fn step(&mut self, space: &Space, graph: &mut Graph, roll: &Roll, work: &mut Work) -> Step<()> {
-        if matches!(self.stage, Stage::Begin) {
+    fn step(&mut self, space: &Space, graph: &mut Graph, states: &SlotStates, work: &mut Work) -> Step<()> {
+        if matches!(self.stage, InsertionStage::Begin) {
             space.frame_stored(self.slot, &mut self.scratch.query);
         }
         let Scratch {
@@ -161,7 +167,7 @@ impl Insertion {
         } = &mut *self.scratch;
         let probe = query.probe();
         match &mut self.stage {
-            Stage::Begin => {
+            InsertionStage::Begin => {
                 let Some(root) = graph.root() else {
                     graph.plant(self.slot);
                     return Step::Done(());
@@ -171,29 +177,29 @@ impl Insertion {
                 self.layers.clear();
                 let both = self
                     .predecessor
-                    .and_then(|old| Succession::of(graph, roll, old, self.slot));
+                    .and_then(|old| Replacement::of(graph, states, old, self.slot));
                 let near = both.and_then(|both| near(space, graph, both, probe, walk, work));
                 self.is_short = near.is_some();
                 if let Some(at) = near {
                     begin_beam(walk, self.ef.min(SHORT_EF), None, at, false);
-                    self.stage = Stage::beam(graph.level(self.slot));
+                    self.stage = InsertionStage::beam(graph.level(self.slot));
                     return Step::More;
                 }
                 let at = begin_descent(space, probe, root, walk);
-                self.stage = Stage::Descend {
+                self.stage = InsertionStage::Descend {
                     layer: graph.height(),
                     at,
                 };
             }
-            Stage::Descend { layer, at } => {
+            InsertionStage::Descend { layer, at } => {
                 if *layer <= graph.level(self.slot) {
-                    begin_beam(walk, self.ef, None, *at, !roll.is_leaving(at.slot()));
-                    self.stage = Stage::beam(*layer);
-                } else if !descend(space, graph, roll, (*layer, at), probe, walk, work) {
+                    begin_beam(walk, self.ef, None, *at, !states.is_leaving(at.slot()));
+                    self.stage = InsertionStage::beam(*layer);
+                } else if !descend(space, graph, states, (*layer, at), probe, walk, work) {
                     *layer -= 1;
                 }
             }
-            Stage::Beam {
+            InsertionStage::Beam {
                 layer,
                 expanded,
                 leaving,
@@ -202,26 +208,26 @@ impl Insertion {
                 // same: to walk on until as many others are found would make an insertion dearer by their share.
                 let places = self.ef / 2;
                 // Where nearly all are leaving, the neighbours are sought among so many.
-                let others = walk.pool.result_count() - (*leaving).min(places);
+                let others = walk.beam.result_count() - (*leaving).min(places);
                 let is_enough = *expanded > PATIENCE * self.ef && others > 0;
                 let mut admits = |slot| {
-                    let is_leaving = roll.is_leaving(slot);
+                    let is_leaving = states.is_leaving(slot);
                     *leaving += usize::from(is_leaving);
                     !is_leaving || *leaving <= places
                 };
                 *expanded += 1;
-                if is_enough || !expand(space, graph, roll, *layer, probe, walk, &mut admits, work) {
+                if is_enough || !expand(space, graph, states, *layer, probe, walk, &mut admits, work) {
                     self.layers.push(chosen.len());
-                    self.stage = Stage::Choose { layer: *layer, next: 0 };
+                    self.stage = InsertionStage::Choose { layer: *layer, next: 0 };
                 }
             }
-            Stage::Choose { .. } => self.choose(space, graph, roll, work),
-            Stage::Link { .. } => {
-                let step = self.link(space, graph, roll, work);
+            InsertionStage::Choose { .. } => self.choose(space, graph, states, work),
+            InsertionStage::Link { .. } => {
+                let step = self.link(space, graph, states, work);
                 if step == Step::Done(())
-                    && let Some(both) = self.succession(graph, roll)
+                    && let Some(both) = self.replacement(graph, states)
                 {
-                    take_over(graph, roll, both, work);
+                    take_over(graph, states, both, work);
                 }
                 return step;
             }
@@ -230,24 +236,24 @@ impl Insertion {
     }
 
     /// Considers one more result of the beam; then the next layer down, or linking.
-    fn choose(&mut self, space: &Space, graph: &mut Graph, roll: &Roll, work: &mut Work) {
-        let Stage::Choose { layer, next } = &mut self.stage else {
+    fn choose(&mut self, space: &Space, graph: &mut Graph, states: &SlotStates, work: &mut Work) {
+        let InsertionStage::Choose { layer, next } = &mut self.stage else {
             unreachable!("called in this stage")
         };
         let layer = *layer;
         let Scratch {
             walk, bench, chosen, ..
         } = &mut *self.scratch;
-        let results = walk.pool.results();
+        let results = walk.beam.results();
         let first = *self.layers.last().expect("this layer's beginning was pushed");
         // M links, on the base layer too: the other half of its places is for links back.
         if *next < results.len() && chosen.len() - first < graph.capacity(1) {
             let candidate = results[*next];
             *next += 1;
             // Whoever is on the way out makes no neighbour, nor does the predecessor, who will be.
-            let predecessor = self.predecessor.and_then(|slot| roll.resolve(slot));
-            let there = roll.resolve(candidate.slot());
-            if there.is_none_or(|there| roll.is_leaving(there) || Some(there) == predecessor) {
+            let predecessor = self.predecessor.and_then(|slot| states.resolve(slot));
+            let there = states.resolve(candidate.slot());
+            if there.is_none_or(|there| states.is_leaving(there) || Some(there) == predecessor) {
                 return;
             }
             bench.slots.clear();
@@ -260,18 +266,25 @@ impl Insertion {
             return;
         }
         let nearest = results.first().map(|nearest| nearest.unexpanded());
-        self.end_layer(space, graph, roll, layer, nearest);
+        self.end_layer(space, graph, states, layer, nearest);
     }
 
     /// The links on a layer are chosen, and this was the nearest of its nodes.
-    fn end_layer(&mut self, space: &Space, graph: &Graph, roll: &Roll, layer: usize, nearest: Option<Candidate>) {
-        let succession = self.succession(graph, roll);
+    fn end_layer(
+        &mut self,
+        space: &Space,
+        graph: &Graph,
+        states: &SlotStates,
+        layer: usize,
+        nearest: Option<Candidate>,
+    ) {
+        let replacement = self.replacement(graph, states);
         let Scratch {
             query, walk, chosen, ..
         } = &mut *self.scratch;
-        if let Some(both) = succession {
+        if let Some(both) = replacement {
             let first = *self.layers.last().expect("this layer's beginning was pushed");
-            keep_links(graph, roll, layer, both, chosen, first);
+            keep_links(graph, states, layer, both, chosen, first);
         }
         if layer > 0 {
             // Nobody but the root may stay.
@@ -280,17 +293,17 @@ impl Insertion {
                 enter(space, query.probe(), root, &mut walk.distances)
             });
             let ef = if self.is_short { self.ef.min(SHORT_EF) } else { self.ef };
-            begin_beam(walk, ef, None, nearest, !roll.is_leaving(nearest.slot()));
-            self.stage = Stage::beam(layer - 1);
+            begin_beam(walk, ef, None, nearest, !states.is_leaving(nearest.slot()));
+            self.stage = InsertionStage::beam(layer - 1);
             return;
         }
         // A graph that doubled while this insertion was suspended has neighbours it never saw. Looking again each time
         // it doubles costs a logarithm, and covers the insertion that began beside an almost empty graph.
         if graph.linked_count() > 2 * self.linked_at_start {
-            self.stage = Stage::Begin;
+            self.stage = InsertionStage::Begin;
             return;
         }
-        self.stage = Stage::Link {
+        self.stage = InsertionStage::Link {
             layer: 0,
             next: 0,
             host: self.slot,
@@ -298,9 +311,9 @@ impl Insertion {
     }
 
     /// Sets the links of one layer one by one, from the base up: whoever meets the node on a layer can go down from it.
-    fn link(&mut self, space: &Space, graph: &mut Graph, roll: &Roll, work: &mut Work) -> Step<()> {
-        let succession = self.succession(graph, roll);
-        let Stage::Link { layer, next, host } = &mut self.stage else {
+    fn link(&mut self, space: &Space, graph: &mut Graph, states: &SlotStates, work: &mut Work) -> Step<()> {
+        let replacement = self.replacement(graph, states);
+        let InsertionStage::Link { layer, next, host } = &mut self.stage else {
             unreachable!("called in this stage")
         };
         let Scratch { bench, chosen, .. } = &mut *self.scratch;
@@ -312,11 +325,11 @@ impl Insertion {
         });
         if *host == self.slot {
             let found = range.map_or(&[][..], |range| &chosen[range]);
-            let mut staying = staying(roll, found);
+            let mut staying = staying(states, found);
             if staying.is_empty() {
-                // All that were found are doomed by now: others are sought.
+                // All that were found are retired by now: others are sought.
                 if *layer == 0 && !found.is_empty() {
-                    self.stage = Stage::Begin;
+                    self.stage = InsertionStage::Begin;
                     return Step::More;
                 }
                 staying.extend(root);
@@ -331,7 +344,7 @@ impl Insertion {
                 .extend(staying.iter().map(|candidate| Link::new(candidate.slot(), false)));
             *host = find_host(graph, *layer, &staying, self.slot);
             let is_known = bench.links.iter().any(|link| link.slot() == *host);
-            if bench.links.len() < graph.capacity(*layer) && !is_known && !roll.is_doomed(*host) {
+            if bench.links.len() < graph.capacity(*layer) && !is_known && !states.is_retired(*host) {
                 bench.links.push(Link::new(*host, false));
             }
             graph.set_links(*layer, self.slot, &bench.links);
@@ -341,11 +354,11 @@ impl Insertion {
         let chosen = range.map_or(&root[..], |range| &chosen[range]);
         if let Some(neighbour) = chosen.get(*next) {
             *next += 1;
-            let there = roll.resolve(neighbour.slot());
+            let there = states.resolve(neighbour.slot());
             // Whoever leads to the predecessor is turned here at the end.
             let leads_here = |there: u32| {
                 leads_to(graph, *layer, there, self.slot)
-                    || succession.is_some_and(|both| leads_to(graph, *layer, there, both.old))
+                    || replacement.is_some_and(|both| leads_to(graph, *layer, there, both.old))
             };
             let is_offered = is_offered(*neighbour);
             if let Some(there) = there.filter(|&there| is_offered && !leads_here(there)) {
@@ -354,7 +367,7 @@ impl Insertion {
             return Step::More;
         }
         if *layer < graph.level(self.slot) {
-            self.stage = Stage::Link {
+            self.stage = InsertionStage::Link {
                 layer: *layer + 1,
                 next: 0,
                 host: self.slot,
@@ -366,10 +379,10 @@ impl Insertion {
 }
 
 /// Those of the chosen that stay, where they are now.
-fn staying(roll: &Roll, chosen: &[Candidate]) -> Vec<Candidate> {
+fn staying(states: &SlotStates, chosen: &[Candidate]) -> Vec<Candidate> {
     let mut staying: Vec<Candidate> = Vec::with_capacity(chosen.len());
     for candidate in chosen {
-        if let Some(there) = roll.resolve(candidate.slot())
+        if let Some(there) = states.resolve(candidate.slot())
             && staying.iter().all(|other| other.slot() != there)
         {
             staying.push(Candidate::new(candidate.distance(), there));
@@ -383,5 +396,5 @@ fn leads_to(graph: &Graph, layer: usize, slot: u32, target: u32) -> bool {
     graph.links(layer, slot).any(|link| link.slot() == target)
 }
 
-/// Nodes that are expanded for each place in the pool while it is not full: only among many dead it takes more than one.
+/// Nodes that are expanded for each place in the beam while it is not full: only among many dead it takes more than one.
 const PATIENCE: usize = 4;

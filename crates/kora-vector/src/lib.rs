@@ -5,13 +5,13 @@
 //! [`hnsw`] is the public face. Behind it, from the bottom: `distance/` sums over vectors, `arena` holds rows that do
 //! not move while they are read, `floats`, `half`, `code`, `four` and `residual` are the forms a vector is kept in
 //! and [`storage`] and `width` say which, `space` turns sums over rows into distances to a `probe` and `fold` minds
-//! the ends of f32, `graph` holds the links and defines a sound graph, `roll` knows what each slot is for, `pool` and
-//! `scratch` are what a walk remembers, `aim` says what it seeks and `horizon` how far it looks, `search` walks,
-//! `select` chooses links, `insert` searches and then links, `succession` lets a vector take the place of one near
+//! the ends of f32, `graph` holds the links and defines a sound graph, `states` knows what each slot is for, `beam` and
+//! `scratch` are what a walk remembers, `parameters` says what it seeks and `stop_rule` how far it looks, `search` walks,
+//! `select` chooses links, `insert` searches and then links, `replacement` lets a vector take the place of one near
 //! it, `exact` measures everything, `in_place` searches what another thread owns. `among` searches those that a filter
 //! admits, a set of which `matches` keeps, and `listed` measures all of them. `consolidate` lets the dead leave
-//! and gives memory back; it mends the `tree` that makes all reachable and, with `bridge`, `mend` and `rechoose`,
-//! their neighbours' lists.
+//! and gives memory back; it mends the `tree` that makes all reachable and, with `reconnect`, `repair_links` and
+//! `reselect_links`, their neighbours' lists.
 //!
 //! # Departures from the paper
 //!
@@ -23,70 +23,70 @@
 //!    as the other.
 //! 2. **Every node has one pinned in-link per layer**, and these are a tree under the entry: so each node stays reachable
 //!    however lists are cut. See `graph`.
-//! 3. **One sorted pool** instead of a heap of candidates and a heap of results, and two candidates are expanded at once.
-//!    See `pool` and `search`.
+//! 3. **One sorted beam** instead of a heap of candidates and a heap of results, and two candidates are expanded at once.
+//!    See `beam` and `search`.
 //! 4. **Duplicates take one link.** The heuristic (algorithm 4) keeps a candidate as far from the node as from a kept one; if
 //!    they are the same vector, it adds nothing and is left out, so that a thousand copies do not fill each other's lists.
 //! 5. **Removal marks.** A dead node is walked like any other and takes no place among the results; the walk goes on until
 //!    enough living ones are found. The dead leave together, later: see `consolidate`.
-//! 6. **A search looks as far as it must.** It ends by the distance of what is left: see `horizon`.
+//! 6. **A search looks as far as it must.** It ends by the distance of what is left: see `stop_rule`.
 //! 7. **The walk's distances are not the answer's.** The walk compares f32 sums; the hits are measured again in f64.
 #![deny(unsafe_code)]
 
-mod aim;
 mod among;
 mod arena;
+mod beam;
 #[cfg(feature = "bench")]
 pub mod bench;
 mod bits;
-mod bridge;
 mod code;
+mod code_width;
 mod consolidate;
 mod distance;
-mod doubt;
 mod exact;
 mod floats;
 mod fold;
-mod four;
 pub mod graph;
-mod grown;
+mod graph_parts;
 mod half;
 mod hit;
 pub mod hnsw;
-mod horizon;
 mod in_place;
 mod insert;
+mod int4;
 mod level;
 pub mod limits;
 mod listed;
 mod matches;
-mod mend;
 pub mod metric;
 pub mod pages;
-mod pool;
 mod probe;
-mod rechoose;
+mod reconnect;
+mod repair_links;
+mod replace;
+mod rerank;
+mod reselect_links;
 mod residual;
-mod roll;
 mod scratch;
 mod search;
+mod search_parameters;
 mod select;
+mod slot_states;
 mod sort;
 mod space;
+mod stop_rule;
 pub mod storage;
-mod succession;
 mod tables;
 mod tree;
-mod width;
 pub mod work;
 
-pub use aim::Aim;
 pub use graph::Fault;
 pub use hnsw::{Hit, Index, Memory, Parameters, Slot};
-pub use in_place::Desk;
+pub use in_place::SearchBuffers;
 pub use insert::Insertion;
 pub use matches::Matches;
 pub use metric::{Metric, Refusal, vet};
 pub use search::{Search, Statistics};
+pub use search_parameters::SearchParameters;
 pub use storage::Storage;
 pub use work::{Step, Work};

@@ -1,8 +1,8 @@
 //! Measuring the vectors of a list: the exact answer among few.
 
-use crate::pool::Candidate;
+use crate::beam::Candidate;
 use crate::probe::Query;
-use crate::roll::Roll;
+use crate::slot_states::SlotStates;
 use crate::space::Space;
 use crate::work::Work;
 
@@ -23,7 +23,13 @@ impl Listed {
     }
 
     /// Measures the next few, each where it is by now; how many, or none when there are no more.
-    pub(crate) fn step(&mut self, space: &Space, roll: &Roll, query: &mut Query, work: &mut Work) -> Option<usize> {
+    pub(crate) fn step(
+        &mut self,
+        space: &Space,
+        states: &SlotStates,
+        query: &mut Query,
+        work: &mut Work,
+    ) -> Option<usize> {
         let some = &self.slots[self.next..self.slots.len().min(self.next + AT_ONCE)];
         if some.is_empty() {
             return None;
@@ -32,7 +38,7 @@ impl Listed {
         some.iter().for_each(|&slot| space.prefetch(slot));
         let before = self.found.len();
         for &slot in some {
-            if let Some(there) = roll.resolve_live(slot) {
+            if let Some(there) = states.resolve_live(slot) {
                 self.found.push(Candidate::new(space.refine(query, there), there));
             }
         }

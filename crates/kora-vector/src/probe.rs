@@ -1,6 +1,6 @@
 //! What others are measured against: a stored vector or a query, in the form that the walk needs.
 
-use crate::code::{CODE_MAX, CodeProbe, Tail, Width};
+use crate::code::{CODE_MAX, CodeProbe, CodeWidth, Tail};
 
 /// The vector that others are measured against: a query, or a stored one.
 #[derive(Clone, Copy)]
@@ -38,7 +38,7 @@ pub(crate) struct Query {
     /// The query as a code, where the walk reads codes; else empty.
     pub(crate) code: Vec<i8>,
     /// Of the codes that the walk reads.
-    pub(crate) width: Width,
+    pub(crate) width: CodeWidth,
     pub(crate) dimension: usize,
     pub(crate) tail: Tail,
     /// The stored vector that is being measured, decoded.

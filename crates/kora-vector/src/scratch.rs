@@ -1,12 +1,12 @@
 //! What a walk writes down on its way, in buffers that are kept from one operation to the next.
 
-use crate::among::Around;
-use crate::bridge::Circle;
+use crate::among::Neighbourhood;
+use crate::beam::{Beam, Candidate};
 use crate::graph::Link;
-use crate::pool::{Candidate, Pool};
 use crate::probe::{Query, Unpacked};
+use crate::reconnect::Circle;
 
-/// All that a search or an insertion needs beside the index. It is taken from the index's pool when the operation
+/// All that a search or an insertion needs beside the index. It is taken from the index's beam when the operation
 /// begins and given back when it ends, so in steady state nothing is allocated per query.
 #[derive(Debug, Default)]
 pub(crate) struct Scratch {
@@ -20,16 +20,16 @@ pub(crate) struct Scratch {
 /// The state of a beam.
 #[derive(Debug, Default)]
 pub(crate) struct Walk {
-    pub(crate) pool: Pool,
+    pub(crate) beam: Beam,
     pub(crate) visited: Visited,
     /// Neighbours that are measured apart from a walk.
     pub(crate) neighbours: Vec<u32>,
     /// What was measured last, at the beginning of a longer buffer.
     pub(crate) distances: Vec<f32>,
-    /// Which of them are worth a place in the pool, likewise.
+    /// Which of them are worth a place in the beam, likewise.
     pub(crate) near: Vec<u32>,
     /// What is around a node, for a walk among some.
-    pub(crate) around: Around,
+    pub(crate) neighbourhood: Neighbourhood,
 }
 
 /// Where lists of links are cut and chosen.
@@ -41,7 +41,7 @@ pub(crate) struct Bench {
     pub(crate) links: Vec<Link>,
     /// Neighbours that a list loses, and those whose links were followed in their place.
     pub(crate) gone: Vec<u32>,
-    /// Those to whom a doomed node leads.
+    /// Those to whom a retired node leads.
     pub(crate) circle: Circle,
 }
 
@@ -55,14 +55,14 @@ pub(crate) struct Measured {
 impl Scratch {
     pub(crate) fn bytes(&self) -> usize {
         self.query.bytes()
-            + self.walk.pool.bytes()
+            + self.walk.beam.bytes()
             + self.walk.visited.bytes()
             + (self.walk.neighbours.capacity() + self.walk.distances.capacity() + self.walk.near.capacity()) * 4
             + (self.bench.slots.capacity() + self.bench.links.capacity() + self.bench.gone.capacity()) * 4
             + self.bench.measured.row.bytes()
             + self.bench.measured.distances.capacity() * 4
             + (self.bench.candidates.capacity() + self.chosen.capacity()) * size_of::<Candidate>()
-            + self.walk.around.bytes()
+            + self.walk.neighbourhood.bytes()
             + self.bench.circle.bytes()
             + size_of::<Scratch>()
     }

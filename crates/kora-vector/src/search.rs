@@ -1,23 +1,23 @@
 //! Walking the graph: the greedy descent through the upper layers, the beam on one layer, and the search made of both.
 
-use crate::aim::Aim;
 use crate::among::is_wide;
+use crate::beam::{Beam, Candidate};
 use crate::consolidate::Reader;
 use crate::distance::prefetch_line;
-use crate::doubt::{is_blurred, is_settled, worth_refining};
 use crate::exact::Scan;
 use crate::graph::{Graph, Link};
 use crate::hnsw::{Hit, Slot};
-use crate::horizon::{Growth, Horizon};
 use crate::limits::EF_MAX;
 use crate::listed::Listed;
 use crate::matches::Matches;
-use crate::pool::{Candidate, Pool};
 use crate::probe::Probe;
-use crate::roll::Roll;
+use crate::rerank::{is_blurred, is_settled, worth_refining};
 use crate::scratch::{Scratch, Walk};
+use crate::search_parameters::SearchParameters;
+use crate::slot_states::SlotStates;
 use crate::sort::Sorting;
 use crate::space::Space;
+use crate::stop_rule::{Growth, StopRule};
 use crate::work::{Step, Work};
 
 /// A search under way. It holds its own copy of the query and no reference into the index, so inserts, removals and
@@ -26,11 +26,11 @@ use crate::work::{Step, Work};
 #[derive(Debug)]
 pub struct Search {
     pub(crate) scratch: Box<Scratch>,
-    pub(crate) aim: Aim,
+    pub(crate) parameters: SearchParameters,
     /// Whether it walks for the second time, with a larger ef.
     has_widened: bool,
     pub(crate) statistics: Statistics,
-    pub(crate) stage: Stage,
+    pub(crate) stage: SearchStage,
     /// Whether it was left in the middle: vectors may have come, gone and moved meanwhile.
     pub(crate) has_paused: bool,
     /// None for one that is done at once.
@@ -49,7 +49,7 @@ pub struct Statistics {
 }
 
 #[derive(Debug)]
-pub(crate) enum Stage {
+pub(crate) enum SearchStage {
     /// Above the base layer, at the nearest node found so far.
     Descend { layer: usize, at: Candidate },
     /// On the base layer.
@@ -89,10 +89,10 @@ impl Admission<'_> {
 
 /// The parts of an index that a search reads.
 #[derive(Clone, Copy)]
-pub(crate) struct Ground<'a> {
+pub(crate) struct IndexView<'a> {
     pub(crate) space: &'a Space,
     pub(crate) graph: Option<&'a Graph>,
-    pub(crate) roll: &'a Roll,
+    pub(crate) states: &'a SlotStates,
     pub(crate) growth: Growth,
 }
 
@@ -102,11 +102,11 @@ impl Search {
         space: &Space,
         graph: &Graph,
         mut scratch: Box<Scratch>,
-        aim: Aim,
+        parameters: SearchParameters,
         reader: Option<Reader>,
     ) -> Search {
         let Some(root) = graph.root() else {
-            return Search::scan(scratch, aim, reader);
+            return Search::scan(scratch, parameters, reader);
         };
         let stage = begin_walk(space, graph, root, &mut scratch);
         let statistics = Statistics {
@@ -116,7 +116,7 @@ impl Search {
         };
         Search {
             scratch,
-            aim,
+            parameters,
             has_widened: false,
             statistics,
             stage,
@@ -125,17 +125,17 @@ impl Search {
         }
     }
 
-    pub(crate) fn scan(scratch: Box<Scratch>, aim: Aim, reader: Option<Reader>) -> Search {
+    pub(crate) fn scan(scratch: Box<Scratch>, parameters: SearchParameters, reader: Option<Reader>) -> Search {
         let statistics = Statistics {
             is_exact: true,
             ..Statistics::default()
         };
         Search {
             scratch,
-            aim,
+            parameters,
             has_widened: false,
             statistics,
-            stage: Stage::Scan(Scan::new(aim.k.min(aim.ef))),
+            stage: SearchStage::Scan(Scan::new(parameters.k.min(parameters.ef))),
             has_paused: false,
             _reader: reader,
         }
@@ -148,17 +148,17 @@ impl Search {
 
     pub(crate) fn resume(
         &mut self,
-        ground: Ground<'_>,
+        view: IndexView<'_>,
         admission: &mut Admission<'_>,
         work: &mut Work,
     ) -> Step<Vec<Hit>> {
-        self.scratch.walk.visited.cover(ground.space.len());
+        self.scratch.walk.visited.cover(view.space.len());
         loop {
-            if let Step::Done(mut hits) = self.step(ground, admission, work) {
+            if let Step::Done(mut hits) = self.step(view, admission, work) {
                 // A node may have died since the walk ended. Its place is not filled again: a removal that races a query may
                 // cost that.
-                hits.retain_mut(|hit| hit.distance <= self.aim.radius && follow(ground.roll, hit));
-                if ground.roll.has_moves() {
+                hits.retain_mut(|hit| hit.distance <= self.parameters.radius && follow(view.states, hit));
+                if view.states.has_moves() {
                     // It may have been met in both places.
                     hits.sort_unstable_by(|one, two| {
                         one.distance.total_cmp(&two.distance).then(one.slot.cmp(&two.slot))
@@ -174,69 +174,73 @@ impl Search {
         }
     }
 
-    fn step(&mut self, ground: Ground<'_>, admission: &mut Admission<'_>, work: &mut Work) -> Step<Vec<Hit>> {
-        let space = ground.space;
+    fn step(&mut self, view: IndexView<'_>, admission: &mut Admission<'_>, work: &mut Work) -> Step<Vec<Hit>> {
+        let space = view.space;
         let Scratch { query, walk, .. } = &mut *self.scratch;
-        if let Stage::Scan(scan) = &mut self.stage {
-            return match scan.step(space, ground.roll, query, admission, work) {
+        if let SearchStage::Scan(scan) = &mut self.stage {
+            return match scan.step(space, view.states, query, admission, work) {
                 Some(measured) => {
                     self.statistics.distances += measured as u64;
                     Step::More
                 }
                 None => {
-                    self.stage = Stage::Order(Sorting::new(scan.take_hits()));
+                    self.stage = SearchStage::Order(Sorting::new(scan.take_hits()));
                     Step::More
                 }
             };
         }
-        if let Stage::Listed(listed) = &mut self.stage {
-            match listed.step(space, ground.roll, query, work) {
+        if let SearchStage::Listed(listed) = &mut self.stage {
+            match listed.step(space, view.states, query, work) {
                 Some(measured) => self.statistics.distances += measured as u64,
-                None => self.stage = Stage::Order(Sorting::new(listed.take_hits())),
+                None => self.stage = SearchStage::Order(Sorting::new(listed.take_hits())),
             }
             return Step::More;
         }
-        if let Stage::Order(sorting) = &mut self.stage {
+        if let SearchStage::Order(sorting) = &mut self.stage {
             return match sorting.resume(work) {
                 Step::More => Step::More,
-                Step::Done(sorted) => Step::Done(best(&sorted, self.aim.k)),
+                Step::Done(sorted) => Step::Done(best(&sorted, self.parameters.k)),
             };
         }
-        let graph = ground
+        let graph = view
             .graph
             .expect("a search that walks began on a graph, and graphs stay");
         match &mut self.stage {
-            Stage::Descend { layer: 0, at } => {
-                let here = ground.roll.resolve(at.slot()).unwrap_or(at.slot());
+            SearchStage::Descend { layer: 0, at } => {
+                let here = view.states.resolve(at.slot()).unwrap_or(at.slot());
                 *at = Candidate::new(at.distance(), here);
-                let is_result = ground.roll.is_live(at.slot()) && admission.admits(at.slot());
-                let horizon = ground.growth.horizon(space.metric(), &self.aim);
+                let is_result = view.states.is_live(at.slot()) && admission.admits(at.slot());
+                let stop_rule = view.growth.stop_rule(space.metric(), &self.parameters);
                 // Where the walk's distances say nothing, nothing follows from them.
-                let horizon = horizon.filter(|_| !self.has_widened);
-                begin_beam(walk, self.aim.ef, horizon, *at, is_result);
-                walk.around.begin();
-                self.stage = Stage::Beam;
+                let stop_rule = stop_rule.filter(|_| !self.has_widened);
+                begin_beam(walk, self.parameters.ef, stop_rule, *at, is_result);
+                walk.neighbourhood.begin();
+                self.stage = SearchStage::Beam;
             }
-            Stage::Descend { layer, at } => {
-                if !descend(space, graph, ground.roll, (*layer, at), query.probe(), walk, work) {
+            SearchStage::Descend { layer, at } => {
+                if !descend(space, graph, view.states, (*layer, at), query.probe(), walk, work) {
                     *layer -= 1;
                 }
                 self.statistics.nodes += 1;
                 self.statistics.distances += walk.visited.fresh().len() as u64;
             }
-            Stage::Beam => return self.beam(ground, graph, admission, work),
-            Stage::Refine { hits } => {
-                let has_enough = walk.pool.has_enough();
-                let results = walk.pool.results();
+            SearchStage::Beam => return self.beam(view, graph, admission, work),
+            SearchStage::Refine { hits } => {
+                let has_enough = walk.beam.has_enough();
+                let results = walk.beam.results();
                 let from = hits.len();
                 // A short answer's k best first, then a few at a time, as long as they may still change what is expected of it.
-                let is_short = self.aim.k <= SHORT_ANSWER_MAX && space.doubtful(self.aim.k) > 0;
-                let mut worth = worth_refining(space, results, self.aim.k);
+                let is_short = self.parameters.k <= SHORT_ANSWER_MAX && space.doubtful(self.parameters.k) > 0;
+                let mut worth = worth_refining(space, results, self.parameters.k);
                 let mut at_once = REFINED_AT_ONCE;
                 if is_short {
                     worth = worth.max(results.len().min(DOUBTED_MAX));
-                    let doubted = from.saturating_sub(self.aim.k);
-                    at_once = at_once.min((self.aim.k.saturating_sub(from)).max(doubted / 2).max(DOUBTED_AT_ONCE));
+                    let doubted = from.saturating_sub(self.parameters.k);
+                    at_once = at_once.min(
+                        (self.parameters.k.saturating_sub(from))
+                            .max(doubted / 2)
+                            .max(DOUBTED_AT_ONCE),
+                    );
                 }
                 let to = (from + at_once).min(worth);
                 let some = &results[from..to];
@@ -247,26 +251,26 @@ impl Search {
                 work.spend_distances(2 * some.len(), space.dimension());
                 self.statistics.distances += some.len() as u64;
                 let is_settled = is_short
-                    && to >= self.aim.k
-                    && is_settled(space, hits, results, self.aim.expected, &mut walk.distances);
+                    && to >= self.parameters.k
+                    && is_settled(space, hits, results, self.parameters.expected, &mut walk.distances);
                 let may_widen = is_short && !self.has_widened && has_enough && to == results.len();
-                if may_widen && is_blurred(space, hits, results, self.aim.k, &mut walk.distances) {
+                if may_widen && is_blurred(space, hits, results, self.parameters.k, &mut walk.distances) {
                     self.has_widened = true;
-                    self.aim.ef = (self.aim.ef * WIDENED).min(EF_MAX);
+                    self.parameters.ef = (self.parameters.ef * WIDENED).min(EF_MAX);
                     let root = graph.root().expect("a graph that was walked has a root");
                     self.stage = begin_walk(space, graph, root, &mut self.scratch);
                     self.statistics.distances += 1;
                 } else if to == worth || is_settled {
-                    self.stage = Stage::Order(Sorting::new(std::mem::take(hits)));
+                    self.stage = SearchStage::Order(Sorting::new(std::mem::take(hits)));
                 }
             }
-            Stage::Rank(sorting) => {
+            SearchStage::Rank(sorting) => {
                 if let Step::Done(sorted) = sorting.resume(work) {
-                    walk.pool.put_sorted(sorted);
-                    self.stage = refining(self.aim.k);
+                    walk.beam.put_sorted(sorted);
+                    self.stage = refining(self.parameters.k);
                 }
             }
-            Stage::Scan(_) | Stage::Listed(_) | Stage::Order(_) => unreachable!("handled above"),
+            SearchStage::Scan(_) | SearchStage::Listed(_) | SearchStage::Order(_) => unreachable!("handled above"),
         }
         Step::More
     }
@@ -274,72 +278,72 @@ impl Search {
     /// One node of the beam; then refining, or a scan where that is the shorter way.
     fn beam(
         &mut self,
-        ground: Ground<'_>,
+        view: IndexView<'_>,
         graph: &Graph,
         admission: &mut Admission<'_>,
         work: &mut Work,
     ) -> Step<Vec<Hit>> {
         if let Admission::Among(matches) = admission
-            && !is_wide(matches.count(), ground.roll.live_count())
+            && !is_wide(matches.count(), view.states.live_count())
         {
-            self.beam_among(ground, graph, matches, work);
+            self.beam_among(view, graph, matches, work);
             return Step::More;
         }
         let Scratch { query, walk, .. } = &mut *self.scratch;
-        let (space, roll) = (ground.space, ground.roll);
-        let all_live = roll.live_count() == graph.linked_count();
+        let (space, states) = (view.space, view.states);
+        let all_live = states.live_count() == graph.linked_count();
         let went_on = match admission {
-            Admission::All if all_live => expand(space, graph, roll, 0, query.probe(), walk, &mut |_| true, work),
+            Admission::All if all_live => expand(space, graph, states, 0, query.probe(), walk, &mut |_| true, work),
             Admission::All => {
-                let mut admits = |slot| roll.is_live(slot);
-                expand(space, graph, roll, 0, query.probe(), walk, &mut admits, work)
+                let mut admits = |slot| states.is_live(slot);
+                expand(space, graph, states, 0, query.probe(), walk, &mut admits, work)
             }
             Admission::If(predicate) => {
-                let mut admits = |slot| roll.is_live(slot) && predicate(Slot::from_index(slot as usize));
-                expand(space, graph, roll, 0, query.probe(), walk, &mut admits, work)
+                let mut admits = |slot| states.is_live(slot) && predicate(Slot::from_index(slot as usize));
+                expand(space, graph, states, 0, query.probe(), walk, &mut admits, work)
             }
             Admission::Among(matches) => {
-                let mut admits = |slot| roll.is_live(slot) && matches.admits(slot);
-                expand(space, graph, roll, 0, query.probe(), walk, &mut admits, work)
+                let mut admits = |slot| states.is_live(slot) && matches.admits(slot);
+                expand(space, graph, states, 0, query.probe(), walk, &mut admits, work)
             }
         };
         if !went_on {
-            let has_enough = walk.pool.has_enough();
+            let has_enough = walk.beam.has_enough();
             // All are reached from the root, though perhaps not from where this walk came down.
             if let Some(root) = graph.root().filter(|&root| !has_enough && !walk.visited.holds(root)) {
                 let root = enter(space, query.probe(), root, &mut walk.distances);
-                offer_or_pass(walk, root, roll.is_live(root.slot()) && admission.admits(root.slot()));
+                offer_or_pass(walk, root, states.is_live(root.slot()) && admission.admits(root.slot()));
                 return Step::More;
             }
             if self.has_paused {
                 // The dead take no place of those that are left.
                 let mut live = 0;
-                walk.pool.retain(|candidate| {
-                    live += usize::from(roll.is_live(candidate.slot()));
-                    roll.resolve_live(candidate.slot()).is_some()
+                walk.beam.retain(|candidate| {
+                    live += usize::from(states.is_live(candidate.slot()));
+                    states.resolve_live(candidate.slot()).is_some()
                 });
                 // All are reached, unless the dead left while the walk paused: whoever hung on one of those may hang on a node
                 // by now that was walked before.
-                if !has_enough && matches!(admission, Admission::All) && live < roll.live_count() {
-                    self.stage = Stage::Scan(Scan::new(self.aim.k.min(self.aim.ef)));
+                if !has_enough && matches!(admission, Admission::All) && live < states.live_count() {
+                    self.stage = SearchStage::Scan(Scan::new(self.parameters.k.min(self.parameters.ef)));
                     self.statistics.is_exact = true;
                     return Step::More;
                 }
             }
-            self.stage = match walk.pool.take_unsorted() {
-                Some(results) => Stage::Rank(Sorting::new(results)),
-                None => refining(self.aim.k),
+            self.stage = match walk.beam.take_unsorted() {
+                Some(results) => SearchStage::Rank(Sorting::new(results)),
+                None => refining(self.parameters.k),
             };
             return Step::More;
         }
         self.statistics.nodes += 1;
         self.statistics.distances += walk.visited.fresh().len() as u64;
-        let found = walk.pool.result_count();
-        if !walk.pool.has_enough() && self.statistics.distances >= TRIAL_DISTANCES {
+        let found = walk.beam.result_count();
+        if !walk.beam.has_enough() && self.statistics.distances >= TRIAL_DISTANCES {
             // At this rate it would have enough after so many distances.
-            let expected = self.statistics.distances * walk.pool.wanted() as u64 / found.max(1) as u64;
-            if expected > roll.live_count() as u64 {
-                self.stage = Stage::Scan(Scan::new(self.aim.k.min(self.aim.ef)));
+            let expected = self.statistics.distances * walk.beam.wanted() as u64 / found.max(1) as u64;
+            if expected > states.live_count() as u64 {
+                self.stage = SearchStage::Scan(Scan::new(self.parameters.k.min(self.parameters.ef)));
                 self.statistics.is_exact = true;
             }
         }
@@ -365,14 +369,14 @@ pub(crate) fn begin_descent(space: &Space, probe: Probe<'_>, root: u32, walk: &m
 pub(crate) fn descend(
     space: &Space,
     graph: &Graph,
-    roll: &Roll,
+    states: &SlotStates,
     (layer, at): (usize, &mut Candidate),
     probe: Probe<'_>,
     walk: &mut Walk,
     work: &mut Work,
 ) -> bool {
     walk.visited.mark();
-    let links = graph.links(layer, at.slot()).map(|link| here(roll, link));
+    let links = graph.links(layer, at.slot()).map(|link| here(states, link));
     walk.visited.sift(links, graph.capacity(layer));
     let fresh = walk.visited.fresh();
     let distances = space.measure(probe, fresh, &mut walk.distances);
@@ -391,11 +395,17 @@ pub(crate) fn descend(
 }
 
 /// Empties the walk's state and puts the first node in, as a result or to be passed through. The beam keeps `capacity` results,
-/// or ends at a horizon.
-pub(crate) fn begin_beam(walk: &mut Walk, capacity: usize, horizon: Option<Horizon>, at: Candidate, is_result: bool) {
-    match horizon {
-        Some(horizon) => walk.pool.reset_within(horizon),
-        None => walk.pool.reset(capacity),
+/// or ends at a stop rule.
+pub(crate) fn begin_beam(
+    walk: &mut Walk,
+    capacity: usize,
+    stop_rule: Option<StopRule>,
+    at: Candidate,
+    is_result: bool,
+) {
+    match stop_rule {
+        Some(stop_rule) => walk.beam.reset_within(stop_rule),
+        None => walk.beam.reset(capacity),
     }
     walk.visited.clear();
     offer_or_pass(walk, at, is_result);
@@ -404,9 +414,9 @@ pub(crate) fn begin_beam(walk: &mut Walk, capacity: usize, horizon: Option<Horiz
 fn offer_or_pass(walk: &mut Walk, at: Candidate, is_result: bool) {
     walk.visited.insert(at.slot());
     if is_result {
-        walk.pool.offer(at);
+        walk.beam.offer(at);
     } else {
-        walk.pool.pass_through(at);
+        walk.beam.pass_through(at);
     }
 }
 
@@ -423,7 +433,7 @@ fn offer_or_pass(walk: &mut Walk, at: Candidate, is_result: bool) {
 pub(crate) fn expand(
     space: &Space,
     graph: &Graph,
-    roll: &Roll,
+    states: &SlotStates,
     layer: usize,
     probe: Probe<'_>,
     walk: &mut Walk,
@@ -431,24 +441,24 @@ pub(crate) fn expand(
     work: &mut Work,
 ) -> bool {
     let Walk {
-        pool,
+        beam,
         visited,
         distances,
         near,
         ..
     } = walk;
-    let Some(at) = pool.next() else {
+    let Some(at) = beam.next() else {
         return false;
     };
-    let also = pool.next();
+    let also = beam.next();
     if layer == 0 {
-        prefetch_lists(graph, pool);
+        prefetch_lists(graph, beam);
     }
     visited.mark();
     for node in [Some(at), also].into_iter().flatten() {
         let links = graph.links(layer, node.slot());
-        if roll.has_moves() {
-            let slots = links.map(|link| here(roll, link));
+        if states.has_moves() {
+            let slots = links.map(|link| here(states, link));
             visited.sift(slots, graph.capacity(layer));
         } else {
             visited.sift(links.map(Link::slot), graph.capacity(layer));
@@ -457,17 +467,17 @@ pub(crate) fn expand(
     let fresh = visited.fresh();
     let distances = space.measure(probe, fresh, distances);
     work.spend_distances(fresh.len() + 1, space.walk_price());
-    for &place in among_nearest(distances, pool.reach(), near) {
+    for &place in among_nearest(distances, beam.reach(), near) {
         let slot = fresh[place as usize];
         let candidate = Candidate::new(distances[place as usize], slot);
         if admits(slot) {
-            pool.offer(candidate);
+            beam.offer(candidate);
         } else {
-            pool.pass_through(candidate);
+            beam.pass_through(candidate);
         }
     }
     if layer == 0 {
-        prefetch_lists(graph, pool);
+        prefetch_lists(graph, beam);
     }
     true
 }
@@ -487,13 +497,13 @@ pub(crate) fn among_nearest<'a>(distances: &[f32], reach: f32, near: &'a mut Vec
 }
 
 /// Where a link leads to: whoever has moved is met at the new place.
-pub(crate) fn here(roll: &Roll, link: Link) -> u32 {
-    roll.resolve(link.slot()).unwrap_or(link.slot())
+pub(crate) fn here(states: &SlotStates, link: Link) -> u32 {
+    states.resolve(link.slot()).unwrap_or(link.slot())
 }
 
 /// Whether a hit is still there, wherever that is by now.
-fn follow(roll: &Roll, hit: &mut Hit) -> bool {
-    let there = roll.resolve_live(hit.slot.number());
+fn follow(states: &SlotStates, hit: &mut Hit) -> bool {
+    let there = states.resolve_live(hit.slot.number());
     if let Some(there) = there {
         *hit = Hit::new(hit.distance, there);
     }
@@ -502,8 +512,8 @@ fn follow(roll: &Roll, hit: &mut Hit) -> bool {
 
 /// Asks the caches for the links of the nodes that are likely to be expanded next.
 #[inline]
-fn prefetch_lists(graph: &Graph, pool: &Pool) {
-    for upcoming in pool.upcoming() {
+fn prefetch_lists(graph: &Graph, beam: &Beam) {
+    for upcoming in beam.upcoming() {
         let list = graph.base_address(upcoming.slot());
         (0..graph.capacity(0) * 4)
             .step_by(64)
@@ -512,16 +522,16 @@ fn prefetch_lists(graph: &Graph, pool: &Pool) {
 }
 
 /// At the root, on the highest layer.
-fn begin_walk(space: &Space, graph: &Graph, root: u32, scratch: &mut Scratch) -> Stage {
+fn begin_walk(space: &Space, graph: &Graph, root: u32, scratch: &mut Scratch) -> SearchStage {
     let at = begin_descent(space, scratch.query.probe(), root, &mut scratch.walk);
     let layer = graph.height();
-    Stage::Descend { layer, at }
+    SearchStage::Descend { layer, at }
 }
 
 /// Before the first result is refined, with room for as many as a short answer mostly takes.
-pub(crate) fn refining(k: usize) -> Stage {
+pub(crate) fn refining(k: usize) -> SearchStage {
     let hits = Vec::with_capacity(2 * k.min(SHORT_ANSWER_MAX));
-    Stage::Refine { hits }
+    SearchStage::Refine { hits }
 }
 
 /// The best k, with every equal of the k-th.
@@ -552,6 +562,6 @@ const WIDENED: usize = 4;
 /// So many results at most are looked at again after each few refined, which costs as many steps each time.
 const SHORT_ANSWER_MAX: usize = 32;
 
-/// Distances after which a walk that has not filled its pool is judged. A guess: about what a whole search at ef 50
+/// Distances after which a walk that has not filled its beam is judged. A guess: about what a whole search at ef 50
 /// costs.
 const TRIAL_DISTANCES: u64 = 1_000;

@@ -1,7 +1,7 @@
 //! Which links a node keeps: the heuristic of the paper's algorithm 4, and the cutting of a full list.
 
+use crate::beam::Candidate;
 use crate::graph::{Graph, Link};
-use crate::pool::Candidate;
 use crate::scratch::{Bench, Measured};
 use crate::space::Space;
 use crate::work::Work;

@@ -1,6 +1,6 @@
 //! Sorting in slices: an answer of a hundred thousand hits takes some milliseconds to be put in order.
 
-use crate::pool::Candidate;
+use crate::beam::Candidate;
 use crate::work::{Step, Work};
 
 /// Candidates being put in order: short runs first, which are then merged two by two.

@@ -12,14 +12,14 @@
 //! the ends of the f32 range, where it still sorts. That costs one well-predicted comparison per distance.
 
 use crate::arena::Rows;
-use crate::code::{CodeProbe, Width};
+use crate::code::{CodeProbe, CodeWidth};
+use crate::code_width;
 use crate::distance::{Batch, GROUP, Kernel, padded, prefetch, unpadded_dot, unpadded_square};
 use crate::fold::{SAFE_MIN, cosine, fold, is_tiny, is_trusted, scale};
 use crate::metric::Metric;
 use crate::probe::{Probe, Query, Unpacked};
 use crate::storage::Storage;
 use crate::tables::{Fine, Tables};
-use crate::width;
 
 /// The stored vectors, and how they are compared.
 pub(crate) struct Space {
@@ -31,7 +31,7 @@ pub(crate) struct Space {
     kernel: &'static Kernel,
     /// The first few vectors that are kept whole, one after the other with nothing between them, as long as there are no
     /// more: a tiny collection costs its vectors. Invariant: empty once there are tables.
-    early: Vec<f32>,
+    small: Vec<f32>,
     /// None before the first vector that is not early.
     tables: Option<Box<Tables>>,
 }
@@ -44,7 +44,7 @@ impl Space {
             tiny: false,
             dimension: u32::try_from(dimension).expect("DIMENSION_MAX is far below"),
             kernel: Kernel::detect(),
-            early: Vec::new(),
+            small: Vec::new(),
             tables: None,
         }
     }
@@ -52,14 +52,14 @@ impl Space {
     /// The same, walked on rows. It is empty.
     #[cfg(feature = "bench")]
     pub(crate) fn without_codes(mut self) -> Space {
-        self.make_tables(Width::Eight).codes = None;
+        self.make_tables(CodeWidth::Eight).codes = None;
         self
     }
 
     /// Walks read codes of four bits, whatever the vectors will be. It is empty.
     #[cfg(test)]
     pub(crate) fn code_with_four_bits(&mut self) {
-        self.make_tables(Width::Four);
+        self.make_tables(CodeWidth::Four);
     }
 
     /// The same, measured with another of the kernels that this processor can run.
@@ -94,7 +94,7 @@ impl Space {
     pub(crate) fn len(&self) -> usize {
         match &self.tables {
             Some(tables) => tables.len(),
-            None => self.early.len() / self.dimension(),
+            None => self.small.len() / self.dimension(),
         }
     }
 
@@ -109,14 +109,14 @@ impl Space {
     }
 
     pub(crate) fn bytes(&self) -> usize {
-        self.early.capacity() * size_of::<f32>() + self.tables.as_ref().map_or(0, |tables| tables.bytes())
+        self.small.capacity() * size_of::<f32>() + self.tables.as_ref().map_or(0, |tables| tables.bytes())
     }
 
     /// Stores a vector in a slot that nobody reads, or in the next one: all that is kept of it is in place when this
     /// returns, before any link can name it.
     pub(crate) fn put(&mut self, slot: u32, vector: &[f32]) {
-        if self.is_early(slot) {
-            self.put_early(slot, vector);
+        if self.is_small(slot) {
+            self.put_small(slot, vector);
         } else {
             self.settle();
             self.put_row(slot, vector);
@@ -141,10 +141,10 @@ impl Space {
     /// Moves the early vectors into rows, as a graph needs them.
     pub(crate) fn settle(&mut self) {
         if self.tables.is_none() {
-            let early = std::mem::take(&mut self.early);
-            let width = width::choose(self.kernel, self.metric, self.dimension(), &early);
+            let small = std::mem::take(&mut self.small);
+            let width = code_width::choose(self.kernel, self.metric, self.dimension(), &small);
             self.make_tables(width);
-            for (slot, vector) in early.chunks_exact(self.dimension()).enumerate() {
+            for (slot, vector) in small.chunks_exact(self.dimension()).enumerate() {
                 self.put_row(slot as u32, vector);
             }
         }
@@ -330,7 +330,7 @@ impl Space {
     }
 
     pub(crate) fn release_chunk(&mut self) -> Option<usize> {
-        self.early = Vec::new();
+        self.small = Vec::new();
         let freed = self.tables.as_mut()?.release_chunk();
         if freed.is_none() {
             self.tables = None;
@@ -367,7 +367,7 @@ impl Space {
     }
 
     /// Makes the tables, with codes of this width, if there are none yet.
-    fn make_tables(&mut self, width: Width) -> &mut Tables {
+    fn make_tables(&mut self, width: CodeWidth) -> &mut Tables {
         let (metric, dimension, storage) = (self.metric, self.dimension(), self.storage);
         let make = || Box::new(Tables::new(metric, dimension, storage, width));
         self.tables.get_or_insert_with(make)
@@ -378,17 +378,17 @@ impl Space {
     }
 
     /// Whether this slot is one of the early ones, or will be.
-    fn is_early(&self, slot: u32) -> bool {
+    fn is_small(&self, slot: u32) -> bool {
         self.tables.is_none() && self.storage == Storage::F32 && (slot as usize) < EARLY_MAX
     }
 
-    fn put_early(&mut self, slot: u32, vector: &[f32]) {
+    fn put_small(&mut self, slot: u32, vector: &[f32]) {
         let start = slot as usize * self.dimension();
-        if start == self.early.len() {
-            self.early.reserve_exact(self.dimension());
-            self.early.extend_from_slice(vector);
+        if start == self.small.len() {
+            self.small.reserve_exact(self.dimension());
+            self.small.extend_from_slice(vector);
         } else {
-            self.early[start..start + vector.len()].copy_from_slice(vector);
+            self.small[start..start + vector.len()].copy_from_slice(vector);
         }
         self.tiny |= is_tiny(unpadded_dot(vector, vector).sum);
     }
@@ -398,7 +398,7 @@ impl Space {
     fn whole(&self, slot: u32) -> Option<&[f32]> {
         let Some(tables) = &self.tables else {
             let start = slot as usize * self.dimension();
-            return Some(&self.early[start..start + self.dimension()]);
+            return Some(&self.small[start..start + self.dimension()]);
         };
         match &tables.fine {
             Fine::Floats(floats) => Some(floats.vector(slot)),
@@ -409,7 +409,7 @@ impl Space {
     fn put_row(&mut self, slot: u32, vector: &[f32]) {
         let (kernel, metric, length) = (self.kernel, self.metric, self.length());
         let mut square = 0.0;
-        let tables = self.make_tables(Width::Eight);
+        let tables = self.make_tables(CodeWidth::Eight);
         match &mut tables.fine {
             Fine::Floats(floats) => floats.put(slot, vector, |row| {
                 square = kernel.fine_dot(row, row).sum;
@@ -515,7 +515,7 @@ const EARLY_MAX: usize = 32;
 const TOLERANCE: f32 = 2e-6;
 
 /// With codes at least this many results beyond k are refined. At k 10 the 20 best of the walk hold the 10 best as
-/// surely as the whole pool does (384 dimensions, recall 0.9966, prototype).
+/// surely as the whole beam does (384 dimensions, recall 0.9966, prototype).
 const DOUBTFUL_MIN: usize = 10;
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::code::{Width, code_words};
+use crate::code::{CodeWidth, code_words};
 use crate::floats::float_row_words;
 use crate::half::half_row_words;
 use crate::residual::residual_row_words;
@@ -70,12 +70,12 @@ impl Storage {
     pub fn row_bytes(self, dimension: usize) -> usize {
         let words = match self {
             Storage::F32 if self.has_codes(dimension) => {
-                float_row_words(dimension) + code_words(dimension, Width::Eight)
+                float_row_words(dimension) + code_words(dimension, CodeWidth::Eight)
             }
             Storage::F32 => float_row_words(dimension),
             Storage::F16 => half_row_words(dimension),
-            Storage::Q16 => code_words(dimension, Width::Eight) + residual_row_words(dimension),
-            Storage::Q8 => code_words(dimension, Width::Eight),
+            Storage::Q16 => code_words(dimension, CodeWidth::Eight) + residual_row_words(dimension),
+            Storage::Q8 => code_words(dimension, CodeWidth::Eight),
         };
         words * 4
     }

@@ -1,7 +1,7 @@
 //! The tables in which the vectors of an index lie: what the walk reads, and what is kept beside.
 
 use crate::arena::{Reading, Rows};
-use crate::code::{Codes, Width};
+use crate::code::{CodeWidth, Codes};
 use crate::floats::Floats;
 use crate::half::Halves;
 use crate::metric::Metric;
@@ -29,7 +29,7 @@ pub(crate) enum Fine {
 
 impl Tables {
     /// The width is that of the codes, if there are any.
-    pub(crate) fn new(metric: Metric, dimension: usize, storage: Storage, width: Width) -> Tables {
+    pub(crate) fn new(metric: Metric, dimension: usize, storage: Storage, width: CodeWidth) -> Tables {
         let has_codes = storage.has_codes(dimension);
         // Beside codes a row is read once for each of the best.
         let reading = if has_codes {

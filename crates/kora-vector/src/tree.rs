@@ -1,22 +1,22 @@
 //! The tree of pinned links: whom a node hangs on, and how it is mended where nodes leave it.
 //!
-//! A doomed node is taken out from below: first the doomed ones that hang on it, then each of its other children finds
+//! A retired node is taken out from below: first the retired ones that hang on it, then each of its other children finds
 //! another host, at last its own link is unpinned. After every step each node that stays is in the tree.
 
+use crate::beam::Candidate;
 use crate::graph::Graph;
-use crate::pool::Candidate;
-use crate::roll::Roll;
 use crate::scratch::Bench;
 use crate::select::{Offer, offer};
+use crate::slot_states::SlotStates;
 use crate::space::Space;
 use crate::work::Work;
 
-/// Takes one step to get a doomed node out of the tree of a layer, beginning with whatever doomed hangs on it; `at` is
+/// Takes one step to get a retired node out of the tree of a layer, beginning with whatever retired hangs on it; `at` is
 /// where the last step ended. None when the node is out.
 pub(crate) fn detach_step(
     space: &Space,
     graph: &mut Graph,
-    roll: &Roll,
+    states: &SlotStates,
     (layer, slot): (usize, u32),
     at: u32,
     bench: &mut Bench,
@@ -33,23 +33,23 @@ pub(crate) fn detach_step(
             .map(|link| link.slot()),
     );
     work.spend(STEP_WORK);
-    if let Some(&doomed) = bench.slots.iter().find(|&&child| roll.is_doomed(child)) {
-        return Some(doomed);
+    if let Some(&retired) = bench.slots.iter().find(|&&child| states.is_retired(child)) {
+        return Some(retired);
     }
     let Some(&child) = bench.slots.first() else {
         graph.leave_tree(layer, at);
-        return (at != slot).then_some(if roll.is_doomed(host) { host } else { slot });
+        return (at != slot).then_some(if states.is_retired(host) { host } else { slot });
     };
     let sibling = bench.slots.get(1).copied();
     graph.unpin(layer, child);
-    if let Some(near) = near_host(graph, roll, (layer, child), work) {
+    if let Some(near) = near_host(graph, states, (layer, child), work) {
         attach(space, graph, (layer, near), child, bench, work);
     } else if let Some(sibling) = sibling {
         let host = host_below(graph, layer, sibling, child);
         attach(space, graph, (layer, host), child, bench, work);
     } else {
         take_place(graph, layer, at, child);
-        return (at != slot).then_some(if roll.is_doomed(host) { host } else { slot });
+        return (at != slot).then_some(if states.is_retired(host) { host } else { slot });
     }
     Some(at)
 }
@@ -97,10 +97,10 @@ fn host_below(graph: &Graph, layer: usize, top: u32, newcomer: u32) -> u32 {
 }
 
 /// A host for a node that has lost its own, among those it leads to: best one that leads back already.
-fn near_host(graph: &Graph, roll: &Roll, (layer, slot): (usize, u32), work: &mut Work) -> Option<u32> {
+fn near_host(graph: &Graph, states: &SlotStates, (layer, slot): (usize, u32), work: &mut Work) -> Option<u32> {
     let mut climbs_left = CLIMBS_MAX;
     let mut may = |&host: &u32| {
-        !roll.is_doomed(host)
+        !states.is_retired(host)
             && graph.has_pinned_room(layer, host)
             && !hangs_below(graph, layer, (host, slot), &mut climbs_left)
     };

@@ -117,7 +117,7 @@ pub(crate) enum Expected {
     /// HSCAN: cursor and some of these pairs, without values if so; from the beginning to the end all.
     FieldsScanned(Vec<(Say, Say)>, bool),
     /// HRANDFIELD: as many of these as was said, and whether with values.
-    Drawn(Option<(i64, bool)>, Vec<(Say, Say)>),
+    MigrationTarget(Option<(i64, bool)>, Vec<(Say, Say)>),
 }
 
 type Answer = Result<Expected, Say>;

@@ -4,7 +4,7 @@
 //! shared: so both indexes take turns in one thread, a few milliseconds each, and both orders are used alike.
 
 use kora_bench::cpu_time;
-use kora_vector::{Aim, Hit, Index, Step, Work};
+use kora_vector::{Hit, Index, SearchParameters, Step, Work};
 
 use crate::world::{Costs, World, insert_in_slices, us_since};
 
@@ -86,7 +86,7 @@ fn search_all(index: &mut Index, queries: &[Vec<f32>], truth: &[Vec<Hit>]) -> (u
     let begun = cpu_time();
     let (mut found, mut distances) = (0, 0);
     for (query, truth) in queries.iter().zip(truth) {
-        let mut search = index.begin_search(query, Aim::nearest(K, EF));
+        let mut search = index.begin_search(query, SearchParameters::nearest(K, EF));
         let Step::Done(hits) = index.resume_search(&mut search, &mut Work::unlimited()) else {
             panic!("an unlimited allowance is not spent");
         };

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use kora_resp::Reply;
 
-use super::{Around, Gather, Next, integer};
+use super::{Context, Gather, Next, integer};
 use crate::command::{ClientFilter, KillReply};
 use crate::error::ClientError;
 use crate::info;
-use crate::mail::{Ask, ClientPage, ClientPlace, Target};
+use crate::mail::{ClientPage, ClientPlace, RequestBody, Target};
 use crate::stats::WorkerStats;
 
 /// CLIENT LIST: the lines of all workers, in order of the clients' ids.
@@ -22,36 +22,36 @@ pub(crate) struct ListingClients {
 }
 
 impl ListingClients {
-    pub(crate) fn start(filter: ClientFilter, around: &Around<'_>) -> Next {
+    pub(crate) fn start(filter: ClientFilter, context: &Context<'_>) -> Next {
         let filter = Arc::new(filter);
-        let asks = around.setup.workers().map(|worker| {
+        let requests = context.setup.workers().map(|worker| {
             (
                 Target::Worker(worker),
-                Ask::Clients {
+                RequestBody::Clients {
                     filter: Arc::clone(&filter),
                     start: ClientPlace::Served(0),
                 },
             )
         });
-        let asks: Vec<(Target, Ask)> = asks.collect();
+        let requests: Vec<(Target, RequestBody)> = requests.collect();
         let listing = ListingClients {
             filter,
             lines: Vec::new(),
             departed: Vec::new(),
-            missing: asks.len(),
+            missing: requests.len(),
         };
-        Next::Ask(Gather::ListingClients(Box::new(listing)), asks)
+        Next::Request(Gather::ListingClients(Box::new(listing)), requests)
     }
 
     pub(crate) fn absorb(mut self: Box<Self>, from: Target, page: ClientPage) -> Next {
         self.lines.extend(page.lines);
         self.departed.extend(page.departed);
         if let Some(start) = page.next {
-            let ask = Ask::Clients {
+            let body = RequestBody::Clients {
                 filter: Arc::clone(&self.filter),
                 start,
             };
-            return Next::Ask(Gather::ListingClients(self), vec![(from, ask)]);
+            return Next::Request(Gather::ListingClients(self), vec![(from, body)]);
         }
         self.missing -= 1;
         if self.missing > 0 {
@@ -81,7 +81,7 @@ pub(crate) struct KillingClients {
 }
 
 impl KillingClients {
-    pub(crate) fn start(filter: ClientFilter, me: u64, reply: KillReply, around: &Around<'_>) -> Next {
+    pub(crate) fn start(filter: ClientFilter, me: u64, reply: KillReply, context: &Context<'_>) -> Next {
         let killing = KillingClients {
             filter: Arc::new(filter),
             me,
@@ -91,10 +91,10 @@ impl KillingClients {
             has_marked: false,
             is_second_time: false,
         };
-        Box::new(killing).ask_all(around)
+        Box::new(killing).ask_all(context)
     }
 
-    pub(crate) fn absorb(mut self: Box<Self>, count: u64, has_marked: bool, around: &Around<'_>) -> Next {
+    pub(crate) fn absorb(mut self: Box<Self>, count: u64, has_marked: bool, context: &Context<'_>) -> Next {
         self.total += count;
         self.has_marked |= has_marked;
         self.missing -= 1;
@@ -103,7 +103,7 @@ impl KillingClients {
         }
         if self.has_marked && !self.is_second_time {
             self.is_second_time = true;
-            return self.ask_all(around);
+            return self.ask_all(context);
         }
         match self.reply {
             KillReply::Count => Next::Reply(Reply::Integer(integer(self.total))),
@@ -112,14 +112,14 @@ impl KillingClients {
         }
     }
 
-    fn ask_all(mut self: Box<Self>, around: &Around<'_>) -> Next {
-        let ask = |worker| {
+    fn ask_all(mut self: Box<Self>, context: &Context<'_>) -> Next {
+        let body = |worker| {
             let (filter, me) = (Arc::clone(&self.filter), self.me);
-            (Target::Worker(worker), Ask::Kill { filter, me })
+            (Target::Worker(worker), RequestBody::Kill { filter, me })
         };
-        let asks: Vec<(Target, Ask)> = around.setup.workers().map(ask).collect();
-        self.missing = asks.len();
-        Next::Ask(Gather::KillingClients(self), asks)
+        let requests: Vec<(Target, RequestBody)> = context.setup.workers().map(body).collect();
+        self.missing = requests.len();
+        Next::Request(Gather::KillingClients(self), requests)
     }
 }
 
@@ -131,27 +131,27 @@ pub(crate) struct Informing {
 }
 
 impl Informing {
-    pub(crate) fn start(sections: Vec<Bytes>, around: &Around<'_>) -> Next {
-        let asks: Vec<(Target, Ask)> = around
+    pub(crate) fn start(sections: Vec<Bytes>, context: &Context<'_>) -> Next {
+        let requests: Vec<(Target, RequestBody)> = context
             .setup
             .workers()
-            .map(|worker| (Target::Worker(worker), Ask::Stats))
+            .map(|worker| (Target::Worker(worker), RequestBody::Stats))
             .collect();
         let informing = Informing {
             sections,
             stats: Vec::new(),
-            missing: asks.len(),
+            missing: requests.len(),
         };
-        Next::Ask(Gather::Informing(Box::new(informing)), asks)
+        Next::Request(Gather::Informing(Box::new(informing)), requests)
     }
 
-    pub(crate) fn absorb(mut self: Box<Self>, stats: WorkerStats, around: &Around<'_>) -> Next {
+    pub(crate) fn absorb(mut self: Box<Self>, stats: WorkerStats, context: &Context<'_>) -> Next {
         self.stats.push(stats);
         self.missing -= 1;
         if self.missing > 0 {
             return Next::Wait(Gather::Informing(self));
         }
         self.stats.sort_unstable_by_key(|stats| stats.worker);
-        Next::Reply(Reply::Verbatim(info::text(&self.sections, &self.stats, around)))
+        Next::Reply(Reply::Verbatim(info::text(&self.sections, &self.stats, context)))
     }
 }

@@ -5,65 +5,73 @@ use std::sync::Arc;
 use bytes::Bytes;
 use kora_resp::Reply;
 
-use super::{Around, Gather, Next, Shape, integer};
+use super::{Context, Gather, Next, Shape, integer};
 use crate::command::{self, Action, Element, KeyAction, VectorOptions};
 use crate::error::ClientError;
-use crate::mail::{Act, Ask, IfThere, Part, Proposal, Setting, Target};
+use crate::mail::{IfThere, KeyOperation, PartialReply, Proposal, RequestBody, SetVector, Target};
 use kora_keyspace::KeyType;
 use kora_keyspace::catalog::{Generation, MadeBy, Schema};
 use kora_keyspace::collections::Description;
 
 /// A VECSET whose collection is not there yet.
-pub(crate) struct Joining {
+pub(crate) struct ImplicitCreate {
     element: Element,
     vector: Box<[f32]>,
     options: VectorOptions,
 }
 
-impl Joining {
+impl ImplicitCreate {
     /// First its key: if that holds something else, no collection is made.
-    pub(crate) fn start(element: Element, vector: Box<[f32]>, options: VectorOptions, around: &Around<'_>) -> Next {
-        let shard = around.placement().shard_of_element(&element.collection, &element.name);
-        let look = Act {
+    pub(crate) fn start(element: Element, vector: Box<[f32]>, options: VectorOptions, context: &Context<'_>) -> Next {
+        let shard = context.placement().shard_of_element(&element.collection, &element.name);
+        let look = KeyOperation {
             key: element.key().into(),
             action: Action::Key(KeyAction::Type),
         };
-        let joining = Gather::Joining(Box::new(Joining {
+        let create = Gather::ImplicitCreate(Box::new(ImplicitCreate {
             element,
             vector,
             options,
         }));
-        Next::Ask(joining, vec![(Target::Shard(shard), Ask::Act(Box::new(look)))])
+        Next::Request(
+            create,
+            vec![(Target::Shard(shard), RequestBody::KeyOperation(Box::new(look)))],
+        )
     }
 
-    pub(crate) fn absorb(self: Box<Self>, part: Part, around: &Around<'_>) -> Next {
+    pub(crate) fn absorb(self: Box<Self>, part: PartialReply, context: &Context<'_>) -> Next {
         match part {
-            Part::Decided(decision) => self.decided(decision, around),
-            Part::Reply(Reply::Simple(kind)) if [KeyType::String, KeyType::Hash].map(KeyType::name).contains(&kind) => {
+            PartialReply::Decided(decision) => self.decided(decision, context),
+            PartialReply::Reply(Reply::Simple(kind))
+                if [KeyType::String, KeyType::Hash].map(KeyType::name).contains(&kind) =>
+            {
                 Next::error(&ClientError::WrongType)
             }
-            _ => self.propose(around),
+            _ => self.propose(context),
         }
     }
 
     /// The owner of the name makes the collection.
-    fn propose(self: Box<Self>, around: &Around<'_>) -> Next {
+    fn propose(self: Box<Self>, context: &Context<'_>) -> Next {
         let name = self.element.collection.clone();
-        let owner = Target::Shard(around.placement().shard_of(&name));
+        let owner = Target::Shard(context.placement().shard_of(&name));
         let proposal = Proposal {
             name,
             dimension: self.vector.len(),
-            graph: around.setup.graph,
+            graph: context.setup.graph,
             made_by: MadeBy::Vecset,
             if_there: IfThere::Take,
         };
-        Next::Ask(Gather::Joining(self), vec![(owner, Ask::Create(Box::new(proposal)))])
+        Next::Request(
+            Gather::ImplicitCreate(self),
+            vec![(owner, RequestBody::Create(Box::new(proposal)))],
+        )
     }
 
     /// The owner has decided which collection has this name now: the one wanted, or one that somebody else made first.
-    fn decided(self, decision: Result<Arc<Schema>, ClientError>, around: &Around<'_>) -> Next {
-        match decision.and_then(|schema| set(&schema, self.element, self.vector, self.options, around)) {
-            Ok((gather, ask)) => Next::Ask(gather, vec![ask]),
+    fn decided(self, decision: Result<Arc<Schema>, ClientError>, context: &Context<'_>) -> Next {
+        match decision.and_then(|schema| set(&schema, self.element, self.vector, self.options, context)) {
+            Ok((gather, body)) => Next::Request(gather, vec![body]),
             Err(error) => Next::error(&error),
         }
     }
@@ -75,11 +83,11 @@ pub(crate) fn set(
     element: Element,
     vector: Box<[f32]>,
     options: VectorOptions,
-    around: &Around<'_>,
-) -> Result<(Gather, (Target, Ask)), ClientError> {
+    context: &Context<'_>,
+) -> Result<(Gather, (Target, RequestBody)), ClientError> {
     vet(schema, &vector)?;
-    let shard = around.placement().shard_of_element(&element.collection, &element.name);
-    let setting = Setting {
+    let shard = context.placement().shard_of_element(&element.collection, &element.name);
+    let setting = SetVector {
         element,
         generation: schema.generation,
         vector,
@@ -89,7 +97,7 @@ pub(crate) fn set(
     };
     Ok((
         Gather::One(Shape::Ok),
-        (Target::Shard(shard), Ask::Set(Box::new(setting))),
+        (Target::Shard(shard), RequestBody::Set(Box::new(setting))),
     ))
 }
 
@@ -101,28 +109,33 @@ pub(crate) enum Dropping {
 
 impl Dropping {
     /// Every shard lets go of its part of a collection that was withdrawn.
-    pub(crate) fn release(schema: &Schema, around: &Around<'_>) -> Next {
-        let asks: Vec<(Target, Ask)> = around
+    pub(crate) fn release(schema: &Schema, context: &Context<'_>) -> Next {
+        let requests: Vec<(Target, RequestBody)> = context
             .placement()
             .parts_of(&schema.name)
             .map(|shard| {
-                let ask = Ask::Release {
+                let body = RequestBody::Release {
                     name: schema.name.clone(),
                     generation: schema.generation,
                 };
-                (Target::Shard(shard), ask)
+                (Target::Shard(shard), body)
             })
             .collect();
-        Next::Ask(Gather::Dropping(Dropping::Releasing { missing: asks.len() }), asks)
+        Next::Request(
+            Gather::Dropping(Dropping::Releasing {
+                missing: requests.len(),
+            }),
+            requests,
+        )
     }
 
-    pub(crate) fn absorb(self, part: Part, around: &Around<'_>) -> Next {
+    pub(crate) fn absorb(self, part: PartialReply, context: &Context<'_>) -> Next {
         match (self, part) {
-            (Dropping::Deciding, Part::Refused(error)) => Next::error(&error),
-            (Dropping::Deciding, Part::Withdrawn(None)) => Next::Reply(Reply::Integer(0)),
-            (Dropping::Deciding, Part::Withdrawn(Some(schema))) => Dropping::release(&schema, around),
-            (Dropping::Releasing { missing: 1 }, Part::Done) => Next::Reply(Reply::Integer(1)),
-            (Dropping::Releasing { missing }, Part::Done) => {
+            (Dropping::Deciding, PartialReply::Refused(error)) => Next::error(&error),
+            (Dropping::Deciding, PartialReply::Withdrawn(None)) => Next::Reply(Reply::Integer(0)),
+            (Dropping::Deciding, PartialReply::Withdrawn(Some(schema))) => Dropping::release(&schema, context),
+            (Dropping::Releasing { missing: 1 }, PartialReply::Done) => Next::Reply(Reply::Integer(1)),
+            (Dropping::Releasing { missing }, PartialReply::Done) => {
                 Next::Wait(Gather::Dropping(Dropping::Releasing { missing: missing - 1 }))
             }
             _ => unreachable!("each ask has one kind of answer"),
@@ -145,17 +158,17 @@ enum FlushStage {
 
 impl Flushing {
     /// Everything that is there now; what is made from now on stays.
-    pub(crate) fn start(around: &Around<'_>) -> Next {
-        let before = around.setup.catalog.next_generation();
+    pub(crate) fn start(context: &Context<'_>) -> Next {
+        let before = context.setup.catalog.next_generation();
         let flushing = Flushing {
             before,
             stage: FlushStage::Withdrawing,
-            missing: around.placement().shard_count(),
+            missing: context.placement().shard_count(),
         };
-        flushing.ask_all(around, || Ask::WithdrawBefore(before))
+        flushing.ask_all(context, || RequestBody::WithdrawBefore(before))
     }
 
-    pub(crate) fn absorb(mut self, around: &Around<'_>) -> Next {
+    pub(crate) fn absorb(mut self, context: &Context<'_>) -> Next {
         self.missing -= 1;
         match self.stage {
             _ if self.missing > 0 => Next::Wait(Gather::Flushing(self)),
@@ -163,19 +176,19 @@ impl Flushing {
             FlushStage::Withdrawing => {
                 let before = self.before;
                 self.stage = FlushStage::Releasing;
-                self.missing = around.placement().shard_count();
-                self.ask_all(around, || Ask::ReleaseBefore(before))
+                self.missing = context.placement().shard_count();
+                self.ask_all(context, || RequestBody::ReleaseBefore(before))
             }
         }
     }
 
-    fn ask_all(self, around: &Around<'_>, ask: impl Fn() -> Ask) -> Next {
-        let asks = around
+    fn ask_all(self, context: &Context<'_>, body: impl Fn() -> RequestBody) -> Next {
+        let requests = context
             .placement()
             .shards()
-            .map(|shard| (Target::Shard(shard), ask()))
+            .map(|shard| (Target::Shard(shard), body()))
             .collect();
-        Next::Ask(Gather::Flushing(self), asks)
+        Next::Request(Gather::Flushing(self), requests)
     }
 }
 
@@ -196,19 +209,19 @@ pub(crate) enum DescribeForm {
 }
 
 impl Describing {
-    pub(crate) fn start(schema: Arc<Schema>, form: DescribeForm, around: &Around<'_>) -> Next {
-        let asks: Vec<(Target, Ask)> = around
+    pub(crate) fn start(schema: Arc<Schema>, form: DescribeForm, context: &Context<'_>) -> Next {
+        let requests: Vec<(Target, RequestBody)> = context
             .placement()
             .parts_of(&schema.name)
-            .map(|shard| (Target::Shard(shard), Ask::Describe(Arc::clone(&schema))))
+            .map(|shard| (Target::Shard(shard), RequestBody::Describe(Arc::clone(&schema))))
             .collect();
         let describing = Describing {
             schema,
             form,
             parts: Vec::new(),
-            missing: asks.len(),
+            missing: requests.len(),
         };
-        Next::Ask(Gather::Describing(Box::new(describing)), asks)
+        Next::Request(Gather::Describing(Box::new(describing)), requests)
     }
 
     pub(crate) fn absorb(mut self: Box<Self>, from: Target, part: Description) -> Next {

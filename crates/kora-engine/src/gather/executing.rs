@@ -6,38 +6,38 @@ use std::vec::IntoIter;
 
 use kora_resp::Reply;
 
-use super::{Around, Gather, Next};
+use super::{Context, Gather, Next};
 use crate::command::table::Parsed;
 use crate::limits::QUEUED_PER_SLICE;
-use crate::mail::{Ask, Batch, Part, Target};
+use crate::mail::{Batch, PartialReply, RequestBody, Target};
 use crate::plan::{self, First};
 use crate::router::ShardId;
 
 /// A transaction of which a part is missing.
 pub(crate) struct Executing {
     /// Each command, in order.
-    places: Vec<Entry>,
+    places: Vec<QueuedCommand>,
     /// The first place that has not been looked at.
     next: usize,
     /// Where the client watches keys, until it is known that none of them was changed.
     watched: Option<ShardId>,
     /// Batches that must not be sent before that is known.
-    held: Vec<(Target, Ask)>,
+    held: Vec<(Target, RequestBody)>,
     under_way: UnderWay,
     /// What each shard is to be sent, until all commands up to one that is alone have been looked at.
-    batches: BTreeMap<ShardId, Vec<(u32, Ask)>>,
+    batches: BTreeMap<ShardId, Vec<(u32, RequestBody)>>,
     /// Answers that were not looked at, and who gave them.
-    arrived: VecDeque<(Target, IntoIter<(u32, Part)>)>,
+    arrived: VecDeque<(Target, IntoIter<(u32, PartialReply)>)>,
     /// It waits for its turn to look at them.
     is_queued: bool,
     /// A command that is to be alone when the batches are done, and whom it asks.
-    next_alone: Option<(usize, Vec<(Target, Ask)>)>,
+    next_alone: Option<(usize, Vec<(Target, RequestBody)>)>,
     /// The client that asks, and who of this worker can be asked.
     asker: (u64, Target),
 }
 
 /// One command of a transaction.
-pub(crate) enum Entry {
+pub(crate) enum QueuedCommand {
     /// Still to be done.
     Queued(Parsed),
     /// Under way.
@@ -62,10 +62,10 @@ enum UnderWay {
 impl Executing {
     /// Begins a transaction; `watched` is the shard where the client watches keys.
     pub(crate) fn start(
-        places: Vec<Entry>,
+        places: Vec<QueuedCommand>,
         watched: Option<ShardId>,
         asker: (u64, Target),
-        around: &Around<'_>,
+        context: &Context<'_>,
     ) -> Next {
         let executing = Executing {
             places,
@@ -79,24 +79,24 @@ impl Executing {
             next_alone: None,
             asker,
         };
-        Box::new(executing).advance(around)
+        Box::new(executing).advance(context)
     }
 
-    pub(crate) fn absorb(mut self: Box<Self>, from: Target, part: Part, around: &Around<'_>) -> Next {
+    pub(crate) fn absorb(mut self: Box<Self>, from: Target, part: PartialReply, context: &Context<'_>) -> Next {
         match self.under_way {
             UnderWay::Alone(index) => {
-                let next = self.take(index).absorb(from, part, around);
-                self.follow(index, next, around)
+                let next = self.take(index).absorb(from, part, context);
+                self.follow(index, next, context)
             }
             UnderWay::Batches(_) => match part {
-                Part::Batch(parts) => {
+                PartialReply::Batch(parts) => {
                     self.arrived.push_back((from, parts.into_iter()));
                     match self.is_queued {
                         true => Next::Wait(Gather::Executing(self)),
-                        false => self.take_parts(around),
+                        false => self.take_parts(context),
                     }
                 }
-                Part::Overtaken => {
+                PartialReply::Overtaken => {
                     self.under_way = UnderWay::GivenUp;
                     self.give_up()
                 }
@@ -107,14 +107,14 @@ impl Executing {
     }
 
     /// Looks at answers, for a slice.
-    fn take_parts(mut self: Box<Self>, around: &Around<'_>) -> Next {
+    fn take_parts(mut self: Box<Self>, context: &Context<'_>) -> Next {
         for _ in 0..QUEUED_PER_SLICE {
             let Some((from, parts)) = self.arrived.front_mut() else {
                 return Next::Wait(Gather::Executing(self));
             };
             let from = *from;
             if let Some((index, part)) = parts.next() {
-                self.take_part(index as usize, from, part, around);
+                self.take_part(index as usize, from, part, context);
                 continue;
             }
             self.arrived.pop_front();
@@ -122,14 +122,14 @@ impl Executing {
             if !self.held.is_empty() {
                 let held = std::mem::take(&mut self.held);
                 self.under_way = UnderWay::Batches(held.len());
-                return Next::Ask(Gather::Executing(self), held);
+                return Next::Request(Gather::Executing(self), held);
             }
             let UnderWay::Batches(missing) = &mut self.under_way else {
                 unreachable!("batches were asked for");
             };
             *missing -= 1;
             if *missing == 0 {
-                return self.advance(around);
+                return self.advance(context);
             }
         }
         self.again()
@@ -139,9 +139,9 @@ impl Executing {
     fn give_up(mut self: Box<Self>) -> Next {
         let left = self.places.len().saturating_sub(QUEUED_PER_SLICE);
         self.places.truncate(left);
-        for (_, ask) in &mut self.held {
-            if let Ask::Batch(batch) = ask {
-                batch.asks.truncate(left);
+        for (_, body) in &mut self.held {
+            if let RequestBody::Batch(batch) = body {
+                batch.requests.truncate(left);
             }
         }
         match left {
@@ -156,61 +156,61 @@ impl Executing {
     }
 
     /// What follows for the command that is alone.
-    fn follow(mut self: Box<Self>, index: usize, next: Next, around: &Around<'_>) -> Next {
+    fn follow(mut self: Box<Self>, index: usize, next: Next, context: &Context<'_>) -> Next {
         match next {
             Next::Wait(gather) => {
-                self.places[index] = Entry::Gathering(gather);
+                self.places[index] = QueuedCommand::Gathering(gather);
                 Next::Wait(Gather::Executing(self))
             }
             Next::Again(gather) => {
-                self.places[index] = Entry::Gathering(gather);
+                self.places[index] = QueuedCommand::Gathering(gather);
                 Next::Again(Gather::Executing(self))
             }
-            Next::Ask(gather, asks) => {
-                self.places[index] = Entry::Gathering(gather);
-                Next::Ask(Gather::Executing(self), asks)
+            Next::Request(gather, requests) => {
+                self.places[index] = QueuedCommand::Gathering(gather);
+                Next::Request(Gather::Executing(self), requests)
             }
             Next::Reply(reply) => {
-                self.places[index] = Entry::Done(reply);
-                self.advance(around)
+                self.places[index] = QueuedCommand::Done(reply);
+                self.advance(context)
             }
         }
     }
 
     /// Goes on with the command that is alone, or with what takes several slices.
-    pub(crate) fn go_on(mut self: Box<Self>, around: &Around<'_>) -> Next {
+    pub(crate) fn go_on(mut self: Box<Self>, context: &Context<'_>) -> Next {
         self.is_queued = false;
         match self.under_way {
             UnderWay::Alone(index) => {
-                let next = self.take(index).go_on(around);
-                self.follow(index, next, around)
+                let next = self.take(index).go_on(context);
+                self.follow(index, next, context)
             }
-            UnderWay::Sorting => self.advance(around),
-            UnderWay::Batches(_) => self.take_parts(around),
+            UnderWay::Sorting => self.advance(context),
+            UnderWay::Batches(_) => self.take_parts(context),
             UnderWay::GivenUp => self.give_up(),
         }
     }
 
-    fn take_part(&mut self, index: usize, from: Target, part: Part, around: &Around<'_>) {
-        self.places[index] = match self.take(index).absorb(from, part, around).settled(around) {
-            Next::Wait(gather) => Entry::Gathering(gather),
-            Next::Reply(reply) => Entry::Done(reply),
-            Next::Ask(..) | Next::Again(_) => unreachable!("commands of one step ask nobody else"),
+    fn take_part(&mut self, index: usize, from: Target, part: PartialReply, context: &Context<'_>) {
+        self.places[index] = match self.take(index).absorb(from, part, context).settled(context) {
+            Next::Wait(gather) => QueuedCommand::Gathering(gather),
+            Next::Reply(reply) => QueuedCommand::Done(reply),
+            Next::Request(..) | Next::Again(_) => unreachable!("commands of one step ask nobody else"),
         };
     }
 
     fn take(&mut self, index: usize) -> Gather {
-        match std::mem::replace(&mut self.places[index], Entry::Taken) {
-            Entry::Gathering(gather) => gather,
+        match std::mem::replace(&mut self.places[index], QueuedCommand::Taken) {
+            QueuedCommand::Gathering(gather) => gather,
             _ => unreachable!("an answer came for a command that awaits none"),
         }
     }
 
     /// Sends what can be sent now.
-    fn advance(mut self: Box<Self>, around: &Around<'_>) -> Next {
-        if let Some((index, asks)) = self.next_alone.take() {
+    fn advance(mut self: Box<Self>, context: &Context<'_>) -> Next {
+        if let Some((index, requests)) = self.next_alone.take() {
             self.under_way = UnderWay::Alone(index);
-            return Next::Ask(Gather::Executing(self), asks);
+            return Next::Request(Gather::Executing(self), requests);
         }
         self.under_way = UnderWay::Sorting;
         let end = self.next + QUEUED_PER_SLICE;
@@ -219,40 +219,40 @@ impl Executing {
                 return self.again();
             }
             let index = self.next;
-            let Entry::Queued(queued) = &self.places[index] else {
+            let QueuedCommand::Queued(queued) = &self.places[index] else {
                 self.next += 1;
                 continue;
             };
-            let first = plan::plan(queued, around.placement(), around.catalog()).first;
+            let first = plan::plan(queued, context.placement(), context.catalog()).first;
             let is_one_step = matches!(first, First::Key | First::OneStep);
             if !is_one_step && (!self.batches.is_empty() || self.watched.is_some()) {
                 break;
             }
             self.next += 1;
-            let Entry::Queued(queued) = std::mem::replace(&mut self.places[index], Entry::Taken) else {
+            let QueuedCommand::Queued(queued) = std::mem::replace(&mut self.places[index], QueuedCommand::Taken) else {
                 continue;
             };
             // All batches are sent together, so each command says at once whom it asks.
-            match plan::start(queued.command, first, self.asker.0, self.asker.1, around).settled(around) {
+            match plan::start(queued.command, first, self.asker.0, self.asker.1, context).settled(context) {
                 Next::Wait(_) | Next::Again(_) => unreachable!("a command waits for what it asked"),
-                Next::Reply(reply) => self.places[index] = Entry::Done(reply),
-                Next::Ask(gather, asks) if is_one_step && gather.is_one_step() => {
-                    self.places[index] = Entry::Gathering(gather);
-                    for (target, ask) in asks {
+                Next::Reply(reply) => self.places[index] = QueuedCommand::Done(reply),
+                Next::Request(gather, requests) if is_one_step && gather.is_one_step() => {
+                    self.places[index] = QueuedCommand::Gathering(gather);
+                    for (target, body) in requests {
                         let Target::Shard(shard) = target else {
                             unreachable!("commands of one step ask shards");
                         };
-                        self.batches.entry(shard).or_default().push((index as u32, ask));
+                        self.batches.entry(shard).or_default().push((index as u32, body));
                     }
                 }
-                Next::Ask(gather, asks) => {
-                    self.places[index] = Entry::Gathering(gather);
-                    self.next_alone = Some((index, asks));
+                Next::Request(gather, requests) => {
+                    self.places[index] = QueuedCommand::Gathering(gather);
+                    self.next_alone = Some((index, requests));
                     // Somebody has decided about its collection in this moment.
                     if !self.batches.is_empty() || self.watched.is_some() {
                         break;
                     }
-                    return self.advance(around);
+                    return self.advance(context);
                 }
             }
         }
@@ -262,33 +262,38 @@ impl Executing {
     fn send(mut self: Box<Self>) -> Next {
         let mut batches = std::mem::take(&mut self.batches);
         let first = self.watched.map(|shard| {
-            let asks = batches.remove(&shard).unwrap_or_default();
-            batch(shard, true, asks)
+            let requests = batches.remove(&shard).unwrap_or_default();
+            batch(shard, true, requests)
         });
-        let others = batches.into_iter().map(|(shard, asks)| batch(shard, false, asks));
-        let asks: Vec<(Target, Ask)> = match first {
+        let others = batches
+            .into_iter()
+            .map(|(shard, requests)| batch(shard, false, requests));
+        let requests: Vec<(Target, RequestBody)> = match first {
             Some(first) => {
                 self.held = others.collect();
                 vec![first]
             }
             None => others.collect(),
         };
-        if asks.is_empty() {
+        if requests.is_empty() {
             return Next::Reply(self.reply());
         }
-        self.under_way = UnderWay::Batches(asks.len());
-        Next::Ask(Gather::Executing(self), asks)
+        self.under_way = UnderWay::Batches(requests.len());
+        Next::Request(Gather::Executing(self), requests)
     }
 
     fn reply(self) -> Reply {
         let replies = self.places.into_iter().map(|place| match place {
-            Entry::Done(reply) => reply,
+            QueuedCommand::Done(reply) => reply,
             _ => unreachable!("all parts are in"),
         });
         Reply::Array(replies.collect())
     }
 }
 
-fn batch(shard: ShardId, is_watched: bool, asks: Vec<(u32, Ask)>) -> (Target, Ask) {
-    (Target::Shard(shard), Ask::Batch(Box::new(Batch { is_watched, asks })))
+fn batch(shard: ShardId, is_watched: bool, requests: Vec<(u32, RequestBody)>) -> (Target, RequestBody) {
+    (
+        Target::Shard(shard),
+        RequestBody::Batch(Box::new(Batch { is_watched, requests })),
+    )
 }

@@ -3,23 +3,23 @@
 use bytes::Bytes;
 
 use super::query::nothing;
-use super::{Around, Gather, Next, Querying};
+use super::{Context, Gather, Next, Querying};
 use crate::command::{Center, Element, VectorQuery, Wish};
 use crate::error::ClientError;
-use crate::mail::{Ask, Target};
+use crate::mail::{RequestBody, Target};
 
 /// Begins a VECQUERY.
-pub(crate) fn query(query: VectorQuery, around: &Around<'_>) -> Next {
+pub(crate) fn query(query: VectorQuery, context: &Context<'_>) -> Next {
     let VectorQuery { target, center, wish } = query;
     match center {
-        Center::Given(vector) => find(target, vector, wish, around),
+        Center::Given(vector) => find(target, vector, wish, context),
         Center::Stored(element) => {
             let key = [&element.collection, b":".as_slice(), &element.name].concat();
-            let shard = around.placement().shard_of_element(&element.collection, &element.name);
+            let shard = context.placement().shard_of_element(&element.collection, &element.name);
             let fetching = Fetching { key, target, wish };
-            Next::Ask(
+            Next::Request(
                 Gather::Fetching(Box::new(fetching)),
-                vec![(Target::Shard(shard), Ask::Get(element))],
+                vec![(Target::Shard(shard), RequestBody::Get(element))],
             )
         }
     }
@@ -33,9 +33,9 @@ pub(crate) struct Fetching {
 }
 
 impl Fetching {
-    pub(crate) fn fetched(self, vector: Option<Box<[f32]>>, around: &Around<'_>) -> Next {
+    pub(crate) fn fetched(self, vector: Option<Box<[f32]>>, context: &Context<'_>) -> Next {
         match vector {
-            Some(vector) => find(self.target, vector, self.wish, around),
+            Some(vector) => find(self.target, vector, self.wish, context),
             None => Next::error(&ClientError::NoSuchVector { key: self.key }),
         }
     }
@@ -49,9 +49,9 @@ pub(crate) struct Finding {
 }
 
 impl Finding {
-    pub(crate) fn found(self, there: bool, around: &Around<'_>) -> Next {
+    pub(crate) fn found(self, there: bool, context: &Context<'_>) -> Next {
         if there {
-            Querying::start(&self.collection, self.vector, self.wish, around)
+            Querying::start(&self.collection, self.vector, self.wish, context)
         } else {
             Next::Reply(nothing(self.wish))
         }
@@ -59,30 +59,30 @@ impl Finding {
 }
 
 /// The first argument of VECQUERY is a collection's name, or that followed by `:*`, or the key of a vector.
-fn find(target: Bytes, vector: Box<[f32]>, wish: Wish, around: &Around<'_>) -> Next {
-    if around.catalog().holds(&target) {
-        return Querying::start(&target, vector, wish, around);
+fn find(target: Bytes, vector: Box<[f32]>, wish: Wish, context: &Context<'_>) -> Next {
+    if context.catalog().holds(&target) {
+        return Querying::start(&target, vector, wish, context);
     }
     if let Some(name) = target.strip_suffix(b":*")
-        && around.catalog().holds(name)
+        && context.catalog().holds(name)
     {
-        return Querying::start(name, vector, wish, around);
+        return Querying::start(name, vector, wish, context);
     }
     let Some(colon) = target.iter().rposition(|byte| *byte == b':') else {
-        return Next::reply_unless_wrong_type(nothing(wish), &target, around);
+        return Next::reply_unless_wrong_type(nothing(wish), &target, context);
     };
     let element = Element {
         collection: target.slice(..colon),
         name: target.slice(colon + 1..),
     };
-    let shard = around.placement().shard_of_element(&element.collection, &element.name);
+    let shard = context.placement().shard_of_element(&element.collection, &element.name);
     let finding = Finding {
         collection: element.collection.clone(),
         vector,
         wish,
     };
-    Next::Ask(
+    Next::Request(
         Gather::Finding(Box::new(finding)),
-        vec![(Target::Shard(shard), Ask::Holds(element))],
+        vec![(Target::Shard(shard), RequestBody::Holds(element))],
     )
 }

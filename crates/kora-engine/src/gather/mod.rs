@@ -1,18 +1,18 @@
 //! How partial answers become one reply.
 //!
-//! A command asks one shard or many, perhaps in stages: what its seat in the line holds meanwhile is a [`Gather`]. Each
+//! A command asks one shard or many, perhaps in stages: what its slot in the reply queue holds meanwhile is a [`Gather`]. Each
 //! part that comes in either is not the last one, or completes the reply, or leads to further asks.
 
 mod clients;
+mod collect_empty;
 mod collections;
 mod executing;
 mod finding;
-mod leaving;
-mod moving;
+mod multi_key;
 mod query;
 mod recalling;
+mod rename;
 mod scanning;
-mod several;
 mod splitting;
 mod topics;
 
@@ -22,29 +22,29 @@ use bytes::Bytes;
 use kora_resp::Reply;
 
 pub(crate) use self::clients::{Informing, KillingClients, ListingClients};
-pub(crate) use self::collections::{DescribeForm, Describing, Dropping, Flushing, Joining, set, vet};
-pub(crate) use self::executing::{Entry, Executing};
+pub(crate) use self::collect_empty::CollectEmpty;
+pub(crate) use self::collections::{DescribeForm, Describing, Dropping, Flushing, ImplicitCreate, set, vet};
+pub(crate) use self::executing::{Executing, QueuedCommand};
 pub(crate) use self::finding::{Fetching, Finding, query};
-pub(crate) use self::leaving::Leaving;
-pub(crate) use self::moving::{Moving, lands_in_leaving};
+pub(crate) use self::multi_key::{Deleting, MultiGet, RandomKey, SettingIf};
 pub(crate) use self::query::Querying;
 pub(crate) use self::recalling::{Found, Recalling};
+pub(crate) use self::rename::{RenameOrCopy, moves_into_closing};
 pub(crate) use self::scanning::Scanning;
-pub(crate) use self::several::{Choosing, Deleting, Placing, SettingIf};
-pub(crate) use self::splitting::{Splitting, several};
+pub(crate) use self::splitting::{Splitting, multi_key};
 pub(crate) use self::topics::AskingTopics;
 
 use crate::command::VectorForm;
 use crate::error::ClientError;
-use crate::mail::{Ask, Part, Target};
+use crate::mail::{PartialReply, RequestBody, Target};
 use crate::router::Placement;
 use crate::settings::SettingError;
 use crate::setup::{Host, Setup};
-use crate::shard::Reading;
+use crate::shard::SharedReads;
 use crate::transaction::Preparing;
 use kora_keyspace::catalog::CatalogView;
 
-/// What is being gathered in one seat.
+/// What is being gathered in one slot.
 pub(crate) enum Gather {
     /// The one part that comes is the reply.
     One(Shape),
@@ -59,29 +59,29 @@ pub(crate) enum Gather {
     /// A command on several keys that is divided between the shards.
     Splitting(Box<Splitting>),
     /// MGET.
-    Placing(Box<Placing>),
+    MultiGet(Box<MultiGet>),
     /// MSETNX and its like over several shards.
     SettingIf(Box<SettingIf>),
     /// DEL of keys of which some are names of collections.
     Deleting(Box<Deleting>),
     /// RENAME, RENAMENX and COPY between shards.
-    Moving(Box<Moving>),
+    RenameOrCopy(Box<RenameOrCopy>),
     /// RANDOMKEY.
-    Choosing(Choosing),
+    RandomKey(RandomKey),
     /// EXEC.
     Executing(Box<Executing>),
     /// VECCREATE.
     Creating,
     /// The first VECSET of a collection.
-    Joining(Box<Joining>),
+    ImplicitCreate(Box<ImplicitCreate>),
     /// EXPIRE and PERSIST of a collection: what comes behind depends on it.
-    Ageing,
+    ExpireCollection,
     /// VECDROP.
     Dropping(Dropping),
     /// FLUSHALL.
     Flushing(Flushing),
     /// A collection that may go because it is empty.
-    Leaving(Box<Leaving>),
+    CollectEmpty(Box<CollectEmpty>),
     /// VECQUERY for the neighbours of a stored vector, which is asked for first.
     Fetching(Box<Fetching>),
     /// VECQUERY by the key of a vector, whose existence is asked for first.
@@ -138,33 +138,33 @@ pub(crate) enum Next {
     /// It took long and is not done: it goes on when others have had their turn.
     Again(Gather),
     /// These must be asked.
-    Ask(Gather, Vec<(Target, Ask)>),
+    Request(Gather, Vec<(Target, RequestBody)>),
     /// That was all.
     Reply(Reply),
 }
 
 /// What a gather may look at.
-pub(crate) struct Around<'a> {
+pub(crate) struct Context<'a> {
     pub(crate) setup: &'a Setup,
     pub(crate) host: &'a dyn Host,
     /// When the command was taken from its connection, in milliseconds of Unix time.
     pub(crate) at_ms: u64,
     /// Collections that their owners have lent.
-    pub(crate) reading: Reading<'a>,
-    pub(crate) reads: Reads,
+    pub(crate) shared_reads: SharedReads<'a>,
+    pub(crate) reads: ReadTiming,
 }
 
 /// Whether a query may be answered from what the owners of its collection have lent: all that its client asked before must be
 /// answered then.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Reads {
+pub(crate) enum ReadTiming {
     Now,
     /// When others have had their turn: that is all its client waits for, or too much was done outside of turns.
     Later,
     Never,
 }
 
-impl Around<'_> {
+impl Context<'_> {
     pub(crate) fn placement(&self) -> Placement {
         self.setup.placement
     }
@@ -177,18 +177,18 @@ impl Around<'_> {
 
 impl Next {
     /// What follows in the end, however long it takes.
-    fn settled(mut self, around: &Around<'_>) -> Next {
+    fn settled(mut self, context: &Context<'_>) -> Next {
         while let Next::Again(gather) = self {
-            self = gather.go_on(around);
+            self = gather.go_on(context);
         }
         self
     }
 
     /// This reply, unless the key of that name holds a string or a hash.
-    pub(crate) fn reply_unless_wrong_type(reply: Reply, name: &[u8], around: &Around<'_>) -> Next {
-        let owner = Target::Shard(around.placement().shard_of(name));
-        let vet = Ask::Vet(Bytes::copy_from_slice(name));
-        Next::Ask(Gather::Replying(reply), vec![(owner, vet)])
+    pub(crate) fn reply_unless_wrong_type(reply: Reply, name: &[u8], context: &Context<'_>) -> Next {
+        let owner = Target::Shard(context.placement().shard_of(name));
+        let vet = RequestBody::Vet(Bytes::copy_from_slice(name));
+        Next::Request(Gather::Replying(reply), vec![(owner, vet)])
     }
 
     pub(crate) fn error(error: &ClientError) -> Next {
@@ -203,8 +203,8 @@ impl Gather {
             | Gather::Sum { .. }
             | Gather::AllDone { .. }
             | Gather::Replying(_)
-            | Gather::Placing(_)
-            | Gather::Choosing(_)
+            | Gather::MultiGet(_)
+            | Gather::RandomKey(_)
             | Gather::Describing(_)
             | Gather::ListingClients(_)
             | Gather::Rewriting(_)
@@ -212,12 +212,12 @@ impl Gather {
             | Gather::Saving(_)
             | Gather::Informing(_) => Gate::Open,
             Gather::Subscribing => Gate::Closed,
-            Gather::Creating | Gather::Joining(_) | Gather::Dropping(_) | Gather::Flushing(_) => Gate::Closed,
-            Gather::Ageing => Gate::Closed,
+            Gather::Creating | Gather::ImplicitCreate(_) | Gather::Dropping(_) | Gather::Flushing(_) => Gate::Closed,
+            Gather::ExpireCollection => Gate::Closed,
             // Nothing was asked yet, and what comes behind it must not be asked before.
             Gather::Splitting(_) => Gate::Closed,
-            Gather::SettingIf(_) | Gather::Deleting(_) | Gather::Moving(_) => Gate::Closed,
-            Gather::Preparing(_) | Gather::Executing(_) | Gather::Leaving(_) => Gate::Closed,
+            Gather::SettingIf(_) | Gather::Deleting(_) | Gather::RenameOrCopy(_) => Gate::Closed,
+            Gather::Preparing(_) | Gather::Executing(_) | Gather::CollectEmpty(_) => Gate::Closed,
             Gather::Fetching(_) | Gather::Finding(_) => Gate::Closed,
             // Whoever kills itself is not heard any more, on however many workers it is looked for.
             Gather::KillingClients(_) => Gate::Closed,
@@ -236,7 +236,7 @@ impl Gather {
     pub(crate) fn is_one_step(&self) -> bool {
         matches!(
             self,
-            Gather::One(_) | Gather::Sum { .. } | Gather::AllDone { .. } | Gather::Placing(_) | Gather::Replying(_)
+            Gather::One(_) | Gather::Sum { .. } | Gather::AllDone { .. } | Gather::MultiGet(_) | Gather::Replying(_)
         )
     }
 
@@ -244,39 +244,39 @@ impl Gather {
     pub(crate) fn is_brief(&self) -> bool {
         matches!(
             self,
-            Gather::One(Shape::Whole) | Gather::Sum { .. } | Gather::AllDone { .. } | Gather::Placing(_)
+            Gather::One(Shape::Whole) | Gather::Sum { .. } | Gather::AllDone { .. } | Gather::MultiGet(_)
         )
     }
 
     /// Goes on with what took long.
-    pub(crate) fn go_on(self, around: &Around<'_>) -> Next {
+    pub(crate) fn go_on(self, context: &Context<'_>) -> Next {
         match self {
-            Gather::Splitting(splitting) => splitting.go_on(around),
-            Gather::Querying(querying) => querying.go_on(around),
-            Gather::Executing(executing) => executing.go_on(around),
-            Gather::Rewriting(outcome) => look_for(outcome),
-            Gather::Saving(ended) => look_for_snapshot(ended, around),
+            Gather::Splitting(splitting) => splitting.go_on(context),
+            Gather::Querying(querying) => querying.go_on(context),
+            Gather::Executing(executing) => executing.go_on(context),
+            Gather::Rewriting(outcome) => prefetch(outcome),
+            Gather::Saving(ended) => look_for_snapshot(ended, context),
             _ => unreachable!("all others are done with a part in one step"),
         }
     }
 
     /// Takes one part in.
-    pub(crate) fn absorb(self, from: Target, part: Part, around: &Around<'_>) -> Next {
+    pub(crate) fn absorb(self, from: Target, part: PartialReply, context: &Context<'_>) -> Next {
         match (self, part) {
-            (Gather::One(_), Part::Refused(error)) => Next::error(&error),
-            (Gather::Ageing | Gather::Subscribing, part) => Next::Reply(Shape::Whole.show(part)),
+            (Gather::One(_), PartialReply::Refused(error)) => Next::error(&error),
+            (Gather::ExpireCollection | Gather::Subscribing, part) => Next::Reply(Shape::Whole.show(part)),
             (Gather::One(shape), part) => Next::Reply(shape.show(part)),
-            (Gather::Replying(_) | Gather::Fetching(_) | Gather::Finding(_), Part::Refused(error)) => {
+            (Gather::Replying(_) | Gather::Fetching(_) | Gather::Finding(_), PartialReply::Refused(error)) => {
                 Next::error(&error)
             }
             (Gather::Replying(reply), _) => Next::Reply(reply),
-            (Gather::Sum { missing, total }, Part::Deleted(count, withdrawn)) => {
+            (Gather::Sum { missing, total }, PartialReply::Deleted(count, withdrawn)) => {
                 debug_assert!(withdrawn.is_empty(), "nobody asked for it");
-                Gather::Sum { missing, total }.absorb(from, Part::Count(count), around)
+                Gather::Sum { missing, total }.absorb(from, PartialReply::Count(count), context)
             }
             (Gather::AllDone { missing, reply }, part) => {
                 let reply = match part {
-                    Part::Reply(refusal) => refusal,
+                    PartialReply::Reply(refusal) => refusal,
                     _ => reply,
                 };
                 match missing - 1 {
@@ -284,75 +284,79 @@ impl Gather {
                     missing => Next::Wait(Gather::AllDone { missing, reply }),
                 }
             }
-            (Gather::Placing(placing), Part::Bulks(bulks)) => placing.absorb(from, Ok(bulks), around),
-            (Gather::Placing(placing), Part::Refused(error)) => placing.absorb(from, Err(error), around),
+            (Gather::MultiGet(multi_get), PartialReply::Bulks(bulks)) => multi_get.absorb(from, Ok(bulks), context),
+            (Gather::MultiGet(multi_get), PartialReply::Refused(error)) => multi_get.absorb(from, Err(error), context),
             (Gather::SettingIf(setting), part) => setting.absorb(part),
-            (Gather::Deleting(deleting), part) => deleting.absorb(part, around),
-            (Gather::Moving(moving), part) => moving.absorb(part, around),
-            (Gather::Choosing(choosing), Part::Chosen { key, among, draw }) => choosing.absorb(key, among, draw),
-            (Gather::Executing(executing), part) => executing.absorb(from, part, around),
+            (Gather::Deleting(deleting), part) => deleting.absorb(part, context),
+            (Gather::RenameOrCopy(rename), part) => rename.absorb(part, context),
+            (Gather::RandomKey(random_key), PartialReply::Chosen { key, among, draw }) => {
+                random_key.absorb(key, among, draw)
+            }
+            (Gather::Executing(executing), part) => executing.absorb(from, part, context),
             // The other parts are done all the same.
-            (Gather::Sum { missing, .. }, Part::Refused(error)) => match missing - 1 {
+            (Gather::Sum { missing, .. }, PartialReply::Refused(error)) => match missing - 1 {
                 0 => Next::error(&error),
                 missing => {
                     let reply = Reply::Error(error.to_string());
                     Next::Wait(Gather::AllDone { missing, reply })
                 }
             },
-            (Gather::Sum { missing, total }, Part::Count(count)) => match missing - 1 {
+            (Gather::Sum { missing, total }, PartialReply::Count(count)) => match missing - 1 {
                 0 => Next::Reply(Reply::Integer(integer(total + count))),
                 missing => Next::Wait(Gather::Sum {
                     missing,
                     total: total + count,
                 }),
             },
-            (Gather::Creating, Part::Decided(decision)) => match decision {
+            (Gather::Creating, PartialReply::Decided(decision)) => match decision {
                 Ok(_) => Next::Reply(Reply::ok()),
                 Err(error) => Next::error(&error),
             },
-            (Gather::Joining(joining), part) => joining.absorb(part, around),
-            (Gather::Dropping(dropping), part) => dropping.absorb(part, around),
-            (Gather::Flushing(flushing), Part::Done) => flushing.absorb(around),
-            (Gather::Leaving(leaving), part) => leaving.absorb(part, around),
-            (Gather::Fetching(fetching), Part::Vector(vector)) => fetching.fetched(vector, around),
-            (Gather::Finding(finding), Part::Holds(there)) => finding.found(there, around),
-            (Gather::Querying(querying), Part::Hits(hits)) => querying.absorb(from, hits, around),
-            (Gather::Recalling(recalling), Part::Vector(sample)) => recalling.sampled(sample, around),
-            (Gather::Scanning(scanning), Part::Scanned(part)) => scanning.absorb(*part, around),
-            (Gather::Describing(describing), Part::Description(part)) => describing.absorb(from, part),
-            (Gather::ListingClients(listing), Part::Clients(page)) => listing.absorb(from, page),
-            (Gather::KillingClients(killing), Part::Killed { count, has_marked }) => {
-                killing.absorb(count, has_marked, around)
+            (Gather::ImplicitCreate(create), part) => create.absorb(part, context),
+            (Gather::Dropping(dropping), part) => dropping.absorb(part, context),
+            (Gather::Flushing(flushing), PartialReply::Done) => flushing.absorb(context),
+            (Gather::CollectEmpty(collect_empty), part) => collect_empty.absorb(part, context),
+            (Gather::Fetching(fetching), PartialReply::Vector(vector)) => fetching.fetched(vector, context),
+            (Gather::Finding(finding), PartialReply::Holds(there)) => finding.found(there, context),
+            (Gather::Querying(querying), PartialReply::Hits(hits)) => querying.absorb(from, hits, context),
+            (Gather::Recalling(recalling), PartialReply::Vector(sample)) => recalling.sampled(sample, context),
+            (Gather::Scanning(scanning), PartialReply::Scanned(part)) => scanning.absorb(*part, context),
+            (Gather::Describing(describing), PartialReply::Description(part)) => describing.absorb(from, part),
+            (Gather::ListingClients(listing), PartialReply::Clients(page)) => listing.absorb(from, page),
+            (Gather::KillingClients(killing), PartialReply::Killed { count, has_marked }) => {
+                killing.absorb(count, has_marked, context)
             }
-            (Gather::Informing(informing), Part::Stats(stats)) => informing.absorb(*stats, around),
-            (Gather::AskingTopics(asking), Part::Topics(page)) => asking.absorb(from, page, around),
+            (Gather::Informing(informing), PartialReply::Stats(stats)) => informing.absorb(*stats, context),
+            (Gather::AskingTopics(asking), PartialReply::Topics(page)) => asking.absorb(from, page, context),
             _ => unreachable!("each ask has one kind of answer, and each gather asks its own kind"),
         }
     }
 }
 
 impl Shape {
-    fn show(self, part: Part) -> Reply {
+    fn show(self, part: PartialReply) -> Reply {
         match (self, part) {
-            (_, Part::Reply(reply)) => reply,
-            (Shape::Ok, Part::Done) => Reply::ok(),
-            (Shape::Whole, Part::Count(count)) => Reply::Integer(integer(count)),
-            (Shape::Whole, Part::Bulks(bulks)) => Reply::Bulks(Box::new(bulks)),
-            (Shape::Vector(_), Part::Vector(None)) => Reply::Null,
-            (Shape::Vector(VectorForm::Numbers), Part::Vector(Some(vector))) => Reply::Floats(vector.into_vec()),
-            (Shape::Vector(VectorForm::Fp32), Part::Vector(Some(vector))) => {
+            (_, PartialReply::Reply(reply)) => reply,
+            (Shape::Ok, PartialReply::Done) => Reply::ok(),
+            (Shape::Whole, PartialReply::Count(count)) => Reply::Integer(integer(count)),
+            (Shape::Whole, PartialReply::Bulks(bulks)) => Reply::Bulks(Box::new(bulks)),
+            (Shape::Vector(_), PartialReply::Vector(None)) => Reply::Null,
+            (Shape::Vector(VectorForm::Numbers), PartialReply::Vector(Some(vector))) => {
+                Reply::Floats(vector.into_vec())
+            }
+            (Shape::Vector(VectorForm::Fp32), PartialReply::Vector(Some(vector))) => {
                 let bytes: Vec<u8> = vector.iter().flat_map(|component| component.to_le_bytes()).collect();
                 Reply::Bulk(bytes.into())
             }
-            (Shape::Names, Part::Names(names)) => Reply::Array(names.into_iter().map(Reply::Bulk).collect()),
+            (Shape::Names, PartialReply::Names(names)) => Reply::Array(names.into_iter().map(Reply::Bulk).collect()),
             _ => unreachable!("each ask has one kind of answer"),
         }
     }
 }
 
 /// Answers when another snapshot has ended. Until then it is looked at in each round.
-fn look_for_snapshot(ended: u64, around: &Around<'_>) -> Next {
-    let told = &around.setup.durability.told;
+fn look_for_snapshot(ended: u64, context: &Context<'_>) -> Next {
+    let told = &context.setup.durability.told;
     match (told.saves_ended.get() > ended, told.save_failed.get()) {
         (false, _) => Next::Again(Gather::Saving(ended)),
         (true, 0) => Next::Reply(Reply::ok()),
@@ -361,7 +365,7 @@ fn look_for_snapshot(ended: u64, around: &Around<'_>) -> Next {
 }
 
 /// Answers when the settings' file is written. Until then it is looked at in each round, for the milliseconds that takes.
-fn look_for(outcome: Receiver<Result<(), SettingError>>) -> Next {
+fn prefetch(outcome: Receiver<Result<(), SettingError>>) -> Next {
     match outcome.try_recv() {
         Err(TryRecvError::Empty) => Next::Again(Gather::Rewriting(outcome)),
         Err(TryRecvError::Disconnected) => {

@@ -10,17 +10,17 @@ use kora_filter::Path;
 use kora_resp::Reply;
 use kora_vector::Work;
 
-use super::{Around, Gate, Gather, Next, Reads, Recalling, integer, vet};
+use super::{Context, Gate, Gather, Next, ReadTiming, Recalling, integer, vet};
 use crate::command::Wish;
 use crate::error::ClientError;
 use crate::limits::{HITS_PER_SLICE, QUERY_AGAIN_MAX};
-use crate::mail::{Ask, Hits, Question, Target};
+use crate::mail::{Hits, Question, RequestBody, Target};
 use crate::router::{ShardId, share_of_part};
 
 /// A query of which parts are still missing.
 pub(crate) struct Querying {
     question: Arc<Question>,
-    purpose: Purpose,
+    purpose: QueryPurpose,
     /// What the client gave, or the collection's; at least k.
     ef: usize,
     /// What the parts that are in have cost.
@@ -36,7 +36,7 @@ pub(crate) struct Querying {
 }
 
 /// What the hits are for.
-enum Purpose {
+enum QueryPurpose {
     /// The reply, in the form that was wished for.
     Answer(Wish),
     /// To be compared with others.
@@ -65,8 +65,8 @@ struct QueryPart {
 
 impl Querying {
     /// Asks every shard that holds part of the collection, if there is one of that name now.
-    pub(crate) fn start(collection: &[u8], vector: Box<[f32]>, wish: Wish, around: &Around<'_>) -> Next {
-        let Some(schema) = around.catalog().find(collection) else {
+    pub(crate) fn start(collection: &[u8], vector: Box<[f32]>, wish: Wish, context: &Context<'_>) -> Next {
+        let Some(schema) = context.catalog().find(collection) else {
             return Next::Reply(nothing(wish));
         };
         if let Err(error) = vet(&schema, &vector) {
@@ -74,7 +74,7 @@ impl Querying {
         }
         let ef = wish.ef.unwrap_or(schema.graph.ef_search).max(wish.k);
         let question = Question {
-            parts: around.placement().part_count(&schema.name),
+            parts: context.placement().part_count(&schema.name),
             schema,
             vector,
             k: wish.k,
@@ -83,15 +83,15 @@ impl Querying {
             filter: wish.filter.clone(),
             with_attributes: wish.with_attributes.is_some(),
         };
-        Querying::new(question, ef, Purpose::Answer(wish)).ask(around)
+        Querying::new(question, ef, QueryPurpose::Answer(wish)).request(context)
     }
 
     /// One query of a VECRECALL, on what it knows of the collection.
-    pub(super) fn for_recall(question: Question, ef: usize, recalling: Box<Recalling>, around: &Around<'_>) -> Next {
-        Querying::new(question, ef, Purpose::Recall(recalling)).ask(around)
+    pub(super) fn for_recall(question: Question, ef: usize, recalling: Box<Recalling>, context: &Context<'_>) -> Next {
+        Querying::new(question, ef, QueryPurpose::Recall(recalling)).request(context)
     }
 
-    fn new(question: Question, ef: usize, purpose: Purpose) -> Querying {
+    fn new(question: Question, ef: usize, purpose: QueryPurpose) -> Querying {
         Querying {
             question: Arc::new(question),
             purpose,
@@ -106,8 +106,8 @@ impl Querying {
     }
 
     /// Asks all parts, of which those that are lent are read at once, or in its turn.
-    fn ask(mut self, around: &Around<'_>) -> Next {
-        let shards: Vec<ShardId> = around.placement().parts_of(&self.question.schema.name).collect();
+    fn request(mut self, context: &Context<'_>) -> Next {
+        let shards: Vec<ShardId> = context.placement().parts_of(&self.question.schema.name).collect();
         let whole = shards.len() == 1;
         let part = |shard| QueryPart {
             shard,
@@ -115,40 +115,40 @@ impl Querying {
             whole,
         };
         self.parts = shards.into_iter().map(part).collect();
-        if around.reads == Reads::Later && matches!(self.purpose, Purpose::Answer(_)) {
+        if context.reads == ReadTiming::Later && matches!(self.purpose, QueryPurpose::Answer(_)) {
             self.is_unread = true;
             return Next::Again(Gather::Querying(Box::new(self)));
         }
-        self.ask_parts(around)
+        self.ask_parts(context)
     }
 
-    fn ask_parts(self, around: &Around<'_>) -> Next {
+    fn ask_parts(self, context: &Context<'_>) -> Next {
         let ef = share_of_part(self.ef, self.parts.len());
         let places = (0..self.parts.len()).collect();
-        Box::new(self).seek(places, ef, around)
+        Box::new(self).seek(places, ef, context)
     }
 
     /// Has the parts at these places searched: those that can be read in place now, the others are asked.
-    fn seek(mut self: Box<Self>, places: Vec<usize>, ef: usize, around: &Around<'_>) -> Next {
-        let (parts, mut work) = (self.parts.len(), Work::new(around.setup.slice_work));
-        let mut asks = Vec::new();
+    fn seek(mut self: Box<Self>, places: Vec<usize>, ef: usize, context: &Context<'_>) -> Next {
+        let (parts, mut work) = (self.parts.len(), Work::new(context.setup.slice_work));
+        let mut requests = Vec::new();
         self.cost.rounds += 1;
         for place in places {
             let shard = self.parts[place].shard;
-            let reads = around.reads == Reads::Now;
-            let found = reads.then(|| around.reading.query(shard, parts, &self.question, ef, &mut work));
+            let reads = context.reads == ReadTiming::Now;
+            let found = reads.then(|| context.shared_reads.query(shard, parts, &self.question, ef, &mut work));
             match found.flatten() {
                 Some(found) => self.take(place, found),
                 None => {
                     let question = Arc::clone(&self.question);
-                    asks.push((Target::Shard(shard), Ask::Query { question, ef }));
+                    requests.push((Target::Shard(shard), RequestBody::Query { question, ef }));
                 }
             }
         }
-        self.missing = asks.len();
-        match asks.is_empty() {
-            true => self.complete(around),
-            false => Next::Ask(Gather::Querying(self), asks),
+        self.missing = requests.len();
+        match requests.is_empty() {
+            true => self.complete(context),
+            false => Next::Request(Gather::Querying(self), requests),
         }
     }
 
@@ -159,7 +159,7 @@ impl Querying {
 
     pub(crate) fn gate(&self) -> Gate {
         match self.purpose {
-            Purpose::Answer(_) if self.parts.len() == 1 && !self.is_unread => Gate::Open,
+            QueryPurpose::Answer(_) if self.parts.len() == 1 && !self.is_unread => Gate::Open,
             _ => Gate::ReadOnly,
         }
     }
@@ -170,34 +170,34 @@ impl Querying {
         self.parts[place].found = found;
     }
 
-    pub(crate) fn absorb(mut self: Box<Self>, from: Target, found: Hits, around: &Around<'_>) -> Next {
+    pub(crate) fn absorb(mut self: Box<Self>, from: Target, found: Hits, context: &Context<'_>) -> Next {
         let place = self.parts.iter().position(|part| Target::Shard(part.shard) == from);
         self.take(place.expect("only shards that were asked answer"), found);
         self.missing -= 1;
         match self.missing {
-            0 => self.complete(around),
+            0 => self.complete(context),
             _ => Next::Wait(Gather::Querying(self)),
         }
     }
 
     /// All parts are in.
-    fn complete(mut self: Box<Self>, around: &Around<'_>) -> Next {
-        let bytes_max = around.setup.client_bytes_max();
+    fn complete(mut self: Box<Self>, context: &Context<'_>) -> Next {
+        let bytes_max = context.setup.client_bytes_max();
         if self.parts.iter().any(|part| part.found.too_many) {
             return Next::error(&ClientError::ReplyTooLarge { bytes_max });
         }
         let generation = Some(self.question.schema.generation);
         if self.parts.iter().any(|part| part.found.generation != generation) {
-            return self.overtaken(around);
+            return self.overtaken(context);
         }
         self.merging = Merging::default();
-        self.go_on(around)
+        self.go_on(context)
     }
 
     /// Begins, if nobody was asked yet; else merges some hits, and shows them when that is done.
-    pub(crate) fn go_on(mut self: Box<Self>, around: &Around<'_>) -> Next {
+    pub(crate) fn go_on(mut self: Box<Self>, context: &Context<'_>) -> Next {
         if std::mem::take(&mut self.is_unread) {
-            return self.ask_parts(around);
+            return self.ask_parts(context);
         }
         let k = self.question.k;
         if !self.merging.step(k, &self.parts) {
@@ -211,31 +211,31 @@ impl Querying {
             self.cost.vectors = count(|found| found.live);
             let (merged, attributes) = merge(self.parts, &self.merging.order);
             let wish = match self.purpose {
-                Purpose::Recall(recalling) => return recalling.took(merged, around),
-                Purpose::Answer(wish) => wish,
+                QueryPurpose::Recall(recalling) => return recalling.took(merged, context),
+                QueryPurpose::Answer(wish) => wish,
             };
             let reply = self.cost.reply(merged, attributes, &wish);
-            return match around.setup.too_large(reply.bytes_hint()) {
+            return match context.setup.too_large(reply.bytes_hint()) {
                 Some(error) => Next::error(&error),
                 None => Next::Reply(reply),
             };
         }
         let ef = self.ef;
-        self.seek(crowded, ef, around)
+        self.seek(crowded, ef, context)
     }
 
     /// The collection was dropped while it was being queried.
-    fn overtaken(mut self, around: &Around<'_>) -> Next {
+    fn overtaken(mut self, context: &Context<'_>) -> Next {
         let wish = match self.purpose {
-            Purpose::Recall(recalling) => return recalling.end(),
-            Purpose::Answer(wish) => wish,
+            QueryPurpose::Recall(recalling) => return recalling.end(),
+            QueryPurpose::Answer(wish) => wish,
         };
         // A single part saw it gone, so there was a moment without it, and that is an answer.
         if self.parts.len() == 1 {
             return Next::Reply(nothing(wish));
         }
         let name = &self.question.schema.name;
-        let Some(schema) = around.catalog().find(name) else {
+        let Some(schema) = context.catalog().find(name) else {
             return Next::Reply(nothing(wish));
         };
         if self.again == QUERY_AGAIN_MAX {
@@ -247,7 +247,7 @@ impl Querying {
             return Next::error(&error);
         }
         let question = Question {
-            parts: around.placement().part_count(&schema.name),
+            parts: context.placement().part_count(&schema.name),
             schema,
             vector: self.question.vector.clone(),
             k: self.question.k,
@@ -257,9 +257,9 @@ impl Querying {
             with_attributes: self.question.with_attributes,
         };
         self.question = Arc::new(question);
-        self.purpose = Purpose::Answer(wish);
+        self.purpose = QueryPurpose::Answer(wish);
         self.again += 1;
-        self.ask(around)
+        self.request(context)
     }
 
     /// The places of those parts that may hold more of the answer than they were given the chance to find: they are searched

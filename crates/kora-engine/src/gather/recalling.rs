@@ -9,10 +9,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use kora_resp::Reply;
 
-use super::{Around, Gate, Gather, Next, Querying, integer};
+use super::{Context, Gate, Gather, Next, Querying, integer};
 use crate::command::RecallRequest;
 use crate::limits::SAMPLE_K;
-use crate::mail::{Ask, Question, Target};
+use crate::mail::{Question, RequestBody, Target};
 use crate::router::ShardId;
 use kora_keyspace::catalog::Schema;
 
@@ -98,34 +98,34 @@ impl Found {
 }
 
 impl Recalling {
-    pub(crate) fn start(request: &RecallRequest, around: &Around<'_>) -> Next {
-        let Some(schema) = around.catalog().find(&request.collection) else {
-            return Next::reply_unless_wrong_type(Reply::Null, &request.collection, around);
+    pub(crate) fn start(request: &RecallRequest, context: &Context<'_>) -> Next {
+        let Some(schema) = context.catalog().find(&request.collection) else {
+            return Next::reply_unless_wrong_type(Reply::Null, &request.collection, context);
         };
         let ef = request.ef.unwrap_or(schema.graph.ef_search);
-        Recalling::new(schema, (request.k, ef, request.samples), RecallForm::Map, around).ask()
+        Recalling::new(schema, (request.k, ef, request.samples), RecallForm::Map, context).request()
     }
 
     /// So many samples with the collection's ef, for the worker itself; the reply is for [`Found::of_numbers`].
-    pub(crate) fn sample(schema: Arc<Schema>, samples: usize, around: &Around<'_>) -> Next {
+    pub(crate) fn sample(schema: Arc<Schema>, samples: usize, context: &Context<'_>) -> Next {
         let ef = schema.graph.ef_search;
-        Recalling::new(schema, (SAMPLE_K, ef, samples), RecallForm::Numbers, around).ask()
+        Recalling::new(schema, (SAMPLE_K, ef, samples), RecallForm::Numbers, context).request()
     }
 
     fn new(
         schema: Arc<Schema>,
         (k, ef, samples): (usize, usize, usize),
         form: RecallForm,
-        around: &Around<'_>,
+        context: &Context<'_>,
     ) -> Box<Recalling> {
         Box::new(Recalling {
             k,
             ef: ef.max(k),
             left: samples,
-            shards: around.placement().parts_of(&schema.name).collect(),
+            shards: context.placement().parts_of(&schema.name).collect(),
             turn: 0,
             without: 0,
-            random: around.host.now_us() ^ schema.generation.0.rotate_left(32),
+            random: context.host.now_us() ^ schema.generation.0.rotate_left(32),
             sample: Box::default(),
             truth: None,
             found: Found::default(),
@@ -139,7 +139,7 @@ impl Recalling {
     }
 
     /// Asks for the next sample, if there is to be one.
-    fn ask(mut self: Box<Self>) -> Next {
+    fn request(mut self: Box<Self>) -> Next {
         if self.left == 0 || self.without == self.shards.len() {
             return self.end();
         }
@@ -149,25 +149,25 @@ impl Recalling {
         self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.random ^ self.random >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        let ask = Ask::Sample {
+        let body = RequestBody::Sample {
             schema: Arc::clone(&self.schema),
             random: mixed ^ mixed >> 31,
         };
-        Next::Ask(Gather::Recalling(self), vec![(Target::Shard(shard), ask)])
+        Next::Request(Gather::Recalling(self), vec![(Target::Shard(shard), body)])
     }
 
     /// A shard has given a sample, if it has any.
-    pub(crate) fn sampled(mut self: Box<Self>, sample: Option<Box<[f32]>>, around: &Around<'_>) -> Next {
+    pub(crate) fn sampled(mut self: Box<Self>, sample: Option<Box<[f32]>>, context: &Context<'_>) -> Next {
         let Some(sample) = sample else {
             self.without += 1;
-            return self.ask();
+            return self.request();
         };
         self.without = 0;
         self.sample = sample;
-        self.seek(true, around)
+        self.seek(true, context)
     }
 
-    fn seek(self: Box<Self>, exact: bool, around: &Around<'_>) -> Next {
+    fn seek(self: Box<Self>, exact: bool, context: &Context<'_>) -> Next {
         let question = Question {
             schema: Arc::clone(&self.schema),
             vector: self.sample.clone(),
@@ -176,16 +176,16 @@ impl Recalling {
             exact,
             filter: None,
             with_attributes: false,
-            parts: around.placement().part_count(&self.schema.name),
+            parts: context.placement().part_count(&self.schema.name),
         };
-        Querying::for_recall(question, self.ef, self, around)
+        Querying::for_recall(question, self.ef, self, context)
     }
 
     /// The neighbours of the sample have been found, first the true ones.
-    pub(super) fn took(mut self: Box<Self>, hits: Vec<(Bytes, f32)>, around: &Around<'_>) -> Next {
+    pub(super) fn took(mut self: Box<Self>, hits: Vec<(Bytes, f32)>, context: &Context<'_>) -> Next {
         let Some(truth) = self.truth.take() else {
             self.truth = Some(hits);
-            return self.seek(false, around);
+            return self.seek(false, context);
         };
         // Of several at the distance of the last one it does not matter which.
         let farthest = truth.last().map_or(f32::NEG_INFINITY, |(_, distance)| *distance);
@@ -196,7 +196,7 @@ impl Recalling {
             samples: 1,
         });
         self.left -= 1;
-        self.ask()
+        self.request()
     }
 
     /// What is known by now.

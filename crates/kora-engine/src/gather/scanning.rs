@@ -5,12 +5,12 @@ use std::sync::Arc;
 use kora_resp::glob::Pattern;
 use kora_resp::{Bulks, Reply};
 
-use super::{Around, Gather, Next};
+use super::{Context, Gather, Next};
 use crate::command::{ScanFilter, ScanRequest};
 use crate::cursor::{Cursor, ScanPlace};
 use crate::error::ClientError;
 use crate::limits::{KEYS_REPLY_BYTES_MAX, SCAN_REPLY_BYTES_MAX};
-use crate::mail::{Ask, ScanAsk, Scanned, Target};
+use crate::mail::{RequestBody, ScanPart, Scanned, Target};
 use crate::router::ShardId;
 
 /// A SCAN of which a part is missing.
@@ -32,7 +32,7 @@ enum Form {
 }
 
 impl Scanning {
-    pub(crate) fn start(request: ScanRequest, around: &Around<'_>) -> Next {
+    pub(crate) fn start(request: ScanRequest, context: &Context<'_>) -> Next {
         let cursor = Cursor::of_number(request.cursor);
         let scanning = Scanning {
             filter: Arc::new(request.filter),
@@ -40,11 +40,11 @@ impl Scanning {
             keys: Bulks::default(),
             form: Form::Page,
         };
-        scanning.ask(cursor.at, request.count, SCAN_REPLY_BYTES_MAX, around)
+        scanning.request(cursor.at, request.count, SCAN_REPLY_BYTES_MAX, context)
     }
 
     /// KEYS: a scan from the beginning to the end.
-    pub(crate) fn list(pattern: Option<Pattern>, around: &Around<'_>) -> Next {
+    pub(crate) fn list(pattern: Option<Pattern>, context: &Context<'_>) -> Next {
         let filter = ScanFilter {
             pattern,
             type_name: None,
@@ -55,11 +55,11 @@ impl Scanning {
             keys: Bulks::default(),
             form: Form::List,
         };
-        scanning.ask(Cursor::START.at, usize::MAX, KEYS_REPLY_BYTES_MAX, around)
+        scanning.request(Cursor::START.at, usize::MAX, KEYS_REPLY_BYTES_MAX, context)
     }
 
-    pub(crate) fn absorb(mut self, mut part: Scanned, around: &Around<'_>) -> Next {
-        if let Some(error) = around.setup.too_large(self.keys.bytes_hint() + part.keys.bytes_hint()) {
+    pub(crate) fn absorb(mut self, mut part: Scanned, context: &Context<'_>) -> Next {
+        if let Some(error) = context.setup.too_large(self.keys.bytes_hint() + part.keys.bytes_hint()) {
             return Next::error(&error);
         }
         self.keys.append(&mut part.keys);
@@ -68,20 +68,25 @@ impl Scanning {
             return self.reply(Cursor { shard, at });
         }
         self.shard = ShardId(self.shard.0 + 1);
-        self.ask(ScanPlace::default(), part.left, part.room, around)
+        self.request(ScanPlace::default(), part.left, part.bytes_left, context)
     }
 
-    fn ask(self, at: ScanPlace, left: usize, room: usize, around: &Around<'_>) -> Next {
+    fn request(self, at: ScanPlace, left: usize, bytes_left: usize, context: &Context<'_>) -> Next {
         let shard = self.shard;
-        if shard.index() >= around.placement().shard_count() {
+        if shard.index() >= context.placement().shard_count() {
             return self.reply(Cursor::START);
         }
         if left == 0 {
             return self.reply(Cursor { shard, at });
         }
         let filter = Arc::clone(&self.filter);
-        let ask = Ask::Scan(Box::new(ScanAsk { filter, at, left, room }));
-        Next::Ask(Gather::Scanning(Box::new(self)), vec![(Target::Shard(shard), ask)])
+        let body = RequestBody::Scan(Box::new(ScanPart {
+            filter,
+            at,
+            left,
+            bytes_left,
+        }));
+        Next::Request(Gather::Scanning(Box::new(self)), vec![(Target::Shard(shard), body)])
     }
 
     fn reply(self, next: Cursor) -> Next {

@@ -4,38 +4,38 @@
 use kora_resp::{Reply, Words};
 use smallvec::SmallVec;
 
-use super::{Around, Deleting, Gather, Next, Placing, SettingIf, Shape};
-use crate::command::{Lifetime, Only, SeveralKeys, StringsReply, StringsSetting};
+use super::{Context, Deleting, Gather, MultiGet, Next, SettingIf, Shape};
+use crate::command::{Lifetime, MultiKeyCommand, Only, StringsReply, StringsSetting};
 use crate::error::ClientError;
 use crate::limits::KEYS_PER_SLICE;
-use crate::mail::{Ask, SeveralAsk, StringsPart, Target};
+use crate::mail::{MultiKeyRequest, RequestBody, StringsPart, Target};
 use crate::plan::names_a_collection;
 use crate::router::ShardId;
 
 /// Begins such a command.
-pub(crate) fn several(several: SeveralKeys, around: &Around<'_>) -> Next {
-    let (words, purpose) = match several {
-        SeveralKeys::Delete(keys) => match names_a_collection(&keys, around.catalog()) {
-            true => (keys, Purpose::DeleteAll),
-            false => (keys, Purpose::Delete),
+pub(crate) fn multi_key(multi_key: MultiKeyCommand, context: &Context<'_>) -> Next {
+    let (words, purpose) = match multi_key {
+        MultiKeyCommand::Delete(keys) => match names_a_collection(&keys, context.catalog()) {
+            true => (keys, SplitPurpose::DeleteAll),
+            false => (keys, SplitPurpose::Delete),
         },
-        SeveralKeys::Exist(keys) => (keys, Purpose::Exist),
-        SeveralKeys::Touch(keys) => (keys, Purpose::Touch),
-        SeveralKeys::GetStrings(keys) => (keys, Purpose::Get),
-        SeveralKeys::SetStrings(StringsSetting {
+        MultiKeyCommand::Exist(keys) => (keys, SplitPurpose::Exist),
+        MultiKeyCommand::Touch(keys) => (keys, SplitPurpose::Touch),
+        MultiKeyCommand::GetStrings(keys) => (keys, SplitPurpose::Get),
+        MultiKeyCommand::SetStrings(StringsSetting {
             pairs,
             lifetime,
             only,
             reply,
-        }) => (pairs, Purpose::Set { lifetime, only, reply }),
+        }) => (pairs, SplitPurpose::Set { lifetime, only, reply }),
     };
-    Splitting::new(words, purpose, around).go_on(around)
+    Splitting::new(words, purpose, context).go_on(context)
 }
 
 /// A command that is being divided between the shards.
 pub(crate) struct Splitting {
     rest: Words,
-    purpose: Purpose,
+    purpose: SplitPurpose,
     /// Each shard's part. Invariant: as many as there are shards.
     parts: SmallVec<[Words; PARTS_USUAL]>,
     /// On which shard each key is, for those commands whose reply has an order.
@@ -44,7 +44,7 @@ pub(crate) struct Splitting {
 
 /// What is to be done to keys.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Purpose {
+enum SplitPurpose {
     Delete,
     /// And withdraw collections of these names.
     DeleteAll,
@@ -60,24 +60,26 @@ enum Purpose {
 }
 
 impl Splitting {
-    fn new(words: Words, purpose: Purpose, around: &Around<'_>) -> Splitting {
-        let shards = around.placement().shard_count();
+    fn new(words: Words, purpose: SplitPurpose, context: &Context<'_>) -> Splitting {
+        let shards = context.placement().shard_count();
         // About as many for each, so that none has to be moved as a whole when it grows.
-        let room = words.len() / shards;
+        let capacity = words.len() / shards;
         Splitting {
-            parts: (0..shards).map(|_| words.empty_part(room + room / 8 + 1)).collect(),
-            order: Vec::with_capacity(if purpose == Purpose::Get { words.len() } else { 0 }),
+            parts: (0..shards)
+                .map(|_| words.empty_part(capacity + capacity / 8 + 1))
+                .collect(),
+            order: Vec::with_capacity(if purpose == SplitPurpose::Get { words.len() } else { 0 }),
             rest: words,
             purpose,
         }
     }
 
     /// Divides some more; asks when that is done.
-    pub(crate) fn go_on(mut self, around: &Around<'_>) -> Next {
+    pub(crate) fn go_on(mut self, context: &Context<'_>) -> Next {
         for _ in 0..KEYS_PER_SLICE {
-            match self.step(around) {
+            match self.step(context) {
                 Ok(true) => {}
-                Ok(false) => return self.ask(),
+                Ok(false) => return self.request(),
                 Err(error) => return Next::error(&error),
             }
         }
@@ -85,16 +87,16 @@ impl Splitting {
     }
 
     /// Looks at one key; false if there are no more.
-    fn step(&mut self, around: &Around<'_>) -> Result<bool, ClientError> {
+    fn step(&mut self, context: &Context<'_>) -> Result<bool, ClientError> {
         let Some(key) = self.rest.first() else {
             return Ok(false);
         };
         // All names are visible to every worker, so nothing is set if one of the keys is one.
-        if self.purpose.puts_where_something_is() && around.catalog().holds(key) {
+        if self.purpose.puts_where_something_is() && context.catalog().holds(key) {
             return Err(ClientError::NameOfCollection { name: key.to_vec() });
         }
-        let shard = around.placement().shard_of(key);
-        if self.purpose == Purpose::Get {
+        let shard = context.placement().shard_of(key);
+        if self.purpose == SplitPurpose::Get {
             self.order
                 .push(u8::try_from(shard.0).expect("there are at most 256 shards"));
         }
@@ -102,7 +104,7 @@ impl Splitting {
         Ok(true)
     }
 
-    fn ask(self) -> Next {
+    fn request(self) -> Next {
         let Splitting { purpose, order, .. } = self;
         let shards = self.parts.len();
         let parts = self.parts.into_iter().enumerate();
@@ -111,19 +113,19 @@ impl Splitting {
             .map(|(index, part)| (Target::Shard(ShardId(index as u16)), part))
             .collect();
         let missing = parts.len();
-        if let Purpose::Set { lifetime, only, .. } = purpose
+        if let SplitPurpose::Set { lifetime, only, .. } = purpose
             && only != Only::Always
             && missing > 1
         {
             return SettingIf::start(parts, lifetime, only);
         }
         let gather = match purpose {
-            Purpose::Delete | Purpose::Exist | Purpose::Touch => Gather::Sum { missing, total: 0 },
-            Purpose::DeleteAll => Gather::Deleting(Box::new(Deleting::new(missing))),
+            SplitPurpose::Delete | SplitPurpose::Exist | SplitPurpose::Touch => Gather::Sum { missing, total: 0 },
+            SplitPurpose::DeleteAll => Gather::Deleting(Box::new(Deleting::new(missing))),
             // One part has the order of its keys.
-            Purpose::Get if missing == 1 => Gather::One(Shape::Whole),
-            Purpose::Get => Gather::Placing(Box::new(Placing::new(order, missing, shards))),
-            Purpose::Set {
+            SplitPurpose::Get if missing == 1 => Gather::One(Shape::Whole),
+            SplitPurpose::Get => Gather::MultiGet(Box::new(MultiGet::new(order, missing, shards))),
+            SplitPurpose::Set {
                 only: Only::Always,
                 reply,
                 ..
@@ -134,12 +136,12 @@ impl Splitting {
                     StringsReply::Flag => Reply::Integer(1),
                 },
             },
-            Purpose::Set { .. } => Gather::One(Shape::Whole),
+            SplitPurpose::Set { .. } => Gather::One(Shape::Whole),
         };
-        let ask = |part| Ask::Several(purpose.ask(part));
-        Next::Ask(
+        let body = |part| RequestBody::MultiKey(purpose.request(part));
+        Next::Request(
             gather,
-            parts.into_iter().map(|(shard, part)| (shard, ask(part))).collect(),
+            parts.into_iter().map(|(shard, part)| (shard, body(part))).collect(),
         )
     }
 }
@@ -147,27 +149,27 @@ impl Splitting {
 /// Parts that need no memory of their own: of most servers' few workers.
 const PARTS_USUAL: usize = 4;
 
-impl Purpose {
+impl SplitPurpose {
     fn words_per_key(self) -> usize {
         match self {
-            Purpose::Set { .. } => 2,
+            SplitPurpose::Set { .. } => 2,
             _ => 1,
         }
     }
 
     /// True if it sets keys that may hold something already.
     fn puts_where_something_is(self) -> bool {
-        matches!(self, Purpose::Set { only, .. } if only != Only::IfAbsent)
+        matches!(self, SplitPurpose::Set { only, .. } if only != Only::IfAbsent)
     }
 
-    fn ask(self, part: Words) -> SeveralAsk {
+    fn request(self, part: Words) -> MultiKeyRequest {
         match self {
-            Purpose::Delete => SeveralAsk::Delete(part),
-            Purpose::DeleteAll => SeveralAsk::DeleteAll(part),
-            Purpose::Exist => SeveralAsk::Count(part),
-            Purpose::Touch => SeveralAsk::Touch(part),
-            Purpose::Get => SeveralAsk::GetStrings(part),
-            Purpose::Set { lifetime, only, .. } => SeveralAsk::SetStrings(StringsPart {
+            SplitPurpose::Delete => MultiKeyRequest::Delete(part),
+            SplitPurpose::DeleteAll => MultiKeyRequest::DeleteAll(part),
+            SplitPurpose::Exist => MultiKeyRequest::Count(part),
+            SplitPurpose::Touch => MultiKeyRequest::Touch(part),
+            SplitPurpose::Get => MultiKeyRequest::GetStrings(part),
+            SplitPurpose::Set { lifetime, only, .. } => MultiKeyRequest::SetStrings(StringsPart {
                 pairs: part,
                 lifetime,
                 only,

@@ -6,11 +6,11 @@ use bytes::Bytes;
 use kora_resp::Reply;
 use kora_resp::glob::Pattern;
 
-use super::{Around, Gather, Next, integer};
+use super::{Context, Gather, Next, integer};
 use crate::command::{PubSubQuery, TopicKind};
 use crate::limits::TOPICS_PER_SLICE;
-use crate::mail::{Ask, Target};
-use crate::pubsub::{TopicPage, TopicsAsk};
+use crate::mail::{RequestBody, Target};
+use crate::pubsub::{TopicPage, TopicsRequest};
 
 /// A question about subscriptions of which a part is missing.
 pub(crate) struct AskingTopics {
@@ -38,7 +38,7 @@ enum Question {
 }
 
 impl AskingTopics {
-    pub(crate) fn start(query: PubSubQuery, around: &Around<'_>) -> Next {
+    pub(crate) fn start(query: PubSubQuery, context: &Context<'_>) -> Next {
         let question = match query {
             PubSubQuery::Names(kind, pattern) => Question::Names {
                 kind,
@@ -62,20 +62,20 @@ impl AskingTopics {
             },
         };
         let missing = 0;
-        Box::new(AskingTopics { question, missing }).ask_all(around)
+        Box::new(AskingTopics { question, missing }).ask_all(context)
     }
 
-    pub(crate) fn absorb(mut self: Box<Self>, from: Target, page: TopicPage, around: &Around<'_>) -> Next {
+    pub(crate) fn absorb(mut self: Box<Self>, from: Target, page: TopicPage, context: &Context<'_>) -> Next {
         match (&mut self.question, page) {
             (Question::Names { names, bytes, .. }, TopicPage::Names { names: more, next }) => {
                 *bytes += more.iter().map(|name| name.len() + NAME_BYTES).sum::<usize>();
-                if let Some(error) = around.setup.too_large(*bytes) {
+                if let Some(error) = context.setup.too_large(*bytes) {
                     return Next::error(&error);
                 }
                 names.extend(more);
                 if let Some(behind) = next {
-                    let ask = self.ask(Some(behind));
-                    return Next::Ask(Gather::AskingTopics(self), vec![(from, ask)]);
+                    let body = self.request(Some(behind));
+                    return Next::Request(Gather::AskingTopics(self), vec![(from, body)]);
                 }
             }
             (Question::Counts { counts, asked, .. }, TopicPage::Counts(more)) => {
@@ -94,31 +94,31 @@ impl AskingTopics {
         {
             *asked = counts.len();
             if *asked < names.len() {
-                return self.ask_all(around);
+                return self.ask_all(context);
             }
         }
         Next::Reply(self.reply())
     }
 
-    fn ask_all(mut self: Box<Self>, around: &Around<'_>) -> Next {
+    fn ask_all(mut self: Box<Self>, context: &Context<'_>) -> Next {
         if let Question::Counts {
             names, counts, asked, ..
         } = &mut self.question
         {
             counts.resize(names.len().min(*asked + TOPICS_PER_SLICE), 0);
         }
-        let asks: Vec<_> = around
+        let requests: Vec<_> = context
             .setup
             .workers()
-            .map(|worker| (Target::Worker(worker), self.ask(None)))
+            .map(|worker| (Target::Worker(worker), self.request(None)))
             .collect();
-        self.missing = asks.len();
-        Next::Ask(Gather::AskingTopics(self), asks)
+        self.missing = requests.len();
+        Next::Request(Gather::AskingTopics(self), requests)
     }
 
-    fn ask(&self, behind: Option<Bytes>) -> Ask {
-        Ask::Topics(Box::new(match &self.question {
-            Question::Names { kind, pattern, .. } => TopicsAsk::Names {
+    fn request(&self, behind: Option<Bytes>) -> RequestBody {
+        RequestBody::Topics(Box::new(match &self.question {
+            Question::Names { kind, pattern, .. } => TopicsRequest::Names {
                 kind: *kind,
                 pattern: pattern.clone(),
                 behind,
@@ -128,7 +128,7 @@ impl AskingTopics {
                 names,
                 counts,
                 asked,
-            } => TopicsAsk::Counts {
+            } => TopicsRequest::Counts {
                 kind: *kind,
                 names: names[*asked..counts.len()].to_vec(),
             },

@@ -17,12 +17,12 @@ use kora_mesh::WorkerId;
 use self::publication::Publication;
 use self::registry::Registry;
 pub(crate) use self::subscribing::{Subscriber, Subscribing};
-pub(crate) use self::topics::{TopicPage, TopicsAsk};
+pub(crate) use self::topics::{TopicPage, TopicsRequest};
 use crate::command::{Message, TopicKind};
 use crate::engine::Engine;
 use crate::limits::{DELIVERIES_PER_SLICE, TOPICS_PER_SLICE};
-use crate::lines::LineId;
-use crate::mail::{Part, Response, Target, Ticket};
+use crate::mail::{PartialReply, ReplyId, Response, Target};
+use crate::reply_queues::ReplyQueueId;
 use crate::setup::Host;
 
 /// What one worker knows of subscriptions.
@@ -39,8 +39,8 @@ pub(crate) struct PubSub {
 
 impl Engine {
     /// Takes a message in, to be delivered to this worker's connections.
-    pub(crate) fn accept_message(&mut self, from: WorkerId, ticket: Ticket, message: Arc<Message>) {
-        let publication = Publication::new(from, ticket, from == self.worker, message);
+    pub(crate) fn accept_message(&mut self, from: WorkerId, reply_id: ReplyId, message: Arc<Message>) {
+        let publication = Publication::new(from, reply_id, from == self.worker, message);
         self.pubsub.publications.push_back(publication);
     }
 
@@ -51,12 +51,12 @@ impl Engine {
     /// A slice of what is to be delivered, or to be forgotten; false if there is nothing.
     pub(crate) fn publish_slice(&mut self, host: &dyn Host) -> bool {
         if let Some(publication) = self.pubsub.publications.front_mut() {
-            let is_done = publication.deliver(&self.pubsub.registry, &mut self.lines, DELIVERIES_PER_SLICE);
+            let is_done = publication.deliver(&self.pubsub.registry, &mut self.reply_queues, DELIVERIES_PER_SLICE);
             self.reply_is_ready = true;
             if is_done && let Some(done) = self.pubsub.publications.pop_front() {
-                let (from, part) = (Target::Worker(self.worker), Part::Count(done.receivers()));
-                let ticket = done.ticket();
-                self.answer(done.from(), Response { ticket, from, part }, host);
+                let (from, part) = (Target::Worker(self.worker), PartialReply::Count(done.receivers()));
+                let reply_id = done.reply_id();
+                self.answer(done.from(), Response { reply_id, from, part }, host);
             }
             return true;
         }
@@ -74,11 +74,11 @@ impl Engine {
     }
 
     /// The client has gone or begins anew: it is sent no more messages.
-    pub(crate) fn forget_subscriptions(&mut self, id: LineId) {
-        let line = self.lines.line(id);
-        line.session.subscriptions = [0; TopicKind::ALL.len()];
-        if let Some(subscriber) = line.subscriber.take() {
-            line.account.remove(subscriber.bytes());
+    pub(crate) fn forget_subscriptions(&mut self, id: ReplyQueueId) {
+        let reply_queue = self.reply_queues.get(id);
+        reply_queue.session.subscriptions = [0; TopicKind::ALL.len()];
+        if let Some(subscriber) = reply_queue.subscriber.take() {
+            reply_queue.account.remove(subscriber.bytes());
             self.pubsub.gone.push_back(*subscriber);
             self.wake_for_work();
         }

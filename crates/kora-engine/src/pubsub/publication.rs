@@ -10,24 +10,24 @@ use kora_resp::{Reply, Version, write_reply};
 use super::registry::{Registry, Topic};
 use crate::command::{Message, TopicKind};
 use crate::limits::{COPIED_MESSAGE_BYTES_MAX, PATTERN_STEPS_PER_DELIVERY};
-use crate::line::Presence;
-use crate::lines::{LineId, Lines};
-use crate::mail::Ticket;
+use crate::mail::ReplyId;
+use crate::reply_queue::Presence;
+use crate::reply_queues::{ReplyQueueId, ReplyQueues};
 
 /// A message that is being delivered.
 pub(crate) struct Publication {
     /// Who is to hear how many got it.
     from: WorkerId,
-    ticket: Ticket,
+    reply_id: ReplyId,
     /// A connection of this worker published it.
     is_own: bool,
     message: Arc<Message>,
-    at: Place,
+    at: PublicationPlace,
     receivers: u64,
 }
 
 /// Where its delivery goes on.
-enum Place {
+enum PublicationPlace {
     /// Subscribers of the channel itself, from this id on.
     Channel(u64),
     /// Patterns from this one on; of the first, subscribers from this id on.
@@ -35,13 +35,13 @@ enum Place {
 }
 
 impl Publication {
-    pub(crate) fn new(from: WorkerId, ticket: Ticket, is_own: bool, message: Arc<Message>) -> Publication {
+    pub(crate) fn new(from: WorkerId, reply_id: ReplyId, is_own: bool, message: Arc<Message>) -> Publication {
         Publication {
             from,
-            ticket,
+            reply_id,
             is_own,
             message,
-            at: Place::Channel(0),
+            at: PublicationPlace::Channel(0),
             receivers: 0,
         }
     }
@@ -50,8 +50,8 @@ impl Publication {
         self.from
     }
 
-    pub(crate) fn ticket(&self) -> Ticket {
-        self.ticket
+    pub(crate) fn reply_id(&self) -> ReplyId {
+        self.reply_id
     }
 
     /// How many it was sent to.
@@ -60,31 +60,37 @@ impl Publication {
     }
 
     /// Delivers it to about `deliveries_max` subscribers; true if that was all.
-    pub(crate) fn deliver(&mut self, registry: &Registry, lines: &mut Lines, deliveries_max: usize) -> bool {
+    pub(crate) fn deliver(
+        &mut self,
+        registry: &Registry,
+        reply_queues: &mut ReplyQueues,
+        deliveries_max: usize,
+    ) -> bool {
         let mut left = deliveries_max;
         let message = Arc::clone(&self.message);
-        if let Place::Channel(first) = self.at {
+        if let PublicationPlace::Channel(first) = self.at {
             let kind = match message.is_sharded {
                 true => TopicKind::Shard,
                 false => TopicKind::Channel,
             };
             if let Some(topic) = registry.of_kind(kind).get(&message.channel) {
                 let mut frames = Frames::new(&message, kind, None);
-                if let Some(next) = self.deliver_to(topic, first, &mut frames, lines, &mut left) {
-                    self.at = Place::Channel(next);
+                if let Some(next) = self.deliver_to(topic, first, &mut frames, reply_queues, &mut left) {
+                    self.at = PublicationPlace::Channel(next);
                     return false;
                 }
             }
             if message.is_sharded {
                 return true;
             }
-            self.at = Place::Patterns(Bytes::new(), 0);
+            self.at = PublicationPlace::Patterns(Bytes::new(), 0);
         }
-        self.deliver_to_patterns(registry, lines, &mut left)
+        self.deliver_to_patterns(registry, reply_queues, &mut left)
     }
 
-    fn deliver_to_patterns(&mut self, registry: &Registry, lines: &mut Lines, left: &mut usize) -> bool {
-        let Place::Patterns(from, mut first) = std::mem::replace(&mut self.at, Place::Channel(0)) else {
+    fn deliver_to_patterns(&mut self, registry: &Registry, reply_queues: &mut ReplyQueues, left: &mut usize) -> bool {
+        let PublicationPlace::Patterns(from, mut first) = std::mem::replace(&mut self.at, PublicationPlace::Channel(0))
+        else {
             return true;
         };
         let message = Arc::clone(&self.message);
@@ -93,7 +99,7 @@ impl Publication {
             // Another one stands here than the delivery stopped at.
             let first = if *name == from { std::mem::take(&mut first) } else { 0 };
             if *left == 0 {
-                self.at = Place::Patterns(name.clone(), first);
+                self.at = PublicationPlace::Patterns(name.clone(), first);
                 return false;
             }
             let Some(pattern) = topic.pattern() else { continue };
@@ -105,8 +111,8 @@ impl Publication {
                 continue;
             }
             let mut frames = Frames::new(&message, TopicKind::Pattern, Some(name));
-            if let Some(next) = self.deliver_to(topic, first, &mut frames, lines, left) {
-                self.at = Place::Patterns(name.clone(), next);
+            if let Some(next) = self.deliver_to(topic, first, &mut frames, reply_queues, left) {
+                self.at = PublicationPlace::Patterns(name.clone(), next);
                 return false;
             }
         }
@@ -119,30 +125,40 @@ impl Publication {
         topic: &Topic,
         first: u64,
         frames: &mut Frames<'_>,
-        lines: &mut Lines,
+        reply_queues: &mut ReplyQueues,
         left: &mut usize,
     ) -> Option<u64> {
-        for (id, line) in topic.subscribers.range(first..) {
+        for (id, reply_queue) in topic.subscribers.range(first..) {
             if *left == 0 {
                 return Some(*id);
             }
             *left -= 1;
             // Who publishes to itself has the reply first, and then the message, before all that it said behind it.
-            let behind = (line.0 == self.ticket.line && self.is_own).then_some(self.ticket.sequence);
-            self.receivers += u64::from(send((*id, *line), behind, frames, lines));
+            let behind = (reply_queue.0 == self.reply_id.reply_queue && self.is_own).then_some(self.reply_id.sequence);
+            self.receivers += u64::from(send((*id, *reply_queue), behind, frames, reply_queues));
         }
         None
     }
 }
 
 /// False if this subscriber is not there any more.
-fn send((subscriber, line): (u64, LineId), behind: Option<u32>, frames: &mut Frames<'_>, lines: &mut Lines) -> bool {
-    let Some(line) = lines.find(line) else { return false };
-    let is_there =
-        line.presence() == Presence::Here && line.subscriber.as_ref().is_some_and(|one| one.id() == subscriber);
+fn send(
+    (subscriber, reply_queue): (u64, ReplyQueueId),
+    behind: Option<u32>,
+    frames: &mut Frames<'_>,
+    reply_queues: &mut ReplyQueues,
+) -> bool {
+    let Some(reply_queue) = reply_queues.find(reply_queue) else {
+        return false;
+    };
+    let is_there = reply_queue.presence() == Presence::Here
+        && reply_queue
+            .subscriber
+            .as_ref()
+            .is_some_and(|one| one.id() == subscriber);
     if is_there {
-        let frame = frames.of(line.session.version);
-        line.push(frame, behind);
+        let frame = frames.of(reply_queue.session.version);
+        reply_queue.push(frame, behind);
     }
     is_there
 }

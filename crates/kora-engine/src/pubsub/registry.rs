@@ -6,7 +6,7 @@ use bytes::Bytes;
 use kora_resp::glob::{Case, Pattern};
 
 use crate::command::TopicKind;
-use crate::lines::LineId;
+use crate::reply_queues::ReplyQueueId;
 
 /// All that connections of one worker subscribe to. Ordered trees, which never take long to grow.
 #[derive(Default)]
@@ -19,8 +19,8 @@ pub(crate) struct Registry {
 pub(crate) struct Topic {
     /// Of [`TopicKind::Pattern`] only.
     pattern: Option<Pattern>,
-    /// By the subscribers' ids. A line may have gone, and another client may have its place: the id tells.
-    pub(crate) subscribers: BTreeMap<u64, LineId>,
+    /// By the subscribers' ids. A reply queue may have gone, and another client may have its place: the id tells.
+    pub(crate) subscribers: BTreeMap<u64, ReplyQueueId>,
 }
 
 impl Registry {
@@ -29,12 +29,12 @@ impl Registry {
     }
 
     /// Returns the memory that the topic takes, to be charged to its subscriber.
-    pub(crate) fn add(&mut self, kind: TopicKind, name: &Bytes, subscriber: u64, line: LineId) -> usize {
+    pub(crate) fn add(&mut self, kind: TopicKind, name: &Bytes, subscriber: u64, reply_queue: ReplyQueueId) -> usize {
         let topic = self.topics[kind as usize].entry(name.clone()).or_insert_with(|| Topic {
             pattern: (kind == TopicKind::Pattern).then(|| Pattern::new(name, Case::Sensitive)),
             subscribers: BTreeMap::new(),
         });
-        topic.subscribers.insert(subscriber, line);
+        topic.subscribers.insert(subscriber, reply_queue);
         topic.bytes(name)
     }
 

@@ -12,9 +12,9 @@ use crate::engine::Engine;
 use crate::error::ClientError;
 use crate::gather::integer;
 use crate::limits::{SUBSCRIPTIONS_MAX, TOPICS_PER_SLICE};
-use crate::line::Presence;
-use crate::lines::LineId;
-use crate::mail::Ticket;
+use crate::mail::ReplyId;
+use crate::reply_queue::Presence;
+use crate::reply_queues::ReplyQueueId;
 
 /// A connection that subscribes to something.
 pub(crate) struct Subscriber {
@@ -81,11 +81,11 @@ impl Engine {
     /// Does a slice of it; gives it back if there is more to do.
     pub(crate) fn subscribe_slice(
         &mut self,
-        ticket: Ticket,
+        reply_id: ReplyId,
         mut subscribing: Subscribing,
     ) -> Result<Reply, Subscribing> {
-        let id = LineId(ticket.line);
-        if !matches!(self.lines.line(id).presence(), Presence::Here | Presence::Leaving) {
+        let id = ReplyQueueId(reply_id.reply_queue);
+        if !matches!(self.reply_queues.get(id).presence(), Presence::Here | Presence::Leaving) {
             return Ok(Reply::Null);
         }
         for _ in 0..TOPICS_PER_SLICE {
@@ -101,21 +101,21 @@ impl Engine {
         Err(subscribing)
     }
 
-    fn next_name(&mut self, id: LineId, subscribing: &mut Subscribing) -> Option<Bytes> {
+    fn next_name(&mut self, id: ReplyQueueId, subscribing: &mut Subscribing) -> Option<Bytes> {
         match &mut subscribing.names {
             Some(names) => names.next(),
             None => {
-                let subscriber = self.lines.line(id).subscriber.as_ref()?;
+                let subscriber = self.reply_queues.get(id).subscriber.as_ref()?;
                 subscriber.names[subscribing.kind as usize].first().cloned()
             }
         }
     }
 
-    fn confirm_all(&mut self, id: LineId, mut subscribing: Subscribing) -> Reply {
+    fn confirm_all(&mut self, id: ReplyQueueId, mut subscribing: Subscribing) -> Reply {
         if subscribing.replies.is_empty() {
             let count = self
-                .lines
-                .line(id)
+                .reply_queues
+                .get(id)
                 .subscriber
                 .as_ref()
                 .map_or(0, |one| one.count(subscribing.kind));
@@ -125,9 +125,9 @@ impl Engine {
         Reply::Sequence(take(&mut subscribing.replies))
     }
 
-    fn subscribe(&mut self, id: LineId, kind: TopicKind, name: Bytes) -> Reply {
-        let line = self.lines.line(id);
-        let subscriber = line.subscriber.get_or_insert_with(|| {
+    fn subscribe(&mut self, id: ReplyQueueId, kind: TopicKind, name: Bytes) -> Reply {
+        let reply_queue = self.reply_queues.get(id);
+        let subscriber = reply_queue.subscriber.get_or_insert_with(|| {
             self.pubsub.next_id += 1;
             Box::new(Subscriber {
                 id: self.pubsub.next_id,
@@ -142,25 +142,25 @@ impl Engine {
             let bytes = self.pubsub.registry.add(kind, &name, subscriber.id, id);
             subscriber.names[kind as usize].insert(name.clone());
             subscriber.bytes += bytes;
-            line.account.add(bytes);
-            line.session.subscriptions[kind as usize] += 1;
+            reply_queue.account.add(bytes);
+            reply_queue.session.subscriptions[kind as usize] += 1;
         }
         confirmation(kind.subscribe_word(), Reply::Bulk(name), subscriber.count(kind))
     }
 
-    fn unsubscribe(&mut self, id: LineId, kind: TopicKind, name: Bytes) -> Reply {
-        let line = self.lines.line(id);
+    fn unsubscribe(&mut self, id: ReplyQueueId, kind: TopicKind, name: Bytes) -> Reply {
+        let reply_queue = self.reply_queues.get(id);
         let mut count = 0;
-        if let Some(subscriber) = &mut line.subscriber {
+        if let Some(subscriber) = &mut reply_queue.subscriber {
             if subscriber.names[kind as usize].remove(&name) {
                 let bytes = self.pubsub.registry.remove(kind, &name, subscriber.id);
                 subscriber.bytes -= bytes;
-                line.account.remove(bytes);
-                line.session.subscriptions[kind as usize] -= 1;
+                reply_queue.account.remove(bytes);
+                reply_queue.session.subscriptions[kind as usize] -= 1;
             }
             count = subscriber.count(kind);
             if subscriber.len() == 0 {
-                line.subscriber = None;
+                reply_queue.subscriber = None;
             }
         }
         confirmation(kind.unsubscribe_word(), Reply::Bulk(name), count)

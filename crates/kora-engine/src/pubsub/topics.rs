@@ -10,7 +10,7 @@ use crate::engine::Engine;
 use crate::limits::TOPICS_PER_SLICE;
 
 /// What is asked of a worker about subscriptions.
-pub(crate) enum TopicsAsk {
+pub(crate) enum TopicsRequest {
     /// Names of this kind that match, behind this one.
     Names {
         kind: TopicKind,
@@ -32,14 +32,14 @@ pub(crate) enum TopicPage {
 }
 
 impl Engine {
-    pub(crate) fn answer_topics(&self, ask: TopicsAsk) -> TopicPage {
-        match ask {
-            TopicsAsk::Counts { kind, names } => {
+    pub(crate) fn answer_topics(&self, body: TopicsRequest) -> TopicPage {
+        match body {
+            TopicsRequest::Counts { kind, names } => {
                 let topics = self.pubsub.registry.of_kind(kind);
                 let count = |name: &Bytes| topics.get(name).map_or(0, |topic| topic.subscribers.len() as u64);
                 TopicPage::Counts(names.iter().map(count).collect())
             }
-            TopicsAsk::Names { kind, pattern, behind } => {
+            TopicsRequest::Names { kind, pattern, behind } => {
                 let behind = behind.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
                 let topics = self.pubsub.registry.of_kind(kind);
                 let mut looked_at = topics

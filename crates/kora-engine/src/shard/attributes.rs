@@ -1,7 +1,7 @@
 //! The commands on attributes of vectors, executed on the shard where the vectors lie.
 
 use bytes::Bytes;
-use kora_keyspace::{KeyType, Place};
+use kora_keyspace::{KeyType, ResolvedKey};
 use kora_resp::Reply;
 
 use super::Shard;
@@ -11,7 +11,7 @@ use crate::error::ClientError;
 impl Shard {
     pub(super) fn act_on_attributes(
         &mut self,
-        place: Place<'_>,
+        place: ResolvedKey<'_>,
         action: AttributesAction,
     ) -> Result<Reply, ClientError> {
         match self.keyspace.kind(place) {

@@ -7,16 +7,16 @@ use bytes::Bytes;
 use super::watches::{WATCHED_BYTES_PER_SLICE, WATCHED_KEY_WORK};
 use super::{Origin, Shard, Unfinished};
 use crate::limits::KEYS_PER_SLICE;
-use crate::mail::{Ask, Batch, Part};
+use crate::mail::{Batch, PartialReply, RequestBody};
 
 /// A part between two slices.
-pub(crate) struct Executing {
+pub(crate) struct ExecutingBatch {
     /// Watched keys that have not been looked at.
     unchecked: IntoIter<Bytes>,
-    asks: IntoIter<(u32, Ask)>,
+    requests: IntoIter<(u32, RequestBody)>,
     /// What it was in the middle of.
     current: Option<(u32, Box<Unfinished>)>,
-    parts: Vec<(u32, Part)>,
+    parts: Vec<(u32, PartialReply)>,
     is_watched: bool,
     /// No watched key was changed.
     has_begun: bool,
@@ -25,18 +25,23 @@ pub(crate) struct Executing {
 
 impl Shard {
     /// Begins, unless a key was changed that the client watches.
-    pub(super) fn begin_batch(&mut self, batch: Batch, origin: Origin, now_ms: u64) -> Result<Part, Box<Unfinished>> {
+    pub(super) fn begin_batch(
+        &mut self,
+        batch: Batch,
+        origin: Origin,
+        now_ms: u64,
+    ) -> Result<PartialReply, Box<Unfinished>> {
         let unchecked = match batch.is_watched {
             true => self.keyspace.observers().watches.keys_of(origin),
             false => Vec::new(),
         };
         self.resume_batch(
-            Executing {
+            ExecutingBatch {
                 unchecked: unchecked.into_iter(),
                 is_watched: batch.is_watched,
                 has_begun: false,
-                parts: Vec::with_capacity(batch.asks.len()),
-                asks: batch.asks.into_iter(),
+                parts: Vec::with_capacity(batch.requests.len()),
+                requests: batch.requests.into_iter(),
                 current: None,
                 now_ms,
             },
@@ -45,13 +50,17 @@ impl Shard {
     }
 
     /// Goes on for a slice.
-    pub(super) fn resume_batch(&mut self, mut batch: Executing, origin: Origin) -> Result<Part, Box<Unfinished>> {
+    pub(super) fn resume_batch(
+        &mut self,
+        mut batch: ExecutingBatch,
+        origin: Origin,
+    ) -> Result<PartialReply, Box<Unfinished>> {
         if !batch.has_begun {
             if !self.check_watched(&mut batch) {
                 return Err(Box::new(Unfinished::Batch(Box::new(batch))));
             }
             if batch.is_watched && self.keyspace.observers_mut().watches.unwatch(origin) {
-                return Ok(Part::Overtaken);
+                return Ok(PartialReply::Overtaken);
             }
             self.keyspace.begin_batch();
             batch.has_begun = true;
@@ -59,11 +68,11 @@ impl Shard {
         for _ in 0..KEYS_PER_SLICE {
             let (index, outcome) = match batch.current.take() {
                 Some((index, unfinished)) => (index, self.resume(*unfinished, origin)),
-                None => match batch.asks.next() {
-                    Some((index, ask)) => (index, self.begin(ask, origin, batch.now_ms)),
+                None => match batch.requests.next() {
+                    Some((index, body)) => (index, self.begin(body, origin, batch.now_ms)),
                     None => {
                         self.keyspace.end_batch();
-                        return Ok(Part::Batch(batch.parts));
+                        return Ok(PartialReply::Batch(batch.parts));
                     }
                 },
             };
@@ -79,7 +88,7 @@ impl Shard {
     }
 
     /// A key that has expired by now was changed, though nobody may have seen it yet. True if there is no more to look at.
-    fn check_watched(&mut self, batch: &mut Executing) -> bool {
+    fn check_watched(&mut self, batch: &mut ExecutingBatch) -> bool {
         let mut work = 0;
         while work < WATCHED_BYTES_PER_SLICE {
             let Some(key) = batch.unchecked.next() else { return true };

@@ -14,13 +14,13 @@ use super::journal::{deadline, put_attributes, put_collection, put_fields, put_v
 /// How far it is.
 #[derive(Debug, Default)]
 pub(crate) struct Capture {
-    stage: Stage,
+    stage: CaptureStage,
     /// What was written and not handed over.
     records: Vec<u8>,
 }
 
 #[derive(Debug, Default)]
-enum Stage {
+enum CaptureStage {
     /// Collections whose names are owned here; the next bucket of the catalog.
     #[default]
     Begin,
@@ -31,7 +31,7 @@ enum Stage {
     /// Vectors; the next part's place.
     Parts(u32),
     /// The part of this place and generation, and the place of its next names.
-    Part(u32, Generation, u32),
+    PartialReply(u32, Generation, u32),
     /// What changes at once is complete, and then the end.
     Settle,
     Ended,
@@ -63,7 +63,7 @@ impl Capture {
     }
 
     fn is_ended(&self) -> bool {
-        matches!(self.stage, Stage::Ended)
+        matches!(self.stage, CaptureStage::Ended)
     }
 }
 
@@ -101,45 +101,47 @@ impl Shard {
         }
     }
 
-    fn capture_some(&self, stage: Stage, out: &mut Vec<u8>) -> Stage {
+    fn capture_some(&self, stage: CaptureStage, out: &mut Vec<u8>) -> CaptureStage {
         match stage {
-            Stage::Begin => Stage::Names(0),
-            Stage::Names(bucket) if bucket < self.setup.catalog.bucket_count() => {
+            CaptureStage::Begin => CaptureStage::Names(0),
+            CaptureStage::Names(bucket) if bucket < self.setup.catalog.bucket_count() => {
                 // At a time at which nothing has expired.
                 let all = self.setup.catalog.at(0).bucket(bucket);
                 let own = all
                     .iter()
                     .filter(|schema| self.placement.shard_of(&schema.name) == self.id);
                 own.for_each(|schema| put_collection(out, schema));
-                Stage::Names(bucket + 1)
+                CaptureStage::Names(bucket + 1)
             }
-            Stage::Names(_) => Stage::Keys(Some(0), Vec::new()),
-            Stage::Keys(next, mut hashes) => match (hashes.pop(), next) {
+            CaptureStage::Names(_) => CaptureStage::Keys(Some(0), Vec::new()),
+            CaptureStage::Keys(next, mut hashes) => match (hashes.pop(), next) {
                 (Some((key, from)), _) => {
                     if let Some(from) = self.capture_fields(&key, from, out) {
                         hashes.push((key, from));
                     }
-                    Stage::Keys(next, hashes)
+                    CaptureStage::Keys(next, hashes)
                 }
                 (None, Some(from)) => {
                     let next = self.capture_keys(from, &mut hashes, out);
-                    Stage::Keys(next, hashes)
+                    CaptureStage::Keys(next, hashes)
                 }
-                (None, None) => Stage::Parts(0),
+                (None, None) => CaptureStage::Parts(0),
             },
-            Stage::Parts(place) if place < self.keyspace.collections().places() => {
+            CaptureStage::Parts(place) if place < self.keyspace.collections().places() => {
                 match self.keyspace.collections().at(place) {
-                    Some(part) => Stage::Part(place, part.schema().generation, 0),
-                    None => Stage::Parts(place + 1),
+                    Some(part) => CaptureStage::PartialReply(place, part.schema().generation, 0),
+                    None => CaptureStage::Parts(place + 1),
                 }
             }
-            Stage::Parts(_) => Stage::Settle,
-            Stage::Part(place, generation, from) => match self.capture_vectors(place, generation, from, out) {
-                Some(from) => Stage::Part(place, generation, from),
-                None => Stage::Parts(place + 1),
-            },
-            Stage::Settle if self.keyspace.is_in_batch() => Stage::Settle,
-            Stage::Settle | Stage::Ended => Stage::Ended,
+            CaptureStage::Parts(_) => CaptureStage::Settle,
+            CaptureStage::PartialReply(place, generation, from) => {
+                match self.capture_vectors(place, generation, from, out) {
+                    Some(from) => CaptureStage::PartialReply(place, generation, from),
+                    None => CaptureStage::Parts(place + 1),
+                }
+            }
+            CaptureStage::Settle if self.keyspace.is_in_batch() => CaptureStage::Settle,
+            CaptureStage::Settle | CaptureStage::Ended => CaptureStage::Ended,
         }
     }
 

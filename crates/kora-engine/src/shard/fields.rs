@@ -3,7 +3,7 @@
 use std::mem::take;
 
 use bytes::Bytes;
-use kora_keyspace::Place;
+use kora_keyspace::ResolvedKey;
 use kora_resp::{Bulks, Reply, Words};
 use kora_values::{Field, FieldValue, HashRef, Sample};
 
@@ -141,7 +141,7 @@ impl Task {
 
 impl Shard {
     /// The first slice, which for most is the last.
-    pub(super) fn begin_fields(&mut self, place: Place<'_>, task: Task) -> Result<Reply, Box<Unfinished>> {
+    pub(super) fn begin_fields(&mut self, place: ResolvedKey<'_>, task: Task) -> Result<Reply, Box<Unfinished>> {
         let mut work = Work {
             task,
             found: Bulks::default(),
@@ -164,7 +164,7 @@ impl Shard {
     }
 
     /// Works for a slice; the reply if that was the last.
-    fn work_on(&mut self, place: Place<'_>, work: &mut Work) -> Option<Reply> {
+    fn work_on(&mut self, place: ResolvedKey<'_>, work: &mut Work) -> Option<Reply> {
         let changes_fields = matches!(work.task, Task::Set { .. } | Task::Delete { .. } | Task::Take { .. });
         if changes_fields && !std::mem::replace(&mut work.is_in_batch, true) {
             self.keyspace.begin_batch();
@@ -176,7 +176,7 @@ impl Shard {
         reply
     }
 
-    fn work_on_task(&mut self, place: Place<'_>, work: &mut Work) -> Option<Reply> {
+    fn work_on_task(&mut self, place: ResolvedKey<'_>, work: &mut Work) -> Option<Reply> {
         let found = &mut work.found;
         let outcome = match &mut work.task {
             Task::Set {
@@ -226,7 +226,7 @@ impl Shard {
     /// Sets some fields; true if these were all.
     fn set_fields(
         &mut self,
-        place: Place<'_>,
+        place: ResolvedKey<'_>,
         words: &mut Words,
         added: &mut usize,
         is_first: bool,
@@ -251,7 +251,7 @@ impl Shard {
 
     fn delete_fields(
         &mut self,
-        place: Place<'_>,
+        place: ResolvedKey<'_>,
         fields: &mut Words,
         deleted: &mut usize,
     ) -> Result<Option<Reply>, ClientError> {
@@ -266,7 +266,12 @@ impl Shard {
     }
 
     /// Measures what the values of some fields will take in a reply; an error if that is too much.
-    fn measure_fields(&self, place: Place<'_>, fields: &mut Words, reply_bytes: &mut usize) -> Result<(), ClientError> {
+    fn measure_fields(
+        &self,
+        place: ResolvedKey<'_>,
+        fields: &mut Words,
+        reply_bytes: &mut usize,
+    ) -> Result<(), ClientError> {
         let hash = self.keyspace.hash(place).map_err(refused)?;
         let mut values = Bulks::default();
         push_fields(hash, fields, &mut values);
@@ -276,7 +281,7 @@ impl Shard {
 
     fn take_fields(
         &mut self,
-        place: Place<'_>,
+        place: ResolvedKey<'_>,
         fields: &mut Words,
         found: &mut Bulks,
     ) -> Result<Option<Reply>, ClientError> {

@@ -1,7 +1,7 @@
 //! The commands on hashes, executed on the shard where the key lies. Those on many fields stand in `fields.rs`.
 
 use bytes::Bytes;
-use kora_keyspace::Place;
+use kora_keyspace::ResolvedKey;
 use kora_resp::Reply;
 use kora_values::{FieldValue, LongDouble, ValueError};
 
@@ -13,7 +13,7 @@ use crate::command::{HashAction, HashScan};
 use crate::error::ClientError;
 
 impl Shard {
-    pub(super) fn act_on_hash(&mut self, place: Place<'_>, action: HashAction) -> Result<Reply, Box<Unfinished>> {
+    pub(super) fn act_on_hash(&mut self, place: ResolvedKey<'_>, action: HashAction) -> Result<Reply, Box<Unfinished>> {
         let outcome = match action {
             HashAction::Set(words, reply) => {
                 return self.begin_fields(place, Task::set(words, reply));
@@ -58,7 +58,7 @@ impl Shard {
 
     fn look_up(
         &self,
-        place: Place<'_>,
+        place: ResolvedKey<'_>,
         field: &Bytes,
         show: impl FnOnce(Option<FieldValue<'_>>) -> Reply,
     ) -> Result<Reply, ClientError> {
@@ -66,7 +66,12 @@ impl Shard {
         Ok(show(hash.and_then(|hash| hash.get(field))))
     }
 
-    fn set_field_if_absent(&mut self, place: Place<'_>, field: &Bytes, value: &Bytes) -> Result<Reply, ClientError> {
+    fn set_field_if_absent(
+        &mut self,
+        place: ResolvedKey<'_>,
+        field: &Bytes,
+        value: &Bytes,
+    ) -> Result<Reply, ClientError> {
         let is_set = self.keyspace.edit_hash_or_new(place, |edit| {
             let is_free = edit.hash().get(field).is_none();
             is_free && edit.set(field, value)
@@ -75,14 +80,19 @@ impl Shard {
     }
 
     /// Adds to what a field holds; what cannot be added to leaves everything as it is.
-    fn add_to_field(&mut self, place: Place<'_>, field: &Bytes, amount: i64) -> Result<Reply, ClientError> {
+    fn add_to_field(&mut self, place: ResolvedKey<'_>, field: &Bytes, amount: i64) -> Result<Reply, ClientError> {
         let add = self
             .keyspace
             .edit_hash_or_new(place, |edit| edit.increment(field, amount));
         Ok(Reply::Integer(add.map_err(refused)?.map_err(ClientError::Value)?))
     }
 
-    fn add_float_to_field(&mut self, place: Place<'_>, field: &Bytes, amount: &Bytes) -> Result<Reply, ClientError> {
+    fn add_float_to_field(
+        &mut self,
+        place: ResolvedKey<'_>,
+        field: &Bytes,
+        amount: &Bytes,
+    ) -> Result<Reply, ClientError> {
         // Looked at before the key, as in Redis.
         let amount = LongDouble::parse(amount).ok_or(ClientError::Value(ValueError::NotAFloat))?;
         if !amount.is_finite() {
@@ -94,7 +104,7 @@ impl Shard {
         Ok(Reply::Bulk(add.map_err(refused)?.map_err(ClientError::Value)?.into()))
     }
 
-    fn random_field(&mut self, place: Place<'_>) -> Result<Reply, ClientError> {
+    fn random_field(&mut self, place: ResolvedKey<'_>) -> Result<Reply, ClientError> {
         let mut draws = self.draw();
         let Some(hash) = self.keyspace.hash(place).map_err(refused)? else {
             return Ok(Reply::Null);
@@ -104,13 +114,17 @@ impl Shard {
     }
 
     /// What was said behind the key, which is looked at only where there is no value of another type.
-    fn vet_options<T>(&self, place: Place<'_>, options: Result<T, ClientError>) -> Result<T, ClientError> {
+    fn vet_options<T>(&self, place: ResolvedKey<'_>, options: Result<T, ClientError>) -> Result<T, ClientError> {
         self.keyspace.hash(place).map_err(refused)?;
         options
     }
 
     /// The options of HSCAN are looked at only where there is a hash; nothing otherwise.
-    fn vet_scan(&self, place: Place<'_>, scan: Result<HashScan, ClientError>) -> Result<Option<HashScan>, ClientError> {
+    fn vet_scan(
+        &self,
+        place: ResolvedKey<'_>,
+        scan: Result<HashScan, ClientError>,
+    ) -> Result<Option<HashScan>, ClientError> {
         match self.keyspace.hash(place).map_err(refused)? {
             None => Ok(None),
             Some(_) => scan.map(Some),

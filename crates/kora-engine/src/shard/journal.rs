@@ -223,7 +223,7 @@ pub(super) fn put_fields(out: &mut Vec<u8>, key: &[u8], hash: HashRef<'_>, from:
 
 /// Writes that there is this collection.
 pub(super) fn put_collection(out: &mut Vec<u8>, schema: &Schema) {
-    let deadline_ms = schema.fuse.end();
+    let deadline_ms = schema.deadline.end();
     Record::Create {
         generation: schema.generation.0,
         collection: &schema.name,

@@ -1,19 +1,19 @@
 //! The commands on keys of any type, executed on the shard where the key lies; and what all commands on keys rely on.
 
 use bytes::Bytes;
-use kora_keyspace::keys::{Entry, ValueRef};
-use kora_keyspace::{Cause, KeyType, NEVER_MS, Place, Refusal, seconds};
+use kora_keyspace::keys::{KeyEntry, ValueRef};
+use kora_keyspace::{Cause, KeyType, NEVER_MS, Refusal, ResolvedKey, seconds};
 use kora_resp::Reply;
 
 use super::{Shard, Unfinished};
 use crate::command::{Action, ExpireOnly, KeyAction, LifetimeForm};
 use crate::error::ClientError;
 use crate::gather::integer;
-use crate::mail::Part;
+use crate::mail::PartialReply;
 
 impl Shard {
     /// Does something to a key.
-    pub(crate) fn act(&mut self, key: &[u8], action: Action, now_ms: u64) -> Result<Reply, Box<Unfinished>> {
+    pub(crate) fn operate(&mut self, key: &[u8], action: Action, now_ms: u64) -> Result<Reply, Box<Unfinished>> {
         let place = self.resolve_live(key, now_ms);
         let outcome = match action {
             Action::String(action) => {
@@ -29,7 +29,7 @@ impl Shard {
         Ok(outcome.unwrap_or_else(|error| Reply::Error(error.to_string())))
     }
 
-    fn act_on_key(&mut self, place: Place<'_>, action: KeyAction) -> Result<Reply, ClientError> {
+    fn act_on_key(&mut self, place: ResolvedKey<'_>, action: KeyAction) -> Result<Reply, ClientError> {
         Ok(match action {
             KeyAction::Type => Reply::Simple(self.keyspace.kind(place).map_or("none", KeyType::name)),
             KeyAction::Delete => Reply::Integer(i64::from(self.keyspace.remove(place, Cause::Command))),
@@ -59,7 +59,7 @@ impl Shard {
     }
 
     /// Lets a key count as used; false if there is none.
-    pub(super) fn touch(&mut self, place: Place<'_>) -> bool {
+    pub(super) fn touch(&mut self, place: ResolvedKey<'_>) -> bool {
         match self.keyspace.entry(place) {
             Some(entry) => {
                 entry.touch(place.now_ms);
@@ -70,7 +70,7 @@ impl Shard {
     }
 
     /// When a key was last used, in seconds of Unix time. Of a collection this is not noted as a whole.
-    fn used_s(&self, place: Place<'_>) -> Option<u32> {
+    fn used_s(&self, place: ResolvedKey<'_>) -> Option<u32> {
         match self.keyspace.entry(place) {
             Some(entry) => Some(entry.used_s()),
             None => match self.keyspace.vector_at(place) {
@@ -81,13 +81,13 @@ impl Shard {
     }
 
     /// What a key takes in memory, with what it holds.
-    fn bytes_of(&self, place: Place<'_>) -> Option<usize> {
+    fn bytes_of(&self, place: ResolvedKey<'_>) -> Option<usize> {
         let own = self.keyspace.keys().bytes_of(place);
         own.or_else(|| self.keyspace.vector_at(place).map(|(part, name)| part.bytes_of(name)))
     }
 
     /// Some key, how many there are, and a random number, so that whoever asks several shards can choose fairly.
-    pub(super) fn random_key(&mut self, now_ms: u64) -> Part {
+    pub(super) fn random_key(&mut self, now_ms: u64) -> PartialReply {
         let mut chosen = None;
         let (keys, vectors) = (self.keyspace.keys().len(), self.live_at(now_ms));
         for _ in 0..RANDOM_TRIES {
@@ -110,7 +110,7 @@ impl Shard {
         }
         let among = (keys + vectors) as u64;
         let draw = self.draw();
-        Part::Chosen {
+        PartialReply::Chosen {
             key: chosen,
             among,
             draw,
@@ -123,12 +123,12 @@ impl Shard {
     }
 
     /// Lets a key stay; true if it would have expired.
-    pub(super) fn persist(&mut self, place: Place<'_>) -> bool {
+    pub(super) fn persist(&mut self, place: ResolvedKey<'_>) -> bool {
         let deadline_ms = self.keyspace.deadline_of(place);
         deadline_ms.is_some_and(|deadline_ms| deadline_ms != NEVER_MS) && self.keyspace.set_deadline(place, NEVER_MS)
     }
 
-    fn expire(&mut self, place: Place<'_>, deadline_ms: u64, only: ExpireOnly) -> bool {
+    fn expire(&mut self, place: ResolvedKey<'_>, deadline_ms: u64, only: ExpireOnly) -> bool {
         let Some(before) = self.keyspace.deadline_of(place) else {
             return false;
         };
@@ -141,7 +141,7 @@ impl Shard {
         !is_refused && self.keyspace.set_deadline(place, deadline_ms)
     }
 
-    fn lifetime(&self, place: Place<'_>, form: LifetimeForm) -> i64 {
+    fn lifetime(&self, place: ResolvedKey<'_>, form: LifetimeForm) -> i64 {
         let Some(deadline_ms) = self.keyspace.deadline_of(place) else {
             return -2;
         };
@@ -159,8 +159,8 @@ impl Shard {
         })
     }
 
-    fn encoding(&self, place: Place<'_>) -> Reply {
-        match self.keyspace.entry(place).map(Entry::value) {
+    fn encoding(&self, place: ResolvedKey<'_>) -> Reply {
+        match self.keyspace.entry(place).map(KeyEntry::value) {
             Some(ValueRef::String(string)) => Reply::Text(string.encoding().to_string()),
             Some(ValueRef::Hash(hash)) => Reply::Text(hash.encoding().to_string()),
             None if self.keyspace.exists(place) => Reply::Text("hnsw".to_owned()),
@@ -179,7 +179,7 @@ pub(super) fn refused(refusal: Refusal) -> ClientError {
 }
 
 /// A key's bytes, for a reply.
-pub(super) fn to_bytes(entry: Entry<'_>) -> Bytes {
+pub(super) fn to_bytes(entry: KeyEntry<'_>) -> Bytes {
     Bytes::copy_from_slice(entry.key())
 }
 

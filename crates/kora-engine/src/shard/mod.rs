@@ -4,26 +4,26 @@
 //! are served. Only what the same client asked of the same shard after it waits, so that a client's commands take
 //! effect in the order it sent them.
 
-mod acts;
 mod attributes;
 mod batch;
 mod capture;
 mod counting;
 mod fields;
 mod hashes;
+mod insert;
 mod journal;
 mod keys;
-mod lending;
+mod multi_key;
 mod observers;
 mod ownership;
+mod pipeline;
 mod queue;
-mod reading;
+mod read_lease;
 mod replay;
 mod rewriting;
 mod scan;
 mod schema_text;
-mod setting;
-mod several;
+mod shared_reads;
 mod strings;
 mod transfer;
 mod upkeep;
@@ -36,35 +36,35 @@ use std::vec::IntoIter;
 
 use bytes::Bytes;
 use kora_keyspace::catalog::Generation;
-use kora_keyspace::{Cause, KeyCounts, Keyspace, Place};
+use kora_keyspace::{Cause, KeyCounts, Keyspace, ResolvedKey};
 use kora_vector::Work;
 
-use self::acts::Acts;
-use self::batch::Executing;
+use self::batch::ExecutingBatch;
 pub(crate) use self::capture::Capture;
 use self::counting::Counting;
 use self::fields::Fields;
+use self::insert::Insert;
 use self::journal::Journal;
-use self::lending::Lending;
-pub(crate) use self::lending::Shelves;
+use self::multi_key::MultiKey;
 pub use self::observers::Recorder;
 pub(crate) use self::observers::ShardObservers;
 use self::ownership::{Listing, Sweep};
+use self::pipeline::Pipeline;
 pub(crate) use self::queue::Origin;
-use self::queue::{Queue, Stage};
-pub(crate) use self::reading::{Reader, Reading};
+use self::queue::{Queue, QueueStage};
+use self::read_lease::Lease;
+pub(crate) use self::read_lease::ReadLeases;
 use self::replay::Replay;
 pub use self::replay::ReplayFault;
 use self::rewriting::Rewriting;
 use self::scan::Scan;
-use self::setting::Insert;
-use self::several::Several;
+pub(crate) use self::shared_reads::{SharedReader, SharedReads};
 use self::transfer::Copying;
-pub(crate) use self::transfer::{Cargo, CarriedVector};
+pub(crate) use self::transfer::{MovedData, MovedVector};
 use self::upkeep::CHORE_PART;
 use self::vectors::{Delete, Query};
 use self::watches::{WATCHED_BYTES_PER_SLICE, WATCHED_KEY_WORK};
-use crate::mail::{Ask, Part, Question, Ticket};
+use crate::mail::{PartialReply, Question, ReplyId, RequestBody};
 use crate::router::{Placement, ShardId};
 use crate::setup::Setup;
 
@@ -75,7 +75,7 @@ pub(crate) struct Shard {
     setup: Arc<Setup>,
     /// All its data.
     keyspace: Keyspace<ShardObservers>,
-    lending: Lending,
+    lease: Lease,
     /// What random choices come from.
     draws: u64,
     /// Attempts that were ever made to let one of the collections go whose names are owned here.
@@ -85,7 +85,7 @@ pub(crate) struct Shard {
     replay: Box<Replay>,
     /// Its part of a snapshot that is being taken.
     capture: Option<Box<Capture>>,
-    /// A shard stays with its worker's thread: nothing in it is synchronised but what is lent (see `lending`).
+    /// A shard stays with its worker's thread: nothing in it is synchronised but what is lent (see `lease`).
     _not_send: std::marker::PhantomData<Rc<()>>,
 }
 
@@ -106,29 +106,29 @@ pub(crate) enum Unfinished {
     Scan(Scan),
     /// Keys still to be watched, as they are at a time.
     Watch(IntoIter<Bytes>, u64),
-    Acts(Box<Acts>),
-    Several(Several),
+    Pipeline(Box<Pipeline>),
+    MultiKey(MultiKey),
     Fields(Box<Fields>),
     Copy(Box<Copying>),
     Rewriting(Box<Rewriting>),
-    Batch(Box<Executing>),
+    Batch(Box<ExecutingBatch>),
 }
 
 impl Unfinished {
     /// True if nothing else may happen on the shard before it is done.
     fn is_exclusive(&self) -> bool {
         match self {
-            Unfinished::Several(_) | Unfinished::Fields(_) | Unfinished::Copy(_) | Unfinished::Batch(_) => true,
+            Unfinished::MultiKey(_) | Unfinished::Fields(_) | Unfinished::Copy(_) | Unfinished::Batch(_) => true,
             Unfinished::Rewriting(_) => true,
             Unfinished::Insert(insert) => insert.is_conditional(),
-            Unfinished::Acts(acts) => acts.is_exclusive(),
+            Unfinished::Pipeline(pipeline) => pipeline.is_exclusive(),
             _ => false,
         }
     }
 }
 
 impl Shard {
-    pub(crate) fn new(id: ShardId, placement: Placement, setup: Arc<Setup>, shelves: Shelves) -> Shard {
+    pub(crate) fn new(id: ShardId, placement: Placement, setup: Arc<Setup>, leases: ReadLeases) -> Shard {
         Shard {
             id,
             placement,
@@ -138,7 +138,7 @@ impl Shard {
             ),
             replay: Box::default(),
             capture: None,
-            lending: Lending::new(id, shelves),
+            lease: Lease::new(id, leases),
             draws: setup.catalog.hash_seed() ^ u64::from(id.0),
             attempts: 0,
             queue: Queue::default(),
@@ -152,8 +152,8 @@ impl Shard {
     }
 
     /// Takes an ask in; it is executed in [`Shard::slice`] when its client's turn comes.
-    pub(crate) fn enqueue(&mut self, origin: Origin, ticket: Ticket, ask: Ask, at_ms: u64) {
-        self.queue.push(origin, ticket, ask, at_ms);
+    pub(crate) fn enqueue(&mut self, origin: Origin, reply_id: ReplyId, body: RequestBody, at_ms: u64) {
+        self.queue.push(origin, reply_id, body, at_ms);
     }
 
     /// True if this client may have something done at once, before others that wait: nothing of its own waits, and nobody
@@ -163,14 +163,14 @@ impl Shard {
     }
 
     /// What was begun at once and takes longer goes on in its turn.
-    pub(crate) fn suspend(&mut self, origin: Origin, ticket: Ticket, unfinished: Box<Unfinished>) {
+    pub(crate) fn suspend(&mut self, origin: Origin, reply_id: ReplyId, unfinished: Box<Unfinished>) {
         let is_exclusive = unfinished.is_exclusive();
         self.queue.admit(origin);
-        self.queue.suspend(origin, ticket, unfinished, is_exclusive);
+        self.queue.suspend(origin, reply_id, unfinished, is_exclusive);
     }
 
     /// True if some ask waits.
-    pub(crate) fn has_asks(&self) -> bool {
+    pub(crate) fn has_requests(&self) -> bool {
         !self.queue.is_empty()
     }
 
@@ -195,23 +195,23 @@ impl Shard {
     }
 
     /// Executes the next ask, for one slice; the answer, if that finished it.
-    pub(crate) fn slice(&mut self) -> Option<(Origin, Ticket, Part)> {
-        let (origin, ticket, stage) = self.queue.pop()?;
+    pub(crate) fn slice(&mut self) -> Option<(Origin, ReplyId, PartialReply)> {
+        let (origin, reply_id, stage) = self.queue.pop()?;
         if stage.is_long() {
             self.note_busy();
         }
         let outcome = match stage {
-            Stage::Fresh(ask, at_ms) => self.begin(ask, origin, at_ms),
-            Stage::Suspended(unfinished) => self.resume(*unfinished, origin),
+            QueueStage::Fresh(body, at_ms) => self.begin(body, origin, at_ms),
+            QueueStage::Suspended(unfinished) => self.resume(*unfinished, origin),
         };
         match outcome {
             Ok(part) => {
                 self.queue.finish(origin);
-                Some((origin, ticket, part))
+                Some((origin, reply_id, part))
             }
             Err(unfinished) => {
                 let is_exclusive = unfinished.is_exclusive();
-                self.queue.suspend(origin, ticket, unfinished, is_exclusive);
+                self.queue.suspend(origin, reply_id, unfinished, is_exclusive);
                 None
             }
         }
@@ -274,71 +274,75 @@ impl Shard {
         self.inspect_collections(|collections| self.keyspace.assert_equal(collections, rebuilt));
     }
 
-    fn begin(&mut self, ask: Ask, origin: Origin, at_ms: u64) -> Result<Part, Box<Unfinished>> {
-        match ask {
-            Ask::Act(act) => self.act(&act.key, act.action, at_ms).map(Part::Reply),
-            Ask::Acts(steps) => self.begin_acts(steps, origin, at_ms),
-            Ask::Several(ask) => self.begin_several(ask, at_ms, 0),
-            Ask::Transfer(transfer) => self.transfer(*transfer, at_ms),
-            Ask::Lift(lift) => self.lift(*lift, at_ms),
-            Ask::Land(landing) => self.land(*landing, at_ms),
-            Ask::RandomKey => Ok(self.random_key(at_ms)),
-            Ask::Watch(keys) => self.watch(keys.into_iter(), origin, at_ms),
-            Ask::Unwatch => {
+    fn begin(&mut self, body: RequestBody, origin: Origin, at_ms: u64) -> Result<PartialReply, Box<Unfinished>> {
+        match body {
+            RequestBody::KeyOperation(operation) => self
+                .operate(&operation.key, operation.action, at_ms)
+                .map(PartialReply::Reply),
+            RequestBody::Pipeline(steps) => self.begin_pipeline(steps, origin, at_ms),
+            RequestBody::MultiKey(body) => self.begin_multi_key(body, at_ms, 0),
+            RequestBody::Transfer(transfer) => self.transfer(*transfer, at_ms),
+            RequestBody::TakeValue(take_value) => self.take_value(*take_value, at_ms),
+            RequestBody::PutValue(put) => self.put_value(*put, at_ms),
+            RequestBody::RandomKey => Ok(self.random_key(at_ms)),
+            RequestBody::Watch(keys) => self.watch(keys.into_iter(), origin, at_ms),
+            RequestBody::Unwatch => {
                 self.keyspace.observers_mut().watches.unwatch(origin);
-                Ok(Part::Done)
+                Ok(PartialReply::Done)
             }
-            Ask::Batch(batch) => self.begin_batch(*batch, origin, at_ms),
-            Ask::Set(setting) => self.set(*setting, at_ms),
-            Ask::Delete(elements) => self.delete(Delete::new(elements, at_ms)),
-            Ask::Vet(key) => {
+            RequestBody::Batch(batch) => self.begin_batch(*batch, origin, at_ms),
+            RequestBody::Set(setting) => self.set(*setting, at_ms),
+            RequestBody::Delete(elements) => self.delete(Delete::new(elements, at_ms)),
+            RequestBody::Vet(key) => {
                 self.resolve_live(&key, at_ms);
-                Ok(self.refuse_other_type(&key).map_or(Part::Done, Part::Refused))
+                Ok(self
+                    .refuse_other_type(&key)
+                    .map_or(PartialReply::Done, PartialReply::Refused))
             }
-            Ask::Get(element) => Ok(self.get(&element, at_ms)),
-            Ask::Holds(element) => Ok(self.holds(&element, at_ms)),
-            Ask::Query { question, ef } => self.query(question, ef, at_ms),
-            Ask::Create(proposal) => Ok(self.create(*proposal, at_ms)),
-            Ask::Withdraw(name) => {
+            RequestBody::Get(element) => Ok(self.get(&element, at_ms)),
+            RequestBody::Holds(element) => Ok(self.holds(&element, at_ms)),
+            RequestBody::Query { question, ef } => self.query(question, ef, at_ms),
+            RequestBody::Create(proposal) => Ok(self.create(*proposal, at_ms)),
+            RequestBody::Withdraw(name) => {
                 self.resolve_live(&name, at_ms);
                 Ok(self
                     .refuse_other_type(&name)
-                    .map_or_else(|| self.withdraw(&name), Part::Refused))
+                    .map_or_else(|| self.withdraw(&name), PartialReply::Refused))
             }
-            Ask::Close(schema) => Ok(self.close(&schema)),
-            Ask::Keep(name) => Ok(self.keep(&name)),
-            Ask::WithdrawEmpty { schema, attempt } => Ok(self.withdraw_empty(&schema, attempt)),
-            Ask::Release { name, generation } => {
+            RequestBody::Close(schema) => Ok(self.close(&schema)),
+            RequestBody::Keep(name) => Ok(self.keep(&name)),
+            RequestBody::WithdrawEmpty { schema, attempt } => Ok(self.withdraw_empty(&schema, attempt)),
+            RequestBody::Release { name, generation } => {
                 self.keyspace.drop_part(&name, generation, Cause::Dropped);
-                Ok(Part::Done)
+                Ok(PartialReply::Done)
             }
-            Ask::WithdrawBefore(before) => self.withdraw_before(Sweep::new(before)),
-            Ask::ReleaseBefore(before) => self.release_before(before, 0),
-            Ask::Describe(schema) => Ok(self.describe(&schema)),
-            Ask::Sample { schema, random } => Ok(self.sample(&schema, random)),
-            Ask::Count => self.count(Counting::new(at_ms)),
-            Ask::List => self.list(Listing::new(at_ms)),
-            Ask::Scan(ask) => self.scan(Scan::new(*ask, at_ms)),
-            Ask::Clients { .. }
-            | Ask::Kill { .. }
-            | Ask::Stats
-            | Ask::ResetStats
-            | Ask::ChangeSubscriptions(_)
-            | Ask::Publish(_)
-            | Ask::Topics(_)
-            | Ask::Drain => {
+            RequestBody::WithdrawBefore(before) => self.withdraw_before(Sweep::new(before)),
+            RequestBody::ReleaseBefore(before) => self.release_before(before, 0),
+            RequestBody::Describe(schema) => Ok(self.describe(&schema)),
+            RequestBody::Sample { schema, random } => Ok(self.sample(&schema, random)),
+            RequestBody::Count => self.count(Counting::new(at_ms)),
+            RequestBody::List => self.list(Listing::new(at_ms)),
+            RequestBody::Scan(body) => self.scan(Scan::new(*body, at_ms)),
+            RequestBody::Clients { .. }
+            | RequestBody::Kill { .. }
+            | RequestBody::Stats
+            | RequestBody::ResetStats
+            | RequestBody::ChangeSubscriptions(_)
+            | RequestBody::Publish(_)
+            | RequestBody::Topics(_)
+            | RequestBody::Drain => {
                 unreachable!("asks to a worker are answered by the engine")
             }
         }
     }
 
-    fn resume(&mut self, unfinished: Unfinished, origin: Origin) -> Result<Part, Box<Unfinished>> {
+    fn resume(&mut self, unfinished: Unfinished, origin: Origin) -> Result<PartialReply, Box<Unfinished>> {
         match unfinished {
-            Unfinished::Acts(acts) => self.do_acts(*acts, origin),
-            Unfinished::Several(several) => self.do_several(several),
-            Unfinished::Fields(fields) => self.do_fields(*fields).map(Part::Reply),
+            Unfinished::Pipeline(pipeline) => self.do_pipeline(*pipeline, origin),
+            Unfinished::MultiKey(multi_key) => self.do_multi_key(multi_key),
+            Unfinished::Fields(fields) => self.do_fields(*fields).map(PartialReply::Reply),
             Unfinished::Copy(copying) => self.copy(*copying),
-            Unfinished::Rewriting(rewriting) => self.rewrite(rewriting).map(Part::Reply),
+            Unfinished::Rewriting(rewriting) => self.rewrite(rewriting).map(PartialReply::Reply),
             Unfinished::Batch(batch) => self.resume_batch(*batch, origin),
             Unfinished::Insert(insert) => self.resume_set(insert),
             Unfinished::Delete(delete) => self.delete(delete),
@@ -354,7 +358,12 @@ impl Shard {
     }
 
     /// From now on a client's next EXEC does nothing if one of these keys is changed before it.
-    fn watch(&mut self, mut keys: IntoIter<Bytes>, origin: Origin, now_ms: u64) -> Result<Part, Box<Unfinished>> {
+    fn watch(
+        &mut self,
+        mut keys: IntoIter<Bytes>,
+        origin: Origin,
+        now_ms: u64,
+    ) -> Result<PartialReply, Box<Unfinished>> {
         let mut work = 0;
         while work < WATCHED_BYTES_PER_SLICE
             && let Some(key) = keys.next()
@@ -366,13 +375,13 @@ impl Shard {
             self.keyspace.observers_mut().watches.watch(origin, key);
         }
         match keys.as_slice() {
-            [] => Ok(Part::Done),
+            [] => Ok(PartialReply::Done),
             _ => Err(Box::new(Unfinished::Watch(keys, now_ms))),
         }
     }
 
     /// A key as it is at that time: what has expired is removed.
-    fn resolve_live<'k>(&mut self, key: &'k [u8], now_ms: u64) -> Place<'k> {
+    fn resolve_live<'k>(&mut self, key: &'k [u8], now_ms: u64) -> ResolvedKey<'k> {
         // The other half of the assertion in `router.rs`: the sender used the same function.
         debug_assert_eq!(self.placement.shard_of(key), self.id);
         self.keyspace.resolve_live(key, now_ms)
@@ -380,9 +389,9 @@ impl Shard {
 
     /// Lets go of all keys, and of all older collections: at once, or if some were made while the flush was on its way, some
     /// at a time.
-    fn release_before(&mut self, before: Generation, from: u32) -> Result<Part, Box<Unfinished>> {
+    fn release_before(&mut self, before: Generation, from: u32) -> Result<PartialReply, Box<Unfinished>> {
         match self.keyspace.flush(before, from) {
-            None => Ok(Part::Done),
+            None => Ok(PartialReply::Done),
             Some(from) => Err(Box::new(Unfinished::Release { before, from })),
         }
     }

@@ -10,7 +10,7 @@ use super::watches::Watches;
 /// A closure that sees every change: for tests, which rebuild the data from what it sees.
 pub type Recorder = Box<dyn FnMut(Sequence, &Outcome<'_>)>;
 
-/// The observers of one shard, each a field. A new one is a field here and a line in each method below.
+/// The observers of one shard, each a field. A new one is a field here and a reply queue in each method below.
 pub(crate) struct ShardObservers {
     pub(super) watches: Watches,
     pub(super) journal: Journal,

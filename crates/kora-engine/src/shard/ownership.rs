@@ -8,16 +8,16 @@ use bytes::Bytes;
 use kora_keyspace::Cause;
 use kora_keyspace::catalog::{Generation, Schema};
 use kora_keyspace::limits::BUCKET_WORK;
-use kora_mesh::{Fuse, Gauge};
+use kora_mesh::{Gauge, SharedDeadline};
 
 use super::{Shard, Unfinished};
 use crate::error::ClientError;
 use crate::limits::{COLLECTIONS_MAX, NAMES_PER_SLICE};
-use crate::mail::{IfThere, Part, Proposal};
+use crate::mail::{IfThere, PartialReply, Proposal};
 
 impl Shard {
     /// Makes a collection, unless there is one of that name.
-    pub(super) fn create(&mut self, proposal: Proposal, at_ms: u64) -> Part {
+    pub(super) fn create(&mut self, proposal: Proposal, at_ms: u64) -> PartialReply {
         self.assert_owns_name(&proposal.name);
         let place = self.resolve_live(&proposal.name, at_ms);
         // What is there now and had not expired when it was looked for a moment ago.
@@ -41,18 +41,18 @@ impl Shard {
                     made_by: proposal.made_by,
                     name_bytes: Gauge::new(0),
                     leaving: Gauge::new(0),
-                    fuse: Fuse::new(),
+                    deadline: SharedDeadline::new(),
                 });
                 self.keyspace.create(&schema);
                 Ok(schema)
             }
         };
-        Part::Decided(decision)
+        PartialReply::Decided(decision)
     }
 
     /// Withdraws a collection from the catalog. From then on no shard finds it; what they hold is freed on `Release`.
-    pub(super) fn withdraw(&mut self, name: &Bytes) -> Part {
-        Part::Withdrawn(self.withdraw_name(name))
+    pub(super) fn withdraw(&mut self, name: &Bytes) -> PartialReply {
+        PartialReply::Withdrawn(self.withdraw_name(name))
     }
 
     pub(super) fn withdraw_name(&mut self, name: &[u8]) -> Option<Arc<Schema>> {
@@ -62,11 +62,11 @@ impl Shard {
 
     /// Lets no vector be set in a collection for the time being that its owner has not heard of, since it may go. Answers
     /// the number of this attempt, or 0 if it stays or another attempt is under way.
-    pub(super) fn close(&mut self, schema: &Schema) -> Part {
+    pub(super) fn close(&mut self, schema: &Schema) -> PartialReply {
         self.assert_owns_name(&schema.name);
         let newest = self.setup.catalog.newest(&schema.name);
         let closes = newest.filter(|newest| newest.generation == schema.generation && !newest.is_leaving());
-        Part::Count(closes.map_or(0, |schema| {
+        PartialReply::Count(closes.map_or(0, |schema| {
             self.attempts += 1;
             schema.leaving.set(self.attempts);
             self.attempts
@@ -74,31 +74,31 @@ impl Shard {
     }
 
     /// A collection stays, if it is still there.
-    pub(super) fn keep(&mut self, name: &Bytes) -> Part {
+    pub(super) fn keep(&mut self, name: &Bytes) -> PartialReply {
         self.assert_owns_name(name);
         if let Some(schema) = self.setup.catalog.newest(name) {
             schema.leaving.set(0);
         }
-        Part::Done
+        PartialReply::Done
     }
 
     /// Withdraws a collection that is empty, unless somebody has wanted it since this attempt began.
-    pub(super) fn withdraw_empty(&mut self, schema: &Schema, attempt: u64) -> Part {
+    pub(super) fn withdraw_empty(&mut self, schema: &Schema, attempt: u64) -> PartialReply {
         self.assert_owns_name(&schema.name);
         let newest = self.setup.catalog.newest(&schema.name);
         let is_the_same = |newest: &Schema| newest.generation == schema.generation && newest.leaving.get() == attempt;
         match newest.is_some_and(|newest| is_the_same(&newest)) {
             true => self.withdraw(&schema.name),
-            false => Part::Withdrawn(None),
+            false => PartialReply::Withdrawn(None),
         }
     }
 
     /// Withdraws the older ones of the collections that this shard owns, some buckets of the catalog at a time.
-    pub(super) fn withdraw_before(&mut self, mut sweep: Sweep) -> Result<Part, Box<Unfinished>> {
+    pub(super) fn withdraw_before(&mut self, mut sweep: Sweep) -> Result<PartialReply, Box<Unfinished>> {
         let Shard { placement, id, .. } = *self;
         let owns = |name: &[u8]| placement.shard_of(name) == id;
         match self.keyspace.withdraw_before(sweep.before, sweep.bucket, owns) {
-            None => Ok(Part::Done),
+            None => Ok(PartialReply::Done),
             Some(bucket) => {
                 sweep.bucket = bucket;
                 Err(Box::new(Unfinished::Sweep(sweep)))
@@ -107,7 +107,7 @@ impl Shard {
     }
 
     /// Collects the names of all collections, in byte order, some at a time.
-    pub(super) fn list(&mut self, mut listing: Listing) -> Result<Part, Box<Unfinished>> {
+    pub(super) fn list(&mut self, mut listing: Listing) -> Result<PartialReply, Box<Unfinished>> {
         let catalog = &self.setup.catalog;
         let mut looked_at = 0;
         while looked_at < NAMES_PER_SLICE {
@@ -120,7 +120,7 @@ impl Shard {
                     .sum::<usize>();
                 if listing.bytes > self.setup.client_bytes_max() {
                     let bytes_max = self.setup.client_bytes_max();
-                    return Ok(Part::Refused(ClientError::ReplyTooLarge { bytes_max }));
+                    return Ok(PartialReply::Refused(ClientError::ReplyTooLarge { bytes_max }));
                 }
                 listing.sorted.extend(names.iter().map(|schema| schema.name.clone()));
                 listing.bucket += 1;
@@ -128,7 +128,7 @@ impl Shard {
                 looked_at += 1;
                 match listing.sorted.pop_first() {
                     Some(name) => listing.names.push(name),
-                    None => return Ok(Part::Names(listing.names)),
+                    None => return Ok(PartialReply::Names(listing.names)),
                 }
             }
         }

@@ -8,13 +8,13 @@ use std::collections::{BTreeMap, VecDeque};
 use kora_mesh::WorkerId;
 
 use super::Unfinished;
-use crate::mail::{Ask, Ticket};
+use crate::mail::{ReplyId, RequestBody};
 
-/// Which client asked: its worker and its line there.
+/// Which client asked: its worker and its reply queue there.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) struct Origin {
     pub(crate) worker: WorkerId,
-    pub(crate) line: u32,
+    pub(crate) reply_queue: u32,
 }
 
 /// What waits for its turn. Bounded by what the lanes' credit and the own clients' lines let in.
@@ -30,35 +30,35 @@ pub(crate) struct Queue {
 
 /// What one client has waiting. Invariant: never without a first ask, but while that is being served.
 struct Client {
-    first: Option<(Ticket, Stage)>,
-    behind: VecDeque<(Ticket, Ask, u64)>,
+    first: Option<(ReplyId, QueueStage)>,
+    behind: VecDeque<(ReplyId, RequestBody, u64)>,
 }
 
 /// An ask that has not begun, or one between two slices.
-pub(crate) enum Stage {
+pub(crate) enum QueueStage {
     /// And when its command was taken from its connection, in milliseconds of Unix time.
-    Fresh(Ask, u64),
+    Fresh(RequestBody, u64),
     Suspended(Box<Unfinished>),
 }
 
-impl Stage {
+impl QueueStage {
     /// True of what changes a collection in several steps, or begins to.
     pub(crate) fn is_long(&self) -> bool {
         match self {
-            Stage::Fresh(ask, _) => matches!(ask, Ask::Set(_)),
-            Stage::Suspended(unfinished) => !matches!(**unfinished, Unfinished::Query(_)),
+            QueueStage::Fresh(body, _) => matches!(body, RequestBody::Set(_)),
+            QueueStage::Suspended(unfinished) => !matches!(**unfinished, Unfinished::Query(_)),
         }
     }
 }
 
 impl Queue {
-    pub(crate) fn push(&mut self, origin: Origin, ticket: Ticket, ask: Ask, at_ms: u64) {
+    pub(crate) fn push(&mut self, origin: Origin, reply_id: ReplyId, body: RequestBody, at_ms: u64) {
         self.len += 1;
         if let Some(client) = self.clients.get_mut(&origin) {
-            client.behind.push_back((ticket, ask, at_ms));
+            client.behind.push_back((reply_id, body, at_ms));
             return;
         }
-        let first = Some((ticket, Stage::Fresh(ask, at_ms)));
+        let first = Some((reply_id, QueueStage::Fresh(body, at_ms)));
         self.clients.insert(
             origin,
             Client {
@@ -70,11 +70,11 @@ impl Queue {
     }
 
     /// Takes out what is to be served next. It is followed by [`Queue::suspend`] or [`Queue::finish`].
-    pub(crate) fn pop(&mut self) -> Option<(Origin, Ticket, Stage)> {
+    pub(crate) fn pop(&mut self) -> Option<(Origin, ReplyId, QueueStage)> {
         let origin = self.turns.pop_front()?;
         let client = self.clients.get_mut(&origin).expect("whoever has a turn waits");
-        let (ticket, stage) = client.first.take().expect("nobody has a turn without an ask");
-        Some((origin, ticket, stage))
+        let (reply_id, stage) = client.first.take().expect("nobody has a turn without an ask");
+        Some((origin, reply_id, stage))
     }
 
     /// Counts a client among those that wait, as if what is to be suspended next had been taken out.
@@ -89,9 +89,15 @@ impl Queue {
     }
 
     /// What was taken out goes on when the others have had their turn, or before them if it is exclusive.
-    pub(crate) fn suspend(&mut self, origin: Origin, ticket: Ticket, unfinished: Box<Unfinished>, is_exclusive: bool) {
+    pub(crate) fn suspend(
+        &mut self,
+        origin: Origin,
+        reply_id: ReplyId,
+        unfinished: Box<Unfinished>,
+        is_exclusive: bool,
+    ) {
         let client = self.clients.get_mut(&origin).expect("it is being served");
-        client.first = Some((ticket, Stage::Suspended(unfinished)));
+        client.first = Some((reply_id, QueueStage::Suspended(unfinished)));
         self.is_taken = is_exclusive;
         match is_exclusive {
             true => self.turns.push_front(origin),
@@ -105,8 +111,8 @@ impl Queue {
         self.is_taken = false;
         let client = self.clients.get_mut(&origin).expect("it is being served");
         match client.behind.pop_front() {
-            Some((ticket, ask, at_ms)) => {
-                client.first = Some((ticket, Stage::Fresh(ask, at_ms)));
+            Some((reply_id, body, at_ms)) => {
+                client.first = Some((reply_id, QueueStage::Fresh(body, at_ms)));
                 self.turns.push_back(origin);
             }
             None => drop(self.clients.remove(&origin)),
@@ -149,21 +155,37 @@ mod tests {
     #[test]
     fn a_query_waits_for_one_ask_of_a_loader_and_each_client_keeps_its_order() {
         let mut queue = Queue::default();
-        let origin = |line| Origin {
+        let origin = |reply_queue| Origin {
             worker: WorkerId::from_index(0),
-            line,
+            reply_queue,
         };
         for sequence in 0..100 {
-            queue.push(origin(1), Ticket { line: 1, sequence }, Ask::Count, 0);
+            queue.push(
+                origin(1),
+                ReplyId {
+                    reply_queue: 1,
+                    sequence,
+                },
+                RequestBody::Count,
+                0,
+            );
         }
-        queue.push(origin(2), Ticket { line: 2, sequence: 0 }, Ask::Count, 0);
+        queue.push(
+            origin(2),
+            ReplyId {
+                reply_queue: 2,
+                sequence: 0,
+            },
+            RequestBody::Count,
+            0,
+        );
         let mut served = Vec::new();
-        while let Some((origin, ticket, _)) = queue.pop() {
+        while let Some((origin, reply_id, _)) = queue.pop() {
             queue.finish(origin);
             queue.assert_sound();
-            served.push((ticket.line, ticket.sequence));
+            served.push((reply_id.reply_queue, reply_id.sequence));
         }
         assert_eq!(served[..3], [(1, 0), (2, 0), (1, 1)]);
-        assert!(queue.is_empty() && served.iter().filter(|(line, _)| *line == 1).is_sorted());
+        assert!(queue.is_empty() && served.iter().filter(|(reply_queue, _)| *reply_queue == 1).is_sorted());
     }
 }

@@ -21,7 +21,7 @@ use crate::limits::KEY_BYTES_MAX;
 #[derive(Default)]
 pub(crate) struct Replay {
     /// Values on their way to other shards: by the number of the transfer, with their keys.
-    leaving: HashMap<u64, (Bytes, Leaving)>,
+    leaving: HashMap<u64, (Bytes, LeavingValue)>,
     /// Numbers of the transfers that ended here.
     landed: Vec<u64>,
     /// Hashes that are there and have no field so far, and when they expire. A keyspace holds no such hash.
@@ -29,7 +29,7 @@ pub(crate) struct Replay {
 }
 
 /// A value on its way.
-enum Leaving {
+enum LeavingValue {
     Value(MovedValue),
     /// With its deadline and its attributes, which are empty if it has none.
     Vector(Arc<Schema>, Box<[f32]>, u64, Bytes),
@@ -110,7 +110,7 @@ impl Shard {
                 {
                     self.setup.catalog.go_on_from(transfer + 1);
                     let key = Bytes::copy_from_slice(key);
-                    self.replay.leaving.insert(transfer, (key, Leaving::Value(moved)));
+                    self.replay.leaving.insert(transfer, (key, LeavingValue::Value(moved)));
                 }
                 self.replay_gone(key, now_ms);
                 Ok(())
@@ -147,13 +147,13 @@ impl Shard {
                 continue;
             }
             self.keyspace.begin_batch();
-            self.keyspace.land(transfer);
+            self.keyspace.note_landed(transfer);
             match value {
-                Leaving::Value(moved) => {
+                LeavingValue::Value(moved) => {
                     let put = self.keyspace.put_moved(place, moved);
                     debug_assert!(put.is_ok(), "the key is free");
                 }
-                Leaving::Vector(schema, vector, deadline_ms, attributes) => {
+                LeavingValue::Vector(schema, vector, deadline_ms, attributes) => {
                     if self.is_current(&schema) {
                         self.replay_vector(&schema, &key, &vector, deadline_ms);
                         let name = &key[schema.name.len() + 1..];
@@ -380,7 +380,7 @@ impl Shard {
                 .map(|(part, name)| part.attributes_of(name));
             let attributes = Bytes::copy_from_slice(attributes.flatten().unwrap_or_default());
             if let Some(vector) = self.keyspace.use_vector(&schema.name, name, BEFORE_ALL_MS) {
-                let leaving = Leaving::Vector(Arc::clone(schema), vector, deadline_ms, attributes);
+                let leaving = LeavingValue::Vector(Arc::clone(schema), vector, deadline_ms, attributes);
                 self.replay.leaving.insert(transfer, (key.clone(), leaving));
             }
         }

@@ -2,7 +2,7 @@
 //! copy is made in slices, and nobody else's command falls in between.
 
 use bytes::Bytes;
-use kora_keyspace::Place;
+use kora_keyspace::ResolvedKey;
 use kora_resp::Reply;
 
 use super::keys::refused;
@@ -26,7 +26,7 @@ pub(crate) struct Rewriting {
 
 impl Shard {
     /// Begins, if the command is one that takes several slices.
-    pub(super) fn begin_rewriting(&self, place: Place<'_>, action: &StringAction) -> Option<Box<Unfinished>> {
+    pub(super) fn begin_rewriting(&self, place: ResolvedKey<'_>, action: &StringAction) -> Option<Box<Unfinished>> {
         let (offset, part) = match action {
             StringAction::Append(tail) => (None, tail),
             StringAction::SetRange(offset, part) if !part.is_empty() => (Some(*offset), part),

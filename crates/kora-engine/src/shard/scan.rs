@@ -13,7 +13,7 @@ use super::{Shard, Unfinished};
 use crate::command::ScanFilter;
 use crate::cursor::ScanPlace;
 use crate::limits::SCAN_PER_SLICE;
-use crate::mail::{Part, ScanAsk, Scanned};
+use crate::mail::{PartialReply, ScanPart, Scanned};
 
 /// A SCAN between two slices.
 pub(crate) struct Scan {
@@ -23,7 +23,7 @@ pub(crate) struct Scan {
     /// Keys that are still to be looked at.
     left: usize,
     /// Bytes of keys for which the reply has room. Invariant: nothing is left when there is none.
-    room: usize,
+    bytes_left: usize,
     /// Keys that were passed and are still to be held against the filter.
     passed: std::vec::IntoIter<Bytes>,
     keys: Bulks,
@@ -32,13 +32,13 @@ pub(crate) struct Scan {
 }
 
 impl Scan {
-    pub(crate) fn new(ask: ScanAsk, now_ms: u64) -> Scan {
+    pub(crate) fn new(body: ScanPart, now_ms: u64) -> Scan {
         Scan {
             now_ms,
-            filter: ask.filter,
-            at: ask.at,
-            left: ask.left,
-            room: ask.room,
+            filter: body.filter,
+            at: body.at,
+            left: body.left,
+            bytes_left: body.bytes_left,
             passed: Vec::new().into_iter(),
             keys: Bulks::default(),
         }
@@ -53,10 +53,10 @@ impl Scan {
     fn look_at(&mut self, key: Bytes) -> usize {
         let work = self.filter.work(&key);
         if self.filter.matches(&key) {
-            self.room = self.room.saturating_sub(key.len());
+            self.bytes_left = self.bytes_left.saturating_sub(key.len());
             self.keys.push(&key);
         }
-        if self.room == 0 {
+        if self.bytes_left == 0 {
             self.left = 0;
         }
         work
@@ -73,7 +73,7 @@ impl Scan {
 
 impl Shard {
     /// Looks at keys until it has seen as many as were asked for or there are no more.
-    pub(super) fn scan(&mut self, mut scan: Scan) -> Result<Part, Box<Unfinished>> {
+    pub(super) fn scan(&mut self, mut scan: Scan) -> Result<PartialReply, Box<Unfinished>> {
         let mut work = 0;
         loop {
             if work >= SCAN_PER_SLICE {
@@ -160,11 +160,11 @@ impl Shard {
     }
 }
 
-fn scanned(scan: Scan, next: Option<ScanPlace>) -> Part {
-    Part::Scanned(Box::new(Scanned {
+fn scanned(scan: Scan, next: Option<ScanPlace>) -> PartialReply {
+    PartialReply::Scanned(Box::new(Scanned {
         keys: scan.keys,
         left: scan.left,
-        room: scan.room,
+        bytes_left: scan.bytes_left,
         next,
     }))
 }

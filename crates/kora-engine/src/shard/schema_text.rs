@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use kora_keyspace::catalog::{Generation, GraphSettings, MadeBy, Schema};
-use kora_mesh::{Fuse, Gauge};
+use kora_mesh::{Gauge, SharedDeadline};
 use kora_vector::limits::{DIMENSION_MAX, EF_MAX, M_MAX, M_MIN};
 use kora_vector::{Metric, Storage};
 
@@ -57,7 +57,7 @@ pub(super) fn read_schema(name: &[u8], generation: u64, text: &[u8], graph_min: 
             made_by,
             name_bytes: Gauge::new(0),
             leaving: Gauge::new(0),
-            fuse: Fuse::new(),
+            deadline: SharedDeadline::new(),
         })
     })
 }

@@ -1,7 +1,7 @@
 //! The commands on strings, executed on the shard where the key lies.
 
 use kora_keyspace::keys::Value;
-use kora_keyspace::{Cause, NEVER_MS, Place};
+use kora_keyspace::{Cause, NEVER_MS, ResolvedKey};
 use kora_resp::Reply;
 
 use super::Shard;
@@ -11,7 +11,7 @@ use crate::error::ClientError;
 use crate::gather::integer;
 
 impl Shard {
-    pub(super) fn act_on_string(&mut self, place: Place<'_>, action: StringAction) -> Result<Reply, ClientError> {
+    pub(super) fn act_on_string(&mut self, place: ResolvedKey<'_>, action: StringAction) -> Result<Reply, ClientError> {
         match action {
             StringAction::Get => self.get_string(place),
             StringAction::Set(setting) => self.set_string(place, setting),
@@ -61,12 +61,12 @@ impl Shard {
         }
     }
 
-    pub(super) fn get_string(&self, place: Place<'_>) -> Result<Reply, ClientError> {
+    pub(super) fn get_string(&self, place: ResolvedKey<'_>) -> Result<Reply, ClientError> {
         let string = self.keyspace.string(place).map_err(refused)?;
         Ok(string.map_or(Reply::Null, |string| Reply::Bulk(string.to_bytes())))
     }
 
-    fn set_string(&mut self, place: Place<'_>, setting: StringSetting) -> Result<Reply, ClientError> {
+    fn set_string(&mut self, place: ResolvedKey<'_>, setting: StringSetting) -> Result<Reply, ClientError> {
         let before = match setting.get {
             true => Some(self.get_string(place)?),
             false => None,
@@ -86,7 +86,7 @@ impl Shard {
 
     fn get_expiring(
         &mut self,
-        place: Place<'_>,
+        place: ResolvedKey<'_>,
         lifetime: Result<Lifetime, ClientError>,
     ) -> Result<Reply, ClientError> {
         let reply = self.get_string(place)?;
@@ -104,7 +104,7 @@ impl Shard {
     }
 
     /// Sets what a key holds, whatever it held.
-    pub(super) fn put(&mut self, place: Place<'_>, value: Value, lifetime: Lifetime) -> Result<(), ClientError> {
+    pub(super) fn put(&mut self, place: ResolvedKey<'_>, value: Value, lifetime: Lifetime) -> Result<(), ClientError> {
         let deadline_ms = match lifetime {
             Lifetime::Forever => Some(NEVER_MS),
             Lifetime::Keep => None,

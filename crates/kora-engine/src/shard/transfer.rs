@@ -6,28 +6,28 @@ use std::sync::Arc;
 use bytes::Bytes;
 use kora_keyspace::catalog::Schema;
 use kora_keyspace::keys::{MovedValue, Value, ValueRef};
-use kora_keyspace::{Cause, KeyType, NEVER_MS, Place, element_of};
+use kora_keyspace::{Cause, KeyType, NEVER_MS, ResolvedKey, element_of};
 use kora_resp::Reply;
 use kora_values::HashValue;
 
-use super::setting::Then;
+use super::insert::Then;
 use super::{Shard, Unfinished};
 use crate::command::{Transfer, TransferKind};
 use crate::error::ClientError;
 use crate::gather::vet;
 use crate::limits::FIELDS_PER_SLICE;
-use crate::mail::{Landing, Lift, Part};
+use crate::mail::{PartialReply, PutValue, TakeValue};
 
 /// What a key held, on its way to another one.
-pub(crate) enum Cargo {
+pub(crate) enum MovedData {
     /// A string or a hash; and the number of its move, if it is no copy.
     Value(MovedValue, Option<u64>),
     /// A vector.
-    Vector(Box<CarriedVector>),
+    Vector(Box<MovedVector>),
 }
 
 /// A vector on its way to another key.
-pub(crate) struct CarriedVector {
+pub(crate) struct MovedVector {
     pub(crate) vector: Box<[f32]>,
     pub(crate) deadline_ms: u64,
     /// Empty if it has none.
@@ -51,26 +51,26 @@ pub(crate) struct Copying {
     now_ms: u64,
 }
 
-impl Cargo {
+impl MovedData {
     /// The number of its move, if it has left its key.
     fn transfer(&self) -> Option<u64> {
         match self {
-            Cargo::Value(_, transfer) => *transfer,
-            Cargo::Vector(carried) => carried.transfer,
+            MovedData::Value(_, transfer) => *transfer,
+            MovedData::Vector(vector) => vector.transfer,
         }
     }
 }
 
 impl Shard {
     /// RENAME, RENAMENX or COPY between two keys of this shard, at once.
-    pub(super) fn transfer(&mut self, transfer: Transfer, now_ms: u64) -> Result<Part, Box<Unfinished>> {
+    pub(super) fn transfer(&mut self, transfer: Transfer, now_ms: u64) -> Result<PartialReply, Box<Unfinished>> {
         let kind = transfer.kind;
         let (from, to) = (
             self.resolve_live(&transfer.from, now_ms),
             self.resolve_live(&transfer.to, now_ms),
         );
         if let Some(reply) = self.refuse_transfer(from, to, kind) {
-            return Ok(Part::Reply(reply));
+            return Ok(PartialReply::Reply(reply));
         }
         let reply = match kind {
             TransferKind::Rename => Reply::ok(),
@@ -80,8 +80,8 @@ impl Shard {
             let Transfer { from: source, to, kind } = transfer.clone();
             let leaves = (!kind.is_copy()).then_some(source);
             return match self.pack_vector(from, &to) {
-                Ok(carried) => self.arrive(carried, to, Then::Moved { leaves, reply }, now_ms),
-                Err(error) => Ok(Part::Reply(Reply::Error(error.to_string()))),
+                Ok(vector) => self.arrive(vector, to, Then::Moved { leaves, reply }, now_ms),
+                Err(error) => Ok(PartialReply::Reply(Reply::Error(error.to_string()))),
             };
         }
         if kind.is_copy() {
@@ -93,70 +93,72 @@ impl Shard {
             self.put_moved(to, moved, Some(transfer));
         }
         self.keyspace.end_batch();
-        Ok(Part::Reply(reply))
+        Ok(PartialReply::Reply(reply))
     }
 
     /// Hands over what a key holds.
-    pub(super) fn lift(&mut self, lift: Lift, now_ms: u64) -> Result<Part, Box<Unfinished>> {
-        let place = self.resolve_live(&lift.key, now_ms);
+    pub(super) fn take_value(&mut self, take_value: TakeValue, now_ms: u64) -> Result<PartialReply, Box<Unfinished>> {
+        let place = self.resolve_live(&take_value.key, now_ms);
         let refusal = match self.keyspace.kind(place) {
-            None => return Ok(Part::Carried(None)),
+            None => return Ok(PartialReply::Moved(None)),
             Some(KeyType::VectorSet) => Some(ClientError::CollectionStays {
-                name: lift.key.to_vec(),
+                name: take_value.key.to_vec(),
             }),
-            Some(_) if self.setup.catalog.at(now_ms).holds(&lift.to) => {
-                Some(ClientError::NameOfCollection { name: lift.to.to_vec() })
-            }
-            Some(KeyType::Vector) => match self.pack_vector(place, &lift.to) {
-                Ok(mut carried) => {
-                    if !lift.keep {
+            Some(_) if self.setup.catalog.at(now_ms).holds(&take_value.to) => Some(ClientError::NameOfCollection {
+                name: take_value.to.to_vec(),
+            }),
+            Some(KeyType::Vector) => match self.pack_vector(place, &take_value.to) {
+                Ok(mut vector) => {
+                    if !take_value.keep {
                         let transfer = self.next_transfer();
                         self.keyspace.remove(place, Cause::Moved { transfer });
-                        carried.transfer = Some(transfer);
+                        vector.transfer = Some(transfer);
                     }
-                    return Ok(Part::Carried(Some(Cargo::Vector(Box::new(carried)))));
+                    return Ok(PartialReply::Moved(Some(MovedData::Vector(Box::new(vector)))));
                 }
                 Err(error) => Some(error),
             },
             Some(KeyType::String | KeyType::Hash) => None,
         };
         match refusal {
-            Some(error) => Ok(Part::Reply(Reply::Error(error.to_string()))),
-            None if lift.keep => self.begin_copy(place, None),
+            Some(error) => Ok(PartialReply::Reply(Reply::Error(error.to_string()))),
+            None if take_value.keep => self.begin_copy(place, None),
             None => {
                 let transfer = self.next_transfer();
                 let moved = self.keyspace.take(place, transfer);
-                Ok(Part::Carried(moved.map(|moved| Cargo::Value(moved, Some(transfer)))))
+                Ok(PartialReply::Moved(
+                    moved.map(|moved| MovedData::Value(moved, Some(transfer))),
+                ))
             }
         }
     }
 
     /// Takes a value, or hands it back if its place is taken.
-    pub(super) fn land(&mut self, landing: Landing, now_ms: u64) -> Result<Part, Box<Unfinished>> {
-        let place = self.resolve_live(&landing.key, now_ms);
+    pub(super) fn put_value(&mut self, put: PutValue, now_ms: u64) -> Result<PartialReply, Box<Unfinished>> {
+        let place = self.resolve_live(&put.key, now_ms);
         let is_free = match self.keyspace.kind(place) {
             None => true,
             Some(KeyType::VectorSet) => false,
-            Some(_) => landing.replaces,
+            Some(_) => put.replaces,
         };
-        match landing.cargo {
-            cargo if !is_free => {
-                if let (true, Some(transfer)) = (landing.is_return, cargo.transfer()) {
+        match put.moved {
+            moved if !is_free => {
+                if let (true, Some(transfer)) = (put.is_return, moved.transfer()) {
                     // The key was set meanwhile, which came behind what did not happen and replaced it.
-                    self.keyspace.land(transfer);
+                    self.keyspace.note_landed(transfer);
                 }
-                Ok(Part::Carried(Some(cargo)))
+                Ok(PartialReply::Moved(Some(moved)))
             }
-            Cargo::Value(moved, transfer) => {
+            MovedData::Value(moved, transfer) => {
                 self.put_moved(place, moved, transfer);
-                Ok(Part::Carried(None))
+                Ok(PartialReply::Moved(None))
             }
-            Cargo::Vector(carried) => self.arrive(*carried, landing.key, Then::Landed, now_ms),
+            MovedData::Vector(vector) => self.arrive(*vector, put.key, Then::Landed, now_ms),
         }
     }
 
     /// Goes on for a slice.
-    pub(super) fn copy(&mut self, mut copying: Copying) -> Result<Part, Box<Unfinished>> {
+    pub(super) fn copy(&mut self, mut copying: Copying) -> Result<PartialReply, Box<Unfinished>> {
         let from = copying.from.clone();
         let place = self.keyspace.place(&from, copying.now_ms);
         let Ok(Some(hash)) = self.keyspace.hash(place) else {
@@ -175,9 +177,11 @@ impl Shard {
     }
 
     /// Puts a value that was moved or copied, where the caller has seen that it may be put.
-    fn put_moved(&mut self, place: Place<'_>, moved: MovedValue, transfer: Option<u64>) {
+    fn put_moved(&mut self, place: ResolvedKey<'_>, moved: MovedValue, transfer: Option<u64>) {
         self.keyspace.begin_batch();
-        transfer.into_iter().for_each(|transfer| self.keyspace.land(transfer));
+        transfer
+            .into_iter()
+            .for_each(|transfer| self.keyspace.note_landed(transfer));
         let put = self.keyspace.put_moved(place, moved);
         self.keyspace.end_batch();
         debug_assert!(put.is_ok(), "nothing moves onto a collection");
@@ -189,7 +193,7 @@ impl Shard {
     }
 
     /// Why a value does not move or has no need to, if so.
-    fn refuse_transfer(&self, from: Place<'_>, to: Place<'_>, kind: TransferKind) -> Option<Reply> {
+    fn refuse_transfer(&self, from: ResolvedKey<'_>, to: ResolvedKey<'_>, kind: TransferKind) -> Option<Reply> {
         let error = |error: ClientError| Some(Reply::Error(error.to_string()));
         match (self.keyspace.kind(from), self.keyspace.kind(to)) {
             (None, _) if kind.is_copy() => Some(Reply::Integer(0)),
@@ -207,9 +211,9 @@ impl Shard {
         }
     }
 
-    fn begin_copy(&mut self, from: Place<'_>, to: Option<Bytes>) -> Result<Part, Box<Unfinished>> {
+    fn begin_copy(&mut self, from: ResolvedKey<'_>, to: Option<Bytes>) -> Result<PartialReply, Box<Unfinished>> {
         let Some(entry) = self.keyspace.entry(from) else {
-            return Ok(Part::Carried(None));
+            return Ok(PartialReply::Moved(None));
         };
         let (deadline_ms, now_ms) = (entry.deadline_ms(), from.now_ms);
         match entry.value() {
@@ -232,17 +236,17 @@ impl Shard {
     }
 
     /// A copy goes to its place here, or to whoever asked for it.
-    fn hand_over(&mut self, carried: MovedValue, to: Option<&Bytes>, now_ms: u64) -> Part {
+    fn hand_over(&mut self, vector: MovedValue, to: Option<&Bytes>, now_ms: u64) -> PartialReply {
         let Some(to) = to else {
-            return Part::Carried(Some(Cargo::Value(carried, None)));
+            return PartialReply::Moved(Some(MovedData::Value(vector, None)));
         };
         let place = self.resolve_live(to, now_ms);
-        self.put_moved(place, carried, None);
-        Part::Reply(Reply::Integer(1))
+        self.put_moved(place, vector, None);
+        PartialReply::Reply(Reply::Integer(1))
     }
 
     /// A copy of the vector of a key, with what it takes to set it under another one; or why that cannot be.
-    fn pack_vector(&mut self, from: Place<'_>, to: &[u8]) -> Result<CarriedVector, ClientError> {
+    fn pack_vector(&mut self, from: ResolvedKey<'_>, to: &[u8]) -> Result<MovedVector, ClientError> {
         let deadline_ms = self.keyspace.deadline_of(from).unwrap_or(NEVER_MS);
         let (part, name) = self.keyspace.vector_at(from).expect("the caller has seen it");
         let source = Arc::clone(part.schema());
@@ -257,7 +261,7 @@ impl Shard {
             collection: collection.to_vec(),
         })?;
         vet(&schema, &vector)?;
-        Ok(CarriedVector {
+        Ok(MovedVector {
             vector,
             deadline_ms,
             attributes,

@@ -36,7 +36,7 @@ impl Shard {
     }
 }
 
-/// A slice of a chore is allowed such a part of an ordinary one: what it touches lies cold in memory. With a whole one, 200,000
-/// vectors expiring beside queries on a busy machine had 116 slices above 0.9 ms, the longest 1.7; and a million vectors that
-/// were freed had slices of 1.0 to 1.6 ms, eight mebibytes each.
+/// A slice of a maintenance task is allowed such a part of an ordinary one: what it touches lies cold in memory. With a whole
+/// one, 200,000 vectors expiring beside queries on a busy machine had 116 slices above 0.9 ms, the longest 1.7; and a million
+/// vectors that were freed had slices of 1.0 to 1.6 ms, eight mebibytes each.
 pub(super) const CHORE_PART: u64 = 2;

@@ -8,16 +8,16 @@ use kora_keyspace::collections::{Collection, Description, FilteredSearch, Resolv
 use kora_keyspace::{Cause, key_of};
 use kora_vector::{Search, Statistics, Step, Work};
 
-use super::reading::hits_of;
+use super::shared_reads::hits_of;
 use super::{Shard, Unfinished};
 use crate::command::{self, Element, ElementList};
 use crate::error::ClientError;
 use crate::limits::{ELEMENTS_PER_SLICE, QUERY_AGAIN_MAX};
-use crate::mail::{Hits, Part, Question};
+use crate::mail::{Hits, PartialReply, Question};
 
 impl Shard {
     /// Deletes, some elements at a time.
-    pub(super) fn delete(&mut self, mut delete: Delete) -> Result<Part, Box<Unfinished>> {
+    pub(super) fn delete(&mut self, mut delete: Delete) -> Result<PartialReply, Box<Unfinished>> {
         let end = (delete.next + ELEMENTS_PER_SLICE).min(delete.elements.len());
         for place in delete.next..end {
             let (collection, name) = delete.elements.element(place);
@@ -36,7 +36,9 @@ impl Shard {
         }
         delete.next = end;
         if end == delete.elements.len() {
-            Ok(delete.refusal.map_or(Part::Count(delete.deleted), Part::Refused))
+            Ok(delete
+                .refusal
+                .map_or(PartialReply::Count(delete.deleted), PartialReply::Refused))
         } else {
             Err(Box::new(Unfinished::Delete(delete)))
         }
@@ -46,7 +48,7 @@ impl Shard {
     pub(super) fn random_vector(&mut self, live: usize, now_ms: u64) -> Option<Bytes> {
         let mut place = ((u128::from(self.draw()) * live as u128) >> 64) as usize;
         let draw = self.draw();
-        let there = |part: &&Collection| !part.schema().fuse.is_over(now_ms);
+        let there = |part: &&Collection| !part.schema().deadline.is_over(now_ms);
         for collection in self.keyspace.collections().iter().filter(there) {
             if place < collection.live() {
                 return collection.random(draw, now_ms);
@@ -56,15 +58,15 @@ impl Shard {
         None
     }
 
-    pub(super) fn get(&mut self, element: &Element, at_ms: u64) -> Part {
+    pub(super) fn get(&mut self, element: &Element, at_ms: u64) -> PartialReply {
         let Element { collection, name } = element;
         self.assert_owns(collection, name);
         match self.keyspace.use_vector(collection, name, at_ms) {
             None => match self.vet_element(collection, name, at_ms) {
-                Some(refusal) => Part::Refused(refusal),
-                None => Part::Vector(None),
+                Some(refusal) => PartialReply::Refused(refusal),
+                None => PartialReply::Vector(None),
             },
-            vector => Part::Vector(vector),
+            vector => PartialReply::Vector(vector),
         }
     }
 
@@ -81,19 +83,24 @@ impl Shard {
         self.keyspace.entry(place).map(|_| ClientError::WrongType)
     }
 
-    pub(super) fn holds(&mut self, element: &Element, at_ms: u64) -> Part {
+    pub(super) fn holds(&mut self, element: &Element, at_ms: u64) -> PartialReply {
         let Element { collection, name } = element;
         self.assert_owns(collection, name);
         match self.keyspace.holds_vector(collection, name, at_ms) {
-            true => Part::Holds(true),
+            true => PartialReply::Holds(true),
             false => self
                 .vet_element(collection, name, at_ms)
-                .map_or(Part::Holds(false), Part::Refused),
+                .map_or(PartialReply::Holds(false), PartialReply::Refused),
         }
     }
 
     /// Begins to search. The answer says which generation it is about; the asker compares.
-    pub(super) fn query(&mut self, question: Arc<Question>, ef: usize, at_ms: u64) -> Result<Part, Box<Unfinished>> {
+    pub(super) fn query(
+        &mut self,
+        question: Arc<Question>,
+        ef: usize,
+        at_ms: u64,
+    ) -> Result<PartialReply, Box<Unfinished>> {
         // What has expired takes no place among the hits: it is deleted before the search begins, in slices if it is much.
         if self.keyspace.has_due_vector(at_ms) {
             self.keyspace.remove_due_vectors(at_ms);
@@ -103,11 +110,11 @@ impl Shard {
         }
         let newest = self.setup.catalog.at(at_ms).generation_of(&question.schema.name);
         if newest != Some(question.schema.generation) {
-            return Ok(Part::Hits(Hits::of_other(newest)));
+            return Ok(PartialReply::Hits(Hits::of_other(newest)));
         }
         let part = self.keyspace.part_of_mut(&question.schema);
         let Some(part) = part.filter(|part| part.live() > 0) else {
-            return Ok(Part::Hits(Hits::nothing_in(question.schema.generation)));
+            return Ok(PartialReply::Hits(Hits::nothing_in(question.schema.generation)));
         };
         let search = Searching::begin(part, &question, ef);
         self.resume_query(Query {
@@ -119,16 +126,16 @@ impl Shard {
         })
     }
 
-    pub(super) fn resume_query(&mut self, mut query: Query) -> Result<Part, Box<Unfinished>> {
+    pub(super) fn resume_query(&mut self, mut query: Query) -> Result<PartialReply, Box<Unfinished>> {
         let mut work = Work::new(self.setup.slice_work);
-        let room = self.setup.hits_bytes_max(&query.question.schema.name);
+        let bytes_left = self.setup.hits_bytes_max(&query.question.schema.name);
         let Some(collection) = self.keyspace.part_of_mut(&query.question.schema) else {
-            return Ok(Part::Hits(Hits::default()));
+            return Ok(PartialReply::Hits(Hits::default()));
         };
         let Question { k, radius, .. } = *query.question;
         let mut resolving = match query.resolving.take() {
             Some(resolving) => resolving,
-            None => match query.search.resume(collection, (k, room), &mut work) {
+            None => match query.search.resume(collection, (k, bytes_left), &mut work) {
                 Step::More => return Err(Box::new(Unfinished::Query(query))),
                 Step::Done(resolving) if query.question.with_attributes => resolving.with_attributes(),
                 Step::Done(resolving) => resolving,
@@ -162,29 +169,29 @@ impl Shard {
         drop(search);
         self.keyspace.note_search_ended(&question.schema);
         let hits = hits_of(resolved, statistics, &question, ef, matches);
-        Ok(Part::Hits(Hits {
+        Ok(PartialReply::Hits(Hits {
             attributes: resolving.take_attributes(),
             live,
             ..hits
         }))
     }
 
-    pub(super) fn describe(&self, schema: &Schema) -> Part {
+    pub(super) fn describe(&self, schema: &Schema) -> PartialReply {
         let description = self
             .keyspace
             .part_of(schema)
             .map_or_else(Description::default, |collection| collection.describe());
-        Part::Description(description)
+        PartialReply::Description(description)
     }
 
     /// Some vector, perturbed by a tenth of its length: so near that its neighbours are about those of a stored vector, and
     /// so far that it is none.
-    pub(super) fn sample(&self, schema: &Schema, random: u64) -> Part {
+    pub(super) fn sample(&self, schema: &Schema, random: u64) -> PartialReply {
         let vector = self
             .keyspace
             .part_of(schema)
             .and_then(|collection| collection.sample(random));
-        Part::Vector(vector.map(|vector| perturbed(vector, schema, random)))
+        PartialReply::Vector(vector.map(|vector| perturbed(vector, schema, random)))
     }
 
     pub(super) fn assert_owns(&self, collection: &[u8], name: &[u8]) {
@@ -202,16 +209,18 @@ enum Searching {
 impl Searching {
     fn begin(part: &mut Collection, question: &Question, ef: usize) -> Searching {
         match &question.filter {
-            Some(filter) => Searching::Filtered(part.begin_filtered(&question.vector, question.aim(ef), filter)),
+            Some(filter) => {
+                Searching::Filtered(part.begin_filtered(&question.vector, question.search_parameters(ef), filter))
+            }
             None if question.exact => Searching::All(part.begin_exact(&question.vector, question.k)),
-            None => Searching::All(part.begin_search(&question.vector, question.aim(ef))),
+            None => Searching::All(part.begin_search(&question.vector, question.search_parameters(ef))),
         }
     }
 
-    fn resume(&mut self, part: &mut Collection, (k, room): (usize, usize), work: &mut Work) -> Step<ResolveKeys> {
+    fn resume(&mut self, part: &mut Collection, (k, bytes_left): (usize, usize), work: &mut Work) -> Step<ResolveKeys> {
         match self {
-            Searching::All(search) => part.resume_search(search, k, room, work),
-            Searching::Filtered(search) => part.resume_filtered(search, k, room, work),
+            Searching::All(search) => part.resume_search(search, k, bytes_left, work),
+            Searching::Filtered(search) => part.resume_filtered(search, k, bytes_left, work),
         }
     }
 

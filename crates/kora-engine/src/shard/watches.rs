@@ -165,9 +165,9 @@ mod tests {
 
     #[test]
     fn whoever_watches_hears_of_it_once_and_nobody_else_does() {
-        let origin = |line| Origin {
+        let origin = |reply_queue| Origin {
             worker: WorkerId::from_index(0),
-            line,
+            reply_queue,
         };
         let key = Bytes::from_static;
         let mut watches = Watches::default();

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use kora_vector::{Aim, Desk, Index, Insertion, Parameters, Search, Slot, Statistics, Step, Work};
+use kora_vector::{
+    Index, Insertion, Parameters, Search, SearchBuffers, SearchParameters, Slot, Statistics, Step, Work,
+};
 
 use super::attributes::Attributes;
 use super::description::Description;
@@ -336,9 +338,9 @@ impl Collection {
     }
 
     /// Begins a search along the graph, which holds its place in the index until its hits are resolved.
-    pub fn begin_search(&mut self, vector: &[f32], aim: Aim) -> Search {
+    pub fn begin_search(&mut self, vector: &[f32], parameters: SearchParameters) -> Search {
         self.suspended += 1;
-        self.index.begin_search(vector, aim)
+        self.index.begin_search(vector, parameters)
     }
 
     /// The same over every vector.
@@ -348,12 +350,18 @@ impl Collection {
     }
 
     /// Goes on with a search. When it is done, the keys of the best k hits are to be found with
-    /// [`Collection::resolve_hits`] to the end; they may take `room` bytes.
-    pub fn resume_search(&mut self, search: &mut Search, k: usize, room: usize, work: &mut Work) -> Step<ResolveKeys> {
+    /// [`Collection::resolve_hits`] to the end; they may take `bytes_left` bytes.
+    pub fn resume_search(
+        &mut self,
+        search: &mut Search,
+        k: usize,
+        bytes_left: usize,
+        work: &mut Work,
+    ) -> Step<ResolveKeys> {
         let Step::Done(hits) = self.index.resume_search(search, work) else {
             return Step::More;
         };
-        Step::Done(ResolveKeys::new(hits, k, room))
+        Step::Done(ResolveKeys::new(hits, k, bytes_left))
     }
 
     /// Finds the whole keys of hits, some at a time.
@@ -370,13 +378,13 @@ impl Collection {
     pub fn query_in_place(
         &self,
         vector: &[f32],
-        (k, aim): (usize, Aim),
-        room: usize,
-        desk: &mut Desk,
+        (k, parameters): (usize, SearchParameters),
+        bytes_left: usize,
+        buffers: &mut SearchBuffers,
         work: &mut Work,
     ) -> Option<(Resolved, Statistics)> {
-        let (hits, statistics) = self.index.search_in_place(desk, vector, aim, work)?;
-        match ResolveKeys::new(hits, k, room).resume(self, work) {
+        let (hits, statistics) = self.index.search_in_place(buffers, vector, parameters, work)?;
+        match ResolveKeys::new(hits, k, bytes_left).resume(self, work) {
             Step::Done(resolved) => Some((resolved, statistics)),
             Step::More => None,
         }

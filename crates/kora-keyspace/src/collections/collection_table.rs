@@ -12,7 +12,7 @@ pub struct CollectionTable {
     /// Keys the hash: random in a server, so that nobody outside can choose names that collide.
     hash_seed: u64,
     /// Where each stands in `collections`. The names themselves stand there.
-    places: SegmentTable<Place>,
+    places: SegmentTable<NamedPart>,
     /// Boxed: a list that grows moves pointers only.
     collections: Vec<Option<Box<Collection>>>,
     /// Places given up, to be given out again: a collection keeps its place while it is held, which is all that a scan
@@ -20,13 +20,13 @@ pub struct CollectionTable {
     free: Vec<u32>,
 }
 
-struct Place {
+struct NamedPart {
     /// Of the collection's name.
     hash: u32,
     at: u32,
 }
 
-impl Hashed for Place {
+impl Hashed for NamedPart {
     fn hash(&self) -> u32 {
         self.hash
     }
@@ -35,7 +35,7 @@ impl Hashed for Place {
 /// Collections that are no longer held: what is to be freed of them.
 pub(crate) struct DroppedTable {
     pub(crate) collections: vec::IntoIter<Option<Box<Collection>>>,
-    places: SegmentTable<Place>,
+    places: SegmentTable<NamedPart>,
 }
 
 impl DroppedTable {
@@ -66,7 +66,7 @@ impl CollectionTable {
     }
 
     fn place(&self, name: &[u8]) -> Option<u32> {
-        let is_it = |place: &Place| self.is_named(place.at, name);
+        let is_it = |place: &NamedPart| self.is_named(place.at, name);
         self.places
             .find(hash(self.hash_seed, name), is_it)
             .map(|place| place.at)
@@ -107,7 +107,7 @@ impl CollectionTable {
             self.collections.push(None);
             self.places() - 1
         });
-        self.places.insert_new(Place { hash, at });
+        self.places.insert_new(NamedPart { hash, at });
         collection.place = at;
         self.collections[at as usize].insert(Box::new(collection))
     }

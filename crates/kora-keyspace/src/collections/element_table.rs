@@ -11,10 +11,10 @@ use crate::limits::SCAN_PREFIX_BITS;
 pub(crate) struct ElementTable {
     /// Keys the hash: random in a server, so that nobody outside can choose names that collide.
     hash_seed: u64,
-    entries: SegmentTable<Entry>,
+    entries: SegmentTable<ElementEntry>,
 }
 
-struct Entry {
+struct ElementEntry {
     /// Kept, so that a split need not read the names.
     hash: u32,
     slot: Slot,
@@ -22,7 +22,7 @@ struct Entry {
     used_s: u32,
 }
 
-impl Hashed for Entry {
+impl Hashed for ElementEntry {
     fn hash(&self) -> u32 {
         self.hash
     }
@@ -67,7 +67,7 @@ impl ElementTable {
                 Some(std::mem::replace(&mut entry.slot, slot))
             }
             None => {
-                self.entries.insert_new(Entry { hash, slot, used_s });
+                self.entries.insert_new(ElementEntry { hash, slot, used_s });
                 None
             }
         }
@@ -103,7 +103,7 @@ impl ElementTable {
         self.entries.bytes()
     }
 
-    fn entry(&self, name: &[u8], names: &SlotNames) -> Option<&Entry> {
+    fn entry(&self, name: &[u8], names: &SlotNames) -> Option<&ElementEntry> {
         let hash = hash(self.hash_seed, name);
         self.entries.find(hash, |entry| names.name(entry.slot) == name)
     }

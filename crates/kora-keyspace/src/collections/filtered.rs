@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use kora_filter::AskedFilter;
-use kora_vector::{Aim, Search, Statistics, Step, Work};
+use kora_vector::{Search, SearchParameters, Statistics, Step, Work};
 
 use super::collection::Collection;
 use super::resolve_keys::ResolveKeys;
@@ -12,7 +12,7 @@ use super::resolve_keys::ResolveKeys;
 /// the same filter before; how many pass decides how it goes on.
 pub struct FilteredSearch {
     vector: Box<[f32]>,
-    aim: Aim,
+    parameters: SearchParameters,
     /// The filter's number among the part's attributes; none if there are none, so that nothing passes.
     filter: Option<u64>,
     search: Option<Search>,
@@ -38,11 +38,16 @@ impl FilteredSearch {
 
 impl Collection {
     /// Begins to search among the vectors that pass a filter. It holds its place in the index until its hits are resolved.
-    pub fn begin_filtered(&mut self, vector: &[f32], aim: Aim, asked: &Arc<AskedFilter>) -> FilteredSearch {
+    pub fn begin_filtered(
+        &mut self,
+        vector: &[f32],
+        parameters: SearchParameters,
+        asked: &Arc<AskedFilter>,
+    ) -> FilteredSearch {
         self.suspended += 1;
         FilteredSearch {
             vector: vector.into(),
-            aim,
+            parameters,
             filter: self.attributes.as_mut().map(|attributes| attributes.use_filter(asked)),
             search: None,
             matches: 0,
@@ -54,10 +59,10 @@ impl Collection {
         &mut self,
         filtered: &mut FilteredSearch,
         k: usize,
-        room: usize,
+        bytes_left: usize,
         work: &mut Work,
     ) -> Step<ResolveKeys> {
-        let nothing = || Step::Done(ResolveKeys::new(Vec::new(), k, room));
+        let nothing = || Step::Done(ResolveKeys::new(Vec::new(), k, bytes_left));
         let (Some(attributes), Some(number)) = (&mut self.attributes, filtered.filter) else {
             return nothing();
         };
@@ -67,14 +72,15 @@ impl Collection {
         let Some(matches) = attributes.matches(number) else {
             return nothing();
         };
-        let search = filtered
-            .search
-            .get_or_insert_with(|| self.index.begin_search_among(&filtered.vector, filtered.aim, matches));
+        let search = filtered.search.get_or_insert_with(|| {
+            self.index
+                .begin_search_among(&filtered.vector, filtered.parameters, matches)
+        });
         let Step::Done(hits) = self.index.resume_search_among(search, matches, work) else {
             return Step::More;
         };
         filtered.matches = matches.count();
         attributes.release_filter(number);
-        Step::Done(ResolveKeys::new(hits, k, room))
+        Step::Done(ResolveKeys::new(hits, k, bytes_left))
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::catalog::{Generation, MadeBy, Schema};
 use crate::changes::{Changed, Observer};
-use crate::key::Place;
+use crate::key::ResolvedKey;
 use crate::keyspace::Keyspace;
 use crate::limits::{BUCKET_WORK, NAMES_PER_SLICE};
 use crate::outcome::{Cause, Outcome};
@@ -22,7 +22,7 @@ impl<O: Observer> Keyspace<O> {
     /// when they hear of it; from now on no command finds their parts.
     pub fn withdraw(&mut self, name: &[u8], cause: Cause) -> Option<Arc<Schema>> {
         let schema = self.catalog.withdraw(name)?;
-        self.forget_collection_deadline(schema.fuse.end(), schema.generation);
+        self.forget_collection_deadline(schema.deadline.end(), schema.generation);
         self.changes
             .commit(Changed::elsewhere(), || Outcome::Withdrawn { schema: &schema, cause });
         self.drop_part(&schema.name, schema.generation, cause);
@@ -50,7 +50,7 @@ impl<O: Observer> Keyspace<O> {
                 goes
             });
             for schema in &gone {
-                self.forget_collection_deadline(schema.fuse.end(), schema.generation);
+                self.forget_collection_deadline(schema.deadline.end(), schema.generation);
                 let cause = Cause::Dropped;
                 self.changes
                     .commit(Changed::elsewhere(), || Outcome::Withdrawn { schema, cause });
@@ -61,30 +61,30 @@ impl<O: Observer> Keyspace<O> {
     }
 
     /// When the collection of a name expires that is there.
-    pub(crate) fn collection_deadline(&self, place: Place<'_>) -> Option<u64> {
+    pub(crate) fn collection_deadline(&self, place: ResolvedKey<'_>) -> Option<u64> {
         let schema = self.catalog.at(place.now_ms).find(place.key)?;
-        Some(schema.fuse.end())
+        Some(schema.deadline.end())
     }
 
     /// Lets the collection of a name expire then, or never; false if it is not there any more.
-    pub(crate) fn set_collection_deadline(&mut self, place: Place<'_>, deadline_ms: u64) -> bool {
+    pub(crate) fn set_collection_deadline(&mut self, place: ResolvedKey<'_>, deadline_ms: u64) -> bool {
         let Some(schema) = self.catalog.at(place.now_ms).find(place.key) else {
             return false;
         };
         if deadline_ms <= place.now_ms {
-            schema.fuse.cut();
+            schema.deadline.cut();
             self.withdraw_over(&schema.name, Cause::Command);
             return true;
         }
-        let before_ms = schema.fuse.end();
-        if !schema.fuse.move_to(deadline_ms) {
+        let before_ms = schema.deadline.end();
+        if !schema.deadline.move_to(deadline_ms) {
             return false;
         }
         self.forget_collection_deadline(before_ms, schema.generation);
         // As it was noted: there is a latest time.
-        let deadline_ms = schema.fuse.end();
+        let deadline_ms = schema.deadline.end();
         if deadline_ms != NEVER_MS {
-            self.catalog.mortals().add();
+            self.catalog.expiring_collections().add();
             self.expiring.insert(deadline_ms, &schema);
         }
         self.changes
@@ -101,7 +101,7 @@ impl<O: Observer> Keyspace<O> {
             return;
         }
         let newest = self.catalog.newest(name);
-        if newest.is_some_and(|schema| schema.fuse.is_over(now_ms)) {
+        if newest.is_some_and(|schema| schema.deadline.is_over(now_ms)) {
             self.withdraw_over(name, Cause::Expired);
             self.expired += 1;
         }
@@ -120,7 +120,7 @@ impl<O: Observer> Keyspace<O> {
 
     fn withdraw_over(&mut self, name: &[u8], cause: Cause) {
         // Until all its parts are gone it counts among those that expire.
-        self.catalog.mortals().add();
+        self.catalog.expiring_collections().add();
         let schema = self.withdraw(name, cause).expect("its owner has seen it");
         self.expiring.push_withdrawn(schema);
     }
@@ -128,7 +128,7 @@ impl<O: Observer> Keyspace<O> {
     /// A collection that was withdrawn does not expire any more.
     fn forget_collection_deadline(&mut self, deadline_ms: u64, generation: Generation) {
         if self.expiring.remove(deadline_ms, generation) {
-            self.catalog.mortals().subtract();
+            self.catalog.expiring_collections().subtract();
         }
     }
 

@@ -18,18 +18,18 @@ pub struct ResolveKeys {
     hits: vec::IntoIter<Hit>,
     /// Those at the distance of the last one taken from `hits`, while more of them are to come.
     ties: Ties,
-    stage: Stage,
+    stage: ResolveStage,
     distance: f32,
     k: usize,
     resolved: Vec<(Bytes, f32)>,
     /// The attributes of each that is resolved, empty if it has none; none at all unless they are wanted.
     attributes: Option<Vec<Bytes>>,
     /// Bytes that keys may still take.
-    room: usize,
+    bytes_left: usize,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Stage {
+enum ResolveStage {
     /// Hits at one distance are being put in order.
     Ordering,
     /// Their keys are being found.
@@ -40,16 +40,16 @@ enum Stage {
 pub type Resolved = Option<Vec<(Bytes, f32)>>;
 
 impl ResolveKeys {
-    pub(crate) fn new(hits: Vec<Hit>, k: usize, room: usize) -> ResolveKeys {
+    pub(crate) fn new(hits: Vec<Hit>, k: usize, bytes_left: usize) -> ResolveKeys {
         ResolveKeys {
             hits: hits.into_iter(),
             ties: Ties::default(),
-            stage: Stage::Resolving,
+            stage: ResolveStage::Resolving,
             distance: f32::NEG_INFINITY,
             k,
             resolved: Vec::new(),
             attributes: None,
-            room,
+            bytes_left,
         }
     }
 
@@ -84,10 +84,10 @@ impl ResolveKeys {
                         bytes += text.len() + size_of::<Bytes>();
                         attributes.push(Bytes::copy_from_slice(text));
                     }
-                    if bytes + HIT_BYTES > self.room {
+                    if bytes + HIT_BYTES > self.bytes_left {
                         return Step::Done(None);
                     }
-                    self.room -= bytes + HIT_BYTES;
+                    self.bytes_left -= bytes + HIT_BYTES;
                     keys.put_slice(&collection.schema().name);
                     keys.put_u8(b':');
                     keys.put_slice(name);
@@ -119,7 +119,10 @@ impl ResolveKeys {
         let names: usize = hits[..count].iter().map(|hit| collection.name(hit.slot).len()).sum();
         self.resolved.reserve(count);
         let bytes = names + count * (collection.schema().name.len() + 1);
-        (BytesMut::with_capacity(bytes.min(self.room)), Vec::with_capacity(count))
+        (
+            BytesMut::with_capacity(bytes.min(self.bytes_left)),
+            Vec::with_capacity(count),
+        )
     }
 
     /// Comes a step nearer to the next hit in order, and returns it if it is reached. `None` if there are no more.
@@ -131,23 +134,23 @@ impl ResolveKeys {
         };
         let next = self.hits.as_slice().first().copied();
         match (self.stage, next) {
-            (Stage::Ordering, Some(hit)) if hit.distance == self.distance => {
+            (ResolveStage::Ordering, Some(hit)) if hit.distance == self.distance => {
                 self.hits.next();
                 if collection.is_there(hit.slot) {
                     self.ties.push(hit.slot, compare);
                 }
                 Some(None)
             }
-            (Stage::Ordering, _) => {
-                self.stage = Stage::Resolving;
+            (ResolveStage::Ordering, _) => {
+                self.stage = ResolveStage::Resolving;
                 Some(None)
             }
-            (Stage::Resolving, next) => {
+            (ResolveStage::Resolving, next) => {
                 let first = self.ties.pop(compare);
                 if first.is_none() {
                     // Adding zero makes a zero of either sign the one that is printed `0`.
                     self.distance = next?.distance + 0.0;
-                    self.stage = Stage::Ordering;
+                    self.stage = ResolveStage::Ordering;
                 }
                 Some(first)
             }

@@ -8,7 +8,7 @@ use kora_vector::{Step, Work};
 use super::collection::{Collection, Unlinked};
 use crate::catalog::{Generation, Schema};
 use crate::changes::{Changed, Observer};
-use crate::key::{Place, element_of};
+use crate::key::{ResolvedKey, element_of};
 use crate::keyspace::Keyspace;
 use crate::limits::PLACES_PER_SLICE;
 use crate::outcome::{Cause, Outcome};
@@ -142,13 +142,13 @@ impl<O: Observer> Keyspace<O> {
     }
 
     /// Deletes the vector of a key; false if there is none.
-    pub(crate) fn remove_vector_of(&mut self, place: Place<'_>, cause: Cause) -> bool {
+    pub(crate) fn remove_vector_of(&mut self, place: ResolvedKey<'_>, cause: Cause) -> bool {
         let element = element_of(place.key).filter(|_| !self.catalog.is_empty());
         element.is_some_and(|(collection, name)| self.remove_vector(collection, name, place.now_ms, cause))
     }
 
     /// Lets a vector expire then; false if there is none.
-    pub(crate) fn set_vector_deadline(&mut self, place: Place<'_>, deadline_ms: u64) -> bool {
+    pub(crate) fn set_vector_deadline(&mut self, place: ResolvedKey<'_>, deadline_ms: u64) -> bool {
         let Some((collection, name)) = element_of(place.key) else {
             return false;
         };
@@ -210,7 +210,7 @@ impl<O: Observer> Keyspace<O> {
     }
 
     /// Lets a vector count as used; false if there is none.
-    pub fn touch_vector(&mut self, place: Place<'_>) -> bool {
+    pub fn touch_vector(&mut self, place: ResolvedKey<'_>) -> bool {
         let now_ms = place.now_ms;
         let element = element_of(place.key);
         let part = element.and_then(|(collection, name)| Some((self.current_part_mut(collection, now_ms)?, name)));
@@ -218,7 +218,7 @@ impl<O: Observer> Keyspace<O> {
     }
 
     /// What this shard holds of the collection whose vector has this key, if there is one, and its name there.
-    pub fn vector_at<'k>(&self, place: Place<'k>) -> Option<(&Collection, &'k [u8])> {
+    pub fn vector_at<'k>(&self, place: ResolvedKey<'k>) -> Option<(&Collection, &'k [u8])> {
         let (collection, name) = element_of(place.key)?;
         let part = self.current_part(collection, place.now_ms)?;
         part.holds(name).then_some((part, name))
@@ -295,7 +295,7 @@ impl<O: Observer> Keyspace<O> {
             return;
         }
         let held = element_of(key).and_then(|(name, _)| self.collections.get(name));
-        let over = held.filter(|part| part.schema().fuse.is_over(now_ms));
+        let over = held.filter(|part| part.schema().deadline.is_over(now_ms));
         if let Some(name) = over.map(|part| part.schema().name.clone()) {
             self.detach(&name, Cause::Expired);
         }

@@ -4,7 +4,7 @@ use kora_values::{StringValue, ValueError};
 
 use super::entry::{MovedValue, Value};
 use crate::changes::{Changed, Observer};
-use crate::key::{KeyType, Place};
+use crate::key::{KeyType, ResolvedKey};
 use crate::keys::KeyTable;
 use crate::keyspace::{Keyspace, Refusal};
 use crate::limits::EDITED_BYTES_MIN;
@@ -16,7 +16,7 @@ impl<O: Observer> Keyspace<O> {
     ///
     /// # Errors
     /// If the key is the name of a collection.
-    pub fn put(&mut self, place: Place<'_>, value: Value, deadline_ms: Option<u64>) -> Result<(), Refusal> {
+    pub fn put(&mut self, place: ResolvedKey<'_>, value: Value, deadline_ms: Option<u64>) -> Result<(), Refusal> {
         match self
             .keys
             .replace(place.hash, place.key, value, deadline_ms, place.now_ms)
@@ -50,7 +50,7 @@ impl<O: Observer> Keyspace<O> {
     ///
     /// # Errors
     /// If something else is there, or it would be longer than `bytes_max`.
-    pub fn append(&mut self, place: Place<'_>, tail: &[u8], bytes_max: usize) -> Result<usize, Refusal> {
+    pub fn append(&mut self, place: ResolvedKey<'_>, tail: &[u8], bytes_max: usize) -> Result<usize, Refusal> {
         match self.edit_string(place, |string| string.append(tail, bytes_max))? {
             Some((length, changed)) => {
                 self.commit_edit(place, changed, (length - tail.len(), tail, length));
@@ -69,7 +69,7 @@ impl<O: Observer> Keyspace<O> {
     /// If something else is there, or it would be longer than `bytes_max`.
     pub fn set_range(
         &mut self,
-        place: Place<'_>,
+        place: ResolvedKey<'_>,
         offset: usize,
         part: &[u8],
         bytes_max: usize,
@@ -94,7 +94,7 @@ impl<O: Observer> Keyspace<O> {
     /// If something else is there.
     pub fn put_written(
         &mut self,
-        place: Place<'_>,
+        place: ResolvedKey<'_>,
         bytes: Vec<u8>,
         (offset, part): (usize, &[u8]),
     ) -> Result<usize, Refusal> {
@@ -118,7 +118,7 @@ impl<O: Observer> Keyspace<O> {
     ///
     /// # Errors
     /// If something else is there, or there is no such sum.
-    pub fn increment(&mut self, place: Place<'_>, by: i64) -> Result<i64, Refusal> {
+    pub fn increment(&mut self, place: ResolvedKey<'_>, by: i64) -> Result<i64, Refusal> {
         match self.edit_string(place, |string| string.increment(by))? {
             Some((sum, changed)) => {
                 self.changes.commit(changed, || put_of(&self.keys, place));
@@ -135,7 +135,7 @@ impl<O: Observer> Keyspace<O> {
     ///
     /// # Errors
     /// If something else is there, or there is no such sum.
-    pub fn increment_float(&mut self, place: Place<'_>, by: &[u8]) -> Result<String, Refusal> {
+    pub fn increment_float(&mut self, place: ResolvedKey<'_>, by: &[u8]) -> Result<String, Refusal> {
         let add = |string: &mut StringValue| string.increment_float(by);
         match self.edit_string(place, add)? {
             Some((sum, changed)) => {
@@ -147,7 +147,7 @@ impl<O: Observer> Keyspace<O> {
     }
 
     /// Deletes what a key holds, but for a collection; false if there is nothing.
-    pub fn remove(&mut self, place: Place<'_>, cause: Cause) -> bool {
+    pub fn remove(&mut self, place: ResolvedKey<'_>, cause: Cause) -> bool {
         match self.keys.remove(place.hash, place.key) {
             Some((outside, changed)) => {
                 self.changes
@@ -160,7 +160,7 @@ impl<O: Observer> Keyspace<O> {
     }
 
     /// Takes a string or a hash from its key, to be put elsewhere: the move of this number.
-    pub fn take(&mut self, place: Place<'_>, transfer: u64) -> Option<MovedValue> {
+    pub fn take(&mut self, place: ResolvedKey<'_>, transfer: u64) -> Option<MovedValue> {
         let (moved, changed) = self.keys.take(place.hash, place.key)?;
         let cause = Cause::Moved { transfer };
         self.changes
@@ -172,7 +172,7 @@ impl<O: Observer> Keyspace<O> {
     ///
     /// # Errors
     /// If the key is the name of a collection.
-    pub fn put_moved(&mut self, place: Place<'_>, moved: MovedValue) -> Result<(), Refusal> {
+    pub fn put_moved(&mut self, place: ResolvedKey<'_>, moved: MovedValue) -> Result<(), Refusal> {
         match moved.deadline_ms > place.now_ms {
             true => self.put(place, moved.value, Some(moved.deadline_ms)),
             false => {
@@ -184,13 +184,13 @@ impl<O: Observer> Keyspace<O> {
     }
 
     /// Notes that the move of this number has come to its end. Whatever it brings is set next, in the same batch.
-    pub fn land(&mut self, transfer: u64) {
+    pub fn note_landed(&mut self, transfer: u64) {
         self.changes
             .commit(Changed::elsewhere(), || Outcome::Landed { transfer });
     }
 
     /// Adds a key that is not there: the caller has looked.
-    pub(crate) fn insert(&mut self, place: Place<'_>, moved: MovedValue) {
+    pub(crate) fn insert(&mut self, place: ResolvedKey<'_>, moved: MovedValue) {
         let changed = self.keys.insert_new(place.hash, place.key, moved, place.now_ms);
         self.changes.commit(changed, || put_of(&self.keys, place));
     }
@@ -199,7 +199,7 @@ impl<O: Observer> Keyspace<O> {
     /// that refuses is as it was.
     fn edit_string<R>(
         &mut self,
-        place: Place<'_>,
+        place: ResolvedKey<'_>,
         edit: impl FnOnce(&mut StringValue) -> Result<R, ValueError>,
     ) -> Result<Option<(R, Changed)>, Refusal> {
         let edited = self.keys.edit(place, |value| match value {
@@ -219,7 +219,7 @@ impl<O: Observer> Keyspace<O> {
     /// Makes a string that is written to before it is there.
     fn make_string<R>(
         &mut self,
-        place: Place<'_>,
+        place: ResolvedKey<'_>,
         mut string: StringValue,
         write: impl FnOnce(&mut StringValue) -> Result<R, ValueError>,
     ) -> Result<R, Refusal> {
@@ -229,7 +229,12 @@ impl<O: Observer> Keyspace<O> {
     }
 
     /// A long string is told by what was written, a short one whole.
-    fn commit_edit(&mut self, place: Place<'_>, changed: Changed, (offset, bytes, length): (usize, &[u8], usize)) {
+    fn commit_edit(
+        &mut self,
+        place: ResolvedKey<'_>,
+        changed: Changed,
+        (offset, bytes, length): (usize, &[u8], usize),
+    ) {
         let key = place.key;
         self.changes.commit(changed, || match length >= EDITED_BYTES_MIN {
             true => Outcome::Edited {
@@ -244,7 +249,7 @@ impl<O: Observer> Keyspace<O> {
 }
 
 /// That a key holds what it holds.
-pub(crate) fn put_of<'a>(keys: &'a KeyTable, place: Place<'a>) -> Outcome<'a> {
+pub(crate) fn put_of<'a>(keys: &'a KeyTable, place: ResolvedKey<'a>) -> Outcome<'a> {
     let entry = keys.find(place.hash, place.key).expect("it was put a moment ago");
     Outcome::Put {
         key: place.key,

@@ -35,7 +35,7 @@ pub struct MovedValue {
 
 /// A key with what it holds, where they lie.
 #[derive(Clone, Copy, Debug)]
-pub struct Entry<'t> {
+pub struct KeyEntry<'t> {
     record: Record<'t, Value>,
     hash_seed: u64,
 }
@@ -89,11 +89,11 @@ impl Value {
     pub(super) fn pack<'a>(
         &'a self,
         key_bytes: usize,
-        room: &'a mut [u8; size_of::<i64>()],
+        buffer: &'a mut [u8; size_of::<i64>()],
     ) -> Option<(Form, &'a [u8])> {
         let (form, bytes) = match self {
             Value::String(string) => {
-                let (packing, bytes) = string.view().pack(room)?;
+                let (packing, bytes) = string.view().pack(buffer)?;
                 (Form::Packed(packing), bytes)
             }
             Value::Hash(hash) => (Form::Fields, hash.view().pack()?),
@@ -103,8 +103,8 @@ impl Value {
 
     /// True if it would take little of the room that there is for it in the table, so that it may grow there for a while.
     pub(super) fn packs_easily(&self, key_bytes: usize) -> bool {
-        let mut room = [0; size_of::<i64>()];
-        let packed = self.pack(key_bytes, &mut room);
+        let mut buffer = [0; size_of::<i64>()];
+        let packed = self.pack(key_bytes, &mut buffer);
         packed.is_some_and(|(_, bytes)| key_bytes + bytes.len() <= PACKED_BYTES_MAX / 2)
     }
 }
@@ -129,10 +129,10 @@ impl MovedValue {
     }
 }
 
-impl<'t> Entry<'t> {
+impl<'t> KeyEntry<'t> {
     /// The entry of a record, in a table with this seed.
-    pub(super) fn new(record: Record<'t, Value>, hash_seed: u64) -> Entry<'t> {
-        Entry { record, hash_seed }
+    pub(super) fn new(record: Record<'t, Value>, hash_seed: u64) -> KeyEntry<'t> {
+        KeyEntry { record, hash_seed }
     }
 
     /// The key.

@@ -5,7 +5,7 @@ use kora_values::{HashValue, LongDouble, ValueError};
 
 use super::entry::{MovedValue, Value, ValueRef};
 use crate::changes::{Changed, Changes, Observer};
-use crate::key::Place;
+use crate::key::ResolvedKey;
 use crate::keyspace::{Keyspace, Refusal};
 use crate::outcome::{Cause, Outcome};
 use crate::time::NEVER_MS;
@@ -27,7 +27,7 @@ impl<O: Observer> Keyspace<O> {
     /// If something else is there.
     pub fn edit_hash<R>(
         &mut self,
-        place: Place<'_>,
+        place: ResolvedKey<'_>,
         edit: impl FnOnce(&mut FieldEdit<'_, O>) -> R,
     ) -> Result<Option<R>, Refusal> {
         self.changes.begin_batch();
@@ -38,7 +38,7 @@ impl<O: Observer> Keyspace<O> {
 
     fn edit_fields<R>(
         &mut self,
-        place: Place<'_>,
+        place: ResolvedKey<'_>,
         edit: impl FnOnce(&mut FieldEdit<'_, O>) -> R,
     ) -> Result<Option<R>, Refusal> {
         let Keyspace { keys, changes, .. } = self;
@@ -76,7 +76,7 @@ impl<O: Observer> Keyspace<O> {
     /// If something else is there.
     pub fn edit_hash_or_new<R>(
         &mut self,
-        place: Place<'_>,
+        place: ResolvedKey<'_>,
         edit: impl FnOnce(&mut FieldEdit<'_, O>) -> R,
     ) -> Result<R, Refusal> {
         if self.keys.find(place.hash, place.key).is_some() {

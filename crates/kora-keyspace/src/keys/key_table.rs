@@ -4,9 +4,9 @@ use kora_values::packed_table::{Content, Position, Record};
 use kora_values::segment_table::hash;
 use kora_values::{DeadlineIndex, HashValue, PackedTable, StringValue};
 
-use super::entry::{Deadline, Entry, Form, MovedValue, Value, ValueRef};
+use super::entry::{Deadline, Form, KeyEntry, MovedValue, Value, ValueRef};
 use crate::changes::Changed;
-use crate::key::Place;
+use crate::key::ResolvedKey;
 use crate::time::{NEVER_MS, seconds};
 
 /// Keys with what they hold.
@@ -30,7 +30,7 @@ pub struct KeyTable {
     /// SET (with 100,000 keys at depth 16).
     deadlines: DeadlineIndex,
     /// A hash to edit small ones in, which have none of their own.
-    desk: Option<Box<HashValue>>,
+    buffers: Option<Box<HashValue>>,
 }
 
 impl KeyTable {
@@ -42,7 +42,7 @@ impl KeyTable {
             entries,
             heap_bytes: 0,
             deadlines: DeadlineIndex::new(),
-            desk: None,
+            buffers: None,
         }
     }
 
@@ -73,7 +73,7 @@ impl KeyTable {
     }
 
     /// Bytes that a key takes with what it holds, and its share of what is lost around it.
-    pub fn bytes_of(&self, place: Place<'_>) -> Option<usize> {
+    pub fn bytes_of(&self, place: ResolvedKey<'_>) -> Option<usize> {
         let position = self.entries.find_name(place.hash, place.key)?;
         let entry = self.entry(position);
         let deadline = match entry.deadline_ms() {
@@ -89,35 +89,35 @@ impl KeyTable {
     }
 
     /// The entry of a key, with its hash.
-    pub fn find(&self, hash: u32, key: &[u8]) -> Option<Entry<'_>> {
+    pub fn find(&self, hash: u32, key: &[u8]) -> Option<KeyEntry<'_>> {
         self.entries.record(hash, key).map(|record| self.entry_of(record))
     }
 
     /// Looks for keys that will be asked for in a moment, so that they are near then. Each step is taken for all of them
     /// before the next: memory answers many questions in the time of one if none depends on another's answer.
-    pub fn look_for<'k>(&self, mut keys: impl Iterator<Item = &'k [u8]>) {
-        let mut hashes = [0; LOOKED_FOR_MAX];
+    pub fn prefetch<'k>(&self, mut keys: impl Iterator<Item = &'k [u8]>) {
+        let mut hashes = [0; PREFETCHED_MAX];
         loop {
             let mut count = 0;
             for (place, key) in hashes.iter_mut().zip(&mut keys) {
                 *place = self.hash(key);
                 count += 1;
             }
-            if count >= LOOKED_FOR_MIN {
-                self.look_for_hashes(&hashes[..count]);
+            if count >= PREFETCHED_MIN {
+                self.prefetch_hashes(&hashes[..count]);
             }
-            if count < LOOKED_FOR_MAX {
+            if count < PREFETCHED_MAX {
                 return;
             }
         }
     }
 
-    fn look_for_hashes(&self, hashes: &[u32]) {
+    fn prefetch_hashes(&self, hashes: &[u32]) {
         let touched = hashes
             .iter()
             .fold(0, |touched, hash| touched ^ self.entries.touched_for(*hash));
         std::hint::black_box(touched);
-        let mut found = [None; LOOKED_FOR_MAX];
+        let mut found = [None; PREFETCHED_MAX];
         for (place, hash) in found.iter_mut().zip(hashes) {
             *place = self.entries.find_hash(*hash);
         }
@@ -131,7 +131,11 @@ impl KeyTable {
 
     /// Changes the value of a key that is there, which counts as used. The closure says what it did; a value that it refused
     /// to change it leaves as it was.
-    pub(crate) fn edit<R>(&mut self, place: Place<'_>, edit: impl FnOnce(&mut Value) -> R) -> Option<(R, Changed)> {
+    pub(crate) fn edit<R>(
+        &mut self,
+        place: ResolvedKey<'_>,
+        edit: impl FnOnce(&mut Value) -> R,
+    ) -> Option<(R, Changed)> {
         let position = self.entries.find_name(place.hash, place.key)?;
         let before = self.bytes();
         let entry = self.entry(position);
@@ -188,9 +192,9 @@ impl KeyTable {
         if deadline_ms != NEVER_MS {
             self.deadlines.insert(deadline_ms, hash);
         }
-        let mut room = [0; size_of::<i64>()];
+        let mut buffer = [0; size_of::<i64>()];
         let (deadline, len) = Deadline::at(deadline_ms).write();
-        let (form, bytes, outside) = match value.pack(key.len(), &mut room) {
+        let (form, bytes, outside) = match value.pack(key.len(), &mut buffer) {
             Some((form, bytes)) => (form, bytes, None),
             None => {
                 self.heap_bytes += value.heap_bytes();
@@ -268,13 +272,13 @@ impl KeyTable {
     }
 
     /// Keys in the order of their hashes, from a prefix on; see [`PackedTable::scan`].
-    pub fn scan(&self, from: u32, bits: u32, wanted: usize) -> (Vec<Entry<'_>>, Option<u32>) {
+    pub fn scan(&self, from: u32, bits: u32, wanted: usize) -> (Vec<KeyEntry<'_>>, Option<u32>) {
         let (records, next) = self.entries.scan(from, bits, wanted);
         (records.into_iter().map(|record| self.entry_of(record)).collect(), next)
     }
 
     /// Some key.
-    pub fn random(&self, random: impl FnMut() -> u64) -> Option<Entry<'_>> {
+    pub fn random(&self, random: impl FnMut() -> u64) -> Option<KeyEntry<'_>> {
         self.entries.random(random).map(|record| self.entry_of(record))
     }
 
@@ -293,7 +297,7 @@ impl KeyTable {
     }
 
     /// Every key. For tests and the simulation.
-    pub fn iter(&self) -> impl Iterator<Item = Entry<'_>> {
+    pub fn iter(&self) -> impl Iterator<Item = KeyEntry<'_>> {
         self.entries.iter().map(|record| self.entry_of(record))
     }
 
@@ -312,29 +316,29 @@ impl KeyTable {
             "an item for each key that expires, and no others"
         );
         assert!(self.iter().all(|entry| self.hash(entry.key()) == entry.hash()));
-        let outside = self.iter().filter_map(Entry::outside);
+        let outside = self.iter().filter_map(KeyEntry::outside);
         assert_eq!(outside.map(Value::heap_bytes).sum::<usize>(), self.heap_bytes);
     }
 
-    fn entry(&self, position: Position) -> Entry<'_> {
+    fn entry(&self, position: Position) -> KeyEntry<'_> {
         self.entry_of(self.entries.get(position))
     }
 
-    fn entry_of<'t>(&self, record: Record<'t, Value>) -> Entry<'t> {
-        Entry::new(record, self.hash_seed)
+    fn entry_of<'t>(&self, record: Record<'t, Value>) -> KeyEntry<'t> {
+        KeyEntry::new(record, self.hash_seed)
     }
 
     /// A value that lies in the table, as one of its own.
     fn unpack(&mut self, position: Position) -> Value {
-        let desk = self.desk.take();
+        let buffers = self.buffers.take();
         match self.entry(position).value() {
             ValueRef::String(string) => {
                 let value = Value::String(string.to_value());
-                self.desk = desk;
+                self.buffers = buffers;
                 value
             }
             ValueRef::Hash(hash) => {
-                let mut own = desk.unwrap_or_else(|| Box::new(HashValue::new(self.hash_seed)));
+                let mut own = buffers.unwrap_or_else(|| Box::new(HashValue::new(self.hash_seed)));
                 own.load(hash.pack().expect("what lies in the table is small"));
                 Value::Hash(own)
             }
@@ -352,18 +356,18 @@ impl KeyTable {
 
     /// Writes another value and another deadline where a key stands; returns what lay outside.
     fn write_again(&mut self, position: Position, key: &[u8], deadline: Deadline, value: Value) -> Option<Value> {
-        let mut room = [0; size_of::<i64>()];
+        let mut buffer = [0; size_of::<i64>()];
         let (deadline, len) = deadline.write();
         let expires = len > 0;
         let head = &deadline[..len];
-        let packed = value.pack(key.len(), &mut room);
+        let packed = value.pack(key.len(), &mut buffer);
         let gone = match packed {
             Some((form, bytes)) => {
                 let (tag, body) = (form.tag(expires), [head, bytes]);
                 let outside = None;
                 let gone = self.entries.replace(position, key, Content { tag, body, outside });
                 if let Value::Hash(hash) = value {
-                    self.desk = Some(hash);
+                    self.buffers = Some(hash);
                 }
                 gone
             }
@@ -444,10 +448,10 @@ pub(crate) enum Due {
 }
 
 /// Keys looked for at one time.
-pub const LOOKED_FOR_MAX: usize = 32;
+pub const PREFETCHED_MAX: usize = 32;
 
 /// Fewer are as well looked for one after the other.
-const LOOKED_FOR_MIN: usize = 3;
+const PREFETCHED_MIN: usize = 3;
 
 #[cfg(test)]
 mod tests;

@@ -5,7 +5,7 @@ mod entry;
 mod fields;
 mod key_table;
 
-pub use self::entry::{Entry, MovedValue, Value, ValueRef};
+pub use self::entry::{KeyEntry, MovedValue, Value, ValueRef};
 pub use self::fields::FieldEdit;
 pub(crate) use self::key_table::Due;
-pub use self::key_table::{KeyTable, LOOKED_FOR_MAX};
+pub use self::key_table::{KeyTable, PREFETCHED_MAX};

@@ -55,7 +55,7 @@ struct Saving {
     number: u64,
     /// Where its log begins.
     start: Start,
-    stage: Stage,
+    stage: SaveStage,
     began_us: u64,
     /// What the workers had changed when it began.
     changes: u64,
@@ -64,7 +64,7 @@ struct Saving {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Stage {
+enum SaveStage {
     /// Every worker is to write down what it changes, before the first captures anything.
     Opening,
     /// The shards are being captured.
@@ -152,7 +152,7 @@ impl Writing {
                     match outcome {
                         Ok(bytes) => {
                             let until = self.parts.durability.stamps.last();
-                            saving.stage = Stage::Completing { bytes, until };
+                            saving.stage = SaveStage::Completing { bytes, until };
                             self.tell_phase(0);
                         }
                         Err(error) => self.fail_save(&error),
@@ -319,7 +319,7 @@ impl Writing {
         self.saving = Some(Saving {
             number,
             start,
-            stage: Stage::Opening,
+            stage: SaveStage::Opening,
             began_us: now_us,
             changes: self.parts.durability.changes(),
             is_last: self.last_save.is_some(),
@@ -337,7 +337,7 @@ impl Writing {
         }
         let is_seen = self.parts.durability.is_seen_by_all();
         match stage {
-            Stage::Opening if is_seen => {
+            SaveStage::Opening if is_seen => {
                 let workers = self.parts.bells.len();
                 if self
                     .parts
@@ -347,10 +347,10 @@ impl Writing {
                 {
                     return self.fail_save(&io::Error::other("the thread for snapshots has ended"));
                 }
-                self.set_stage(Stage::Capturing);
+                self.set_stage(SaveStage::Capturing);
                 self.tell_phase(number);
             }
-            Stage::Completing { bytes, until }
+            SaveStage::Completing { bytes, until }
                 if self.log.writer().next_stamp() > until && !self.log.writer().is_distrusted() =>
             {
                 if !self.sync() {
@@ -359,10 +359,10 @@ impl Writing {
                 if self.policy.is_log_on {
                     return self.publish(bytes, until, 0, now_us);
                 }
-                self.set_stage(Stage::Closing { bytes, until });
+                self.set_stage(SaveStage::Closing { bytes, until });
                 self.tell_phase(0);
             }
-            Stage::Closing { bytes, until } => {
+            SaveStage::Closing { bytes, until } => {
                 let are_all_here = self.log.writer().next_stamp() > self.parts.durability.stamps.last();
                 if is_seen && are_all_here {
                     let last = self.log.writer().segment().unwrap_or(0);
@@ -372,11 +372,11 @@ impl Writing {
                     }
                 }
             }
-            Stage::Opening | Stage::Capturing | Stage::Completing { .. } => {}
+            SaveStage::Opening | SaveStage::Capturing | SaveStage::Completing { .. } => {}
         }
     }
 
-    fn set_stage(&mut self, stage: Stage) {
+    fn set_stage(&mut self, stage: SaveStage) {
         if let Some(saving) = &mut self.saving {
             saving.stage = stage;
         }
@@ -465,7 +465,7 @@ impl Writing {
         let is_closing = matches!(
             self.saving,
             Some(Saving {
-                stage: Stage::Closing { .. },
+                stage: SaveStage::Closing { .. },
                 ..
             })
         );

@@ -10,13 +10,13 @@ use crate::segment_table::{self, Hashed, SegmentTable};
 #[derive(Debug)]
 pub(super) struct LargeHash {
     hash_seed: u64,
-    entries: SegmentTable<Entry>,
+    entries: SegmentTable<FieldEntry>,
     /// Invariant: the sum of the entries' `heap_bytes`.
     entry_bytes: usize,
 }
 
 #[derive(Debug)]
-struct Entry {
+struct FieldEntry {
     /// Kept, so that a split need not read the names.
     hash: u32,
     field_bytes: u32,
@@ -58,7 +58,7 @@ impl LargeHash {
             self.entry_bytes += entry.heap_bytes();
             return false;
         }
-        let entry = Entry {
+        let entry = FieldEntry {
             hash,
             field_bytes: u32::try_from(field.len()).expect("no argument is longer than 2³² bytes"),
             content: Content::new(field, value),
@@ -83,7 +83,7 @@ impl LargeHash {
     /// Deletes a field; whether there was one.
     pub(super) fn remove(&mut self, field: &[u8]) -> bool {
         let gone = self.entries.remove(self.hash(field), |entry| entry.field() == field);
-        self.entry_bytes -= gone.as_ref().map_or(0, Entry::heap_bytes);
+        self.entry_bytes -= gone.as_ref().map_or(0, FieldEntry::heap_bytes);
         gone.is_some()
     }
 
@@ -92,11 +92,11 @@ impl LargeHash {
             return (Vec::new(), None);
         };
         let (entries, next) = self.entries.scan(from, u32::BITS, wanted);
-        (entries.into_iter().map(Entry::pair).collect(), next.map(u64::from))
+        (entries.into_iter().map(FieldEntry::pair).collect(), next.map(u64::from))
     }
 
     pub(super) fn random(&self, random: impl FnMut() -> u64) -> Option<Field<'_>> {
-        self.entries.random(random).map(Entry::pair)
+        self.entries.random(random).map(FieldEntry::pair)
     }
 
     pub(super) fn heap_bytes(&self) -> usize {
@@ -108,7 +108,7 @@ impl LargeHash {
         let Some(entries) = self.entries.dismantle() else {
             return false;
         };
-        self.entry_bytes -= entries.iter().map(Entry::heap_bytes).sum::<usize>();
+        self.entry_bytes -= entries.iter().map(FieldEntry::heap_bytes).sum::<usize>();
         true
     }
 
@@ -118,13 +118,13 @@ impl LargeHash {
     }
 }
 
-impl Hashed for Entry {
+impl Hashed for FieldEntry {
     fn hash(&self) -> u32 {
         self.hash
     }
 }
 
-impl Entry {
+impl FieldEntry {
     fn field(&self) -> &[u8] {
         match &self.content {
             Content::Together(bytes) => &bytes[..self.field_bytes as usize],
@@ -178,4 +178,4 @@ impl Content {
 pub(super) const APART_BYTES_MIN: usize = 16 << 10;
 
 // Millions of these are what a large hash is made of.
-const _: () = assert!(size_of::<Entry>() == 24);
+const _: () = assert!(size_of::<FieldEntry>() == 24);

@@ -6,13 +6,13 @@ use super::*;
 
 /// A name, what it hashes to, and a value.
 #[derive(Debug, Clone, PartialEq)]
-struct Entry {
+struct TestEntry {
     hash: u32,
     name: u32,
     value: u32,
 }
 
-impl Hashed for Entry {
+impl Hashed for TestEntry {
     fn hash(&self) -> u32 {
         self.hash
     }
@@ -60,14 +60,14 @@ proptest! {
                 Step::Insert(from, count) => for name in from..from + count {
                     fresh += 1;
                     let hash = table_hash(name, hash_bits);
-                    match table.find_mut(hash, |entry: &Entry| entry.name == name) {
+                    match table.find_mut(hash, |entry: &TestEntry| entry.name == name) {
                         Some(entry) => {
                             prop_assert_eq!(twin.insert(name, fresh), Some(entry.value));
                             entry.value = fresh;
                         }
                         None => {
                             prop_assert_eq!(twin.insert(name, fresh), None);
-                            table.insert_new(Entry { hash, name, value: fresh });
+                            table.insert_new(TestEntry { hash, name, value: fresh });
                         }
                     }
                 },
@@ -95,7 +95,7 @@ proptest! {
 
 /// A scan to the end meets each entry once, in the order of prefixes, and as many at once as were wanted.
 fn scan_agrees(
-    table: &SegmentTable<Entry>,
+    table: &SegmentTable<TestEntry>,
     twin: &HashMap<u32, u32>,
     (from, bits): (u32, u32),
     wanted: usize,
@@ -171,12 +171,12 @@ fn random(mut state: u64) -> impl FnMut() -> u64 {
     }
 }
 
-fn entry(name: u32) -> Entry {
+fn entry(name: u32) -> TestEntry {
     let hash = hash(7, &name.to_le_bytes());
-    Entry { hash, name, value: 0 }
+    TestEntry { hash, name, value: 0 }
 }
 
-fn filled(count: u32) -> SegmentTable<Entry> {
+fn filled(count: u32) -> SegmentTable<TestEntry> {
     let mut table = SegmentTable::new();
     (0..count).for_each(|name| table.insert_new(entry(name)));
     table
@@ -236,7 +236,7 @@ fn a_table_that_was_emptied_is_as_small_as_a_new_one() {
 fn hashes_that_are_all_alike_make_a_segment_grow_and_nothing_is_lost() {
     let mut table = SegmentTable::new();
     for name in 0..5_000 {
-        table.insert_new(Entry {
+        table.insert_new(TestEntry {
             hash: 0xDEAD_BEEF,
             name,
             value: name,

@@ -104,8 +104,8 @@ proptest! {
             prop_assert_eq!(value.view().to_bytes(), twin.clone());
             prop_assert_eq!(value.len(), twin.len());
             prop_assert!(value.heap_bytes() + 22 >= twin.len() && value.heap_bytes() <= 3 * BYTES_MAX);
-            let mut room = [0; 8];
-            if let Some((packing, bytes)) = value.view().pack(&mut room) {
+            let mut buffer = [0; 8];
+            if let Some((packing, bytes)) = value.view().pack(&mut buffer) {
                 let unpacked = StringRef::unpack(packing, bytes);
                 prop_assert_eq!(unpacked.to_bytes(), twin.clone());
                 prop_assert_eq!(unpacked.encoding(), value.view().encoding());
@@ -205,8 +205,8 @@ fn an_integer_is_packed_into_as_few_bytes_as_it_takes() {
         (i64::MAX, 8),
         (i64::MIN, 8),
     ] {
-        let (value, mut room) = (StringValue::of_integer(integer), [0; 8]);
-        let (packing, bytes) = value.view().pack(&mut room).expect("it is short");
+        let (value, mut buffer) = (StringValue::of_integer(integer), [0; 8]);
+        let (packing, bytes) = value.view().pack(&mut buffer).expect("it is short");
         assert_eq!((packing, bytes.len()), (StringPacking::Integer, length), "{integer}");
         let unpacked = StringRef::unpack(packing, bytes);
         assert_eq!(unpacked.bytes(&mut Digits::new()), integer.to_string().as_bytes());

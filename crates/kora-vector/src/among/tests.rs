@@ -35,7 +35,7 @@ fn vector(random: &mut u64, dimension: usize) -> Vec<f32> {
 }
 
 fn search(index: &mut Index, query: &[f32], matches: &Matches, work_max: u64) -> (Vec<Hit>, bool) {
-    let mut search = index.begin_search_among(query, Aim::nearest(10, 60), matches);
+    let mut search = index.begin_search_among(query, SearchParameters::nearest(10, 60), matches);
     loop {
         if let Step::Done(hits) = index.resume_search_among(&mut search, matches, &mut Work::new(work_max)) {
             return (hits, search.statistics().is_exact);
@@ -105,8 +105,8 @@ fn what_is_removed_meanwhile_is_no_hit() {
         .for_each(|number| matches.put(Slot::from_index(number), true));
     for round in 0..40 {
         let query = vector(&mut random, 12);
-        let aim = Aim::nearest(10, if round % 2 == 0 { 30 } else { 4_000 });
-        let mut search = index.begin_search_among(&query, aim, &matches);
+        let parameters = SearchParameters::nearest(10, if round % 2 == 0 { 30 } else { 4_000 });
+        let mut search = index.begin_search_among(&query, parameters, &matches);
         let hits = loop {
             if let Step::Done(hits) = index.resume_search_among(&mut search, &matches, &mut Work::new(5_000)) {
                 break hits;

@@ -2,10 +2,10 @@
 
 use std::arch::x86_64::*;
 
-use crate::code::{CodeProbe, Width, tail_word};
+use crate::code::{CodeProbe, CodeWidth, tail_word};
 use crate::distance::x86::{BLOCK, Block, Tails, Trust, code_distances, four_words, store};
 use crate::distance::{Batch, CODE_LANES, GROUP, LANES, Pair, scalar};
-use crate::four::FOUR_ZERO;
+use crate::int4::INT4_ZERO;
 
 pub(super) fn is_runnable() -> bool {
     is_x86_feature_detected!("avx2")
@@ -28,16 +28,16 @@ pub(super) fn square(query: &[f32], factor: f32, batch: Batch<'_>) -> bool {
 #[target_feature(enable = "avx2,fma,f16c,bmi2,lzcnt")]
 pub(super) fn code_dot(probe: CodeProbe<'_>, batch: Batch<'_>) -> bool {
     match probe.width {
-        Width::Eight => for_codes::<false, false>(probe, batch),
-        Width::Four => for_codes::<false, true>(probe, batch),
+        CodeWidth::Eight => for_codes::<false, false>(probe, batch),
+        CodeWidth::Four => for_codes::<false, true>(probe, batch),
     }
 }
 
 #[target_feature(enable = "avx2,fma,f16c,bmi2,lzcnt")]
 pub(super) fn code_square(probe: CodeProbe<'_>, batch: Batch<'_>) -> bool {
     match probe.width {
-        Width::Eight => for_codes::<true, false>(probe, batch),
-        Width::Four => for_codes::<true, true>(probe, batch),
+        CodeWidth::Eight => for_codes::<true, false>(probe, batch),
+        CodeWidth::Four => for_codes::<true, true>(probe, batch),
     }
 }
 
@@ -163,7 +163,7 @@ unsafe fn load<const HALF: bool>(row: *const f32, at: usize) -> __m256 {
 
 /// The loop over codes. A product of two signed bytes is made of what the instruction takes, an unsigned and a signed
 /// one: |probe| times the row with the probe's sign. Two products fit 16 bits, since a code stops at 127. Codes of
-/// four bits are unsigned as they stand in the row, by [`FOUR_ZERO`] too large: what that adds to a sum is taken off in the end.
+/// four bits are unsigned as they stand in the row, by [`INT4_ZERO`] too large: what that adds to a sum is taken off in the end.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c,bmi2,lzcnt")]
 fn for_codes<const SQUARE: bool, const FOUR: bool>(probe: CodeProbe<'_>, batch: Batch<'_>) -> bool {
@@ -171,7 +171,7 @@ fn for_codes<const SQUARE: bool, const FOUR: bool>(probe: CodeProbe<'_>, batch: 
     let last = load_code(probe, probe.code.len() - CODE_LANES);
     let last = _mm256_and_si256(last, last_mask(probe.dimension));
     let excess = match FOUR {
-        true => FOUR_ZERO as i32 * probe.code.iter().map(|&code| i32::from(code)).sum::<i32>(),
+        true => INT4_ZERO as i32 * probe.code.iter().map(|&code| i32::from(code)).sum::<i32>(),
         false => 0,
     };
     let excess = _mm_set1_epi32(excess);

@@ -5,11 +5,11 @@
 
 use std::arch::x86_64::*;
 
-use crate::code::{CodeProbe, Width, tail_word};
+use crate::code::{CodeProbe, CodeWidth, tail_word};
 use crate::distance::avx2;
 use crate::distance::x86::{BLOCK, Block, Tails, Trust, code_distances, four_words, store};
 use crate::distance::{Batch, GROUP};
-use crate::four::FOUR_ZERO;
+use crate::int4::INT4_ZERO;
 
 /// Also asked for, though not used: VBMI2. Processors that have VNNI without it lower their clock for a while when they
 /// multiply in registers this wide (Cascade Lake).
@@ -24,23 +24,23 @@ pub(super) fn is_runnable() -> bool {
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni,avx2,fma,f16c,bmi2,lzcnt")]
 pub(super) fn code_dot(probe: CodeProbe<'_>, batch: Batch<'_>) -> bool {
     match probe.width {
-        Width::Eight => for_codes::<false, false>(probe, batch),
-        Width::Four => for_codes::<false, true>(probe, batch),
+        CodeWidth::Eight => for_codes::<false, false>(probe, batch),
+        CodeWidth::Four => for_codes::<false, true>(probe, batch),
     }
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni,avx2,fma,f16c,bmi2,lzcnt")]
 pub(super) fn code_square(probe: CodeProbe<'_>, batch: Batch<'_>) -> bool {
     match probe.width {
-        Width::Eight => for_codes::<true, false>(probe, batch),
-        Width::Four => for_codes::<true, true>(probe, batch),
+        CodeWidth::Eight => for_codes::<true, false>(probe, batch),
+        CodeWidth::Four => for_codes::<true, true>(probe, batch),
     }
 }
 
 /// The loop over codes. The instruction multiplies an unsigned by a signed byte and adds four products to an i32. A
 /// row's byte becomes unsigned when 128 is added, which is its highest bit the other way round; what that adds to a
 /// sum, 128 times the sum of the probe, is taken off in the end. Neither leaves 32 bits, so the difference is exact. Codes of
-/// four bits are unsigned as they stand in the row, by [`FOUR_ZERO`] too large.
+/// four bits are unsigned as they stand in the row, by [`INT4_ZERO`] too large.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni,avx2,fma,f16c,bmi2,lzcnt")]
 fn for_codes<const SQUARE: bool, const FOUR: bool>(probe: CodeProbe<'_>, batch: Batch<'_>) -> bool {
@@ -50,7 +50,7 @@ fn for_codes<const SQUARE: bool, const FOUR: bool>(probe: CodeProbe<'_>, batch: 
     } else {
         last_of(probe)
     };
-    let zero = if FOUR { FOUR_ZERO as i32 } else { 128 };
+    let zero = if FOUR { INT4_ZERO as i32 } else { 128 };
     let excess = _mm_set1_epi32(zero * sum_of(probe, ends));
     let mut trust = Trust::new(batch.floor);
     for (slots, out) in batch.slots.chunks(BLOCK).zip(batch.out.chunks_mut(BLOCK)) {

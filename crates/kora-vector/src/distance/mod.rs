@@ -17,7 +17,7 @@
 #![allow(unsafe_code)]
 
 use crate::arena::Rows;
-use crate::code::{CodeProbe, Width, code_row_words, padded_code};
+use crate::code::{CodeProbe, CodeWidth, code_row_words, padded_code};
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -249,8 +249,8 @@ fn check_halves(query: &[f32], batch: &Batch<'_>) {
 fn check_codes(probe: CodeProbe<'_>, batch: &Batch<'_>) {
     let row_words = code_row_words(probe.dimension, probe.width);
     let probe_bytes = match probe.width {
-        Width::Eight => padded_code(probe.dimension),
-        Width::Four => 2 * row_words * 4,
+        CodeWidth::Eight => padded_code(probe.dimension),
+        CodeWidth::Four => 2 * row_words * 4,
     };
     assert!(probe.code.len() == probe_bytes, "the probe is padded");
     assert!(

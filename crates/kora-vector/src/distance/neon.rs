@@ -2,10 +2,10 @@
 
 use std::arch::aarch64::*;
 
-use crate::code::{CodeProbe, Width, tail_word};
+use crate::code::{CodeProbe, CodeWidth, tail_word};
 use crate::distance::{AHEAD, Batch, LANES, Pair, prefetch, prefetch_line};
 use crate::fold::is_trusted;
-use crate::four::FOUR_ZERO;
+use crate::int4::INT4_ZERO;
 
 pub(super) fn is_runnable() -> bool {
     std::arch::is_aarch64_feature_detected!("neon")
@@ -152,8 +152,8 @@ fn for_codes<const SQUARE: bool>(probe: CodeProbe<'_>, batch: Batch<'_>) -> bool
     let mut is_safe = true;
     let (words, at) = (tail_word(probe.dimension, probe.width), tails.1);
     let excess = match probe.width {
-        Width::Eight => 0,
-        Width::Four => FOUR_ZERO as i32 * probe.code.iter().map(|&code| i32::from(code)).sum::<i32>(),
+        CodeWidth::Eight => 0,
+        CodeWidth::Four => INT4_ZERO as i32 * probe.code.iter().map(|&code| i32::from(code)).sum::<i32>(),
     };
     for &slot in slots.iter().take(AHEAD) {
         prefetch(rows.address(slot), words);
@@ -168,8 +168,8 @@ fn for_codes<const SQUARE: bool>(probe: CodeProbe<'_>, batch: Batch<'_>) -> bool
         // SAFETY: the probe is padded, and a row has as many bytes as are read.
         let dot = unsafe {
             match probe.width {
-                Width::Eight => products(probe, row),
-                Width::Four => four_products(probe, row) - excess,
+                CodeWidth::Eight => products(probe, row),
+                CodeWidth::Four => four_products(probe, row) - excess,
             }
         };
         let dot = dot as f32;

@@ -1,11 +1,11 @@
 //! The definition: what every other kernel must compute, up to the order of its additions.
 
 use crate::arena::Rows;
-use crate::code::{CODE_UNIT, CodeProbe, Width};
+use crate::code::{CODE_UNIT, CodeProbe, CodeWidth};
 use crate::distance::{Batch, Pair};
 use crate::fold::is_trusted;
-use crate::four::FOUR_ZERO;
 use crate::half::from_half;
+use crate::int4::INT4_ZERO;
 use crate::residual::{FINE_STEPS, FINE_UNIT};
 
 pub(super) fn dot(query: &[f32], factor: f32, batch: Batch<'_>) -> bool {
@@ -119,14 +119,14 @@ fn tail((table, at): (&Rows, usize), slot: u32) -> (f32, f32) {
 fn decoded_dot(probe: CodeProbe<'_>, rows: &Rows, scale: f32, slot: u32) -> f32 {
     let row = rows.bytes(slot);
     let dot = match probe.width {
-        Width::Eight => integer_dot(probe.code[..probe.dimension].iter().copied(), row.iter().copied()),
-        Width::Four => {
+        CodeWidth::Eight => integer_dot(probe.code[..probe.dimension].iter().copied(), row.iter().copied()),
+        CodeWidth::Four => {
             let half = probe.code.len() / 2;
             let low = row[..half].iter().map(|both| both & 15);
             let high = row[..half].iter().map(|both| both >> 4 & 15);
             integer_dot(
                 probe.code.iter().copied(),
-                low.chain(high).map(|code| code - FOUR_ZERO as i8),
+                low.chain(high).map(|code| code - INT4_ZERO as i8),
             )
         }
     };

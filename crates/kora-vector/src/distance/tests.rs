@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::arena::Reading;
-use crate::code::{Width, has_tail, tail_word};
+use crate::code::{CodeWidth, has_tail, tail_word};
 
 fn table(vectors: &[Vec<f32>], scale: f32) -> Rows {
     let length = padded(vectors[0].len());
@@ -115,17 +115,17 @@ proptest! {
         dimension in prop_oneof![1usize..=260, 1usize..=2048],
         seed in any::<u64>(),
     ) {
-        for width in [Width::Eight, Width::Four] {
+        for width in [CodeWidth::Eight, CodeWidth::Four] {
             sum_codes_alike(dimension, width, seed)?;
         }
     }
 }
 
-fn sum_codes_alike(dimension: usize, width: Width, seed: u64) -> Result<(), TestCaseError> {
+fn sum_codes_alike(dimension: usize, width: CodeWidth, seed: u64) -> Result<(), TestCaseError> {
     let at = tail_word(dimension, width);
     let code_bytes = match width {
-        Width::Eight => dimension,
-        Width::Four => dimension.div_ceil(2),
+        CodeWidth::Eight => dimension,
+        CodeWidth::Four => dimension.div_ceil(2),
     };
     let mut rows = Rows::new(code_row_words(dimension, width), Reading::Otherwise);
     let mut others = Rows::new(4, Reading::Otherwise);
@@ -161,8 +161,8 @@ fn sum_codes_alike(dimension: usize, width: Width, seed: u64) -> Result<(), Test
     for kernel in Kernel::runnable() {
         for probe_slot in slots {
             let code: Vec<i8> = match width {
-                Width::Eight => rows.bytes(probe_slot)[..padded_code(dimension)].to_vec(),
-                Width::Four => {
+                CodeWidth::Eight => rows.bytes(probe_slot)[..padded_code(dimension)].to_vec(),
+                CodeWidth::Four => {
                     let stands = |place: usize| place % half < code_bytes - place / half * (dimension % 2);
                     (0..2 * half)
                         .map(|place| if stands(place) { part() } else { 0 })

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::Graph;
 use super::Link;
-use crate::roll::Roll;
+use crate::slot_states::SlotStates;
 
 /// A way in which a graph is not sound.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,8 +26,8 @@ impl std::error::Error for Fault {}
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Census {
     /// Slots that are not linked yet and may be live all the same.
-    pub(crate) loose: Range<u32>,
-    /// Whether no link of a node that stays leads to a doomed one any more.
+    pub(crate) unlinked: Range<u32>,
+    /// Whether no link of a node that stays leads to a retired one any more.
     pub(crate) swept: bool,
 }
 
@@ -37,11 +37,11 @@ pub(crate) struct Census {
 ///    the layer of the link.
 /// 2. At most half of a list is pinned. The pinned links of a layer are a tree under the root, and each node of it knows
 ///    its host.
-/// 3. Every node that walking from the root down reaches is in the tree, on every layer it stands on, unless it is doomed:
+/// 3. Every node that walking from the root down reaches is in the tree, on every layer it stands on, unless it is retired:
 ///    then no pinned link leads to it or from it any more, or it is in the tree as well.
 /// 4. Every live node that is not loose is in the tree, on each layer it stands on.
 impl Graph {
-    pub(crate) fn check(&self, roll: &Roll, census: &Census) -> Result<(), Fault> {
+    pub(crate) fn check(&self, states: &SlotStates, census: &Census) -> Result<(), Fault> {
         let slots = self.base.len();
         let mut linked = vec![false; slots];
         for layer in (0..=self.height).rev() {
@@ -62,7 +62,7 @@ impl Graph {
                 }
             }
             for slot in (0..slots as u32).filter(|&slot| reached[slot as usize] && !in_tree[slot as usize]) {
-                fault_unless(roll.is_doomed(slot) && !census.swept, || {
+                fault_unless(states.is_retired(slot) && !census.swept, || {
                     format!("layer {layer}: {slot} is reached and not in the tree")
                 })?;
                 fault_unless(
@@ -70,8 +70,8 @@ impl Graph {
                     || format!("layer {layer}: {slot} left the tree and still has its place there"),
                 )?;
             }
-            let settled = |&slot: &u32| !census.loose.contains(&slot) && self.level(slot) >= layer;
-            for slot in roll.live_from(0).filter(settled) {
+            let settled = |&slot: &u32| !census.unlinked.contains(&slot) && self.level(slot) >= layer;
+            for slot in states.live_from(0).filter(settled) {
                 fault_unless(in_tree[slot as usize], || {
                     format!("live slot {slot} is not in the tree of layer {layer}")
                 })?;
@@ -85,9 +85,9 @@ impl Graph {
                 self.linked_count
             )
         })?;
-        let live = roll.live_from(0).count();
-        fault_unless(live == roll.live_count(), || {
-            format!("{live} live nodes, {} counted", roll.live_count())
+        let live = states.live_from(0).count();
+        fault_unless(live == states.live_count(), || {
+            format!("{live} live nodes, {} counted", states.live_count())
         })
     }
 

@@ -48,7 +48,7 @@ fn graphed(parameters: Parameters) -> Index {
 }
 
 fn walk(index: &mut Index, query: &[f32], k: usize, ef: usize) -> Vec<Hit> {
-    let search = index.begin_walk(query, Aim::nearest(k, ef));
+    let search = index.begin_walk(query, SearchParameters::nearest(k, ef));
     index.finish(search)
 }
 
@@ -138,7 +138,7 @@ fn what_the_codes_have_in_the_wrong_order_is_refined() {
             for _ in 0..2_000 {
                 index.insert(&near());
             }
-            // A pool so deep that it holds the answer: what is missing was not refined.
+            // A beam so deep that it holds the answer: what is missing was not refined.
             let queries: Vec<Vec<f32>> = (0..50).map(|_| near()).collect();
             let recall = recall(&mut index, &queries, 10, 500);
             println!("{storage} {metric} {recall}");
@@ -303,7 +303,7 @@ fn a_walk_that_looks_as_far_as_it_must_finds_more_for_the_same_work() {
     let measure = |index: &mut Index| {
         let (mut found, mut distances) = (0, 0);
         for (query, truth) in queries.iter().zip(&truth) {
-            let mut search = index.begin_walk(query, Aim::nearest(10, 24));
+            let mut search = index.begin_walk(query, SearchParameters::nearest(10, 24));
             let Step::Done(hits) = index.resume_search(&mut search, &mut Work::unlimited()) else {
                 panic!("an unlimited allowance is not spent");
             };
@@ -313,7 +313,7 @@ fn a_walk_that_looks_as_far_as_it_must_finds_more_for_the_same_work() {
         (found as f64 / 3_000.0, distances as f64 / 300.0)
     };
     let (recall, distances) = measure(&mut index);
-    index.grown.as_mut().expect("it has a graph").growth = Growth::default();
+    index.built.as_mut().expect("it has a graph").growth = Growth::default();
     let (plain_recall, plain_distances) = measure(&mut index);
     println!("{recall} for {distances}, else {plain_recall} for {plain_distances}");
     assert!(
@@ -363,7 +363,7 @@ fn a_small_index_grows_a_graph_while_every_answer_stays_good() {
         index.insert(&random.clumped(8));
         if count % 50 == 0 {
             let query = random.clumped(8);
-            let mut search = index.begin_walk(&query, Aim::nearest(5, 60));
+            let mut search = index.begin_walk(&query, SearchParameters::nearest(5, 60));
             let Step::Done(hits) = index.resume_search(&mut search, &mut Work::unlimited()) else {
                 panic!("an unlimited allowance is not spent");
             };
@@ -408,7 +408,7 @@ fn a_predicate_is_answered_as_brute_force_answers_it() {
         for _ in 0..30 {
             let query = random.clumped(12);
             let mut admits = |slot: Slot| slot.index().is_multiple_of(one_in);
-            let mut search = index.begin_walk(&query, Aim::nearest(10, 60));
+            let mut search = index.begin_walk(&query, SearchParameters::nearest(10, 60));
             let Step::Done(hits) = index.resume_search_where(&mut search, &mut Work::unlimited(), &mut admits) else {
                 panic!("an unlimited allowance is not spent");
             };

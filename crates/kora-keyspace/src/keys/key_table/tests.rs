@@ -69,7 +69,7 @@ fn a_table_agrees_with_a_map_of_keys_and_times() {
     );
     for (key, deadline_ms) in &twin {
         let hash = table.hash(key);
-        assert_eq!(table.find(hash, key).map(Entry::deadline_ms), Some(*deadline_ms));
+        assert_eq!(table.find(hash, key).map(KeyEntry::deadline_ms), Some(*deadline_ms));
     }
 }
 
@@ -137,7 +137,7 @@ fn step() -> impl Strategy<Value = (u8, Step)> {
 /// Does a step to both.
 fn act(table: &mut KeyTable, twin: &mut BTreeMap<Vec<u8>, (Plain, u64)>, key: &[u8], step: Step) {
     let hash = table.hash(key);
-    let place = Place { key, hash, now_ms: 0 };
+    let place = ResolvedKey { key, hash, now_ms: 0 };
     let put = |table: &mut KeyTable, value: Value, deadline_ms: Option<u64>| {
         match table.replace(hash, key, value, deadline_ms, 0) {
             Ok((_, changed)) => changed.forget(),
@@ -285,7 +285,7 @@ proptest! {
 #[test]
 fn a_hash_that_has_become_small_lies_in_the_table_again() {
     let mut table = KeyTable::new(7);
-    let place = Place {
+    let place = ResolvedKey {
         key: b"k",
         hash: table.hash(b"k"),
         now_ms: 0,

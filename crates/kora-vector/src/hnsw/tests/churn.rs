@@ -190,13 +190,13 @@ fn who_dies_while_a_walk_pauses_takes_no_place_of_those_that_are_left() {
     }
     let query = random.clumped(8);
     let nearest = index.exact(&query, 40);
-    let mut search = index.begin_walk(&query, Aim::nearest(10, 200));
+    let mut search = index.begin_walk(&query, SearchParameters::nearest(10, 200));
     while search.statistics().nodes < 60 {
         assert_eq!(index.resume_search(&mut search, &mut Work::new(0)), Step::More);
     }
     // Every other of those that it has found by now.
-    let doomed = nearest.iter().step_by(2);
-    doomed.for_each(|hit| index.remove(hit.slot));
+    let retired = nearest.iter().step_by(2);
+    retired.for_each(|hit| index.remove(hit.slot));
     let Step::Done(hits) = index.resume_search(&mut search, &mut Work::unlimited()) else {
         panic!("an unlimited allowance is not spent");
     };
@@ -257,7 +257,7 @@ fn who_is_replaced_by_one_near_it_is_replaced_the_short_way_and_found_as_well() 
         let mut index = graphed(parameters);
         let mut vectors: Vec<Vec<f32>> = (0..2_000).map(|_| random.clumped(12)).collect();
         let mut slots: Vec<Slot> = vectors.iter().map(|vector| index.insert(vector)).collect();
-        let by_insertion = index.grown.as_ref().expect("many have a graph").insert_work;
+        let by_insertion = index.built.as_ref().expect("many have a graph").insert_work;
         let mut spent = 0;
         for _ in 0..5 {
             for place in 0..vectors.len() {

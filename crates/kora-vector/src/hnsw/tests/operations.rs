@@ -120,7 +120,7 @@ impl Model {
                 }
             }
             Op::BeginSearch => {
-                let search = self.index.begin_walk(&vector, Aim::nearest(k, ef));
+                let search = self.index.begin_walk(&vector, SearchParameters::nearest(k, ef));
                 self.pending.push(Pending::Search(search, vector));
             }
             Op::BeginExact => {
@@ -130,11 +130,11 @@ impl Model {
             Op::SearchWhere => {
                 let one_in = 1 + self.random.below(6);
                 let mut admits = |slot: Slot| slot.index().is_multiple_of(one_in);
-                let aim = Aim {
+                let parameters = SearchParameters {
                     radius: 1.0,
-                    ..Aim::nearest(k, ef)
+                    ..SearchParameters::nearest(k, ef)
                 };
-                let mut search = self.index.begin_walk(&vector, aim);
+                let mut search = self.index.begin_walk(&vector, parameters);
                 let mut work = Work::unlimited();
                 let Step::Done(hits) = self.index.resume_search_where(&mut search, &mut work, &mut admits) else {
                     panic!("an unlimited allowance is not spent");
@@ -172,7 +172,7 @@ impl Model {
         // Those under way may know slots, and have some; and so few slots as one word has bits are not moved together.
         let (slots, vacant) = (self.index.slots(), self.index.vacant());
         let is_free = self.pending.is_empty() && !self.has_lost_slots;
-        if is_free && self.index.live() > 0 && self.index.grown.is_some() && slots > 64 {
+        if is_free && self.index.live() > 0 && self.index.built.is_some() && slots > 64 {
             assert!(
                 vacant < 16 || vacant * 24 < slots,
                 "{vacant} of {slots} slots are vacant at rest"

@@ -1,0 +1,111 @@
+//! What a worker does beside what it is asked: it frees what was dropped, reclaims what has expired, and lets collections do
+//! what they have to do for themselves.
+//!
+//! One slice of one maintenance task at a time, and the kinds take turns: three slices in a row, each as long as it may be, were
+//! up to 3 ms in which nobody was heard (a million vectors that expire beside queries).
+
+use crate::engine::Engine;
+use crate::setup::Host;
+use crate::shard::Shard;
+
+/// Whose turn it is.
+#[derive(Debug, Default)]
+pub(crate) struct Maintenance {
+    /// Chores that were looked for: the kind and the shard of the next follow from it.
+    turns: usize,
+    /// Somebody was given a slice, and the next lap is a maintenance task's if there is one: so memory comes back under any load.
+    is_owed: bool,
+}
+
+/// Whether somebody waits meanwhile.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Leisure {
+    /// Nobody asks anything.
+    Idle,
+    /// Others wait.
+    Asked,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum MaintenanceKind {
+    Free,
+    /// Of transactions that were given up.
+    Discard,
+    Reclaim,
+    KeepUp,
+    /// Of a snapshot.
+    Capture,
+}
+
+impl Maintenance {
+    /// A round is over in which somebody was given a slice, or nobody was.
+    pub(crate) fn note_round(&mut self, asked: bool) {
+        self.is_owed = asked;
+    }
+}
+
+impl Engine {
+    /// Does a slice of what is owed for the slices that others were given. False if there is nothing to do.
+    pub(crate) fn do_owed_maintenance(&mut self, host: &dyn Host) -> bool {
+        std::mem::take(&mut self.maintenance.is_owed) && self.do_maintenance(Leisure::Asked, host)
+    }
+
+    /// Does a slice of some maintenance task. False if there is nothing to do.
+    pub(crate) fn do_maintenance(&mut self, leisure: Leisure, host: &dyn Host) -> bool {
+        if self.durable.is_loading {
+            // Nothing changes but what is read.
+            return false;
+        }
+        KINDS.iter().any(|_| {
+            self.maintenance.turns = self.maintenance.turns.wrapping_add(1);
+            self.do_one(KINDS[self.maintenance.turns % KINDS.len()], leisure, host)
+        })
+    }
+
+    fn do_one(&mut self, kind: MaintenanceKind, leisure: Leisure, host: &dyn Host) -> bool {
+        match (kind, leisure) {
+            (MaintenanceKind::Free, _) => self.some_shard(|shard| shard.has_drops(), Shard::free),
+            (MaintenanceKind::Discard, _) => self.free_discarded(),
+            (MaintenanceKind::Reclaim, _) => self.reclaim(host),
+            (MaintenanceKind::Capture, _) => {
+                self.has_capture_work() && self.some_shard(|shard| shard.has_capture_work(), Shard::go_on_capturing)
+            }
+            (MaintenanceKind::KeepUp, Leisure::Idle) => {
+                self.some_shard(|shard| shard.keyspace().has_upkeep(), Shard::keep_up)
+            }
+            (MaintenanceKind::KeepUp, Leisure::Asked) => self.some_shard(
+                |shard| shard.keyspace().has_upkeep() && shard.end_lease() && shard.keyspace_mut().finds_overdue(),
+                Shard::keep_up,
+            ),
+        }
+    }
+
+    /// Reclaims keys that have expired.
+    fn reclaim(&mut self, host: &dyn Host) -> bool {
+        if self.next_deadline_ms().is_none() {
+            return false;
+        }
+        let now_ms = self.unix_us(host.now_us()) / 1000;
+        self.some_shard(|shard| shard.has_due(now_ms), |shard| shard.remove_due(now_ms))
+    }
+
+    /// Lets a shard act that has something to do and whose collections nobody else reads, each time the first from another one
+    /// on. False if there is none.
+    fn some_shard(&mut self, mut has_work: impl FnMut(&mut Shard) -> bool, act: impl FnOnce(&mut Shard)) -> bool {
+        let count = self.shards.len();
+        let first = self.maintenance.turns / KINDS.len();
+        let found = (first..first + count).find(|place| {
+            let shard = &mut self.shards[place % count];
+            has_work(shard) && shard.end_lease()
+        });
+        found.map(|place| act(&mut self.shards[place % count])).is_some()
+    }
+}
+
+const KINDS: [MaintenanceKind; 5] = [
+    MaintenanceKind::Free,
+    MaintenanceKind::Discard,
+    MaintenanceKind::Reclaim,
+    MaintenanceKind::KeepUp,
+    MaintenanceKind::Capture,
+];

@@ -1,0 +1,174 @@
+//! Vectors that get their place on this shard: by VECSET, or from another key.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use kora_keyspace::collections::{VectorEnd, VectorInsertion};
+use kora_keyspace::{Cause, KeyType, NEVER_MS, element_of};
+use kora_resp::Reply;
+use kora_vector::{Step, Work};
+
+use super::transfer::MovedVector;
+use super::{Shard, Unfinished};
+use crate::command::{Lifetime, Only};
+use crate::error::ClientError;
+use crate::mail::{PartialReply, SetVector};
+
+/// A vector that gets its place, between two slices.
+pub(crate) struct Insert {
+    insertion: VectorInsertion,
+    /// When the vector expires; as the one that it replaces did, if there is none.
+    deadline_ms: Option<u64>,
+    now_ms: u64,
+    then: Then,
+}
+
+/// What follows when the vector can be found.
+pub(super) enum Then {
+    /// VECSET answers; and whether that depended on what was there.
+    Set(Only),
+    /// The sender on another shard hears that it has arrived.
+    Landed,
+    /// It came from another key of this shard, which it leaves if it is no copy.
+    Moved { leaves: Option<Bytes>, reply: Reply },
+}
+
+impl Insert {
+    /// True if it depends on what is there, so that nothing may come in between.
+    pub(crate) fn is_conditional(&self) -> bool {
+        !matches!(self.then, Then::Set(Only::Always))
+    }
+}
+
+impl Shard {
+    /// Begins to set a vector.
+    pub(super) fn set(&mut self, setting: SetVector, at_ms: u64) -> Result<PartialReply, Box<Unfinished>> {
+        self.assert_owns(&setting.element.collection, &setting.element.name);
+        let key = Bytes::from(setting.element.key());
+        let place = self.resolve_live(&key, at_ms);
+        let refusal = match (self.keyspace.kind(place), setting.only) {
+            (Some(KeyType::String | KeyType::Hash), _) => Some(PartialReply::Refused(ClientError::WrongType)),
+            (Some(KeyType::Vector), Only::IfAbsent) => Some(PartialReply::Reply(Reply::Null)),
+            (None | Some(KeyType::VectorSet), Only::IfPresent) => Some(PartialReply::Reply(Reply::Null)),
+            _ => None,
+        };
+        if let Some(refusal) = refusal {
+            self.note_refused(&setting.element.collection, at_ms);
+            return Ok(refusal);
+        }
+        // The generation that the command was checked against has been dropped since it was submitted. So the two
+        // overlapped, and the command may be said to have come just before the drop, which took the vector with it.
+        // Setting the vector now, in a later collection of that name, would bring back what a client saw dropped.
+        let Some(schema) = self.setup.catalog.at(at_ms).find(&setting.element.collection) else {
+            return Ok(PartialReply::Done);
+        };
+        if schema.generation != setting.generation {
+            return Ok(PartialReply::Done);
+        }
+        let mut insertion = self.keyspace.begin_vector(&schema, key, &setting.vector);
+        if let Some(attributes) = setting.attributes {
+            insertion = insertion.with_attributes(attributes);
+        }
+        let deadline_ms = match setting.lifetime {
+            Lifetime::Keep => None,
+            Lifetime::Forever => Some(NEVER_MS),
+            Lifetime::Until(deadline) => Some(deadline.at_ms(at_ms)),
+        };
+        self.resume_set(Insert {
+            insertion,
+            deadline_ms,
+            now_ms: at_ms,
+            then: Then::Set(setting.only),
+        })
+    }
+
+    /// A collection may have been made for a vector that was then refused.
+    fn note_refused(&mut self, name: &[u8], now_ms: u64) {
+        let held = self.keyspace.current_part(name, now_ms).map_or(0, |part| part.live());
+        if let Some(schema) = self.setup.catalog.at(now_ms).find(name).filter(|_| held == 0) {
+            self.keyspace.note_emptied(&schema);
+        }
+    }
+
+    /// Begins to give a vector the place of a key, which the caller has seen to be free or to give way.
+    pub(super) fn arrive(
+        &mut self,
+        vector: MovedVector,
+        key: Bytes,
+        then: Then,
+        now_ms: u64,
+    ) -> Result<PartialReply, Box<Unfinished>> {
+        self.keyspace.begin_batch();
+        let transfer = vector.transfer;
+        transfer
+            .into_iter()
+            .for_each(|transfer| self.keyspace.note_landed(transfer));
+        let place = self.resolve_live(&key, now_ms);
+        if self.keyspace.kind(place) != Some(KeyType::Vector) {
+            self.keyspace.remove(place, Cause::Overwritten);
+        }
+        let newest = self.setup.catalog.at(now_ms).generation_of(&vector.to.name);
+        if newest != Some(vector.to.generation) || element_of(&key).is_none() {
+            // Dropped since: it came just before that.
+            return Ok(self.follow(then, now_ms));
+        }
+        let insertion = self.keyspace.begin_vector(&vector.to, key, &vector.vector);
+        let insertion = insertion.with_attributes(vector.attributes);
+        self.resume_set(Insert {
+            insertion,
+            deadline_ms: Some(vector.deadline_ms),
+            now_ms,
+            then,
+        })
+    }
+
+    pub(super) fn resume_set(&mut self, mut insert: Insert) -> Result<PartialReply, Box<Unfinished>> {
+        let mut work = Work::new(self.setup.slice_work);
+        let Insert {
+            insertion,
+            deadline_ms,
+            now_ms,
+            ..
+        } = &mut insert;
+        let Step::Done(end) = self.keyspace.resume_vector(insertion, *deadline_ms, *now_ms, &mut work) else {
+            return Err(Box::new(Unfinished::Insert(insert)));
+        };
+        let Insert {
+            insertion,
+            now_ms,
+            then,
+            ..
+        } = insert;
+        let schema = Arc::clone(insertion.schema());
+        // It may be the last for which consolidation waits.
+        drop(insertion);
+        self.keyspace.note_insertion_ended(&schema);
+        match end {
+            VectorEnd::Set | VectorEnd::Dropped => Ok(self.follow(then, now_ms)),
+            VectorEnd::Refused => {
+                if !matches!(then, Then::Set(_)) {
+                    self.keyspace.end_batch();
+                }
+                Ok(PartialReply::Refused(ClientError::WrongType))
+            }
+        }
+    }
+
+    fn follow(&mut self, then: Then, now_ms: u64) -> PartialReply {
+        let part = match then {
+            Then::Set(_) => return PartialReply::Done,
+            Then::Landed => PartialReply::Moved(None),
+            Then::Moved { leaves, reply } => {
+                if let Some(key) = leaves {
+                    let place = self.resolve_live(&key, now_ms);
+                    let transfer = self.next_transfer();
+                    self.keyspace.remove(place, Cause::Moved { transfer });
+                    self.keyspace.note_landed(transfer);
+                }
+                PartialReply::Reply(reply)
+            }
+        };
+        self.keyspace.end_batch();
+        part
+    }
+}
