@@ -20,12 +20,20 @@ pub(crate) struct Client {
     inbox: Vec<u8>,
     /// Invariant: `taken <= inbox.len()`.
     taken: usize,
+    /// The longest reply that is read.
+    reply_bytes_max: usize,
 }
 
 impl Client {
     /// Connects; `timeout` bounds this and every later read and write.
     pub(crate) fn connect(address: SocketAddr, timeout: Duration) -> Result<Self, CallError> {
         let stream = TcpStream::connect_timeout(&address, timeout)?;
+        Ok(Self::over(stream, timeout, REPLY_BYTES_MAX)?)
+    }
+
+    /// Speaks over a connection that is there already. The decoder recurses as deep as a reply nests: more than
+    /// [`REPLY_BYTES_MAX`] only of a server that is trusted.
+    pub(crate) fn over(stream: TcpStream, timeout: Duration, reply_bytes_max: usize) -> io::Result<Self> {
         stream.set_read_timeout(Some(timeout))?;
         stream.set_write_timeout(Some(timeout))?;
         stream.set_nodelay(true)?;
@@ -34,6 +42,7 @@ impl Client {
             outbox: Vec::new(),
             inbox: Vec::new(),
             taken: 0,
+            reply_bytes_max,
         })
     }
 
@@ -69,7 +78,7 @@ impl Client {
         loop {
             let unread = &self.inbox[self.taken..];
             // The decoder recurses as deep as a reply nests. What it is shown at once bounds the depth.
-            let shown = &unread[..unread.len().min(REPLY_BYTES_MAX)];
+            let shown = &unread[..unread.len().min(self.reply_bytes_max)];
             match decode(shown).map_err(|error| CallError::Malformed(error.to_string()))? {
                 Some((OwnedFrame::Error(text), length)) => {
                     self.taken += length;
@@ -79,7 +88,7 @@ impl Client {
                     self.taken += length;
                     return Ok(frame);
                 }
-                None if shown.len() == REPLY_BYTES_MAX => return Err(CallError::TooLong),
+                None if shown.len() == self.reply_bytes_max => return Err(CallError::TooLong(self.reply_bytes_max)),
                 None => self.read_more()?,
             }
         }
@@ -115,8 +124,8 @@ pub(crate) enum CallError {
     Closed,
     /// What came is not RESP.
     Malformed(String),
-    /// The reply is longer than this client reads.
-    TooLong,
+    /// The reply is longer than this client reads: longer than so many bytes.
+    TooLong(usize),
     /// The server answered with this error.
     Refused(String),
 }
@@ -135,7 +144,7 @@ impl fmt::Display for CallError {
             Self::Socket(error) => error.fmt(f),
             Self::Closed => f.write_str("the server closed the connection"),
             Self::Malformed(reason) => write!(f, "the answer is not RESP: {reason}"),
-            Self::TooLong => write!(f, "the answer is longer than {REPLY_BYTES_MAX} bytes"),
+            Self::TooLong(bytes_max) => write!(f, "the answer is longer than {bytes_max} bytes"),
             Self::Refused(text) => f.write_str(text),
         }
     }
@@ -205,7 +214,7 @@ mod tests {
         assert!(matches!(answer_to_ping(b""), Err(CallError::Closed)));
         assert!(matches!(
             answer_to_ping(&b"*1\r\n".repeat(8_000)),
-            Err(CallError::TooLong)
+            Err(CallError::TooLong(_))
         ));
     }
 }

@@ -77,6 +77,16 @@ pub struct Config {
     #[serde(with = "text")]
     pub tcp_backlog: Number<u32, 1, 65_535>,
 
+    /// TCP port for metrics, health checks and a page to look at, by HTTP, 0 to 65535; 0 is none [default: 0]
+    #[arg(long, env = "KORA_HTTP_PORT")]
+    #[serde(with = "text")]
+    pub http_port: Number<u16, 0, 65_535>,
+
+    /// Addresses to listen on for HTTP, as for `bind` [default: 127.0.0.1 -::1]
+    #[arg(long, env = "KORA_HTTP_BIND", value_name = "ADDRESSES")]
+    #[serde(with = "text")]
+    pub http_bind: Bind,
+
     /// Longest single argument of a request, 1mb to 512mb [default: 64mb]
     #[arg(long, env = "KORA_PROTO_MAX_BULK_LEN", value_name = "MEMORY")]
     #[serde(with = "text")]
@@ -193,6 +203,8 @@ impl Default for Config {
             timeout: Number::constant(0),
             tcp_keepalive: Number::constant(300),
             tcp_backlog: Number::constant(511),
+            http_port: Number::constant(0),
+            http_bind: Bind::loopback(),
             proto_max_bulk_len: MemorySize::constant(64 << 20),
             maxmemory_clients: ClientMemory::Automatic,
             client_output_buffer_limit: OutputLimits::default(),
@@ -251,6 +263,11 @@ impl Config {
     /// interface is found by strangers within hours.
     pub fn listen_addresses(&self) -> Vec<ListenAddress> {
         self.bind.addresses(self.requirepass.is_set())
+    }
+
+    /// The addresses to listen on for HTTP.
+    pub fn http_addresses(&self) -> Vec<ListenAddress> {
+        self.http_bind.addresses(self.requirepass.is_set())
     }
 
     /// Who can reach the server, for the line that it logs at the start.

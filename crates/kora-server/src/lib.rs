@@ -13,6 +13,8 @@ pub mod demo;
 mod descriptors;
 mod disk;
 mod host;
+mod http;
+mod listening;
 pub mod log;
 mod output;
 mod persistence;

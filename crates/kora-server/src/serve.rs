@@ -14,14 +14,15 @@ use kora_mesh::{Doorbell, Durability, Flag, Phase, SharedCounter};
 use kora_vector::Metric;
 use kora_vector::hnsw::GRAPH_MIN;
 use rustix::io::Errno;
-use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, Semaphore, mpsc, watch};
 
 use crate::acceptor::{Acceptor, Arrival, CLIENTS_MAX};
-use crate::config::{Config, Exposure, ListenAddress, Necessity, VectorMetric};
+use crate::config::{Config, Exposure, VectorMetric};
 use crate::descriptors::room_for;
 use crate::host::Process;
+use crate::http::{Console, Http};
+use crate::listening::{listen_for_clients, listen_for_http};
 use crate::persistence::{Opened, Persistence, Policy, Surroundings, prepare};
 use crate::returning::Returning;
 use crate::settings::{Live, RunningSettings};
@@ -113,7 +114,8 @@ pub fn start(config: &Config) -> Result<Running, StartError> {
     };
     let opened = open_directory(config)?;
     let shards = shards(config, workers, opened.as_ref())?;
-    let listeners = listen(config)?;
+    let listeners = listen_for_clients(config)?;
+    let http_listeners = listen_for_http(config)?;
     let addresses: Vec<SocketAddr> = listeners
         .iter()
         .map(std::net::TcpListener::local_addr)
@@ -195,6 +197,17 @@ pub fn start(config: &Config) -> Result<Running, StartError> {
         }
         _ => None,
     };
+    if !http_listeners.is_empty() {
+        let http = Http {
+            listeners: http_listeners,
+            console: Console::new(Arc::clone(&arrivals), Arc::clone(&clients)),
+            live: Arc::clone(&live),
+            durability: Arc::clone(&setup.durability),
+            stopping: stopping_seen,
+        };
+        // Never waited for: nothing is lost with what it still has to say.
+        http.start().map_err(StartError::Thread)?;
+    }
     let listening = Listening {
         listeners,
         workers: arrivals,
@@ -399,56 +412,6 @@ fn tell_start(config: &Config, setup: &Setup, addresses: &[SocketAddr], cores: u
     }
 }
 
-/// Listens on every address of the settings. With port 0 the first takes a free port and the others take the same.
-fn listen(config: &Config) -> Result<Vec<std::net::TcpListener>, StartError> {
-    let backlog = i32::try_from(config.tcp_backlog.get()).unwrap_or(i32::MAX);
-    let mut port = config.port.get();
-    let mut listeners = Vec::new();
-    for ListenAddress { ip, necessity } in config.listen_addresses() {
-        let address = SocketAddr::new(ip, port);
-        match listen_on(address, backlog) {
-            Ok(listener) => {
-                port = listener
-                    .local_addr()
-                    .map_err(|error| StartError::Listen { address, error })?
-                    .port();
-                listeners.push(listener);
-            }
-            Err(error) if necessity == Necessity::IfAvailable && is_missing(&error) => {
-                tracing::debug!(%address, %error, "goes without this address");
-            }
-            Err(error) => return Err(StartError::Listen { address, error }),
-        }
-    }
-    if listeners.is_empty() {
-        Err(StartError::NoAddress)
-    } else {
-        Ok(listeners)
-    }
-}
-
-fn listen_on(address: SocketAddr, backlog: i32) -> io::Result<std::net::TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    // A server that starts again must not wait for the connections of the one before to be forgotten.
-    socket.set_reuse_address(true)?;
-    if address.is_ipv6() {
-        // The IPv4 addresses are listened on by themselves.
-        socket.set_only_v6(true)?;
-    }
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(backlog)?;
-    Ok(socket.into())
-}
-
-/// True if this machine does not have the address at all.
-fn is_missing(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::AddrNotAvailable | io::ErrorKind::Unsupported
-    ) || error.raw_os_error() == Some(EAFNOSUPPORT)
-}
-
 /// Stops the workers that have started where another one could not; returns why it could not.
 fn give_up(stop: &Flag, bells: &[Arc<Doorbell>], threads: Vec<JoinHandle<io::Result<()>>>) -> StartError {
     stop.raise();
@@ -489,6 +452,3 @@ fn random_run_id() -> String {
 
 /// Connections on their way to one worker.
 const ARRIVALS_MAX: usize = 256;
-
-/// The kernel was built without this family of addresses.
-const EAFNOSUPPORT: i32 = 97;

@@ -16,6 +16,11 @@ pub enum Bind {
 }
 
 impl Bind {
+    /// Loopback only, with a password or without.
+    pub(super) fn loopback() -> Bind {
+        Bind::Addresses(loopback())
+    }
+
     pub(super) fn addresses(&self, password_is_set: bool) -> Vec<ListenAddress> {
         match self {
             Self::Automatic if password_is_set => vec![
@@ -28,16 +33,7 @@ impl Bind {
                     necessity: Necessity::IfAvailable,
                 },
             ],
-            Self::Automatic => vec![
-                ListenAddress {
-                    ip: Ipv4Addr::LOCALHOST.into(),
-                    necessity: Necessity::Required,
-                },
-                ListenAddress {
-                    ip: Ipv6Addr::LOCALHOST.into(),
-                    necessity: Necessity::IfAvailable,
-                },
-            ],
+            Self::Automatic => loopback(),
             Self::Addresses(addresses) => addresses.clone(),
         }
     }
@@ -117,6 +113,19 @@ impl fmt::Display for ListenAddress {
         };
         write!(f, "{mark}{}", self.ip)
     }
+}
+
+fn loopback() -> Vec<ListenAddress> {
+    vec![
+        ListenAddress {
+            ip: Ipv4Addr::LOCALHOST.into(),
+            necessity: Necessity::Required,
+        },
+        ListenAddress {
+            ip: Ipv6Addr::LOCALHOST.into(),
+            necessity: Necessity::IfAvailable,
+        },
+    ]
 }
 
 pub(super) fn to_text(addresses: &[ListenAddress]) -> String {

@@ -1,0 +1,102 @@
+//! Connections to the server from inside its own process.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, mpsc};
+
+use crate::acceptor::{Arrival, ArrivingClient};
+use crate::client::{CallError, Client};
+
+/// Opens connections to workers: private pairs of sockets, one end of which a worker serves as it serves any client. So the
+/// HTTP port works whatever addresses the server listens on, and has no rights of its own.
+pub(crate) struct Console {
+    workers: Arc<[mpsc::Sender<Arrival>]>,
+    clients: Arc<Semaphore>,
+    next: AtomicU64,
+}
+
+/// The user and password that an HTTP request brought.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Credentials {
+    pub(super) user: String,
+    pub(super) password: String,
+}
+
+impl Console {
+    pub(crate) fn new(workers: Arc<[mpsc::Sender<Arrival>]>, clients: Arc<Semaphore>) -> Console {
+        Console {
+            workers,
+            clients,
+            next: AtomicU64::new(0),
+        }
+    }
+
+    /// How many workers there are.
+    pub(super) fn worker_count(&self) -> usize {
+        self.workers.len()
+    }
+
+    /// A connection to one of the workers, authenticated if there is something to authenticate with.
+    pub(super) fn connect(&self, credentials: Option<&Credentials>) -> Result<Client, CallError> {
+        let worker = self.next.load(Ordering::Relaxed) as usize % self.workers.len();
+        let mut client = self.connect_to(worker)?;
+        if let Some(Credentials { user, password }) = credentials {
+            client.call(&[b"AUTH", user.as_bytes(), password.as_bytes()])?;
+        }
+        Ok(client)
+    }
+
+    /// A connection to this worker.
+    pub(super) fn connect_to(&self, worker: usize) -> Result<Client, CallError> {
+        let (ours, theirs) = pair()?;
+        let permit = Arc::clone(&self.clients)
+            .try_acquire_owned()
+            .map_err(|_| io::Error::other("max number of clients reached"))?;
+        let client = ArrivingClient::New {
+            id: FIRST_ID + self.next.fetch_add(1, Ordering::Relaxed),
+            address: ours.local_addr()?,
+            local_address: theirs.local_addr()?,
+        };
+        let arrival = Arrival {
+            stream: theirs,
+            client,
+            permit,
+        };
+        self.workers[worker]
+            .try_send(arrival)
+            .map_err(|_| io::Error::other("the worker takes no more connections at the moment"))?;
+        Ok(Client::over(ours, CALL_TIMEOUT, REPLY_BYTES_MAX)?)
+    }
+}
+
+/// Two ends of a connection that no other program has a part in.
+fn pair() -> io::Result<(TcpStream, TcpStream)> {
+    let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
+    let ours = TcpStream::connect(listener.local_addr()?)?;
+    for _ in 0..STRANGERS_MAX {
+        let (theirs, address) = listener.accept()?;
+        if address == ours.local_addr()? {
+            theirs.set_nonblocking(true)?;
+            theirs.set_nodelay(true)?;
+            return Ok((ours, theirs));
+        }
+        // Another program of this machine connected in between.
+    }
+    Err(io::Error::other("other programs connect to a port that is not theirs"))
+}
+
+/// Connections of other programs that are turned away before the pair is given up.
+const STRANGERS_MAX: usize = 16;
+
+/// The numbers of these clients: above all that connections from outside get, and within the 63 bits that clients read.
+const FIRST_ID: u64 = 1 << 62;
+
+/// How long an answer is waited for. A health check's usual patience is longer.
+const CALL_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The longest reply: INFO of 256 workers, and the 200 neighbours of an element with the longest keys that a page shows.
+const REPLY_BYTES_MAX: usize = 1 << 20;
