@@ -3,7 +3,7 @@
 //! The kernel could spread them (SO_REUSEPORT), but does it unevenly by hash, and a second server started by mistake
 //! would silently take half of them.
 
-use std::io;
+use std::io::{self, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,9 +37,19 @@ pub(crate) enum ArrivingClient {
     MigratingClient(MigratingClient),
 }
 
+/// A connection that nobody serves yet.
+pub(crate) struct Accepted {
+    /// It does not block.
+    pub(crate) stream: TcpStream,
+    pub(crate) address: SocketAddr,
+    pub(crate) local_address: SocketAddr,
+}
+
 /// Accepts until it is told to stop, then sees the connections out.
 pub(crate) struct Acceptor {
     pub(crate) listeners: Vec<TcpListener>,
+    /// Connections that come from elsewhere than the listeners: from the port for TLS.
+    pub(crate) others: mpsc::Receiver<Accepted>,
     pub(crate) workers: Arc<[mpsc::Sender<Arrival>]>,
     /// As many permits as there can be clients, whatever `maxclients` says now.
     pub(crate) clients: Arc<Semaphore>,
@@ -77,9 +87,12 @@ impl Acceptor {
         loop {
             tokio::select! {
                 Some((stream, address)) = arrivals.recv() => {
-                    if self.admit(stream, address, next_id).await {
-                        next_id += 1;
+                    if let Some(accepted) = self.prepare(stream, address) {
+                        next_id += u64::from(self.admit(accepted, next_id).await);
                     }
+                }
+                Some(accepted) = self.others.recv() => {
+                    next_id += u64::from(self.admit(accepted, next_id).await);
                 }
                 _ = self.shutdown.recv() => break,
             }
@@ -88,39 +101,51 @@ impl Acceptor {
         self.see_out().await;
     }
 
+    /// Sets what sockets of clients have set.
+    fn prepare(&self, stream: tokio::net::TcpStream, address: SocketAddr) -> Option<Accepted> {
+        let prepared = stream.local_addr().and_then(|local_address| {
+            stream.set_nodelay(true)?;
+            keep_alive(&stream, self.live.tcp_keepalive_s.get())?;
+            Ok(Accepted {
+                stream: stream.into_std()?,
+                address,
+                local_address,
+            })
+        });
+        match prepared {
+            Ok(accepted) => Some(accepted),
+            Err(error) => {
+                tracing::debug!(%address, %error, "a connection was gone before it was taken in");
+                None
+            }
+        }
+    }
+
     /// Sends a connection to its worker; false if there are too many.
-    async fn admit(&self, stream: tokio::net::TcpStream, address: SocketAddr, id: u64) -> bool {
+    async fn admit(&self, accepted: Accepted, id: u64) -> bool {
+        let Accepted {
+            mut stream,
+            address,
+            local_address,
+        } = accepted;
         let permit = match (self.connected() as u64) < self.live.engine.clients_max.get() {
             true => Arc::clone(&self.clients).try_acquire_owned().ok(),
             false => None,
         };
         let Some(permit) = permit else {
             // The client may not read it: it is told once, without waiting.
-            let _ = stream.try_write(b"-ERR max number of clients reached\r\n");
+            let _ = stream.write(b"-ERR max number of clients reached\r\n");
             tracing::warn!(%address, "refused a connection: max number of clients reached");
             return false;
         };
-        let arrival = stream.local_addr().and_then(|local_address| {
-            stream.set_nodelay(true)?;
-            keep_alive(&stream, self.live.tcp_keepalive_s.get())?;
-            let stream = stream.into_std()?;
-            let client = ArrivingClient::New {
-                id,
-                address,
-                local_address,
-            };
-            Ok(Arrival { stream, client, permit })
-        });
-        match arrival {
-            Ok(arrival) => {
-                let worker = usize::try_from(id).unwrap_or(0) % self.workers.len();
-                self.workers[worker].send(arrival).await.is_ok()
-            }
-            Err(error) => {
-                tracing::debug!(%address, %error, "a connection was gone before it was taken in");
-                false
-            }
-        }
+        let client = ArrivingClient::New {
+            id,
+            address,
+            local_address,
+        };
+        let worker = usize::try_from(id).unwrap_or(0) % self.workers.len();
+        let arrival = Arrival { stream, client, permit };
+        self.workers[worker].send(arrival).await.is_ok()
     }
 
     /// Lets the connections finish what they have received.
@@ -154,7 +179,7 @@ impl Acceptor {
 
 /// Lets the kernel ask whether the client's machine is still there, as Redis does: first after so many seconds of silence,
 /// then after each third of that; three questions without an answer end the connection.
-fn keep_alive(stream: &tokio::net::TcpStream, seconds: u64) -> io::Result<()> {
+pub(crate) fn keep_alive(stream: &tokio::net::TcpStream, seconds: u64) -> io::Result<()> {
     if seconds == 0 {
         return Ok(());
     }

@@ -13,6 +13,7 @@ mod memory;
 mod persistence;
 mod rewrite;
 mod text;
+mod tls;
 mod value;
 
 use std::collections::BTreeMap;
@@ -30,8 +31,9 @@ pub use self::bind::{Bind, ListenAddress, Necessity};
 pub use self::error::ConfigError;
 pub use self::invocation::{Invocation, is_service_link, parse, parse_from, unknown_variables};
 pub use self::memory::{ClientMemory, OutputLimit, OutputLimits};
-pub use self::persistence::{AppendFsync, DataDirectory, SavePoints, YesNo};
+pub use self::persistence::{AppendFsync, OptionalPath, SavePoints, YesNo};
 pub(crate) use self::rewrite::rewrite;
+pub use self::tls::{TlsAuthClients, TlsProtocols};
 pub use self::value::{IdleLaps, LogLevel, MemorySize, Number, PinWorkers, Secret, VectorMetric, VectorQuant};
 
 /// Everything that can be set, with its effective value.
@@ -87,6 +89,36 @@ pub struct Config {
     #[serde(with = "text")]
     pub http_bind: Bind,
 
+    /// TCP port for clients that encrypt (TLS), on the addresses of `bind`, 0 to 65535; 0 is none [default: 0]
+    #[arg(long, env = "KORA_TLS_PORT")]
+    #[serde(with = "text")]
+    pub tls_port: Number<u16, 0, 65_535>,
+
+    /// File with the server's certificate and those that vouch for it (PEM) [default: none]
+    #[arg(long, env = "KORA_TLS_CERT_FILE", value_name = "FILE")]
+    #[serde(with = "text")]
+    pub tls_cert_file: OptionalPath,
+
+    /// File with the private key of that certificate (PEM) [default: none]
+    #[arg(long, env = "KORA_TLS_KEY_FILE", value_name = "FILE")]
+    #[serde(with = "text")]
+    pub tls_key_file: OptionalPath,
+
+    /// File with the certificates of the authorities that clients' certificates are checked against (PEM) [default: none]
+    #[arg(long, env = "KORA_TLS_CA_CERT_FILE", value_name = "FILE")]
+    #[serde(with = "text")]
+    pub tls_ca_cert_file: OptionalPath,
+
+    /// Whether clients of the TLS port must show a certificate: yes, no or optional [default: yes]
+    #[arg(long, env = "KORA_TLS_AUTH_CLIENTS", value_name = "WHEN")]
+    #[serde(with = "text")]
+    pub tls_auth_clients: TlsAuthClients,
+
+    /// Versions of TLS that are spoken: TLSv1.2, TLSv1.3 or both [default: TLSv1.2 TLSv1.3]
+    #[arg(long, env = "KORA_TLS_PROTOCOLS", value_name = "VERSIONS")]
+    #[serde(with = "text")]
+    pub tls_protocols: TlsProtocols,
+
     /// Longest single argument of a request, 1mb to 512mb [default: 64mb]
     #[arg(long, env = "KORA_PROTO_MAX_BULK_LEN", value_name = "MEMORY")]
     #[serde(with = "text")]
@@ -112,7 +144,7 @@ pub struct Config {
     /// Directory that the data is kept in; empty keeps it in memory only [default: none]
     #[arg(long, env = "KORA_DIR", value_name = "DIRECTORY")]
     #[serde(with = "text")]
-    pub dir: DataDirectory,
+    pub dir: OptionalPath,
 
     /// Whether every change is written to a log in `dir` as it happens: yes or no [default: no]
     #[arg(long, env = "KORA_APPENDONLY", value_name = "YES_OR_NO")]
@@ -205,11 +237,17 @@ impl Default for Config {
             tcp_backlog: Number::constant(511),
             http_port: Number::constant(0),
             http_bind: Bind::loopback(),
+            tls_port: Number::constant(0),
+            tls_cert_file: OptionalPath::default(),
+            tls_key_file: OptionalPath::default(),
+            tls_ca_cert_file: OptionalPath::default(),
+            tls_auth_clients: TlsAuthClients::Yes,
+            tls_protocols: TlsProtocols::default(),
             proto_max_bulk_len: MemorySize::constant(64 << 20),
             maxmemory_clients: ClientMemory::Automatic,
             client_output_buffer_limit: OutputLimits::default(),
             shutdown_timeout: Number::constant(8),
-            dir: DataDirectory::default(),
+            dir: OptionalPath::default(),
             appendonly: YesNo(false),
             appendfsync: AppendFsync::Everysec,
             save: SavePoints::usual(),

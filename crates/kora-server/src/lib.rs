@@ -23,5 +23,7 @@ pub mod returning;
 pub mod serve;
 pub mod settings;
 mod signals;
+mod socket_pair;
+mod tls;
 mod turn;
 mod worker;

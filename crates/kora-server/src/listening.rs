@@ -14,6 +14,14 @@ pub(crate) fn listen_for_clients(config: &Config) -> Result<Vec<TcpListener>, St
     listen(&config.listen_addresses(), config.port.get(), config)
 }
 
+/// Listens for clients that encrypt, if there are to be any.
+pub(crate) fn listen_for_tls(config: &Config) -> Result<Vec<TcpListener>, StartError> {
+    match config.tls_port.get() {
+        0 => Ok(Vec::new()),
+        port => listen(&config.listen_addresses(), port, config),
+    }
+}
+
 /// Listens for HTTP on every address of the settings, if there is to be HTTP.
 pub(crate) fn listen_for_http(config: &Config) -> Result<Vec<TcpListener>, StartError> {
     match config.http_port.get() {

@@ -17,16 +17,17 @@ use rustix::io::Errno;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, Semaphore, mpsc, watch};
 
-use crate::acceptor::{Acceptor, Arrival, CLIENTS_MAX};
+use crate::acceptor::{Accepted, Acceptor, Arrival, CLIENTS_MAX};
 use crate::config::{Config, Exposure, VectorMetric};
 use crate::descriptors::room_for;
 use crate::host::Process;
 use crate::http::{Console, Http};
-use crate::listening::{listen_for_clients, listen_for_http};
+use crate::listening::{listen_for_clients, listen_for_http, listen_for_tls};
 use crate::persistence::{Opened, Persistence, Policy, Surroundings, prepare};
 use crate::returning::Returning;
-use crate::settings::{Live, RunningSettings};
+use crate::settings::{Live, RunningSettings, read_certificates};
 use crate::signals::Signals;
+use crate::tls::Tls;
 use crate::worker::Worker;
 
 /// A server that runs.
@@ -77,6 +78,8 @@ pub enum StartError {
     Thread(io::Error),
     /// The data on disk cannot be used.
     Persistence(String),
+    /// The certificates for TLS cannot be used.
+    Certificates(String),
 }
 
 impl fmt::Display for StartError {
@@ -84,7 +87,7 @@ impl fmt::Display for StartError {
         match self {
             Self::Listen { address, error } => write!(f, "cannot listen on {address}: {error}"),
             Self::NoAddress => f.write_str("none of the addresses in `bind` is there to listen on"),
-            Self::Persistence(what) => f.write_str(what),
+            Self::Persistence(what) | Self::Certificates(what) => f.write_str(what),
             Self::Thread(error) if error.raw_os_error() == Some(Errno::MFILE.raw_os_error()) => write!(
                 f,
                 "cannot start a thread: too many open files; raise the limit (`ulimit -n`), to 64 at least"
@@ -115,7 +118,7 @@ pub fn start(config: &Config) -> Result<Running, StartError> {
     let opened = open_directory(config)?;
     let shards = shards(config, workers, opened.as_ref())?;
     let listeners = listen_for_clients(config)?;
-    let http_listeners = listen_for_http(config)?;
+    let (tls_listeners, http_listeners) = (listen_for_tls(config)?, listen_for_http(config)?);
     let addresses: Vec<SocketAddr> = listeners
         .iter()
         .map(std::net::TcpListener::local_addr)
@@ -124,7 +127,9 @@ pub fn start(config: &Config) -> Result<Running, StartError> {
     let host = Process::new();
     let live = Arc::new(Live::new(config));
     let clients = Arc::new(Semaphore::new(CLIENTS_MAX));
+    read_certificates(config, &live).map_err(|error| StartError::Certificates(error.to_string()))?;
     let settings = RunningSettings::new(config, Arc::clone(&live), Arc::clone(&clients));
+    let reload = settings.reloader();
     let setup = Arc::new(setup(config, workers, shards, &addresses, host, settings));
     let is_pinned = config.pin_workers.applies(cores.len(), machine_cores());
     tell_start(config, &setup, &addresses, cores.len());
@@ -203,12 +208,29 @@ pub fn start(config: &Config) -> Result<Running, StartError> {
             console: Console::new(Arc::clone(&arrivals), Arc::clone(&clients)),
             live: Arc::clone(&live),
             durability: Arc::clone(&setup.durability),
-            stopping: stopping_seen,
+            stopping: stopping_seen.clone(),
         };
         // Never waited for: nothing is lost with what it still has to say.
         http.start().map_err(StartError::Thread)?;
     }
+    let (tls_accepted, others) = mpsc::channel(ARRIVALS_MAX);
+    let over = watch::Sender::new(false);
+    let tls = match tls_listeners.is_empty() {
+        true => None,
+        false => {
+            let tls = Tls {
+                listeners: tls_listeners,
+                accepted: tls_accepted,
+                live: Arc::clone(&live),
+                stopping: stopping_seen,
+                over: over.subscribe(),
+            };
+            Some(tls.start().map_err(StartError::Thread)?)
+        }
+    };
     let listening = Listening {
+        reload: Box::new(reload),
+        others,
         listeners,
         workers: arrivals,
         clients,
@@ -220,7 +242,19 @@ pub fn start(config: &Config) -> Result<Running, StartError> {
     let (listens, has_begun) = std::sync::mpsc::channel();
     let acceptor = thread::Builder::new()
         .name("kora-acceptor".to_owned())
-        .spawn(move || oversee(listening, signals, &listens, &stop, &bells, threads, persistence))
+        .spawn(move || {
+            let outcome = accept_until_stopped(listening, signals, &listens);
+            if let Err(error) = outcome {
+                // The thread that starts the server hears of it, and says so.
+                let _ = listens.send(Err(error));
+            }
+            over.send_replace(true);
+            wind_up(&stop, &bells, threads, persistence);
+            if tls.is_some_and(|tls| tls.join().is_err()) {
+                tracing::error!("the thread for TLS panicked");
+            }
+            tracing::info!("stopped");
+        })
         .map_err(StartError::Thread)?;
     has_begun
         .recv()
@@ -239,7 +273,11 @@ pub fn start(config: &Config) -> Result<Running, StartError> {
 
 /// What the acceptor's thread is given: it makes its event loop itself.
 struct Listening {
+    /// Called at SIGHUP.
+    reload: Box<dyn Fn() + Send>,
     listeners: Vec<std::net::TcpListener>,
+    /// Connections that come from elsewhere.
+    others: mpsc::Receiver<Accepted>,
     workers: Arc<[mpsc::Sender<Arrival>]>,
     clients: Arc<Semaphore>,
     live: Arc<Live>,
@@ -247,20 +285,13 @@ struct Listening {
     shutdown: mpsc::Receiver<()>,
 }
 
-/// Accepts until the server is to stop; then stops the workers and waits for them.
-fn oversee(
-    listening: Listening,
-    shutdown: mpsc::Sender<()>,
-    listens: &std::sync::mpsc::Sender<io::Result<()>>,
+/// Stops the workers and what keeps their data, and waits for them.
+fn wind_up(
     stop: &Flag,
     bells: &[Arc<Doorbell>],
     threads: Vec<JoinHandle<io::Result<()>>>,
     persistence: Option<Persistence>,
 ) {
-    if let Err(error) = accept_until_stopped(listening, shutdown, listens) {
-        // The thread that starts the server hears of it, and says so.
-        let _ = listens.send(Err(error));
-    }
     if let Some(persistence) = &persistence
         && !persistence.save_last()
     {
@@ -280,9 +311,9 @@ fn oversee(
     if let Some(persistence) = persistence {
         persistence.stop();
     }
-    tracing::info!("stopped");
 }
 
+/// Accepts until the server is to stop, and sees the connections out.
 fn accept_until_stopped(
     listening: Listening,
     shutdown: mpsc::Sender<()>,
@@ -292,7 +323,7 @@ fn accept_until_stopped(
     runtime.block_on(async {
         let hurry = Arc::new(Notify::new());
         let signals = Signals::new()?;
-        tokio::spawn(signals.heed(shutdown, Arc::clone(&hurry)));
+        tokio::spawn(signals.heed(shutdown, Arc::clone(&hurry), listening.reload));
         let listeners = listening
             .listeners
             .into_iter()
@@ -300,6 +331,7 @@ fn accept_until_stopped(
             .collect::<io::Result<Vec<_>>>()?;
         let acceptor = Acceptor {
             listeners,
+            others: listening.others,
             workers: listening.workers,
             clients: listening.clients,
             live: listening.live,

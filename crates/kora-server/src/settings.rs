@@ -15,9 +15,10 @@ use crate::acceptor::CLIENTS_MAX;
 use crate::config::{self, AppendFsync, Config, OutputLimit, SavePoints};
 use crate::descriptors::room_for;
 use crate::log;
+use crate::tls::{self, CertificateError, TlsConfig};
 
 /// Settings that CONFIG SET may change.
-pub const CHANGEABLE: [&str; 11] = [
+pub const CHANGEABLE: [&str; 16] = [
     "appendfsync",
     "client-output-buffer-limit",
     "loglevel",
@@ -29,6 +30,11 @@ pub const CHANGEABLE: [&str; 11] = [
     "shutdown-timeout",
     "tcp-keepalive",
     "timeout",
+    "tls-auth-clients",
+    "tls-ca-cert-file",
+    "tls-cert-file",
+    "tls-key-file",
+    "tls-protocols",
 ];
 
 /// What may change while the server runs, as workers and the acceptor read it.
@@ -47,6 +53,8 @@ pub(crate) struct Live {
     pub(crate) is_fsync_always: Gauge,
     /// When the log is synced, and when snapshots are taken.
     pub(crate) persistence: Latest<PersistencePolicy>,
+    /// What TLS handshakes are done with; none without `tls-port`.
+    pub(crate) tls: Latest<Option<TlsConfig>>,
     /// Tells those who wait for something that a setting governs.
     pub(crate) changed: watch::Sender<()>,
 }
@@ -79,6 +87,7 @@ impl Live {
             timeout_s: Gauge::new(0),
             is_fsync_always: Gauge::new(0),
             persistence: Latest::new(PersistencePolicy::of(config)),
+            tls: Latest::new(None),
             changed: watch::Sender::new(()),
         };
         live.engine.clients_max.set(config.maxclients.get().into());
@@ -140,7 +149,7 @@ impl LiveOutputLimit {
 
 /// The settings of one server.
 pub(crate) struct RunningSettings {
-    config: Latest<Config>,
+    config: Arc<Latest<Config>>,
     live: Arc<Live>,
     /// Tells how many clients are connected.
     clients: Arc<Semaphore>,
@@ -153,7 +162,7 @@ pub(crate) struct RunningSettings {
 impl RunningSettings {
     pub(crate) fn new(config: &Config, live: Arc<Live>, clients: Arc<Semaphore>) -> RunningSettings {
         RunningSettings {
-            config: Latest::new(config.clone()),
+            config: Arc::new(Latest::new(config.clone())),
             live,
             clients,
             bound: config.listening(),
@@ -167,6 +176,28 @@ impl RunningSettings {
     pub(crate) fn for_engines(&self) -> Arc<LiveSettings> {
         Arc::clone(&self.live.engine)
     }
+}
+
+impl RunningSettings {
+    /// Reads again, when it is called, what the settings only name: the certificates.
+    pub(crate) fn reloader(&self) -> impl Fn() + Send + use<> {
+        let (config, live) = (Arc::clone(&self.config), Arc::clone(&self.live));
+        move || match read_certificates(&config.get(), &live) {
+            Ok(false) => tracing::info!("there is nothing to read again: no `tls-port`"),
+            Ok(true) => tracing::info!("the certificates were read again"),
+            Err(error) => tracing::error!(%error, "the certificates stay as they were"),
+        }
+    }
+}
+
+/// Reads the certificates if there is a port for TLS: handshakes from now on are done with them. False if there is none.
+pub(crate) fn read_certificates(config: &Config, live: &Live) -> Result<bool, CertificateError> {
+    if config.tls_port.get() == 0 {
+        return Ok(false);
+    }
+    let certificates = tls::load(config)?;
+    live.tls.replace(|_| Ok(Some(certificates)))?;
+    Ok(true)
 }
 
 impl Settings for RunningSettings {
@@ -183,6 +214,12 @@ impl Settings for RunningSettings {
     fn set(&self, changes: &[(String, String)]) -> Result<(), SettingError> {
         self.config.replace(|config| {
             let next = config.changed(changes, &CHANGEABLE)?;
+            if changes.iter().any(|(name, _)| name.starts_with("tls-")) {
+                read_certificates(&next, &self.live).map_err(|error| SettingError::Refused {
+                    name: error.setting().to_owned(),
+                    reason: error.to_string(),
+                })?;
+            }
             if next.maxclients != config.maxclients {
                 self.make_room_for(next.maxclients.get())?;
             }

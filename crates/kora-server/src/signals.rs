@@ -26,22 +26,26 @@ impl Signals {
         })
     }
 
-    /// SIGTERM and SIGINT stop the server, and said again they end it at once. SIGHUP is what a terminal sends that closes,
-    /// and SIGUSR1 and SIGUSR2 mean nothing: a server does not end for them.
-    pub(crate) async fn heed(mut self, shutdown: mpsc::Sender<()>, hurry: Arc<Notify>) {
+    /// SIGTERM and SIGINT stop the server, and said again they end it at once. SIGHUP has the certificates read again; it is
+    /// also what a terminal sends that closes. SIGUSR1 and SIGUSR2 mean nothing: a server does not end for them.
+    pub(crate) async fn heed(mut self, shutdown: mpsc::Sender<()>, hurry: Arc<Notify>, reload: Box<dyn Fn() + Send>) {
         let mut is_stopping = false;
         loop {
-            let (name, stops) = tokio::select! {
-                _ = self.terminate.recv() => ("SIGTERM", true),
-                _ = self.interrupt.recv() => ("SIGINT", true),
-                _ = self.hangup.recv() => ("SIGHUP", false),
-                _ = self.user_1.recv() => ("SIGUSR1", false),
-                _ = self.user_2.recv() => ("SIGUSR2", false),
+            let (name, meaning) = tokio::select! {
+                _ = self.terminate.recv() => ("SIGTERM", Meaning::Stop),
+                _ = self.interrupt.recv() => ("SIGINT", Meaning::Stop),
+                _ = self.hangup.recv() => ("SIGHUP", Meaning::Reload),
+                _ = self.user_1.recv() => ("SIGUSR1", Meaning::Nothing),
+                _ = self.user_2.recv() => ("SIGUSR2", Meaning::Nothing),
             };
-            match stops {
-                false => tracing::info!("got {name}, which changes nothing: CONFIG SET changes settings"),
-                true if is_stopping => hurry.notify_one(),
-                true => {
+            match meaning {
+                Meaning::Nothing => tracing::info!("got {name}, which changes nothing: CONFIG SET changes settings"),
+                Meaning::Reload => {
+                    tracing::info!("got {name}");
+                    reload();
+                }
+                Meaning::Stop if is_stopping => hurry.notify_one(),
+                Meaning::Stop => {
                     tracing::info!("got {name}");
                     is_stopping = true;
                     // If there is no room, a client has asked already.
@@ -50,4 +54,11 @@ impl Signals {
             }
         }
     }
+}
+
+/// What a signal means to a server.
+enum Meaning {
+    Stop,
+    Reload,
+    Nothing,
 }

@@ -6,18 +6,18 @@ use std::str::FromStr;
 
 use super::error::BadValue;
 
-/// The directory that the data is kept in, or none.
+/// A file or directory, or none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct DataDirectory(Option<PathBuf>);
+pub struct OptionalPath(Option<PathBuf>);
 
-impl DataDirectory {
+impl OptionalPath {
     /// The path, if there is one.
     pub fn path(&self) -> Option<&Path> {
         self.0.as_deref()
     }
 }
 
-impl FromStr for DataDirectory {
+impl FromStr for OptionalPath {
     type Err = BadValue;
 
     fn from_str(text: &str) -> Result<Self, BadValue> {
@@ -25,7 +25,7 @@ impl FromStr for DataDirectory {
     }
 }
 
-impl fmt::Display for DataDirectory {
+impl fmt::Display for OptionalPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Some(path) => path.display().fmt(f),

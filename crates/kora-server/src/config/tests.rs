@@ -85,13 +85,14 @@ fn the_help_of_every_setting_ends_with_its_default() {
 /// Both sides of both ends of every setting that has a range, and the range in its help and in the shipped file.
 #[test]
 fn a_range_includes_its_ends_and_nothing_beyond() {
-    let ranges: [(&str, u64, u64); 15] = [
+    let ranges: [(&str, u64, u64); 16] = [
         ("port", 0, 65_535),
         ("maxclients", 1, 1_000_000),
         ("timeout", 0, 2_147_483_647),
         ("tcp-keepalive", 0, 32_767),
         ("tcp-backlog", 1, 65_535),
         ("http-port", 0, 65_535),
+        ("tls-port", 0, 65_535),
         ("proto-max-bulk-len", 1 << 20, 512 << 20),
         ("shutdown-timeout", 0, 86_400),
         ("workers", 0, 256),

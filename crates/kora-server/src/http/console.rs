@@ -1,7 +1,6 @@
 //! Connections to the server from inside its own process.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -10,6 +9,7 @@ use tokio::sync::{Semaphore, mpsc};
 
 use crate::acceptor::{Arrival, ArrivingClient};
 use crate::client::{CallError, Client};
+use crate::socket_pair::socket_pair;
 
 /// Opens connections to workers: private pairs of sockets, one end of which a worker serves as it serves any client. So the
 /// HTTP port works whatever addresses the server listens on, and has no rights of its own.
@@ -52,7 +52,7 @@ impl Console {
 
     /// A connection to this worker.
     pub(super) fn connect_to(&self, worker: usize) -> Result<Client, CallError> {
-        let (ours, theirs) = pair()?;
+        let (ours, theirs) = socket_pair()?;
         let permit = Arc::clone(&self.clients)
             .try_acquire_owned()
             .map_err(|_| io::Error::other("max number of clients reached"))?;
@@ -72,25 +72,6 @@ impl Console {
         Ok(Client::over(ours, CALL_TIMEOUT, REPLY_BYTES_MAX)?)
     }
 }
-
-/// Two ends of a connection that no other program has a part in.
-fn pair() -> io::Result<(TcpStream, TcpStream)> {
-    let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
-    let ours = TcpStream::connect(listener.local_addr()?)?;
-    for _ in 0..STRANGERS_MAX {
-        let (theirs, address) = listener.accept()?;
-        if address == ours.local_addr()? {
-            theirs.set_nonblocking(true)?;
-            theirs.set_nodelay(true)?;
-            return Ok((ours, theirs));
-        }
-        // Another program of this machine connected in between.
-    }
-    Err(io::Error::other("other programs connect to a port that is not theirs"))
-}
-
-/// Connections of other programs that are turned away before the pair is given up.
-const STRANGERS_MAX: usize = 16;
 
 /// The numbers of these clients: above all that connections from outside get, and within the 63 bits that clients read.
 const FIRST_ID: u64 = 1 << 62;
