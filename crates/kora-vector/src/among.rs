@@ -7,6 +7,7 @@
 //! all that are admitted are measured when the walk has measured as many, or comes to an end before it has enough, or finds
 //! them much rarer around the query than they are elsewhere.
 
+use crate::admission::Admission;
 use crate::beam::Candidate;
 use crate::graph::Graph;
 use crate::hnsw::{Hit, Index};
@@ -15,7 +16,7 @@ use crate::listed::Listed;
 use crate::matches::Matches;
 use crate::probe::Probe;
 use crate::scratch::{Scratch, Walk};
-use crate::search::{Admission, IndexView, Search, SearchStage, among_nearest, here, refining};
+use crate::search::{IndexView, Search, SearchStage, among_nearest, here, refining};
 use crate::search_parameters::SearchParameters;
 use crate::slot_states::SlotStates;
 use crate::sort::Sorting;

@@ -2,10 +2,10 @@
 
 use std::collections::BinaryHeap;
 
+use crate::admission::Admission;
 use crate::beam::Candidate;
 use crate::limits::TIES_MAX;
 use crate::probe::Query;
-use crate::search::Admission;
 use crate::slot_states::SlotStates;
 use crate::space::Space;
 use crate::work::Work;

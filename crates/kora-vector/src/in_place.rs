@@ -1,8 +1,9 @@
 //! Searching an index that somebody else owns, for as long as he does nothing to it: many threads may do so at once.
 
+use crate::admission::Admission;
 use crate::hnsw::{Hit, Index};
 use crate::scratch::Scratch;
-use crate::search::{Admission, Search, Statistics};
+use crate::search::{Search, Statistics};
 use crate::search_parameters::SearchParameters;
 use crate::work::{OVERHEAD, Step, Work};
 

@@ -33,6 +33,7 @@
 //! 7. **The walk's distances are not the answer's.** The walk compares f32 sums; the hits are measured again in f64.
 #![deny(unsafe_code)]
 
+mod admission;
 mod among;
 mod arena;
 mod beam;

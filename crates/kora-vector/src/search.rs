@@ -1,5 +1,6 @@
 //! Walking the graph: the greedy descent through the upper layers, the beam on one layer, and the search made of both.
 
+pub(crate) use crate::admission::Admission;
 use crate::among::is_wide;
 use crate::beam::{Beam, Candidate};
 use crate::consolidate::Reader;
@@ -9,7 +10,6 @@ use crate::graph::{Graph, Link};
 use crate::hnsw::{Hit, Slot};
 use crate::limits::EF_MAX;
 use crate::listed::Listed;
-use crate::matches::Matches;
 use crate::probe::Probe;
 use crate::rerank::{is_blurred, is_settled, worth_refining};
 use crate::scratch::{Scratch, Walk};
@@ -64,27 +64,6 @@ pub(crate) enum SearchStage {
     Rank(Sorting),
     /// So many hits that they are put in order some at a time.
     Order(Sorting),
-}
-
-/// Which slots may be returned, beside being live. The others are walked and take no place.
-pub(crate) enum Admission<'a> {
-    /// All.
-    All,
-    /// Those for which this holds; it is asked once per slot a walk meets.
-    If(&'a mut dyn FnMut(Slot) -> bool),
-    /// Those in a set, of which it is known how many there are. The others are not even measured.
-    Among(&'a Matches),
-}
-
-impl Admission<'_> {
-    #[inline]
-    pub(crate) fn admits(&mut self, slot: u32) -> bool {
-        match self {
-            Admission::All => true,
-            Admission::If(predicate) => predicate(Slot::from_index(slot as usize)),
-            Admission::Among(matches) => matches.admits(slot),
-        }
-    }
 }
 
 /// The parts of an index that a search reads.
@@ -226,21 +205,18 @@ impl Search {
             }
             SearchStage::Beam => return self.beam(view, graph, admission, work),
             SearchStage::Refine { hits } => {
+                let k = self.parameters.k;
                 let has_enough = walk.beam.has_enough();
                 let results = walk.beam.results();
                 let from = hits.len();
                 // A short answer's k best first, then a few at a time, as long as they may still change what is expected of it.
-                let is_short = self.parameters.k <= SHORT_ANSWER_MAX && space.doubtful(self.parameters.k) > 0;
-                let mut worth = worth_refining(space, results, self.parameters.k);
+                let is_short = k <= SHORT_ANSWER_MAX && space.doubtful(k) > 0;
+                let mut worth = worth_refining(space, results, k);
                 let mut at_once = REFINED_AT_ONCE;
                 if is_short {
                     worth = worth.max(results.len().min(DOUBTED_MAX));
-                    let doubted = from.saturating_sub(self.parameters.k);
-                    at_once = at_once.min(
-                        (self.parameters.k.saturating_sub(from))
-                            .max(doubted / 2)
-                            .max(DOUBTED_AT_ONCE),
-                    );
+                    let doubted = from.saturating_sub(k);
+                    at_once = at_once.min((k.saturating_sub(from)).max(doubted / 2).max(DOUBTED_AT_ONCE));
                 }
                 let to = (from + at_once).min(worth);
                 let some = &results[from..to];
@@ -251,10 +227,10 @@ impl Search {
                 work.spend_distances(2 * some.len(), space.dimension());
                 self.statistics.distances += some.len() as u64;
                 let is_settled = is_short
-                    && to >= self.parameters.k
+                    && to >= k
                     && is_settled(space, hits, results, self.parameters.expected, &mut walk.distances);
                 let may_widen = is_short && !self.has_widened && has_enough && to == results.len();
-                if may_widen && is_blurred(space, hits, results, self.parameters.k, &mut walk.distances) {
+                if may_widen && is_blurred(space, hits, results, k, &mut walk.distances) {
                     self.has_widened = true;
                     self.parameters.ef = (self.parameters.ef * WIDENED).min(EF_MAX);
                     let root = graph.root().expect("a graph that was walked has a root");
