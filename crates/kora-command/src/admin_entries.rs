@@ -8,19 +8,19 @@ use crate::table::{CONTAINER, CommandEntry, DataAccess, PLAIN};
 pub(crate) const ENTRIES: &[CommandEntry] = &[
     CommandEntry {
         name: "bgrewriteaof",
-        reply: "A text that says that it has begun.",
-        notes: "Takes a snapshot, as BGSAVE does: the log is read from there on, and what is older is removed.",
+        reply: "A text that says that the snapshot has begun.",
+        notes: "Takes a snapshot, as BGSAVE does. A restart reads the log from that snapshot on; older files are removed.",
         arity: 1,
         is_admin: true,
         other_flags: &["noscript", "no_async_loading"],
-        summary: "Lets the log begin anew, with a snapshot.",
+        summary: "Starts a new log with a snapshot.",
         parse: admin::rewrite_log,
         ..SERVER
     },
     CommandEntry {
         name: "bgsave",
-        reply: "A text that says that it has begun. An error if one is under way; with SCHEDULE the next one begins behind it.",
-        notes: "Commands go on meanwhile. Nothing is forked.",
+        reply: "A text that says that the snapshot has begun. An error if one is running; with SCHEDULE the next one begins after it.",
+        notes: "Commands are served meanwhile. The server does not fork.",
         arity: -1,
         is_admin: true,
         other_flags: &["noscript", "no_async_loading"],
@@ -61,7 +61,7 @@ pub(crate) const ENTRIES: &[CommandEntry] = &[
     CommandEntry {
         name: "flushall",
         reply: "`OK`.",
-        notes: "What is created while it runs stays. ASYNC and SYNC do the same: it answers at once, and memory is freed a little at a time.",
+        notes: "Keys that are created while it runs stay. ASYNC and SYNC do the same: the reply is immediate, and memory is freed in slices.",
         arity: -1,
         access: DataAccess::Write,
         categories: &["@keyspace", "@dangerous"],
@@ -86,7 +86,7 @@ pub(crate) const ENTRIES: &[CommandEntry] = &[
     CommandEntry {
         name: "info",
         reply: "Text of lines `name:value` in sections: `server`, `clients`, `memory`, `persistence`, `stats`, `replication`, `cpu`, `commandstats`, `latencystats`, `keyspace`, `recall`, `workers`.",
-        notes: "Times in `commandstats` and `latencystats` run from when a command was taken from its connection until its reply was complete, waiting included. In `workers`, `slice_us_max` is the longest time that a worker executed without a look at anything else, on the thread's CPU clock (at most 200 µs too high); `turn_us_max` is the longest turn on the wall clock; CONFIG RESETSTAT lets both begin anew. `recall` tells of at most 64 collections, those that were sampled last, what VECRECALL would: the share of the true 10 nearest that queries with the collection's `EF_SEARCH` find on all its shards, of the last `samples` samples (256 at most), and when the last was taken (`sampled_at`, seconds of Unix time). The worker that owns the collection's name takes samples by itself, for at most a 256th of its time, until there are 128 since the collection last changed; a collection whose vectors on that worker's shard have no graph (fewer than 1,024) is exact and not listed.",
+        notes: "Times in `commandstats` and `latencystats` run from when a command was taken from its connection until its reply was complete, waiting included. In `workers`, `slice_us_max` is the longest time that a worker executed without polling anything else, on the thread's CPU clock (at most 200 µs too high); `turn_us_max` is the longest turn on the wall clock; CONFIG RESETSTAT resets both. `recall` shows, for at most 64 collections, those sampled last, what VECRECALL would measure: the share of the true 10 nearest that queries with the collection's `EF_SEARCH` find on all its shards, of the last `samples` samples (256 at most), and when the last was taken (`sampled_at`, seconds of Unix time). The worker that owns the collection's name takes samples by itself, for at most a 256th of its time, until there are 128 since the collection last changed; a collection whose vectors on that worker's shard have no graph (fewer than 1,024) is exact and not listed.",
         arity: -1,
         categories: &["@dangerous"],
         summary: "Returns information about the server, by sections.",
@@ -101,7 +101,7 @@ pub(crate) const ENTRIES: &[CommandEntry] = &[
         is_fast: true,
         is_admin: false,
         categories: &["@admin", "@dangerous"],
-        summary: "Returns when the last snapshot was complete.",
+        summary: "Returns the time of the last complete snapshot.",
         parse: admin::last_save,
         ..SERVER
     },
@@ -119,11 +119,11 @@ pub(crate) const ENTRIES: &[CommandEntry] = &[
     CommandEntry {
         name: "shutdown",
         reply: "Nothing: the connection is closed.",
-        notes: "The server accepts no more clients, finishes what it has received, and exits with status 0; see the setting `shutdown-timeout`. With SAVE, or if there are save points (the setting `save`) and no log, a snapshot is taken first; not with NOSAVE.",
+        notes: "The server accepts no more clients, executes the requests that it has received, and exits with status 0; see the setting `shutdown-timeout`. With SAVE, or if there are save points (the setting `save`) and no log, a snapshot is taken first; not with NOSAVE.",
         arity: -1,
         is_admin: true,
         other_flags: &["noscript", "loading", "stale", "no_multi", "allow_busy"],
-        summary: "Stops the server when what it has received is done.",
+        summary: "Stops the server after the requests that it has received.",
         arguments: SHUTDOWN,
         parse: admin::shutdown,
         ..SERVER
@@ -152,7 +152,7 @@ const COMMAND: &[CommandEntry] = &[
     CommandEntry {
         name: "command|docs",
         reply: "A map of names to maps: `summary`, `since`, `group`, `arguments`, `subcommands`. Names that do not exist are left out.",
-        notes: "redis-cli reads it to hint at arguments while one types.",
+        notes: "redis-cli uses it for hints on arguments.",
         arity: -2,
         categories: &["@connection"],
         summary: "Returns the documentation of commands.",
@@ -215,18 +215,18 @@ const CONFIG: &[CommandEntry] = &[
     CommandEntry {
         name: "config|resetstat",
         reply: "`OK`.",
-        notes: "On every worker, one after the other: what INFO counts in `stats`, `commandstats`, `latencystats` and `workers` begins at 0 again, `slice_us_max` and the other largest values too. What there is now (clients, keys, memory) and the samples of `recall` stay.",
+        notes: "On every worker, one after the other: the counters of INFO in `stats`, `commandstats`, `latencystats` and `workers` restart at 0, and so do `slice_us_max` and the other maxima. Current values (clients, keys, memory) and the samples of `recall` stay.",
         arity: 2,
         is_admin: true,
         other_flags: &["noscript", "loading", "stale"],
-        summary: "Resets what INFO counts.",
+        summary: "Resets the counters of INFO.",
         parse: admin::config_resetstat,
         ..SERVER
     },
     CommandEntry {
         name: "config|rewrite",
         reply: "`OK`, or an error.",
-        notes: "The file that the server was started with gets the values that differ from what it says; its comments stay. It is replaced as a whole, so that a crash leaves the old one or the new one.",
+        notes: "Values that differ from the file that the server was started with are written to it; its comments stay. The file is replaced as a whole, so a crash leaves the old or the new one.",
         arity: 2,
         is_admin: true,
         other_flags: &["noscript", "loading", "stale"],
@@ -237,7 +237,7 @@ const CONFIG: &[CommandEntry] = &[
     CommandEntry {
         name: "config|set",
         reply: "`OK`, or an error.",
-        notes: "All of the settings change, or none. `config/kora.toml` says which can change while the server runs; the others answer `can't set immutable config`. Every worker acts on the new value from its next look on.",
+        notes: "All of the settings change, or none. `config/kora.toml` says which can change while the server runs; the others answer `can't set immutable config`. A worker uses the new value the next time it reads the setting.",
         arity: -4,
         is_admin: true,
         other_flags: &["noscript", "loading", "stale"],

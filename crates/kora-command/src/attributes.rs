@@ -16,9 +16,9 @@ use crate::vector_entries::{VECTOR_READ, VECTOR_WRITE};
 pub(crate) const SET_ENTRY: CommandEntry = CommandEntry {
     name: "vecsetattr",
     reply: "1, or 0 if there is no such vector.",
-    notes: "Attributes are a JSON object of at most 64 KiB, kept as it was given. Text that is no JSON object is refused with the place where it goes wrong, and nothing is changed. An empty text removes the attributes. With `MERGE` the members of the object replace those of the same names, null removes one, and an object within is merged likewise (RFC 7396). Attributes stay when VECSET replaces the vector without `ATTR`, go with the vector, and follow it in RENAME and COPY.",
+    notes: "Attributes are a JSON object of at most 64 KiB, kept as it was given. Text that is not a JSON object is refused with the position of the error, and nothing is changed. An empty text removes the attributes. With `MERGE` the members of the object replace those of the same names, null removes one, and an object within is merged likewise (RFC 7396). Attributes stay when VECSET replaces the vector without `ATTR`, are deleted with the vector, and are kept by RENAME and COPY.",
     arity: -3,
-    summary: "Gives a vector attributes, which filters choose by; returns whether there is such a vector.",
+    summary: "Sets the attributes of a vector, which filters use; returns whether the vector exists.",
     arguments: &[
         Argument::key("key"),
         Argument::string("json"),
@@ -31,10 +31,10 @@ pub(crate) const SET_ENTRY: CommandEntry = CommandEntry {
 /// `VECGETATTR`
 pub(crate) const GET_ENTRY: CommandEntry = CommandEntry {
     name: "vecgetattr",
-    reply: "The JSON text; null if there is no such vector, if it has no attributes, or if the path leads to nothing.",
-    notes: "A path names a field of the object, and what is within it: `.year`, `.author.name`, `.tags[0]`. Of several members of one name the first one counts.",
+    reply: "The JSON text; null if there is no such vector, if it has no attributes, or if the path does not exist.",
+    notes: "A path names a field of the object, or a value within it: `.year`, `.author.name`, `.tags[0]`. If several members have one name, the first is used.",
     arity: -2,
-    summary: "Returns the attributes of a vector, or the part of them to which a path leads.",
+    summary: "Returns the attributes of a vector, or the value at a path.",
     arguments: &[Argument::key("key"), Argument::string("path").optional()],
     parse: get,
     ..VECTOR_READ

@@ -250,10 +250,10 @@ pub(crate) const ENTRIES: &[CommandEntry] = &[
     },
     CommandEntry {
         name: "hello",
-        reply: "A map: `server`, `version`, `proto`, `id`, `mode`, `role`, `modules`. `version` is that of the Redis whose replies Kōra keeps to, since libraries compare it; Kōra's own is in INFO.",
+        reply: "A map: `server`, `version`, `proto`, `id`, `mode`, `role`, `modules`. `version` is that of the Redis whose replies Kōra follows, because libraries compare it; Kōra's own is in INFO.",
         notes: "The reply is already in the version chosen.",
         arity: -1,
-        summary: "Chooses the protocol version, and authenticates and names the connection on the way.",
+        summary: "Chooses the protocol version, and optionally authenticates and names the connection.",
         arguments: HELLO,
         parse: hello,
         ..BEFORE_AUTH
@@ -280,8 +280,8 @@ pub(crate) const ENTRIES: &[CommandEntry] = &[
     CommandEntry {
         name: "reset",
         reply: "`RESET`.",
-        notes: "It speaks RESP2 again, has no name, no transaction, watches nothing, subscribes to nothing, and where a password is set, has to authenticate again.",
-        summary: "Puts the connection into the state in which it began.",
+        notes: "The connection speaks RESP2 again and has no name, transaction, watched keys or subscriptions. If a password is set, it must authenticate again.",
+        summary: "Resets the connection to its initial state.",
         parse: reset,
         ..BEFORE_AUTH
     },
@@ -333,7 +333,7 @@ const CLIENT: &[CommandEntry] = &[
     CommandEntry {
         name: "client|kill",
         reply: "With filters the number of connections closed; `OK` or an error for a single address.",
-        notes: "A client that kills itself still gets the reply. With filters it is spared unless `SKIPME no` says otherwise.",
+        notes: "A client that kills itself still gets the reply. With filters it is skipped unless `SKIPME no` is given.",
         arity: -3,
         is_admin: true,
         summary: "Closes connections.",

@@ -124,7 +124,7 @@ pub enum ClientError {
     ClientText { attribute: &'static str },
     /// CLIENT SETINFO with an attribute other than LIB-NAME and LIB-VER.
     UnrecognizedOption { option: Vec<u8> },
-    /// CLIENT KILL of an address that nobody has.
+    /// CLIENT KILL of an address that no client has.
     NoSuchClient,
     /// CLIENT KILL ID with something that is no id.
     ClientId,

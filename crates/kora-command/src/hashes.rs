@@ -249,10 +249,10 @@ fn scan_options(arguments: &Arguments<'_>) -> Result<HashScan, ClientError> {
 pub(crate) const ENTRIES: &[CommandEntry] = &[
     CommandEntry {
         name: "hdel",
-        reply: "How many of the fields there were.",
+        reply: "How many of the fields existed.",
         arity: -3,
         adds_memory: false,
-        summary: "Deletes fields of a hash; without a field left there is no hash.",
+        summary: "Deletes fields of a hash; a hash without fields is deleted.",
         arguments: FIELDS,
         parse: hdel,
         ..WRITE
@@ -288,7 +288,7 @@ pub(crate) const ENTRIES: &[CommandEntry] = &[
     CommandEntry {
         name: "hgetdel",
         reply: "An array of values, null where there is no such field.",
-        notes: "The key goes with its last field.",
+        notes: "A hash without fields is deleted.",
         arity: -5,
         adds_memory: false,
         summary: "Returns the values of fields and deletes the fields.",
@@ -305,7 +305,7 @@ pub(crate) const ENTRIES: &[CommandEntry] = &[
     },
     CommandEntry {
         name: "hincrby",
-        reply: "The number behind it.",
+        reply: "The new number.",
         arity: 4,
         summary: "Adds to the number that a field holds.",
         arguments: &[
@@ -318,7 +318,7 @@ pub(crate) const ENTRIES: &[CommandEntry] = &[
     },
     CommandEntry {
         name: "hincrbyfloat",
-        reply: "The number behind it, as text.",
+        reply: "The new number, as text.",
         arity: 4,
         summary: "Adds to the number with a fraction that a field holds.",
         arguments: &[
@@ -371,17 +371,17 @@ pub(crate) const ENTRIES: &[CommandEntry] = &[
         reply: "A field, or null; with a count an array of fields, or with WITHVALUES of fields and values (RESP3: of pairs).",
         arity: -2,
         is_fast: false,
-        summary: "Returns fields of a hash by chance: different ones, or with a negative count each by itself.",
+        summary: "Returns random fields of a hash: different ones, or with a negative count drawn independently.",
         arguments: HRANDFIELD,
         parse: hrandfield,
         ..READ
     },
     CommandEntry {
         name: "hscan",
-        reply: "An array of two: the cursor to go on from, `0` at the end, and an array of fields and values.",
+        reply: "An array of two: the next cursor, `0` at the end, and an array of fields and values.",
         arity: -3,
         is_fast: false,
-        summary: "Returns some fields of a hash, and a cursor to go on from.",
+        summary: "Returns some fields of a hash and the next cursor.",
         arguments: HSCAN,
         parse: hscan,
         ..READ

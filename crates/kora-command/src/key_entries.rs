@@ -8,21 +8,21 @@ use crate::table::{CONTAINER, CommandEntry, DataAccess, PLAIN};
 pub(crate) const ENTRIES: &[CommandEntry] = &[
     CommandEntry {
         name: "copy",
-        reply: "1 if it was copied, 0 if there was something at the destination, or nothing to copy.",
-        notes: "A vector is copied within its collection, or to another of its dimension that exists; a collection is not copied. A key of one slot is copied at once. Between slots the copy may be older than what the source holds when it arrives. Inside MULTI both keys must have one slot, or the answer is `CROSSSLOT`.",
+        reply: "1 if it was copied, 0 if the destination exists or the source does not.",
+        notes: "A vector is copied within its collection, or to another existing one of its dimension; a collection cannot be copied. Within one slot the copy is atomic. Between slots the source may have changed by the time the copy arrives. Inside MULTI both keys must have one slot, or the answer is `CROSSSLOT`.",
         arity: -3,
         adds_memory: true,
         is_fast: false,
         keys: (1, 2, 1),
-        summary: "Copies what a key holds, with its expiry, to another key.",
+        summary: "Copies the value and expiry of a key to another key.",
         arguments: COPY,
         parse: keys::copy,
         ..WRITE
     },
     CommandEntry {
         name: "del",
-        reply: "How many of the keys there were.",
-        notes: "The name of a collection drops it with all its vectors. Whatever is large is freed in the background.",
+        reply: "How many of the keys existed.",
+        notes: "The name of a collection drops it with all its vectors. Large values are freed in the background.",
         arity: -2,
         is_fast: false,
         keys: (1, -1, 1),
@@ -33,7 +33,7 @@ pub(crate) const ENTRIES: &[CommandEntry] = &[
     },
     CommandEntry {
         name: "exists",
-        reply: "How many of the keys there are; one that is named twice counts twice.",
+        reply: "How many of the keys exist; a key that is named twice counts twice.",
         arity: -2,
         keys: (1, -1, 1),
         summary: "Returns how many of the keys exist.",
@@ -44,9 +44,9 @@ pub(crate) const ENTRIES: &[CommandEntry] = &[
     CommandEntry {
         name: "expire",
         reply: "1 if the time was set, 0 if there is no such key or the condition is not met.",
-        notes: "A time that is past deletes the key. An expired key is found by no command from its millisecond on. The name of a collection lets all of it expire at once: from then on none of its vectors is found, and a VECSET makes a new one, as if it had never been. A vector in it keeps the time of its own key, and of the two the earlier counts; TTL of either tells its own. What is set, renamed or copied into a collection leaves the collection's time as it is. One that goes with its last vector takes its time along.",
+        notes: "A time in the past deletes the key. From its millisecond on, no command finds an expired key. With the name of a collection, the whole collection expires at once: none of its vectors is found any more, and a VECSET makes a new collection. A vector in it keeps its own deadline, and the earlier of the two applies; TTL shows the one of its key. Setting, renaming or copying a vector into a collection does not change the collection's deadline. A collection that is withdrawn with its last vector loses its deadline.",
         arity: -3,
-        summary: "Lets a key expire after some seconds.",
+        summary: "Sets the expiry of a key in seconds from now.",
         arguments: &[Argument::key("key"), Argument::integer("seconds"), CONDITION],
         parse: keys::expire,
         ..WRITE
@@ -55,7 +55,7 @@ pub(crate) const ENTRIES: &[CommandEntry] = &[
         name: "expireat",
         reply: "As EXPIRE.",
         arity: -3,
-        summary: "Lets a key expire at a time, in seconds of Unix time.",
+        summary: "Sets the expiry of a key in seconds of Unix time.",
         arguments: &[Argument::key("key"), Argument::integer("unix-time-seconds"), CONDITION],
         parse: keys::expireat,
         ..WRITE
@@ -72,7 +72,7 @@ pub(crate) const ENTRIES: &[CommandEntry] = &[
     CommandEntry {
         name: "keys",
         reply: "An array of keys.",
-        notes: "It looks at every key of every shard, in slices, and what is set or deleted meanwhile may be in it or not. More than 64 MiB of keys are refused: SCAN takes them in turn.",
+        notes: "It visits every key of every shard, in slices; keys that are set or deleted meanwhile may be in the reply or not. More than 64 MiB of keys are refused: use SCAN.",
         arity: 2,
         is_fast: false,
         categories: &["@keyspace", "@dangerous"],
@@ -85,7 +85,7 @@ pub(crate) const ENTRIES: &[CommandEntry] = &[
     CommandEntry {
         name: "memory",
         arity: -2,
-        summary: "Holds commands about memory.",
+        summary: "A container for commands about memory.",
         subcommands: MEMORY,
         group: "generic",
         ..CONTAINER
@@ -93,17 +93,17 @@ pub(crate) const ENTRIES: &[CommandEntry] = &[
     CommandEntry {
         name: "object",
         arity: -2,
-        summary: "Holds commands about what a key holds.",
+        summary: "A container for commands about the value of a key.",
         subcommands: OBJECT,
         group: "generic",
         ..CONTAINER
     },
     CommandEntry {
         name: "persist",
-        reply: "1 if the time was removed, 0 if there was none.",
+        reply: "1 if the expiry was removed, 0 if there was none.",
         arity: 2,
-        notes: "Of a collection: its vectors keep the times of their own keys.",
-        summary: "Lets a key stay for ever.",
+        notes: "The vectors of a collection keep the deadlines of their own keys.",
+        summary: "Removes the expiry of a key.",
         arguments: KEY,
         parse: keys::persist,
         ..WRITE
@@ -112,7 +112,7 @@ pub(crate) const ENTRIES: &[CommandEntry] = &[
         name: "pexpire",
         reply: "As EXPIRE.",
         arity: -3,
-        summary: "Lets a key expire after some milliseconds.",
+        summary: "Sets the expiry of a key in milliseconds from now.",
         arguments: &[Argument::key("key"), Argument::integer("milliseconds"), CONDITION],
         parse: keys::pexpire,
         ..WRITE
@@ -121,7 +121,7 @@ pub(crate) const ENTRIES: &[CommandEntry] = &[
         name: "pexpireat",
         reply: "As EXPIRE.",
         arity: -3,
-        summary: "Lets a key expire at a time, in milliseconds of Unix time.",
+        summary: "Sets the expiry of a key in milliseconds of Unix time.",
         arguments: &[
             Argument::key("key"),
             Argument::integer("unix-time-milliseconds"),
@@ -143,7 +143,7 @@ pub(crate) const ENTRIES: &[CommandEntry] = &[
         name: "pttl",
         reply: "Milliseconds, -1 if it does not expire, -2 if there is no such key.",
         arity: 2,
-        summary: "Returns how long a key stays, in milliseconds.",
+        summary: "Returns the time until a key expires, in milliseconds.",
         arguments: KEY,
         parse: keys::pttl,
         ..READ
@@ -154,51 +154,51 @@ pub(crate) const ENTRIES: &[CommandEntry] = &[
         arity: 1,
         is_fast: false,
         keys: (0, 0, 0),
-        summary: "Returns some key, each about as likely as any other.",
+        summary: "Returns a random key, each about as likely as any other.",
         parse: keys::random_key,
         ..READ
     },
     CommandEntry {
         name: "rename",
         reply: "`OK`, or an error if there is no such key.",
-        notes: "A vector moves within its collection, or to another of its dimension that exists: to one that is not there, or of another dimension, is an error, since it would have to be chosen for it. In a collection with another metric it is measured by that; with another `QUANT` it is kept in that form. A collection cannot be renamed. Between two shards there is a moment in which neither key is there. Inside MULTI both keys must have one slot, or the answer is `CROSSSLOT`.",
+        notes: "A vector moves within its collection, or to another existing one of its dimension; any other destination is an error. In a collection with another metric it is measured by that metric; with another `QUANT` it is stored in that form. A collection cannot be renamed. Between two shards there is a moment in which neither key exists. Inside MULTI both keys must have one slot, or the answer is `CROSSSLOT`.",
         arity: 3,
         is_fast: false,
         keys: (1, 2, 1),
-        summary: "Gives what a key holds another key, in place of what that holds.",
+        summary: "Renames a key and overwrites the destination.",
         arguments: &[Argument::key("key"), Argument::key("newkey")],
         parse: keys::rename,
         ..WRITE
     },
     CommandEntry {
         name: "renamenx",
-        reply: "1 if it was renamed, 0 if there is something at the new key, an error if there is no such key.",
-        notes: "Vectors as with RENAME.",
+        reply: "1 if it was renamed, 0 if the new key exists, an error if there is no such key.",
+        notes: "See RENAME for vectors.",
         arity: 3,
         keys: (1, 2, 1),
-        summary: "Gives what a key holds another key, unless that holds something.",
+        summary: "Renames a key unless the new key exists.",
         arguments: &[Argument::key("key"), Argument::key("newkey")],
         parse: keys::renamenx,
         ..WRITE
     },
     CommandEntry {
         name: "scan",
-        reply: "An array of two: the cursor to go on from, `0` at the end, and an array of keys.",
-        notes: "Begin with cursor 0 and go on with the cursor of each reply until it is 0. Every key that is there all the time is returned, over all shards; one that comes or goes meanwhile may be or not; rarely one is returned twice. A collection's name is returned once beside the keys of its vectors. `COUNT` is how many keys are looked at for one reply, 10 if it is not given, and fewer where they come to more than 1 MiB; `MATCH` (a glob pattern) and `TYPE` (`string`, `hash`, `vector`, `vectorset`) leave out some of them, so that a reply may be empty before the end.",
+        reply: "An array of two: the next cursor, `0` at the end, and an array of keys.",
+        notes: "Begin with cursor 0 and go on with the cursor of each reply until it is 0. Every key that exists during the whole scan is returned, from all shards; a key that is set or deleted meanwhile may be returned or not; a key is rarely returned twice. A collection's name is returned once, beside the keys of its vectors. `COUNT` is how many keys are visited for one reply, 10 by default, and fewer where they come to more than 1 MiB; `MATCH` (a glob pattern) and `TYPE` (`string`, `hash`, `vector`, `vectorset`) filter the visited keys, so a reply may be empty before the end.",
         arity: -2,
         is_fast: false,
         keys: (0, 0, 0),
-        summary: "Returns some of the keys, and a cursor to go on from.",
+        summary: "Returns some of the keys and the next cursor.",
         arguments: SCAN,
         parse: keys::scan,
         ..READ
     },
     CommandEntry {
         name: "touch",
-        reply: "How many of the keys there are.",
+        reply: "How many of the keys exist.",
         arity: -2,
         keys: (1, -1, 1),
-        summary: "Makes keys count as used now.",
+        summary: "Updates the time of the last use of keys.",
         arguments: SEVERAL,
         parse: keys::touch,
         ..READ
@@ -207,7 +207,7 @@ pub(crate) const ENTRIES: &[CommandEntry] = &[
         name: "ttl",
         reply: "Seconds, -1 if it does not expire, -2 if there is no such key.",
         arity: 2,
-        summary: "Returns how long a key stays, in seconds.",
+        summary: "Returns the time until a key expires, in seconds.",
         arguments: KEY,
         parse: keys::ttl,
         ..READ
@@ -216,7 +216,7 @@ pub(crate) const ENTRIES: &[CommandEntry] = &[
         name: "type",
         reply: "`string`, `hash`, `vector` for the key of a vector, `vectorset` for the name of a collection, else `none`.",
         arity: 2,
-        summary: "Returns what a key holds.",
+        summary: "Returns the type of the value of a key.",
         arguments: KEY,
         parse: keys::type_of,
         ..READ
@@ -226,7 +226,7 @@ pub(crate) const ENTRIES: &[CommandEntry] = &[
         reply: "As DEL.",
         arity: -2,
         keys: (1, -1, 1),
-        summary: "Does what DEL does: memory is freed in the background either way.",
+        summary: "Does what DEL does: memory is freed in the background in both cases.",
         arguments: SEVERAL,
         parse: keys::del,
         ..WRITE
@@ -247,12 +247,12 @@ const MEMORY: &[CommandEntry] = &[
     CommandEntry {
         name: "memory|usage",
         reply: "Bytes, or null if there is no such key.",
-        notes: "What the key and its value hold, with the places in the tables that find them. Of a vector: its share of its shard's index, and its name; of a collection: all that its shards hold of it. `SAMPLES` is read and changes nothing: nothing is estimated.",
+        notes: "The memory of the key, its value and their entries in tables. For a vector: its share of its shard's index, and its name; for a collection: its memory on all shards. `SAMPLES` has no effect, because nothing is estimated.",
         arity: -3,
         is_fast: false,
         categories: &[],
         keys: (2, 2, 1),
-        summary: "Returns how much memory a key and its value hold.",
+        summary: "Returns the memory of a key and its value, in bytes.",
         arguments: &[
             Argument::key("key"),
             Argument::integer("count").after("SAMPLES").optional(),
@@ -265,8 +265,8 @@ const MEMORY: &[CommandEntry] = &[
 const OBJECT: &[CommandEntry] = &[
     CommandEntry {
         name: "object|encoding",
-        reply: "A word as Redis has it, or null if there is no such key.",
-        summary: "Returns in which form a value is kept.",
+        reply: "A name as in Redis, or null if there is no such key.",
+        summary: "Returns how a value is stored.",
         parse: keys::object_encoding,
         ..OBJECT_ONE
     },
@@ -290,15 +290,15 @@ const OBJECT: &[CommandEntry] = &[
     CommandEntry {
         name: "object|idletime",
         reply: "Seconds, or null if there is no such key.",
-        notes: "A vector is used by the commands that name it: VECSET, VECGET, VECQUERY KEY, COPY, TOUCH. That a query finds it is no use of it. Of a collection's name it is 0.",
-        summary: "Returns since when a key has not been used.",
+        notes: "Commands that name a vector use it: VECSET, VECGET, VECQUERY KEY, COPY, TOUCH. Being found by a query does not count. For the name of a collection it is 0.",
+        summary: "Returns the seconds since the last use of a key.",
         parse: keys::object_idletime,
         ..OBJECT_ONE
     },
     CommandEntry {
         name: "object|refcount",
         reply: "1, or null if there is no such key.",
-        summary: "Returns how many share a value: nobody does.",
+        summary: "Returns the number of references to a value: always 1.",
         parse: keys::object_refcount,
         ..OBJECT_ONE
     },

@@ -53,7 +53,7 @@ fn recall(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
 pub(crate) const ENTRY: CommandEntry = CommandEntry {
     name: "vecrecall",
     reply: "A map: `recall` (the share of the true neighbours that were found; null if there is no vector), `k`, `ef`, `samples` (how many were taken). Null if there is no such collection.",
-    notes: "Measures what queries find: stored vectors, chosen by chance and moved by a tenth of their length, are sought with `EF` (the collection's `EF_SEARCH` otherwise), and the answers are compared with those of measuring every vector. `K` is 10 and `SAMPLES` 100 if not given. Each sample costs as much as an exact search of the whole collection, in slices: others are served meanwhile, but it is nothing to ask every second.",
+    notes: "Random stored vectors, moved by a tenth of their length, are queried with `EF` (the collection's `EF_SEARCH` otherwise), and the answers are compared with an exact search. `K` is 10 and `SAMPLES` 100 if not given. Each sample costs as much as an exact search of the whole collection. It runs in slices, so other clients are served meanwhile, but it is not meant to be called every second.",
     arity: -2,
     summary: "Measures the recall of a collection's queries on samples of its own vectors.",
     arguments: VECRECALL,

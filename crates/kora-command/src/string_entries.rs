@@ -8,7 +8,7 @@ use crate::table::{CommandEntry, DataAccess, PLAIN};
 pub(crate) const ENTRIES: &[CommandEntry] = &[
     CommandEntry {
         name: "append",
-        reply: "The length of the string behind it.",
+        reply: "The new length of the string.",
         arity: 3,
         summary: "Appends to a string, and creates it if there is none.",
         arguments: KEY_VALUE,
@@ -17,16 +17,16 @@ pub(crate) const ENTRIES: &[CommandEntry] = &[
     },
     CommandEntry {
         name: "decr",
-        reply: "The number behind it.",
+        reply: "The new number.",
         arity: 2,
-        summary: "Takes one from the number that a key holds.",
+        summary: "Decrements the number of a key by one.",
         arguments: KEY,
         parse: strings::decr,
         ..WRITE
     },
     CommandEntry {
         name: "decrby",
-        reply: "The number behind it.",
+        reply: "The new number.",
         arity: 3,
         summary: "Subtracts from the number that a key holds.",
         arguments: &[Argument::key("key"), Argument::integer("decrement")],
@@ -70,7 +70,7 @@ pub(crate) const ENTRIES: &[CommandEntry] = &[
         reply: "The part of the string.",
         arity: 4,
         is_fast: false,
-        summary: "Returns a part of the string that a key holds; negative places count from its end.",
+        summary: "Returns a part of the string that a key holds; negative positions count from its end.",
         arguments: RANGE,
         parse: strings::getrange,
         ..READ
@@ -86,7 +86,7 @@ pub(crate) const ENTRIES: &[CommandEntry] = &[
     },
     CommandEntry {
         name: "incr",
-        reply: "The number behind it.",
+        reply: "The new number.",
         arity: 2,
         summary: "Adds one to the number that a key holds.",
         arguments: KEY,
@@ -95,7 +95,7 @@ pub(crate) const ENTRIES: &[CommandEntry] = &[
     },
     CommandEntry {
         name: "incrby",
-        reply: "The number behind it.",
+        reply: "The new number.",
         arity: 3,
         summary: "Adds to the number that a key holds.",
         arguments: &[Argument::key("key"), Argument::integer("increment")],
@@ -104,7 +104,7 @@ pub(crate) const ENTRIES: &[CommandEntry] = &[
     },
     CommandEntry {
         name: "incrbyfloat",
-        reply: "The number behind it, as text.",
+        reply: "The new number, as text.",
         arity: 3,
         summary: "Adds to the number with a fraction that a key holds.",
         arguments: &[Argument::key("key"), Argument::double("increment")],
@@ -114,7 +114,7 @@ pub(crate) const ENTRIES: &[CommandEntry] = &[
     CommandEntry {
         name: "mget",
         reply: "An array of strings, null where there is none.",
-        notes: "Keys on several shards are read one shard after the other, so a write may fall in between.",
+        notes: "Keys on several shards are read one shard after the other, so a write may happen in between.",
         arity: -2,
         keys: (1, -1, 1),
         summary: "Returns the strings that keys hold.",
@@ -137,7 +137,7 @@ pub(crate) const ENTRIES: &[CommandEntry] = &[
     CommandEntry {
         name: "msetex",
         reply: "1 if all were set, 0 if the condition forbade it.",
-        notes: "As in Redis 8.4: one condition and one lifetime for all keys. NX sets them if none of them exists, XX if all of them do. Over several shards not at once: with NX or XX one of the keys may come to be, or go, between the look at all of them and the setting, and a reader may see some of them set and others not. Inside MULTI all keys of one with NX or XX must have one slot, or the answer is `CROSSSLOT`.",
+        notes: "As in Redis 8.4: one condition and one lifetime for all keys. NX sets them if none of them exists, XX if all of them do. Over several shards it is not atomic: with NX or XX one of the keys may be set or deleted between the check of all keys and the setting, and a reader may see some of them set and others not. Inside MULTI all keys of one with NX or XX must have one slot, or the answer is `CROSSSLOT`.",
         arity: -4,
         is_fast: false,
         keys: (0, 0, 0),
@@ -155,7 +155,7 @@ pub(crate) const ENTRIES: &[CommandEntry] = &[
     CommandEntry {
         name: "msetnx",
         reply: "1 if all were set, 0 if none was.",
-        notes: "All or none, but over several shards not at once: one of the keys may come to be between the look at all of them and the setting. Inside MULTI all must have one slot, or the answer is `CROSSSLOT`.",
+        notes: "All or none; over several shards it is not atomic: one of the keys may be set between the check of all keys and the setting. Inside MULTI all must have one slot, or the answer is `CROSSSLOT`.",
         arity: -3,
         is_fast: false,
         keys: (1, -1, 2),
@@ -214,7 +214,7 @@ pub(crate) const ENTRIES: &[CommandEntry] = &[
     },
     CommandEntry {
         name: "setrange",
-        reply: "The length of the string behind it.",
+        reply: "The new length of the string.",
         arity: 4,
         is_fast: false,
         summary: "Overwrites a part of the string that a key holds, with zero bytes before it where there was nothing.",

@@ -47,7 +47,7 @@ pub(crate) const ENTRIES: &[CommandEntry] = &[
     CommandEntry {
         name: "exec",
         reply: "An array of the replies to the commands queued; null if a watched key was changed; an error if one of them was refused when it was queued.",
-        notes: "Each shard executes its part of the commands in one go: nobody else's command falls in between. If all keys have one slot, as those with one hash tag have, that is the whole transaction, and it is as atomic as in Redis. Over several shards the parts are not isolated from each other: another client may see the part of one shard done and that of another not yet. No part is ever left out: EXEC does not fail because of where keys lie. A command that asks all shards, or changes which collections there are (SCAN, KEYS, DBSIZE, RANDOMKEY, FLUSHALL, VECQUERY, VECCREATE, VECDROP, a first VECSET, DEL, EXPIRE or PERSIST of a collection), is executed by itself, behind what was queued before it. A collection whose time comes during the transaction may be gone for what is left of it.",
+        notes: "Each shard executes its part of the commands without commands of other clients in between. If all keys have one slot, as keys with one hash tag have, that is the whole transaction, and it is as atomic as in Redis. Over several shards the parts are not isolated from each other: another client may see the part of one shard done and that of another not yet. No part is ever left out: EXEC does not fail because of the shards of its keys. A command that needs all shards, or changes the set of collections (SCAN, KEYS, DBSIZE, RANDOMKEY, FLUSHALL, VECQUERY, VECCREATE, VECDROP, a first VECSET, DEL, EXPIRE or PERSIST of a collection), is executed by itself, after the commands queued before it. A collection that expires during the transaction may not exist for the rest of it.",
         arity: 1,
         is_fast: false,
         other_flags: &["noscript", "loading", "stale", "skip_slowlog"],
@@ -77,7 +77,7 @@ pub(crate) const ENTRIES: &[CommandEntry] = &[
         notes: "All keys that a connection watches at one time must have one slot, whatever the number of workers: give them one hash tag.",
         arity: -2,
         keys: (1, -1, 1),
-        summary: "Lets the next EXEC do nothing if one of the keys is changed before it.",
+        summary: "Makes the next EXEC do nothing if one of the keys has changed.",
         arguments: &[Argument::key("key").multiple()],
         parse: watch,
         ..TRANSACTION

@@ -1,5 +1,5 @@
-//! What a worker does that no client has asked for but that takes several shards. It is gathered in a reply queue like a command,
-//! a reply queue that belongs to nobody. One background task of each kind is under way at a time: to tidy up, and to sample.
+//! Work of a worker that no client has requested and that takes several shards. It is gathered like a command, in a reply queue
+//! without a client. One background task of each kind runs at a time: tidying up, and sampling.
 
 use std::sync::Arc;
 
@@ -17,23 +17,23 @@ use crate::setup::Host;
 use crate::shard::Shard;
 use kora_keyspace::catalog::Schema;
 
-/// A background task under way.
+/// A running background task.
 pub(crate) struct BackgroundTask {
     reply_queue: ReplyQueueId,
     purpose: TaskPurpose,
 }
 
 enum TaskPurpose {
-    /// A collection may go that may have lost its last vector.
+    /// A collection that may have lost its last vector may be withdrawn.
     CollectEmpty(Arc<Schema>),
-    /// A collection has expired, and every shard lets go of its part.
+    /// A collection has expired, and every shard releases its part.
     Releasing,
     /// The recall of a collection is sampled.
     Sampling(Candidate),
 }
 
 impl Engine {
-    /// True if there is something to tidy up, and that can be begun.
+    /// True if there is something to tidy up and no such task is running.
     pub(crate) fn has_background_task(&self) -> bool {
         let has_background_task = |shard: &Shard| shard.keyspace().has_emptied() || shard.keyspace().has_withdrawn();
         self.shards.iter().any(has_background_task) && !self.is_tidying()
@@ -52,7 +52,7 @@ impl Engine {
             .any(|task| !matches!(task.purpose, TaskPurpose::Sampling(_)))
     }
 
-    /// Begins a background task, if there is one and none of its kind is under way.
+    /// Begins a background task, if there is one and none of its kind is running.
     pub(crate) fn begin_background_task(&mut self, host: &dyn Host) -> bool {
         if self.has_background_task() {
             return self.begin_to_tidy(host.now_us(), host);
@@ -128,8 +128,8 @@ impl Engine {
         );
     }
 
-    /// Takes in what has become of a background task; false if this is no background task's line. Where somebody came in between,
-    /// it may be worth while to try again.
+    /// Takes the result of a background task; false if this is not the reply queue of one. A collection that a VECSET has kept
+    /// meanwhile may be tried again later.
     pub(crate) fn end_background_task(&mut self, reply_queue: ReplyQueueId, reply: &Reply, now_us: u64) -> bool {
         let Some(place) = self
             .background_tasks

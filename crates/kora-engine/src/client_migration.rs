@@ -1,10 +1,9 @@
-//! Clients that go over to another worker: where nearly all that one asks lies on one of the others, each of its commands
-//! crosses, and two threads are woken for it. When it is owed nothing it goes to live there. Queries draw nobody: most are
-//! read in place.
+//! Client migration: if nearly all commands of a client lead to one other worker, each crosses and wakes two threads. When no
+//! reply is owed to the client, it migrates to that worker. Queries do not count: most are read in place.
 //!
-//! On its way it is with neither of the two. So that CLIENT LIST and CLIENT KILL miss nobody, a worker remembers whom it let
-//! go for as long as that client is connected, wherever it is: it lists it, and marks it to be killed. Whoever has the client
-//! looks at that mark when it arrives, and when it is asked to kill for the second time (see [`crate::gather`]).
+//! A migrating client is with neither worker. So that CLIENT LIST and CLIENT KILL miss no client, its old worker remembers it
+//! while it is connected to any worker: it lists it, and raises its kill flag. The worker that gets the client checks the flag
+//! when it arrives, and again when it is asked to kill for the second time (see [`crate::gather`]).
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
@@ -27,7 +26,7 @@ pub struct MigratingClient {
     kill_flag: KillFlag,
 }
 
-/// Raised when a client is to be closed at once. Its worker holds it, and so does the client on its way; whoever let it go
+/// Raised when a client is to be closed at once. Its worker holds it, and so does the migrating client; its old worker
 /// knows by it whether the client is still connected.
 pub(crate) type KillFlag = Arc<Flag>;
 
@@ -49,7 +48,7 @@ pub(crate) struct Migrations {
     /// Thousandths of its time that each worker worked of late.
     loads: Arc<[Gauge]>,
     look: LoadLook,
-    /// Nobody leaves before.
+    /// No client migrates before this time.
     next_departure_us: u64,
 }
 
@@ -76,7 +75,7 @@ impl MigratingClient {
 }
 
 impl MigrationTarget {
-    /// Notes where a command leads, seen from this worker. What many shards or none are asked counts for nobody.
+    /// Notes where a command leads, seen from this worker. Commands for many shards or for none do not count.
     #[inline]
     pub(crate) fn note(&mut self, to: WorkerId, here: WorkerId) {
         if to == here {
@@ -111,7 +110,7 @@ impl Migrations {
             .map(|one| &one.session)
     }
 
-    /// Marks whoever is meant among those that have left; how many had no mark, and whether there was anybody.
+    /// Marks the clients that match among those that have migrated; how many had no mark, and whether there was anybody.
     pub(crate) fn kill_flag(&self, filter: &ClientFilter, me: u64) -> (u64, bool) {
         let meant = self.departed.values().filter(|one| one.session.is_meant(filter, me));
         let marks: Vec<KillFlag> = meant.filter_map(|one| one.kill_flag.upgrade()).collect();
@@ -208,7 +207,7 @@ impl Engine {
 }
 
 impl ReplyQueue {
-    /// True if nobody would miss it.
+    /// True if it can be forgotten.
     fn may_leave(&self) -> bool {
         self.is_empty()
             && self.presence() == Presence::Here

@@ -91,7 +91,7 @@ impl Engine {
                 continue;
             }
             count += u64::from(reply_queue.kill_flag.raise());
-            // Whoever kills itself still hears that it did.
+            // A client that kills itself still gets the reply.
             reply_queue.set_presence(if reply_queue.session.id == me {
                 Presence::Leaving
             } else {

@@ -1,23 +1,23 @@
-//! Which commands are under way that may set vectors, and who waits for those that are.
+//! Counts the running commands that may set vectors, for workers that wait until those are answered (quiescence).
 
 use kora_mesh::WorkerId;
 
 use crate::mail::ReplyId;
 
-/// Commands are counted in two epochs. Whoever wants to know when all commands are answered that are under way now ends the
-/// current epoch, and waits until none of it is left.
+/// Commands are counted in two epochs. To wait until all commands that run now are answered, a worker ends the current epoch
+/// and waits until none of its commands is left.
 #[derive(Default)]
 pub(crate) struct Epochs {
     current: Epoch,
     under_way: [usize; 2],
-    /// They wait for the end of the epoch before this one.
+    /// Workers that wait for the end of the epoch before this one.
     waiting: Vec<(WorkerId, ReplyId)>,
-    /// They came while others waited: this epoch ends when those are answered. Both are bounded by the workers, of which each
-    /// asks one thing at a time.
+    /// Workers that began to wait meanwhile: this epoch ends when the others are answered. Both lists are bounded by the number
+    /// of workers, each of which waits once at a time.
     late: Vec<(WorkerId, ReplyId)>,
 }
 
-/// In which of the two a command was begun.
+/// The epoch in which a command began.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub(crate) enum Epoch {
     #[default]
@@ -42,12 +42,12 @@ impl Epochs {
         self.late.push((worker, reply_id));
     }
 
-    /// True if it is worth while to ask for somebody whose wait is over.
+    /// True if a worker's wait may be over.
     pub(crate) fn has_news(&self) -> bool {
         self.is_past_over() && !(self.waiting.is_empty() && self.late.is_empty())
     }
 
-    /// Somebody for whom nothing is left to wait for.
+    /// A worker whose wait is over.
     pub(crate) fn take_done(&mut self) -> Option<(WorkerId, ReplyId)> {
         if self.waiting.is_empty() && !self.late.is_empty() && self.is_past_over() {
             self.current = self.current.other();
@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whoever_waits_waits_for_what_was_under_way_and_not_for_what_came_later() {
+    fn a_worker_waits_for_commands_that_ran_before_and_not_for_later_ones() {
         let mut epochs = Epochs::default();
         let who = |reply_queue| {
             (

@@ -243,13 +243,13 @@ impl Account {
     }
 
     /// False if the client must not be given more memory for now: the budget is three quarters used, and this client
-    /// is one of those who use it. Small ones are always read, so that a few large ones cannot shut everybody out.
+    /// is one of those who use it. Small ones are always read, so that a few large ones cannot starve all others.
     pub(crate) fn may_grow(&self, connections: usize) -> bool {
         let own = self.bytes() + self.expected;
         !self.ledger.is_short() || own < self.small_share(connections)
     }
 
-    /// True if a command may start whose reply will be of so many bytes. A small one always may; others if nobody waits
+    /// True if a command may start whose reply will be of so many bytes. A small one always may; others if no client waits
     /// for longer (`is_first`) and there is room beside all that is held and expected.
     ///
     /// One that would never find any is let in when no other large one is under way and clients hold no more than half: so

@@ -120,8 +120,8 @@ pub(crate) enum RequestBody {
         filter: Arc<ClientFilter>,
         start: ClientPlace,
     },
-    /// To a worker: close connections; answers how many were to be closed by nobody before, and whether any of those that
-    /// are meant have gone to other workers.
+    /// To a worker: close connections; answers how many were not being closed before, and whether any matching ones
+    /// have migrated to other workers.
     Kill { filter: Arc<ClientFilter>, me: u64 },
     /// To the client's own worker: begin or end subscriptions; answers the whole reply.
     ChangeSubscriptions(Box<Subscribing>),
@@ -207,7 +207,7 @@ pub(crate) struct StringsPart {
     pub(crate) only: Only,
 }
 
-/// A value that somebody wants to carry elsewhere.
+/// Takes a value from its key, to move it to another shard.
 pub(crate) struct TakeValue {
     pub(crate) key: Bytes,
     /// Which key it is for.
@@ -274,7 +274,7 @@ impl Question {
     }
 }
 
-/// Some keys that somebody wants.
+/// A request for some keys of a shard.
 pub(crate) struct ScanPart {
     pub(crate) filter: Arc<ScanFilter>,
     /// Where to go on.
@@ -285,7 +285,7 @@ pub(crate) struct ScanPart {
     pub(crate) bytes_left: usize,
 }
 
-/// A collection that somebody wants.
+/// A request to create a collection.
 pub(crate) struct Proposal {
     pub(crate) name: Bytes,
     pub(crate) dimension: usize,

@@ -1,28 +1,28 @@
-//! What a worker does beside what it is asked: it frees what was dropped, reclaims what has expired, and lets collections do
-//! what they have to do for themselves.
+//! Maintenance beside the work of clients: a worker frees dropped data, reclaims expired data, and lets collections do their
+//! upkeep.
 //!
 //! One slice of one maintenance task at a time, and the kinds take turns: three slices in a row, each as long as it may be, were
-//! up to 3 ms in which nobody was heard (a million vectors that expire beside queries).
+//! up to 3 ms in which no client was served (a million vectors that expire beside queries).
 
 use crate::engine::Engine;
 use crate::setup::Host;
 use crate::shard::Shard;
 
-/// Whose turn it is.
+/// Which maintenance is next.
 #[derive(Debug, Default)]
 pub(crate) struct Maintenance {
-    /// Chores that were looked for: the kind and the shard of the next follow from it.
+    /// Attempts so far: the kind and the shard of the next follow from it.
     turns: usize,
-    /// Somebody was given a slice, and the next lap is a maintenance task's if there is one: so memory comes back under any load.
+    /// A client was given a slice, and the next lap is maintenance's if there is any: so memory is freed under any load.
     is_owed: bool,
 }
 
-/// Whether somebody waits meanwhile.
+/// Whether clients wait meanwhile.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Leisure {
-    /// Nobody asks anything.
+    /// No client has a request.
     Idle,
-    /// Others wait.
+    /// Clients wait.
     Asked,
 }
 
@@ -33,27 +33,27 @@ enum MaintenanceKind {
     Discard,
     Reclaim,
     KeepUp,
-    /// Of a snapshot.
+    /// A slice of a snapshot.
     Capture,
 }
 
 impl Maintenance {
-    /// A round is over in which somebody was given a slice, or nobody was.
+    /// Notes whether a client was given a slice in the last round.
     pub(crate) fn note_round(&mut self, asked: bool) {
         self.is_owed = asked;
     }
 }
 
 impl Engine {
-    /// Does a slice of what is owed for the slices that others were given. False if there is nothing to do.
+    /// Does a slice of maintenance if one is owed after a client's slice. False if there is nothing to do.
     pub(crate) fn do_owed_maintenance(&mut self, host: &dyn Host) -> bool {
         std::mem::take(&mut self.maintenance.is_owed) && self.do_maintenance(Leisure::Asked, host)
     }
 
-    /// Does a slice of some maintenance task. False if there is nothing to do.
+    /// Does a slice of maintenance. False if there is nothing to do.
     pub(crate) fn do_maintenance(&mut self, leisure: Leisure, host: &dyn Host) -> bool {
         if self.durable.is_loading {
-            // Nothing changes but what is read.
+            // Only the loader changes data.
             return false;
         }
         KINDS.iter().any(|_| {
@@ -89,8 +89,8 @@ impl Engine {
         self.some_shard(|shard| shard.has_due(now_ms), |shard| shard.remove_due(now_ms))
     }
 
-    /// Lets a shard act that has something to do and whose collections nobody else reads, each time the first from another one
-    /// on. False if there is none.
+    /// Runs `act` on a shard that has work and whose collections no other worker reads, beginning each time with another shard.
+    /// False if there is none.
     fn some_shard(&mut self, mut has_work: impl FnMut(&mut Shard) -> bool, act: impl FnOnce(&mut Shard)) -> bool {
         let count = self.shards.len();
         let first = self.maintenance.turns / KINDS.len();

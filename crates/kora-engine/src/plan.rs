@@ -1,4 +1,4 @@
-//! How a command begins: what must come before it, whom it takes, and what it does first. Decided here and nowhere else.
+//! How a command begins: what it waits for, which shards it needs, and its first step. All decided here.
 
 use std::sync::Arc;
 
@@ -37,7 +37,7 @@ pub(crate) enum Order {
 /// Whose credit it takes to start.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Route {
-    /// Nobody's: it is answered by the connection's own worker.
+    /// No shard: the connection's own worker answers it.
     Here,
     /// One shard's worker.
     One(ShardId),

@@ -27,7 +27,7 @@ use crate::transaction::{Transaction, Watched};
 /// the next slot, its answer is gathered in that slot, and only the ready prefix may leave.
 ///
 /// When its client has left, a reply queue stays until every slot is filled: what was begun is finished, and a reply can
-/// never be delivered to whoever has the reply queue next.
+/// never be delivered to the next client that uses the queue.
 pub(crate) struct ReplyQueue {
     pub(crate) session: Session,
     /// What the connection holds of the worker's memory.
@@ -46,15 +46,15 @@ pub(crate) struct ReplyQueue {
     /// Invariant: `slots.len() <= PIPELINE_DEPTH`, and one more for a last word.
     slots: VecDeque<ReplySlot>,
     head: u32,
-    /// What it is sent unasked. Bounded by the limits on the client's output.
+    /// Messages that the client did not request. Bounded by the limits on the client's output.
     pushes: VecDeque<Piece>,
     /// The reply that is being encoded: of the slot that was before the head.
     leaving: Option<WritingReply>,
-    /// Seats that still gather.
+    /// Slots that still gather.
     waiting: usize,
     /// How many of them await no more than some keys' shards, which takes microseconds.
     briefly_waiting: usize,
-    /// Waiting slots of queries that nobody was asked yet.
+    /// Waiting slots of queries that have sent no request yet.
     unread: usize,
     /// Waiting slots behind which nothing may be submitted.
     closed_by: usize,
@@ -74,7 +74,7 @@ pub(crate) struct ReplyQueue {
     pub(crate) dropped_bytes: usize,
 }
 
-/// Whether there is still somebody to read the replies. A later one may follow an earlier one and not the other way round.
+/// Whether the client still reads replies. A later state may follow an earlier one, not the other way round.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) enum Presence {
     /// The connection is served.
@@ -299,7 +299,7 @@ impl ReplyQueue {
         taken
     }
 
-    /// Encodes the ready prefix, or the beginning of it if that is much: whoever drains asks again.
+    /// Encodes the ready prefix, or the beginning of it if that is much: the caller drains again.
     pub(crate) fn drain(&mut self, bytes_max: usize, out: &mut BytesMut) {
         if !self.is_heard() || !self.has_ready() {
             return;
@@ -339,7 +339,7 @@ impl ReplyQueue {
             ..
         } = self.slots.pop_front()?;
         self.head = self.head.wrapping_add(1);
-        // There is room for one more. Whoever drains tries again without being woken.
+        // There is space for one more. The caller drains again without being woken.
         self.blocked = false;
         let State::Ready(reply) = state else { return None };
         Some(WritingReply {
@@ -376,7 +376,7 @@ impl ReplyQueue {
 
     pub(crate) fn set_presence(&mut self, presence: Presence) {
         if presence < self.presence {
-            // Whoever was killed by another and by itself is not heard again: its replies are forgotten.
+            // A client that was killed by another and by itself is not served again: its replies are dropped.
             return;
         }
         self.presence = presence;
@@ -392,7 +392,7 @@ impl ReplyQueue {
         self.wake();
     }
 
-    /// True if somebody will read the replies that are owed.
+    /// True if the client will read the replies that are owed.
     fn is_heard(&self) -> bool {
         matches!(self.presence, Presence::Here | Presence::Leaving)
     }

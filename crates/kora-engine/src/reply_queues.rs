@@ -24,7 +24,7 @@ impl ReplyQueues {
     }
 
     /// # Panics
-    /// If the reply queue was given up: nobody keeps a name of it then.
+    /// If the reply queue was given up: its id is not used after that.
     pub(crate) fn get(&mut self, id: ReplyQueueId) -> &mut ReplyQueue {
         self.places[id.0 as usize]
             .as_mut()

@@ -3,7 +3,7 @@
 //!
 //! A sample costs a look at every vector, so after each the worker waits until that was a small share of its time
 //! ([`SAMPLE_SHARE`]). Collections have their turn one after the other. One that has not changed since it was sampled often
-//! enough is left alone, so a server that nobody changes comes to rest. A part without a graph is always exact; a collection
+//! enough is left alone, so a server without changes comes to rest. A part without a graph is always exact; a collection
 //! whose part on the shard of its name is one is not sampled.
 
 use std::collections::BTreeMap;

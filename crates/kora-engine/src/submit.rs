@@ -221,7 +221,7 @@ impl Engine {
         }
     }
 
-    /// Asks a shard to do something to a key, for the reply queue's next slot. Whoever calls this has looked for credit.
+    /// Asks a shard to do something to a key, for the reply queue's next slot. The caller has checked the credit.
     pub(crate) fn send_key_operation(
         &mut self,
         id: ReplyQueueId,
@@ -269,7 +269,7 @@ impl Engine {
     }
 
     /// Asks for what a command needs first. What is to be done to few keys travels with its neighbours in the pipeline, or is
-    /// done at once where they are this worker's own. Many have a message for themselves: nobody's reply waits for them.
+    /// done at once where they are this worker's own. Many get a message of their own, so that no other reply waits for them.
     fn send_first(&mut self, reply_id: ReplyId, requests: Vec<(Target, RequestBody)>, taken: Taken, host: &dyn Host) {
         let at_ms = self.unix_us(taken.since_us) / 1000;
         let keys = requests.iter().map(|(_, body)| match body {

@@ -52,7 +52,7 @@ impl Engine {
         progress
     }
 
-    /// A turn, if there was none for a while: for connections' tasks, of which many may come before whoever drives the turns.
+    /// A turn, if there was none for a while: for connections' tasks, many of which may run before the driver of the turns.
     /// None while he sleeps, for then there is nothing to do, and he has to be woken first.
     pub fn turn_if_due(&mut self, now_us: u64, host: &dyn Host, budget_us: u64) -> Progress {
         let is_due = now_us.saturating_sub(self.turned_us) >= TURN_DUE_US;
@@ -62,13 +62,13 @@ impl Engine {
         }
     }
 
-    /// Before whoever drives the turns sleeps: it is woken when there is something to do. `Stay` means there is already.
+    /// Before the driver of the turns sleeps: it is woken when there is something to do. `Stay` means there is already.
     /// `more` looks at everything else that may end the sleep, such as a stop flag.
     pub fn park(&mut self, waker: &Waker, more: impl FnOnce() -> bool) -> Armed {
         if self.port.has_staged() {
             self.port.flush();
         }
-        // The last turn may have ended with what somebody waited for: a command of a client that has gone held room.
+        // The last turn may have freed memory for which clients wait: a command of a client that has gone held it.
         self.wake_room_waiters();
         let work = self.has_work();
         let armed = self.port.arm(waker, || work || more());
@@ -154,7 +154,7 @@ impl Engine {
         self.wake_for_work();
     }
 
-    /// Wakes whoever drives the turns if something is left to do: what was executed outside of a turn may have let
+    /// Wakes the driver of the turns if something is left to do: what was executed outside of a turn may have let
     /// something expire, dropped something large, or taken a collection's last vector.
     pub(crate) fn wake_for_work(&mut self) {
         if self.sleeper.is_none() {
@@ -178,7 +178,7 @@ impl Engine {
             || self.has_capture_work()
             || (self.has_background_task() && !self.durable.is_loading)
             || self.shards.iter().any(|shard| shard.has_requests() || shard.has_drops() || shard.keyspace().has_upkeep())
-            // Whoever was woken for the credit that is left may not have needed it.
+            // A client that was woken for the remaining credit may not have needed it.
             || (!self.credit_waiters.is_empty() && self.credit_left() > 0)
     }
 
@@ -232,7 +232,7 @@ impl Engine {
         self.port.peers().map(|peer| self.port.credit(peer)).sum()
     }
 
-    /// Executes until nobody asks anything or the time is up. What peers send meanwhile is taken in after each lap, and a lap
+    /// Executes until no request is left or the time is up. What peers send meanwhile is taken in after each lap, and a lap
     /// is one round or one maintenance task, so that a newcomer's turn comes before a loader's next but one. A turn that has
     /// something to deliver ends early.
     fn execute_for(&mut self, start_us: u64, budget_us: u64, host: &dyn Host) -> Progress {
@@ -271,7 +271,7 @@ impl Engine {
         }
     }
 
-    /// Starts to measure: what was used before is not a slice of the engine's. Also for whoever parses requests and submits
+    /// Starts to measure: time before this is not a slice of the engine's. Also for callers that parse requests and submit
     /// them: what that takes is part of a slice.
     pub fn start_cpu_look(&mut self, now_us: u64, host: &dyn Host) {
         if now_us.saturating_sub(self.cpu_look.wall_us) >= CPU_LOOK_US {
@@ -397,7 +397,7 @@ impl Engine {
         self.answer(worker, Response { reply_id, from, part }, host);
     }
 
-    /// Wakes whoever drives the turns if a key expires before he thinks.
+    /// Wakes the driver of the turns if a key expires before its timer.
     fn wake_for_expiry(&mut self) {
         if self.sleeper.is_some()
             && let Some(next_ms) = self.next_deadline_ms()
@@ -412,7 +412,7 @@ impl Engine {
         self.shards.iter().filter_map(Shard::next_deadline_ms).min()
     }
 
-    /// In how many microseconds there is something to do although nobody asks anything: a key expires, or the recall of a
+    /// In how many microseconds there is something to do without a request: a key expires, or the recall of a
     /// collection may be sampled.
     pub fn next_alarm_us(&self, now_us: u64) -> Option<u64> {
         let expiry_ms = self.next_deadline_ms();

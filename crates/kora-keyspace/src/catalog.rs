@@ -160,7 +160,7 @@ impl Catalog {
         self.generations.go_on_from(generation);
     }
 
-    /// Makes a collection visible to everybody. Only the owner of its name calls this, after it saw that there is none.
+    /// Makes a collection visible to all workers. Only the owner of its name calls this, after it saw that there is none.
     pub fn publish(&self, schema: &Arc<Schema>) {
         let before = self.schemas.publish(&schema.name, Arc::clone(schema));
         assert!(

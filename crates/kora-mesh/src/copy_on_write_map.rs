@@ -18,12 +18,12 @@ use crate::limits::MAP_BUCKETS;
 ///
 /// Values are cloned to be read and kept across a change of their bucket, so `V` is usually an `Arc`.
 ///
-/// Any thread may change any name. Two that change one bucket at the same moment try again until each has had its turn,
-/// and of all that try one always succeeds. A worker that learns of a change by a message from whoever made it sees
-/// that change or a later one; between two changes that no message connects, no order is promised.
+/// Any thread may change any name. Threads that change one bucket at the same moment retry until each has succeeded, and one
+/// of them always succeeds. A worker that learns of a change by a message from its author sees that change or a later one;
+/// between two changes that no message connects, no order is promised.
 #[derive(Debug)]
 pub struct CopyOnWriteMap<V> {
-    /// Keyed with the seed: whoever chooses names cannot know into which bucket they fall.
+    /// Keyed with the seed, so that a client that chooses names cannot predict their buckets.
     hasher: SipHasher13,
     buckets: Box<[ArcSwap<Bucket<V>>]>,
     names: NameCount,
@@ -34,16 +34,16 @@ pub struct CopyOnWriteMap<V> {
 pub enum Decision<V> {
     /// Leaves the map as it is.
     Keep,
-    /// Publishes this value in place of what stands there.
+    /// Publishes this value in place of the present one.
     Publish(V),
-    /// Takes away what stands there.
+    /// Removes the present value.
     Withdraw,
 }
 
 impl<V: Clone> CopyOnWriteMap<V> {
     /// An empty map.
     ///
-    /// A server passes a random seed, so that nobody can choose names that all fall into one bucket; a simulation
+    /// A server passes a random seed, so that no client can choose names that all fall into one bucket; a simulation
     /// passes its own. The same seed gives the same buckets on every machine.
     pub fn new(hash_seed: u64) -> CopyOnWriteMap<V> {
         let empty = Arc::new(Bucket {
@@ -51,7 +51,7 @@ impl<V: Clone> CopyOnWriteMap<V> {
         });
         CopyOnWriteMap {
             // SipHash takes 128 bits of key. The second half only has to depend on the seed too: 64 secret bits are
-            // what keeps a stranger from guessing.
+            // enough against guessing.
             hasher: SipHasher13::new_with_keys(hash_seed, !hash_seed.rotate_left(32)),
             buckets: (0..MAP_BUCKETS).map(|_| ArcSwap::new(Arc::clone(&empty))).collect(),
             names: NameCount::default(),
@@ -182,7 +182,7 @@ impl<V> Bucket<V> {
         self.entries.is_empty()
     }
 
-    /// Its names and values, in no order a user should see.
+    /// Its names and values, in an order that users should not see.
     pub fn iter(&self) -> impl Iterator<Item = (&Arc<[u8]>, &V)> {
         self.entries.iter().map(|entry| (&entry.name, &entry.value))
     }
@@ -212,7 +212,7 @@ impl<V: Clone> Bucket<V> {
     }
 }
 
-/// The number of names, on a cache line of its own: writers change it, and readers of the buckets must not feel that.
+/// The number of names, on a separate cache line: writers change it, and readers of the buckets must not be slowed by that.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 struct NameCount {

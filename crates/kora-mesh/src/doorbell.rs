@@ -49,7 +49,7 @@ pub struct Doorbell {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use = "a worker that sleeps without looking at the answer may sleep through its work"]
 pub enum Armed {
-    /// Nothing waits. The worker may park: whoever brings work from now on rings.
+    /// Nothing waits. The worker may park: new work from now on rings.
     Park,
     /// Work came at the last moment. The bell is disarmed again; take another turn.
     Stay,

@@ -2,10 +2,10 @@
 
 use crate::sync::{AtomicBool, Ordering};
 
-/// A flag that any thread may raise and nobody lowers.
+/// A flag that any thread may raise and that is never lowered.
 ///
-/// It wakes nobody. Whoever raises it rings the [`Doorbell`](crate::Doorbell) of everyone who should see it, *after*
-/// raising; and every sleeper looks at it in the second look of its [`arm`](crate::Port::arm), or it may sleep through.
+/// It wakes no thread. After raising it, the thread rings the [`Doorbell`](crate::Doorbell) of every worker that should see
+/// it; and every sleeper checks it in the second look of its [`arm`](crate::Port::arm), or it may sleep through.
 #[derive(Debug)]
 pub struct Flag {
     raised: AtomicBool,
@@ -19,7 +19,7 @@ impl Flag {
         }
     }
 
-    /// Raises the flag; all that was written before is seen by whoever sees it up. True for the first who does.
+    /// Raises the flag; everything written before is visible to a thread that sees it raised. True for the first call.
     pub fn raise(&self) -> bool {
         !self.raised.swap(true, Ordering::AcqRel)
     }

@@ -1,9 +1,8 @@
 //! Messages between workers: lanes, credits, doorbells, and the few things all workers may read.
 //!
-//! A *worker* is a thread that owns its data alone. What it wants of another worker's data it asks for by a message, unless
-//! that one has laid it where all may read; and this crate is the only way for either to cross. It knows nothing of what
-//! the messages mean. All atomics of the project live here (but for the graph's links), so that the reasoning about them
-//! does too.
+//! A *worker* is a thread that owns its data alone. It requests other workers' data by a message, or reads it under a lease.
+//! This crate is the only way between workers, and knows nothing of what the messages mean. All atomics of the project are
+//! here (except the graph's links), and so is the reasoning about them.
 //!
 //! # The parts
 //!
@@ -14,11 +13,11 @@
 //! | `lane.rs` | why does an answer always find room, so that full rings cannot deadlock |
 //! | `doorbell.rs` | why is no wake-up lost, and why does a busy worker cost no system call |
 //! | `copy_on_write_map.rs` | how do all workers read one map without a lock while owners change it |
-//! | `sequence.rs`, `flag.rs` | numbers no two workers draw twice; a flag that is raised once |
-//! | `shared_deadline.rs`, `gauge.rs`, `shared_counter.rs` | an end that comes once for everybody; numbers that all may read |
+//! | `sequence.rs`, `flag.rs` | numbers that no two workers draw twice; a flag that is raised once |
+//! | `shared_deadline.rs`, `gauge.rs`, `shared_counter.rs` | a deadline on which all workers agree; numbers that all may read |
 //! | `budget.rs` | how do all workers draw on one amount |
 //! | `latest.rs` | a value that all may read and one replaces at a time |
-//! | `read_lease.rs` | how do others read what a worker owns while it does nothing to it |
+//! | `read_lease.rs` | how do other workers read data while its owner does not change it |
 //! | `ring.rs` | the ring under a lane (rtrb), and its twin for the model checker |
 //! | `limits.rs` | every bound, with where it came from |
 //!
@@ -40,7 +39,7 @@
 //! second.flush();
 //!
 //! assert_eq!(first.take_reply(second.worker()), Some(17));
-//! // Nothing waits and nothing is owed, so the worker may sleep; whoever brings work from now on wakes it.
+//! // Nothing waits and no reply is owed, so the worker may sleep; new work wakes it.
 //! assert_eq!(first.arm(Waker::noop(), || false), Armed::Park);
 //! ```
 //!

@@ -185,12 +185,12 @@ impl<Q, R> Port<Q, R> {
         self.links.iter().any(|link| link.asker.has_reply())
     }
 
-    /// This worker's own bell, to be given to whoever brings it work outside the mesh: the acceptor, a signal.
+    /// This worker's own bell, for threads that bring it work outside the mesh: the acceptor, signals.
     pub fn doorbell(&self) -> &Arc<Doorbell> {
         &self.bell
     }
 
-    /// Asks to sleep. `Armed::Park` means nothing waits and `waker` will be woken by whoever brings something.
+    /// Asks to sleep. `Armed::Park` means nothing waits and `waker` will be woken by new work.
     ///
     /// `work_waits` is the caller's part of the second look, and must look at *everything* beside the mesh that may end
     /// the sleep: its own queues, the intake, the stop flag. Panics if something is staged, since its receiver might
@@ -206,7 +206,7 @@ impl<Q, R> Port<Q, R> {
         armed
     }
 
-    /// Says that the worker is up, so that nobody rings for nothing. Call it at the start of each turn.
+    /// Says that the worker is awake, so that no thread rings in vain. Call it at the start of each turn.
     pub fn disarm(&mut self) {
         if self.slept {
             self.slept = false;

@@ -1,27 +1,26 @@
-//! Where a worker lays what others may read, for as long as it does nothing to it itself.
+//! A lease by which other workers read data in place while its owner does not change it.
 
 use crate::sync::{AtomicBool, Ordering, RwLock};
 
-/// A place for one thing, of one owner and any number of readers, none of whom ever waits.
+/// Holds one thing for one owner and any number of readers, none of which ever waits.
 ///
-/// What lies here can be read by all at once and changed by nobody. Its owner takes it back before he changes it; from the
-/// moment he wants it, nobody begins to read, and he has it as soon as those are done who had begun: he asks again until
-/// then, and does other things meanwhile. Whoever finds nothing here asks the owner by a message.
+/// While data is here, all workers may read it at the same time and none may change it. The owner takes it back before it
+/// changes it. From its first attempt on no read begins; it succeeds when the running reads have ended, and the owner retries
+/// until then and does other work meanwhile. A reader that finds nothing here sends the owner a message.
 ///
-/// Behind it is a lock that is only ever tried: it gives the memory ordering, and the proof that nothing is read while it is
-/// changed.
+/// Inside is a lock that is only tried, never waited for. It provides the memory ordering, and excludes reads during changes.
 ///
-/// In a piece of memory of its own (two lines, which are fetched together): readers on all cores write to it.
+/// Aligned to 128 bytes (two cache lines that are fetched together), because readers on all cores write to it.
 #[derive(Debug)]
 #[repr(align(128))]
 pub struct ReadLease<T> {
-    /// Something lies here and is not wanted back. Only a hint, so no ordering is needed: the lock decides.
+    /// Data is here and the owner does not want it back. Only a hint, so no ordering is needed: the lock decides.
     is_open: AtomicBool,
     content: RwLock<Option<T>>,
 }
 
 impl<T> ReadLease<T> {
-    /// An empty one.
+    /// An empty lease.
     pub fn new() -> ReadLease<T> {
         ReadLease {
             is_open: AtomicBool::new(false),
@@ -29,13 +28,13 @@ impl<T> ReadLease<T> {
         }
     }
 
-    /// The owner lays something here. He gets it back if a reader who came too late is still looking at the empty place.
+    /// The owner grants the lease. It fails if a late reader is still inspecting the empty lease.
     ///
     /// # Errors
-    /// What was not laid down.
+    /// The content, unchanged.
     ///
     /// # Panics
-    /// If something lies here.
+    /// If there is content already.
     pub fn put(&self, content: T) -> Result<(), T> {
         let Ok(mut place) = self.content.try_write() else {
             return Err(content);
@@ -47,13 +46,13 @@ impl<T> ReadLease<T> {
         Ok(())
     }
 
-    /// The owner takes back what lies here. None if somebody is reading it: nobody else begins, and it is worth trying again.
+    /// The owner takes the content back. None while a reader uses it: no other read begins, so the owner tries again.
     pub fn take(&self) -> Option<T> {
         self.is_open.store(false, Ordering::Relaxed);
         self.content.try_write().ok()?.take()
     }
 
-    /// Reads what lies here. None if there is nothing, or its owner wants it back.
+    /// Reads the content. None if there is none, or if its owner wants it back.
     pub fn read<R>(&self, look: impl FnOnce(&T) -> R) -> Option<R> {
         if !self.is_open.load(Ordering::Relaxed) {
             return None;
@@ -62,7 +61,7 @@ impl<T> ReadLease<T> {
         content.as_ref().map(look)
     }
 
-    /// Looks at what lies here, if something does, whether its owner wants it back or not: for checks.
+    /// Reads the content, if there is any, even if its owner wants it back: for checks.
     pub fn inspect<R>(&self, look: impl FnOnce(&T) -> R) -> Option<R> {
         self.content.try_read().ok()?.as_ref().map(look)
     }

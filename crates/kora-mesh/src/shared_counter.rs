@@ -1,24 +1,24 @@
-//! How many there are of something that all workers add to and take from.
+//! A counter that all workers change.
 
 use crate::sync::{AtomicU64, Ordering};
 
-/// A count kept by all workers together. Whoever reads it sees what was counted before the last message it has read was
-/// sent; it is one atomic number, so no stronger memory ordering is needed. For what seldom changes: every change takes the
-/// cache line away from the others.
+/// A count kept by all workers together. A worker that reads it sees what was counted before the last message that it has
+/// received was sent; it is one atomic number, so no stronger memory ordering is needed. For counts that seldom change: every
+/// change takes the cache line from the other cores.
 #[derive(Debug, Default)]
 pub struct SharedCounter {
     count: AtomicU64,
 }
 
 impl SharedCounter {
-    /// A counter of nothing.
+    /// A counter at 0.
     pub fn new() -> SharedCounter {
         SharedCounter {
             count: AtomicU64::new(0),
         }
     }
 
-    /// How many there are.
+    /// The count.
     pub fn get(&self) -> u64 {
         self.count.load(Ordering::Relaxed)
     }

@@ -1,29 +1,29 @@
-//! An end that one side sets and all see come, once and for all.
+//! A deadline that one worker sets and all workers agree on.
 
 use crate::sync::{AtomicU64, Ordering};
 
-/// When something ends. One side may move the end, as long as it has not come; whoever finds that it has come marks that,
-/// and from then on it is over for everybody.
+/// A deadline. Its owner may move it until it has passed. The first worker that finds it passed marks it, and from then on
+/// it has passed for all workers.
 ///
-/// Clocks differ: one worker may see a time come that another has not reached, and the owner may move the end in the same
-/// moment. The mark makes one order of that: either the end was moved first, and nobody has seen it come; or somebody has,
-/// and it can't be moved any more. All is decided by changes of one atomic number, which have one order, so no stronger
-/// memory ordering is needed.
+/// Clocks differ: one worker may see a time pass that another has not reached, and the owner may move the deadline at the same
+/// moment. The mark orders these events: either the deadline was moved first, and no worker has seen it pass; or a worker has,
+/// and it can't be moved any more. Everything is decided by changes of one atomic number, which are totally ordered, so no
+/// stronger memory ordering is needed.
 #[derive(Debug)]
 pub struct SharedDeadline {
-    /// The end, and in the highest bit whether somebody has seen it come.
+    /// The time, and in the highest bit whether a worker has seen it pass.
     state: AtomicU64,
 }
 
 impl SharedDeadline {
-    /// One that never ends.
+    /// A deadline that never passes.
     pub fn new() -> SharedDeadline {
         SharedDeadline {
             state: AtomicU64::new(NEVER),
         }
     }
 
-    /// When it ends or ended; `u64::MAX` for never.
+    /// The time; `u64::MAX` for never.
     pub fn end(&self) -> u64 {
         match self.state.load(Ordering::Relaxed) & !OVER {
             NEVER => u64::MAX,
@@ -31,7 +31,7 @@ impl SharedDeadline {
         }
     }
 
-    /// True if the end has come by `now`, or somebody has seen it come.
+    /// True if the time has passed by `now`, or a worker has seen it pass.
     pub fn is_over(&self, now: u64) -> bool {
         let mut state = self.state.load(Ordering::Relaxed);
         while state & OVER == 0 {
@@ -46,7 +46,7 @@ impl SharedDeadline {
         true
     }
 
-    /// Moves the end, unless it has come: false then. `u64::MAX` is never; of other times 2⁶³ − 2 is the latest.
+    /// Moves the deadline; false if it has passed. `u64::MAX` is never; the latest other time is 2⁶³ − 2.
     #[must_use]
     pub fn move_to(&self, end: u64) -> bool {
         let end = match end {
@@ -63,7 +63,7 @@ impl SharedDeadline {
         false
     }
 
-    /// Ends it now, whatever the time; false if it was over.
+    /// Lets it pass now, whatever the time; false if it had passed.
     pub fn cut(&self) -> bool {
         self.state.fetch_or(OVER, Ordering::Relaxed) & OVER == 0
     }
@@ -80,10 +80,10 @@ impl Default for SharedDeadline {
     }
 }
 
-/// Set when the end was seen to have come.
+/// Set when a worker has seen the time pass.
 const OVER: u64 = 1 << 63;
 
-/// Stands for no end.
+/// Stands for no deadline.
 const NEVER: u64 = OVER - 1;
 
 #[cfg(all(test, not(loom)))]

@@ -28,7 +28,7 @@ pub struct Bulks {
 enum Piece {
     /// Each bulk behind its length in four bytes, or [`NULL`] for none. Invariant: never empty.
     Packed(Vec<u8>),
-    /// One bulk whose bytes are shared with whoever keeps them.
+    /// One bulk whose bytes are shared with their owner.
     Shared(Bytes),
 }
 

@@ -8,7 +8,7 @@
 //! | `\x` | the byte `x` itself, inside brackets too |
 //!
 //! A bracket that is not closed ends with the pattern; a range written backwards is turned round; a backslash at the very
-//! end is itself. One departure: here `*` matches the empty text, as everybody would expect, and in Redis it does not
+//! end is itself. One departure: here `*` matches the empty text, as expected, and in Redis it does not
 //! (its loop is not entered).
 
 /// Whether letters of either case are the same.

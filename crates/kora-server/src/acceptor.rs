@@ -27,17 +27,17 @@ pub(crate) struct Arrival {
 
 /// Whose connection it is.
 pub(crate) enum ArrivingClient {
-    /// Somebody who has not said anything yet.
+    /// A client that has not sent anything yet.
     New {
         id: u64,
         address: SocketAddr,
         local_address: SocketAddr,
     },
-    /// Somebody who comes from another worker.
+    /// A client that migrates from another worker.
     MigratingClient(MigratingClient),
 }
 
-/// A connection that nobody serves yet.
+/// A connection that is not served yet.
 pub(crate) struct Accepted {
     /// It does not block.
     pub(crate) stream: TcpStream,

@@ -25,7 +25,8 @@ struct FreedBlock {
     layout: Layout,
 }
 
-// SAFETY: whoever freed the block gave it up, so that the receiver alone has it; mimalloc takes blocks back on any thread.
+// SAFETY: the thread that freed the block gave it up, so the receiver is its only owner; mimalloc takes blocks back on any
+// thread.
 unsafe impl Send for FreedBlock {}
 
 /// The thread that frees large blocks listens here.
@@ -38,7 +39,7 @@ pub(crate) fn free_large_blocks() {
         return;
     }
     while let Ok(FreedBlock { start, layout }) = blocks.recv() {
-        // SAFETY: the block came from this allocator with this layout, and nobody else has it.
+        // SAFETY: the block came from this allocator with this layout, and has no other owner.
         unsafe { MiMalloc.dealloc(start, layout) }
     }
 }

@@ -33,7 +33,7 @@ impl Connection {
             client: ArrivingClient::MigratingClient(migrating_client),
             permit: self.permit,
         };
-        // Nobody is there any more only if the server has stopped.
+        // The receiver is gone only if the server has stopped.
         let _ = self.peers[worker].send(arrival).await;
     }
 }

@@ -380,9 +380,9 @@ impl Config {
 pub enum Exposure {
     /// Programs on this machine only.
     LoopbackOnly,
-    /// Whoever can reach an interface and knows the password.
+    /// Anyone who can reach an interface and knows the password.
     NetworkWithPassword,
-    /// Whoever can reach an interface: worth a warning.
+    /// Anyone who can reach an interface: worth a warning.
     NetworkWithoutPassword,
 }
 

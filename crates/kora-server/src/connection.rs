@@ -57,7 +57,7 @@ pub(crate) struct Connection {
     /// The first of them was refused for now.
     pub(crate) is_waiting: bool,
     pub(crate) intake: Intake,
-    /// The client has sent bytes that nobody looked at.
+    /// The client has sent bytes that were not read yet.
     pub(crate) unheard: bool,
     /// Since when clients have held so much memory that this one is not read from.
     pub(crate) paused_since: Option<Instant>,
@@ -94,7 +94,7 @@ pub(crate) struct Shared {
     /// True when connections are to finish; they are woken then. Waiting for a channel of its own, each would stand in and
     /// leave that one's queue at every command.
     pub(crate) stopping: Rc<Cell<bool>>,
-    /// To whom SHUTDOWN is told.
+    /// Where SHUTDOWN is sent.
     pub(crate) shutdown: mpsc::Sender<()>,
 }
 
@@ -356,7 +356,7 @@ impl Connection {
         };
         tokio::select! {
             stirred = stir => stirred,
-            // What others give back wakes nobody: it is looked at again before anybody would notice.
+            // Memory that other clients give back wakes no task: it is checked again before a delay could be noticed.
             () = sleep(look) => Ok(()),
         }
     }
@@ -421,7 +421,7 @@ impl Connection {
                 yield_now().await;
             }
         };
-        // Whoever goes on sending for longer does not want to know.
+        // A client that goes on sending for longer does not read the error.
         timeout(PARTING_MAX, forget).await.unwrap_or(Ok(()))
     }
 }

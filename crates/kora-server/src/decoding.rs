@@ -56,7 +56,7 @@ impl Connection {
             }
         }
         if engine.take_shutdown() {
-            // Somebody has said it before if there is no room.
+            // If there is no space, it was sent before.
             let _ = self.shutdown.try_send(());
         }
         self.let_go(consumed);
@@ -150,7 +150,7 @@ impl Connection {
         self.intake = Intake::Deaf;
     }
 
-    /// Forgets the bytes that were read, and if nobody listens any more, what came behind them.
+    /// Forgets the bytes that were read, and if the client is not served any more, those behind them.
     fn let_go(&mut self, consumed: usize) {
         if consumed < self.input.len() {
             self.input.advance(consumed);

@@ -120,7 +120,7 @@ pub enum DemoError {
     Call(String),
     /// The program's own sample is broken.
     Sample(String),
-    /// Nobody reads the output.
+    /// The output is closed.
     Output(io::Error),
 }
 

@@ -43,7 +43,7 @@ pub struct Running {
 impl Running {
     /// Asks it to stop, as SIGTERM and SHUTDOWN do. [`Running::wait`] tells when it has.
     pub fn stop(&self) {
-        // If there is no room, somebody has asked already.
+        // If there is no space, a request is queued already.
         let _ = self.shutdown.try_send(());
     }
 
@@ -470,7 +470,7 @@ fn pick(cores: &[CoreId], worker: usize) -> Option<CoreId> {
     (!cores.is_empty()).then(|| cores[worker % cores.len()])
 }
 
-/// A number that nobody outside can know, from what std seeds its hash maps with.
+/// A number that no client can know, from what std seeds its hash maps with.
 fn random_seed() -> u64 {
     use std::hash::{BuildHasher, RandomState};
     RandomState::new().hash_one(IpAddr::V4(Ipv4Addr::LOCALHOST))

@@ -107,7 +107,7 @@ const LOAD_BUDGET_US: u64 = 5_000;
 /// How often a worker that loads looks for more.
 const LOAD_LOOK: Duration = Duration::from_millis(1);
 
-/// Keys that expire one soon after the other are reclaimed together: an expired key is found by nobody, so there is time.
+/// Keys that expire one soon after the other are reclaimed together: no command finds an expired key, so there is time.
 const ALARM_US_MIN: u64 = 10_000;
 
 /// The time of day may be set meanwhile, and then keys expire sooner.

@@ -40,7 +40,7 @@ pub(crate) struct Worker {
     pub(crate) peers: Arc<[mpsc::Sender<Arrival>]>,
     /// Up when connections are to finish.
     pub(crate) stopping: watch::Receiver<bool>,
-    /// To whom SHUTDOWN is told.
+    /// Where SHUTDOWN is sent.
     pub(crate) shutdown: mpsc::Sender<()>,
     /// How freed memory goes back to the system.
     pub(crate) returning: Returning,
@@ -112,7 +112,7 @@ impl Worker {
             tokio::task::spawn_local(close_idle(Rc::clone(&turn.engine), shared_host, live));
             let engine = Rc::clone(&turn.engine);
             tokio::task::spawn_local(async move {
-                // Nobody is there any more to say it, or it is said.
+                // The receiver is gone, or it was sent before.
                 let _ = stopping_seen.wait_for(|is_stopping| *is_stopping).await;
                 stopping.set(true);
                 engine.borrow_mut().wake_connections();

@@ -83,7 +83,7 @@ impl fmt::Display for HashEncoding {
 }
 
 impl HashValue {
-    /// A hash without fields. `hash_seed` is a secret, so that nobody outside can choose fields that collide.
+    /// A hash without fields. `hash_seed` is a secret, so that no client can choose fields that collide.
     pub fn new(hash_seed: u64) -> HashValue {
         HashValue {
             hash_seed,

@@ -50,7 +50,7 @@ impl Candidate {
     }
 }
 
-/// The beam of a beam: at most `capacity` results, and what is still to be walked.
+/// A beam: at most `capacity` results, and the candidates that are still to be expanded.
 ///
 /// One sorted run instead of the paper's two heaps: a result is its own candidate, marked once expanded, so one
 /// insertion serves both (measured × 1.11 on queries at 384 dimensions). Two things do not fit in the run. Nodes that
@@ -59,7 +59,7 @@ impl Candidate {
 #[derive(Debug, Default)]
 pub(crate) struct Beam {
     capacity: usize,
-    /// Where the beam ends before the beam is full. Invariant: none in a beam of heaps.
+    /// The rule that ends the walk before the beam is full. Invariant: none in a beam of heaps.
     stop_rule: Option<StopRule>,
     /// Invariant: ascending, and no longer than `capacity`; empty in a beam of heaps.
     run: Vec<Candidate>,
@@ -83,7 +83,7 @@ impl Beam {
         self.frontier.clear();
     }
 
-    /// Empties the beam and lets the beam end at this stop rule.
+    /// Empties the beam and lets the walk end by this stop rule.
     pub(crate) fn reset_within(&mut self, stop_rule: StopRule) {
         assert!(stop_rule.most <= SORTED_MAX, "a horizon is seen among results in order");
         self.reset(stop_rule.most);

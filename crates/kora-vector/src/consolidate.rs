@@ -59,13 +59,13 @@ struct Batch {
     stage: ConsolidationStage,
     /// How far it is, in slots that were dealt with, and of how many.
     progress: (usize, usize),
-    /// So many have left by the end of it that whoever stays has lost most of its neighbours.
+    /// So many nodes are removed by the end of it that the remaining ones have lost most of their neighbours.
     is_thinning: bool,
-    /// Vectors that have moved since somebody asked: from where, to where.
+    /// Vectors that have moved since the last request for moves: from where, to where.
     moves: Vec<(Slot, Slot)>,
 }
 
-/// Held by whoever remembers slots between two slices: none that it may know is given to another vector meanwhile.
+/// Held by an operation that remembers slots between two slices: none of them is reused meanwhile.
 #[derive(Clone, Debug)]
 pub(crate) struct Reader {
     _epoch: Arc<Epoch>,
@@ -91,13 +91,13 @@ enum ConsolidationStage {
     Sweep {
         next: u32,
     },
-    /// Nothing leads to the retired any more, and whoever reads now is to be waited for.
+    /// No link leads to retired slots any more; current readers are waited for.
     Gather,
     Wait {
         readers: Weak<Epoch>,
     },
     Free,
-    /// Whoever has stayed gets other links; the next one's slot.
+    /// The remaining nodes select other links; the next one's slot.
     Rechoose {
         next: u32,
     },
@@ -120,7 +120,7 @@ pub(crate) struct IndexParts<'a> {
 /// When a batch begins.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Urgency {
-    /// Somebody inserts: not before it is worth it.
+    /// During inserts: not before it is worth it.
     Insert,
     /// There is nothing else to do.
     Idle,
@@ -346,7 +346,7 @@ impl Batch {
             true => ConsolidationStage::Rechoose { next: 0 },
             false => ConsolidationStage::Done,
         };
-        // Also if nobody had to move: all that was vacant may have lain at the end.
+        // Also if no vector had to move: all vacant slots may have been at the end.
         if let Some(graph) = parts.graph.as_deref_mut()
             && self.kind == Kind::Moves
         {

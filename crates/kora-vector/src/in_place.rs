@@ -1,4 +1,4 @@
-//! Searching an index that somebody else owns, for as long as he does nothing to it: many threads may do so at once.
+//! Searching an index from other threads while its owner does not change it. Any number of threads may do so at once.
 
 use crate::admission::Admission;
 use crate::hnsw::{Hit, Index};
@@ -7,7 +7,7 @@ use crate::search::{Search, Statistics};
 use crate::search_parameters::SearchParameters;
 use crate::work::{OVERHEAD, Step, Work};
 
-/// What a thread needs beside the indexes that it reads: buffers, which it keeps from one search to the next.
+/// A thread's buffers for searches in place, kept from one search to the next.
 #[derive(Debug, Default)]
 pub struct SearchBuffers {
     scratch: Box<Scratch>,

@@ -250,7 +250,7 @@ impl Insertion {
         if *next < results.len() && chosen.len() - first < graph.capacity(1) {
             let candidate = results[*next];
             *next += 1;
-            // Whoever is on the way out makes no neighbour, nor does the predecessor, who will be.
+            // A retired node is no neighbour, and neither is the predecessor, which will be retired.
             let predecessor = self.predecessor.and_then(|slot| states.resolve(slot));
             let there = states.resolve(candidate.slot());
             if there.is_none_or(|there| states.is_leaving(there) || Some(there) == predecessor) {
@@ -287,7 +287,7 @@ impl Insertion {
             keep_links(graph, states, layer, both, chosen, first);
         }
         if layer > 0 {
-            // Nobody but the root may stay.
+            // Only the root may stay.
             let nearest = nearest.unwrap_or_else(|| {
                 let root = graph.root().expect("whoever walks began at one");
                 enter(space, query.probe(), root, &mut walk.distances)
@@ -310,7 +310,7 @@ impl Insertion {
         };
     }
 
-    /// Sets the links of one layer one by one, from the base up: whoever meets the node on a layer can go down from it.
+    /// Sets the links of one layer one by one, from the base up: a walk that meets the node on a layer can go down from it.
     fn link(&mut self, space: &Space, graph: &mut Graph, states: &SlotStates, work: &mut Work) -> Step<()> {
         let replacement = self.replacement(graph, states);
         let InsertionStage::Link { layer, next, host } = &mut self.stage else {
@@ -318,7 +318,7 @@ impl Insertion {
         };
         let Scratch { bench, chosen, .. } = &mut *self.scratch;
         let root = [Candidate::new(0.0, graph.root().expect("this node is not the first"))];
-        // Layers the graph did not have when the search began hold the root, and whoever came since.
+        // Layers the graph did not have when the search began hold the root, and nodes added since.
         let range = self.layers.len().checked_sub(*layer + 1).map(|place| {
             let end = self.layers.get(place + 1).copied().unwrap_or(chosen.len());
             self.layers[place]..end
@@ -355,7 +355,7 @@ impl Insertion {
         if let Some(neighbour) = chosen.get(*next) {
             *next += 1;
             let there = states.resolve(neighbour.slot());
-            // Whoever leads to the predecessor is turned here at the end.
+            // Links to the predecessor are redirected here at the end.
             let leads_here = |there: u32| {
                 leads_to(graph, *layer, there, self.slot)
                     || replacement.is_some_and(|both| leads_to(graph, *layer, there, both.old))

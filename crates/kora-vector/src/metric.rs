@@ -64,7 +64,7 @@ impl fmt::Display for Refusal {
 impl std::error::Error for Refusal {}
 
 /// Whether a vector may enter an index of this metric, or be searched with there. The index itself asserts only the
-/// length: whoever takes vectors from outside asks here first.
+/// length: a caller that takes vectors from outside checks them here first.
 pub fn vet(vector: &[f32], metric: Metric) -> Result<(), Refusal> {
     // x · 0 is NaN for NaN and both infinities and ±0 for everything else, so one sum without a branch sees them all.
     let sum: f32 = vector.iter().map(|component| component * 0.0).sum();

@@ -15,7 +15,7 @@ pub(crate) struct Ordered {
 }
 
 impl Ordered {
-    /// Asks for a page; none if nobody makes pages, or too many were asked for.
+    /// Orders a page; none if no thread makes pages, or too many are ordered.
     pub(crate) fn place() -> Option<Ordered> {
         let (sender, page) = sync_channel(1);
         ORDERS.get()?.try_send(sender).ok()?;
@@ -36,7 +36,7 @@ pub fn make_pages() {
         return;
     }
     while let Ok(order) = orders.recv() {
-        // Whoever asked may have gone, or taken another page: then this one is given back.
+        // The table may be gone, or have taken another page: then this one is freed.
         Page::touched().map(|page| order.try_send(page));
     }
 }

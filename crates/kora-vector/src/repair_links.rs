@@ -2,13 +2,13 @@
 //!
 //! Most links to a retired node have been bridged by now (see `reconnect`). What is left are links it did not return. On the base
 //! layer most of those lists are mended without measuring. Who was worth a link stood in some direction, and the nearest to it
-//! stands there too: so that one takes the place, if the list has not links enough without, or knows nobody else there. For
+//! stands there too: so that one takes the place, if the list has not links enough without, or has no other link there. For
 //! one lost link in four the dead node's farthest is tried first, and taken if the heuristic finds that it leads somewhere
 //! new. Lists that are short, or lose many links at once as at the rim of a deleted topic, and those of upper layers, of which
 //! there are few and which all walks pass, are mended by the heuristic from all that the retired lead to.
 //!
 //! The test of recall under replacement in `hnsw`, whose vectors lie in clumps, finds 0.988 beside 1.000 of a new index, mean
-//! of six worlds, and 0.962 without bridging and without regard to who knows nobody else there.
+//! of six worlds, and 0.962 without bridging and without regard to nodes that have no other link there.
 
 use crate::beam::Candidate;
 use crate::graph::{Graph, Link};
@@ -18,8 +18,8 @@ use crate::slot_states::SlotStates;
 use crate::space::Space;
 use crate::work::Work;
 
-/// Takes the retired out of a node's list. Whoever moved is followed. In the place of those that go come others to whom they
-/// led.
+/// Removes the retired nodes from a node's list. Links to moved vectors are updated. Removed links are replaced by neighbours of
+/// the retired nodes.
 pub(crate) fn repair_links(
     space: &Space,
     graph: &mut Graph,
@@ -61,7 +61,7 @@ pub(crate) fn repair_links(
         choose(space, slot, (lost, full), &mut scratch.bench, work);
     }
     let bench = &mut scratch.bench;
-    // Whoever goes down from a layer above may come here first, and has to find the way to the others.
+    // A walk that comes down from a layer above may arrive here first, and has to reach the others.
     if let Some(host) = graph.host(layer, slot)
         && bench.links.len() < graph.capacity(layer)
         && bench.links.iter().all(|link| link.slot() != host)
@@ -83,7 +83,7 @@ pub(crate) fn arrange(space: &Space, graph: &mut Graph, slot: u32, bench: &mut B
     graph.set_links(0, slot, &bench.links);
 }
 
-/// Lets those come to whom the retired led: the farthest here and there, or else the nearest unless there are links enough.
+/// Takes neighbours of the retired nodes: the farthest here and there, or else the nearest unless there are links enough.
 fn inherit(space: &Space, graph: &Graph, states: &SlotStates, slot: u32, bench: &mut Bench, work: &mut Work) {
     let enough = graph.capacity(0) * 11 / 16;
     let Bench {
@@ -120,8 +120,8 @@ fn inherit(space: &Space, graph: &Graph, states: &SlotStates, slot: u32, bench: 
     }
 }
 
-/// Collects whom the retired lead to, in `bench.slots`. Where they lead to each other mostly, as in the middle of a deleted
-/// topic, those others' links are looked at too.
+/// Collects the neighbours of the retired nodes in `bench.slots`. Where they mostly lead to each other, as inside
+/// a deleted topic, the links of those are collected, too.
 fn gather(graph: &Graph, states: &SlotStates, (layer, slot): (usize, u32), scratch: &mut Scratch, work: &mut Work) {
     let Scratch { walk, bench, .. } = scratch;
     let visited = &mut walk.visited;

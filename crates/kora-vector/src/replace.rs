@@ -14,7 +14,7 @@
 //!    heuristic chooses as always. The links of the old node come beside them ([`keep_links`]): they were chosen among more
 //!    candidates, and the old node's list is as long as it is because others offered themselves. Without them lists shrink
 //!    to what one insertion chooses, with few links that lead far.
-//! 3. Whoever leads to the old node is not offered the new one: at the end its link is turned there ([`take_over`]). The old
+//! 3. Nodes that lead to the old node are not offered the new one: at the end their link is redirected ([`take_over`]). The old
 //!    node leads to the new one alone from then on. So it is not worth a bridge when it leaves (see `reconnect`), and lists
 //!    that name it still, those of nodes that it did not know, get the new one in its place (see `repair_links`).
 //!

@@ -1,5 +1,4 @@
-//! How far the order that a walk gives its results can be believed: the walk measures on codes, the answer on what is kept of a
-//! vector.
+//! Reranking: a walk measures distances to codes, the answer to stored vectors, so the order of the walk's results is corrected.
 
 use crate::beam::Candidate;
 use crate::space::Space;

@@ -41,7 +41,7 @@ pub(crate) struct Bench {
     pub(crate) links: Vec<Link>,
     /// Neighbours that a list loses, and those whose links were followed in their place.
     pub(crate) gone: Vec<u32>,
-    /// Those to whom a retired node leads.
+    /// The neighbours of a retired node.
     pub(crate) circle: Circle,
 }
 

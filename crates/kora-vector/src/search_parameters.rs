@@ -1,24 +1,23 @@
-//! What a search is to find.
+//! The parameters of a search.
 
 use crate::limits::{EF_MAX, K_MAX};
 
-/// What a search is to find.
+/// The parameters of a search.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SearchParameters {
-    /// So many nearest are wanted.
+    /// The number of nearest vectors to return.
     pub k: usize,
-    /// So many candidates a walk keeps on average. It may be fewer than `k`: then at least `ef` are found.
+    /// The number of candidates that a walk keeps on average. It may be smaller than `k`: then at least `ef` are found.
     pub ef: usize,
-    /// So many of the k nearest are expected in this index: fewer than `k` if it is one of several parts, of which the k
-    /// nearest of all are sought. That much of the answer is as good as it is for one that is whole, and what comes behind
-    /// is what was met on the way.
+    /// How many of the k nearest are expected in this index: fewer than `k` if it is one part of a collection. The walk ends
+    /// when it has found so many with the recall of a whole index; further hits are those that it met on the way.
     pub expected: usize,
-    /// What is farther than this is left out: the answer is what lies within it, `k` at most.
+    /// Vectors farther than this are left out.
     pub radius: f32,
 }
 
 impl SearchParameters {
-    /// The `k` nearest, wherever they are, all of them in this index.
+    /// The `k` nearest, at any distance, all of them expected in this index.
     pub fn nearest(k: usize, ef: usize) -> SearchParameters {
         SearchParameters {
             k,

@@ -17,7 +17,7 @@ pub(crate) enum Offer {
 
 /// Whether `candidate` deserves a link beside those already `kept`.
 ///
-/// It does unless one of them is nearer to it than the node itself is: whoever walks to that one finds the candidate
+/// It does unless one of them is nearer to it than the node itself is: a walk that reaches that one finds the candidate
 /// from there, and the place is better spent on another direction. This is what makes a graph navigable where the
 /// nearest M would all lie in one clump. A duplicate of a kept one adds no direction at all.
 pub(crate) fn is_diverse(

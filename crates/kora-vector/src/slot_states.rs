@@ -2,7 +2,7 @@
 //!
 //! A slot is *vacant*, or it is taken by an insertion under way, or it is *live*, then *dead*. When a batch of the dead
 //! is consolidated they are *retired*: nothing may link to them any more. A vector that is moved to another slot leaves a
-//! retired one behind too, and a note of where it went. Retired slots become vacant when nobody can still hold them.
+//! retired one behind too, and a note of where it went. Retired slots become vacant when no operation can still hold them.
 
 use crate::bits::{Bits, Words, each};
 

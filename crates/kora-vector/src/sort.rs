@@ -94,7 +94,7 @@ const MERGED_AT_ONCE: usize = 4_096;
 /// Sorting one into its run takes some 25 ns.
 const SORT_WORK: u64 = 80;
 
-/// Merging one takes some 5 ns where nobody can tell from which run it will come.
+/// Merging one takes some 5 ns where the run it comes from is unpredictable.
 const MERGE_WORK: u64 = 16;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The tree of pinned links: whom a node hangs on, and how it is mended where nodes leave it.
+//! The tree of pinned links: the parent of each node, and how the tree is repaired when nodes are removed.
 //!
 //! A retired node is taken out from below: first the retired ones that hang on it, then each of its other children finds
 //! another host, at last its own link is unpinned. After every step each node that stays is in the tree.

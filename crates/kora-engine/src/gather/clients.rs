@@ -67,9 +67,9 @@ impl ListingClients {
 
 /// CLIENT KILL: how many are closed on all workers.
 ///
-/// A client that goes from one worker to another meanwhile may be asked for where it is not yet and where it is no more. Whoever
-/// let it go has marked it then. If it has not arrived by now, it will be closed when it does; if it has, it is found when all
-/// are asked for the second time.
+/// A client that migrates meanwhile may be searched for on workers that it has not reached or has left. Its old worker has
+/// raised its kill flag then. If it has not arrived by now, it will be closed when it does; if it has, it is found when all
+/// workers are asked for the second time.
 pub(crate) struct KillingClients {
     filter: Arc<ClientFilter>,
     me: u64,

@@ -1,9 +1,9 @@
-//! How a collection goes that a first VECSET made and that has lost its last vector.
+//! Withdraws a collection that a first VECSET made and that has lost its last vector.
 //!
-//! No vector may be lost that somebody is setting meanwhile, and no VECSET is ever sent twice. So first its parts are asked
-//! whether they are empty. Then its owner closes it: from now on whoever would set a vector in it asks the owner first, who
-//! then keeps it. Every worker waits until the commands are answered that were begun before it heard of that. If all parts
-//! are empty then, nothing can come any more that the owner has not heard of, and he withdraws it as VECDROP does.
+//! A concurrent VECSET must not be lost, and no VECSET is ever sent twice. So the parts are asked first whether they are empty.
+//! Then the owner closes the collection: from now on a VECSET asks the owner first, which then keeps the collection. Every
+//! worker waits until the commands that began before it saw the collection closed are answered. If all parts are still empty,
+//! every later VECSET has asked the owner, and the owner withdraws the collection as VECDROP does.
 
 use std::sync::Arc;
 
@@ -13,25 +13,24 @@ use super::{Context, Dropping, Gather, Next};
 use crate::mail::{PartialReply, RequestBody, Target};
 use kora_keyspace::catalog::Schema;
 
-/// A collection that may go. The reply is 1 if it went, 0 if somebody has wanted it meanwhile, and null if there was no
-/// reason.
+/// A collection that may be withdrawn. The reply is 1 if it was, 0 if a VECSET has kept it, and null if it was not empty.
 pub(crate) struct CollectEmpty {
     schema: Arc<Schema>,
     stage: CollectStage,
 }
 
 enum CollectStage {
-    /// Its parts say how many vectors they hold.
+    /// The parts report how many vectors they hold.
     Looking(PartsCounted),
-    /// Its owner closes it.
+    /// The owner closes it.
     Closing,
     /// The workers wait for the commands that were begun before.
     Draining(PartsCounted),
-    /// It is not empty, and its owner opens it again.
+    /// It is not empty, and the owner opens it again.
     Keeping,
 }
 
-/// Answers that are to come.
+/// Partial replies that are missing.
 struct PartsCounted {
     missing: usize,
     /// Vectors seen so far.

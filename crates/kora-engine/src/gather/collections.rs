@@ -68,7 +68,7 @@ impl ImplicitCreate {
         )
     }
 
-    /// The owner has decided which collection has this name now: the one wanted, or one that somebody else made first.
+    /// The owner has decided which collection has this name now: the one wanted, or one that another client made first.
     fn decided(self, decision: Result<Arc<Schema>, ClientError>, context: &Context<'_>) -> Next {
         match decision.and_then(|schema| set(&schema, self.element, self.vector, self.options, context)) {
             Ok((gather, body)) => Next::Request(gather, vec![body]),
@@ -318,7 +318,7 @@ fn map(fields: Vec<(&'static str, Reply)>) -> Reply {
 }
 
 fn share(share: f64) -> Reply {
-    // Three digits: nobody needs to know it better.
+    // Three digits are precise enough.
     Reply::Double((share * 1_000.0).round() as f32 / 1_000.0)
 }
 

@@ -30,7 +30,7 @@ pub(crate) struct Executing {
     arrived: VecDeque<(Target, IntoIter<(u32, PartialReply)>)>,
     /// It waits for its turn to look at them.
     is_queued: bool,
-    /// A command that is to be alone when the batches are done, and whom it asks.
+    /// A command that runs alone after the batches, and its requests.
     next_alone: Option<(usize, Vec<(Target, RequestBody)>)>,
     /// The client that asks, and who of this worker can be asked.
     asker: (u64, Target),
@@ -55,7 +55,7 @@ enum UnderWay {
     GivenUp,
     /// So many shards do their batches.
     Batches(usize),
-    /// One command asks whom it wants.
+    /// One command sends its requests.
     Alone(usize),
 }
 
@@ -232,7 +232,7 @@ impl Executing {
             let QueuedCommand::Queued(queued) = std::mem::replace(&mut self.places[index], QueuedCommand::Taken) else {
                 continue;
             };
-            // All batches are sent together, so each command says at once whom it asks.
+            // All batches are sent together, so each command gives its requests at once.
             match plan::start(queued.command, first, self.asker.0, self.asker.1, context).settled(context) {
                 Next::Wait(_) | Next::Again(_) => unreachable!("a command waits for what it asked"),
                 Next::Reply(reply) => self.places[index] = QueuedCommand::Done(reply),
@@ -248,7 +248,7 @@ impl Executing {
                 Next::Request(gather, requests) => {
                     self.places[index] = QueuedCommand::Gathering(gather);
                     self.next_alone = Some((index, requests));
-                    // Somebody has decided about its collection in this moment.
+                    // Another command has decided about its collection at this moment.
                     if !self.batches.is_empty() || self.watched.is_some() {
                         break;
                     }

@@ -219,7 +219,7 @@ impl Gather {
             Gather::SettingIf(_) | Gather::Deleting(_) | Gather::RenameOrCopy(_) => Gate::Closed,
             Gather::Preparing(_) | Gather::Executing(_) | Gather::CollectEmpty(_) => Gate::Closed,
             Gather::Fetching(_) | Gather::Finding(_) => Gate::Closed,
-            // Whoever kills itself is not heard any more, on however many workers it is looked for.
+            // A client that kills itself is not served any more, on however many workers it is looked for.
             Gather::KillingClients(_) => Gate::Closed,
             Gather::Querying(querying) => querying.gate(),
             Gather::Recalling(recalling) => recalling.gate(),
@@ -227,7 +227,7 @@ impl Gather {
         }
     }
 
-    /// True of a query that nobody was asked yet: it will be answered in place, if it can be.
+    /// True for a query that has sent no request yet: it will be answered in place, if possible.
     pub(crate) fn is_unread(&self) -> bool {
         matches!(self, Gather::Querying(querying) if querying.is_unread())
     }

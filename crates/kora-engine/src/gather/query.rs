@@ -27,7 +27,7 @@ pub(crate) struct Querying {
     cost: Cost,
     parts: Vec<QueryPart>,
     missing: usize,
-    /// Nobody was asked yet.
+    /// No request was sent yet.
     is_unread: bool,
     /// What has been merged, once all parts are in.
     merging: Merging,
@@ -152,7 +152,7 @@ impl Querying {
         }
     }
 
-    /// True if nobody was asked yet: it waits for its turn to read.
+    /// True if no request was sent yet: it waits for its turn to read.
     pub(crate) fn is_unread(&self) -> bool {
         self.is_unread
     }
@@ -194,7 +194,7 @@ impl Querying {
         self.go_on(context)
     }
 
-    /// Begins, if nobody was asked yet; else merges some hits, and shows them when that is done.
+    /// Begins, if no request was sent yet; else merges some hits, and shows them when that is done.
     pub(crate) fn go_on(mut self: Box<Self>, context: &Context<'_>) -> Next {
         if std::mem::take(&mut self.is_unread) {
             return self.ask_parts(context);

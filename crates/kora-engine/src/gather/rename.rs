@@ -1,5 +1,5 @@
-//! RENAME, RENAMENX and COPY. Between two keys of one shard they are one step; between shards the value is lifted from one
-//! and lands on the other.
+//! RENAME, RENAMENX and COPY. Between two keys of one shard they are one step; between shards the value is taken from one
+//! and put to the other.
 
 use bytes::Bytes;
 use kora_resp::{Reply, Words};
@@ -19,21 +19,21 @@ pub(crate) struct RenameOrCopy {
 }
 
 enum RenameStage {
-    /// The collection that a vector goes to may go itself: its owner hears that it stays.
+    /// The destination collection is closed: its owner is asked to keep it.
     Keeping,
-    /// If it must not replace anything: is there something to move?
+    /// If it must not replace anything: does the source exist?
     Seeking,
-    /// And is its place free?
+    /// And is the destination free?
     Looking,
     Taking,
     Putting,
-    /// Its place was taken meanwhile: it goes back to where it was. For a vector that is a collection which may have gone
-    /// with its last one.
+    /// The destination was set meanwhile: the value returns to its source. For a vector this may be a collection that was
+    /// withdrawn with its last vector, and is made again.
     Remaking(Box<MovedVector>),
     Returning,
 }
 
-/// True if a vector that moves would come into a collection that may go.
+/// True if the destination is in a collection that is closed.
 pub(crate) fn moves_into_closing(transfer: &Transfer, catalog: CatalogView<'_>) -> bool {
     let collection = element_of(&transfer.to).map(|(collection, _)| collection);
     collection.is_some_and(|collection| catalog.holds(collection) && !catalog.takes_vectors(collection))
@@ -105,14 +105,14 @@ impl RenameOrCopy {
                 let to = schema;
                 self.turn_back(MovedData::Vector(Box::new(MovedVector { to, ..*vector })), context)
             }
-            // Somebody has made another of that name, behind what did not happen.
+            // Another client has made another collection of that name.
             (RenameStage::Remaking(_), PartialReply::Decided(_)) => self.refuse(),
             (RenameStage::Returning, PartialReply::Moved(_)) => self.refuse(),
             _ => unreachable!("each ask has one kind of answer"),
         }
     }
 
-    /// Its place is taken: by something that is not replaced, or by a collection.
+    /// The destination is taken: by a value that is not replaced, or by a collection.
     fn refuse(&self) -> Next {
         match self.transfer.kind.replaces() {
             true => Next::error(&ClientError::NameOfCollection {
@@ -122,7 +122,7 @@ impl RenameOrCopy {
         }
     }
 
-    /// The collection that a vector came from is made again, if it has gone.
+    /// Makes the source collection again, if it was withdrawn.
     fn remake(mut self: Box<Self>, vector: Box<MovedVector>, context: &Context<'_>) -> Next {
         let proposal = Proposal {
             name: vector.from.name.clone(),
@@ -139,7 +139,7 @@ impl RenameOrCopy {
         )
     }
 
-    /// If somebody has set the source meanwhile, that came behind what did not happen, and replaced it.
+    /// If another client has set the source meanwhile, its value stays.
     fn turn_back(self: Box<Self>, moved: MovedData, context: &Context<'_>) -> Next {
         let from = self.transfer.from.clone();
         self.put_value(RenameStage::Returning, from, moved, false, context)

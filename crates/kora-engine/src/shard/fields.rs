@@ -1,4 +1,4 @@
-//! The commands on many fields of a hash. They may take several slices, and nobody else's command falls in between.
+//! The commands on many fields of a hash. They may take several slices; no command of another client runs in between.
 
 use std::mem::take;
 

@@ -156,8 +156,8 @@ impl Shard {
         self.queue.push(origin, reply_id, body, at_ms);
     }
 
-    /// True if this client may have something done at once, before others that wait: nothing of its own waits, and nobody
-    /// has the shard to himself.
+    /// True if a command of this client may run at once, before others that wait: none of its own waits, and no client has
+    /// the shard to itself.
     pub(crate) fn is_open_to(&self, origin: Origin) -> bool {
         self.queue.is_open_to(origin)
     }

@@ -1,4 +1,4 @@
-//! One shard's part of a command on several keys. It may take several slices, and nobody else's command falls in between.
+//! One shard's part of a command on several keys. It may take several slices; no command of another client runs in between.
 
 use std::sync::Arc;
 

@@ -24,7 +24,7 @@ pub(crate) struct Queue {
     turns: VecDeque<Origin>,
     clients: BTreeMap<Origin, Client>,
     len: usize,
-    /// Whoever is first in `turns` has the shard to himself until he is done.
+    /// The first client in `turns` has the shard to itself until it is done.
     is_taken: bool,
 }
 
@@ -128,12 +128,12 @@ impl Queue {
         self.len == 0
     }
 
-    /// True if somebody has the shard to himself.
+    /// True if a client has the shard to itself.
     pub(crate) fn is_taken(&self) -> bool {
         self.is_taken
     }
 
-    /// True if nothing of this client waits and nobody has the shard to himself.
+    /// True if nothing of this client waits and no client has the shard to itself.
     pub(crate) fn is_open_to(&self, origin: Origin) -> bool {
         self.len == 0 || (!self.is_taken && !self.clients.contains_key(&origin))
     }

@@ -1,5 +1,5 @@
 //! APPEND and SETRANGE where many bytes have to be copied: of a string that a reply shares, or that has no room for more. The
-//! copy is made in slices, and nobody else's command falls in between.
+//! copy is made in slices; no command of another client runs in between.
 
 use bytes::Bytes;
 use kora_keyspace::ResolvedKey;

@@ -1,4 +1,4 @@
-//! A query answered by whoever has it, from collections that their owner has lent: see `lease`.
+//! A query answered by the worker that has it, from leased collections: see `read_lease`.
 
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
@@ -12,11 +12,11 @@ use crate::mail::{Hits, Question};
 use crate::router::ShardId;
 use crate::setup::Setup;
 
-/// What a worker needs to read what others have lent.
+/// What a worker needs to read leased collections.
 pub(crate) struct SharedReader {
     worker: WorkerId,
     leases: ReadLeases,
-    /// How busy all workers are, in thousandths of their time.
+    /// The load of each worker, in thousandths of its time.
     loads: Arc<[Gauge]>,
     buffers: RefCell<SearchBuffers>,
     parts_read: Cell<u64>,
@@ -33,7 +33,7 @@ impl SharedReader {
         }
     }
 
-    /// Parts of queries that were answered in place since that was forgotten.
+    /// Parts of queries that were answered in place since the last reset.
     pub(crate) fn parts_read(&self) -> u64 {
         self.parts_read.get()
     }
@@ -43,7 +43,7 @@ impl SharedReader {
     }
 }
 
-/// A worker's way to read in place, for one command.
+/// A worker's access to leased collections, for one command.
 #[derive(Clone, Copy)]
 pub(crate) struct SharedReads<'a> {
     pub(crate) setup: &'a Setup,
@@ -53,9 +53,9 @@ pub(crate) struct SharedReads<'a> {
 }
 
 impl SharedReads<'_> {
-    /// What a shard would answer that holds one of so many parts. None if it has to be asked: its collections are not lent,
-    /// something has to be done first, the query takes longer than the work that is left, or its worker has time and there are
-    /// many parts.
+    /// What the shard would answer, which holds one of so many parts. None if the shard has to be asked: there is no lease,
+    /// the owner has something to do first, the query takes longer than the work that is left, or its worker is idle and there
+    /// are many parts.
     pub(crate) fn query(
         &self,
         shard: ShardId,
@@ -73,7 +73,7 @@ impl SharedReads<'_> {
         Some(hits)
     }
 
-    /// True if another worker owns it that has time.
+    /// True if another worker owns it and is idle.
     fn is_idle(&self, shard: ShardId) -> bool {
         let SharedReader { worker, loads, .. } = self.reader;
         let owner = self.setup.placement.worker_of(shard);
@@ -115,7 +115,7 @@ impl SharedReads<'_> {
     }
 }
 
-/// The answer of a part that holds so many vectors.
+/// The partial reply of a part that holds so many vectors.
 pub(super) fn hits_of(resolved: Resolved, statistics: Statistics, question: &Question, ef: usize, live: usize) -> Hits {
     let generation = Some(question.schema.generation);
     let Some(hits) = resolved else {
@@ -125,7 +125,7 @@ pub(super) fn hits_of(resolved: Resolved, statistics: Statistics, question: &Que
             ..Hits::default()
         };
     };
-    // Within a radius, fewer than were sought are all that the walk saw before it came to farther ones.
+    // With a radius, fewer than k hits are all vectors within it that the walk saw.
     let all = hits.len() >= live || (question.radius.is_some() && hits.len() < question.k.min(ef));
     Hits {
         generation,
@@ -139,10 +139,10 @@ pub(super) fn hits_of(resolved: Resolved, statistics: Statistics, question: &Que
     }
 }
 
-/// So many parts of a query are read one after the other whoever has time: on two cores one client that asks alone waits as
-/// long either way, and its query costs 0.7 of what it costs to ask for the other part (84,000 × 384, ef 20). With more, those
-/// that have time search at the same moment.
+/// Up to so many parts of a query are read one after the other, even if other workers are idle: on two cores a single client
+/// waits as long either way, and its query costs 0.7 of one that asks for the other part (84,000 × 384, ef 20). With more
+/// parts, idle workers search at the same moment.
 const PARTS_READ_MAX: usize = 2;
 
-/// Whoever works for no more of its time than this has time, in thousandths.
+/// A worker is idle if its load is at most this, in thousandths of its time.
 const IDLE_LOAD_MAX: u64 = 500;

@@ -1,5 +1,5 @@
 //! Values that move to another key, or are copied there. A hash is copied in slices, and a vector gets its place in slices;
-//! nobody else's command falls in between.
+//! no command of another client runs in between.
 
 use std::sync::Arc;
 
@@ -235,7 +235,7 @@ impl Shard {
         }
     }
 
-    /// A copy goes to its place here, or to whoever asked for it.
+    /// A copy is put to its key here, or returned to the requesting shard.
     fn hand_over(&mut self, vector: MovedValue, to: Option<&Bytes>, now_ms: u64) -> PartialReply {
         let Some(to) = to else {
             return PartialReply::Moved(Some(MovedData::Value(vector, None)));

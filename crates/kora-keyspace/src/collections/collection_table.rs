@@ -9,7 +9,7 @@ use super::collection::Collection;
 
 /// At most one collection of each name.
 pub struct CollectionTable {
-    /// Keys the hash: random in a server, so that nobody outside can choose names that collide.
+    /// Keys the hash: random in a server, so that no client can choose names that collide.
     hash_seed: u64,
     /// Where each stands in `collections`. The names themselves stand there.
     places: SegmentTable<NamedPart>,

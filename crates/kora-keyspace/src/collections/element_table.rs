@@ -9,7 +9,7 @@ use crate::limits::SCAN_PREFIX_BITS;
 
 /// Name → slot. The names themselves stand in [`SlotNames`].
 pub(crate) struct ElementTable {
-    /// Keys the hash: random in a server, so that nobody outside can choose names that collide.
+    /// Keys the hash: random in a server, so that no client can choose names that collide.
     hash_seed: u64,
     entries: SegmentTable<ElementEntry>,
 }
@@ -91,7 +91,7 @@ impl ElementTable {
     /// The slots of the names whose hash has a prefix from `from` on, in the order of their prefixes: `wanted` of them, and
     /// all that share the last one's prefix. And the prefix to go on from, if there may be more.
     ///
-    /// A name keeps its hash for as long as the table lives, however much it splits meanwhile: so whoever goes on until
+    /// A name keeps its hash for as long as the table lives, however much it splits meanwhile: so a scan that continues until
     /// there is nothing to go on from has met every name that was there all the time.
     pub(crate) fn scan(&self, from: u32, wanted: usize) -> (Vec<Slot>, Option<u32>) {
         let (entries, next) = self.entries.scan(from, SCAN_PREFIX_BITS, wanted);

@@ -12,7 +12,7 @@ use super::slot_names::SlotNames;
 
 /// The names of slots, and which of them lead there.
 pub(crate) struct Elements {
-    /// Keys the hash: random in a server, so that nobody outside can choose names that collide.
+    /// Keys the hash: random in a server, so that no client can choose names that collide.
     hash_seed: u64,
     kept: Kept,
 }

@@ -48,7 +48,7 @@ pub fn parse_from(words: impl IntoIterator<Item = OsString>) -> Result<Invocatio
 }
 
 /// Variables of the environment that look like settings and are none: `KORA_PROT`, or what an orchestrator sets for a
-/// service of our name. They change nothing, and whoever misspelled one would like to hear of it.
+/// service of our name. They have no effect, and a misspelled one should be noticed.
 pub fn unknown_variables() -> Vec<String> {
     let command = command();
     let of_subcommands = command.get_subcommands().flat_map(Command::get_arguments);

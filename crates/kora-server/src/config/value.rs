@@ -210,7 +210,7 @@ pub enum IdleLaps {
 impl IdleLaps {
     /// Laps to make when `workers` threads run on `cores` cores. With two workers on one core a lap delays the very
     /// thread that is waited for (measured: 56 µs instead of 6 µs for a round trip), so there are none then. Nor with one
-    /// worker, which waits for nobody but its clients: a GET on its own takes a tenth less of the processor then.
+    /// worker, which waits only for its clients: a GET on its own takes a tenth less of the processor then.
     pub fn count(self, workers: usize, cores: usize) -> u32 {
         match self {
             Self::Automatic if 1 < workers && workers <= cores => IDLE_LAPS_OWN_CORE,

@@ -17,7 +17,7 @@ impl Exact {
     }
 
     /// The share of the `found` words that are among the nearest `found.len()`. A word as near as the last of those
-    /// counts too: which of two equals is returned is nobody's mistake.
+    /// counts too: either of two equals is a right answer.
     pub(super) fn recall(&self, found: &[usize]) -> f64 {
         let mut sorted = self.distances.clone();
         let count = found.len().min(sorted.len());

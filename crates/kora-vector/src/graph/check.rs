@@ -47,7 +47,7 @@ impl Graph {
         for layer in (0..=self.height).rev() {
             let in_tree = self.check_tree(layer)?;
             let mut reached = in_tree.clone();
-            // Whoever was reached above is where the walk on this layer may begin.
+            // The nodes reached above are where the walk on this layer may begin.
             let mut open: Vec<u32> = (0..slots as u32).filter(|&slot| linked[slot as usize]).collect();
             open.extend(self.root.filter(|&root| !linked[root as usize]));
             open.extend((0..slots as u32).filter(|&slot| in_tree[slot as usize] && !linked[slot as usize]));
