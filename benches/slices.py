@@ -36,6 +36,7 @@ COLLECTIONS = 20_000
 VECTORS = 20_000
 SUBSCRIBERS = 2_000
 NAMES = 16_000
+WIDE_JSON = "{" + ",".join(f'"m{number}":{number}' for number in range(4_500)) + "}"
 
 # Constant work, whatever there is: one look at a key, a client or a setting. They run together as one case.
 SMALL = """
@@ -290,6 +291,8 @@ CASES = [
     ("MSET", f"{KEYS} pairs", nothing, lambda: [ask_many("MSET", KEYS, b"value")]),
     ("MSET", "500000 pairs", nothing, lambda: [ask_many("MSET", 500_000, b"value")]),
     ("MSETNX", f"{KEYS} pairs", lambda w: w.main.say(command("FLUSHALL")), lambda: [ask_many("MSETNX", KEYS, b"value")]),
+    ("MSETEX", f"{KEYS} pairs", nothing,
+     lambda: [many("MSETEX", [b"%d" % KEYS, *[word for key in keys(KEYS) for word in (key, b"value")], b"EX", b"100"])]),
     ("MGET", f"{MANY_KEYS} keys", keys_of_many, lambda: [ask_many("MGET", MANY_KEYS)]),
     ("EXISTS", f"{MANY_KEYS} keys", nothing, lambda: [ask_many("EXISTS", MANY_KEYS)]),
     ("TOUCH", f"{MANY_KEYS} keys", nothing, lambda: [ask_many("TOUCH", MANY_KEYS)]),
@@ -356,7 +359,13 @@ CASES = [
     ("VECQUERY", f"dimension {DIMENSION}, in text", lambda w: w.main.say(command("VECSET", "w:0", DIMENSION, "FP32", wide())),
      lambda: [command("VECQUERY", "w", 10, *["1.25"] * DIMENSION)]),
     ("VECQUERY", f"{VECTORS} of {VECTORS}", vectors, lambda: [command("VECQUERY", "v", VECTORS, "KEY", "v:1")]),
-    ("VECRECALL", "1,000 samples", vectors, lambda: [command("VECRECALL", "v", "SAMPLES", 100, "K", 1000)]),
+    ("VECSETATTR", "64 KiB, a hundred times, with MERGE", vectors,
+     lambda: [command("VECSETATTR", "v:1", WIDE_JSON, *["MERGE"] * (n % 2)) for n in range(100)]),
+    ("VECGETATTR", "64 KiB, a hundred times", lambda w: (vectors(w), w.main.say(command("VECSETATTR", "v:1", WIDE_JSON))),
+     lambda: [command("VECGETATTR", "v:1"), command("VECGETATTR", "v:1", ".m999")] * 100),
+    ("VECQUERY", f"{VECTORS} of {VECTORS}, with a FILTER", vectors,
+     lambda: [command("VECQUERY", "v", VECTORS, "KEY", "v:1", "FILTER", ".m1 == 1 or not (.m2 > 3)")]),
+    ("VECRECALL", "100 samples", vectors, lambda: [command("VECRECALL", "v", "SAMPLES", 100, "K", 1000)]),
     ("VECINFO", "", vectors, lambda: [command("VECINFO", "v")]),
     ("VECDEL", f"{VECTORS} vectors", vectors, lambda: [many("VECDEL", [b"v:%d" % n for n in range(VECTORS)])]),
     ("VECDROP", f"{VECTORS} vectors", vectors, lambda: [command("VECDROP", "v")]),
@@ -396,7 +405,10 @@ def run(world, prepare, commands):
     prepare(world)
     time.sleep(REST_S)
     said = commands() if commands else None
-    world.main.say(command("CONFIG", "RESETSTAT")) if commands else Connection(world.port).say(command("CONFIG", "RESETSTAT"))
+    # On a connection of its own: the other may be in a transaction.
+    forgetting = Connection(world.port)
+    forgetting.say(command("CONFIG", "RESETSTAT"))
+    forgetting.close()
     if commands:
         world.main.say(*said)
     world.reset()

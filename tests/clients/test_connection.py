@@ -95,6 +95,17 @@ def test_what_info_counts_begins_anew_with_config_resetstat(client):
     assert client.info("clients")["connected_clients"] > 0 and client.dbsize() == 100
 
 
+@pytest.mark.parametrize("count", [1, 13, 29, 200])
+def test_an_unknown_command_is_printed_with_128_bytes_of_arguments_as_in_redis(client, count):
+    printed = ""
+    for index in range(count):
+        if len(printed) < 128:
+            printed += "'%s' " % f"arg{index + 13}"[: 128 - len(printed)]
+    with pytest.raises(redis.ResponseError) as refused:
+        client.execute_command("foo", *[f"arg{index + 13}" for index in range(count)])
+    assert str(refused.value) == f"unknown command 'foo', with args beginning with: {printed}"
+
+
 def test_what_is_unknown_is_refused_and_the_connection_lives(client):
     connection_id = client.client_id()
     for words in (["GRAPH.QUERY", "g", "MATCH (n)"], ["CLIENT", "MAINT_NOTIFICATIONS", "ON"], ["CONFIG", "NOSUCH", "a"]):

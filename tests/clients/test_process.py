@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from server import BINARY, PATIENCE_S, Server, environment
+from server import BINARY, PATIENCE_S, REPOSITORY, Server, environment
 
 
 def connect(server: Server) -> socket.socket:
@@ -20,6 +20,13 @@ def await_words(server: Server, words: str) -> None:
     end = time.monotonic() + PATIENCE_S
     while words not in server.words():
         assert time.monotonic() < end, server.words()
+        time.sleep(0.05)
+
+
+def await_that(holds) -> None:
+    end = time.monotonic() + PATIENCE_S
+    while not holds():
+        assert time.monotonic() < end
         time.sleep(0.05)
 
 
@@ -100,6 +107,32 @@ class TestLimits:
                 client.sendall(b"PING\r\n")
                 assert client.recv(100) == b"+PONG\r\n"
                 client.close()
+
+    def test_the_image_s_health_check_finds_port_and_password(self, tmp_path):
+        (tmp_path / "kora").symlink_to(BINARY)
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        for flags in (["--port", str(port), "--requirepass", "secret"], [f"--port={port}", "--requirepass=secret"]):
+            with Server(*flags, variables={"KORA_PORT": "1"}) as server:
+                path = f"{tmp_path}:{os.environ['PATH']}"
+                variables = environment(KORA_PROCESS=str(server.process.pid), PATH=path)
+                check = [REPOSITORY / "docker" / "health.sh"]
+                assert subprocess.run(check, env=variables, timeout=60, check=False).returncode == 0
+
+    def test_a_connection_is_kept_alive_by_probes(self):
+        """The kernel has armed the timer that finds a link that has gone down: `tr` is 2 in its list."""
+
+        def timers(port: int) -> list[str]:
+            rows = [line.split() for line in pathlib.Path("/proc/net/tcp").read_text().splitlines()[1:]]
+            return [row[5].split(":")[0] for row in rows if row[1].endswith(f":{port:04X}") and row[3] == "01"]
+
+        for seconds, timer in (("300", "02"), ("0", "00")):
+            with Server("--tcp-keepalive", seconds) as server:
+                with socket.create_connection(("127.0.0.1", server.port)) as client:
+                    client.sendall(b"PING\r\n")
+                    assert client.recv(100) == b"+PONG\r\n"
+                    await_that(lambda: timers(server.port) == [timer])
 
     def test_the_address_of_a_service_is_no_port(self):
         variables = {"KORA_PORT": "tcp://10.43.0.5:6379", "KORA_SERVICE_HOST": "10.43.0.5", "KORA_PORT_6379_TCP": "x"}

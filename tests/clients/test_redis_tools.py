@@ -27,6 +27,13 @@ def test_redis_benchmark_measures_the_commands_of_a_cache(server):
         assert "WARNING" not in ran.stdout + ran.stderr
 
 
+def test_redis_benchmark_reads_large_values_a_thousand_deep(server):
+    tests = ("-t", "set,get", "-d", "100000", "-P", "1000", "-c", "1", "-n", "2000")
+    ran = server.run("redis-benchmark", "-p", server.port, "--csv", *tests)
+    assert ran.returncode == 0 and "closed" not in ran.stdout + ran.stderr, ran.stdout + ran.stderr
+    assert [line.split(",")[0] for line in ran.stdout.splitlines()[1:]] == ['"SET"', '"GET"']
+
+
 def test_redis_cli_stat_shows_the_server_s_numbers(server, client):
     for number in range(3):
         client.execute_command("VECSET", f"stat:{number}", 1, 1)

@@ -206,6 +206,22 @@ pub struct LifetimeForm {
 }
 
 impl Action {
+    /// True of what may take long and changes nothing.
+    pub fn only_reads(&self) -> bool {
+        match self {
+            Action::String(action) => matches!(action, StringAction::Get | StringAction::Range(..)),
+            Action::Hash(action) => matches!(
+                action,
+                HashAction::Get(_)
+                    | HashAction::GetMany(_)
+                    | HashAction::All(_)
+                    | HashAction::Random(_)
+                    | HashAction::Scan(..)
+            ),
+            Action::Key(_) | Action::Attributes(_) => false,
+        }
+    }
+
     /// Memory that it holds beside its own.
     pub fn bytes_held(&self) -> usize {
         match self {

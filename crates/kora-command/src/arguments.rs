@@ -89,8 +89,25 @@ impl<'r> Arguments<'r> {
 
     /// How long the first is that is too long for a key, of the word at `index` and each `step`th behind it before `end`.
     fn too_long(&self, index: usize, end: usize, step: usize) -> Option<usize> {
+        if self.request.length_max() <= KEY_BYTES_MAX {
+            return None;
+        }
         let mut lengths = self.request.lengths().take(end).skip(index).step_by(step);
         lengths.find(|bytes| *bytes > KEY_BYTES_MAX)
+    }
+
+    /// The words from `index` on, as they lie in the request.
+    pub(crate) fn words_from(&self, index: usize) -> Words {
+        self.request.words(index)
+    }
+
+    /// How long the first word behind the name is that is longer than that.
+    pub(crate) fn longer_than(&self, bytes_max: usize) -> Option<usize> {
+        if self.request.length_max() <= bytes_max {
+            return None;
+        }
+        let mut lengths = self.request.lengths().skip(1);
+        lengths.find(|bytes| *bytes > bytes_max)
     }
 
     /// A whole number of 64 bits.

@@ -157,7 +157,7 @@ pub enum Command {
     /// `DISCARD`
     Discard,
     /// `WATCH key [key …]`
-    Watch(Vec<Bytes>),
+    Watch(Words),
     /// `UNWATCH`
     Unwatch,
 
@@ -209,7 +209,7 @@ impl MultiKeyCommand {
     }
 
     /// The keys, without values.
-    pub fn keys(&self) -> impl ExactSizeIterator<Item = &[u8]> {
+    pub fn keys(&self) -> impl ExactSizeIterator<Item = &[u8]> + Clone {
         let (words, step) = self.words();
         words.iter().step_by(step)
     }
@@ -276,14 +276,14 @@ impl Command {
             Command::OnKey(key, action) => key.len() + action.bytes_held(),
             Command::MultiKey(multi_key) => multi_key.bytes_held(),
             Command::Transfer(transfer) => transfer.from.len() + transfer.to.len(),
-            Command::Watch(keys) => bytes_of(keys),
+            Command::Watch(keys) => keys.bytes_held(),
             Command::VectorRecall(request) => request.collection.len(),
             Command::ClientSetName(text) | Command::ClientSetInfo(_, text) => text.len(),
             Command::Scan(request) => request.filter.pattern.as_ref().map_or(0, Pattern::bytes),
             Command::Info(names) | Command::ConfigGet(names) => bytes_of(names),
             Command::CommandInfo(Some(names)) | Command::CommandDocs(Some(names)) => bytes_of(names),
             Command::ConfigSet(changes) => changes.iter().map(|(name, value)| name.len() + value.len()).sum(),
-            Command::ChangeSubscriptions(change) => change.names.as_deref().map_or(0, bytes_of),
+            Command::ChangeSubscriptions(change) => change.names.as_ref().map_or(0, Words::bytes_held),
             Command::Publish(message) => message.channel.len() + message.payload.len(),
             Command::PubSub(query) => match &**query {
                 PubSubQuery::Names(_, pattern) => pattern.as_ref().map_or(0, Pattern::bytes),

@@ -1,6 +1,7 @@
 //! Syntax of publishing and subscribing.
 
 use bytes::Bytes;
+use kora_resp::Words;
 use kora_resp::glob::Pattern;
 use kora_resp::limits::PATTERN_BYTES_MAX;
 
@@ -49,7 +50,7 @@ pub struct SubscriptionChange {
     /// Of which kind.
     pub kind: TopicKind,
     /// Names of channels, or patterns; `None` for all that the client has.
-    pub names: Option<Vec<Bytes>>,
+    pub names: Option<Words>,
     /// Whether it ends them.
     pub ends: bool,
 }
@@ -77,16 +78,13 @@ pub enum PubSubQuery {
 }
 
 fn change(arguments: &Arguments<'_>, kind: TopicKind, ends: bool, bytes_max: usize) -> Result<Command, ClientError> {
-    let too_long = (1..arguments.count())
-        .map(|index| arguments.word(index).len())
-        .find(|bytes| *bytes > bytes_max);
-    if let Some(bytes) = too_long {
+    if let Some(bytes) = arguments.longer_than(bytes_max) {
         return Err(match kind {
             TopicKind::Pattern => ClientError::PatternTooLong { bytes, max: bytes_max },
             _ => ClientError::ChannelTooLong { bytes },
         });
     }
-    let names = (arguments.count() > 1).then(|| arguments.owned_from(1));
+    let names = (arguments.count() > 1).then(|| arguments.words_from(1));
     Ok(Command::ChangeSubscriptions(Box::new(SubscriptionChange {
         kind,
         names,

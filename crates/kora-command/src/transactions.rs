@@ -1,7 +1,5 @@
 //! Syntax of MULTI and what belongs to it.
 
-use bytes::Bytes;
-
 use crate::Command;
 use crate::arguments::Arguments;
 use crate::error::ClientError;
@@ -26,8 +24,7 @@ fn watch(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     if keys > WATCHED_KEYS_MAX {
         return Err(ClientError::TooManyWatched);
     }
-    let keys = (1..arguments.count()).map(|index| arguments.key(index).map(Bytes::copy_from_slice));
-    keys.collect::<Result<_, _>>().map(Command::Watch)
+    arguments.keys_from(1, 1).map(Command::Watch)
 }
 
 fn unwatch(_: &Arguments<'_>) -> Result<Command, ClientError> {

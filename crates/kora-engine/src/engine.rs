@@ -21,6 +21,7 @@ use crate::command::Command;
 use crate::command::table::{self, Access, Parsed};
 use crate::durable::Durable;
 use crate::epochs::Epochs;
+use crate::gather::Gather;
 use crate::ledger::Ledger;
 use crate::limits::DAY_LOOK_US;
 use crate::mail::{ReplyId, Request, RequestBody, Response, Target};
@@ -28,6 +29,7 @@ use crate::maintenance::Maintenance;
 use crate::pubsub::PubSub;
 use crate::reply_queue::{Presence, ReplyQueue, Taken};
 use crate::reply_queues::{ReplyQueueId, ReplyQueues};
+use crate::router::ShardId;
 use crate::sampling::Sampling;
 use crate::session::Session;
 use crate::setup::{Host, MeshEnd, Setup};
@@ -57,7 +59,8 @@ pub struct Engine {
     pub(crate) worker_requests: VecDeque<(WorkerId, ReplyId, RequestBody)>,
     /// Seats in which something took long and goes on when its turn comes. Bounded by the clients' lines.
     pub(crate) unfinished: VecDeque<ReplyId>,
-    /// Commands of transactions that were given up, to be freed in slices. What was held live before; it grows by nothing else.
+    /// Commands of transactions that were given up, a piece for each slice that frees them. What was held live before; it grows
+    /// by nothing else.
     pub(crate) discarded: VecDeque<Vec<Parsed>>,
     /// Asks that follow from others and found no credit, for each worker. Bounded by the clients' lines.
     pub(crate) outboxes: Vec<VecDeque<Request>>,
@@ -238,6 +241,7 @@ impl Engine {
             self.room_waiters.retain(|waiter| *waiter != reply_queue);
         }
         self.reply_queues.get(reply_queue).set_presence(Presence::Gone);
+        self.leave_shards(reply_queue);
         // The reply queue may be needed for longer; whoever let the client go is to forget it now.
         self.reply_queues.get(reply_queue).kill_flag = KillFlag::default();
         let counter = self.stats.by_command.counter(UNKNOWN);
@@ -245,6 +249,30 @@ impl Engine {
         self.forget_watched(reply_queue, counter);
         self.reply_queues.give_up_if_done(reply_queue);
         self.wake_room_waiters();
+    }
+
+    /// The client has gone: what it asked to read and no shard has begun is not read, and what takes several steps to read
+    /// ends with the one that is under way. What changes data is done as if it were there.
+    fn leave_shards(&mut self, id: ReplyQueueId) {
+        let reply_queue = self.reply_queues.get(id);
+        reply_queue.is_abandoned = true;
+        if !reply_queue.is_waiting() {
+            return;
+        }
+        let shards: Vec<ShardId> = self.setup.placement.shards().collect();
+        let (missing, reply) = (shards.len(), Reply::Null);
+        let taken = Taken::of_none(self.stats.by_command.counter(UNKNOWN));
+        let sequence = reply_queue.take_last_slot(Gather::AllDone { missing, reply }, taken);
+        let requests = shards
+            .into_iter()
+            .map(|shard| (Target::Shard(shard), RequestBody::Leave));
+        self.send(
+            ReplyId {
+                reply_queue: id.0,
+                sequence,
+            },
+            requests.collect(),
+        );
     }
 
     /// What a connection may say at the moment: its limits before it has authenticated are narrower.

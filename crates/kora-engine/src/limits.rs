@@ -112,8 +112,14 @@ pub const KEYS_PER_SLICE: usize = 512;
 /// microseconds' work.
 pub const FEW_KEYS_MAX: usize = 32;
 
-/// Commands of a transaction that one slice looks at, sends or takes the answers of: each takes some tenths of a microsecond.
-pub const QUEUED_PER_SLICE: usize = 512;
+/// Commands of a transaction that one slice looks at, sends, executes or takes the answers of: each takes about a microsecond.
+pub const QUEUED_PER_SLICE: usize = 128;
+
+/// Bytes of keys that one slice of such a command hashes, for the shard and for the table: a byte takes about a nanosecond.
+pub const KEY_BYTES_PER_SLICE: usize = 256 << 10;
+
+/// Withdrawn collections of which all shards are asked to let go in one step of a DEL.
+pub const RELEASES_PER_SLICE: usize = 64;
 
 /// Fields that one slice of a command on a hash looks at.
 pub const FIELDS_PER_SLICE: usize = 512;

@@ -71,11 +71,13 @@ pub(crate) enum RequestBody {
     /// Some key, by chance.
     RandomKey,
     /// Tell the client's next EXEC if one of these keys is changed.
-    Watch(Vec<Bytes>),
+    Watch(Words),
     /// Forget what the client watches.
     Unwatch,
     /// A transaction's part on this shard, executed in one go.
     Batch(Box<Batch>),
+    /// The client has gone: what it asked to read and has not begun need not be read.
+    Leave,
     /// Set a vector in this generation of its collection.
     Set(Box<SetVector>),
     /// Delete vectors; answers their number, or [`PartialReply::Refused`] if one of the keys holds a string or a hash.
@@ -135,6 +137,37 @@ pub(crate) enum RequestBody {
     ResetStats,
     /// To a worker: answer when all commands are answered that may set vectors and are under way now.
     Drain,
+}
+
+impl RequestBody {
+    /// True of what may take long and changes nothing.
+    pub(crate) fn only_reads(&self) -> bool {
+        match self {
+            RequestBody::KeyOperation(operation) => operation.action.only_reads(),
+            RequestBody::MultiKey(multi_key) => matches!(multi_key, MultiKeyRequest::GetStrings(_)),
+            RequestBody::Query { .. } | RequestBody::Scan(_) => true,
+            _ => false,
+        }
+    }
+
+    /// The answer to a client that has gone.
+    ///
+    /// # Panics
+    /// If it is not one that only reads.
+    pub(crate) fn unheard(self) -> PartialReply {
+        match self {
+            RequestBody::KeyOperation(_) => PartialReply::Reply(Reply::Null),
+            RequestBody::MultiKey(_) => PartialReply::Refused(ClientError::OutOfClientMemory),
+            RequestBody::Query { .. } => PartialReply::Hits(Hits::default()),
+            RequestBody::Scan(scan) => PartialReply::Scanned(Box::new(Scanned {
+                keys: Bulks::default(),
+                left: scan.left,
+                bytes_left: scan.bytes_left,
+                next: None,
+            })),
+            _ => unreachable!("it may change something"),
+        }
+    }
 }
 
 /// What is to be done to a key.

@@ -192,11 +192,18 @@ impl Engine {
             } else {
                 STALLED_US
             };
-            self.drop_largest(|reply_queue, _| {
-                let since_us = reply_queue.account.stalled_since_us;
-                let is_stalled = since_us.is_some_and(|since_us| now_us.saturating_sub(since_us) >= patience_us);
-                is_stalled && reply_queue.account.bytes_with_shared() > crate::ledger::SMALL_BYTES
-            });
+            let stalled_us = |reply_queue: &crate::reply_queue::ReplyQueue| {
+                let since_us = reply_queue.account.stalled_since_us?;
+                let holds_much = reply_queue.account.bytes_with_shared() > crate::ledger::SMALL_BYTES;
+                Some(now_us.saturating_sub(since_us)).filter(|us| *us >= patience_us && holds_much)
+            };
+            let served = self.reply_queues.served_from(0);
+            let longest_us = served
+                .filter_map(|(_, reply_queue)| stalled_us(reply_queue))
+                .max()
+                .unwrap_or(0);
+            // A client that reads may have been kept from it for a moment: one that never does has stalled for longer.
+            self.drop_largest(|reply_queue, _| stalled_us(reply_queue).is_some_and(|us| us >= longest_us / 2));
         }
     }
 

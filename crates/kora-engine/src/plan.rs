@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use kora_resp::{Reply, Words};
 
 use crate::command::table::{DataAccess, Parsed};
@@ -17,7 +16,7 @@ use crate::gather::{
     RandomKey,
 };
 use crate::gather::{KillingClients, ListingClients, Next, Recalling, RenameOrCopy, Scanning, Shape};
-use crate::limits::KEYS_PER_SLICE;
+use crate::limits::{KEY_BYTES_PER_SLICE, KEYS_PER_SLICE};
 use crate::mail::{IfThere, KeyOperation, Proposal, RequestBody, Target};
 use crate::pubsub::Subscribing;
 use crate::router::{Placement, ShardId, Spread};
@@ -123,7 +122,10 @@ pub(crate) fn plan(parsed: &Parsed, placement: Placement, catalog: CatalogView<'
         | Command::PubSub(_)
         | Command::ConfigResetStat => (by_access, Route::All, First::Steps),
         Command::Watch(keys) => {
-            let route = route_of_keys(keys.iter().map(Bytes::as_ref), placement);
+            // The others lie there, too, or are refused.
+            let route = keys
+                .first()
+                .map_or(Route::Here, |key| Route::One(placement.shard_of(key)));
             (Order::Any, route, First::Answer)
         }
         Command::Exec => (Order::AfterAll, Route::All, First::Answer),
@@ -351,9 +353,9 @@ pub(crate) fn names_a_collection(keys: &Words, catalog: CatalogView<'_>) -> bool
     !catalog.is_empty() && (keys.len() > KEYS_PER_SLICE || keys.iter().any(|key| catalog.holds(key)))
 }
 
-fn route_of_keys<'k>(mut keys: impl ExactSizeIterator<Item = &'k [u8]>, placement: Placement) -> Route {
-    // Of very many it is taken for granted that they are everywhere.
-    if keys.len() > KEYS_PER_SLICE {
+fn route_of_keys<'k>(mut keys: impl ExactSizeIterator<Item = &'k [u8]> + Clone, placement: Placement) -> Route {
+    // Of very many, or very long ones, it is taken for granted that they are everywhere.
+    if keys.len() > KEYS_PER_SLICE || keys.clone().map(<[u8]>::len).sum::<usize>() > KEY_BYTES_PER_SLICE {
         return Route::All;
     }
     let Some(first) = keys.next().map(|key| placement.shard_of(key)) else {

@@ -1,17 +1,26 @@
 //! How much memory a reply will take.
 
-use kora_command::{Command, table};
+use kora_command::{Action, Command, HashAction, MultiKeyCommand, table};
 
 use crate::limits::SCAN_REPLY_BYTES_MAX;
 use crate::router::Spread;
 use crate::setup::Setup;
+use crate::shard::Shard;
 use kora_keyspace::catalog::Catalog;
 
 /// Memory that the reply will take, roughly, from the shards' first parts until it is written: so that a client that asks
 /// for much waits until there is room for it.
-pub(crate) fn reply_bytes_expected(command: &Command, setup: &Setup, connections: usize) -> usize {
+pub(crate) fn reply_bytes_expected(command: &Command, setup: &Setup, connections: usize, shards: &[Shard]) -> usize {
     let catalog = &setup.catalog;
     match command {
+        Command::OnKey(key, Action::Hash(HashAction::All(_) | HashAction::GetMany(_))) => {
+            hash_bytes_expected(key, setup, shards).min(setup.client_bytes_max() / LARGE_PARTS)
+        }
+        // Values of many bytes are shared and take no memory for the reply; the mean is mostly of small ones.
+        Command::MultiKey(MultiKeyCommand::GetStrings(keys)) => {
+            let of_one = mean_entry_bytes(shards).min(COPIED_BYTES_MAX);
+            (keys.len() * of_one).min(setup.client_bytes_max() / LARGE_PARTS)
+        }
         Command::VectorQuery(query) => {
             // Each part may be a whole answer; then the reply counts twice.
             let times = match setup.placement.spread_of(&query.target) {
@@ -41,6 +50,22 @@ pub(crate) fn reply_bytes_expected(command: &Command, setup: &Setup, connections
     }
 }
 
+/// What the fields of a hash take: known where it lies on this worker, else as much as the mean of what lies here.
+fn hash_bytes_expected(key: &[u8], setup: &Setup, shards: &[Shard]) -> usize {
+    let owner = setup.placement.shard_of(key);
+    match shards.iter().find(|shard| shard.id() == owner) {
+        Some(shard) => shard.entry_bytes(key),
+        None => mean_entry_bytes(shards),
+    }
+}
+
+/// What an entry on this worker takes, on average.
+fn mean_entry_bytes(shards: &[Shard]) -> usize {
+    let bytes: u64 = shards.iter().map(|shard| shard.keyspace().totals().entry_bytes).sum();
+    let keys: u64 = shards.iter().map(|shard| shard.key_counts().keys).sum();
+    usize::try_from(bytes / keys.max(1)).unwrap_or(usize::MAX)
+}
+
 /// How long the keys are that a query of this target finds. It may name a collection in three ways; of one that does not
 /// exist there is nothing to find.
 fn key_bytes_expected(target: &[u8], catalog: &Catalog) -> usize {
@@ -52,6 +77,13 @@ fn key_bytes_expected(target: &[u8], catalog: &Catalog) -> usize {
     });
     found.unwrap_or(0)
 }
+
+/// From this size on a string is shared with its reply.
+const COPIED_BYTES_MAX: usize = 16 << 10;
+
+/// A reply is not expected to take more than so small a part of what clients may hold: what is expected and is not true would
+/// keep a client waiting.
+const LARGE_PARTS: usize = 8;
 
 /// What a hit is charged with in a reply beside its key. It counts twice, as every reply does: once as it is held, and once
 /// as text on its way out.

@@ -43,7 +43,7 @@ pub(crate) struct ReplyQueue {
     /// What its client subscribes to.
     pub(crate) subscriber: Option<Box<Subscriber>>,
     /// Invariant: `slots[i]` belongs to sequence `head + i`.
-    /// Invariant: `slots.len() <= PIPELINE_DEPTH`, and one more for a last word.
+    /// Invariant: `slots.len() <= PIPELINE_DEPTH`, and two more for last words.
     slots: VecDeque<ReplySlot>,
     head: u32,
     /// Messages that the client did not request. Bounded by the limits on the client's output.
@@ -70,6 +70,9 @@ pub(crate) struct ReplyQueue {
     /// Its command has waited for memory for too long, and is refused when it is tried again.
     pub(crate) is_refused_memory: bool,
     presence: Presence,
+    /// Its client has gone: what it asked to read need not be read. The lines of a worker's own background tasks are not
+    /// abandoned.
+    pub(crate) is_abandoned: bool,
     /// What it held when it was dropped for that.
     pub(crate) dropped_bytes: usize,
 }
@@ -128,6 +131,19 @@ pub(crate) struct Taken {
     pub(crate) epoch: Option<Epoch>,
 }
 
+impl Taken {
+    /// Of no client's command.
+    pub(crate) fn of_none(counter: CounterId) -> Taken {
+        Taken {
+            counter,
+            since_us: 0,
+            bytes: 0,
+            expected: 0,
+            epoch: None,
+        }
+    }
+}
+
 impl ReplyQueue {
     pub(crate) fn new(session: Session, kill_flag: KillFlag, account: Account) -> ReplyQueue {
         ReplyQueue {
@@ -153,6 +169,7 @@ impl ReplyQueue {
             awaited_bytes: None,
             is_refused_memory: false,
             presence: Presence::Here,
+            is_abandoned: false,
             dropped_bytes: 0,
         }
     }

@@ -75,7 +75,7 @@ impl Engine {
             self.queue_for_credit(id);
             return Admission::Later(parsed);
         }
-        let expected = reply_bytes_expected(&parsed.command, &self.setup, self.reply_queues.len());
+        let expected = reply_bytes_expected(&parsed.command, &self.setup, self.reply_queues.len(), &self.shards);
         if std::mem::take(&mut self.reply_queues.get(id).is_refused_memory) {
             self.refuse_for_now(id, parsed.entry.name, since_us);
             return Admission::Taken;

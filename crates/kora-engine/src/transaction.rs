@@ -3,7 +3,7 @@
 use std::mem::take;
 use std::vec::IntoIter;
 
-use kora_resp::Reply;
+use kora_resp::{Reply, Words};
 
 use crate::answer::answer;
 use crate::command::table::Parsed;
@@ -11,7 +11,7 @@ use crate::command::{Command, MultiKeyCommand, Only};
 use crate::engine::Engine;
 use crate::error::ClientError;
 use crate::gather::{Executing, Gather, Next, QueuedCommand, ReadTiming};
-use crate::limits::{QUEUED_PER_SLICE, TRANSACTION_COMMANDS_MAX, WATCHED_KEYS_MAX};
+use crate::limits::{KEY_BYTES_PER_SLICE, QUEUED_PER_SLICE, TRANSACTION_COMMANDS_MAX, WATCHED_KEYS_MAX};
 use crate::mail::{ReplyId, RequestBody, Target};
 use crate::reply_estimate::reply_bytes_expected;
 use crate::reply_queue::{ReplyQueue, Taken};
@@ -23,7 +23,9 @@ use crate::stats::CounterId;
 /// What a connection has queued since MULTI.
 #[derive(Default)]
 pub(crate) struct Transaction {
-    queued: Vec<Parsed>,
+    /// In pieces of [`QUEUED_PER_SLICE`], so that many are not moved when there is no room for one more.
+    queued: Vec<Vec<Parsed>>,
+    count: usize,
     /// Bytes that they hold. In the connection's account.
     bytes: usize,
     /// What their replies are expected to take.
@@ -32,9 +34,15 @@ pub(crate) struct Transaction {
     is_spoiled: bool,
 }
 
+/// A WATCH of which not all keys have been looked at.
+pub(crate) struct Watching {
+    keys: Words,
+    unchecked: Words,
+}
+
 /// A transaction of which not all commands have been looked at since EXEC.
 pub(crate) struct Preparing {
-    queued: IntoIter<Parsed>,
+    queued: IntoIter<Vec<Parsed>>,
     places: Vec<QueuedCommand>,
     watched: Option<ShardId>,
     here: Target,
@@ -71,7 +79,7 @@ impl Engine {
         host: &dyn Host,
     ) -> Intercepted {
         let setup = &self.setup;
-        let expected = reply_bytes_expected(&parsed.command, setup, self.reply_queues.len());
+        let expected = reply_bytes_expected(&parsed.command, setup, self.reply_queues.len(), &self.shards);
         let reply_queue = self.reply_queues.get(id);
         let Parsed { command, entry, slot } = parsed;
         let reply = match (command, &mut reply_queue.transaction) {
@@ -101,13 +109,11 @@ impl Engine {
                 Reply::ok()
             }
             (Command::Watch(_), Some(_)) => refuse(ClientError::WatchInMulti),
-            (Command::Watch(keys), None) => match reply_queue.watch(&keys, |key| setup.placement.shard_of(key)) {
-                Ok(shard) => {
-                    let requests = vec![(Target::Shard(shard), RequestBody::Watch(keys))];
-                    return Intercepted::Begun(Next::Request(Gather::Replying(Reply::ok()), requests), taken);
-                }
-                Err(error) => refuse(error),
-            },
+            (Command::Watch(keys), None) => {
+                let unchecked = keys.clone();
+                let watching = Box::new(Watching { keys, unchecked });
+                return Intercepted::Begun(self.begin_watching(id, watching), taken);
+            }
             (Command::Unwatch, None) => return self.unwatch(id, Reply::ok(), taken),
             (command @ (Command::Quit | Command::Refused(_)), Some(transaction)) => match command {
                 // What can be seen without looking at the arguments' meaning is refused at once, as in Redis.
@@ -137,14 +143,7 @@ impl Engine {
         let Some(watched) = reply_queue.take_watched() else {
             return;
         };
-        let taken = Taken {
-            counter,
-            since_us: 0,
-            bytes: 0,
-            expected: 0,
-            epoch: None,
-        };
-        let sequence = reply_queue.take_last_slot(Gather::Replying(Reply::Null), taken);
+        let sequence = reply_queue.take_last_slot(Gather::Replying(Reply::Null), Taken::of_none(counter));
         let reply_id = ReplyId {
             reply_queue: id.0,
             sequence,
@@ -163,12 +162,39 @@ impl Engine {
         taken.bytes += transaction.bytes;
         taken.expected += transaction.expected;
         let preparing = Box::new(Preparing {
-            places: Vec::with_capacity(transaction.queued.len()),
+            places: Vec::with_capacity(transaction.count),
             queued: transaction.queued.into_iter(),
             watched: self.reply_queues.get(id).take_watched().map(|watched| watched.shard),
             here,
         });
         Intercepted::Begun(self.prepare(id, preparing, taken.since_us, host), taken)
+    }
+
+    /// Looks whether keys have one slot, for a slice; then their shard is asked to watch them.
+    pub(crate) fn begin_watching(&mut self, id: ReplyQueueId, mut watching: Box<Watching>) -> Next {
+        let reply_queue = self.reply_queues.get(id);
+        let first = watching.keys.first().expect("the arity asks for one");
+        let slot_before = reply_queue
+            .watched
+            .map_or_else(|| slot(&[first]), |watched| watched.slot);
+        let mut bytes = 0;
+        while bytes < KEY_BYTES_PER_SLICE {
+            let Some(key) = watching.unchecked.take_next() else {
+                let shard = self.setup.placement.shard_of_slot(slot_before);
+                return match reply_queue.watch(&watching.keys, slot_before, shard) {
+                    Ok(()) => {
+                        let requests = vec![(Target::Shard(shard), RequestBody::Watch(watching.keys))];
+                        Next::Request(Gather::Replying(Reply::ok()), requests)
+                    }
+                    Err(error) => Next::error(&error),
+                };
+            };
+            bytes += WATCHED_BYTES + key.len();
+            if slot(&[key]) != slot_before {
+                return Next::error(&ClientError::CrossSlot);
+            }
+        }
+        Next::Again(Gather::Watching(watching))
     }
 
     /// Answers what needs no data, for a slice: nothing else of the transaction can change it. When all was looked at, the
@@ -182,7 +208,7 @@ impl Engine {
     ) -> Next {
         let unix_us = self.unix_us(now_us);
         let reply_queue = self.reply_queues.get(id);
-        for Parsed { command, entry, slot } in preparing.queued.by_ref().take(QUEUED_PER_SLICE) {
+        for Parsed { command, entry, slot } in preparing.queued.next().unwrap_or_default() {
             let place = match answer(command, &mut reply_queue.session, &self.setup, now_us, unix_us) {
                 Ok((reply, _)) => QueuedCommand::Done(reply.unwrap_or_else(Reply::ok)),
                 Err(Command::Unwatch) => QueuedCommand::Done(Reply::ok()),
@@ -210,22 +236,13 @@ impl Engine {
         }
     }
 
-    fn discard(&mut self, commands: Vec<Parsed>) {
-        if !commands.is_empty() {
-            self.discarded.push_back(commands);
-        }
+    fn discard(&mut self, commands: Vec<Vec<Parsed>>) {
+        self.discarded.extend(commands);
     }
 
     /// Frees some commands of transactions that were given up; false if there are none.
     pub(crate) fn free_discarded(&mut self) -> bool {
-        let Some(commands) = self.discarded.front_mut() else {
-            return false;
-        };
-        commands.truncate(commands.len().saturating_sub(QUEUED_PER_SLICE));
-        if commands.is_empty() {
-            self.discarded.pop_front();
-        }
-        true
+        self.discarded.pop_front().is_some()
     }
 
     /// Answers when the shard has forgotten what the client watches, or at once if it watches nothing.
@@ -250,7 +267,7 @@ impl ReplyQueue {
                 Some(ClientError::NotInTransaction)
             }
             command if spreads(command) => Some(ClientError::CrossSlot),
-            _ if transaction.queued.len() >= TRANSACTION_COMMANDS_MAX => Some(ClientError::TransactionTooLong),
+            _ if transaction.count >= TRANSACTION_COMMANDS_MAX => Some(ClientError::TransactionTooLong),
             _ => None,
         };
         if let Some(error) = refusal {
@@ -262,7 +279,11 @@ impl ReplyQueue {
             let bytes = parsed.command.bytes_held();
             transaction.bytes += bytes;
             transaction.expected += expected;
-            transaction.queued.push(parsed);
+            transaction.count += 1;
+            match transaction.queued.last_mut() {
+                Some(last) if last.len() < QUEUED_PER_SLICE => last.push(parsed),
+                _ => transaction.queued.push(vec![parsed]),
+            }
             self.account.add(bytes);
         }
         Reply::Simple("QUEUED")
@@ -282,27 +303,23 @@ impl ReplyQueue {
         }
     }
 
-    /// Notes that keys are watched; says where they lie, which is one place.
-    fn watch(&mut self, keys: &[bytes::Bytes], shard_of: impl Fn(&[u8]) -> ShardId) -> Result<ShardId, ClientError> {
-        let first = keys.first().expect("the arity asks for one");
-        let before = self.watched.unwrap_or(Watched {
-            slot: slot(&[first]),
-            shard: shard_of(first),
-            keys: 0,
-            bytes: 0,
-        });
-        if keys.iter().any(|key| slot(&[key]) != before.slot) {
-            return Err(ClientError::CrossSlot);
-        }
+    /// Notes that keys of this slot are watched.
+    fn watch(&mut self, keys: &Words, slot: u16, shard: ShardId) -> Result<(), ClientError> {
+        let (keys_before, bytes_before) = self.watched.map_or((0, 0), |before| (before.keys, before.bytes));
         let bytes: usize = keys.iter().map(|key| key.len() + WATCHED_BYTES).sum();
-        let keys = before.keys + keys.len();
+        let keys = keys_before + keys.len();
         if keys > WATCHED_KEYS_MAX {
             return Err(ClientError::TooManyWatched);
         }
         self.account.add(bytes);
-        let bytes = before.bytes + bytes;
-        self.watched = Some(Watched { keys, bytes, ..before });
-        Ok(before.shard)
+        let bytes = bytes_before + bytes;
+        self.watched = Some(Watched {
+            slot,
+            shard,
+            keys,
+            bytes,
+        });
+        Ok(())
     }
 }
 

@@ -310,15 +310,8 @@ impl Engine {
             Target::Shard(id) => {
                 let shard = &mut self.shards[id.index() / self.outboxes.len()];
                 assert_eq!(shard.id(), id, "a shard is asked on the worker that owns it");
-                shard.enqueue(
-                    Origin {
-                        worker: from,
-                        reply_queue: reply_id.reply_queue,
-                    },
-                    reply_id,
-                    body,
-                    at_ms,
-                );
+                let (worker, reply_queue) = (from, reply_id.reply_queue);
+                shard.enqueue(Origin { worker, reply_queue }, reply_id, body, at_ms);
             }
         }
     }
@@ -371,6 +364,7 @@ impl Engine {
                     let since_us = self.reply_queues.get(id).since_us(reply_id.sequence);
                     self.prepare(id, preparing, since_us, host)
                 }
+                Gather::Watching(watching) => self.begin_watching(ReplyQueueId(reply_id.reply_queue), watching),
                 gather => gather.go_on(&self.context(at_ms, host, reads)),
             };
             self.follow(reply_id, next, host);
@@ -473,6 +467,12 @@ impl Engine {
     fn follow(&mut self, reply_id: ReplyId, next: Next, host: &dyn Host) {
         let id = ReplyQueueId(reply_id.reply_queue);
         let reply_queue = self.reply_queues.get(id);
+        let next = match next {
+            Next::Again(gather) | Next::Request(gather, _) if reply_queue.is_abandoned && gather.only_reads() => {
+                Next::Reply(Reply::Null)
+            }
+            next => next,
+        };
         match next {
             Next::Again(gather) => {
                 reply_queue.put_gather(reply_id.sequence, gather);

@@ -97,6 +97,10 @@ pub const KEPT_BYTES_MIN: usize = 128 << 10;
 /// such a client never allocates, and a client that once sent a million arguments does not keep 8 MiB for it.
 pub const ARGUMENTS_KEPT: usize = 2_048;
 
+/// From so many arguments on there is room for the places of all that the request has said, so that those which have come are
+/// not moved again and again: 8 bytes each, of which the system gives what is used.
+pub const ARGUMENTS_TRUSTED: usize = 1 << 16;
+
 /// Bytes of unescaped inline text a reader keeps between requests. A guess: what people type is shorter.
 pub const INLINE_BYTES_KEPT: usize = 1_024;
 

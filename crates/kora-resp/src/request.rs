@@ -15,8 +15,8 @@ use crate::error::ProtocolError;
 use crate::header::Header;
 use crate::inline;
 use crate::limits::{
-    ARGUMENT_BYTES_MIN, ARGUMENTS_KEPT, INLINE_BYTES_KEPT, LOGIN_ARGUMENTS_MAX, LOGIN_BULK_BYTES_MAX, Login,
-    ReaderLimits, TRUSTED_BYTES_MIN, WANTED_BYTES_MIN,
+    ARGUMENT_BYTES_MIN, ARGUMENTS_KEPT, ARGUMENTS_TRUSTED, INLINE_BYTES_KEPT, LOGIN_ARGUMENTS_MAX,
+    LOGIN_BULK_BYTES_MAX, Login, ReaderLimits, TRUSTED_BYTES_MIN, WANTED_BYTES_MIN,
 };
 use crate::words::{Words, is_nearly_all};
 
@@ -44,6 +44,8 @@ pub struct Reader {
     /// The arguments found so far, as places in `unread`, or in `unescaped` for an inline request. Kept until the next
     /// read, for the [`Request`] borrows them.
     arguments: Vec<Argument>,
+    /// How long the longest of them is, if they are an array's.
+    longest: usize,
     unescaped: Vec<u8>,
 }
 
@@ -71,6 +73,7 @@ impl Reader {
             needed: 0,
             seen: 0,
             arguments: Vec::new(),
+            longest: 0,
             unescaped: Vec::new(),
         }
     }
@@ -107,13 +110,14 @@ impl Reader {
                 debug_assert!(consumed <= unread.len());
                 self.stage = ReadStage::Between;
                 (self.position, self.needed, self.seen) = (0, 0, 0);
-                let text = match text {
-                    Text::Unread => unread,
-                    Text::Unescaped => &self.unescaped,
+                let (text, longest) = match text {
+                    Text::Unread => (unread, self.longest),
+                    Text::Unescaped => (&self.unescaped[..], self.unescaped.len()),
                 };
                 Ok(Some(Request {
                     arguments: &self.arguments,
                     text,
+                    longest,
                     kept: None,
                     consumed,
                 }))
@@ -139,6 +143,7 @@ impl Reader {
         KeptRequest {
             text: bytes,
             places: Arc::new(std::mem::take(&mut self.arguments)),
+            longest: self.longest,
         }
     }
 
@@ -210,7 +215,11 @@ impl Reader {
         while missing > 0 {
             match self.read_argument(unread, position)? {
                 Found::Whole(argument) => {
+                    if self.arguments.len() == self.arguments.capacity() && self.arguments.len() >= ARGUMENTS_TRUSTED {
+                        self.arguments.reserve_exact(missing);
+                    }
                     self.arguments.push(argument);
+                    self.longest = self.longest.max(argument.end() - argument.start());
                     position = argument.end() + 2;
                     missing -= 1;
                 }
@@ -318,6 +327,7 @@ impl Reader {
     /// Forgets the last request, and gives back what only an unusually large one needed.
     fn forget_arguments(&mut self) {
         self.arguments.clear();
+        self.longest = 0;
         if self.arguments.capacity() > ARGUMENTS_KEPT {
             self.arguments.shrink_to(ARGUMENTS_KEPT);
         }
@@ -335,6 +345,8 @@ impl Reader {
 pub struct Request<'a> {
     arguments: &'a [Argument],
     text: &'a [u8],
+    /// No argument is longer.
+    longest: usize,
     /// Where it is kept, if it is.
     kept: Option<&'a KeptRequest>,
     consumed: usize,
@@ -376,6 +388,11 @@ impl<'a> Request<'a> {
         self.arguments.iter().map(|argument| argument.end() - argument.start())
     }
 
+    /// No argument is longer: known without a look at each, of which there may be a million.
+    pub fn length_max(&self) -> usize {
+        self.longest
+    }
+
     /// The arguments from `index` on, for whoever needs them for longer: they are copied, or stay where they are if the
     /// request is kept.
     pub fn words(&self, index: usize) -> Words {
@@ -403,6 +420,7 @@ impl<'a> Request<'a> {
 pub struct KeptRequest {
     text: Bytes,
     places: Arc<Vec<Argument>>,
+    longest: usize,
 }
 
 impl KeptRequest {
@@ -411,6 +429,7 @@ impl KeptRequest {
         Request {
             arguments: &self.places,
             text: &self.text,
+            longest: self.longest,
             kept: Some(self),
             consumed: self.text.len(),
         }

@@ -41,7 +41,7 @@ use crate::router::Placement;
 use crate::settings::SettingError;
 use crate::setup::{Host, Setup};
 use crate::shard::SharedReads;
-use crate::transaction::Preparing;
+use crate::transaction::{Preparing, Watching};
 use kora_keyspace::catalog::CatalogView;
 
 /// What is being gathered in one slot.
@@ -56,6 +56,8 @@ pub(crate) enum Gather {
     Replying(Reply),
     /// EXEC, before its commands are sent: the engine goes on with it, since they may change its client's session.
     Preparing(Box<Preparing>),
+    /// WATCH, before its keys' shard is asked: the engine goes on with it, too.
+    Watching(Box<Watching>),
     /// A command on several keys that is divided between the shards.
     Splitting(Box<Splitting>),
     /// MGET.
@@ -217,7 +219,7 @@ impl Gather {
             // Nothing was asked yet, and what comes behind it must not be asked before.
             Gather::Splitting(_) => Gate::Closed,
             Gather::SettingIf(_) | Gather::Deleting(_) | Gather::RenameOrCopy(_) => Gate::Closed,
-            Gather::Preparing(_) | Gather::Executing(_) | Gather::CollectEmpty(_) => Gate::Closed,
+            Gather::Preparing(_) | Gather::Watching(_) | Gather::Executing(_) | Gather::CollectEmpty(_) => Gate::Closed,
             Gather::Fetching(_) | Gather::Finding(_) => Gate::Closed,
             // A client that kills itself is not served any more, on however many workers it is looked for.
             Gather::KillingClients(_) => Gate::Closed,
@@ -230,6 +232,14 @@ impl Gather {
     /// True for a query that has sent no request yet: it will be answered in place, if possible.
     pub(crate) fn is_unread(&self) -> bool {
         matches!(self, Gather::Querying(querying) if querying.is_unread())
+    }
+
+    /// True of what may end between two of its steps, when nothing is under way and its client has gone.
+    pub(crate) fn only_reads(&self) -> bool {
+        matches!(
+            self,
+            Gather::Querying(_) | Gather::Recalling(_) | Gather::Scanning(_) | Gather::Splitting(_)
+        )
     }
 
     /// True if every part is done by the shard that is asked first: several such commands may be asked together.

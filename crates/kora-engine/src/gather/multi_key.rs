@@ -8,6 +8,7 @@ use kora_resp::{Bulks, Interleaved, Reply, Words};
 use super::{Context, Gather, Next, integer};
 use crate::command::{Lifetime, Only};
 use crate::error::ClientError;
+use crate::limits::RELEASES_PER_SLICE;
 use crate::mail::{MultiKeyRequest, PartialReply, RequestBody, StringsPart, Target};
 use crate::router::ShardId;
 use kora_keyspace::catalog::Schema;
@@ -130,8 +131,8 @@ impl SettingIf {
 pub(crate) struct Deleting {
     missing: usize,
     deleted: u64,
+    /// Collections of which the shards have to let go.
     withdrawn: Vec<Arc<Schema>>,
-    is_releasing: bool,
 }
 
 impl Deleting {
@@ -140,7 +141,6 @@ impl Deleting {
             missing,
             deleted: 0,
             withdrawn: Vec::new(),
-            is_releasing: false,
         }
     }
 
@@ -153,8 +153,11 @@ impl Deleting {
         if self.missing > 0 {
             return Next::Wait(Gather::Deleting(self));
         }
-        let releases: Vec<(Target, RequestBody)> = std::mem::take(&mut self.withdrawn)
-            .into_iter()
+        // Some at a time: there may be a hundred thousand.
+        let left = self.withdrawn.len().saturating_sub(RELEASES_PER_SLICE);
+        let releases: Vec<(Target, RequestBody)> = self
+            .withdrawn
+            .drain(left..)
             .flat_map(|schema| {
                 let parts = context.placement().parts_of(&schema.name).collect::<Vec<ShardId>>();
                 parts.into_iter().map(move |shard| {
@@ -163,10 +166,9 @@ impl Deleting {
                 })
             })
             .collect();
-        if self.is_releasing || releases.is_empty() {
+        if releases.is_empty() {
             return Next::Reply(Reply::Integer(integer(self.deleted)));
         }
-        self.is_releasing = true;
         self.missing = releases.len();
         Next::Request(Gather::Deleting(self), releases)
     }

@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 use super::{Context, Deleting, Gather, MultiGet, Next, SettingIf, Shape};
 use crate::command::{Lifetime, MultiKeyCommand, Only, StringsReply, StringsSetting};
 use crate::error::ClientError;
-use crate::limits::KEYS_PER_SLICE;
+use crate::limits::{KEY_BYTES_PER_SLICE, KEYS_PER_SLICE};
 use crate::mail::{MultiKeyRequest, RequestBody, StringsPart, Target};
 use crate::plan::names_a_collection;
 use crate::router::ShardId;
@@ -76,7 +76,9 @@ impl Splitting {
 
     /// Divides some more; asks when that is done.
     pub(crate) fn go_on(mut self, context: &Context<'_>) -> Next {
-        for _ in 0..KEYS_PER_SLICE {
+        let mut bytes = 0;
+        while bytes < KEY_BYTES_PER_SLICE {
+            bytes += KEY_BYTES_PER_SLICE / KEYS_PER_SLICE + self.rest.first().map_or(0, <[u8]>::len);
             match self.step(context) {
                 Ok(true) => {}
                 Ok(false) => return self.request(),

@@ -2,10 +2,9 @@
 
 use std::collections::BTreeSet;
 use std::mem::take;
-use std::vec;
 
 use bytes::Bytes;
-use kora_resp::Reply;
+use kora_resp::{Reply, Words};
 
 use crate::command::{SubscriptionChange, TopicKind};
 use crate::engine::Engine;
@@ -61,7 +60,7 @@ pub(crate) struct Subscribing {
     kind: TopicKind,
     ends: bool,
     /// Those that are left to do; `None` for all that there are.
-    names: Option<vec::IntoIter<Bytes>>,
+    names: Option<Words>,
     /// One for each that is done.
     replies: Vec<Reply>,
 }
@@ -71,7 +70,7 @@ impl Subscribing {
         Subscribing {
             kind: change.kind,
             ends: change.ends,
-            names: change.names.map(Vec::into_iter),
+            names: change.names,
             replies: Vec::new(),
         }
     }
@@ -103,7 +102,7 @@ impl Engine {
 
     fn next_name(&mut self, id: ReplyQueueId, subscribing: &mut Subscribing) -> Option<Bytes> {
         match &mut subscribing.names {
-            Some(names) => names.next(),
+            Some(names) => names.take_next().map(Bytes::copy_from_slice),
             None => {
                 let subscriber = self.reply_queues.get(id).subscriber.as_ref()?;
                 subscriber.names[subscribing.kind as usize].first().cloned()

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::watches::{WATCHED_BYTES_PER_SLICE, WATCHED_KEY_WORK};
 use super::{Origin, Shard, Unfinished};
-use crate::limits::KEYS_PER_SLICE;
+use crate::limits::QUEUED_PER_SLICE;
 use crate::mail::{Batch, PartialReply, RequestBody};
 
 /// A part between two slices.
@@ -65,7 +65,7 @@ impl Shard {
             self.keyspace.begin_batch();
             batch.has_begun = true;
         }
-        for _ in 0..KEYS_PER_SLICE {
+        for _ in 0..QUEUED_PER_SLICE {
             let (index, outcome) = match batch.current.take() {
                 Some((index, unfinished)) => (index, self.resume(*unfinished, origin)),
                 None => match batch.requests.next() {

@@ -5,7 +5,7 @@ use std::mem::take;
 use bytes::Bytes;
 use kora_keyspace::ResolvedKey;
 use kora_resp::{Bulks, Reply, Words};
-use kora_values::{Field, FieldValue, HashRef, Sample};
+use kora_values::{Field, FieldValue, HashRef, SMALL_FIELDS_MAX, Sample};
 
 use super::keys::{next_draw, refused};
 use super::strings::length;
@@ -233,8 +233,9 @@ impl Shard {
     ) -> Result<bool, ClientError> {
         let set = self.keyspace.edit_hash_or_new(place, |edit| {
             if is_first {
-                let longest = words.iter().map(<[u8]>::len).max().unwrap_or(0);
-                edit.expect(words.len() / 2, longest);
+                // Of many pairs it does not matter how long they are.
+                let few = words.iter().take(2 * SMALL_FIELDS_MAX);
+                edit.expect(words.len() / 2, few.map(<[u8]>::len).max().unwrap_or(0));
             }
             for _ in 0..FIELDS_PER_SLICE {
                 let kept = words.kept_second();

@@ -32,11 +32,11 @@ mod watches;
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::vec::IntoIter;
 
 use bytes::Bytes;
 use kora_keyspace::catalog::Generation;
 use kora_keyspace::{Cause, KeyCounts, Keyspace, ResolvedKey};
+use kora_resp::Words;
 use kora_vector::Work;
 
 use self::batch::ExecutingBatch;
@@ -105,7 +105,7 @@ pub(crate) enum Unfinished {
     },
     Scan(Scan),
     /// Keys still to be watched, as they are at a time.
-    Watch(IntoIter<Bytes>, u64),
+    Watch(Words, u64),
     Pipeline(Box<Pipeline>),
     MultiKey(MultiKey),
     Fields(Box<Fields>),
@@ -201,6 +201,7 @@ impl Shard {
             self.note_busy();
         }
         let outcome = match stage {
+            QueueStage::Fresh(body, _) if self.queue.is_gone(origin) && body.only_reads() => Ok(body.unheard()),
             QueueStage::Fresh(body, at_ms) => self.begin(body, origin, at_ms),
             QueueStage::Suspended(unfinished) => self.resume(*unfinished, origin),
         };
@@ -229,6 +230,12 @@ impl Shard {
     /// Vectors that are there.
     pub(crate) fn live(&self) -> usize {
         self.keyspace.live()
+    }
+
+    /// What the entry of a key takes with what it holds; 0 if there is none.
+    pub(crate) fn entry_bytes(&self, key: &[u8]) -> usize {
+        let place = self.keyspace.place(key, 0);
+        self.keyspace.keys().bytes_of(place).unwrap_or(0)
     }
 
     /// What there is beside vectors.
@@ -285,7 +292,8 @@ impl Shard {
             RequestBody::TakeValue(take_value) => self.take_value(*take_value, at_ms),
             RequestBody::PutValue(put) => self.put_value(*put, at_ms),
             RequestBody::RandomKey => Ok(self.random_key(at_ms)),
-            RequestBody::Watch(keys) => self.watch(keys.into_iter(), origin, at_ms),
+            RequestBody::Watch(keys) => self.watch(keys, origin, at_ms),
+            RequestBody::Leave => Ok(PartialReply::Done),
             RequestBody::Unwatch => {
                 self.keyspace.observers_mut().watches.unwatch(origin);
                 Ok(PartialReply::Done)
@@ -358,25 +366,21 @@ impl Shard {
     }
 
     /// From now on a client's next EXEC does nothing if one of these keys is changed before it.
-    fn watch(
-        &mut self,
-        mut keys: IntoIter<Bytes>,
-        origin: Origin,
-        now_ms: u64,
-    ) -> Result<PartialReply, Box<Unfinished>> {
+    fn watch(&mut self, mut keys: Words, origin: Origin, now_ms: u64) -> Result<PartialReply, Box<Unfinished>> {
         let mut work = 0;
         while work < WATCHED_BYTES_PER_SLICE
-            && let Some(key) = keys.next()
+            && let Some(key) = keys.take_next()
         {
             work += WATCHED_KEY_WORK + key.len();
             // What has expired already is not there: that it goes is no change.
-            self.resolve_live(&key, now_ms);
-            self.keyspace.drop_part_if_over(&key, now_ms);
+            self.resolve_live(key, now_ms);
+            self.keyspace.drop_part_if_over(key, now_ms);
+            let key = Bytes::copy_from_slice(key);
             self.keyspace.observers_mut().watches.watch(origin, key);
         }
-        match keys.as_slice() {
-            [] => Ok(PartialReply::Done),
-            _ => Err(Box::new(Unfinished::Watch(keys, now_ms))),
+        match keys.is_empty() {
+            true => Ok(PartialReply::Done),
+            false => Err(Box::new(Unfinished::Watch(keys, now_ms))),
         }
     }
 

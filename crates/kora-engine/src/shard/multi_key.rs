@@ -11,7 +11,7 @@ use kora_values::{Digits, StringValue};
 use super::{Shard, Unfinished};
 use crate::command::Only;
 use crate::error::ClientError;
-use crate::limits::{DELETED_PER_SLICE, KEYS_PER_SLICE};
+use crate::limits::{DELETED_PER_SLICE, KEY_BYTES_PER_SLICE, KEYS_PER_SLICE};
 use crate::mail::{MultiKeyRequest, PartialReply, StringsPart};
 
 /// A part between two slices.
@@ -129,6 +129,14 @@ impl Task {
         matches!(self, Task::Delete { .. } | Task::Set { .. })
     }
 
+    /// The key that is looked at next.
+    fn next_key(&self) -> Option<&[u8]> {
+        match self {
+            Task::Set { part, unseen } => unseen.as_ref().unwrap_or(&part.pairs).first(),
+            Task::Delete { keys, .. } | Task::Count { keys, .. } | Task::Get { keys, .. } => keys.first(),
+        }
+    }
+
     /// Looks for the keys that come next.
     fn look_ahead(&self, shard: &Shard) {
         match self {
@@ -166,12 +174,15 @@ impl Shard {
         }
         let (now_ms, work_per_key) = (multi_key.now_ms, multi_key.task.work_per_key());
         let (mut index, expired_before) = (0_usize, self.keyspace.expired());
-        let mut near = multi_key.near;
+        let (mut near, mut hashed_bytes) = (multi_key.near, 0);
         multi_key.near = 0;
         // One that is found to have expired is deleted, whatever is to be done to it.
-        while index * work_per_key + (self.keyspace.expired() - expired_before) as usize * DELETION_WORK
+        while index * work_per_key
+            + (self.keyspace.expired() - expired_before) as usize * DELETION_WORK
+            + hashed_bytes / (KEY_BYTES_PER_SLICE / KEYS_PER_SLICE)
             < KEYS_PER_SLICE
         {
+            hashed_bytes += multi_key.task.next_key().map_or(0, <[u8]>::len);
             if index == near {
                 multi_key.task.look_ahead(self);
                 near += PREFETCHED_MAX;

@@ -72,7 +72,7 @@ impl Shard {
         mut pipeline: Pipeline,
         origin: Origin,
     ) -> Result<PartialReply, Box<Unfinished>> {
-        let mut bytes = 0;
+        let (mut bytes, is_gone) = (0, self.queue.is_gone(origin));
         while bytes < PIPELINE_BYTES_PER_SLICE {
             if pipeline.near == 0 {
                 let keys = pipeline.steps.as_slice().iter().flat_map(|(_, step)| step.keys());
@@ -82,6 +82,10 @@ impl Shard {
             let (sequence, outcome) = match pipeline.current.take() {
                 Some((sequence, unfinished)) => (sequence, self.resume(*unfinished, origin)),
                 None => match pipeline.steps.next() {
+                    Some((sequence, Step::KeyOperation(operation))) if is_gone && operation.action.only_reads() => {
+                        pipeline.near -= 1;
+                        (sequence, Ok(PartialReply::Reply(Reply::Null)))
+                    }
                     Some((sequence, Step::KeyOperation(operation))) => {
                         bytes += operation.action.bytes_held();
                         pipeline.near -= 1;

@@ -30,6 +30,8 @@ pub(crate) struct Queue {
 
 /// What one client has waiting. Invariant: never without a first ask, but while that is being served.
 struct Client {
+    /// The client has gone: what it asked to read and has not begun is not read.
+    is_gone: bool,
     first: Option<(ReplyId, QueueStage)>,
     behind: VecDeque<(ReplyId, RequestBody, u64)>,
 }
@@ -55,6 +57,7 @@ impl Queue {
     pub(crate) fn push(&mut self, origin: Origin, reply_id: ReplyId, body: RequestBody, at_ms: u64) {
         self.len += 1;
         if let Some(client) = self.clients.get_mut(&origin) {
+            client.is_gone |= matches!(body, RequestBody::Leave);
             client.behind.push_back((reply_id, body, at_ms));
             return;
         }
@@ -62,6 +65,7 @@ impl Queue {
         self.clients.insert(
             origin,
             Client {
+                is_gone: false,
                 first,
                 behind: VecDeque::new(),
             },
@@ -80,6 +84,7 @@ impl Queue {
     /// Counts a client among those that wait, as if what is to be suspended next had been taken out.
     pub(crate) fn admit(&mut self, origin: Origin) {
         let client = Client {
+            is_gone: false,
             first: None,
             behind: VecDeque::new(),
         };
@@ -117,6 +122,11 @@ impl Queue {
             }
             None => drop(self.clients.remove(&origin)),
         }
+    }
+
+    /// True if the client that is being served has gone.
+    pub(crate) fn is_gone(&self, origin: Origin) -> bool {
+        self.clients.get(&origin).is_some_and(|client| client.is_gone)
     }
 
     /// Asks that wait.
