@@ -231,6 +231,7 @@ impl Index {
     ///
     /// Panics if the query has not the index's dimension, or a number of the aim is 0 or beyond its limit.
     pub fn begin_search(&mut self, query: &[f32], parameters: SearchParameters) -> Search {
+        let parameters = self.with_effort(parameters);
         if self.is_scanned(parameters.ef) {
             let scratch = self.frame(query, &parameters);
             return Search::scan(scratch, parameters, Some(self.consolidation.reader()));
@@ -424,6 +425,15 @@ impl Index {
             Some(graph) if !self.has_unlinked() => Search::walk(&self.space, graph, scratch, parameters, reader),
             _ => Search::scan(scratch, parameters, reader),
         }
+    }
+
+    /// The aim with as many candidates as it takes among these vectors: see [`Growth::effort`].
+    pub(crate) fn with_effort(&self, parameters: SearchParameters) -> SearchParameters {
+        let ef = self
+            .built
+            .as_ref()
+            .map_or(parameters.ef, |built| built.growth.effort(parameters.ef));
+        SearchParameters { ef, ..parameters }
     }
 
     /// Whether scanning is the better way to search with a beam of `ef`.

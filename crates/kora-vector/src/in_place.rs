@@ -30,6 +30,7 @@ impl Index {
     ) -> Option<(Vec<Hit>, Statistics)> {
         self.assert_fits(query);
         parameters.check();
+        let parameters = self.with_effort(parameters);
         let price = self.search_price(parameters.ef);
         if price > work.left() || !self.space.frame_in_place(query, &mut buffers.scratch.query) {
             return None;

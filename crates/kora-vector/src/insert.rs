@@ -13,7 +13,7 @@ use crate::hnsw::Slot;
 use crate::replace::{Replacement, SHORT_EF, is_offered, keep_links, near, take_over};
 use crate::scratch::Scratch;
 use crate::search::{begin_beam, begin_descent, descend, enter, expand};
-use crate::select::{Offer, is_diverse, offer};
+use crate::select::{Offer, fill_up, is_diverse, offer};
 use crate::slot_states::SlotStates;
 use crate::space::Space;
 use crate::tree::find_host;
@@ -264,6 +264,14 @@ impl Insertion {
                 chosen.push(candidate);
             }
             return;
+        }
+        if layer == 0 {
+            let predecessor = self.predecessor.and_then(|slot| states.resolve(slot));
+            let stays = |candidate: &&Candidate| {
+                let there = states.resolve(candidate.slot());
+                there.is_some_and(|there| !states.is_leaving(there) && Some(there) != predecessor)
+            };
+            fill_up(chosen, first, results.iter().filter(stays), graph.capacity(1) / 2);
         }
         let nearest = results.first().map(|nearest| nearest.unexpanded());
         self.end_layer(space, graph, states, layer, nearest);

@@ -25,8 +25,9 @@
 //!    however lists are cut. See `graph`.
 //! 3. **One sorted beam** instead of a heap of candidates and a heap of results, and two candidates are expanded at once.
 //!    See `beam` and `search`.
-//! 4. **Duplicates take one link.** The heuristic (algorithm 4) keeps a candidate as far from the node as from a kept one; if
-//!    they are the same vector, it adds nothing and is left out, so that a thousand copies do not fill each other's lists.
+//! 4. **Duplicates take few links, and short lists are filled up.** The heuristic (algorithm 4) keeps a candidate as far from
+//!    the node as from a kept one; if they are the same vector, it adds nothing and is left out. But a node is given half of M
+//!    links in any case, the nearest, and a list that is cut keeps M: see `select`.
 //! 5. **Removal marks.** A dead node is walked like any other and takes no place among the results; the walk goes on until
 //!    enough living ones are found. The dead leave together, later: see `consolidate`.
 //! 6. **A search looks as far as it must.** It ends by the distance of what is left: see `stop_rule`.

@@ -39,6 +39,33 @@ pub(crate) fn is_diverse(
     })
 }
 
+/// Adds the nearest of those found to the links chosen from `first` on, until they are enough, though the heuristic refused
+/// them.
+///
+/// The heuristic trusts that the kept link that refuses a candidate leads to it. Where a few vectors are the nearest of very
+/// many, or many are equal, it can't lead to all of them. Nodes were left with one or two links, and most were not found.
+/// Recall@10 at ef 100 of 10,000 × 50 with norms over three decades (L2): 0.51 without, 0.85 with this alone. Of 39,000 words
+/// (GloVe, 50-d) hardly any has fewer links anyway: distances of a query × 1.005.
+pub(crate) fn fill_up<'a>(
+    chosen: &mut Vec<Candidate>,
+    first: usize,
+    found: impl Iterator<Item = &'a Candidate>,
+    enough: usize,
+) {
+    let missing = enough.saturating_sub(chosen.len() - first);
+    if missing == 0 {
+        return;
+    }
+    // Those that were chosen are among the first of those found.
+    for &candidate in found.take(2 * enough) {
+        let is_chosen = |other: &Candidate| other.slot() == candidate.slot();
+        if chosen.len() - first < enough && !chosen[first..].iter().any(is_chosen) {
+            chosen.push(candidate);
+        }
+    }
+    chosen[first..].sort_unstable();
+}
+
 /// Offers `node` a link to `newcomer`; a full list is cut to the best of all. Returns whether the link was taken.
 pub(crate) fn offer(
     space: &Space,
@@ -98,6 +125,18 @@ pub(crate) fn offer(
         }
         bench.slots.push(slot);
         links.push(Link::new(slot, is_pinned));
+    }
+    // As many stay in any case as an insertion chooses at most: see `fill_up`.
+    if layer == 0 {
+        for &candidate in &bench.candidates {
+            if links.len() >= graph.capacity(1) {
+                break;
+            }
+            if !bench.slots.contains(&candidate.slot()) {
+                bench.slots.push(candidate.slot());
+                links.push(Link::new(candidate.slot(), false));
+            }
+        }
     }
     graph.set_links(layer, node, &links);
     bench.slots.contains(&newcomer)

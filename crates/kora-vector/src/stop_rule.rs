@@ -16,6 +16,7 @@
 //! times the distances at recall 0.98 and more (384-d): in a dense group all links led to the group.
 
 use crate::beam::{Candidate, SORTED_MAX};
+use crate::limits::EF_MAX;
 use crate::metric::Metric;
 use crate::search_parameters::SearchParameters;
 
@@ -66,6 +67,20 @@ impl Growth {
         }
     }
 
+    /// How many candidates a search is to keep whose caller asked for `ef`: more where there are many at nearly the same
+    /// distance, since so many more must be told apart for the same recall.
+    ///
+    /// Recall@10 at ef 100 under cosine, without and with this: 15,000 × 100 normally distributed (x 22) 0.69 and 0.98, for
+    /// 3.2 times the distances; 10,000 × 128 uniform (x 25) 0.83 and 0.99, for 2.7 times. Words have 7 to 8 and are searched
+    /// as before.
+    pub(crate) fn effort(&self, ef: usize) -> usize {
+        if self.seen < SEEN_MIN {
+            return ef;
+        }
+        let factor = (self.half_dimension / HALF_DIMENSION_USUAL).powf(EFFORT_POWER);
+        ((ef as f32 * factor.clamp(1.0, EFFORT_MAX)) as usize).min(EF_MAX)
+    }
+
     /// Where the beam of a search is to end. None as long as too little is known, where distances have no zero, and where a beam
     /// would not keep so many in order.
     pub(crate) fn stop_rule(&self, metric: Metric, parameters: &SearchParameters) -> Option<StopRule> {
@@ -112,6 +127,15 @@ const SEEN_MAX: u32 = 1_024;
 
 /// Before so many were seen nothing is said. A graph begins with [`GRAPH_MIN`](crate::hnsw::GRAPH_MIN) vectors.
 const SEEN_MIN: u32 = 64;
+
+/// An x above this makes a search look at more: that of words and sentences is at most this, see [`Growth`].
+const HALF_DIMENSION_USUAL: f32 = 12.0;
+
+/// By how much: ef 200 was enough for recall 0.96 at an x of 17, 400 at one of 22 to 25 (10,000 to 15,000 vectors).
+const EFFORT_POWER: f32 = 2.5;
+
+/// And no more than by this.
+const EFFORT_MAX: f32 = 5.0;
 
 /// Of a square that is a difference nothing is left below this part of what was subtracted: f32 rounds it off.
 const ROUNDING: f32 = 1e-6;

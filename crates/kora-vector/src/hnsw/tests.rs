@@ -2,6 +2,7 @@
 
 mod churn;
 mod operations;
+mod shapes;
 
 use super::*;
 use crate::level::xorshift64;
