@@ -1,12 +1,13 @@
 """What is deleted and replaced leaves no trace: neither in answers, nor in memory, nor in recall."""
 
+import threading
 import time
 
 import numpy
 import pytest
 
 from server import Server
-from vectors import blob, keys, vecquery, vecset
+from vectors import blob, keys, pairs, vecquery, vecset
 
 COUNT = 6_000
 DIMENSION = 32
@@ -102,3 +103,38 @@ def test_the_process_gives_memory_back(vectors):
         left = client.info("memory")["used_memory_rss"]
     # 6,000 vectors of 256 dimensions take some ten megabytes, and an empty server five.
     assert left < full - 0.6 * COUNT * 256 * 4, (full, left)
+
+
+def found_meanwhile(server, client, others, query, options) -> list:
+    """Searches for a second, while another client does this again and again: the nearest of each answer."""
+    stop = threading.Event()
+
+    def keep_on():
+        with server.client(protocol=3) as other:
+            while not stop.is_set():
+                for words in others:
+                    other.execute_command(*words)
+
+    changing = threading.Thread(target=keep_on)
+    changing.start()
+    try:
+        found, end = [], time.monotonic() + 1
+        while time.monotonic() < end:
+            found.append(pairs(vecquery(client, "{still}", 10, query, *options)))
+    finally:
+        stop.set()
+        changing.join()
+    return found
+
+
+@pytest.mark.parametrize("options", [[], ["EF", 3_000]], ids=["walk", "scan"])
+def test_what_is_replaced_or_renamed_while_it_is_searched_for_is_in_every_answer(server, client, options):
+    # So wide that a search takes several slices.
+    wide = numpy.random.default_rng(6).standard_normal((1_500, 1_536)).astype("<f4")
+    load(client, "{still}", wide, range(len(wide)))
+    again = ["VECSET", "{still}:0", 1_536, "FP32", blob(wide[0])]
+    found = found_meanwhile(server, client, [again], wide[0], options)
+    assert found and all(len(hits) == 10 and hits[0] == (b"{still}:0", 0) for hits in found)
+    there_and_back = [["RENAME", "{still}:1", "{still}:new"], ["RENAME", "{still}:new", "{still}:1"]]
+    found = found_meanwhile(server, client, there_and_back, wide[1], options)
+    assert found and all(hits[0][0] in (b"{still}:1", b"{still}:new") and hits[0][1] == 0 for hits in found)

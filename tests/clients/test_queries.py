@@ -103,3 +103,16 @@ def test_a_graph_grows_to_its_end_while_nobody_asks(server, client, protocol):
     while mode() == b"exact":
         assert time.monotonic() < end, "the graph was not finished"
         time.sleep(0.01)
+
+
+def test_the_answer_to_a_key_contains_its_own_vector_however_little_is_searched(client):
+    # Data among which a walk that keeps so few gets lost.
+    vectors = numpy.random.default_rng(8).standard_normal((3_000, 100)).astype("<f4")
+    client.execute_command("VECCREATE", "far", "DIM", 100, "METRIC", "L2")
+    with client.pipeline(transaction=False) as pipeline:
+        for number, vector in enumerate(vectors):
+            vecset(pipeline, f"far:{number}", vector)
+        pipeline.execute()
+    for number in range(0, 3_000, 15):
+        reply = client.execute_command("VECQUERY", "far", 1, "KEY", f"far:{number}", "EF", 1)
+        assert keys(reply) == [b"far:%d" % number]

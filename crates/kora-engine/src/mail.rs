@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use kora_filter::AskedFilter;
 use kora_keyspace::catalog::{Generation, GraphSettings, MadeBy, Schema};
-use kora_keyspace::collections::Description;
+use kora_keyspace::collections::{Collection, Description};
 use kora_mesh::WorkerId;
 use kora_resp::{Bulks, Reply, Words};
 use kora_vector::{SearchParameters, Statistics};
@@ -285,6 +285,8 @@ pub(crate) struct Question {
     pub(crate) vector: Box<[f32]>,
     pub(crate) k: usize,
     pub(crate) radius: Option<f32>,
+    /// The name of the vector whose neighbours are sought, if it is one of the collection: it is found in any case.
+    pub(crate) own: Option<Bytes>,
     /// Whether every vector is to be measured.
     pub(crate) exact: bool,
     /// Which vectors are meant.
@@ -296,13 +298,14 @@ pub(crate) struct Question {
 }
 
 impl Question {
-    /// What one part's index is to find with this ef.
-    pub(crate) fn search_parameters(&self, ef: usize) -> SearchParameters {
+    /// What one part is to find with this ef.
+    pub(crate) fn search_parameters(&self, ef: usize, part: &Collection) -> SearchParameters {
         SearchParameters {
             k: self.k,
             ef,
             expected: share_of_part(self.k, self.parts),
             radius: self.radius.unwrap_or(f32::INFINITY),
+            also: self.own.as_ref().and_then(|name| part.slot_of(name)),
         }
     }
 }

@@ -77,9 +77,8 @@ impl Search {
             self.stage = SearchStage::Listed(Listed::new(matches.slots().collect()));
             self.statistics.is_exact = true;
         } else if expanded.is_none() {
-            if self.has_paused {
-                walk.beam
-                    .retain(|candidate| states.resolve_live(candidate.slot()).is_some());
+            if let Some(meanwhile) = &mut self.meanwhile {
+                meanwhile.retain_live(&mut walk.beam, states);
             }
             self.stage = match walk.beam.take_unsorted() {
                 Some(results) => SearchStage::Rank(Sorting::new(results)),

@@ -7,6 +7,7 @@ use crate::insert::Insertion;
 use crate::level::Levels;
 use crate::limits::SCRATCH_KEPT_MAX;
 use crate::metric::Metric;
+use crate::proof::Proofs;
 use crate::scratch::Scratch;
 use crate::stop_rule::Growth;
 
@@ -22,6 +23,7 @@ pub(crate) struct GraphParts {
     pub(crate) conversion: Option<Box<Insertion>>,
     /// Units of work that the last insertion took to be linked.
     pub(crate) insert_work: u64,
+    pub(crate) proofs: Proofs,
     /// Invariant: at most `SCRATCH_KEPT_MAX`.
     #[expect(clippy::vec_box, reason = "an operation takes one by moving a pointer")]
     pub(crate) scratches: Vec<Box<Scratch>>,
@@ -36,6 +38,7 @@ impl GraphParts {
             unlinked: 0..0,
             conversion: None,
             insert_work: 0,
+            proofs: Proofs::default(),
             scratches: Vec::new(),
         }
     }
@@ -60,6 +63,7 @@ impl GraphParts {
     pub(crate) fn release_chunk(&mut self) -> Option<usize> {
         self.scratches.clear();
         self.conversion = None;
+        self.proofs = Proofs::default();
         self.graph.release_chunk()
     }
 }

@@ -1,11 +1,14 @@
 //! The public face: an index of vectors, searched by nearness.
 
-use crate::consolidate::{Consolidation, IndexParts, Urgency};
+mod maintenance;
+
+use crate::consolidate::{Consolidation, Urgency};
 use crate::graph::{Census, Fault, Graph};
 use crate::graph_parts::GraphParts;
 pub use crate::hit::{Hit, Slot};
 use crate::insert::{Insertion, Progress};
 use crate::limits::{DIMENSION_MAX, EF_MAX, M_MAX, M_MIN, SLOTS_MAX};
+use crate::meanwhile::Arrivals;
 use crate::metric::Metric;
 use crate::scratch::Scratch;
 use crate::search::{Admission, IndexView, Search};
@@ -14,7 +17,7 @@ use crate::slot_states::SlotStates;
 use crate::space::Space;
 use crate::stop_rule::Growth;
 use crate::storage::Storage;
-use crate::work::{FREED_BYTES_PER_UNIT, Step, Work};
+use crate::work::{Step, Work};
 
 /// What an index is made with, for life.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -63,6 +66,8 @@ pub struct Index {
     pub(crate) consolidation: Consolidation,
     /// None while the index is small.
     built: Option<Box<GraphParts>>,
+    /// None if no search has paused since it was last looked at.
+    arrivals: Option<Box<Arrivals>>,
     seed: u64,
     ef_construction: u32,
     /// So many live vectors have no graph.
@@ -106,6 +111,7 @@ impl Index {
             states: SlotStates::default(),
             consolidation: Consolidation::default(),
             built: None,
+            arrivals: None,
             seed,
             ef_construction: ef_construction as u32,
             small_max: small_max as u32,
@@ -206,7 +212,14 @@ impl Index {
                 insertion.progress = Progress::Helping(left - 1);
             }
         }
-        self.states.set_live(insertion.slot().number());
+        let slot = insertion.slot().number();
+        self.states.set_live(slot);
+        if self.arrivals.as_mut().is_some_and(|arrivals| !arrivals.note(slot)) {
+            self.arrivals = None;
+        }
+        if let Some(built) = &mut self.built {
+            built.proofs.note_change();
+        }
         self.keep_scratch(std::mem::take(&mut insertion.scratch));
         Step::Done(insertion.slot())
     }
@@ -224,6 +237,9 @@ impl Index {
     /// Removes a vector, which must be live. That marks it; its node stays for a while, to be walked.
     pub fn remove(&mut self, slot: Slot) {
         self.states.set_dead(slot.number());
+        if let Some(built) = &mut self.built {
+            built.proofs.note_change();
+        }
     }
 
     /// Begins a search for the nearest to `query`. Where scanning every live vector is cheaper than a walk, it is scanned, and
@@ -374,49 +390,6 @@ impl Index {
         }
     }
 
-    /// True if [`Index::tend`] would find something to do.
-    pub fn has_upkeep(&self) -> bool {
-        self.has_unlinked() || self.consolidates(Urgency::Idle)
-    }
-
-    /// True if [`Index::tend`] should be called also while there is other work: vectors are removed faster than
-    /// insertions can see to it.
-    pub fn is_overdue(&self) -> bool {
-        self.states.removed() * OVERDUE_ONE_IN > self.states.live_count() && self.consolidates(Urgency::Insert)
-    }
-
-    /// Goes on growing the graph, where that was begun and inserts have paused, and with consolidation. Done when there is
-    /// nothing to do, which is seen at once, so that it may be called whenever there is time; there may be something when
-    /// a search or an insertion has ended.
-    pub fn tend(&mut self, work: &mut Work) -> Step<()> {
-        while self.has_unlinked() {
-            if self.link_unlinked(work) == Step::More || work.is_spent() {
-                return Step::More;
-            }
-        }
-        while self.consolidates(Urgency::Idle) {
-            if self.consolidate(Urgency::Idle, work) == Step::More && work.is_spent() {
-                return Step::More;
-            }
-        }
-        Step::Done(())
-    }
-
-    /// Frees some of the index's memory, so that dropping a large one stalls nobody. After the first step the index is
-    /// good for nothing but the next; after `Done`, dropping it costs nothing.
-    pub fn dismantle_step(&mut self, work: &mut Work) -> Step<()> {
-        loop {
-            let links = || self.built.as_mut()?.release_chunk();
-            let Some(bytes) = self.space.release_chunk().or_else(links) else {
-                return Step::Done(());
-            };
-            work.spend(bytes as u64 / FREED_BYTES_PER_UNIT);
-            if work.is_spent() {
-                return Step::More;
-            }
-        }
-    }
-
     /// Begins a search that walks if there is a graph and all are on it, whatever a scan would cost.
     pub(crate) fn begin_walk(&mut self, query: &[f32], parameters: SearchParameters) -> Search {
         let scratch = self.frame(query, &parameters);
@@ -453,9 +426,14 @@ impl Index {
         mut admission: Admission<'_>,
         work: &mut Work,
     ) -> Step<Vec<Hit>> {
+        if let Some(arrivals) = &self.arrivals {
+            search.hear(arrivals, self.view(), &admission);
+        }
         let step = search.resume(self.view(), &mut admission, work);
         if let Step::Done(_) = step {
             self.keep_scratch(std::mem::take(&mut search.scratch));
+        } else if !search.has_paused() {
+            search.meanwhile = Some(self.arrivals.get_or_insert_default().begin());
         }
         step
     }
@@ -480,30 +458,6 @@ impl Index {
         self.built = Some(Box::new(built));
     }
 
-    /// Goes on with linking the first loose slot. Done when it is linked, or needs not to be.
-    fn link_unlinked(&mut self, work: &mut Work) -> Step<()> {
-        let built = self.built.as_mut().expect("slots are loose only beside a graph");
-        let slot = built.unlinked.start;
-        // A slot that is not live was removed, or its own insertion will link it.
-        if built.conversion.is_none() && self.states.is_live(slot) && !built.graph.is_linked(slot) {
-            let scratch = built.scratches.pop().unwrap_or_default();
-            let mut conversion = Insertion::new(scratch, slot, self.ef_construction as usize);
-            conversion.read(&self.consolidation);
-            built.conversion = Some(Box::new(conversion));
-        }
-        if let Some(conversion) = &mut built.conversion
-            && conversion.resume(&self.space, &mut built.graph, &self.states, work) == Step::More
-        {
-            return Step::More;
-        }
-        if let Some(mut conversion) = built.conversion.take() {
-            built.learn(&mut conversion, self.space.metric());
-            built.keep_scratch(conversion.scratch);
-        }
-        built.unlinked.start += 1;
-        Step::Done(())
-    }
-
     fn graph(&self) -> Option<&Graph> {
         self.built.as_ref().map(|built| &built.graph)
     }
@@ -511,32 +465,6 @@ impl Index {
     /// Whether there is a graph and some are not on it yet.
     fn has_unlinked(&self) -> bool {
         self.built.as_ref().is_some_and(|built| !built.unlinked.is_empty())
-    }
-
-    /// Whether there is something to consolidate. Not before the graph is complete: the loose have no place in it.
-    fn consolidates(&self, urgency: Urgency) -> bool {
-        !self.has_unlinked() && self.consolidation.has_work(&self.states, self.graph(), urgency)
-    }
-
-    fn consolidate(&mut self, urgency: Urgency, work: &mut Work) -> Step<()> {
-        let mut scratch = self.take_scratch();
-        let parts = IndexParts {
-            space: &mut self.space,
-            graph: self.built.as_mut().map(|built| &mut built.graph),
-            states: &mut self.states,
-            scratch: &mut scratch,
-        };
-        let step = self.consolidation.step(parts, urgency, work);
-        self.keep_scratch(scratch);
-        step
-    }
-
-    /// What an insertion is to do for consolidation, by what insertions cost: the more, the more are dead.
-    fn share(&self) -> u64 {
-        let spent = self.built.as_ref().map_or(0, |built| built.insert_work);
-        let (removed, live) = (self.states.removed() as u64, self.states.live_count() as u64);
-        let by_share = spent.saturating_mul(removed * SHARE_PER_DEAD) / live.max(1);
-        by_share.clamp(SHARE_MIN, spent.saturating_mul(SHARE_MAX).max(SHARE_MIN))
     }
 
     /// Walks on codes of four bits, whatever its vectors will be. It is empty.
@@ -598,20 +526,6 @@ pub const GRAPH_MIN: usize = 1_024;
 /// Loose vectors that an insertion links beside its own: the graph is complete after half as many inserts as it began
 /// with.
 const LOOSE_PER_INSERT: usize = 2;
-
-/// With one dead for each so many live an insertion spends as much again on consolidation as on itself: at the twentieth at
-/// which a batch begins, four fifths. A dead vector takes a small part of the work of an inserted one; so, one removed for each
-/// inserted, a batch is over before half as many more have died.
-const SHARE_PER_DEAD: u64 = 16;
-
-/// An insertion spends at most so many times its own work on consolidation: it is to end some time.
-const SHARE_MAX: u64 = 4;
-
-/// And at least this, if there is anything to do: about what ten distances cost.
-const SHARE_MIN: u64 = 4_096;
-
-/// With more dead than one for so many live, removals have outrun insertions.
-const OVERDUE_ONE_IN: usize = 4;
 
 #[cfg(test)]
 mod tests;

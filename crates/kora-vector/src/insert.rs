@@ -206,9 +206,10 @@ impl Insertion {
             } => {
                 // Those that are on their way out make no neighbours. As long as they are few they may take places all the
                 // same: to walk on until as many others are found would make an insertion dearer by their share.
-                let places = self.ef / 2;
+                let ef = if self.is_short { self.ef.min(SHORT_EF) } else { self.ef };
+                let places = ef / 2;
                 // Where nearly all are leaving, the neighbours are sought among so many.
-                let others = walk.beam.result_count() - (*leaving).min(places);
+                let others = walk.beam.result_count().saturating_sub((*leaving).min(places));
                 let is_enough = *expanded > PATIENCE * self.ef && others > 0;
                 let mut admits = |slot| {
                     let is_leaving = states.is_leaving(slot);

@@ -9,9 +9,10 @@
 //! `scratch` are what a walk remembers, `parameters` says what it seeks and `stop_rule` how far it looks, `search` walks,
 //! `select` chooses links, `insert` searches and then links, `replacement` lets a vector take the place of one near
 //! it, `exact` measures everything, `in_place` searches what another thread owns. `among` searches those that a filter
-//! admits, a set of which `matches` keeps, and `listed` measures all of them. `consolidate` lets the dead leave
+//! admits, a set of which `matches` keeps, and `listed` measures all of them. `meanwhile` knows what came and went while a search
+//! paused. `consolidate` lets the dead leave
 //! and gives memory back; it mends the `tree` that makes all reachable and, with `reconnect`, `repair_links` and
-//! `reselect_links`, their neighbours' lists.
+//! `reselect_links`, their neighbours' lists. `proof` walks to stored vectors and links those that are not met.
 //!
 //! # Departures from the paper
 //!
@@ -60,9 +61,11 @@ mod level;
 pub mod limits;
 mod listed;
 mod matches;
+mod meanwhile;
 pub mod metric;
 pub mod pages;
 mod probe;
+mod proof;
 mod reconnect;
 mod repair_links;
 mod replace;

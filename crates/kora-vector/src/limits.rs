@@ -31,6 +31,14 @@ pub const SCRATCH_KEPT_MAX: usize = 8;
 /// it itself.
 pub const PAGES_ORDERED_MAX: usize = 64;
 
+/// How many vectors may become live between two slices of a search before it has to begin again. A guess: far more than the
+/// other clients of a worker can set in one turn, and 256 KiB.
+pub const ARRIVALS_MAX: usize = 65_536;
+
+/// Times that a search begins again because vectors that it had found were removed or replaced and others may have their places.
+/// A guess: where more is removed meanwhile each time, nothing is gained by another one.
+pub const SEARCHES_AGAIN_MAX: u8 = 3;
+
 /// How many equals of the k-th result an exact search returns beyond k. Beyond it the caller's order among equals is
 /// cut by slot. A guess: far above honest ties, far below what a reply could carry.
 pub const TIES_MAX: usize = 1_024;

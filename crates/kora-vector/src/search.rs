@@ -8,10 +8,9 @@ use crate::distance::prefetch_line;
 use crate::exact::Scan;
 use crate::graph::{Graph, Link};
 use crate::hnsw::{Hit, Slot};
-use crate::limits::EF_MAX;
 use crate::listed::Listed;
+use crate::meanwhile::Meanwhile;
 use crate::probe::Probe;
-use crate::rerank::{is_blurred, is_settled, worth_refining};
 use crate::scratch::{Scratch, Walk};
 use crate::search_parameters::SearchParameters;
 use crate::slot_states::SlotStates;
@@ -21,18 +20,18 @@ use crate::stop_rule::{Growth, StopRule};
 use crate::work::{Step, Work};
 
 /// A search under way. It holds its own copy of the query and no reference into the index, so inserts, removals and
-/// other searches may run between its slices. As long as there is one, no slot that it has returned is given to another
-/// vector: see [`Index::find`](crate::Index::find).
+/// other searches may run between its slices. The answer is that of the moment when the last of them runs. As long as it is kept,
+/// no slot that it has returned is given to another vector.
 #[derive(Debug)]
 pub struct Search {
     pub(crate) scratch: Box<Scratch>,
     pub(crate) parameters: SearchParameters,
     /// Whether it walks for the second time, with a larger ef.
-    has_widened: bool,
+    pub(crate) has_widened: bool,
     pub(crate) statistics: Statistics,
     pub(crate) stage: SearchStage,
-    /// Whether it was left in the middle: vectors may have come, gone and moved meanwhile.
-    pub(crate) has_paused: bool,
+    /// None before its first pause.
+    pub(crate) meanwhile: Option<Box<Meanwhile>>,
     /// None for one that is done at once.
     _reader: Option<Reader>,
 }
@@ -99,7 +98,7 @@ impl Search {
             has_widened: false,
             statistics,
             stage,
-            has_paused: false,
+            meanwhile: None,
             _reader: reader,
         }
     }
@@ -115,7 +114,7 @@ impl Search {
             has_widened: false,
             statistics,
             stage: SearchStage::Scan(Scan::new(parameters.k.min(parameters.ef))),
-            has_paused: false,
+            meanwhile: None,
             _reader: reader,
         }
     }
@@ -133,27 +132,19 @@ impl Search {
     ) -> Step<Vec<Hit>> {
         self.scratch.walk.visited.cover(view.space.len());
         loop {
-            if let Step::Done(mut hits) = self.step(view, admission, work) {
-                // A node may have died since the walk ended. Its place is not filled again: a removal that races a query may
-                // cost that.
-                hits.retain_mut(|hit| hit.distance <= self.parameters.radius && follow(view.states, hit));
-                if view.states.has_moves() {
-                    // It may have been met in both places.
-                    hits.sort_unstable_by(|one, two| {
-                        one.distance.total_cmp(&two.distance).then(one.slot.cmp(&two.slot))
-                    });
-                    hits.dedup();
-                }
+            if let Step::Done(found) = self.step(view, admission, work)
+                && let Some(hits) = self.conclude(found, view, admission, work)
+            {
                 return Step::Done(hits);
             }
             if work.is_spent() {
-                self.has_paused = true;
                 return Step::More;
             }
         }
     }
 
-    fn step(&mut self, view: IndexView<'_>, admission: &mut Admission<'_>, work: &mut Work) -> Step<Vec<Hit>> {
+    /// Goes on; all that was measured for the answer when there is no more, the nearest first.
+    fn step(&mut self, view: IndexView<'_>, admission: &mut Admission<'_>, work: &mut Work) -> Step<Vec<Candidate>> {
         let space = view.space;
         let Scratch { query, walk, .. } = &mut *self.scratch;
         if let SearchStage::Scan(scan) = &mut self.stage {
@@ -176,10 +167,7 @@ impl Search {
             return Step::More;
         }
         if let SearchStage::Order(sorting) = &mut self.stage {
-            return match sorting.resume(work) {
-                Step::More => Step::More,
-                Step::Done(sorted) => Step::Done(best(&sorted, self.parameters.k)),
-            };
+            return sorting.resume(work);
         }
         let graph = view
             .graph
@@ -204,42 +192,7 @@ impl Search {
                 self.statistics.distances += walk.visited.fresh().len() as u64;
             }
             SearchStage::Beam => return self.beam(view, graph, admission, work),
-            SearchStage::Refine { hits } => {
-                let k = self.parameters.k;
-                let has_enough = walk.beam.has_enough();
-                let results = walk.beam.results();
-                let from = hits.len();
-                // A short answer's k best first, then a few at a time, as long as they may still change what is expected of it.
-                let is_short = k <= SHORT_ANSWER_MAX && space.doubtful(k) > 0;
-                let mut worth = worth_refining(space, results, k);
-                let mut at_once = REFINED_AT_ONCE;
-                if is_short {
-                    worth = worth.max(results.len().min(DOUBTED_MAX));
-                    let doubted = from.saturating_sub(k);
-                    at_once = at_once.min((k.saturating_sub(from)).max(doubted / 2).max(DOUBTED_AT_ONCE));
-                }
-                let to = (from + at_once).min(worth);
-                let some = &results[from..to];
-                some.iter().for_each(|candidate| space.prefetch(candidate.slot()));
-                let mut refine =
-                    |candidate: &Candidate| Candidate::new(space.refine(query, candidate.slot()), candidate.slot());
-                hits.extend(some.iter().map(&mut refine));
-                work.spend_distances(2 * some.len(), space.dimension());
-                self.statistics.distances += some.len() as u64;
-                let is_settled = is_short
-                    && to >= k
-                    && is_settled(space, hits, results, self.parameters.expected, &mut walk.distances);
-                let may_widen = is_short && !self.has_widened && has_enough && to == results.len();
-                if may_widen && is_blurred(space, hits, results, k, &mut walk.distances) {
-                    self.has_widened = true;
-                    self.parameters.ef = (self.parameters.ef * WIDENED).min(EF_MAX);
-                    let root = graph.root().expect("a graph that was walked has a root");
-                    self.stage = begin_walk(space, graph, root, &mut self.scratch);
-                    self.statistics.distances += 1;
-                } else if to == worth || is_settled {
-                    self.stage = SearchStage::Order(Sorting::new(std::mem::take(hits)));
-                }
-            }
+            SearchStage::Refine { .. } => self.refine(view, graph, work),
             SearchStage::Rank(sorting) => {
                 if let Step::Done(sorted) = sorting.resume(work) {
                     walk.beam.put_sorted(sorted);
@@ -258,7 +211,7 @@ impl Search {
         graph: &Graph,
         admission: &mut Admission<'_>,
         work: &mut Work,
-    ) -> Step<Vec<Hit>> {
+    ) -> Step<Vec<Candidate>> {
         if let Admission::Among(matches) = admission
             && !is_wide(matches.count(), view.states.live_count())
         {
@@ -291,13 +244,9 @@ impl Search {
                 offer_or_pass(walk, root, states.is_live(root.slot()) && admission.admits(root.slot()));
                 return Step::More;
             }
-            if self.has_paused {
+            if let Some(meanwhile) = &mut self.meanwhile {
                 // The dead take no place of those that are left.
-                let mut live = 0;
-                walk.beam.retain(|candidate| {
-                    live += usize::from(states.is_live(candidate.slot()));
-                    states.resolve_live(candidate.slot()).is_some()
-                });
+                let live = meanwhile.retain_live(&mut walk.beam, states);
                 // All are reached, unless the dead left while the walk paused: whoever hung on one of those may hang on a node
                 // by now that was walked before.
                 if !has_enough && matches!(admission, Admission::All) && live < states.live_count() {
@@ -477,15 +426,6 @@ pub(crate) fn here(states: &SlotStates, link: Link) -> u32 {
     states.resolve(link.slot()).unwrap_or(link.slot())
 }
 
-/// Whether a hit is still there, wherever that is by now.
-fn follow(states: &SlotStates, hit: &mut Hit) -> bool {
-    let there = states.resolve_live(hit.slot.number());
-    if let Some(there) = there {
-        *hit = Hit::new(hit.distance, there);
-    }
-    there.is_some()
-}
-
 /// Asks the caches for the links of the nodes that are likely to be expanded next.
 #[inline]
 fn prefetch_lists(graph: &Graph, beam: &Beam) {
@@ -498,7 +438,7 @@ fn prefetch_lists(graph: &Graph, beam: &Beam) {
 }
 
 /// At the root, on the highest layer.
-fn begin_walk(space: &Space, graph: &Graph, root: u32, scratch: &mut Scratch) -> SearchStage {
+pub(crate) fn begin_walk(space: &Space, graph: &Graph, root: u32, scratch: &mut Scratch) -> SearchStage {
     let at = begin_descent(space, scratch.query.probe(), root, &mut scratch.walk);
     let layer = graph.height();
     SearchStage::Descend { layer, at }
@@ -511,7 +451,7 @@ pub(crate) fn refining(k: usize) -> SearchStage {
 }
 
 /// The best k, with every equal of the k-th.
-fn best(sorted: &[Candidate], k: usize) -> Vec<Hit> {
+pub(crate) fn best(sorted: &[Candidate], k: usize) -> Vec<Hit> {
     let equals = match sorted.get(k - 1) {
         Some(last) => sorted[k..]
             .iter()
@@ -523,20 +463,8 @@ fn best(sorted: &[Candidate], k: usize) -> Vec<Hit> {
     sorted[..sorted.len().min(k + equals)].iter().map(hit).collect()
 }
 
-/// Results refined between two looks at the allowance.
-const REFINED_AT_ONCE: usize = 32;
-
-/// The first few beyond the k best of a short answer; then half as many again as were refined so far.
-const DOUBTED_AT_ONCE: usize = 4;
-
-/// Where so many are refined and the answer may still change, codes say nothing there, and it is left at that.
-const DOUBTED_MAX: usize = 1_000;
-
-/// Where the walk cannot tell the results apart it is done again with so many times the ef, once.
-const WIDENED: usize = 4;
-
 /// So many results at most are looked at again after each few refined, which costs as many steps each time.
-const SHORT_ANSWER_MAX: usize = 32;
+pub(crate) const SHORT_ANSWER_MAX: usize = 32;
 
 /// Distances after which a walk that has not filled its beam is judged. A guess: about what a whole search at ef 50
 /// costs.

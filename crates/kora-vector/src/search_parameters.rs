@@ -1,5 +1,6 @@
 //! The parameters of a search.
 
+use crate::hit::Slot;
 use crate::limits::{EF_MAX, K_MAX};
 
 /// The parameters of a search.
@@ -14,6 +15,8 @@ pub struct SearchParameters {
     pub expected: usize,
     /// Vectors farther than this are left out.
     pub radius: f32,
+    /// The vector in this slot is measured in any case, if it may be returned: it stands among the hits wherever it belongs.
+    pub also: Option<Slot>,
 }
 
 impl SearchParameters {
@@ -24,6 +27,7 @@ impl SearchParameters {
             ef,
             expected: k,
             radius: f32::INFINITY,
+            also: None,
         }
     }
 

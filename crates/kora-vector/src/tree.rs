@@ -102,7 +102,7 @@ fn near_host(graph: &Graph, states: &SlotStates, (layer, slot): (usize, u32), wo
     let mut may = |&host: &u32| {
         !states.is_retired(host)
             && graph.has_pinned_room(layer, host)
-            && !hangs_below(graph, layer, (host, slot), &mut climbs_left)
+            && !hangs_below(graph, layer, (host, slot), ANCESTORS_MAX, &mut climbs_left)
     };
     let leads_back = |&host: &u32| graph.links(layer, host).any(|link| link.slot() == slot);
     let known = || graph.links(layer, slot).map(|link| link.slot());
@@ -115,9 +115,15 @@ fn near_host(graph: &Graph, states: &SlotStates, (layer, slot): (usize, u32), wo
 }
 
 /// Whether a node hangs on the other one in the tree, directly or not; true if that takes too long to find out.
-fn hangs_below(graph: &Graph, layer: usize, (slot, top): (u32, u32), climbs_left: &mut usize) -> bool {
+fn hangs_below(
+    graph: &Graph,
+    layer: usize,
+    (slot, top): (u32, u32),
+    ancestors_max: usize,
+    climbs_left: &mut usize,
+) -> bool {
     let mut at = slot;
-    for _ in 0..ANCESTORS_MAX {
+    for _ in 0..ancestors_max {
         if at == top || *climbs_left == 0 {
             return true;
         }
@@ -144,6 +150,28 @@ fn attach(
     } else {
         offer(space, graph, (layer, host), slot, Offer::Pinned, bench, work);
     }
+}
+
+/// Hangs a node on another host. False if that has no room, or hangs on the node itself, or stands too deep to tell.
+pub(crate) fn rehost(
+    space: &Space,
+    graph: &mut Graph,
+    host: u32,
+    slot: u32,
+    bench: &mut Bench,
+    work: &mut Work,
+) -> bool {
+    let mut climbs_left = CLIMBS_MAX;
+    if graph.host(0, slot).is_none_or(|before| before == host) || !graph.has_pinned_room(0, host) {
+        return false;
+    }
+    let is_below = hangs_below(graph, 0, (host, slot), CLIMBS_MAX, &mut climbs_left);
+    work.spend((CLIMBS_MAX - climbs_left) as u64 * CLIMB_WORK);
+    if !is_below {
+        graph.unpin(0, slot);
+        attach(space, graph, (0, host), slot, bench, work);
+    }
+    !is_below
 }
 
 /// Hangs the last child of a node in its place on its host.

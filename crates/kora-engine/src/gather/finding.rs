@@ -12,7 +12,7 @@ use crate::mail::{RequestBody, Target};
 pub(crate) fn query(query: VectorQuery, context: &Context<'_>) -> Next {
     let VectorQuery { target, center, wish } = query;
     match center {
-        Center::Given(vector) => find(target, vector, wish, context),
+        Center::Given(vector) => find(target, vector, None, wish, context),
         Center::Stored(element) => {
             let key = [&element.collection, b":".as_slice(), &element.name].concat();
             let shard = context.placement().shard_of_element(&element.collection, &element.name);
@@ -35,7 +35,7 @@ pub(crate) struct Fetching {
 impl Fetching {
     pub(crate) fn fetched(self, vector: Option<Box<[f32]>>, context: &Context<'_>) -> Next {
         match vector {
-            Some(vector) => find(self.target, vector, self.wish, context),
+            Some(vector) => find(self.target, vector, Some(self.key.into()), self.wish, context),
             None => Next::error(&ClientError::NoSuchVector { key: self.key }),
         }
     }
@@ -45,13 +45,14 @@ impl Fetching {
 pub(crate) struct Finding {
     collection: Bytes,
     vector: Box<[f32]>,
+    own: Option<Bytes>,
     wish: Wish,
 }
 
 impl Finding {
     pub(crate) fn found(self, there: bool, context: &Context<'_>) -> Next {
         if there {
-            Querying::start(&self.collection, self.vector, self.wish, context)
+            Querying::start(&self.collection, self.vector, self.own, self.wish, context)
         } else {
             Next::Reply(nothing(self.wish))
         }
@@ -59,14 +60,14 @@ impl Finding {
 }
 
 /// The first argument of VECQUERY is a collection's name, or that followed by `:*`, or the key of a vector.
-fn find(target: Bytes, vector: Box<[f32]>, wish: Wish, context: &Context<'_>) -> Next {
+fn find(target: Bytes, vector: Box<[f32]>, own: Option<Bytes>, wish: Wish, context: &Context<'_>) -> Next {
     if context.catalog().holds(&target) {
-        return Querying::start(&target, vector, wish, context);
+        return Querying::start(&target, vector, own, wish, context);
     }
     if let Some(name) = target.strip_suffix(b":*")
         && context.catalog().holds(name)
     {
-        return Querying::start(name, vector, wish, context);
+        return Querying::start(name, vector, own, wish, context);
     }
     let Some(colon) = target.iter().rposition(|byte| *byte == b':') else {
         return Next::reply_unless_wrong_type(nothing(wish), &target, context);
@@ -79,6 +80,7 @@ fn find(target: Bytes, vector: Box<[f32]>, wish: Wish, context: &Context<'_>) ->
     let finding = Finding {
         collection: element.collection.clone(),
         vector,
+        own,
         wish,
     };
     Next::Request(

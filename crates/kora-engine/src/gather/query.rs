@@ -64,8 +64,15 @@ struct QueryPart {
 }
 
 impl Querying {
-    /// Asks every shard that holds part of the collection, if there is one of that name now.
-    pub(crate) fn start(collection: &[u8], vector: Box<[f32]>, wish: Wish, context: &Context<'_>) -> Next {
+    /// Asks every shard that holds part of the collection, if there is one of that name now. `own` is the key that stands for
+    /// the vector.
+    pub(crate) fn start(
+        collection: &[u8],
+        vector: Box<[f32]>,
+        own: Option<Bytes>,
+        wish: Wish,
+        context: &Context<'_>,
+    ) -> Next {
         let Some(schema) = context.catalog().find(collection) else {
             return Next::Reply(nothing(wish));
         };
@@ -79,6 +86,7 @@ impl Querying {
             vector,
             k: wish.k,
             radius: wish.radius,
+            own: own.and_then(|key| name_within(&key, collection)),
             exact: false,
             filter: wish.filter.clone(),
             with_attributes: wish.with_attributes.is_some(),
@@ -252,6 +260,7 @@ impl Querying {
             vector: self.question.vector.clone(),
             k: self.question.k,
             radius: self.question.radius,
+            own: self.question.own.clone(),
             exact: false,
             filter: self.question.filter.clone(),
             with_attributes: self.question.with_attributes,
@@ -433,6 +442,12 @@ fn with_attributes(hits: Vec<(Bytes, f32)>, attributes: Vec<Bytes>, paths: &[Pat
         .zip(attributes)
         .map(|((key, distance), text)| [Reply::Bulk(key), Reply::Double(distance), shown(text)])
         .collect()
+}
+
+/// The name of a vector within a collection, if its key belongs there.
+fn name_within(key: &Bytes, collection: &[u8]) -> Option<Bytes> {
+    let name = key.strip_prefix(collection)?.strip_prefix(b":")?;
+    Some(key.slice_ref(name))
 }
 
 /// There is nothing of that name, and that is certain.

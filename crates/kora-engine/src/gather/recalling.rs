@@ -173,6 +173,7 @@ impl Recalling {
             vector: self.sample.clone(),
             k: self.k,
             radius: None,
+            own: None,
             exact,
             filter: None,
             with_attributes: false,

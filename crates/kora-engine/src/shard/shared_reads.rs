@@ -106,7 +106,7 @@ impl SharedReads<'_> {
         );
         let (resolved, statistics) = collection.query_in_place(
             &question.vector,
-            (question.k, question.search_parameters(ef)),
+            (question.k, question.search_parameters(ef, collection)),
             bytes_left,
             buffers,
             work,

@@ -12,7 +12,7 @@ use super::shared_reads::hits_of;
 use super::{Shard, Unfinished};
 use crate::command::{self, Element, ElementList};
 use crate::error::ClientError;
-use crate::limits::{ELEMENTS_PER_SLICE, QUERY_AGAIN_MAX};
+use crate::limits::ELEMENTS_PER_SLICE;
 use crate::mail::{Hits, PartialReply, Question};
 
 impl Shard {
@@ -122,7 +122,6 @@ impl Shard {
             search,
             ef,
             resolving: None,
-            again: 0,
         })
     }
 
@@ -132,7 +131,7 @@ impl Shard {
         let Some(collection) = self.keyspace.part_of_mut(&query.question.schema) else {
             return Ok(PartialReply::Hits(Hits::default()));
         };
-        let Question { k, radius, .. } = *query.question;
+        let k = query.question.k;
         let mut resolving = match query.resolving.take() {
             Some(resolving) => resolving,
             None => match query.search.resume(collection, (k, bytes_left), &mut work) {
@@ -147,20 +146,6 @@ impl Shard {
         };
         let live = collection.live();
         let matches = query.search.matches().unwrap_or(live);
-        // A vector that was replaced meanwhile took a place and was then not there: sought again, with what is there now.
-        let found = resolved.as_ref().map_or(k, Vec::len);
-        if radius.is_none() && found < k.min(matches).min(query.ef) && query.again < QUERY_AGAIN_MAX {
-            let again = query.again + 1;
-            let search = Searching::begin(collection, &query.question, query.ef);
-            let (question, ef, resolving) = (query.question, query.ef, None);
-            return Err(Box::new(Unfinished::Query(Query {
-                question,
-                search,
-                ef,
-                resolving,
-                again,
-            })));
-        }
         let Query {
             question, search, ef, ..
         } = query;
@@ -210,10 +195,14 @@ impl Searching {
     fn begin(part: &mut Collection, question: &Question, ef: usize) -> Searching {
         match &question.filter {
             Some(filter) => {
-                Searching::Filtered(part.begin_filtered(&question.vector, question.search_parameters(ef), filter))
+                let parameters = question.search_parameters(ef, part);
+                Searching::Filtered(part.begin_filtered(&question.vector, parameters, filter))
             }
             None if question.exact => Searching::All(part.begin_exact(&question.vector, question.k)),
-            None => Searching::All(part.begin_search(&question.vector, question.search_parameters(ef))),
+            None => {
+                let parameters = question.search_parameters(ef, part);
+                Searching::All(part.begin_search(&question.vector, parameters))
+            }
         }
     }
 
@@ -272,8 +261,6 @@ pub(crate) struct Query {
     ef: usize,
     /// What it has found, from then on.
     resolving: Option<ResolveKeys>,
-    /// Times that it was begun again.
-    again: u8,
 }
 
 /// A VECDEL between two slices.

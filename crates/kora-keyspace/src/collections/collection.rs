@@ -270,7 +270,7 @@ impl Collection {
     }
 
     /// The slot of the vector of that name.
-    pub(crate) fn slot_of(&self, name: &[u8]) -> Option<Slot> {
+    pub fn slot_of(&self, name: &[u8]) -> Option<Slot> {
         self.elements.find(name)
     }
 
@@ -390,18 +390,16 @@ impl Collection {
         }
     }
 
-    /// Whether a vector that a search has found is still there, wherever it is by now. The name of its slot stays the same
-    /// for as long as the search is under way.
-    pub(crate) fn is_there(&self, slot: Slot) -> bool {
-        self.index.find(slot).is_some()
-    }
-
-    /// The attributes of a vector that a search has found, wherever it is by now.
+    /// The attributes of a vector that a search has found, wherever it is by now; of its successor, if it was replaced.
     pub(super) fn attributes_of_hit(&self, slot: Slot) -> &[u8] {
-        let there = self.index.find(slot);
+        let there = self
+            .index
+            .find(slot)
+            .or_else(|| self.elements.find(self.elements.name(slot)));
         there.map_or(b"", |there| self.attributes_at(there))
     }
 
+    /// The name of a slot, which stays the same for as long as a search is under way that has found it.
     pub(crate) fn name(&self, slot: Slot) -> &[u8] {
         self.elements.name(slot)
     }

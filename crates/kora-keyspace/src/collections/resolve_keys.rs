@@ -9,7 +9,8 @@ use kora_vector::{Hit, Slot, Step, Work};
 use super::collection::Collection;
 use super::ties::Ties;
 
-/// What a search has found, while its keys are put together.
+/// What a search has found, while its keys are put together. The answer is that of the moment when the search ended: what is
+/// removed later is in it, and the name of its slot stays for as long.
 ///
 /// The index breaks ties by slot; a client must not see that, so they are broken by name here: the index hands over every
 /// hit that it cannot tell from the k-th.
@@ -136,9 +137,7 @@ impl ResolveKeys {
         match (self.stage, next) {
             (ResolveStage::Ordering, Some(hit)) if hit.distance == self.distance => {
                 self.hits.next();
-                if collection.is_there(hit.slot) {
-                    self.ties.push(hit.slot, compare);
-                }
+                self.ties.push(hit.slot, compare);
                 Some(None)
             }
             (ResolveStage::Ordering, _) => {

@@ -1,7 +1,9 @@
 //! The index against brute force, at once and in slices.
 
 mod churn;
+mod meanwhile;
 mod operations;
+mod proof;
 mod shapes;
 
 use super::*;
