@@ -23,9 +23,22 @@ impl Bits {
         }
     }
 
+    /// An empty set with room for the slots below `slots`.
+    pub(crate) fn with_room(slots: usize) -> Bits {
+        let mut bits = Bits::default();
+        bits.resize(slots);
+        bits
+    }
+
     /// Makes room for the slots below `slots`, or forgets that beyond; there is none in the set then.
     pub(crate) fn resize(&mut self, slots: usize) {
         self.words.resize(slots.div_ceil(64), 0);
+    }
+
+    /// Makes it empty.
+    pub(crate) fn clear(&mut self) {
+        self.words.fill(0);
+        (self.count, self.first, self.end) = (0, 0, 0);
     }
 
     /// Gives back what it has no need of since it was resized.
@@ -123,7 +136,7 @@ impl Words<'_> {
         }
     }
 
-    fn at(self, place: usize) -> u64 {
+    pub(crate) fn at(self, place: usize) -> u64 {
         match self {
             Words::One(word) if place == 0 => word,
             Words::One(_) => 0,

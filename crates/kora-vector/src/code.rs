@@ -133,6 +133,30 @@ impl Codes {
             CodeWidth::Eight => encode(vector, self.metric, &mut code[..self.dimension]),
             CodeWidth::Four => encode_int4(vector, self.metric, code),
         };
+        self.put_tail(row, tail);
+    }
+
+    /// What stands in a row before its tail, without padding, and the tail.
+    pub(crate) fn stored(&self, slot: u32) -> (&[i8], Tail) {
+        (&self.rows.bytes(slot)[..self.stored_bytes()], self.tail(slot))
+    }
+
+    /// How many bytes that are.
+    pub(crate) fn stored_bytes(&self) -> usize {
+        match self.width {
+            CodeWidth::Eight => self.dimension,
+            CodeWidth::Four => self.dimension.div_ceil(2),
+        }
+    }
+
+    /// Writes a code as it was stored.
+    pub(crate) fn restore(&mut self, row: u32, code: &[i8], tail: Tail) {
+        self.tables_mut().for_each(|table| table.reach(row));
+        self.rows.bytes_mut(row)[..code.len()].copy_from_slice(code);
+        self.put_tail(row, tail);
+    }
+
+    fn put_tail(&mut self, row: u32, tail: Tail) {
         let words = match &mut self.tails {
             Some(tails) => tails.floats_mut(row),
             None => &mut self.rows.floats_mut(row)[tail_word(self.dimension, self.width)..],
@@ -283,6 +307,11 @@ fn encode(vector: &[f32], metric: Metric, code: &mut [i8]) -> Tail {
     } else {
         code.fill(0);
     }
+    tail_of(code, largest, metric)
+}
+
+/// The tail of a code of eight bits.
+pub(crate) fn tail_of(code: &[i8], largest: f32, metric: Metric) -> Tail {
     let square: i64 = code
         .iter()
         .map(|&part| i64::from(i32::from(part) * i32::from(part)))

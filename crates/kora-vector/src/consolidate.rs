@@ -50,6 +50,8 @@ pub(crate) struct Consolidation {
     epoch: OnceLock<Arc<Epoch>>,
     /// None at rest: most collections are small and lose nothing.
     batch: Option<Box<Batch>>,
+    /// No batch begins: see [`Consolidation::hold`].
+    is_held: bool,
 }
 
 /// What is under way.
@@ -137,7 +139,7 @@ impl Consolidation {
     /// Whether a step would find something to do.
     pub(crate) fn has_work(&self, states: &SlotStates, graph: Option<&Graph>, urgency: Urgency) -> bool {
         match self.stage() {
-            ConsolidationStage::Done => begins(states, graph, urgency).is_some(),
+            ConsolidationStage::Done => !self.is_held && begins(states, graph, urgency).is_some(),
             ConsolidationStage::Wait { readers } => readers.strong_count() == 0,
             _ => true,
         }
@@ -147,6 +149,16 @@ impl Consolidation {
     pub(crate) fn progress(&self) -> Option<(usize, usize)> {
         let batch = self.batch.as_ref()?;
         (!matches!(batch.stage, ConsolidationStage::Done)).then_some(batch.progress)
+    }
+
+    /// From now on no batch begins, or batches begin again. One that is under way goes on.
+    pub(crate) fn hold(&mut self, is_held: bool) {
+        self.is_held = is_held;
+    }
+
+    /// Whether no batch is under way.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        matches!(self.stage(), ConsolidationStage::Done)
     }
 
     pub(crate) fn census(&self) -> Census {
@@ -174,7 +186,7 @@ impl Consolidation {
     /// Takes one step. Done when there is nothing to do, or nothing before readers have gone.
     pub(crate) fn step(&mut self, mut parts: IndexParts<'_>, urgency: Urgency, work: &mut Work) -> Step<()> {
         let kind = match self.stage() {
-            ConsolidationStage::Done => begins(parts.states, parts.graph.as_deref(), urgency),
+            ConsolidationStage::Done if !self.is_held => begins(parts.states, parts.graph.as_deref(), urgency),
             _ => None,
         };
         let batch = match (&mut self.batch, kind) {

@@ -21,9 +21,12 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use crate::arena::{Reading, Rows};
 
 mod check;
+mod persist;
 
 pub(crate) use self::check::Census;
 pub use self::check::Fault;
+pub(crate) use self::persist::GraphLoading;
+use self::persist::LinkCapture;
 
 /// The links, and how many nodes are linked.
 pub(crate) struct Graph {
@@ -51,6 +54,8 @@ pub(crate) struct Graph {
     detached_count: usize,
     /// How many vectors there were, at most, since links were chosen for as few as there are now.
     crowd: usize,
+    /// While the links are written down for a snapshot: see [`Graph::begin_capture`].
+    capture: Option<Box<LinkCapture>>,
 }
 
 /// One entry of a list: a slot, and whether the link is pinned.
@@ -86,6 +91,7 @@ impl Graph {
             linked_count: 0,
             detached_count: 0,
             crowd: 0,
+            capture: None,
         }
     }
 
@@ -120,6 +126,7 @@ impl Graph {
 
     /// Makes room for a slot, new or vacant, on layers 0 to `level`; nothing leads to it yet.
     pub(crate) fn open(&mut self, slot: u32, level: usize) {
+        self.preserve(slot);
         self.base.reach(slot);
         self.slots.reach(slot);
         self.base.words(slot).iter().for_each(|word| word.store(NONE, Relaxed));
@@ -130,6 +137,7 @@ impl Graph {
 
     /// Forgets the links of a node that nothing leads to.
     pub(crate) fn close(&mut self, slot: u32) {
+        self.preserve(slot);
         let level = self.level(slot);
         if level > 0 {
             self.give_up_tower(self.tower(slot), level);
@@ -184,6 +192,7 @@ impl Graph {
 
     /// Lets a node stand on more layers, where its list is empty.
     pub(crate) fn lift(&mut self, slot: u32, level: usize) {
+        self.preserve(slot);
         let before = self.level(slot);
         if level <= before {
             return;
@@ -218,11 +227,13 @@ impl Graph {
 
     /// Notes that the pinned link to a node is this one's.
     pub(crate) fn note_host(&mut self, layer: usize, host: u32, slot: u32) {
+        self.preserve(slot);
         self.host_word(layer, slot).store(host, Relaxed);
     }
 
     /// Makes the pinned link to a node an ordinary one.
     pub(crate) fn unpin(&mut self, layer: usize, slot: u32) {
+        self.preserve(slot);
         let host = self.host(layer, slot).expect("a pinned link leads to it");
         self.mark(layer, host, slot, false);
         self.host_word(layer, slot).store(NONE, Relaxed);
@@ -240,6 +251,8 @@ impl Graph {
 
     /// Puts a node's lists and place in the tree where another slot is, which is open and has no tower.
     pub(crate) fn move_node(&mut self, from: u32, to: u32) {
+        self.preserve(from);
+        self.preserve(to);
         let level = self.level(from);
         self.base.copy(from, to);
         self.slots.copy(from, to);
@@ -278,6 +291,7 @@ impl Graph {
 
     /// Lets a link lead to another slot.
     pub(crate) fn redirect(&mut self, layer: usize, slot: u32, from: u32, to: u32) {
+        self.preserve(slot);
         let word = self.word_of(layer, slot, from);
         word.store(to | word.load(Relaxed) & PINNED, Relaxed);
     }
@@ -303,6 +317,7 @@ impl Graph {
 
     /// Brings one node's tower to the table that is used now.
     pub(crate) fn rebuild_tower(&mut self, slot: u32) {
+        self.preserve(slot);
         let (old, level) = (self.tower(slot), self.level(slot));
         if level == 0 || table_of(old) == self.upper_now {
             return;
@@ -351,11 +366,13 @@ impl Graph {
 
     /// Replaces the links of a node.
     pub(crate) fn set_links(&mut self, layer: usize, slot: u32, links: &[Link]) {
+        self.preserve(slot);
         self.write(self.list(layer, slot).iter(), links);
     }
 
     /// Adds a link to a list that has room.
     pub(crate) fn add_link(&mut self, layer: usize, slot: u32, link: Link) {
+        self.preserve(slot);
         let free = self.list(layer, slot).iter().find(|word| word.load(Relaxed) == NONE);
         free.expect("the caller counted the links").store(link.0, Relaxed);
     }
@@ -421,6 +438,7 @@ impl Graph {
     }
 
     fn mark(&mut self, layer: usize, slot: u32, target: u32, pinned: bool) {
+        self.preserve(slot);
         self.word_of(layer, slot, target)
             .store(Link::new(target, pinned).0, Relaxed);
     }

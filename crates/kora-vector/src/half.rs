@@ -52,6 +52,21 @@ impl Halves {
         self.rows.floats_mut(slot)[self.length / 2 + 1] = unit;
     }
 
+    /// Writes halves and unit as they were stored, in a row whose scale is still to be set; false if they are none that a vector
+    /// is kept as.
+    #[must_use]
+    pub(crate) fn restore(&mut self, slot: u32, halves: impl Iterator<Item = u16>, unit: f32) -> bool {
+        self.rows.reach(slot);
+        let mut are_finite = true;
+        for (place, half) in self.rows.halves_mut(slot).iter_mut().zip(halves) {
+            are_finite &= half & EXPONENT_OF_HALF != EXPONENT_OF_HALF;
+            *place = half;
+        }
+        self.rows.floats_mut(slot)[self.length / 2 + 1] = unit;
+        let is_power = unit.is_normal() && unit > 0.0 && unit.to_bits() << (32 - MANTISSA_BITS) == 0;
+        are_finite && is_power
+    }
+
     pub(crate) fn set_scale(&mut self, slot: u32, scale: f32) {
         self.rows.floats_mut(slot)[self.length / 2] = scale;
     }
@@ -118,6 +133,9 @@ const SIGN: u32 = 1 << 31;
 
 /// The sign bit of a half.
 const SIGN_OF_HALF: u16 = 1 << 15;
+
+/// The exponent bits of a half: all of them are set where it is no number.
+const EXPONENT_OF_HALF: u16 = 0x7c00;
 
 /// The largest half below 2¹⁵.
 const LARGEST_KEPT: u16 = 0x77ff;

@@ -1,6 +1,7 @@
 //! The public face: an index of vectors, searched by nearness.
 
 mod maintenance;
+mod persist;
 
 use crate::consolidate::{Consolidation, Urgency};
 use crate::graph::{Census, Fault, Graph};
@@ -18,6 +19,8 @@ use crate::space::Space;
 use crate::stop_rule::Growth;
 use crate::storage::Storage;
 use crate::work::{Step, Work};
+
+pub use self::persist::{IndexCapture, IndexLoading};
 
 /// What an index is made with, for life.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -22,6 +22,18 @@ impl Levels {
         }
     }
 
+    /// What the next draws follow from.
+    pub(crate) fn state(&self) -> u64 {
+        self.state
+    }
+
+    /// Goes on from a state that was asked for; false if it is none.
+    #[must_use]
+    pub(crate) fn go_on_from(&mut self, state: u64) -> bool {
+        self.state = state.max(1);
+        state != 0
+    }
+
     pub(crate) fn draw(&mut self) -> usize {
         self.state = xorshift64(self.state);
         // 53 bits in (0, 1]: never 0, whose logarithm has no floor.

@@ -13,6 +13,7 @@
 //! paused. `consolidate` lets the dead leave
 //! and gives memory back; it mends the `tree` that makes all reachable and, with `reconnect`, `repair_links` and
 //! `reselect_links`, their neighbours' lists. `proof` walks to stored vectors and links those that are not met.
+//! `persist` is what the parts of a snapshot are read with, which `hnsw`, `graph` and `space` each have in a file of that name.
 //!
 //! # Departures from the paper
 //!
@@ -64,6 +65,7 @@ mod matches;
 mod meanwhile;
 pub mod metric;
 pub mod pages;
+mod persist;
 mod probe;
 mod proof;
 mod reconnect;
@@ -86,11 +88,12 @@ mod tree;
 pub mod work;
 
 pub use graph::Fault;
-pub use hnsw::{Hit, Index, Memory, Parameters, Slot};
+pub use hnsw::{Hit, Index, IndexCapture, IndexLoading, Memory, Parameters, Slot};
 pub use in_place::SearchBuffers;
 pub use insert::Insertion;
 pub use matches::Matches;
 pub use metric::{Metric, Refusal, vet};
+pub use persist::LoadFault;
 pub use search::{Search, Statistics};
 pub use search_parameters::SearchParameters;
 pub use storage::Storage;

@@ -43,6 +43,12 @@ impl Residuals {
         }
     }
 
+    /// Writes a row as it was stored.
+    pub(crate) fn restore(&mut self, row: u32, residual: &[i8]) {
+        self.rows.reach(row);
+        self.rows.bytes_mut(row)[..residual.len()].copy_from_slice(residual);
+    }
+
     pub(crate) fn residual(&self, slot: u32) -> &[i8] {
         &self.rows.bytes(slot)[..self.dimension]
     }

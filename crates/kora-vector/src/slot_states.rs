@@ -46,6 +46,30 @@ impl Default for Sets {
 }
 
 impl SlotStates {
+    /// So many slots, of which `live` are live, the rest of `taken` is dead, and all others are vacant.
+    pub(crate) fn of(slots: usize, live: &Bits, taken: &Bits) -> SlotStates {
+        let mut states = SlotStates::default();
+        for slot in 0..slots as u32 {
+            let next = states.take();
+            debug_assert_eq!(next, slot, "none is vacant yet");
+        }
+        for slot in 0..slots as u32 {
+            let set = match (live.holds(slot), taken.holds(slot)) {
+                (true, _) => Set::Live,
+                (false, true) => Set::Dead,
+                (false, false) => Set::Vacant,
+            };
+            states.set(set, slot);
+        }
+        states
+    }
+
+    /// Copies of which slots are live, and which are vacant, 64 in a word.
+    pub(crate) fn copy_sets(&self) -> [Vec<u64>; 2] {
+        let words = self.slots().div_ceil(64);
+        [Set::Live, Set::Vacant].map(|set| (0..words).map(|place| self.words(set).at(place)).collect())
+    }
+
     /// How many slots there are.
     pub(crate) fn slots(&self) -> usize {
         self.slots as usize

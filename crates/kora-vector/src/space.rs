@@ -11,6 +11,8 @@
 //! A walk distance that f32 cannot hold (huge or tiny components are legal) is computed again in f64 and folded into
 //! the ends of the f32 range, where it still sorts. That costs one well-predicted comparison per distance.
 
+mod persist;
+
 use crate::arena::Rows;
 use crate::code::{CodeProbe, CodeWidth};
 use crate::code_width;

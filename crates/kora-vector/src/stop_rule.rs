@@ -81,6 +81,18 @@ impl Growth {
         ((ef as f32 * factor.clamp(1.0, EFFORT_MAX)) as usize).min(EF_MAX)
     }
 
+    /// What it knows: as it was learned, and of how many.
+    pub(crate) fn parts(&self) -> (f32, u32) {
+        (self.half_dimension, self.seen)
+    }
+
+    /// The same again; none if it cannot have been learned.
+    pub(crate) fn of_parts(half_dimension: f32, seen: u32) -> Option<Growth> {
+        let is_learned = seen <= SEEN_MAX && (1.0..=HALF_DIMENSION_MAX).contains(&half_dimension);
+        let is_nothing = seen == 0 && half_dimension == 0.0;
+        (is_learned || is_nothing).then_some(Growth { half_dimension, seen })
+    }
+
     /// Where the beam of a search is to end. None as long as too little is known, where distances have no zero, and where a beam
     /// would not keep so many in order.
     pub(crate) fn stop_rule(&self, metric: Metric, parameters: &SearchParameters) -> Option<StopRule> {

@@ -11,14 +11,14 @@ use crate::level::xorshift64;
 use crate::metric::vet;
 
 /// Numbers that repeat with their seed.
-struct Random(u64);
+pub(super) struct Random(u64);
 
 impl Random {
-    fn new(seed: u64) -> Random {
+    pub(super) fn new(seed: u64) -> Random {
         Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
     }
 
-    fn below(&mut self, bound: usize) -> usize {
+    pub(super) fn below(&mut self, bound: usize) -> usize {
         self.0 = xorshift64(self.0);
         (self.0 >> 33) as usize % bound
     }
@@ -28,13 +28,13 @@ impl Random {
     }
 
     /// A vector near one of twenty centres: real data lies in clumps, and there a graph without the heuristic fails.
-    fn clumped(&mut self, dimension: usize) -> Vec<f32> {
+    pub(super) fn clumped(&mut self, dimension: usize) -> Vec<f32> {
         let mut centre = Random::new(self.below(20) as u64 + 1_000);
         (0..dimension).map(|_| centre.unit() + 0.3 * self.unit()).collect()
     }
 }
 
-fn parameters(metric: Metric, dimension: usize, m: usize) -> Parameters {
+pub(super) fn parameters(metric: Metric, dimension: usize, m: usize) -> Parameters {
     Parameters {
         dimension,
         metric,
@@ -46,16 +46,16 @@ fn parameters(metric: Metric, dimension: usize, m: usize) -> Parameters {
 }
 
 /// An index that has a graph from the first vector on.
-fn graphed(parameters: Parameters) -> Index {
+pub(super) fn graphed(parameters: Parameters) -> Index {
     Index::with_small_max(parameters, 0)
 }
 
-fn walk(index: &mut Index, query: &[f32], k: usize, ef: usize) -> Vec<Hit> {
+pub(super) fn walk(index: &mut Index, query: &[f32], k: usize, ef: usize) -> Vec<Hit> {
     let search = index.begin_walk(query, SearchParameters::nearest(k, ef));
     index.finish(search)
 }
 
-fn vector_of(index: &Index, slot: Slot) -> Vec<f32> {
+pub(super) fn vector_of(index: &Index, slot: Slot) -> Vec<f32> {
     let mut vector = Vec::new();
     index.copy_vector(slot, &mut vector);
     vector
