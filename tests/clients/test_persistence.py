@@ -9,7 +9,7 @@ import time
 
 import pytest
 import redis
-from server import Server
+from server import BINARY, Server
 
 # 500 by hand: KORA_KILLS=500 .venv/bin/python -m pytest tests/clients/test_persistence.py -k killed
 KILLS = int(os.environ.get("KORA_KILLS", "8"))
@@ -129,6 +129,82 @@ def test_everything_is_there_after_a_restart(tmp_path: pathlib.Path, workers: in
         kill(server)
 
 
+@pytest.mark.parametrize("quant", ["F32", "F16", "Q16", "Q8"])
+def test_a_graph_is_read_as_it_was_written(tmp_path: pathlib.Path, quant: str) -> None:
+    """The same vectors to the bit, and the same answers of walks that look so little around that another graph gives others."""
+    draw = random.Random(5)
+    vector = lambda: [draw.gauss(0, 1) for _ in range(40)]
+    flags = ["--appendonly", "yes", "--appendfsync", "no"]
+    server, client = start(tmp_path, "--workers", "2", *flags)
+    client.execute_command("VECCREATE", "docs", "DIM", 40, "QUANT", quant)
+    set_some(client, vector, range(4000))
+    queries = [vector() for _ in range(30)]
+    ask = lambda client: [client.execute_command("VECQUERY", "docs", 10, *query, "EF", 12) for query in queries]
+    client.execute_command("VECSET", "docs:mortal", 40, *vector(), "EX", 1000)
+    for number in range(0, 4000, 9):
+        client.execute_command("VECDEL", f"docs:{number}")
+    for number in range(1, 4000, 10):
+        client.execute_command("VECSETATTR", f"docs:{number}", '{"number": %d}' % number)
+    client.execute_command("CONFIG", "SET", "save", "")
+    before, answers = picture(client), ask(client)
+    assert client.save() is True
+    saved = max(tmp_path.glob("snapshot-*.kora"))
+    assert client.info("persistence")["rdb_saves"] == 1
+    kill(server)
+    for workers in ("2", "1"):
+        server, client = start(tmp_path, "--workers", workers, *flags)
+        try:
+            assert ask(client) == answers
+            assert picture(client) == before
+        finally:
+            kill(server)
+    # One byte of it, somewhere.
+    whole = saved.read_bytes()
+    for place in [draw.randrange(len(whole)) for _ in range(5)]:
+        saved.write_bytes(whole[:place] + bytes([whole[place] ^ 4]) + whole[place + 1 :])
+        assert "damaged" in refusal(tmp_path, "--workers", "2", *flags)
+    saved.write_bytes(whole)
+
+
+def recall(client: redis.Redis) -> float:
+    reply = client.execute_command("VECRECALL", "docs", "SAMPLES", 100, "EF", 100)
+    return float(reply[b"recall"])
+
+
+def set_some(client: redis.Redis, vector, numbers) -> None:
+    with client.pipeline(transaction=False) as pipe:
+        for number in numbers:
+            components = vector()
+            pipe.execute_command("VECSET", f"docs:{number}", len(components), *components)
+        pipe.execute()
+
+
+def test_a_graph_that_changes_while_it_is_saved_is_whole(tmp_path: pathlib.Path) -> None:
+    """Vectors come, go and are replaced while snapshots are taken; then the server is killed."""
+    draw = random.Random(6)
+    vector = lambda: [draw.gauss(0, 1) for _ in range(16)]
+    flags = ["--workers", "2", "--appendonly", "yes", "--appendfsync", "everysec"]
+    server, client = start(tmp_path, *flags)
+    set_some(client, vector, range(6000))
+    for turn in range(4):
+        client.bgsave()
+        end = time.monotonic() + 60
+        while client.info("persistence")["rdb_saves"] <= turn:
+            set_some(client, vector, [draw.randrange(8000) for _ in range(40)])
+            client.delete(*(f"docs:{draw.randrange(8000)}" for _ in range(10)))
+            assert time.monotonic() < end
+    set_some(client, vector, [draw.randrange(8000) for _ in range(100)])
+    before = picture(client)
+    time.sleep(1.2)
+    kill(server)
+    server, client = start(tmp_path, *flags)
+    try:
+        assert picture(client) == before
+        assert recall(client) > 0.95
+    finally:
+        kill(server)
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_what_was_acknowledged_is_there_however_often_the_server_is_killed(tmp_path: pathlib.Path, workers: int) -> None:
     """Under `always`: each acknowledged write is there, and of the one under way the old or the new value."""
@@ -189,6 +265,84 @@ def test_a_torn_end_is_cut_off_and_damage_elsewhere_is_refused(tmp_path: pathlib
     assert server.wait() == 1
     assert log.name in server.words() and "byte" in server.words()
     server.stop()
+
+
+def kora(*words: str) -> tuple[int, str]:
+    """The status and the words of a command of the program."""
+    program = subprocess.run([BINARY, *words], capture_output=True, text=True)
+    return program.returncode, program.stdout + program.stderr
+
+
+def test_a_directory_is_checked_and_a_damaged_log_cut(tmp_path: pathlib.Path) -> None:
+    flags = ["--workers", "2", "--appendonly", "yes", "--appendfsync", "always"]
+    assert kora("check", str(tmp_path / "none"))[0] == 1
+    server, client = start(tmp_path, *flags)
+    fill(client)
+    client.save()
+    keys = client.dbsize()
+    for number in range(50):
+        client.set(f"behind {number}", "x" * 100)
+    status, words = kora("check", str(tmp_path))
+    assert status == 1 and "another process" in words
+    kill(server)
+    status, words = kora("check", str(tmp_path))
+    assert status == 0 and words.startswith("sound:"), words
+
+    log = max(tmp_path.glob("log-*.kora"))
+    whole = log.read_bytes()
+    log.write_bytes(whole[: len(whole) // 2] + bytes([whole[len(whole) // 2] ^ 1]) + whole[len(whole) // 2 + 1 :])
+    status, words = kora("check", str(tmp_path))
+    assert status == 1 and "--truncate-at" in words, words
+    place = words.split("--truncate-at ")[1].split("`")[0]
+    assert place.startswith(log.name + ":")
+    length = log.stat().st_size
+    status, words = kora("repair", str(tmp_path), "--truncate-at", place)
+    assert status == 0 and "would go" in words and log.stat().st_size == length
+    assert kora("repair", str(tmp_path), "--truncate-at", "log-999999.kora:100")[0] == 1
+    assert kora("repair", str(tmp_path), "--truncate-at", place, "--yes")[0] == 0
+    assert kora("check", str(tmp_path))[0] == 0
+    server, client = start(tmp_path, *flags)
+    left = [number for number in range(50) if client.exists(f"behind {number}")]
+    assert left == list(range(len(left))) and 0 < len(left) < 50
+    assert client.dbsize() == keys + len(left)
+    kill(server)
+
+
+def test_a_server_starts_on_a_full_disk_and_refuses_writes(tmp_path: pathlib.Path) -> None:
+    if not mount(tmp_path, "size=1m"):
+        print("not tried: this process may not mount a file system")
+        return
+    try:
+        flags = ["--workers", "2", "--appendonly", "yes", "--appendfsync", "always"]
+        server, client = start(tmp_path / "data", *flags)
+        client.set("key", "value")
+        kill(server)
+        with open(tmp_path / "filler", "wb") as filler:
+            while True:
+                try:
+                    filler.write(b"x" * 4096)
+                    filler.flush()
+                except OSError:
+                    break
+        server, client = start(tmp_path / "data", *flags)
+        assert client.get("key") == b"value"
+        with pytest.raises(redis.exceptions.ResponseError, match="^MISCONF .*No space left"):
+            client.set("key", "other")
+        (tmp_path / "filler").unlink()
+        end = time.monotonic() + 30
+        while True:
+            try:
+                client.set("key", "other")
+                break
+            except redis.exceptions.ResponseError:
+                assert time.monotonic() < end, "it does not recover"
+                time.sleep(0.05)
+        kill(server)
+        server, client = start(tmp_path / "data", *flags)
+        assert client.get("key") == b"other"
+        kill(server)
+    finally:
+        subprocess.run(["umount", str(tmp_path)], check=True)
 
 
 def test_a_directory_has_one_server(tmp_path: pathlib.Path) -> None:

@@ -5,6 +5,7 @@
 
 use kora_log::order::Chunk;
 use kora_log::record::records;
+use kora_log::snapshot::PieceKind;
 use kora_mesh::Trouble;
 
 use crate::command::Command;
@@ -30,8 +31,19 @@ pub(crate) struct Durable {
     pub(crate) last_save_wish: Option<bool>,
 }
 
-/// A shard, and records that it wrote for a snapshot.
-pub type CapturedPiece = (u32, Vec<u8>);
+/// What an engine's shards hold.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Holdings {
+    /// Strings and hashes, also such as have expired and were not removed.
+    pub keys: u64,
+    /// Vectors, the same.
+    pub vectors: u64,
+    /// Collections that exist, on all shards of the server.
+    pub collections: u64,
+}
+
+/// A shard, and what it wrote for a snapshot.
+pub type CapturedPiece = (u32, PieceKind, Vec<u8>);
 
 impl Engine {
     /// Looks what is to be done, and begins it.
@@ -77,16 +89,23 @@ impl Engine {
         for shard in &mut self.shards {
             let id = u32::from(shard.id().0);
             let Some(capture) = shard.capture_mut() else { continue };
-            if let Some(records) = capture.take()
-                && let Err(back) = take(number, Some((id, records)))
+            if let Some((kind, piece)) = capture.take()
+                && let Err(back) = take(number, Some((id, kind, piece)))
             {
-                back.into_iter().for_each(|(_, records)| capture.put_back(records));
+                back.into_iter()
+                    .for_each(|(_, kind, piece)| capture.put_back((kind, piece)));
             }
             is_done &= capture.is_done();
         }
         if is_done {
             self.durable.is_captured = take(number, None).is_ok();
         }
+    }
+
+    /// Numbers of values that left a shard for another one, or have arrived, since this was asked last. What tells of them is in
+    /// the frames that were handed over.
+    pub fn take_transfers(&mut self) -> Vec<u64> {
+        self.shards.iter_mut().flat_map(Shard::take_transfers).collect()
     }
 
     /// A snapshot that a client wants, once.
@@ -112,6 +131,30 @@ impl Engine {
         Ok(())
     }
 
+    /// Reads a piece of the index of one of its shards, at a time in milliseconds of Unix time.
+    ///
+    /// # Errors
+    /// If it is none that a server has written.
+    pub fn replay_index(&mut self, shard: u32, piece: &[u8], now_ms: u64) -> Result<(), ReplayFault> {
+        // Its files are no longer than this, and so no index is larger in them.
+        let bytes_max = self.setup.durability.load_bytes.get();
+        self.shard_of_number(shard)?.replay_index(piece, bytes_max, now_ms)
+    }
+
+    /// What its shards hold.
+    pub fn holdings(&self) -> Holdings {
+        Holdings {
+            keys: self.shards.iter().map(|shard| shard.key_counts().keys).sum(),
+            vectors: self.shards.iter().map(|shard| shard.live() as u64).sum(),
+            collections: self.setup.catalog.len() as u64,
+        }
+    }
+
+    /// Whether some index that was begun is not whole.
+    pub fn lacks_pieces(&self) -> bool {
+        self.shards.iter().any(Shard::lacks_pieces)
+    }
+
     /// Numbers of the values from other shards that have arrived here.
     pub fn take_landed(&mut self) -> Vec<u64> {
         self.shards.iter_mut().flat_map(Shard::take_landed).collect()
@@ -127,7 +170,7 @@ impl Engine {
 
     /// Whether the shard's part of a snapshot can be gone on with.
     pub(crate) fn has_capture_work(&self) -> bool {
-        self.durable.capture != 0 && self.shards.iter().any(Shard::has_capture_work)
+        self.shards.iter().any(Shard::has_capture_work)
     }
 
     /// Whether commands that write are refused because the disk fails.

@@ -44,7 +44,7 @@ use kora_command::error;
 
 pub use client_migration::MigratingClient;
 pub use cursor::Cursor;
-pub use durable::CapturedPiece;
+pub use durable::{CapturedPiece, Holdings};
 pub use engine::{Admission, Engine, Progress, Standing};
 pub use kora_keyspace::catalog::{Catalog, Generation, GraphSettings, MadeBy, Schema};
 pub use mail::{Request, Response};

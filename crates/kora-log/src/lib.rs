@@ -8,7 +8,7 @@
 //!
 //! [`record`] says what became true, [`frame`] holds the records of one execution, [`block`] the frames of one write,
 //! `segment` a run of blocks in one file, [`snapshot`] the pieces of a snapshot and [`manifest`] which files count.
-//! [`order`] brings the frames of several workers into the order of their stamps.
+//! [`order`] brings the frames of several workers into the order of their stamps. `docs/files.md` says it all byte by byte.
 //!
 //! # Why a snapshot of keys may be taken at any time
 //!
@@ -40,7 +40,8 @@
 pub mod block;
 mod bytes;
 pub mod disk;
-
+#[cfg(test)]
+mod format;
 pub mod frame;
 pub mod limits;
 pub mod loader;

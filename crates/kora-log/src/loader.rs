@@ -31,6 +31,8 @@ pub struct Loader<D: Disk> {
     tail: Option<Tail>,
     bytes_read: u64,
     bytes_total: u64,
+    /// The bodies of other pieces than records are passed over.
+    is_for_records: bool,
 }
 
 #[derive(Debug)]
@@ -65,6 +67,8 @@ pub enum Item {
     },
     /// Frames of the log, in order.
     Block(Block),
+    /// A piece that is not read: see [`Loader::open_for_records`].
+    Passed,
 }
 
 /// An end of the log that is not whole, as a crash leaves it.
@@ -193,6 +197,19 @@ impl<D: Disk> Loader<D> {
             tail: None,
             bytes_read: 0,
             bytes_total,
+            is_for_records: false,
+        })
+    }
+
+    /// The same, to look what records the snapshot has: of other pieces nothing is read, and so nothing checked.
+    ///
+    /// # Errors
+    /// As [`Loader::open`].
+    pub fn open_for_records(disk: D, manifest: Manifest) -> Result<Loader<D>, LoadError> {
+        let loader = Loader::open(disk, manifest)?;
+        Ok(Loader {
+            is_for_records: true,
+            ..loader
         })
     }
 
@@ -296,6 +313,11 @@ impl<D: Disk> Loader<D> {
         let bytes = open.take(PIECE_HEAD_BYTES as u64)?;
         let head = PieceHead::decode(&bytes).map_err(|what| open.damaged_at(start, what))?;
         let is_end = head.kind == PieceKind::End;
+        if self.is_for_records && head.kind == PieceKind::Index && head.length <= open.length - open.offset {
+            open.offset += head.length;
+            self.stage = LoadStage::Snapshot(open, header, pieces + 1);
+            return Ok(Some(Item::Passed));
+        }
         let body = if is_end { Vec::new() } else { open.take(head.length)? };
         head.check(header.id, &bytes, &body)
             .map_err(|what| open.damaged_at(start, what))?;

@@ -93,6 +93,11 @@ impl<D: Disk> Log<D> {
         self.blocks
     }
 
+    /// The same, to begin a segment.
+    pub fn writer_mut(&mut self) -> &mut Writer<D> {
+        &mut self.writer
+    }
+
     /// The file that is written to.
     pub fn writer(&self) -> &Writer<D> {
         &self.writer

@@ -1,6 +1,7 @@
 //! What would go if the log were cut at a place, and cutting it there.
 
 use std::io;
+use std::str::FromStr;
 
 use crate::block::{Block, HEAD_BYTES, Head};
 use crate::disk::{Disk, DiskFile, read_full};
@@ -23,11 +24,39 @@ pub struct Cut {
     pub segments: Vec<u64>,
 }
 
-/// Looks what would go if segment `number` were cut at `offset`.
+/// A place in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The segment.
+    pub segment: u64,
+    /// The byte of its file.
+    pub offset: u64,
+}
+
+impl FromStr for Place {
+    type Err = String;
+
+    /// A segment's file and a byte of it, with a colon between them.
+    fn from_str(text: &str) -> Result<Place, String> {
+        let place = text.rsplit_once(':').and_then(|(file, offset)| {
+            Some(Place {
+                segment: segment_number(file)?,
+                offset: offset.parse().ok()?,
+            })
+        });
+        place.ok_or_else(|| format!("{text:?} is no place in a log: say it as log-000012.kora:48213"))
+    }
+}
+
+/// Looks what would go if the log were cut at a place.
 ///
 /// # Errors
 /// If there is no such place in the log.
-pub fn survey<D: Disk>(disk: &D, manifest: &Manifest, number: u64, offset: u64) -> Result<Cut, LoadError> {
+pub fn survey<D: Disk>(disk: &D, manifest: &Manifest, place: Place) -> Result<Cut, LoadError> {
+    let Place {
+        segment: number,
+        offset,
+    } = place;
     let listed = |error| LoadError::io(crate::manifest::NAME, error);
     let mut segments: Vec<u64> = disk
         .list()
@@ -108,4 +137,57 @@ fn count_frames(file: &impl DiskFile, id: u64, from: u64, length: u64) -> io::Re
         }
     }
     Ok(frames)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Loader;
+    use crate::block::BlockBuilder;
+    use crate::frame::Frame;
+    use crate::simulated::SimulatedDisk;
+    use crate::writer::Writer;
+
+    #[test]
+    fn what_a_cut_takes_away_is_said_before_and_the_rest_can_be_read() {
+        let disk = SimulatedDisk::new();
+        let manifest = Manifest {
+            last_segment: 0,
+            ..Manifest::empty(1)
+        };
+        manifest.publish(&disk).expect("nothing fails");
+        let mut writer = Writer::new(disk.clone(), 1, manifest.first_segment, 1, 7);
+        let mut ends = Vec::new();
+        for stamp in 1..=6 {
+            // Two segments of three blocks.
+            if stamp % 3 == 1 {
+                writer.begin_segment(false).expect("nothing fails");
+            }
+            let mut block = BlockBuilder::new();
+            block.push(Frame {
+                stamp,
+                shard: 0,
+                records: b"",
+            });
+            writer.write(&mut block).expect("nothing fails");
+            ends.push(writer.segment_bytes());
+        }
+        writer.sync().expect("nothing fails");
+        let place: Place = format!("{}:{}", segment_name(2), ends[0]).parse().expect("it is one");
+        let cut = survey(&disk, &manifest, place).expect("it is there");
+        assert_eq!((cut.frames, cut.segments.len()), (5, 1));
+        assert!("log-000002.kora".parse::<Place>().is_err() && "snapshot-000002.kora:7".parse::<Place>().is_err());
+        let beyond = Place {
+            offset: 1 << 40,
+            ..place
+        };
+        assert!(survey(&disk, &manifest, beyond).is_err());
+        apply(&disk, &cut).expect("nothing fails");
+        let mut loader = Loader::open(disk, manifest).expect("it is there");
+        let mut frames = 0;
+        while loader.next_item().expect("it is sound").is_some() {
+            frames += 1;
+        }
+        assert_eq!(frames, 1);
+    }
 }

@@ -207,6 +207,7 @@ fn load(disk: &SimulatedDisk) -> (World, Loaded) {
     while let Some(item) = loader.next_item().unwrap_or_else(|error| panic!("{error}")) {
         match item {
             Item::Piece { body, .. } => records(&body).for_each(|record| world.apply(&record.expect("we wrote it"))),
+            Item::Passed => {}
             Item::Block(block) => block
                 .frames()
                 .flat_map(|frame| records(frame.records))
@@ -315,6 +316,7 @@ fn try_load(disk: &SimulatedDisk) -> Result<(World, Loaded), String> {
         };
         match item {
             Item::Piece { body, .. } => apply(&body)?,
+            Item::Passed => {}
             Item::Block(block) => block.frames().try_for_each(|frame| apply(frame.records))?,
         }
     }

@@ -55,7 +55,7 @@ impl Disk for Directory {
     fn create(&self, name: &str) -> io::Result<DirectoryFile> {
         let mut options = OpenOptions::new();
         options.read(true).append(true).create(true);
-        let file = options.open(self.path.join(name))?;
+        let file = options.open(self.path.join(name)).map_err(|error| named(name, error))?;
         file.set_len(0)?;
         Ok(DirectoryFile { file })
     }
@@ -69,11 +69,11 @@ impl Disk for Directory {
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        fs::rename(self.path.join(from), self.path.join(to))
+        fs::rename(self.path.join(from), self.path.join(to)).map_err(|error| named(to, error))
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
-        fs::remove_file(self.path.join(name))
+        fs::remove_file(self.path.join(name)).map_err(|error| named(name, error))
     }
 
     fn list(&self) -> io::Result<Vec<String>> {
@@ -109,6 +109,11 @@ impl DiskFile for DirectoryFile {
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
         self.file.read_at(buffer, offset)
     }
+}
+
+/// The same error, with the name of the file. Whoever opens a file says its name.
+fn named(name: &str, error: io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{name}: {error}"))
 }
 
 /// The file whose lock is the directory's.

@@ -3,6 +3,7 @@
 
 mod acceptor;
 mod account;
+pub mod check;
 mod client;
 mod client_migration;
 pub mod config;

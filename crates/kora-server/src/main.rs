@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::thread;
 
 use kora_server::config::{self, Config, Invocation};
-use kora_server::{demo, log, ping, returning, serve};
+use kora_server::{check, demo, log, ping, returning, serve};
 
 fn main() -> ExitCode {
     allocator::give_back_at_once();
@@ -40,6 +40,8 @@ fn main() -> ExitCode {
             report(demo::run(&options, *config))
         }
         Ok(Invocation::Ping(options)) => ping::run(&options),
+        Ok(Invocation::Check(options)) => check::check(&options),
+        Ok(Invocation::Repair(options)) => check::repair(&options),
         Err(error) => error.report(),
     }
 }

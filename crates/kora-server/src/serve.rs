@@ -371,7 +371,7 @@ fn shards(config: &Config, workers: usize, opened: Option<&Opened>) -> Result<us
     }
 }
 
-fn setup(
+pub(crate) fn setup(
     config: &Config,
     workers: usize,
     shards: usize,

@@ -16,6 +16,7 @@
 
 pub mod command;
 pub mod config;
+pub mod files;
 pub mod glob;
 pub mod number;
 pub mod reader;
@@ -24,9 +25,10 @@ pub mod reader;
 pub type Check = fn(&[u8]);
 
 /// Every target by the name of its folder of seeds.
-pub const TARGETS: [(&str, Check); 5] = [
+pub const TARGETS: [(&str, Check); 6] = [
     ("command", command::check),
     ("config", config::check),
+    ("files", files::check),
     ("glob", glob::check),
     ("number", number::check),
     ("reader", reader::check),

@@ -1,23 +1,34 @@
 //! A shard's part of a snapshot: everything that it holds, some at a time, while commands go on. Why that is exact stands in
 //! `kora_log`.
 
+use std::collections::VecDeque;
+use std::sync::Arc;
+
 use bytes::Bytes;
 use kora_keyspace::ValueRef;
-use kora_keyspace::catalog::Generation;
+use kora_keyspace::catalog::{Generation, Schema};
+use kora_keyspace::collections::PartCapture;
 use kora_keyspace::limits::SCAN_PREFIX_BITS;
 use kora_log::Record;
 use kora_log::record::encode_vector;
+use kora_log::snapshot::PieceKind;
+use kora_vector::{Step, Work};
 
-use super::Shard;
 use super::journal::{deadline, put_attributes, put_collection, put_fields, put_value};
+use super::{CHORE_PART, Shard};
 
 /// How far it is.
 #[derive(Debug, Default)]
 pub(crate) struct Capture {
     stage: CaptureStage,
-    /// What was written and not handed over.
+    /// Records that were written and are no whole piece yet.
     records: Vec<u8>,
+    /// Whole pieces that were not handed over: two at most.
+    pieces: VecDeque<Piece>,
 }
+
+/// What is handed over at once.
+pub(crate) type Piece = (PieceKind, Vec<u8>);
 
 #[derive(Debug, Default)]
 enum CaptureStage {
@@ -30,47 +41,72 @@ enum CaptureStage {
     Keys(Option<u32>, Vec<(Bytes, u64)>),
     /// Vectors; the next part's place.
     Parts(u32),
-    /// The part of this place and generation, and the place of its next names.
-    PartialReply(u32, Generation, u32),
+    /// The part of this place is brought to a state in which it can be written down as it is.
+    Prepare(u32, Arc<Schema>),
+    /// It is written down.
+    Index(u32, Arc<Schema>, Box<PartCapture>),
+    /// The vectors of the part of this place and generation, one by one, and the place of its next names.
+    Vectors(u32, Generation, u32),
     /// What changes at once is complete, and then the end.
     Settle,
     Ended,
 }
 
 impl Capture {
-    /// What was written, once it is a whole piece or all is written; none before.
-    pub(crate) fn take(&mut self) -> Option<Vec<u8>> {
-        self.is_ready().then(|| std::mem::take(&mut self.records))
+    /// The next piece that is whole, if there is one.
+    pub(crate) fn take(&mut self) -> Option<Piece> {
+        self.pieces.pop_front()
     }
 
     /// Takes back what could not be handed over.
-    pub(crate) fn put_back(&mut self, records: Vec<u8>) {
-        self.records = records;
+    pub(crate) fn put_back(&mut self, piece: Piece) {
+        self.pieces.push_front(piece);
     }
 
     /// Whether there is more to write and room for it.
     pub(crate) fn has_work(&self) -> bool {
-        !self.is_ready() && !self.is_ended()
-    }
-
-    fn is_ready(&self) -> bool {
-        self.records.len() >= PIECE_BYTES || (self.is_ended() && !self.records.is_empty())
+        self.pieces.is_empty() && !self.is_ended()
     }
 
     /// Whether everything was written and handed over.
     pub(crate) fn is_done(&self) -> bool {
-        self.is_ended() && self.records.is_empty()
+        self.is_ended() && self.pieces.is_empty()
     }
 
     fn is_ended(&self) -> bool {
         matches!(self.stage, CaptureStage::Ended)
+    }
+
+    /// The records that were written are a piece, if there are any.
+    fn end_records(&mut self) {
+        if !self.records.is_empty() {
+            let records = std::mem::take(&mut self.records);
+            self.pieces.push_back((PieceKind::Records, records));
+        }
+    }
+}
+
+/// A part whose capture was given up, with the capture if it had begun.
+pub(super) type GivenUp = (Arc<Schema>, Option<Box<PartCapture>>);
+
+impl CaptureStage {
+    /// The part that is being captured.
+    fn into_part(self) -> Option<GivenUp> {
+        match self {
+            CaptureStage::Prepare(_, schema) => Some((schema, None)),
+            CaptureStage::Index(_, schema, part) => Some((schema, Some(part))),
+            _ => None,
+        }
     }
 }
 
 impl Shard {
     /// Begins to write down what it holds, or gives that up.
     pub(crate) fn set_capture(&mut self, is_wanted: bool) {
-        self.capture = is_wanted.then(Box::default);
+        let new = is_wanted.then(Box::default);
+        if let Some(old) = std::mem::replace(&mut self.capture, new) {
+            self.given_up.extend(old.stage.into_part());
+        }
     }
 
     /// What it writes down, if it does.
@@ -78,27 +114,80 @@ impl Shard {
         self.capture.as_deref_mut()
     }
 
-    /// Whether there is more to write down, and room for it.
+    /// Whether there is more to write down, and room for it, or something to be put right.
     pub(crate) fn has_capture_work(&self) -> bool {
-        self.capture.as_ref().is_some_and(|capture| capture.has_work())
+        !self.given_up.is_empty() || self.capture.as_ref().is_some_and(|capture| capture.has_work())
     }
 
     /// Writes some more of what it holds. Its collections are not lent.
     pub(crate) fn go_on_capturing(&mut self) {
+        for (schema, part) in std::mem::take(&mut self.given_up) {
+            self.keyspace.end_part_capture(&schema, part.map(|part| *part));
+        }
         if let Some(mut capture) = self.capture.take() {
-            self.capture_slice(&mut capture);
+            if capture.has_work() {
+                self.capture_slice(&mut capture);
+            }
             self.capture = Some(capture);
         }
     }
 
-    fn capture_slice(&self, capture: &mut Capture) {
+    fn capture_slice(&mut self, capture: &mut Capture) {
         let bytes_max = capture.records.len() + SLICE_BYTES;
         let mut entries = 0;
-        while capture.records.len() < bytes_max && entries < SLICE_ENTRIES && !capture.is_ended() {
-            let stage = std::mem::take(&mut capture.stage);
-            capture.stage = self.capture_some(stage, &mut capture.records);
+        while capture.records.len() < bytes_max && entries < SLICE_ENTRIES && capture.pieces.is_empty() {
+            capture.stage = match std::mem::take(&mut capture.stage) {
+                CaptureStage::Prepare(place, schema) => {
+                    let next = self.prepare_part(place, schema);
+                    if !matches!(next, CaptureStage::Vectors(..)) {
+                        capture.stage = next;
+                        return;
+                    }
+                    next
+                }
+                CaptureStage::Index(place, schema, part) => {
+                    capture.end_records();
+                    capture.stage = self.capture_index(place, schema, part, &mut capture.pieces);
+                    return;
+                }
+                CaptureStage::Ended => {
+                    capture.end_records();
+                    capture.stage = CaptureStage::Ended;
+                    return;
+                }
+                stage => self.capture_some(stage, &mut capture.records),
+            };
             entries += ENTRIES_AT_ONCE;
         }
+        if capture.records.len() >= PIECE_BYTES || capture.is_ended() {
+            capture.end_records();
+        }
+    }
+
+    fn prepare_part(&mut self, place: u32, schema: Arc<Schema>) -> CaptureStage {
+        let mut work = Work::new(self.setup.slice_work.div_ceil(CHORE_PART));
+        match self.keyspace.begin_part_capture(&schema, &mut work) {
+            Step::More => CaptureStage::Prepare(place, schema),
+            Step::Done(Some(part)) => CaptureStage::Index(place, schema, Box::new(part)),
+            Step::Done(None) => CaptureStage::Vectors(place, schema.generation, 0),
+        }
+    }
+
+    fn capture_index(
+        &mut self,
+        place: u32,
+        schema: Arc<Schema>,
+        mut part: Box<PartCapture>,
+        pieces: &mut VecDeque<Piece>,
+    ) -> CaptureStage {
+        let mut piece = Vec::new();
+        let step = self.keyspace.capture_part(&mut part, SLICE_BYTES, &mut piece);
+        pieces.push_back((PieceKind::Index, piece));
+        if step == Step::More {
+            return CaptureStage::Index(place, schema, part);
+        }
+        self.keyspace.end_part_capture(&schema, Some(*part));
+        CaptureStage::Parts(place + 1)
     }
 
     fn capture_some(&self, stage: CaptureStage, out: &mut Vec<u8>) -> CaptureStage {
@@ -129,17 +218,19 @@ impl Shard {
             },
             CaptureStage::Parts(place) if place < self.keyspace.collections().places() => {
                 match self.keyspace.collections().at(place) {
-                    Some(part) => CaptureStage::PartialReply(place, part.schema().generation, 0),
+                    Some(part) => CaptureStage::Prepare(place, Arc::clone(part.schema())),
                     None => CaptureStage::Parts(place + 1),
                 }
             }
             CaptureStage::Parts(_) => CaptureStage::Settle,
-            CaptureStage::PartialReply(place, generation, from) => {
+            CaptureStage::Vectors(place, generation, from) => {
                 match self.capture_vectors(place, generation, from, out) {
-                    Some(from) => CaptureStage::PartialReply(place, generation, from),
+                    Some(from) => CaptureStage::Vectors(place, generation, from),
                     None => CaptureStage::Parts(place + 1),
                 }
             }
+            // They are gone on with where the shard may be changed.
+            CaptureStage::Prepare(..) | CaptureStage::Index(..) => stage,
             CaptureStage::Settle if self.keyspace.is_in_batch() => CaptureStage::Settle,
             CaptureStage::Settle | CaptureStage::Ended => CaptureStage::Ended,
         }
@@ -195,7 +286,7 @@ impl Shard {
 /// Bytes of records in one piece of a snapshot: large beside its head, small beside the memory of a server.
 const PIECE_BYTES: usize = 256 << 10;
 
-/// Bytes that are written in one slice, if no single entry is larger: some tens of microseconds.
+/// Bytes that are written in one slice, and in one piece of an index, if no single entry is larger: some tens of microseconds.
 const SLICE_BYTES: usize = 64 << 10;
 
 /// Entries looked at in one slice.

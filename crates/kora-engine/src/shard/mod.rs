@@ -41,6 +41,7 @@ use kora_vector::Work;
 
 use self::batch::ExecutingBatch;
 pub(crate) use self::capture::Capture;
+use self::capture::GivenUp;
 use self::counting::Counting;
 use self::fields::Fields;
 use self::insert::Insert;
@@ -85,6 +86,10 @@ pub(crate) struct Shard {
     replay: Box<Replay>,
     /// Its part of a snapshot that is being taken.
     capture: Option<Box<Capture>>,
+    /// Values that left for another shard, or came from one, since that was asked last.
+    transfers: Vec<u64>,
+    /// Parts of collections whose capture was given up and is to be ended.
+    given_up: Vec<GivenUp>,
     /// A shard stays with its worker's thread: nothing in it is synchronised but what is lent (see `lease`).
     _not_send: std::marker::PhantomData<Rc<()>>,
 }
@@ -138,6 +143,8 @@ impl Shard {
             ),
             replay: Box::default(),
             capture: None,
+            transfers: Vec::new(),
+            given_up: Vec::new(),
             lease: Lease::new(id, leases),
             draws: setup.catalog.hash_seed() ^ u64::from(id.0),
             attempts: 0,

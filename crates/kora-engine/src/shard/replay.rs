@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use kora_keyspace::catalog::{Generation, MadeBy, Schema};
+use kora_keyspace::collections::{PartLoading, PartPiece};
 use kora_keyspace::keys::{FieldEdit, MovedValue, Value};
 use kora_keyspace::{Cause, KeyType, NEVER_MS, key_of};
 use kora_log::Record;
 use kora_log::record::{self, Deadline, components};
 use kora_values::StringValue;
-use kora_vector::{Step, Work, vet};
+use kora_vector::{LoadFault, Step, Work, vet};
 
 use super::schema_text::read_schema;
 use super::{Shard, ShardObservers};
@@ -24,8 +25,17 @@ pub(crate) struct Replay {
     leaving: HashMap<u64, (Bytes, LeavingValue)>,
     /// Numbers of the transfers that ended here.
     landed: Vec<u64>,
+    /// A part of a collection that is being read.
+    part: Option<PartInLoad>,
     /// Hashes that are there and have no field so far, and when they expire. A keyspace holds no such hash.
     bare_hashes: HashMap<Box<[u8]>, u64>,
+}
+
+/// A part of a collection whose pieces are being read.
+enum PartInLoad {
+    Loading(Box<PartLoading>),
+    /// There is no such collection: the log tells what became of it.
+    Unknown,
 }
 
 /// A value on its way.
@@ -132,6 +142,53 @@ impl Shard {
         }
     }
 
+    /// Reads a piece of a part of a collection. All pieces of a snapshot together have so many bytes at most.
+    ///
+    /// # Errors
+    /// If it is none that a server has written.
+    pub(crate) fn replay_index(&mut self, piece: &[u8], bytes_max: u64, now_ms: u64) -> Result<(), ReplayFault> {
+        let refuse = |fault: LoadFault| ReplayFault {
+            what: fault.to_string(),
+        };
+        let begun = self.replay.part.take();
+        self.replay.part = match (PartPiece::read(piece).map_err(refuse)?, begun) {
+            (
+                PartPiece::Head {
+                    generation,
+                    name,
+                    index,
+                },
+                None,
+            ) => Some(match self.schema_of(name, generation.0) {
+                None => PartInLoad::Unknown,
+                Some(schema) => {
+                    let hash_seed = self.setup.catalog.hash_seed();
+                    let part = PartLoading::begin(&schema, index, hash_seed, bytes_max, now_ms).map_err(refuse)?;
+                    PartInLoad::Loading(Box::new(part))
+                }
+            }),
+            (PartPiece::More(more), Some(PartInLoad::Loading(mut part))) => {
+                let belongs = |key: &[u8]| self.placement.shard_of(key) == self.id;
+                part.piece(more, belongs).map_err(refuse)?;
+                Some(PartInLoad::Loading(part))
+            }
+            (PartPiece::More(_), Some(PartInLoad::Unknown)) => Some(PartInLoad::Unknown),
+            (PartPiece::End, Some(PartInLoad::Loading(mut part))) => {
+                part.end();
+                self.keyspace.put_part(*part).map_err(refuse)?;
+                None
+            }
+            (PartPiece::End, Some(PartInLoad::Unknown)) | (PartPiece::Abandoned, Some(_)) => None,
+            _ => return Err(fault("the pieces of a collection are not in order")),
+        };
+        Ok(())
+    }
+
+    /// Whether a part that was begun is not whole.
+    pub(crate) fn lacks_pieces(&self) -> bool {
+        self.replay.part.is_some()
+    }
+
     /// Numbers of the transfers that ended here.
     pub(crate) fn take_landed(&mut self) -> Vec<u64> {
         std::mem::take(&mut self.replay.landed)
@@ -206,6 +263,12 @@ impl Shard {
                     "a vector has another dimension than its collection",
                 )?;
                 vet(&vector, schema.graph.metric).map_err(|refusal| fault(&refusal.to_string()))?;
+                if self.keeps_vector(&schema, &key, name, &vector) {
+                    // The snapshot has it, or a record before: what it took to link it is not spent again.
+                    let place = self.keyspace.place(&key, BEFORE_ALL_MS);
+                    self.keyspace.set_deadline(place, deadline_ms(deadline));
+                    return Ok(());
+                }
                 self.replay_vector(&schema, &key, &vector, deadline_ms(deadline));
             }
             Record::VectorDeadline {
@@ -366,6 +429,19 @@ impl Shard {
         {}
         drop(insertion);
         self.keyspace.note_insertion_ended(schema);
+    }
+
+    /// Whether the vector of a name is this one, to the bit, and nothing stands before it.
+    fn keeps_vector(&self, schema: &Schema, key: &[u8], name: &[u8], vector: &[f32]) -> bool {
+        let place = self.keyspace.place(key, BEFORE_ALL_MS);
+        let row = self.keyspace.part_of(schema).and_then(|part| part.row_of(name));
+        let is_same = row.is_some_and(|row| {
+            let kept = row.to_vec();
+            kept.iter()
+                .zip(vector)
+                .all(|(kept, told)| kept.to_bits() == told.to_bits())
+        });
+        is_same && self.keyspace.kind(place) == Some(KeyType::Vector)
     }
 
     fn replay_vector_gone(&mut self, schema: &Arc<Schema>, name: &[u8], cause: record::Cause) {

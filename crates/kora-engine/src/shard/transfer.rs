@@ -113,6 +113,7 @@ impl Shard {
                         let transfer = self.next_transfer();
                         self.keyspace.remove(place, Cause::Moved { transfer });
                         vector.transfer = Some(transfer);
+                        self.note_crossing(Some(transfer));
                     }
                     return Ok(PartialReply::Moved(Some(MovedData::Vector(Box::new(vector)))));
                 }
@@ -126,6 +127,7 @@ impl Shard {
             None => {
                 let transfer = self.next_transfer();
                 let moved = self.keyspace.take(place, transfer);
+                self.note_crossing(moved.is_some().then_some(transfer));
                 Ok(PartialReply::Moved(
                     moved.map(|moved| MovedData::Value(moved, Some(transfer))),
                 ))
@@ -146,14 +148,34 @@ impl Shard {
                 if let (true, Some(transfer)) = (put.is_return, moved.transfer()) {
                     // The key was set meanwhile, which came behind what did not happen and replaced it.
                     self.keyspace.note_landed(transfer);
+                    self.note_crossing(Some(transfer));
                 }
                 Ok(PartialReply::Moved(Some(moved)))
             }
             MovedData::Value(moved, transfer) => {
+                self.note_crossing(transfer);
                 self.put_moved(place, moved, transfer);
                 Ok(PartialReply::Moved(None))
             }
-            MovedData::Vector(vector) => self.arrive(*vector, put.key, Then::Landed, now_ms),
+            MovedData::Vector(vector) => {
+                self.note_crossing(vector.transfer);
+                self.arrive(*vector, put.key, Then::Landed, now_ms)
+            }
+        }
+    }
+
+    /// A value has left for another shard, or has come from one. Told only where something is kept on disk.
+    fn note_crossing(&mut self, transfer: Option<u64>) {
+        if self.setup.durability.told.has_directory.get() == 1 {
+            self.transfers.extend(transfer);
+        }
+    }
+
+    /// Numbers of values that left for another shard or came from one, unless the frame that tells of it is not complete.
+    pub(crate) fn take_transfers(&mut self) -> Vec<u64> {
+        match self.keyspace.is_in_batch() {
+            true => Vec::new(),
+            false => std::mem::take(&mut self.transfers),
         }
     }
 

@@ -179,7 +179,7 @@ impl Collection {
     }
 
     /// Gives the names of vectors that have moved to their new slots.
-    fn follow_moves(&mut self) {
+    pub(super) fn follow_moves(&mut self) {
         for (from, to) in self.index.take_moves() {
             self.elements.redirect(from, to);
             if let Some(deadlines) = &mut self.deadlines {
@@ -404,6 +404,38 @@ impl Collection {
         self.elements.name(slot)
     }
 
+    pub(super) fn index_mut(&mut self) -> &mut Index {
+        &mut self.index
+    }
+
+    /// Something holds its place in the index from now on.
+    pub(super) fn suspend(&mut self) {
+        self.suspended += 1;
+    }
+
+    /// It does no more.
+    pub(super) fn resume(&mut self) {
+        self.suspended -= 1;
+    }
+
+    /// The slots of its names in the order of a scan: see [`Collection::names`].
+    pub(super) fn slots_of_names(&self, from: u32, wanted: usize) -> (Vec<Slot>, Option<u32>) {
+        self.elements.scan(from, wanted)
+    }
+
+    /// Names a slot of the index that is read for this part; false if the name leads to another one.
+    #[must_use]
+    pub(super) fn name_slot(&mut self, slot: Slot, name: &[u8], used_s: u32) -> bool {
+        self.measure(name);
+        self.elements.set_name(slot, name);
+        self.elements.insert(slot, used_s).is_none()
+    }
+
+    /// Gives a part the index whose slots were named.
+    pub(super) fn set_index(&mut self, index: Index) {
+        self.index = index;
+    }
+
     /// True if it has something to do and nobody knows yet.
     pub(crate) fn begin_upkeep(&mut self) -> bool {
         let is_news = !self.in_upkeep && (self.index.has_upkeep() || self.has_spare_names());
@@ -508,15 +540,19 @@ fn key_of(schema: &Schema, name: &[u8]) -> Bytes {
 }
 
 fn new_index(schema: &Schema) -> Index {
-    let parameters = Parameters {
+    Index::with_graph_from(parameters_of(schema), schema.graph.graph_min)
+}
+
+/// What each part's index is made with.
+pub(super) fn parameters_of(schema: &Schema) -> Parameters {
+    Parameters {
         dimension: schema.dimension,
         metric: schema.graph.metric,
         m: schema.graph.m,
         ef_construction: schema.graph.ef_construction,
         storage: schema.graph.storage,
         seed: schema.generation.0,
-    };
-    Index::with_graph_from(parameters, schema.graph.graph_min)
+    }
 }
 
 /// Names of one kind differ by a few bytes, and nobody needs to know so exactly.

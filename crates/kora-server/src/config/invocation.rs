@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, value_parser};
 
+use crate::check::{CheckOptions, RepairOptions};
 use crate::demo::DemoOptions;
 use crate::ping::PingOptions;
 
@@ -19,6 +20,10 @@ pub enum Invocation {
     Demo(DemoOptions, Box<Config>),
     /// Check a running one: `kora ping`.
     Ping(PingOptions),
+    /// Check what is kept on disk: `kora check`.
+    Check(CheckOptions),
+    /// Cut a log that is damaged: `kora repair`.
+    Repair(RepairOptions),
 }
 
 /// Reads this process's command line and environment.
@@ -42,6 +47,8 @@ pub fn parse_from(words: impl IntoIterator<Item = OsString>) -> Result<Invocatio
             let server = Config::from_file(config_path(flags))?;
             Ok(Invocation::Ping(PingOptions::from_arg_matches(flags)?.or(&server)))
         }
+        Some(("check", flags)) => Ok(Invocation::Check(CheckOptions::from_arg_matches(flags)?)),
+        Some(("repair", flags)) => Ok(Invocation::Repair(RepairOptions::from_arg_matches(flags)?)),
         Some((_, flags)) => Ok(Invocation::Serve(load(flags)?)),
         None => Ok(Invocation::Serve(load(&matches)?)),
     }
@@ -91,6 +98,8 @@ pub(super) fn command() -> Command {
     let serve = with_settings(Command::new("serve"));
     let demo = DemoOptions::augment_args(with_settings(Command::new("demo")));
     let ping = PingOptions::augment_args(with_config_file(Command::new("ping")));
+    let check = CheckOptions::augment_args(Command::new("check"));
+    let repair = RepairOptions::augment_args(Command::new("repair"));
     describe(
         with_settings(Command::new("kora")),
         "Kōra, the cache that knows vectors",
@@ -101,6 +110,8 @@ pub(super) fn command() -> Command {
         describe(serve, "Runs the server; so does `kora` alone"),
         describe(demo, "Starts a server with real vectors and shows it"),
         describe(ping, "Checks that a server answers"),
+        describe(check, "Checks what a server has kept on disk"),
+        describe(repair, "Cuts a damaged log, once it was said what goes"),
     ])
 }
 
@@ -108,7 +119,13 @@ pub(super) fn command() -> Command {
 fn without_port_variable(command: Command) -> Command {
     let of_subcommands = command.get_subcommands().map(|sub| sub.get_name().to_owned());
     let names: Vec<String> = of_subcommands.collect();
-    let forget = |command: Command| command.mut_arg("port", |port| port.env(None::<&str>));
+    let forget = |command: Command| {
+        let has_port = command.get_arguments().any(|argument| argument.get_id() == "port");
+        match has_port {
+            true => command.mut_arg("port", |port| port.env(None::<&str>)),
+            false => command,
+        }
+    };
     let command = forget(command);
     names
         .into_iter()

@@ -15,12 +15,14 @@ use crate::host::Process;
 
 /// What a worker is told while the data is loaded.
 pub(crate) enum LoadMessage {
-    /// Records of one of its shards, and where they stand for messages.
-    Records {
+    /// Records of one of its shards, or a piece of an index, and where it stands for messages.
+    Piece {
         /// The shard.
         shard: u32,
-        /// The records.
-        records: Vec<u8>,
+        /// What it is.
+        kind: PieceKind,
+        /// Its bytes.
+        piece: Vec<u8>,
         /// File and offset.
         position: (Arc<str>, u64),
     },
@@ -73,18 +75,30 @@ impl WorkerLoading {
     fn take(&self, message: LoadMessage, engine: &mut Engine, host: &Process) {
         let now_ms = host.unix_us() / 1000;
         match message {
-            LoadMessage::Records {
+            LoadMessage::Piece {
                 shard,
-                records,
+                kind,
+                piece,
                 position: (file, offset),
             } => {
-                if let Err(fault) = engine.replay(shard, &records, now_ms) {
+                let replayed = match kind {
+                    PieceKind::Index => engine.replay_index(shard, &piece, now_ms),
+                    PieceKind::Records | PieceKind::End => engine.replay(shard, &piece, now_ms),
+                };
+                if let Err(fault) = replayed {
                     // The loader may have given up already.
                     let _ = self.fault.send(format!("{file} is damaged at byte {offset}: {fault}"));
                 }
             }
             LoadMessage::Barrier(done) => drop(done.send(())),
-            LoadMessage::Landed(done) => drop(done.send(engine.take_landed())),
+            LoadMessage::Landed(done) => {
+                if engine.lacks_pieces() {
+                    let _ = self
+                        .fault
+                        .send("the snapshot is damaged: a collection is not whole".to_owned());
+                }
+                let _ = done.send(engine.take_landed());
+            }
             LoadMessage::End(landed, done) => {
                 engine.end_replay(&landed, now_ms);
                 let _ = done.send(());
@@ -104,8 +118,10 @@ pub(super) fn load_collections(
     loop {
         let (file, offset) = loader.position();
         let position = (Arc::from(file), offset);
-        let Some(Item::Piece { shard, body, .. }) = loader.next_item().map_err(advice)? else {
-            return Ok(());
+        let (shard, body) = match loader.next_item().map_err(advice)? {
+            Some(Item::Piece { shard, body, .. }) => (shard, body),
+            Some(Item::Passed) => continue,
+            Some(Item::Block(_)) | None => return Ok(()),
         };
         let mut creations = Vec::new();
         for record in records(&body) {
@@ -114,7 +130,7 @@ pub(super) fn load_collections(
             }
         }
         if !creations.is_empty() {
-            workers.hand(shard, creations, &position)?;
+            workers.hand(shard, PieceKind::Records, creations, &position)?;
         }
     }
 }
@@ -138,12 +154,8 @@ pub(super) fn load(
         };
         let position = (Arc::from(file), offset);
         match item {
-            Item::Piece {
-                shard,
-                kind: PieceKind::Records,
-                body,
-            } => workers.hand(shard, body, &position)?,
-            Item::Piece { .. } => return Err(format!("{} has a piece that this version does not read", position.0)),
+            Item::Passed => {}
+            Item::Piece { shard, kind, body } => workers.hand(shard, kind, body, &position)?,
             Item::Block(block) => {
                 let mut run: Option<(u32, Vec<u8>)> = None;
                 for frame in block.frames() {
@@ -151,11 +163,15 @@ pub(super) fn load(
                         Some((shard, records)) if *shard == frame.shard => records.extend_from_slice(frame.records),
                         _ => {
                             let before = run.replace((frame.shard, frame.records.to_vec()));
-                            before.map_or(Ok(()), |(shard, records)| workers.hand(shard, records, &position))?;
+                            before.map_or(Ok(()), |(shard, records)| {
+                                workers.hand(shard, PieceKind::Records, records, &position)
+                            })?;
                         }
                     }
                 }
-                run.map_or(Ok(()), |(shard, records)| workers.hand(shard, records, &position))?;
+                run.map_or(Ok(()), |(shard, records)| {
+                    workers.hand(shard, PieceKind::Records, records, &position)
+                })?;
             }
         }
         if let Ok(fault) = faults.try_recv() {
@@ -220,14 +236,15 @@ struct Workers<'a> {
 }
 
 impl Workers<'_> {
-    /// Hands records to the worker of their shard. A collection is there for all before anything behind it is handed over.
-    fn hand(&self, shard: u32, bytes: Vec<u8>, position: &(Arc<str>, u64)) -> Result<(), String> {
+    /// Hands a piece to the worker of its shard. A collection is there for all before anything behind it is handed over.
+    fn hand(&self, shard: u32, kind: PieceKind, piece: Vec<u8>, position: &(Arc<str>, u64)) -> Result<(), String> {
         let creates = |record| matches!(record, Ok(Record::Create { .. }));
-        let has_create = records(&bytes).any(creates);
+        let has_create = kind == PieceKind::Records && records(&piece).any(creates);
         let worker = shard as usize % self.loads.len();
-        let message = LoadMessage::Records {
+        let message = LoadMessage::Piece {
             shard,
-            records: bytes,
+            kind,
+            piece,
             position: position.clone(),
         };
         self.tell(worker, message)?;

@@ -3,8 +3,10 @@
 //! Workers hand what they have changed to the log's thread at the end of their turns, and never wait for it. Under
 //! `appendfsync always` a connection's replies wait until what they tell of is safe.
 
+mod checking;
 mod loading;
 mod replies;
+mod saving;
 mod snapshotting;
 mod writing;
 
@@ -18,9 +20,10 @@ use kora_engine::{Engine, Host as _, SaveWish};
 use kora_log::loader::{LoadError, Loader};
 use kora_log::order::Chunk;
 use kora_log::{Manifest, Writer};
-use kora_mesh::{Doorbell, Durability};
+use kora_mesh::{Doorbell, Durability, Trouble};
 use tokio::sync::watch;
 
+pub(crate) use self::checking::{Found, check_directory, with_directory};
 use self::loading::{LoadMessage, load, load_collections};
 pub(crate) use self::loading::{LoadProgress, WorkerLoading};
 use self::snapshotting::{SnapshotMessage, write_snapshots};
@@ -74,6 +77,8 @@ pub(crate) enum Message {
         /// What it changed.
         chunk: Chunk,
     },
+    /// Numbers of values that left for another shard, or have arrived where they went.
+    Transfers(Vec<u64>),
     /// A client wants a snapshot.
     Save(SaveWish),
     /// Whether the client that stops the server wants a snapshot first.
@@ -271,7 +276,7 @@ fn begin(
         }
     };
     let mut loader = Loader::open(directory.clone(), manifest).map_err(advice)?;
-    let mut first = Loader::open(directory.clone(), manifest).map_err(advice)?;
+    let mut first = Loader::open_for_records(directory.clone(), manifest).map_err(advice)?;
     durability.loading_since_s.set(host.unix_us() / 1_000_000);
     durability.load_bytes.set(first.progress().1);
     load_collections(&mut first, loads, bells)?;
@@ -302,9 +307,11 @@ fn begin(
     durability.told.snapshot_bytes.set(manifest.snapshot_bytes);
     durability.told.is_log_on.set(u64::from(policy.is_log_on));
     if policy.is_log_on {
-        writer.begin_segment(false).map_err(tell)?;
-        manifest.last_segment = 0;
-        manifest.publish(directory).map_err(tell)?;
+        match writing::begin_log(&mut writer, &mut manifest) {
+            // Reads are answered, and the log's thread tries again.
+            Err(error) if writing::is_full(&error) => durability.trouble.set(Trouble::Full as u64),
+            begun => begun.map_err(tell)?,
+        }
     }
     loading::end(loads, faults, durability, bells, policy.is_log_on)?;
     Ok((writer, manifest, loaded.next_snapshot))
@@ -313,6 +320,9 @@ fn begin(
 /// What is wrong with the data, and what to do about it.
 fn advice(error: LoadError) -> String {
     match &error {
+        LoadError::Damaged { file, offset, .. } if file.starts_with("log-") => format!(
+            "{error}. Restore the directory from a backup, or see what `kora repair DIR --truncate-at {file}:{offset}` would take away"
+        ),
         LoadError::Damaged { .. } => format!("{error}. Restore the directory from a backup"),
         LoadError::Io { error: cause, .. } if cause.kind() == io::ErrorKind::NotFound => {
             format!("{error}. Restore the directory from a backup")
@@ -349,6 +359,10 @@ impl WorkerPersistence {
             // The log's thread ends after the workers do, but for one whose data could not be loaded.
             let _ = self.messages.send(Message::Frames { shard, chunk });
         });
+        let transfers = engine.take_transfers();
+        if !transfers.is_empty() {
+            let _ = self.messages.send(Message::Transfers(transfers));
+        }
         if let Some(wish) = engine.take_save_wish() {
             let _ = self.messages.send(Message::Save(wish));
         }
@@ -358,11 +372,18 @@ impl WorkerPersistence {
         let worker = self.worker;
         engine.hand_over_pieces(&mut |number, piece| {
             let message = match piece {
-                Some((shard, records)) => SnapshotMessage::Piece { number, shard, records },
+                Some((shard, kind, piece)) => SnapshotMessage::Piece {
+                    number,
+                    shard,
+                    kind,
+                    piece,
+                },
                 None => SnapshotMessage::Done { number, worker },
             };
             match self.pieces.try_send(message) {
-                Err(TrySendError::Full(SnapshotMessage::Piece { shard, records, .. })) => Err(Some((shard, records))),
+                Err(TrySendError::Full(SnapshotMessage::Piece { shard, kind, piece, .. })) => {
+                    Err(Some((shard, kind, piece)))
+                }
                 Err(TrySendError::Full(_)) => Err(None),
                 Ok(()) | Err(TrySendError::Disconnected(_)) => Ok(()),
             }

@@ -17,14 +17,16 @@ pub(crate) enum SnapshotMessage {
         /// The workers.
         workers: usize,
     },
-    /// Records of a shard.
+    /// A piece of a shard.
     Piece {
         /// Of which snapshot.
         number: u64,
         /// Of which shard.
         shard: u32,
-        /// Records.
-        records: Vec<u8>,
+        /// What it is.
+        kind: PieceKind,
+        /// Its bytes.
+        piece: Vec<u8>,
     },
     /// A worker has handed over everything.
     Done {
@@ -74,8 +76,9 @@ pub(super) fn write_snapshots(
             SnapshotMessage::Piece {
                 number: other,
                 shard,
-                records,
-            } if number == Some(other) => match put(under_way.as_mut(), shard, &records) {
+                kind,
+                piece,
+            } if number == Some(other) => match put(under_way.as_mut(), shard, kind, &piece) {
                 Ok(()) => continue,
                 Err(error) => (other, Err(error)),
             },
@@ -100,9 +103,9 @@ pub(super) fn write_snapshots(
     }
 }
 
-fn put(under_way: Option<&mut UnderWay>, shard: u32, records: &[u8]) -> io::Result<()> {
+fn put(under_way: Option<&mut UnderWay>, shard: u32, kind: PieceKind, piece: &[u8]) -> io::Result<()> {
     match under_way {
-        Some(under_way) => under_way.writer.piece(shard, PieceKind::Records, records),
+        Some(under_way) => under_way.writer.piece(shard, kind, piece),
         None => Ok(()),
     }
 }

@@ -1,16 +1,17 @@
 //! The thread that writes the log and decides about snapshots.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::Duration;
 
 use kora_engine::{Host as _, SaveWish};
-use kora_log::writer::Start;
 use kora_log::{Log, Manifest, Writer};
 use kora_mesh::{Doorbell, Durability, Phase, Trouble};
 use tokio::sync::watch;
 
+use super::saving::{SaveStage, Saving};
 use super::snapshotting::SnapshotMessage;
 use super::{Message, Policy, Settled};
 use crate::config::{AppendFsync, SavePoints};
@@ -19,17 +20,20 @@ use crate::host::Process;
 
 /// The thread's state.
 pub(super) struct Writing {
-    log: Log<Directory>,
+    pub(super) log: Log<Directory>,
     /// Which files count.
-    manifest: Manifest,
-    next_snapshot: u64,
-    policy: Policy,
-    parts: WritingParts,
-    saving: Option<Saving>,
+    pub(super) manifest: Manifest,
+    pub(super) next_snapshot: u64,
+    pub(super) policy: Policy,
+    pub(super) parts: WritingParts,
+    pub(super) saving: Option<Saving>,
     /// Another snapshot is wanted when the one under way is complete.
-    is_save_wanted: bool,
+    pub(super) is_save_wanted: bool,
+    /// Values on their way from one shard to another, by the numbers of their transfers. Invariant: those of which one end was
+    /// told, which are not in flight for longer than a command takes.
+    pub(super) in_flight: BTreeSet<u64>,
     /// Who waits for the last snapshot before the server stops.
-    last_save: Option<SyncSender<bool>>,
+    pub(super) last_save: Option<SyncSender<bool>>,
     /// What the client who stops the server has said.
     last_wish: Option<bool>,
     /// When the log was last synced, and when writing or saving is tried again after a failure, in microseconds.
@@ -37,7 +41,7 @@ pub(super) struct Writing {
     /// Bytes of records that were handed over so far.
     pushed_bytes: u64,
     write_again_us: u64,
-    save_again_us: u64,
+    pub(super) save_again_us: u64,
 }
 
 /// What the thread shares with others.
@@ -48,31 +52,6 @@ pub(super) struct WritingParts {
     pub(super) durability: Arc<Durability>,
     pub(super) bells: Vec<Arc<Doorbell>>,
     pub(super) host: Process,
-}
-
-/// A snapshot under way.
-struct Saving {
-    number: u64,
-    /// Where its log begins.
-    start: Start,
-    stage: SaveStage,
-    began_us: u64,
-    /// What the workers had changed when it began.
-    changes: u64,
-    /// It is the last one before the server stops: it began after all connections had ended.
-    is_last: bool,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum SaveStage {
-    /// Every worker is to write down what it changes, before the first captures anything.
-    Opening,
-    /// The shards are being captured.
-    Capturing,
-    /// So long is the file, and the log has to be safe up to this stamp.
-    Completing { bytes: u64, until: u64 },
-    /// No worker is to write down any more what it changes.
-    Closing { bytes: u64, until: u64 },
 }
 
 impl Writing {
@@ -97,6 +76,7 @@ impl Writing {
             parts,
             saving: None,
             is_save_wanted: false,
+            in_flight: BTreeSet::new(),
             last_save: None,
             last_wish: None,
             synced_us: 0,
@@ -142,6 +122,14 @@ impl Writing {
                 self.pushed_bytes += chunk.records.len() as u64;
                 self.log.push(shard, chunk);
             }
+            Message::Transfers(numbers) => {
+                for number in numbers {
+                    // The other end of it was told already, by a worker that was quicker.
+                    if !self.in_flight.insert(number) {
+                        self.in_flight.remove(&number);
+                    }
+                }
+            }
             Message::Save(wish) => {
                 let is_first = self.saving.is_none();
                 self.is_save_wanted |= is_first || matches!(wish, SaveWish::Scheduled | SaveWish::Rewrite);
@@ -151,8 +139,9 @@ impl Writing {
                 if let Some(saving) = self.saving.as_mut().filter(|saving| saving.number == number) {
                     match outcome {
                         Ok(bytes) => {
-                            let until = self.parts.durability.stamps.last();
-                            saving.stage = SaveStage::Completing { bytes, until };
+                            let since_us = self.parts.host.now_us();
+                            saving.awaited.clone_from(&self.in_flight);
+                            saving.stage = SaveStage::Landing { bytes, since_us };
                             self.tell_phase(0);
                         }
                         Err(error) => self.fail_save(&error),
@@ -180,20 +169,22 @@ impl Writing {
 
     /// Writes what is there, and syncs it if that is due.
     fn write(&mut self, now_us: u64) {
-        if now_us < self.write_again_us || self.log.writer().segment().is_none() {
+        let has_segment = self.log.writer().segment().is_some();
+        if now_us < self.write_again_us || !(has_segment || self.policy.is_log_on) {
             return;
         }
-        let written = match self.log.writer().is_distrusted() {
+        let begun = match self.log.writer().is_distrusted() {
             true => self.log.begin_segment(true).map(drop),
+            // The disk was full when the server started, or when the manifest was to be written.
+            false if self.policy.is_log_on && !(has_segment && self.manifest.is_open()) => {
+                begin_log(self.log.writer_mut(), &mut self.manifest)
+            }
             false => Ok(()),
         };
-        match written.and_then(|()| self.log.write()) {
+        match begun.and_then(|()| self.log.write()) {
             Ok(()) => self.tell_recovery(),
             Err(error) => {
-                let trouble = match error.kind() {
-                    io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Trouble::Full,
-                    _ => Trouble::Write,
-                };
+                let trouble = if is_full(&error) { Trouble::Full } else { Trouble::Write };
                 self.tell_trouble(trouble, &error);
                 self.write_again_us = now_us + RETRY_US;
             }
@@ -218,7 +209,7 @@ impl Writing {
     }
 
     /// Makes safe what was written. False if that failed.
-    fn sync(&mut self) -> bool {
+    pub(super) fn sync(&mut self) -> bool {
         let start_us = self.parts.host.now_us();
         let outcome = self.log.sync();
         let end_us = self.parts.host.now_us();
@@ -243,7 +234,7 @@ impl Writing {
         }
     }
 
-    fn tell_trouble(&self, trouble: Trouble, error: &io::Error) {
+    pub(super) fn tell_trouble(&self, trouble: Trouble, error: &io::Error) {
         if self.parts.durability.trouble() != Some(trouble) {
             tracing::error!(%error, "the log can't be written: commands that write are refused until it can");
         }
@@ -270,7 +261,7 @@ impl Writing {
         }
     }
 
-    fn end_trouble(&self) {
+    pub(super) fn end_trouble(&self) {
         tracing::info!("the disk can be written again");
         self.parts.durability.trouble.set(0);
         let durable = self.parts.durability.durable.get();
@@ -280,188 +271,12 @@ impl Writing {
         });
     }
 
-    fn save_points(&self) -> SavePoints {
+    pub(super) fn save_points(&self) -> SavePoints {
         self.policy.live.persistence.get().save.clone()
     }
 
-    /// Begins a snapshot if a client, the settings or a failure want one.
-    fn save_if_due(&mut self, now_us: u64) {
-        if self.saving.is_some() || now_us < self.save_again_us {
-            return;
-        }
-        let durability = &self.parts.durability;
-        let changes = durability.changes().saturating_sub(durability.told.saved_changes.get());
-        let since_s = (self.parts.host.unix_us() / 1_000_000).saturating_sub(durability.told.saved_s.get());
-        let is_log_large = self.policy.is_log_on
-            && durability.told.log_bytes.get() > LOG_BYTES_MIN.max(durability.told.snapshot_bytes.get());
-        if self.is_save_wanted || self.save_points().is_due(since_s, changes) || is_log_large {
-            self.begin_save(now_us);
-        }
-    }
-
-    fn begin_save(&mut self, now_us: u64) {
-        self.is_save_wanted = false;
-        let is_detached = !self.policy.is_log_on || self.log.writer().is_distrusted();
-        let written = if is_detached { Ok(()) } else { self.log.write() };
-        let start = match written.and_then(|()| self.log.begin_segment(is_detached)) {
-            Ok(start) => start,
-            Err(error) => {
-                if self.log.writer().is_distrusted() && !is_detached {
-                    self.tell_trouble(Trouble::Sync, &error);
-                }
-                return self.fail_save(&error);
-            }
-        };
-        let told = &self.parts.durability.told;
-        told.saving_since_s.set(self.parts.host.unix_us() / 1_000_000);
-        let number = self.next_snapshot;
-        self.next_snapshot += 1;
-        self.saving = Some(Saving {
-            number,
-            start,
-            stage: SaveStage::Opening,
-            began_us: now_us,
-            changes: self.parts.durability.changes(),
-            is_last: self.last_save.is_some(),
-        });
-        self.tell_phase(0);
-    }
-
-    fn go_on_saving(&mut self, now_us: u64) {
-        let Some(Saving { number, stage, .. }) = self.saving else {
-            return;
-        };
-        // A worker that could not hand over a piece tries again.
-        for bell in &self.parts.bells {
-            bell.ring();
-        }
-        let is_seen = self.parts.durability.is_seen_by_all();
-        match stage {
-            SaveStage::Opening if is_seen => {
-                let workers = self.parts.bells.len();
-                if self
-                    .parts
-                    .pieces
-                    .send(SnapshotMessage::Begin { number, workers })
-                    .is_err()
-                {
-                    return self.fail_save(&io::Error::other("the thread for snapshots has ended"));
-                }
-                self.set_stage(SaveStage::Capturing);
-                self.tell_phase(number);
-            }
-            SaveStage::Completing { bytes, until }
-                if self.log.writer().next_stamp() > until && !self.log.writer().is_distrusted() =>
-            {
-                if !self.sync() {
-                    return self.fail_save(&io::Error::other("the log could not be synced"));
-                }
-                if self.policy.is_log_on {
-                    return self.publish(bytes, until, 0, now_us);
-                }
-                self.set_stage(SaveStage::Closing { bytes, until });
-                self.tell_phase(0);
-            }
-            SaveStage::Closing { bytes, until } => {
-                let are_all_here = self.log.writer().next_stamp() > self.parts.durability.stamps.last();
-                if is_seen && are_all_here {
-                    let last = self.log.writer().segment().unwrap_or(0);
-                    match self.log.close() {
-                        Ok(()) => self.publish(bytes, until, last, now_us),
-                        Err(error) => self.fail_save(&error),
-                    }
-                }
-            }
-            SaveStage::Opening | SaveStage::Capturing | SaveStage::Completing { .. } => {}
-        }
-    }
-
-    fn set_stage(&mut self, stage: SaveStage) {
-        if let Some(saving) = &mut self.saving {
-            saving.stage = stage;
-        }
-    }
-
-    /// The snapshot is complete, and the log is safe as far as it needs: from here on they count.
-    fn publish(&mut self, bytes: u64, until: u64, last_segment: u64, now_us: u64) {
-        let Some(saving) = &self.saving else { return };
-        let saved_ms = self.parts.host.unix_us() / 1000;
-        let manifest = Manifest {
-            shards: self.manifest.shards,
-            snapshot: saving.number,
-            snapshot_bytes: bytes,
-            saved_ms,
-            first_segment: saving.start.segment,
-            last_segment,
-            first_stamp: saving.start.stamp,
-            until_stamp: until,
-        };
-        if let Err(error) = manifest.publish(self.log.writer().disk()) {
-            return self.fail_save(&error);
-        }
-        self.manifest = manifest;
-        if let Err(error) = manifest.remove_others(self.log.writer().disk()) {
-            tracing::warn!(%error, "older files could not be removed; the next snapshot tries again");
-        }
-        let took_us = now_us.saturating_sub(saving.began_us);
-        let told = &self.parts.durability.told;
-        told.saved_s.set(saved_ms / 1000);
-        told.saved_changes.set(saving.changes);
-        told.save_took_s.set(took_us / 1_000_000 + 1);
-        told.snapshot_bytes.set(bytes);
-        told.log_bytes.set(self.log.writer().segment_bytes());
-        told.saves.set(told.saves.get() + 1);
-        told.save_failed.set(0);
-        tracing::info!(number = saving.number, bytes, ms = took_us / 1000, "snapshot saved");
-        if matches!(self.parts.durability.trouble(), Some(Trouble::Sync | Trouble::Snapshot)) {
-            self.end_trouble();
-        }
-        self.end_save(true);
-    }
-
-    fn fail_save(&mut self, error: &io::Error) {
-        tracing::error!(%error, "the snapshot could not be saved");
-        // Its thread may have given it up before.
-        let _ = self.parts.pieces.try_send(SnapshotMessage::Abandon);
-        self.parts.durability.told.save_failed.set(1);
-        self.save_again_us = self.parts.host.now_us() + SAVE_RETRY_US;
-        if self.parts.durability.trouble() == Some(Trouble::Sync) {
-            self.is_save_wanted = true;
-            self.save_again_us = self.parts.host.now_us() + RETRY_US;
-        } else if self.parts.durability.trouble().is_none() && !self.save_points().is_empty() {
-            self.parts.durability.trouble.set(Trouble::Snapshot as u64);
-            // Writes are refused until one succeeds, so no save point would become due by changes.
-            self.is_save_wanted = true;
-        }
-        self.end_save(false);
-    }
-
-    fn end_save(&mut self, is_saved: bool) {
-        let is_last = self
-            .saving
-            .take()
-            .map_or(self.last_save.is_some(), |saving| saving.is_last);
-        let told = &self.parts.durability.told;
-        // In this order: a SAVE that finds none under way counts from here.
-        told.saves_ended.set(told.saves_ended.get() + 1);
-        told.saving_since_s.set(0);
-        self.tell_phase(0);
-        match self.last_save.take() {
-            Some(done) if is_last => {
-                // The server may have been told to stop at once.
-                let _ = done.send(is_saved);
-            }
-            // This one began too early: another one follows, without the pause after a failure.
-            Some(done) => {
-                self.last_save = Some(done);
-                self.save_again_us = 0;
-            }
-            None => {}
-        }
-    }
-
     /// Tells the workers what to do from now on.
-    fn tell_phase(&self, capture: u64) {
+    pub(super) fn tell_phase(&self, capture: u64) {
         let is_closing = matches!(
             self.saving,
             Some(Saving {
@@ -491,6 +306,25 @@ impl Writing {
     }
 }
 
+/// Begins the log that is on for good, as far as that is not done: its first segment, and the manifest that lets it count.
+pub(super) fn begin_log(writer: &mut Writer<Directory>, manifest: &mut Manifest) -> io::Result<()> {
+    if writer.segment().is_none() {
+        writer.begin_segment(false)?;
+    }
+    let open = Manifest {
+        last_segment: 0,
+        ..*manifest
+    };
+    open.publish(writer.disk())?;
+    *manifest = open;
+    Ok(())
+}
+
+/// Whether there is no space left.
+pub(super) fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
 /// How long the thread waits for news before it looks whether something is due.
 const PATIENCE: Duration = Duration::from_millis(50);
 
@@ -504,10 +338,4 @@ const MESSAGES_PER_ROUND: usize = 1_024;
 const SYNC_EVERY_US: u64 = 1_000_000;
 
 /// When writing is tried again.
-const RETRY_US: u64 = 100_000;
-
-/// When a snapshot is tried again that the settings want.
-const SAVE_RETRY_US: u64 = 30_000_000;
-
-/// A log shorter than this is not worth a snapshot of its own; Redis's `auto-aof-rewrite-min-size`.
-const LOG_BYTES_MIN: u64 = 64 << 20;
+pub(super) const RETRY_US: u64 = 100_000;
