@@ -77,6 +77,8 @@ pub enum Reply {
     Push(Vec<Reply>),
     /// Several replies, one behind the other: SUBSCRIBE has one for each channel. Never inside another reply.
     Sequence(Vec<Reply>),
+    /// Spelled already, in the version of whom it is for: what a script returns, whose shape is the script's.
+    Spelled(Bytes),
 }
 
 impl Reply {
@@ -121,7 +123,7 @@ impl Reply {
             Reply::Simple(_) | Reply::Integer(_) | Reply::Null | Reply::NullArray => 0,
             Reply::Double(_) | Reply::Boolean(_) => 0,
             Reply::Error(text) | Reply::Text(text) | Reply::Verbatim(text) => text.len(),
-            Reply::Bulk(bytes) => bytes.len(),
+            Reply::Bulk(bytes) | Reply::Spelled(bytes) => bytes.len(),
             Reply::Array(replies) | Reply::Set(replies) | Reply::Push(replies) | Reply::Sequence(replies) => {
                 inside(replies)
             }
@@ -178,6 +180,8 @@ enum Rest {
     Interleaved(vec::IntoIter<u8>, Vec<Unpacking>),
     /// The rest of a bulk of many bytes.
     Bytes(Bytes),
+    /// The rest of what is spelled already.
+    Spelled(Bytes),
 }
 
 impl Writing {
@@ -267,6 +271,11 @@ impl Writing {
                     }
                     bytes.is_empty()
                 }
+                Rest::Spelled(bytes) => {
+                    let part = bytes.split_to(bytes.len().min(end - out.len()));
+                    out.put_slice(&part);
+                    bytes.is_empty()
+                }
             };
             if is_finished {
                 self.rest.pop();
@@ -280,6 +289,7 @@ impl Writing {
         let version = self.version;
         let (kind, count, rest) = match reply {
             Reply::Sequence(replies) => return self.rest.push(Rest::Replies(replies.into_iter())),
+            Reply::Spelled(bytes) => return self.rest.push(Rest::Spelled(bytes)),
             Reply::Array(replies) => (b'*', replies.len(), Rest::Replies(replies.into_iter())),
             Reply::Set(replies) => (kind(version, b'~'), replies.len(), Rest::Replies(replies.into_iter())),
             Reply::Push(replies) => (kind(version, b'>'), replies.len(), Rest::Replies(replies.into_iter())),
@@ -325,7 +335,7 @@ impl Writing {
         let depth = self
             .rest
             .iter()
-            .filter(|rest| !matches!(rest, Rest::Value(_) | Rest::Bytes(_)))
+            .filter(|rest| !matches!(rest, Rest::Value(_) | Rest::Bytes(_) | Rest::Spelled(_)))
             .count();
         assert!(depth <= REPLY_DEPTH_MAX, "replies nest at most REPLY_DEPTH_MAX deep");
     }

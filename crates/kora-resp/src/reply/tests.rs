@@ -266,7 +266,7 @@ fn understood2(reply: &Reply) -> Decoded2 {
         Reply::Boolean(value) => Decoded2::Integer(i64::from(*value)),
         Reply::Array(replies) | Reply::Set(replies) | Reply::Push(replies) => all(replies),
         Reply::Bulks(bulks) | Reply::BulkMap(bulks) | Reply::BulkPairs(bulks) => all(&apart(bulks)),
-        Reply::Interleaved(_) | Reply::Sequence(_) => unreachable!("none is drawn"),
+        Reply::Interleaved(_) | Reply::Sequence(_) | Reply::Spelled(_) => unreachable!("none is drawn"),
         Reply::Map(pairs) => Decoded2::Array(
             pairs
                 .iter()
