@@ -131,6 +131,16 @@ pub(crate) enum Name {
     PUnsubscribe,
     Reset,
     SPublish,
+    Eval,
+    EvalRo,
+    EvalSha,
+    EvalShaRo,
+    Script,
+    ScriptExists,
+    ScriptFlush,
+    ScriptHelp,
+    ScriptKill,
+    ScriptLoad,
     SSubscribe,
     Subscribe,
     SUnsubscribe,
@@ -144,7 +154,7 @@ pub(crate) enum Name {
 }
 
 impl Name {
-    pub(crate) const ALL: [Name; 137] = [
+    pub(crate) const ALL: [Name; 147] = [
         Name::Auth,
         Name::Client,
         Name::ClientGetname,
@@ -272,6 +282,16 @@ impl Name {
         Name::PUnsubscribe,
         Name::Reset,
         Name::SPublish,
+        Name::Eval,
+        Name::EvalRo,
+        Name::EvalSha,
+        Name::EvalShaRo,
+        Name::Script,
+        Name::ScriptExists,
+        Name::ScriptFlush,
+        Name::ScriptHelp,
+        Name::ScriptKill,
+        Name::ScriptLoad,
         Name::SSubscribe,
         Name::Subscribe,
         Name::SUnsubscribe,
@@ -414,6 +434,16 @@ impl Name {
             Name::PUnsubscribe => ("punsubscribe", -1),
             Name::Reset => ("reset", 1),
             Name::SPublish => ("spublish", 3),
+            Name::Eval => ("eval", -3),
+            Name::EvalRo => ("eval_ro", -3),
+            Name::EvalSha => ("evalsha", -3),
+            Name::EvalShaRo => ("evalsha_ro", -3),
+            Name::Script => ("script", -2),
+            Name::ScriptExists => ("script|exists", -3),
+            Name::ScriptFlush => ("script|flush", -2),
+            Name::ScriptHelp => ("script|help", 2),
+            Name::ScriptKill => ("script|kill", 2),
+            Name::ScriptLoad => ("script|load", 3),
             Name::SSubscribe => ("ssubscribe", -2),
             Name::Subscribe => ("subscribe", -2),
             Name::SUnsubscribe => ("sunsubscribe", -1),
@@ -438,7 +468,7 @@ impl Name {
     pub(crate) fn is_container(self) -> bool {
         matches!(
             self,
-            Name::Client | Name::Command | Name::Config | Name::Memory | Name::Object | Name::PubSub
+            Name::Client | Name::Command | Name::Config | Name::Memory | Name::Object | Name::PubSub | Name::Script
         )
     }
 

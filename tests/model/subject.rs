@@ -9,7 +9,7 @@ use bytes::BytesMut;
 use kora_engine::limits::SLICE_WORK;
 use kora_engine::{
     Admission, Catalog, CpuTime, Engine, Facts, GraphSettings, Host, LiveSettings, Placement, Progress, ReplyQueueId,
-    Session, Setup, Standing, mesh_ends,
+    Scripts, Session, Setup, Standing, mesh_ends,
 };
 use kora_mesh::{Gauge, Latest};
 use kora_resp::{Reader, ReaderLimits};
@@ -78,6 +78,7 @@ impl Subject {
         let setup = Arc::new(Setup {
             placement: Placement::new(shards, workers),
             catalog: Arc::new(Catalog::new(1)),
+            scripts: Arc::new(Scripts::new(shards, 1)),
             graph: DEFAULTS,
             live: Arc::new(LiveSettings {
                 password: Latest::new(password.map(str::to_owned)),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use kora_engine::{
-    Catalog, CpuTime, Engine, Facts, GraphSettings, Host, LiveSettings, Placement, Progress, Setup, mesh_ends,
+    Catalog, CpuTime, Engine, Facts, GraphSettings, Host, LiveSettings, Placement, Progress, Scripts, Setup, mesh_ends,
 };
 use kora_mesh::{Armed, Budget};
 use kora_tests::random::Random;
@@ -119,6 +119,7 @@ impl World {
         let setup = Arc::new(Setup {
             placement: Placement::new(scenario.shards, scenario.workers),
             catalog: Arc::new(Catalog::new(1)),
+            scripts: Arc::new(Scripts::new(scenario.shards, 1)),
             graph: GraphSettings {
                 metric: scenario.metric,
                 storage: Storage::F32,

@@ -20,6 +20,7 @@ pub mod limits;
 mod pubsub;
 mod recall;
 pub mod reference;
+mod scripting;
 mod setting_error;
 mod string_entries;
 mod strings;
@@ -45,6 +46,7 @@ pub use self::hashes::{HashAction, HashPart, HashScan, HashSetReply, Sample};
 pub use self::keys::{ScanFilter, ScanRequest};
 pub use self::pubsub::{Message, PubSubQuery, SubscriptionChange, TopicKind};
 pub use self::recall::RecallRequest;
+pub use self::scripting::{Evaluation, ScriptSource};
 pub use self::setting_error::SettingError;
 pub use self::vectors::{Center, Creation, VectorForm, VectorOptions, VectorQuery, Wish, vet};
 
@@ -149,6 +151,17 @@ pub enum Command {
     Publish(Box<Message>),
     /// `PUBSUB …`
     PubSub(Box<PubSubQuery>),
+
+    /// `EVAL`, `EVALSHA`, `EVAL_RO`, `EVALSHA_RO`
+    Evaluate(Box<Evaluation>),
+    /// `SCRIPT LOAD script`
+    ScriptLoad(Bytes),
+    /// `SCRIPT EXISTS sha1 [sha1 …]`
+    ScriptExists(Vec<Bytes>),
+    /// `SCRIPT FLUSH`
+    ScriptFlush,
+    /// `SCRIPT KILL`
+    ScriptKill,
 
     /// `MULTI`
     Multi,
@@ -291,6 +304,9 @@ impl Command {
                 PubSubQuery::PatternCount => 0,
             },
             Command::ClientList(filter) | Command::ClientKill(filter, _) => filter.bytes(),
+            Command::Evaluate(evaluation) => evaluation.bytes_held(),
+            Command::ScriptLoad(text) => text.len(),
+            Command::ScriptExists(names) => bytes_of(names),
             _ => 0,
         };
         payload + SEAT_BYTES

@@ -9,7 +9,8 @@ use crate::arguments::Arguments;
 use crate::error::ClientError;
 use crate::syntax::{self, Argument};
 use crate::{
-    Command, admin_entries, connection, hashes, key_entries, pubsub, string_entries, transactions, vector_entries,
+    Command, admin_entries, connection, hashes, key_entries, pubsub, scripting, string_entries, transactions,
+    vector_entries,
 };
 
 /// One command, or one subcommand of a container.
@@ -292,12 +293,13 @@ pub(crate) const PLAIN: CommandEntry = CommandEntry {
 };
 
 /// Every command stands in its family's file, beside its parser.
-const FAMILIES: [&[CommandEntry]; 8] = [
+const FAMILIES: [&[CommandEntry]; 9] = [
     admin_entries::ENTRIES,
     connection::ENTRIES,
     hashes::ENTRIES,
     key_entries::ENTRIES,
     pubsub::ENTRIES,
+    scripting::ENTRIES,
     string_entries::ENTRIES,
     transactions::ENTRIES,
     vector_entries::ENTRIES,

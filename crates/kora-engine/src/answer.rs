@@ -8,6 +8,7 @@ use crate::command::table::{self, Access};
 use crate::command::{Command, Credentials, Hello, LibraryAttribute, SaveWish, docs};
 use crate::error::ClientError;
 use crate::info::REDIS_VERSION;
+use crate::scripts::Kill;
 use crate::session::Session;
 use crate::settings::SettingError;
 use crate::setup::Setup;
@@ -79,6 +80,20 @@ pub(crate) fn answer(
         Command::CommandCount => Reply::Integer(crate::gather::integer(table::all().count() as u64)),
         Command::CommandDocs(names) => docs::document(names.as_deref()),
         Command::CommandList(filter) => docs::list(filter.as_ref()),
+        Command::ScriptLoad(text) => setup.scripts.load(text).map_or_else(Reply::Error, Reply::Text),
+        Command::ScriptExists(names) => {
+            let exists = |sha: &Bytes| Reply::Integer(i64::from(setup.scripts.find(sha).is_some()));
+            Reply::Array(names.iter().map(exists).collect())
+        }
+        Command::ScriptFlush => {
+            setup.scripts.flush();
+            Reply::ok()
+        }
+        Command::ScriptKill => match setup.scripts.kill(unix_us / 1000, setup.live.busy_reply_ms.get()) {
+            Kill::Told => Reply::ok(),
+            Kill::NotBusy => Reply::Error("NOTBUSY No scripts in execution right now.".to_owned()),
+            Kill::Unkillable => Reply::Error(UNKILLABLE.to_owned()),
+        },
         Command::Help(lines) => Reply::Array(lines.iter().map(|line| Reply::Simple(line)).collect()),
         Command::ConfigGet(patterns) => settings(&patterns, setup),
         Command::ConfigSet(changes) => or_error(change(changes, setup).map(|()| Reply::ok())),
@@ -86,6 +101,10 @@ pub(crate) fn answer(
     };
     Ok((Some(reply), Effect::None))
 }
+
+const UNKILLABLE: &str = "UNKILLABLE Sorry the script already executed write commands against the dataset. You can \
+                          either wait the script termination or kill the server in a hard way using the SHUTDOWN \
+                          NOSAVE command.";
 
 /// What is said of a snapshot that is to be taken.
 fn begin_save(wish: SaveWish, setup: &Setup, unix_us: u64) -> Result<Reply, ClientError> {

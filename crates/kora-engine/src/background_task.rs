@@ -3,12 +3,14 @@
 
 use std::sync::Arc;
 
+use kora_mesh::WorkerId;
 use kora_resp::Reply;
 
 use crate::client_migration::KillFlag;
+use crate::command::Message;
 use crate::engine::{Engine, UNKNOWN};
-use crate::gather::{CollectEmpty, Context, Dropping, Found, Next, ReadTiming, Recalling};
-use crate::mail::ReplyId;
+use crate::gather::{CollectEmpty, Context, Dropping, Found, Gather, Next, ReadTiming, Recalling};
+use crate::mail::{ReplyId, RequestBody, Target};
 use crate::reply_queue::{Presence, ReplyQueue, Taken};
 use crate::reply_queues::ReplyQueueId;
 use crate::sampling::{Candidate, Draw};
@@ -30,6 +32,8 @@ enum TaskPurpose {
     Releasing,
     /// The recall of a collection is sampled.
     Sampling(Candidate),
+    /// What scripts have published is sent.
+    Publishing,
 }
 
 impl Engine {
@@ -49,7 +53,7 @@ impl Engine {
     fn is_tidying(&self) -> bool {
         self.background_tasks
             .iter()
-            .any(|task| !matches!(task.purpose, TaskPurpose::Sampling(_)))
+            .any(|task| !matches!(task.purpose, TaskPurpose::Sampling(_) | TaskPurpose::Publishing))
     }
 
     /// Begins a background task, if there is one and none of its kind is running.
@@ -69,6 +73,25 @@ impl Engine {
         let next = Recalling::sample(schema, samples, &self.context_at(now_us, host));
         self.set_out(next, TaskPurpose::Sampling(candidate), now_us);
         true
+    }
+
+    /// Sends what scripts of a shard have published to all workers.
+    pub(crate) fn publish_for_scripts(&mut self, messages: Vec<Arc<Message>>, host: &dyn Host) {
+        if messages.is_empty() {
+            return;
+        }
+        let workers: Vec<WorkerId> = self.setup.workers().collect();
+        let requests = messages.iter().flat_map(|message| {
+            let body = |worker: &WorkerId| (Target::Worker(*worker), RequestBody::Publish(Arc::clone(message)));
+            workers.iter().map(body).collect::<Vec<_>>()
+        });
+        let requests: Vec<(Target, RequestBody)> = requests.collect();
+        let (missing, total) = (requests.len(), 0);
+        self.set_out(
+            Next::Request(Gather::Sum { missing, total }, requests),
+            TaskPurpose::Publishing,
+            host.now_us(),
+        );
     }
 
     fn begin_to_tidy(&mut self, now_us: u64, host: &dyn Host) -> bool {
@@ -143,6 +166,7 @@ impl Engine {
             reply,
             self.shards.first_mut(),
         ) {
+            (TaskPurpose::Publishing, ..) => {}
             (TaskPurpose::Releasing, ..) => self.setup.catalog.expiring_collections().subtract(),
             (TaskPurpose::CollectEmpty(schema), Reply::Integer(0), Some(shard)) => {
                 shard.keyspace_mut().note_emptied(&schema)

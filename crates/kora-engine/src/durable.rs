@@ -14,6 +14,7 @@ use crate::command::table::DataAccess;
 use crate::command::table::Parsed;
 use crate::engine::Engine;
 use crate::error::ClientError;
+use crate::setup::Setup;
 use crate::shard::{ReplayFault, Shard};
 
 /// What an engine remembers of it.
@@ -187,14 +188,8 @@ impl Engine {
         let error = if self.durable.is_loading {
             (!parsed.entry.other_flags.contains(&"loading")).then_some(ClientError::Loading)
         } else {
-            trouble
-                .filter(|_| parsed.entry.access == DataAccess::Write)
-                .map(|trouble| match trouble {
-                    Trouble::Full => ClientError::LogFails("No space left on device"),
-                    Trouble::Write => ClientError::LogFails("Input/output error"),
-                    Trouble::Sync => ClientError::LogFails("Input/output error, and a snapshot is not safe yet"),
-                    Trouble::Snapshot => ClientError::SnapshotFails,
-                })
+            let is_write = parsed.entry.access == DataAccess::Write;
+            is_write.then(|| refusal_of_writes(&self.setup)).flatten()
         };
         if let Some(error) = error {
             parsed.command = Command::Refused(error);
@@ -207,4 +202,14 @@ impl Engine {
             what: format!("shard {number} is not here"),
         })
     }
+}
+
+/// Why nothing may be written, if the disk fails.
+pub(crate) fn refusal_of_writes(setup: &Setup) -> Option<ClientError> {
+    setup.durability.trouble().map(|trouble| match trouble {
+        Trouble::Full => ClientError::LogFails("No space left on device"),
+        Trouble::Write => ClientError::LogFails("Input/output error"),
+        Trouble::Sync => ClientError::LogFails("Input/output error, and a snapshot is not safe yet"),
+        Trouble::Snapshot => ClientError::SnapshotFails,
+    })
 }

@@ -94,6 +94,7 @@ fn memory(fields: &mut Fields<'_>, stats: &[WorkerStats], context: &Context<'_>)
     fields.add("used_memory_rss", resident);
     fields.add("mem_clients_normal", client_bytes);
     fields.add("maxmemory_clients", context.setup.client_bytes_max());
+    fields.add("number_of_cached_scripts", context.setup.scripts.count());
 }
 
 fn persistence(fields: &mut Fields<'_>, _: &[WorkerStats], context: &Context<'_>) {

@@ -158,6 +158,18 @@ pub const SCAN_REPLY_BYTES_MAX: usize = 1 << 20;
 /// about half a microsecond.
 pub const NAMES_PER_SLICE: usize = 1024;
 
+/// Commands that a script calls in one slice: each takes some microseconds, as on a connection.
+pub const CALLS_PER_SLICE: usize = 64;
+
+/// Bytes of messages that one script may publish.
+pub const SCRIPT_MESSAGE_BYTES_MAX: usize = 1 << 20;
+
+/// Scripts that EVAL has brought and that are remembered for EVALSHA, as in Redis; one more, and they are forgotten.
+pub const EVALUATED_SCRIPTS_MAX: usize = 500;
+
+/// Bytes of all scripts that SCRIPT LOAD has brought.
+pub const LOADED_SCRIPT_BYTES_MAX: usize = 16 << 20;
+
 const _: () = assert!(INLINE_BUDGET_US <= DELIVERY_US);
 const _: () = assert!(DEPARTURE_US < LOAD_LOOK_US);
 

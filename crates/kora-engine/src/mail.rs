@@ -17,7 +17,7 @@ use crate::cursor::ScanPlace;
 use crate::error::ClientError;
 use crate::pubsub::{Subscribing, TopicPage, TopicsRequest};
 use crate::router::{ShardId, share_of_part};
-use crate::shard::MovedData;
+use crate::shard::{MovedData, ScriptRun};
 use crate::stats::WorkerStats;
 
 /// The slot of a reply: which client, and which place in its reply queue.
@@ -74,6 +74,8 @@ pub(crate) enum RequestBody {
     Watch(Words),
     /// Forget what the client watches.
     Unwatch,
+    /// Run a script; answers the whole reply, or where else it is to run.
+    Script(Box<ScriptRun>),
     /// A transaction's part on this shard, executed in one go.
     Batch(Box<Batch>),
     /// The client has gone: what it asked to read and has not begun need not be read.
@@ -363,6 +365,8 @@ pub(crate) enum PartialReply {
     Batch(Vec<(u32, PartialReply)>),
     /// A watched key was changed.
     Overtaken,
+    /// The script has done nothing yet, and its first key lies there.
+    Elsewhere(ShardId, Box<ScriptRun>),
     Count(u64),
     Vector(Option<Box<[f32]>>),
     Holds(bool),

@@ -6,8 +6,8 @@ use kora_resp::{Reply, Words};
 
 use crate::command::table::{DataAccess, Parsed};
 use crate::command::{
-    Action, Center, Command, Creation, Element, ElementList, KeyAction, Message, MultiKeyCommand, Only, ScanRequest,
-    ShortKey, VectorOptions,
+    Action, Center, Command, Creation, Element, ElementList, Evaluation, KeyAction, Message, MultiKeyCommand, Only,
+    ScanRequest, ScriptSource, ShortKey, VectorOptions,
 };
 use crate::cursor::Cursor;
 use crate::error::ClientError;
@@ -19,8 +19,10 @@ use crate::gather::{KillingClients, ListingClients, Next, Recalling, RenameOrCop
 use crate::limits::{KEY_BYTES_PER_SLICE, KEYS_PER_SLICE};
 use crate::mail::{IfThere, KeyOperation, Proposal, RequestBody, Target};
 use crate::pubsub::Subscribing;
-use crate::router::{Placement, ShardId, Spread};
+use crate::router::{Placement, ShardId, Spread, slot};
+use crate::shard::ScriptRun;
 use kora_keyspace::catalog::{CatalogView, GraphSettings, MadeBy};
+use kora_script::Run;
 
 /// What must be true of a connection's earlier commands before this one starts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -109,6 +111,11 @@ pub(crate) fn plan(parsed: &Parsed, placement: Placement, catalog: CatalogView<'
         Command::VectorCreate(_) | Command::VectorDrop(_) | Command::Flush => {
             (Order::AfterAll, Route::All, First::Steps)
         }
+        // It may write, and goes where its keys are; of several slots it is refused.
+        Command::Evaluate(evaluation) => match evaluation.keys.first() {
+            Some(key) => (Order::AfterQueries, Route::One(placement.shard_of(key)), First::OneStep),
+            None => (Order::AfterQueries, Route::All, First::Steps),
+        },
         Command::RandomKey
         | Command::Keys(_)
         | Command::VectorRecall(_)
@@ -157,6 +164,10 @@ pub(crate) fn plan(parsed: &Parsed, placement: Placement, catalog: CatalogView<'
         | Command::ConfigSet(_)
         | Command::ConfigRewrite
         | Command::LastSave
+        | Command::ScriptLoad(_)
+        | Command::ScriptExists(_)
+        | Command::ScriptFlush
+        | Command::ScriptKill
         | Command::Save(_) => (Order::Any, Route::Here, First::Answer),
     };
     Plan { order, route, first }
@@ -248,6 +259,7 @@ pub(crate) fn start(command: Command, first: First, me: u64, here: Target, conte
             Next::Request(Gather::Sum { missing, total }, requests)
         }
         Command::PubSub(query) => AskingTopics::start(*query, context),
+        Command::Evaluate(evaluation) => evaluate(*evaluation, here, context),
         Command::Info(sections) => Informing::start(sections, context),
         Command::Save(_) => Next::Again(Gather::Saving(context.setup.durability.told.saves_ended.get())),
         Command::ConfigRewrite => Next::Again(Gather::Rewriting(context.setup.settings.rewrite())),
@@ -263,6 +275,53 @@ pub(crate) fn start(command: Command, first: First, me: u64, here: Target, conte
         _ => Next::error(&ClientError::NotInTransaction),
     }
 }
+
+/// The first step of a script: the shard of its keys runs it. One without keys begins somewhere.
+fn evaluate(evaluation: Evaluation, here: Target, context: &Context<'_>) -> Next {
+    let scripts = &context.setup.scripts;
+    let script = match evaluation.source {
+        ScriptSource::Text(text) => scripts.evaluated(text),
+        ScriptSource::Sha(sha) => scripts.find(&sha).ok_or_else(|| NO_SCRIPT.to_owned()),
+    };
+    let script = match script {
+        Ok(script) => script,
+        Err(text) => return Next::Reply(Reply::Error(text)),
+    };
+    let (keys, placement) = (evaluation.keys, context.placement());
+    let slot_of = |key: &Bytes| slot(&[key]);
+    let slot = keys.first().map(slot_of);
+    let spans_slots = context.setup.live.scripts_across_slots.get() != 0;
+    let is_apart = |key: &Bytes| match spans_slots {
+        true => placement.shard_of(key) != placement.shard_of(&keys[0]),
+        false => Some(slot_of(key)) != slot,
+    };
+    if keys.iter().any(is_apart) {
+        return Next::error(&ClientError::CrossSlot);
+    }
+    let target = match (slot, here) {
+        (Some(slot), _) => Target::Shard(placement.shard_of_slot(slot)),
+        (None, Target::Shard(_)) => here,
+        (None, Target::Worker(_)) => Target::Shard(ShardId(0)),
+    };
+    let gather = match slot {
+        Some(_) => Gather::One(Shape::Whole),
+        None => Gather::Scripting,
+    };
+    let body = ScriptRun {
+        run: Run {
+            script,
+            keys,
+            arguments: evaluation.arguments,
+            version: evaluation.version,
+        },
+        is_read_only: evaluation.is_read_only,
+        slot,
+        may_move: slot.is_none(),
+    };
+    Next::Request(gather, vec![(target, RequestBody::Script(Box::new(body)))])
+}
+
+const NO_SCRIPT: &str = "NOSCRIPT No matching script. Please use EVAL.";
 
 /// The first step of a command on one key.
 fn start_on_key(key: ShortKey, action: Action, first: First, context: &Context<'_>) -> Next {

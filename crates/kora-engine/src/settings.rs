@@ -21,6 +21,10 @@ pub struct LiveSettings {
     pub client_memory: Arc<Budget>,
     /// The same for clients that have not authenticated.
     pub stranger_memory: Arc<Budget>,
+    /// Milliseconds after which a script that runs lets other clients of its shard have an error.
+    pub busy_reply_ms: Gauge,
+    /// 1 if the keys of a script may have several slots, as long as one shard holds them.
+    pub scripts_across_slots: Gauge,
     /// What AUTH must bring, if anything.
     pub password: Latest<Option<String>>,
 }
@@ -31,6 +35,8 @@ impl Default for LiveSettings {
         LiveSettings {
             string_bytes_max: Gauge::new(512 << 20),
             clients_max: Gauge::new(0),
+            busy_reply_ms: Gauge::new(5_000),
+            scripts_across_slots: Gauge::new(0),
             client_memory: Arc::new(Budget::new(1 << 30)),
             stranger_memory: Arc::new(Budget::new(16 << 20)),
             password: Latest::new(None),

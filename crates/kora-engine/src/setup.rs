@@ -9,6 +9,7 @@ use crate::error::ClientError;
 use crate::limits::REPLY_BYTES_MAX;
 use crate::mail::{Request, Response};
 use crate::router::{Placement, Spread};
+use crate::scripts::Scripts;
 use crate::settings::{LiveSettings, Settings};
 use crate::shard::ReadLeases;
 use kora_keyspace::catalog::{Catalog, GraphSettings};
@@ -19,6 +20,8 @@ pub struct Setup {
     pub placement: Placement,
     /// The collections that exist.
     pub catalog: Arc<Catalog>,
+    /// The scripts that are known, and those that run.
+    pub scripts: Arc<Scripts>,
     /// For collections that do not say otherwise.
     pub graph: GraphSettings,
     /// What may change while the server runs, as the engines read it.

@@ -3,7 +3,7 @@
 use kora_resp::Reply;
 
 use crate::answer::{Effect, answer};
-use crate::command::table::Parsed;
+use crate::command::table::{DataAccess, Parsed};
 use crate::command::{Action, Command};
 use crate::engine::{Admission, Engine};
 use crate::error::ClientError;
@@ -55,18 +55,26 @@ impl Engine {
             self.reply_queues.get(id).block();
             return Admission::Later(parsed);
         }
-        let parsed = match self.reply_queues.get(id).session.is_restricted() {
+        let mut parsed = match self.reply_queues.get(id).session.is_restricted() {
             true => restricted(parsed),
             false => parsed,
         };
         let at_ms = self.unix_us(since_us) / 1000;
-        let Plan { order, route, first } = plan::plan(&parsed, self.setup.placement, self.setup.catalog.at(at_ms));
+        let mut plan = plan::plan(&parsed, self.setup.placement, self.setup.catalog.at(at_ms));
+        if self.is_kept_out(&parsed, plan.route, at_ms) {
+            parsed.command = Command::Refused(ClientError::Said(BUSY));
+            plan = plan::plan(&parsed, self.setup.placement, self.setup.catalog.at(at_ms));
+        }
+        let Plan { order, route, first } = plan;
         let reply_queue = self.reply_queues.get(id);
         let in_order = match order {
             Order::Any => true,
             Order::AfterQueries => !reply_queue.is_read_only(),
             Order::AfterAll => !reply_queue.is_waiting(),
         };
+        if let Command::Evaluate(evaluation) = &mut parsed.command {
+            evaluation.version = reply_queue.session.version;
+        }
         if !reply_queue.has_room() || !in_order {
             reply_queue.block();
             return Admission::Later(parsed);
@@ -101,7 +109,7 @@ impl Engine {
         let refused = matches!(parsed.command, Command::Refused(_));
         let may_set = matches!(
             parsed.command,
-            Command::VectorSet(..) | Command::Transfer(_) | Command::Exec
+            Command::VectorSet(..) | Command::Transfer(_) | Command::Exec | Command::Evaluate(_)
         );
         let epoch = may_set.then(|| self.epochs.current());
         let reply_queue = self.reply_queues.get(id);
@@ -167,6 +175,20 @@ impl Engine {
             }
         }
         Admission::Taken
+    }
+
+    /// True if a script has had a shard to itself for so long that others are told.
+    fn is_kept_out(&self, parsed: &Parsed, route: Route, at_ms: u64) -> bool {
+        let (scripts, live) = (&self.setup.scripts, &self.setup.live);
+        match route {
+            Route::Here => false,
+            Route::One(shard) => scripts.is_busy(shard, at_ms, live.busy_reply_ms.get()),
+            Route::All => {
+                let is_for_data = parsed.entry.access != DataAccess::None
+                    || matches!(parsed.command, Command::Evaluate(_) | Command::Exec);
+                is_for_data && scripts.is_any_busy(at_ms, live.busy_reply_ms.get())
+            }
+        }
     }
 
     fn queue_for_credit(&mut self, id: ReplyQueueId) {
@@ -408,6 +430,8 @@ const SUBSCRIBER_COMMANDS: [&str; 9] = [
     "quit",
     "reset",
 ];
+
+const BUSY: &str = "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.";
 
 /// Room for so many is made at first: half of a pipeline of sixteen.
 const ACTS_USUAL: usize = 8;

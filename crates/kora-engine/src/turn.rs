@@ -332,7 +332,10 @@ impl Engine {
                 worked = true;
                 self.stats.slices += 1;
                 let from = Target::Shard(shard.id());
-                if let Some((origin, reply_id, part)) = shard.slice() {
+                let answered = shard.slice();
+                let messages = shard.take_messages();
+                self.publish_for_scripts(messages, host);
+                if let Some((origin, reply_id, part)) = answered {
                     self.answer(origin.worker, Response { reply_id, from, part }, host);
                 }
             }

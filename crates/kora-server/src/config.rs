@@ -136,6 +136,16 @@ pub struct Config {
     #[serde(with = "text")]
     pub client_output_buffer_limit: OutputLimits,
 
+    /// Milliseconds after which a script lets other clients of its shard have the error BUSY, 0 to 4294967295 [default: 5000]
+    #[arg(long, env = "KORA_BUSY_REPLY_THRESHOLD", value_name = "MILLISECONDS")]
+    #[serde(with = "text")]
+    pub busy_reply_threshold: Number<u64, 0, 4_294_967_295>,
+
+    /// Whether a script's keys may have several slots, as long as one shard holds them: yes or no [default: no]
+    #[arg(long, env = "KORA_SCRIPTS_ACROSS_SLOTS", value_name = "YES_OR_NO")]
+    #[serde(with = "text")]
+    pub scripts_across_slots: YesNo,
+
     /// Seconds a stopping server gives to requests that it has received, 0 to 86400 [default: 8]
     #[arg(long, env = "KORA_SHUTDOWN_TIMEOUT", value_name = "SECONDS")]
     #[serde(with = "text")]
@@ -246,6 +256,8 @@ impl Default for Config {
             proto_max_bulk_len: MemorySize::constant(64 << 20),
             maxmemory_clients: ClientMemory::Automatic,
             client_output_buffer_limit: OutputLimits::default(),
+            busy_reply_threshold: Number::constant(5_000),
+            scripts_across_slots: YesNo(false),
             shutdown_timeout: Number::constant(8),
             dir: OptionalPath::default(),
             appendonly: YesNo(false),

@@ -9,7 +9,7 @@ use std::thread::{self, JoinHandle};
 
 use core_affinity::CoreId;
 use kora_engine::limits::SLICE_WORK;
-use kora_engine::{Catalog, Facts, GraphSettings, Host, MeshEnd, Placement, Setup, mesh_ends};
+use kora_engine::{Catalog, Facts, GraphSettings, Host, MeshEnd, Placement, Scripts, Setup, mesh_ends};
 use kora_mesh::{Doorbell, Durability, Flag, Phase, SharedCounter};
 use kora_vector::Metric;
 use kora_vector::hnsw::GRAPH_MIN;
@@ -387,6 +387,7 @@ pub(crate) fn setup(
     Setup {
         placement: Placement::new(shards, workers),
         catalog: Arc::new(Catalog::new(random_seed())),
+        scripts: Arc::new(Scripts::new(shards, random_seed())),
         graph: GraphSettings {
             metric,
             storage: config.vector_quant.0,

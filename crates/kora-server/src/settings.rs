@@ -18,8 +18,9 @@ use crate::log;
 use crate::tls::{self, CertificateError, TlsConfig};
 
 /// Settings that CONFIG SET may change.
-pub const CHANGEABLE: [&str; 16] = [
+pub const CHANGEABLE: [&str; 18] = [
     "appendfsync",
+    "busy-reply-threshold",
     "client-output-buffer-limit",
     "loglevel",
     "maxclients",
@@ -27,6 +28,7 @@ pub const CHANGEABLE: [&str; 16] = [
     "proto-max-bulk-len",
     "requirepass",
     "save",
+    "scripts-across-slots",
     "shutdown-timeout",
     "tcp-keepalive",
     "timeout",
@@ -104,6 +106,10 @@ impl Live {
     /// log, and `maxclients`, of which the system has to be asked.
     fn publish(&self, config: &Config) {
         self.engine.string_bytes_max.set(config.proto_max_bulk_len.bytes());
+        self.engine.busy_reply_ms.set(config.busy_reply_threshold.get());
+        self.engine
+            .scripts_across_slots
+            .set(u64::from(config.scripts_across_slots.0));
         let client_bytes = config.maxmemory_clients.bytes();
         self.engine.client_memory.set_limit(client_bytes);
         let stranger_bytes = (client_bytes / STRANGERS_SHARE).min(STRANGER_BYTES_MAX);

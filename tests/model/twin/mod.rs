@@ -8,6 +8,7 @@ mod form;
 mod keys;
 mod lifetimes;
 mod query;
+mod scripts;
 mod server;
 mod subscriptions;
 mod transactions;
@@ -262,8 +263,9 @@ impl Twin {
             | Name::ConfigHelp
             | Name::MemoryHelp
             | Name::ObjectHelp
-            | Name::PubSubHelp => Ok(server::help(name)),
-            Name::Client | Name::Config | Name::Memory | Name::Object | Name::PubSub => {
+            | Name::PubSubHelp
+            | Name::ScriptHelp => Ok(server::help(name)),
+            Name::Client | Name::Config | Name::Memory | Name::Object | Name::PubSub | Name::Script => {
                 unreachable!("a container alone has too few words")
             }
             Name::Command => Ok(Expected::Described(server::commands().map(Some).collect())),
@@ -287,6 +289,14 @@ impl Twin {
                 Ok(Expected::Reply(Say::Array(parts)))
             }
             Name::Reset => self.reset(id),
+            Name::Eval
+            | Name::EvalRo
+            | Name::EvalSha
+            | Name::EvalShaRo
+            | Name::ScriptExists
+            | Name::ScriptFlush
+            | Name::ScriptKill
+            | Name::ScriptLoad => scripts::answer(name, words),
             name => subscriptions::answer(name, words),
         }
     }

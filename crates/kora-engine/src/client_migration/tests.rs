@@ -46,6 +46,7 @@ fn two_engines() -> [Engine; 2] {
     let setup = Arc::new(Setup {
         placement: Placement::new(2, 2),
         catalog: Arc::new(Catalog::new(1)),
+        scripts: Arc::new(crate::Scripts::new(2, 1)),
         graph: GraphSettings {
             metric: Metric::Cosine,
             storage: Storage::F32,

@@ -110,6 +110,8 @@ pub(crate) enum Gather {
     AskingTopics(Box<AskingTopics>),
     /// SAVE: how many snapshots had ended when it began.
     Saving(u64),
+    /// A script that declares no keys, and may have to go where those are that it calls for.
+    Scripting,
 }
 
 /// How a single part is shown.
@@ -213,6 +215,8 @@ impl Gather {
             | Gather::AskingTopics(_)
             | Gather::Saving(_)
             | Gather::Informing(_) => Gate::Open,
+            // What comes behind it may concern keys of the shard that it goes to.
+            Gather::Scripting => Gate::Closed,
             Gather::Subscribing => Gate::Closed,
             Gather::Creating | Gather::ImplicitCreate(_) | Gather::Dropping(_) | Gather::Flushing(_) => Gate::Closed,
             Gather::ExpireCollection => Gate::Closed,
@@ -274,6 +278,11 @@ impl Gather {
     pub(crate) fn absorb(self, from: Target, part: PartialReply, context: &Context<'_>) -> Next {
         match (self, part) {
             (Gather::One(_), PartialReply::Refused(error)) => Next::error(&error),
+            (Gather::Scripting, PartialReply::Elsewhere(shard, body)) => Next::Request(
+                Gather::Scripting,
+                vec![(Target::Shard(shard), RequestBody::Script(body))],
+            ),
+            (Gather::Scripting, part) => Next::Reply(Shape::Whole.show(part)),
             (Gather::ExpireCollection | Gather::Subscribing, part) => Next::Reply(Shape::Whole.show(part)),
             (Gather::One(shape), part) => Next::Reply(shape.show(part)),
             (Gather::Replying(_) | Gather::Fetching(_) | Gather::Finding(_), PartialReply::Refused(error)) => {
@@ -344,7 +353,7 @@ impl Gather {
 }
 
 impl Shape {
-    fn show(self, part: PartialReply) -> Reply {
+    pub(crate) fn show(self, part: PartialReply) -> Reply {
         match (self, part) {
             (_, PartialReply::Reply(reply)) => reply,
             (Shape::Ok, PartialReply::Done) => Reply::ok(),

@@ -23,6 +23,7 @@ mod replay;
 mod rewriting;
 mod scan;
 mod schema_text;
+mod scripting;
 mod shared_reads;
 mod strings;
 mod transfer;
@@ -37,6 +38,7 @@ use bytes::Bytes;
 use kora_keyspace::catalog::Generation;
 use kora_keyspace::{Cause, KeyCounts, Keyspace, ResolvedKey};
 use kora_resp::Words;
+use kora_script::Interpreter;
 use kora_vector::Work;
 
 use self::batch::ExecutingBatch;
@@ -59,12 +61,15 @@ use self::replay::Replay;
 pub use self::replay::ReplayFault;
 use self::rewriting::Rewriting;
 use self::scan::Scan;
+pub(crate) use self::scripting::ScriptRun;
+use self::scripting::Scripting;
 pub(crate) use self::shared_reads::{SharedReader, SharedReads};
 use self::transfer::Copying;
 pub(crate) use self::transfer::{MovedData, MovedVector};
 use self::upkeep::CHORE_PART;
 use self::vectors::{Delete, Query};
 use self::watches::{WATCHED_BYTES_PER_SLICE, WATCHED_KEY_WORK};
+use crate::command::Message;
 use crate::mail::{PartialReply, Question, ReplyId, RequestBody};
 use crate::router::{Placement, ShardId};
 use crate::setup::Setup;
@@ -90,6 +95,12 @@ pub(crate) struct Shard {
     transfers: Vec<u64>,
     /// Parts of collections whose capture was given up and is to be ended.
     given_up: Vec<GivenUp>,
+    /// Runs scripts, from the first one on.
+    interpreter: Option<Rc<Interpreter>>,
+    /// Scripts have left much behind that is to be freed.
+    has_script_garbage: bool,
+    /// What scripts have published, until the worker sends it.
+    messages: Vec<Arc<Message>>,
     /// A shard stays with its worker's thread: nothing in it is synchronised but what is lent (see `lease`).
     _not_send: std::marker::PhantomData<Rc<()>>,
 }
@@ -117,6 +128,7 @@ pub(crate) enum Unfinished {
     Copy(Box<Copying>),
     Rewriting(Box<Rewriting>),
     Batch(Box<ExecutingBatch>),
+    Script(Box<Scripting>),
 }
 
 impl Unfinished {
@@ -124,7 +136,7 @@ impl Unfinished {
     fn is_exclusive(&self) -> bool {
         match self {
             Unfinished::MultiKey(_) | Unfinished::Fields(_) | Unfinished::Copy(_) | Unfinished::Batch(_) => true,
-            Unfinished::Rewriting(_) => true,
+            Unfinished::Rewriting(_) | Unfinished::Script(_) => true,
             Unfinished::Insert(insert) => insert.is_conditional(),
             Unfinished::Pipeline(pipeline) => pipeline.is_exclusive(),
             _ => false,
@@ -145,6 +157,9 @@ impl Shard {
             capture: None,
             transfers: Vec::new(),
             given_up: Vec::new(),
+            interpreter: None,
+            has_script_garbage: false,
+            messages: Vec::new(),
             lease: Lease::new(id, leases),
             draws: setup.catalog.hash_seed() ^ u64::from(id.0),
             attempts: 0,
@@ -188,7 +203,7 @@ impl Shard {
 
     /// True if there is something to free.
     pub(crate) fn has_drops(&self) -> bool {
-        self.keyspace.has_drops() || self.keyspace.observers().watches.has_left()
+        self.keyspace.has_drops() || self.has_script_garbage() || self.keyspace.observers().watches.has_left()
     }
 
     /// Its data, for what concerns the whole of it.
@@ -227,6 +242,9 @@ impl Shard {
 
     /// Frees what was dropped, for one slice.
     pub(crate) fn free(&mut self) {
+        if self.has_script_garbage() {
+            return self.collect_scripts();
+        }
         if self.keyspace.observers().watches.has_left() {
             return self.keyspace.observers_mut().watches.forget_left();
         }
@@ -305,6 +323,7 @@ impl Shard {
                 self.keyspace.observers_mut().watches.unwatch(origin);
                 Ok(PartialReply::Done)
             }
+            RequestBody::Script(body) => self.begin_script(*body, origin, at_ms),
             RequestBody::Batch(batch) => self.begin_batch(*batch, origin, at_ms),
             RequestBody::Set(setting) => self.set(*setting, at_ms),
             RequestBody::Delete(elements) => self.delete(Delete::new(elements, at_ms)),
@@ -359,6 +378,7 @@ impl Shard {
             Unfinished::Copy(copying) => self.copy(*copying),
             Unfinished::Rewriting(rewriting) => self.rewrite(rewriting).map(PartialReply::Reply),
             Unfinished::Batch(batch) => self.resume_batch(*batch, origin),
+            Unfinished::Script(script) => self.resume_script(script, origin),
             Unfinished::Insert(insert) => self.resume_set(insert),
             Unfinished::Delete(delete) => self.delete(delete),
             Unfinished::Query(query) => self.resume_query(query),

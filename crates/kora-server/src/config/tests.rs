@@ -85,7 +85,7 @@ fn the_help_of_every_setting_ends_with_its_default() {
 /// Both sides of both ends of every setting that has a range, and the range in its help and in the shipped file.
 #[test]
 fn a_range_includes_its_ends_and_nothing_beyond() {
-    let ranges: [(&str, u64, u64); 16] = [
+    let ranges: [(&str, u64, u64); 17] = [
         ("port", 0, 65_535),
         ("maxclients", 1, 1_000_000),
         ("timeout", 0, 2_147_483_647),
@@ -94,6 +94,7 @@ fn a_range_includes_its_ends_and_nothing_beyond() {
         ("http-port", 0, 65_535),
         ("tls-port", 0, 65_535),
         ("proto-max-bulk-len", 1 << 20, 512 << 20),
+        ("busy-reply-threshold", 0, 4_294_967_295),
         ("shutdown-timeout", 0, 86_400),
         ("workers", 0, 256),
         ("shards", 0, 256),

@@ -2,9 +2,9 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use kora_mesh::Sequence;
 use tokio::sync::{Semaphore, mpsc};
 
 use crate::acceptor::{Arrival, ArrivingClient};
@@ -16,7 +16,8 @@ use crate::socket_pair::socket_pair;
 pub(crate) struct Console {
     workers: Arc<[mpsc::Sender<Arrival>]>,
     clients: Arc<Semaphore>,
-    next: AtomicU64,
+    /// Numbers the connections.
+    drawn: Sequence,
 }
 
 /// The user and password that an HTTP request brought.
@@ -31,7 +32,7 @@ impl Console {
         Console {
             workers,
             clients,
-            next: AtomicU64::new(0),
+            drawn: Sequence::starting_at(FIRST_ID),
         }
     }
 
@@ -42,7 +43,7 @@ impl Console {
 
     /// A connection to one of the workers, authenticated if there is something to authenticate with.
     pub(super) fn connect(&self, credentials: Option<&Credentials>) -> Result<Client, CallError> {
-        let worker = self.next.load(Ordering::Relaxed) as usize % self.workers.len();
+        let worker = self.drawn.last() as usize % self.workers.len();
         let mut client = self.connect_to(worker)?;
         if let Some(Credentials { user, password }) = credentials {
             client.call(&[b"AUTH", user.as_bytes(), password.as_bytes()])?;
@@ -57,7 +58,7 @@ impl Console {
             .try_acquire_owned()
             .map_err(|_| io::Error::other("max number of clients reached"))?;
         let client = ArrivingClient::New {
-            id: FIRST_ID + self.next.fetch_add(1, Ordering::Relaxed),
+            id: self.drawn.next(),
             address: ours.local_addr()?,
             local_address: theirs.local_addr()?,
         };

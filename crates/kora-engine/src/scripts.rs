@@ -1,0 +1,184 @@
+//! The scripts that the server knows, and those that run: shared by all workers.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use kora_mesh::{CopyOnWriteMap, Decision, Gauge};
+use kora_script::Script;
+
+use crate::limits::{EVALUATED_SCRIPTS_MAX, LOADED_SCRIPT_BYTES_MAX};
+use crate::router::ShardId;
+
+/// What all workers know of scripts.
+pub struct Scripts {
+    /// By the SHA-1 of their texts.
+    known: CopyOnWriteMap<Known>,
+    /// One for each shard.
+    running: Box<[RunningScript]>,
+}
+
+#[derive(Clone)]
+struct Known {
+    script: Arc<Script>,
+    /// SCRIPT LOAD said it, not EVAL: it stays until SCRIPT FLUSH.
+    is_loaded: bool,
+}
+
+/// The script that has a shard to itself, for others who look.
+struct RunningScript {
+    /// When its command was taken from its connection, in milliseconds of Unix time; 0 if none runs for longer than a slice.
+    since_ms: Gauge,
+    has_written: Gauge,
+    is_killed: Gauge,
+}
+
+/// What SCRIPT KILL has found.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Kill {
+    /// At least one will end.
+    Told,
+    /// None runs for that long.
+    NotBusy,
+    /// All of them have written something.
+    Unkillable,
+}
+
+impl Scripts {
+    /// None is known and none runs.
+    pub fn new(shards: usize, hash_seed: u64) -> Scripts {
+        let idle = || RunningScript {
+            since_ms: Gauge::new(0),
+            has_written: Gauge::new(0),
+            is_killed: Gauge::new(0),
+        };
+        Scripts {
+            known: CopyOnWriteMap::new(hash_seed),
+            running: (0..shards).map(|_| idle()).collect(),
+        }
+    }
+
+    pub(crate) fn find(&self, sha: &[u8]) -> Option<Arc<Script>> {
+        let sha = sha.to_ascii_lowercase();
+        self.known
+            .inspect(&sha, |known| known.map(|known| Arc::clone(&known.script)))
+    }
+
+    /// A script by its text, which EVAL brings: from then on EVALSHA finds it.
+    pub(crate) fn evaluated(&self, text: Bytes) -> Result<Arc<Script>, String> {
+        let script = Script::new(text)?;
+        if let Some(known) = self.find(script.sha.as_bytes()) {
+            return Ok(known);
+        }
+        script.check()?;
+        if self.known.len() >= EVALUATED_SCRIPTS_MAX + self.loaded().0 {
+            self.forget(|known| !known.is_loaded);
+        }
+        Ok(self.remember(script, false))
+    }
+
+    /// SCRIPT LOAD; answers its name.
+    pub(crate) fn load(&self, text: Bytes) -> Result<String, String> {
+        let script = Script::new(text)?;
+        script.check()?;
+        if self.loaded().1 + script.text.len() > LOADED_SCRIPT_BYTES_MAX {
+            return Err(format!(
+                "ERR the server knows scripts of {LOADED_SCRIPT_BYTES_MAX} bytes, as many as it may: SCRIPT FLUSH forgets them"
+            ));
+        }
+        Ok(self.remember(script, true).sha.clone())
+    }
+
+    /// SCRIPT FLUSH.
+    pub(crate) fn flush(&self) {
+        self.forget(|_| true);
+    }
+
+    fn remember(&self, script: Script, is_loaded: bool) -> Arc<Script> {
+        let script = Arc::new(script);
+        let known = Known {
+            script: Arc::clone(&script),
+            is_loaded,
+        };
+        self.known.decide(script.sha.as_bytes(), |stood| match stood {
+            Some(stood) if stood.is_loaded || !is_loaded => Decision::Keep,
+            _ => Decision::Publish(known.clone()),
+        });
+        script
+    }
+
+    fn forget(&self, which: impl Fn(&Known) -> bool) {
+        (0..self.known.bucket_count()).for_each(|bucket| self.known.withdraw_where(bucket, &which));
+    }
+
+    /// How many were loaded, and their bytes. For what happens once for each script.
+    fn loaded(&self) -> (usize, usize) {
+        if self.known.is_empty() {
+            return (0, 0);
+        }
+        let buckets = (0..self.known.bucket_count()).map(|bucket| self.known.bucket(bucket));
+        buckets.fold((0, 0), |(count, bytes), bucket| {
+            let loaded = bucket.iter().filter(|(_, known)| known.is_loaded);
+            loaded.fold((count, bytes), |(count, bytes), (_, known)| {
+                (count + 1, bytes + known.script.text.len())
+            })
+        })
+    }
+
+    /// Scripts known, for INFO.
+    pub(crate) fn count(&self) -> usize {
+        self.known.len()
+    }
+
+    /// A shard's script runs for longer than a slice; it may have written something.
+    pub(crate) fn note_running(&self, shard: ShardId, since_ms: u64, has_written: bool) {
+        let running = &self.running[shard.index()];
+        running.has_written.set(u64::from(has_written));
+        running.since_ms.set(since_ms.max(1));
+    }
+
+    /// It has ended.
+    pub(crate) fn note_ended(&self, shard: ShardId) {
+        let running = &self.running[shard.index()];
+        running.since_ms.set(0);
+        running.is_killed.set(0);
+    }
+
+    pub(crate) fn is_killed(&self, shard: ShardId) -> bool {
+        self.running[shard.index()].is_killed.get() != 0
+    }
+
+    /// True if the shard's script has run for so long that others are told.
+    pub(crate) fn is_busy(&self, shard: ShardId, now_ms: u64, threshold_ms: u64) -> bool {
+        self.running[shard.index()].is_busy(now_ms, threshold_ms)
+    }
+
+    /// True if some shard's has.
+    pub(crate) fn is_any_busy(&self, now_ms: u64, threshold_ms: u64) -> bool {
+        self.running.iter().any(|running| running.is_busy(now_ms, threshold_ms))
+    }
+
+    /// Tells all to end that have run for so long and have written nothing.
+    pub(crate) fn kill(&self, now_ms: u64, threshold_ms: u64) -> Kill {
+        let busy = self
+            .running
+            .iter()
+            .filter(|running| running.is_busy(now_ms, threshold_ms));
+        let mut found = Kill::NotBusy;
+        for running in busy {
+            if running.has_written.get() != 0 {
+                found = if found == Kill::Told { found } else { Kill::Unkillable };
+            } else {
+                running.is_killed.set(1);
+                found = Kill::Told;
+            }
+        }
+        found
+    }
+}
+
+impl RunningScript {
+    fn is_busy(&self, now_ms: u64, threshold_ms: u64) -> bool {
+        let since_ms = self.since_ms.get();
+        since_ms != 0 && now_ms.saturating_sub(since_ms) >= threshold_ms
+    }
+}

@@ -1,0 +1,399 @@
+//! A script on its shard: nobody else's command falls in between, and each command that it calls goes the way of any other.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use kora_resp::{Reader, ReaderLimits, Reply};
+use kora_script::{Call, Ending, Interpreter, Progress, Resume, Run, Running};
+
+use super::{Origin, Shard, Unfinished};
+use crate::answer::answer;
+use crate::command::table::{self, DataAccess, Parsed};
+use crate::command::{Action, Command, Element, Message, MultiKeyCommand, StringsReply};
+use crate::error::ClientError;
+use crate::gather::{Shape, moves_into_closing, vet};
+use crate::limits::{CALLS_PER_SLICE, SCRIPT_MESSAGE_BYTES_MAX};
+use crate::mail::{MultiKeyRequest, PartialReply, RequestBody, SetVector, StringsPart};
+use crate::plan::names_a_collection;
+use crate::router::{ShardId, slot};
+use crate::session::Session;
+
+/// A script that is to run on a shard.
+pub(crate) struct ScriptRun {
+    pub(crate) run: Run,
+    pub(crate) is_read_only: bool,
+    /// The slot of its keys; `None` if it has declared none.
+    pub(crate) slot: Option<u16>,
+    /// It may still go to the shard of the first key that it calls for.
+    pub(crate) may_move: bool,
+}
+
+/// A script between two slices.
+pub(crate) struct Scripting {
+    running: Running,
+    next: Next,
+    /// What it began with, while it may be begun anew on another shard.
+    begun_with: Option<ScriptRun>,
+    is_read_only: bool,
+    slot: Option<u16>,
+    has_written: bool,
+    /// What it publishes, once it has ended.
+    messages: Vec<Arc<Message>>,
+    message_bytes: usize,
+    at_ms: u64,
+}
+
+/// How a script goes on.
+enum Next {
+    Resume(Resume),
+    /// It waits for a command.
+    Command(Shape, Box<Unfinished>),
+}
+
+/// What follows from a call.
+enum Called {
+    Reply(Reply),
+    Unfinished(Shape, Box<Unfinished>),
+    /// The key lies there, and the script has done nothing yet.
+    Elsewhere(ShardId),
+}
+
+impl From<ClientError> for Called {
+    fn from(error: ClientError) -> Called {
+        Called::Reply(Reply::Error(error.to_string()))
+    }
+}
+
+impl Shard {
+    /// Begins a script.
+    pub(super) fn begin_script(
+        &mut self,
+        body: ScriptRun,
+        origin: Origin,
+        at_ms: u64,
+    ) -> Result<PartialReply, Box<Unfinished>> {
+        // Who wanted to end the script before may have been late.
+        self.setup.scripts.note_ended(self.id);
+        let interpreter = self.interpreter.get_or_insert_with(Interpreter::new);
+        let running = interpreter.begin(body.run.clone());
+        let scripting = Scripting {
+            running,
+            next: Next::Resume(Resume::GoOn),
+            is_read_only: body.is_read_only || body.run.script.is_read_only,
+            slot: body.slot,
+            begun_with: body.may_move.then_some(body),
+            has_written: false,
+            messages: Vec::new(),
+            message_bytes: 0,
+            at_ms,
+        };
+        self.resume_script(Box::new(scripting), origin)
+    }
+
+    /// Goes on for a slice.
+    pub(super) fn resume_script(
+        &mut self,
+        mut script: Box<Scripting>,
+        origin: Origin,
+    ) -> Result<PartialReply, Box<Unfinished>> {
+        for _ in 0..CALLS_PER_SLICE {
+            let next = std::mem::replace(&mut script.next, Next::Resume(Resume::GoOn));
+            let resume = match next {
+                _ if self.setup.scripts.is_killed(self.id) => Resume::End(Ending::Killed),
+                Next::Resume(resume) => resume,
+                Next::Command(shape, unfinished) => match self.resume(*unfinished, origin) {
+                    Ok(part) => Resume::Reply(shown(shape, part)),
+                    Err(unfinished) => {
+                        script.next = Next::Command(shape, unfinished);
+                        break;
+                    }
+                },
+            };
+            match script.running.resume(resume) {
+                Progress::Slice => break,
+                Progress::Ended(reply) => return Ok(self.end_script(*script, reply)),
+                Progress::Call(call) => {
+                    script.next = match self.call(&call, &mut script, origin) {
+                        Called::Reply(reply) => Next::Resume(Resume::Reply(reply)),
+                        Called::Unfinished(shape, unfinished) => Next::Command(shape, unfinished),
+                        Called::Elsewhere(shard) => return Ok(self.move_script(*script, shard)),
+                    }
+                }
+            }
+        }
+        self.setup
+            .scripts
+            .note_running(self.id, script.at_ms, script.has_written);
+        Err(Box::new(Unfinished::Script(script)))
+    }
+
+    /// Frees some of what scripts have left behind, if that is much.
+    pub(crate) fn collect_scripts(&mut self) {
+        if let Some(interpreter) = &self.interpreter {
+            self.has_script_garbage = !interpreter.collect();
+        }
+    }
+
+    /// True if scripts have left much behind.
+    pub(crate) fn has_script_garbage(&self) -> bool {
+        self.has_script_garbage && !self.queue.is_taken()
+    }
+
+    /// Messages that scripts have published.
+    pub(crate) fn take_messages(&mut self) -> Vec<Arc<Message>> {
+        std::mem::take(&mut self.messages)
+    }
+
+    fn end_script(&mut self, script: Scripting, reply: Reply) -> PartialReply {
+        if script.has_written {
+            self.keyspace.end_batch();
+        }
+        self.setup.scripts.note_ended(self.id);
+        self.messages.extend(script.messages);
+        let used_bytes = self
+            .interpreter
+            .as_ref()
+            .map_or(0, |interpreter| interpreter.used_bytes());
+        self.has_script_garbage |= used_bytes > SCRIPT_GARBAGE_BYTES;
+        PartialReply::Reply(reply)
+    }
+
+    fn move_script(&mut self, mut script: Scripting, shard: ShardId) -> PartialReply {
+        self.setup.scripts.note_ended(self.id);
+        let body = script.begun_with.take().expect("it was asked for because it is there");
+        let body = ScriptRun {
+            may_move: false,
+            ..body
+        };
+        PartialReply::Elsewhere(shard, Box::new(body))
+    }
+
+    /// Does what a script calls for.
+    fn call(&mut self, call: &Call, script: &mut Scripting, origin: Origin) -> Called {
+        let mut reader = Reader::new(ReaderLimits::default());
+        let request = match reader.read(&call.request) {
+            Ok(Some(request)) => request,
+            Ok(None) | Err(_) => return ClientError::Said("ERR the command is longer than a client's may be").into(),
+        };
+        let parsed = table::parse(&request, table::Access::Full);
+        match self.vet_call(parsed, script) {
+            Ok((command, is_write)) => self.do_call(command, is_write, script, origin),
+            Err(error) => error.into(),
+        }
+    }
+
+    /// What a script may say of all that a client may.
+    fn vet_call(&self, parsed: Parsed, script: &Scripting) -> Result<(Command, bool), ClientError> {
+        let Parsed { command, entry, .. } = parsed;
+        match &command {
+            Command::Refused(ClientError::UnknownCommand { .. } | ClientError::UnknownSubcommand { .. }) => {
+                return Err(ClientError::Said("ERR Unknown Redis command called from script"));
+            }
+            Command::Refused(ClientError::WrongArity { .. }) => {
+                return Err(ClientError::Said(
+                    "ERR Wrong number of args calling Redis command from script",
+                ));
+            }
+            _ => {}
+        }
+        if entry.other_flags.contains(&"noscript") {
+            return Err(ClientError::Said("ERR This Redis command is not allowed from script"));
+        }
+        let is_write = entry.access == DataAccess::Write;
+        if is_write && script.is_read_only {
+            return Err(ClientError::Said(
+                "ERR Write commands are not allowed from read-only scripts.",
+            ));
+        }
+        if let Command::Refused(error) = command {
+            return Err(error);
+        }
+        if is_write && let Some(error) = crate::durable::refusal_of_writes(&self.setup) {
+            return Err(error);
+        }
+        Ok((command, is_write))
+    }
+
+    fn do_call(&mut self, command: Command, is_write: bool, script: &mut Scripting, origin: Origin) -> Called {
+        if let Some(called) = self.find_keys(&command, script) {
+            return called;
+        }
+        if is_write && !std::mem::replace(&mut script.has_written, true) {
+            self.keyspace.begin_batch();
+        }
+        let at_ms = script.at_ms;
+        let (shape, body) = match command {
+            Command::OnKey(key, action) => {
+                return match self.operate(&key, action, at_ms) {
+                    Ok(reply) => Called::Reply(reply),
+                    Err(unfinished) => Called::Unfinished(Shape::Whole, unfinished),
+                };
+            }
+            Command::MultiKey(multi_key) => several_ask(multi_key),
+            Command::Transfer(transfer) => (Shape::Whole, RequestBody::Transfer(transfer)),
+            Command::VectorSet(element, vector, options) => {
+                let Some(schema) = self.setup.catalog.at(at_ms).find(&element.collection) else {
+                    return ClientError::Said("ERR VECSET in a script is for collections that exist").into();
+                };
+                if let Err(error) = vet(&schema, &vector) {
+                    return error.into();
+                }
+                let (lifetime, only, generation) = (options.lifetime, options.only, schema.generation);
+                let setting = SetVector {
+                    element,
+                    generation,
+                    vector,
+                    lifetime,
+                    only,
+                    attributes: options.attributes.map(Bytes::from),
+                };
+                (Shape::Ok, RequestBody::Set(Box::new(setting)))
+            }
+            Command::VectorGet(element, form) => (Shape::Vector(form), RequestBody::Get(element)),
+            Command::VectorDelete(elements) => (Shape::Whole, RequestBody::Delete(elements)),
+            Command::Publish(message) => return script.publish(*message),
+            command => return self.answer_call(command, at_ms),
+        };
+        match self.begin(body, origin, at_ms) {
+            Ok(part) => Called::Reply(shown(shape, part)),
+            Err(unfinished) => Called::Unfinished(shape, unfinished),
+        }
+    }
+
+    /// What is answered without data.
+    fn answer_call(&self, command: Command, at_ms: u64) -> Called {
+        let is_answered = matches!(
+            command,
+            Command::Ping(_)
+                | Command::Echo(_)
+                | Command::Time
+                | Command::Select
+                | Command::LastSave
+                | Command::CommandInfo(_)
+                | Command::CommandCount
+                | Command::CommandList(_)
+                | Command::CommandDocs(_)
+                | Command::Help(_)
+        );
+        let mut session = Session::new(0, String::new(), String::new(), 0);
+        match is_answered.then(|| answer(command, &mut session, &self.setup, 0, at_ms * 1000)) {
+            Some(Ok((Some(reply), _))) => Called::Reply(reply),
+            _ => ClientError::Said("ERR This command needs several shards, and is not allowed from script").into(),
+        }
+    }
+
+    /// Looks where the keys lie. `None` if here, and where the script may reach them.
+    fn find_keys(&self, command: &Command, script: &mut Scripting) -> Option<Called> {
+        let catalog = self.setup.catalog.at(script.at_ms);
+        let decides = || Some(ClientError::Said("ERR A script can't decide about a collection").into());
+        match command {
+            Command::OnKey(key, action) => {
+                if let Action::Key(action) = action
+                    && action.may_concern_a_collection()
+                    && catalog.holds(key)
+                {
+                    return decides();
+                }
+                self.find_key(key, script)
+            }
+            Command::MultiKey(multi_key) => {
+                let is_name = match multi_key {
+                    MultiKeyCommand::Delete(keys) => names_a_collection(keys, catalog),
+                    MultiKeyCommand::SetStrings(_) => multi_key.keys().any(|key| catalog.holds(key)),
+                    _ => false,
+                };
+                if is_name {
+                    return decides();
+                }
+                multi_key.keys().find_map(|key| self.find_key(key, script))
+            }
+            Command::Transfer(transfer) => {
+                if moves_into_closing(transfer, catalog) {
+                    return decides();
+                }
+                let found = self.find_key(&transfer.from, script);
+                found.or_else(|| self.find_key(&transfer.to, script))
+            }
+            Command::VectorSet(element, ..) if !catalog.takes_vectors(&element.collection) => {
+                Some(ClientError::Said("ERR VECSET in a script is for collections that exist").into())
+            }
+            Command::VectorSet(Element { collection, name }, ..)
+            | Command::VectorGet(Element { collection, name }, _) => {
+                self.find_pieces(&[collection, b":", name], script)
+            }
+            Command::VectorDelete(elements) => elements
+                .iter()
+                .find_map(|(collection, name)| self.find_pieces(&[collection, b":", name], script)),
+            _ => None,
+        }
+    }
+
+    fn find_key(&self, key: &[u8], script: &mut Scripting) -> Option<Called> {
+        self.find_pieces(&[key], script)
+    }
+
+    fn find_pieces(&self, pieces: &[&[u8]], script: &mut Scripting) -> Option<Called> {
+        let slot = slot(pieces);
+        let shard = self.placement.shard_of_slot(slot);
+        let is_first = script.slot.is_none();
+        if shard != self.id {
+            return Some(match is_first && script.begun_with.is_some() {
+                true => Called::Elsewhere(shard),
+                false => ClientError::Said("ERR Script attempted to access a non local key in a cluster node").into(),
+            });
+        }
+        script.begun_with = None;
+        let expected = *script.slot.get_or_insert(slot);
+        match expected == slot || self.setup.live.scripts_across_slots.get() != 0 {
+            true => None,
+            false => {
+                Some(ClientError::Said("ERR Script attempted to access keys that do not hash to the same slot").into())
+            }
+        }
+    }
+}
+
+impl Scripting {
+    fn publish(&mut self, message: Message) -> Called {
+        self.message_bytes += message.channel.len() + message.payload.len() + size_of::<Message>();
+        if self.message_bytes > SCRIPT_MESSAGE_BYTES_MAX {
+            return ClientError::Said("ERR A script can't publish so much").into();
+        }
+        self.messages.push(Arc::new(message));
+        Called::Reply(Reply::Integer(0))
+    }
+}
+
+fn several_ask(multi_key: MultiKeyCommand) -> (Shape, RequestBody) {
+    let (shape, body) = match multi_key {
+        MultiKeyCommand::Delete(keys) => (Shape::Whole, MultiKeyRequest::Delete(keys)),
+        MultiKeyCommand::Exist(keys) => (Shape::Whole, MultiKeyRequest::Count(keys)),
+        MultiKeyCommand::Touch(keys) => (Shape::Whole, MultiKeyRequest::Touch(keys)),
+        MultiKeyCommand::GetStrings(keys) => (Shape::Whole, MultiKeyRequest::GetStrings(keys)),
+        MultiKeyCommand::SetStrings(setting) => {
+            let shape = match setting.reply {
+                StringsReply::Ok => Shape::Ok,
+                StringsReply::Flag => Shape::Whole,
+            };
+            let (pairs, lifetime, only) = (setting.pairs, setting.lifetime, setting.only);
+            (
+                shape,
+                MultiKeyRequest::SetStrings(StringsPart { pairs, lifetime, only }),
+            )
+        }
+    };
+    (shape, RequestBody::MultiKey(body))
+}
+
+/// What one shard answers to a command that it does alone.
+fn shown(shape: Shape, part: PartialReply) -> Reply {
+    match (shape, part) {
+        (_, PartialReply::Refused(error)) => Reply::Error(error.to_string()),
+        (_, PartialReply::Deleted(count, _)) => shape.show(PartialReply::Count(count)),
+        (Shape::Ok, PartialReply::Count(_)) => Reply::ok(),
+        (shape, part) => shape.show(part),
+    }
+}
+
+/// Lua's memory from which on a script's garbage is collected when it has ended. Below, the next scripts do that in passing.
+const SCRIPT_GARBAGE_BYTES: usize = 1 << 20;
