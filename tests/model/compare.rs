@@ -47,6 +47,7 @@ fn judge(expected: &Expected, reply: &Value, protocol: Protocol, shards: usize) 
             has_fields(fields, &reply, protocol)?;
             has_shards(&reply, *live, shards)
         }
+        Expected::Has(fields) => has_fields(fields, &reply, protocol),
         Expected::Lines(lines) => has_lines(lines, &reply, protocol),
         Expected::Help(container, subcommands) => helps(container, subcommands, &reply),
         Expected::Described(names) => describes(names, &reply),

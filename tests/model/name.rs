@@ -85,7 +85,11 @@ pub(crate) enum Name {
     IncrByFloat,
     Keys,
     Memory,
+    MemoryDoctor,
     MemoryHelp,
+    MemoryMallocStats,
+    MemoryPurge,
+    MemoryStats,
     MemoryUsage,
     MGet,
     MSet,
@@ -154,7 +158,7 @@ pub(crate) enum Name {
 }
 
 impl Name {
-    pub(crate) const ALL: [Name; 147] = [
+    pub(crate) const ALL: [Name; 151] = [
         Name::Auth,
         Name::Client,
         Name::ClientGetname,
@@ -236,7 +240,11 @@ impl Name {
         Name::IncrByFloat,
         Name::Keys,
         Name::Memory,
+        Name::MemoryDoctor,
         Name::MemoryHelp,
+        Name::MemoryMallocStats,
+        Name::MemoryPurge,
+        Name::MemoryStats,
         Name::MemoryUsage,
         Name::MGet,
         Name::MSet,
@@ -388,7 +396,11 @@ impl Name {
             Name::IncrByFloat => ("incrbyfloat", 3),
             Name::Keys => ("keys", 2),
             Name::Memory => ("memory", -2),
+            Name::MemoryDoctor => ("memory|doctor", 2),
             Name::MemoryHelp => ("memory|help", 2),
+            Name::MemoryMallocStats => ("memory|malloc-stats", 2),
+            Name::MemoryPurge => ("memory|purge", 2),
+            Name::MemoryStats => ("memory|stats", 2),
             Name::MemoryUsage => ("memory|usage", -3),
             Name::MGet => ("mget", -2),
             Name::MSet => ("mset", -3),

@@ -63,6 +63,8 @@ impl Host for Clock {
         0
     }
 
+    fn release_memory(&self) {}
+
     fn thread_cpu_us(&self) -> u64 {
         self.0.get()
     }

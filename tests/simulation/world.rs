@@ -96,6 +96,8 @@ impl Host for Clock {
         CpuTime::default()
     }
 
+    fn release_memory(&self) {}
+
     fn thread_cpu_us(&self) -> u64 {
         self.us.get()
     }

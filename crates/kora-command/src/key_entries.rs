@@ -235,6 +235,13 @@ pub(crate) const ENTRIES: &[CommandEntry] = &[
 
 const MEMORY: &[CommandEntry] = &[
     CommandEntry {
+        name: "memory|doctor",
+        reply: "A report in sentences.",
+        summary: "Returns what is unusual about the memory, and what to do about it.",
+        parse: keys::memory_doctor,
+        ..MEMORY_REPORT
+    },
+    CommandEntry {
         name: "memory|help",
         reply: "An array of lines.",
         arity: 2,
@@ -243,6 +250,28 @@ const MEMORY: &[CommandEntry] = &[
         group: "generic",
         categories: &[],
         ..PLAIN
+    },
+    CommandEntry {
+        name: "memory|malloc-stats",
+        reply: "A text: the allocator keeps no statistics.",
+        summary: "Returns the allocator's statistics.",
+        parse: keys::memory_malloc_stats,
+        ..MEMORY_REPORT
+    },
+    CommandEntry {
+        name: "memory|purge",
+        reply: "`OK` when every worker has given back what it could.",
+        summary: "Gives free memory back to the system.",
+        parse: keys::memory_purge,
+        ..MEMORY_REPORT
+    },
+    CommandEntry {
+        name: "memory|stats",
+        reply: "A map of names and numbers.",
+        notes: "The names are Redis's. `dataset.bytes` is what the data takes: tables by what was allocated for them, values by the blocks that the allocator gives.",
+        summary: "Returns what takes how much memory.",
+        parse: keys::memory_stats,
+        ..MEMORY_REPORT
     },
     CommandEntry {
         name: "memory|usage",
@@ -261,6 +290,13 @@ const MEMORY: &[CommandEntry] = &[
         ..READ
     },
 ];
+
+const MEMORY_REPORT: CommandEntry = CommandEntry {
+    arity: 2,
+    other_flags: &[],
+    group: "generic",
+    ..PLAIN
+};
 
 const OBJECT: &[CommandEntry] = &[
     CommandEntry {

@@ -8,7 +8,7 @@ use kora_resp::number;
 use crate::action::{Action, Deadline, ExpireOnly, KeyAction, LifetimeForm};
 use crate::arguments::Arguments;
 use crate::error::ClientError;
-use crate::{Command, MultiKeyCommand, Transfer, TransferKind};
+use crate::{Command, MemoryRequest, MultiKeyCommand, Transfer, TransferKind};
 
 /// `SCAN cursor [MATCH pattern] [COUNT count] [TYPE type]`
 #[derive(Debug)]
@@ -332,11 +332,36 @@ pub(crate) fn memory_usage(arguments: &Arguments<'_>) -> Result<Command, ClientE
     on_key(arguments, 2, KeyAction::MemoryUsage)
 }
 
+pub(crate) fn memory_stats(_: &Arguments<'_>) -> Result<Command, ClientError> {
+    Ok(Command::Memory(MemoryRequest::Stats))
+}
+
+pub(crate) fn memory_doctor(_: &Arguments<'_>) -> Result<Command, ClientError> {
+    Ok(Command::Memory(MemoryRequest::Doctor))
+}
+
+pub(crate) fn memory_purge(_: &Arguments<'_>) -> Result<Command, ClientError> {
+    Ok(Command::Memory(MemoryRequest::Purge))
+}
+
+pub(crate) fn memory_malloc_stats(_: &Arguments<'_>) -> Result<Command, ClientError> {
+    Ok(Command::Memory(MemoryRequest::AllocatorStats))
+}
+
 pub(crate) fn memory_help(_: &Arguments<'_>) -> Result<Command, ClientError> {
     Ok(Command::Help(&[
         "MEMORY <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+        "DOCTOR",
+        "    Return memory problems reports.",
+        "MALLOC-STATS",
+        "    Return internal statistics report from the memory allocator.",
+        "PURGE",
+        "    Attempt to purge dirty pages for reclamation by the allocator.",
+        "STATS",
+        "    Return information about the memory usage of the server.",
         "USAGE <key> [SAMPLES <count>]",
-        "    Return memory in bytes used by <key> and its value.",
+        "    Return memory in bytes used by <key> and its value. Nested values are",
+        "    sampled up to <count> times (default: 5, 0 means sample all).",
         "HELP",
         "    Print this help.",
     ]))

@@ -118,6 +118,8 @@ pub enum Command {
     ConfigResetStat,
     /// `INFO [section …]`
     Info(Vec<Bytes>),
+    /// `MEMORY STATS`, `DOCTOR`, `PURGE` and `MALLOC-STATS`
+    Memory(MemoryRequest),
     /// `DBSIZE`
     DatabaseSize,
     /// `FLUSHALL`, `FLUSHDB`
@@ -327,6 +329,19 @@ pub enum LibraryAttribute {
     Name,
     /// LIB-VER
     Version,
+}
+
+/// What MEMORY is asked about the server as a whole.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum MemoryRequest {
+    /// `MEMORY STATS`
+    Stats,
+    /// `MEMORY DOCTOR`
+    Doctor,
+    /// `MEMORY PURGE`
+    Purge,
+    /// `MEMORY MALLOC-STATS`
+    AllocatorStats,
 }
 
 /// What CLIENT KILL answers: its old form says OK or an error, its new one a count.

@@ -19,6 +19,10 @@ impl Engine {
             RequestBody::Kill { filter, me } => self.kill_clients(&filter, me),
             RequestBody::Stats => PartialReply::Stats(Box::new(self.count(host.now_us()))),
             RequestBody::Topics(body) => PartialReply::Topics(self.answer_topics(*body)),
+            RequestBody::ReleaseMemory => {
+                host.release_memory();
+                PartialReply::Done
+            }
             RequestBody::ResetStats => {
                 self.reset_stats();
                 PartialReply::Done
@@ -122,6 +126,7 @@ impl Engine {
             expiring: self.shards.iter().map(|shard| shard.key_counts().expiring).sum(),
             expired: self.expired() - forgotten.expired,
             clients: (self.reply_queues.len() - self.background_tasks.len()) as u64,
+            memory: self.shards.iter().map(|shard| shard.keyspace().memory_use()).sum(),
             client_bytes: self.ledger.held() as u64,
             queue_depth: self.queue_depth(),
             unanswered: self.port.peers().map(|peer| self.port.unanswered(peer) as u64).sum(),

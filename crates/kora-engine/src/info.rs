@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use crate::gather::Context;
 use crate::limits::{SAMPLE_K, SAMPLED_COLLECTIONS_MAX};
+use crate::memory_report::MemoryReport;
 use crate::stats::{CommandStats, RecallStats, WorkerStats};
 
 /// The sections that were asked for; all of them if none was named.
@@ -88,11 +89,9 @@ fn clients(fields: &mut Fields<'_>, stats: &[WorkerStats], context: &Context<'_>
 }
 
 fn memory(fields: &mut Fields<'_>, stats: &[WorkerStats], context: &Context<'_>) {
-    let resident = context.host.resident_bytes();
-    let client_bytes: u64 = stats.iter().map(|stats| stats.client_bytes).sum();
-    fields.add("used_memory", resident);
-    fields.add("used_memory_rss", resident);
-    fields.add("mem_clients_normal", client_bytes);
+    for (name, value) in MemoryReport::of(stats, context).fields() {
+        fields.add(name, value);
+    }
     fields.add("maxmemory_clients", context.setup.client_bytes_max());
     fields.add("number_of_cached_scripts", context.setup.scripts.count());
 }

@@ -137,6 +137,8 @@ pub(crate) enum RequestBody {
     Stats,
     /// To a worker: count from 0 again.
     ResetStats,
+    /// Gives back what memory it can.
+    ReleaseMemory,
     /// To a worker: answer when all commands are answered that may set vectors and are under way now.
     Drain,
 }

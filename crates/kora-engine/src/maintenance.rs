@@ -98,7 +98,12 @@ impl Engine {
             let shard = &mut self.shards[place % count];
             has_work(shard) && shard.end_lease()
         });
-        found.map(|place| act(&mut self.shards[place % count])).is_some()
+        let acted = found.map(|place| {
+            let shard = &mut self.shards[place % count];
+            act(shard);
+            shard.tell_memory();
+        });
+        acted.is_some()
     }
 }
 

@@ -6,14 +6,14 @@ use kora_resp::{Reply, Words};
 
 use crate::command::table::{DataAccess, Parsed};
 use crate::command::{
-    Action, Center, Command, Creation, Element, ElementList, Evaluation, KeyAction, Message, MultiKeyCommand, Only,
-    ScanRequest, ScriptSource, ShortKey, VectorOptions,
+    Action, Center, Command, Creation, Element, ElementList, Evaluation, KeyAction, MemoryRequest, Message,
+    MultiKeyCommand, Only, ScanRequest, ScriptSource, ShortKey, VectorOptions,
 };
 use crate::cursor::Cursor;
 use crate::error::ClientError;
 use crate::gather::{
     self, AskingTopics, Context, DescribeForm, Describing, Dropping, Flushing, Gather, ImplicitCreate, Informing,
-    RandomKey,
+    RandomKey, Report,
 };
 use crate::gather::{KillingClients, ListingClients, Next, Recalling, RenameOrCopy, Scanning, Shape};
 use crate::limits::{KEY_BYTES_PER_SLICE, KEYS_PER_SLICE};
@@ -127,6 +127,7 @@ pub(crate) fn plan(parsed: &Parsed, placement: Placement, catalog: CatalogView<'
         | Command::Info(_)
         | Command::Publish(_)
         | Command::PubSub(_)
+        | Command::Memory(_)
         | Command::ConfigResetStat => (by_access, Route::All, First::Steps),
         Command::Watch(keys) => {
             // The others lie there, too, or are refused.
@@ -260,17 +261,16 @@ pub(crate) fn start(command: Command, first: First, me: u64, here: Target, conte
         }
         Command::PubSub(query) => AskingTopics::start(*query, context),
         Command::Evaluate(evaluation) => evaluate(*evaluation, here, context),
-        Command::Info(sections) => Informing::start(sections, context),
+        Command::Info(sections) => Informing::start(Report::Info(sections), context),
+        Command::Memory(MemoryRequest::Stats) => Informing::start(Report::MemoryStats, context),
+        Command::Memory(MemoryRequest::Doctor) => Informing::start(Report::MemoryDoctor, context),
+        Command::Memory(MemoryRequest::AllocatorStats) => Next::Reply(Reply::Verbatim(
+            "Stats not supported for the current allocator".to_owned(),
+        )),
+        Command::Memory(MemoryRequest::Purge) => ask_all_workers(context, || RequestBody::ReleaseMemory),
         Command::Save(_) => Next::Again(Gather::Saving(context.setup.durability.told.saves_ended.get())),
         Command::ConfigRewrite => Next::Again(Gather::Rewriting(context.setup.settings.rewrite())),
-        Command::ConfigResetStat => {
-            let workers = context.setup.workers();
-            let requests: Vec<_> = workers
-                .map(|worker| (Target::Worker(worker), RequestBody::ResetStats))
-                .collect();
-            let (missing, reply) = (requests.len(), Reply::ok());
-            Next::Request(Gather::AllDone { missing, reply }, requests)
-        }
+        Command::ConfigResetStat => ask_all_workers(context, || RequestBody::ResetStats),
         // Answered before: the plan says so. A command that neither file knows is refused here.
         _ => Next::error(&ClientError::NotInTransaction),
     }
@@ -322,6 +322,14 @@ fn evaluate(evaluation: Evaluation, here: Target, context: &Context<'_>) -> Next
 }
 
 const NO_SCRIPT: &str = "NOSCRIPT No matching script. Please use EVAL.";
+
+/// Asks the same of all workers, and answers `OK` when all have done it.
+fn ask_all_workers(context: &Context<'_>, body: impl Fn() -> RequestBody) -> Next {
+    let workers = context.setup.workers();
+    let requests: Vec<_> = workers.map(|worker| (Target::Worker(worker), body())).collect();
+    let (missing, reply) = (requests.len(), Reply::ok());
+    Next::Request(Gather::AllDone { missing, reply }, requests)
+}
 
 /// The first step of a command on one key.
 fn start_on_key(key: ShortKey, action: Action, first: First, context: &Context<'_>) -> Next {

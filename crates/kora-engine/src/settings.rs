@@ -19,7 +19,9 @@ pub struct LiveSettings {
     /// Memory that clients may hold: what they sent that is not answered, replies that they have not taken, keys that they
     /// watch. In bytes.
     pub client_memory: Arc<Budget>,
-    /// The same for clients that have not authenticated.
+    /// Memory that data may take, and what workers have told that it takes.
+    pub data_memory: DataMemory,
+    /// The same as `client_memory` for clients that have not authenticated.
     pub stranger_memory: Arc<Budget>,
     /// Milliseconds after which a script that runs lets other clients of its shard have an error.
     pub busy_reply_ms: Gauge,
@@ -38,11 +40,41 @@ impl Default for LiveSettings {
             busy_reply_ms: Gauge::new(5_000),
             scripts_across_slots: Gauge::new(0),
             client_memory: Arc::new(Budget::new(1 << 30)),
+            data_memory: DataMemory::default(),
             stranger_memory: Arc::new(Budget::new(16 << 20)),
             password: Latest::new(None),
         }
     }
 }
+
+/// The memory of the data of all workers together. A worker tells what its shards take in steps, so these numbers are a
+/// little old.
+#[derive(Debug)]
+pub struct DataMemory {
+    /// What the data takes, and how much it may: [`NO_LIMIT`] if there is no limit.
+    pub used: Budget,
+    /// The most that it has taken.
+    pub peak: Gauge,
+}
+
+impl Default for DataMemory {
+    fn default() -> DataMemory {
+        DataMemory {
+            used: Budget::new(NO_LIMIT),
+            peak: Gauge::new(0),
+        }
+    }
+}
+
+impl DataMemory {
+    /// How many bytes the data may take, if there is a limit.
+    pub fn limit(&self) -> Option<u64> {
+        Some(self.used.limit()).filter(|limit| *limit != NO_LIMIT)
+    }
+}
+
+/// The limit of a [`Budget`] that has none.
+pub const NO_LIMIT: u64 = u64::MAX;
 
 /// What CONFIG does to the settings. The engine knows their names and values as text only.
 pub trait Settings: Send + Sync {

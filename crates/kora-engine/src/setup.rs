@@ -145,6 +145,9 @@ pub trait Host {
     /// Memory of the process that is in RAM, in bytes.
     fn resident_bytes(&self) -> u64;
 
+    /// Has the calling thread give memory that it does not need back to the system.
+    fn release_memory(&self);
+
     /// CPU time of the calling thread, in microseconds.
     fn thread_cpu_us(&self) -> u64;
 

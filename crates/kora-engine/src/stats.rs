@@ -1,6 +1,7 @@
 //! Counters of one worker, as INFO gathers them.
 
 use bytes::Bytes;
+use kora_keyspace::MemoryUse;
 use kora_resp::Reply;
 
 use crate::gather::Found;
@@ -28,6 +29,8 @@ pub struct WorkerStats {
     pub clients_moved: u64,
     /// Connections it dropped because they held too much memory.
     pub clients_dropped: u64,
+    /// What the data of its shards takes of the memory.
+    pub memory: MemoryUse,
     /// Bytes that its connections hold: input, requests under way, replies not yet taken.
     pub client_bytes: u64,
     /// Commands of its connections.

@@ -222,7 +222,9 @@ impl Engine {
     ) {
         self.stats.slices += 1;
         let at_ms = self.unix_us(taken.since_us) / 1000;
-        match self.shards[shard].operate(key, action, at_ms) {
+        let outcome = self.shards[shard].operate(key, action, at_ms);
+        self.shards[shard].tell_memory();
+        match outcome {
             Ok(reply) => {
                 self.put_answer(id, Some(reply), taken, host);
                 self.inline_us += self.clock_us.saturating_sub(taken.since_us);
@@ -330,7 +332,9 @@ impl Engine {
         let at_ms = self.unix_us(taken.since_us) / 1000;
         let shard = &mut self.shards[place];
         let from = Target::Shard(shard.id());
-        match shard.begin_multi_key(body, at_ms, FEW_KEYS_MAX) {
+        let outcome = shard.begin_multi_key(body, at_ms, FEW_KEYS_MAX);
+        shard.tell_memory();
+        match outcome {
             Ok(part) => self.absorb(Response { reply_id, from, part }, host),
             Err(unfinished) => {
                 let origin = self.origin(ReplyQueueId(reply_id.reply_queue));

@@ -333,6 +333,7 @@ impl Engine {
                 self.stats.slices += 1;
                 let from = Target::Shard(shard.id());
                 let answered = shard.slice();
+                shard.tell_memory();
                 let messages = shard.take_messages();
                 self.publish_for_scripts(messages, host);
                 if let Some((origin, reply_id, part)) = answered {

@@ -1,6 +1,7 @@
 //! All data of one shard.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::iter::Sum;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use kora_vector::Work;
 
 use crate::catalog::{Catalog, Generation, Schema};
 use crate::changes::{Changes, Observer, Sequence, Totals};
-use crate::collections::{Collection, CollectionTable, ExpiringCollections};
+use crate::collections::{Collection, CollectionTable, ExpiringCollections, PartCount};
 use crate::drop_queue::DropQueue;
 use crate::key::{KeyType, ResolvedKey, element_of};
 use crate::keys::{KeyEntry, KeyTable, Value, ValueRef};
@@ -45,6 +46,10 @@ pub struct Keyspace<O> {
     pub(crate) newest_held: Option<Generation>,
     /// Vectors in all parts held.
     pub(crate) live: usize,
+    /// Invariant: the sum of what the parts held count.
+    pub(crate) parts_counted: PartCount,
+    /// Bytes of the table of parts, which may be lent.
+    pub(crate) table_bytes: usize,
     /// Keys, vectors and collections that have expired and been removed.
     pub(crate) expired: u64,
     /// Some vector was set or deleted, or some graph was grown, since that was forgotten.
@@ -69,6 +74,46 @@ pub enum Refusal {
     Value(ValueError),
 }
 
+/// What the data of a shard takes of the memory, in bytes: tables by what was allocated for them, values by the blocks that
+/// the allocator gives.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct MemoryUse {
+    /// Keys with their strings and hashes, and when they expire.
+    pub keys_bytes: usize,
+    /// Vectors, codes, links, names, and what is fixed of each collection.
+    pub collections_bytes: usize,
+    /// What was dropped and waits to be freed.
+    pub dropped_bytes: usize,
+    /// What collections will give back of `collections_bytes` when there is time: slots whose vectors have gone.
+    pub awaited_bytes: usize,
+    /// What collections lack of the slots that they are to have in reserve.
+    pub missing_bytes: usize,
+}
+
+impl MemoryUse {
+    /// All that is held.
+    pub fn bytes(&self) -> usize {
+        self.keys_bytes + self.collections_bytes + self.dropped_bytes
+    }
+
+    /// What is held when all is freed that will be freed by itself, and collections have their reserve.
+    pub fn wanted_bytes(&self) -> usize {
+        (self.keys_bytes + self.collections_bytes + self.missing_bytes).saturating_sub(self.awaited_bytes)
+    }
+}
+
+impl Sum for MemoryUse {
+    fn sum<I: Iterator<Item = MemoryUse>>(uses: I) -> MemoryUse {
+        uses.fold(MemoryUse::default(), |sum, one| MemoryUse {
+            keys_bytes: sum.keys_bytes + one.keys_bytes,
+            collections_bytes: sum.collections_bytes + one.collections_bytes,
+            dropped_bytes: sum.dropped_bytes + one.dropped_bytes,
+            awaited_bytes: sum.awaited_bytes + one.awaited_bytes,
+            missing_bytes: sum.missing_bytes + one.missing_bytes,
+        })
+    }
+}
+
 /// What a shard counts of its keys.
 #[derive(Clone, Copy, Debug)]
 pub struct KeyCounts {
@@ -89,11 +134,13 @@ impl<O: Observer> Keyspace<O> {
     /// Empty, with the collections of this catalog.
     pub fn new(catalog: Arc<Catalog>, observers: O) -> Keyspace<O> {
         let hash_seed = catalog.hash_seed();
+        let collections = CollectionTable::new(hash_seed);
         Keyspace {
             catalog,
             keys: KeyTable::new(hash_seed),
+            table_bytes: collections.bytes(),
             collections: Collections {
-                here: Some(CollectionTable::new(hash_seed)),
+                here: Some(collections),
             },
             vector_deadlines: BTreeSet::new(),
             expiring_vectors: 0,
@@ -101,6 +148,7 @@ impl<O: Observer> Keyspace<O> {
             emptied: BTreeMap::new(),
             newest_held: None,
             live: 0,
+            parts_counted: PartCount::default(),
             expired: 0,
             has_changed: false,
             upkeep: VecDeque::new(),
@@ -222,6 +270,18 @@ impl<O: Observer> Keyspace<O> {
         self.live
     }
 
+    /// What the data takes of the memory.
+    pub fn memory_use(&self) -> MemoryUse {
+        let index_bytes = self.vector_deadlines.len() * size_of::<(u64, u32)>() * 3 / 2;
+        MemoryUse {
+            keys_bytes: self.keys.bytes(),
+            collections_bytes: self.parts_counted.bytes + self.table_bytes + index_bytes,
+            dropped_bytes: self.drops.bytes(),
+            awaited_bytes: self.parts_counted.bytes.saturating_sub(self.parts_counted.wanted_bytes),
+            missing_bytes: self.parts_counted.wanted_bytes.saturating_sub(self.parts_counted.bytes),
+        }
+    }
+
     /// The parts of collections.
     ///
     /// # Panics
@@ -267,6 +327,13 @@ impl<O: Observer> Keyspace<O> {
             self.expiring_vectors,
             collections.iter().map(Collection::expiring).sum::<usize>()
         );
+        let mut counted = PartCount::default();
+        collections
+            .iter()
+            .for_each(|part| counted.exchange(PartCount::default(), part.counted));
+        assert_eq!(counted, self.parts_counted, "what the parts take is counted");
+        assert_eq!(collections.bytes(), self.table_bytes);
+        self.drops.assert_sound();
         self.keys.assert_sound();
         assert_eq!(self.keys.bytes() as u64, self.totals().entry_bytes, "bytes are counted");
         let indexed = collections.iter().filter_map(Collection::indexed_deadline);

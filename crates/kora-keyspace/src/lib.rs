@@ -23,6 +23,6 @@ mod time;
 pub use self::changes::{Observer, Sequence, Totals};
 pub use self::key::{KeyType, ResolvedKey, element_of, key_of};
 pub use self::keys::ValueRef;
-pub use self::keyspace::{KeyCounts, Keyspace, Refusal};
+pub use self::keyspace::{KeyCounts, Keyspace, MemoryUse, Refusal};
 pub use self::outcome::{Cause, Outcome, VectorRow};
 pub use self::time::{NEVER_MS, seconds};

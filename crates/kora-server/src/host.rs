@@ -3,6 +3,7 @@
 use std::fs;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use crate::returning::COLLECT_FREED;
 use kora_engine::{CpuTime, Host};
 use rustix::time::{ClockId, clock_gettime};
 
@@ -41,6 +42,10 @@ impl Host for Process {
             .and_then(|pages| pages.parse().ok())
             .unwrap_or(0);
         pages * PAGE_BYTES
+    }
+
+    fn release_memory(&self) {
+        COLLECT_FREED.get().into_iter().for_each(|collect| collect());
     }
 
     fn thread_cpu_us(&self) -> u64 {

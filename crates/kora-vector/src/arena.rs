@@ -218,8 +218,17 @@ impl Rows {
         self.chunk_count
     }
 
+    /// Bytes of all chunks, with the one that was asked for ahead.
     pub(crate) fn allocated_bytes(&self) -> usize {
-        self.capacity * self.row_bytes
+        self.capacity * self.row_bytes + if self.ahead.is_some() { CHUNK_BYTES } else { 0 }
+    }
+
+    /// Bytes that it grows by for one more row.
+    pub(crate) fn growth_bytes(&self) -> usize {
+        match self.len < self.capacity || self.ahead.is_some() {
+            true => 0,
+            false => self.chunk_layout(self.chunk_count).size(),
+        }
     }
 
     /// Frees the last chunk and every row in it; the bytes freed, or none if nothing is left.

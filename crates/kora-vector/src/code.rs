@@ -121,6 +121,11 @@ impl Codes {
         }
     }
 
+    /// Each table, to be read.
+    pub(crate) fn tables(&self) -> impl Iterator<Item = &Rows> {
+        std::iter::once(&self.rows).chain(&self.tails)
+    }
+
     /// Each table.
     pub(crate) fn tables_mut(&mut self) -> impl Iterator<Item = &mut Rows> {
         std::iter::once(&mut self.rows).chain(&mut self.tails)

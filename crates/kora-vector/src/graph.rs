@@ -19,6 +19,7 @@
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use crate::arena::{Reading, Rows};
+use crate::hnsw::capacity::{growth_of, row_bytes_of};
 
 mod check;
 mod persist;
@@ -382,6 +383,16 @@ impl Graph {
         let [one, other] = &self.upper;
         let tables = [&self.base, &self.slots, one, other].map(Rows::allocated_bytes);
         tables.iter().sum::<usize>() + size_of::<Graph>()
+    }
+
+    /// Bytes of a slot on the base layer. Few have a tower.
+    pub(crate) fn slot_bytes(&self) -> usize {
+        row_bytes_of([&self.base, &self.slots].into_iter())
+    }
+
+    /// Bytes that the base layer grows by for one more slot.
+    pub(crate) fn growth_bytes(&self) -> usize {
+        growth_of([&self.base, &self.slots].into_iter())
     }
 
     pub(crate) fn chunk_count(&self) -> usize {

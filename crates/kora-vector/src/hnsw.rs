@@ -1,9 +1,10 @@
 //! The public face: an index of vectors, searched by nearness.
 
+pub(crate) mod capacity;
 mod maintenance;
 mod persist;
 
-use crate::consolidate::{Consolidation, Urgency};
+use crate::consolidate::{Consolidation, IndexParts, Urgency};
 use crate::graph::{Census, Fault, Graph};
 use crate::graph_parts::GraphParts;
 pub use crate::hit::{Hit, Slot};
@@ -370,15 +371,6 @@ impl Index {
     /// The instruction set its distances are computed with.
     pub fn kernel(&self) -> &'static str {
         self.space.kernel_name()
-    }
-
-    /// Where its memory went.
-    pub fn memory(&self) -> Memory {
-        Memory {
-            vectors_bytes: self.space.bytes(),
-            links_bytes: self.states.bytes() + self.graph().map_or(0, Graph::bytes),
-            scratch_bytes: self.built.as_ref().map_or(0, |built| built.scratch_bytes()),
-        }
     }
 
     /// Whether the graph is sound: see [`graph`](crate::graph) for what that means. Reads every link.

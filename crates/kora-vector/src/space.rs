@@ -14,10 +14,11 @@
 mod persist;
 
 use crate::arena::Rows;
-use crate::code::{CodeProbe, CodeWidth};
+use crate::code::{CodeProbe, CodeWidth, Codes};
 use crate::code_width;
 use crate::distance::{Batch, GROUP, Kernel, padded, prefetch, unpadded_dot, unpadded_square};
 use crate::fold::{SAFE_MIN, cosine, fold, is_tiny, is_trusted, scale};
+use crate::hnsw::capacity::{growth_of, row_bytes_of};
 use crate::metric::Metric;
 use crate::probe::{Probe, Query, Unpacked};
 use crate::storage::Storage;
@@ -112,6 +113,46 @@ impl Space {
 
     pub(crate) fn bytes(&self) -> usize {
         self.small.capacity() * size_of::<f32>() + self.tables.as_ref().map_or(0, |tables| tables.bytes())
+    }
+
+    /// Bytes of a slot.
+    pub(crate) fn slot_bytes(&self) -> usize {
+        match &self.tables {
+            Some(tables) => row_bytes_of(tables.each()),
+            None => self.dimension() * size_of::<f32>(),
+        }
+    }
+
+    /// Bytes that it grows by for one more slot.
+    pub(crate) fn growth_bytes(&self) -> usize {
+        match &self.tables {
+            Some(tables) => growth_of(tables.each()),
+            None => self.slot_bytes(),
+        }
+    }
+
+    /// The same without any vector: what comes lies in the same form.
+    pub(crate) fn empty_like(&self) -> Space {
+        let mut space = Space::new(self.metric, self.dimension(), self.storage);
+        (space.tiny, space.kernel) = (self.tiny, self.kernel);
+        // Fewer than are early at most may have settled already; they stay so.
+        if let Some(tables) = &self.tables {
+            space.make_tables(tables.codes.as_ref().map_or(CodeWidth::Eight, Codes::width));
+        }
+        space
+    }
+
+    /// Stores in the next slot what another space of the same form has in one, bit for bit.
+    pub(crate) fn put_copy(&mut self, slot: u32, other: &Space, from: u32) {
+        let Some(tables) = &mut self.tables else {
+            let start = from as usize * self.dimension();
+            self.put_small(slot, &other.small[start..start + other.dimension()]);
+            return;
+        };
+        for (rows, theirs) in tables.rows().zip(other.tables().each()) {
+            rows.reach(slot);
+            rows.floats_mut(slot).copy_from_slice(theirs.floats(from));
+        }
     }
 
     /// Stores a vector in a slot that nobody reads, or in the next one: all that is kept of it is in place when this

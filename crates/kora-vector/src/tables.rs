@@ -82,6 +82,16 @@ impl Tables {
         freed.or_else(|| self.codes.as_mut()?.release_chunk())
     }
 
+    /// Each of them, to be read.
+    pub(crate) fn each(&self) -> impl Iterator<Item = &Rows> {
+        let fine = match &self.fine {
+            Fine::Floats(floats) => Some(floats.rows()),
+            Fine::Halves(halves) => Some(halves.rows()),
+            Fine::Residuals(residuals) => residuals.as_ref().map(Residuals::rows),
+        };
+        fine.into_iter().chain(self.codes.iter().flat_map(Codes::tables))
+    }
+
     /// Each of them.
     pub(crate) fn rows(&mut self) -> impl Iterator<Item = &mut Rows> {
         let fine = match &mut self.fine {

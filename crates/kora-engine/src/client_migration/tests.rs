@@ -32,6 +32,8 @@ impl Host for Clock {
         0
     }
 
+    fn release_memory(&self) {}
+
     fn thread_cpu_us(&self) -> u64 {
         self.cpu_us.get()
     }

@@ -10,6 +10,7 @@ use crate::command::{ClientFilter, KillReply};
 use crate::error::ClientError;
 use crate::info;
 use crate::mail::{ClientPage, ClientPlace, RequestBody, Target};
+use crate::memory_report::MemoryReport;
 use crate::stats::WorkerStats;
 
 /// CLIENT LIST: the lines of all workers, in order of the clients' ids.
@@ -123,22 +124,32 @@ impl KillingClients {
     }
 }
 
-/// INFO: the counters of all workers.
+/// INFO and the like: the counters of all workers.
 pub(crate) struct Informing {
-    sections: Vec<Bytes>,
+    report: Report,
     stats: Vec<WorkerStats>,
     missing: usize,
 }
 
+/// What is made of the counters.
+pub(crate) enum Report {
+    /// INFO, of these sections.
+    Info(Vec<Bytes>),
+    /// MEMORY STATS
+    MemoryStats,
+    /// MEMORY DOCTOR
+    MemoryDoctor,
+}
+
 impl Informing {
-    pub(crate) fn start(sections: Vec<Bytes>, context: &Context<'_>) -> Next {
+    pub(crate) fn start(report: Report, context: &Context<'_>) -> Next {
         let requests: Vec<(Target, RequestBody)> = context
             .setup
             .workers()
             .map(|worker| (Target::Worker(worker), RequestBody::Stats))
             .collect();
         let informing = Informing {
-            sections,
+            report,
             stats: Vec::new(),
             missing: requests.len(),
         };
@@ -152,6 +163,10 @@ impl Informing {
             return Next::Wait(Gather::Informing(self));
         }
         self.stats.sort_unstable_by_key(|stats| stats.worker);
-        Next::Reply(Reply::Verbatim(info::text(&self.sections, &self.stats, context)))
+        Next::Reply(match self.report {
+            Report::Info(sections) => Reply::Verbatim(info::text(&sections, &self.stats, context)),
+            Report::MemoryStats => MemoryReport::of(&self.stats, context).stats(),
+            Report::MemoryDoctor => Reply::Verbatim(MemoryReport::of(&self.stats, context).diagnosis()),
+        })
     }
 }

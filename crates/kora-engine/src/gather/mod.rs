@@ -21,7 +21,7 @@ use std::sync::mpsc::{Receiver, TryRecvError};
 use bytes::Bytes;
 use kora_resp::Reply;
 
-pub(crate) use self::clients::{Informing, KillingClients, ListingClients};
+pub(crate) use self::clients::{Informing, KillingClients, ListingClients, Report};
 pub(crate) use self::collect_empty::CollectEmpty;
 pub(crate) use self::collections::{DescribeForm, Describing, Dropping, Flushing, ImplicitCreate, set, vet};
 pub(crate) use self::executing::{Executing, QueuedCommand};

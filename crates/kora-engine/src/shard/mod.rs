@@ -13,6 +13,7 @@ mod hashes;
 mod insert;
 mod journal;
 mod keys;
+mod memory;
 mod multi_key;
 mod observers;
 mod ownership;
@@ -48,6 +49,7 @@ use self::counting::Counting;
 use self::fields::Fields;
 use self::insert::Insert;
 use self::journal::Journal;
+use self::memory::ToldMemory;
 use self::multi_key::MultiKey;
 pub use self::observers::Recorder;
 pub(crate) use self::observers::ShardObservers;
@@ -89,6 +91,8 @@ pub(crate) struct Shard {
     queue: Queue,
     /// What is remembered while the data is loaded.
     replay: Box<Replay>,
+    /// What all workers have heard of its memory.
+    told_memory: ToldMemory,
     /// Its part of a snapshot that is being taken.
     capture: Option<Box<Capture>>,
     /// Values that left for another shard, or came from one, since that was asked last.
@@ -154,6 +158,7 @@ impl Shard {
                 ShardObservers::new(Journal::new(Arc::clone(&setup.durability), u32::from(id.0))),
             ),
             replay: Box::default(),
+            told_memory: ToldMemory::default(),
             capture: None,
             transfers: Vec::new(),
             given_up: Vec::new(),
@@ -361,6 +366,7 @@ impl Shard {
             | RequestBody::Kill { .. }
             | RequestBody::Stats
             | RequestBody::ResetStats
+            | RequestBody::ReleaseMemory
             | RequestBody::ChangeSubscriptions(_)
             | RequestBody::Publish(_)
             | RequestBody::Topics(_)

@@ -117,6 +117,8 @@ impl Shard {
             return Ok(PartialReply::Hits(Hits::nothing_in(question.schema.generation)));
         };
         let search = Searching::begin(part, &question, ef);
+        // It has taken buffers that the part had kept.
+        self.keyspace.count_part(&question.schema);
         self.resume_query(Query {
             question,
             search,
@@ -125,7 +127,14 @@ impl Shard {
         })
     }
 
-    pub(super) fn resume_query(&mut self, mut query: Query) -> Result<PartialReply, Box<Unfinished>> {
+    pub(super) fn resume_query(&mut self, query: Query) -> Result<PartialReply, Box<Unfinished>> {
+        let schema = Arc::clone(&query.question.schema);
+        let outcome = self.go_on_searching(query);
+        self.keyspace.count_part(&schema);
+        outcome
+    }
+
+    fn go_on_searching(&mut self, mut query: Query) -> Result<PartialReply, Box<Unfinished>> {
         let mut work = Work::new(self.setup.slice_work);
         let bytes_left = self.setup.hits_bytes_max(&query.question.schema.name);
         let Some(collection) = self.keyspace.part_of_mut(&query.question.schema) else {

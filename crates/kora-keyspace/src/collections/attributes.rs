@@ -12,6 +12,8 @@ use crate::limits::FILTERS_KEPT_MAX;
 pub(crate) struct Attributes {
     /// By slot, in pieces that come and go with the slots. Invariant: of live slots only, and none is empty.
     pieces: Vec<Option<Box<Piece>>>,
+    /// Invariant: how many of the pieces are there.
+    piece_count: usize,
     /// How many vectors have some.
     count: usize,
     /// Bytes of all texts.
@@ -73,6 +75,7 @@ impl Attributes {
         }
         self.count += usize::from(text.is_some());
         self.text_bytes += text.as_deref().map_or(0, <[u8]>::len);
+        self.piece_count += usize::from(self.pieces[piece].is_none());
         let piece = self.pieces[piece].get_or_insert_with(|| Box::new([const { None }; PIECE_SLOTS]));
         let before = std::mem::replace(&mut piece[place], text);
         self.count -= usize::from(before.is_some());
@@ -82,7 +85,8 @@ impl Attributes {
 
     /// Gives back what is held for slots from `slots` on, which have gone.
     pub(crate) fn truncate(&mut self, slots: usize) {
-        self.pieces.truncate(slots.div_ceil(PIECE_SLOTS));
+        let first = slots.div_ceil(PIECE_SLOTS).min(self.pieces.len());
+        self.piece_count -= self.pieces.drain(first..).flatten().count();
     }
 
     /// How many vectors have some.
@@ -92,7 +96,7 @@ impl Attributes {
 
     /// Bytes held beside its own.
     pub(crate) fn bytes(&self) -> usize {
-        let pieces = self.pieces.iter().flatten().count() * size_of::<Piece>();
+        let pieces = self.piece_count * size_of::<Piece>() + self.pieces.capacity() * size_of::<Option<Box<Piece>>>();
         let filters = self
             .filters
             .iter()
@@ -102,7 +106,13 @@ impl Attributes {
 
     /// Frees some; false when there is nothing left. For attributes that are no longer used.
     pub(crate) fn dismantle(&mut self) -> bool {
-        self.pieces.pop().is_some()
+        let Some(piece) = self.pieces.pop() else {
+            return false;
+        };
+        self.piece_count -= usize::from(piece.is_some());
+        let texts = piece.iter().flat_map(|piece| piece.iter().flatten());
+        self.text_bytes -= texts.map(|text| text.len()).sum::<usize>();
+        true
     }
 }
 
@@ -200,6 +210,7 @@ impl Attributes {
             (self.count, self.text_bytes),
             "attributes are counted"
         );
+        assert_eq!(self.pieces.iter().flatten().count(), self.piece_count);
     }
 }
 

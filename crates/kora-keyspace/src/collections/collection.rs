@@ -8,6 +8,7 @@ use kora_vector::{
 };
 
 use super::attributes::Attributes;
+use super::counting::PartCount;
 use super::description::Description;
 use super::dropped::DroppedPart;
 use super::element_deadlines::ElementDeadlines;
@@ -42,6 +43,8 @@ pub struct Collection {
     version: u32,
     /// It stands in the shard's list of those that have something to do.
     in_upkeep: bool,
+    /// What it took when it was last counted. Invariant between two commands: what it takes.
+    pub(crate) counted: PartCount,
 }
 
 impl Collection {
@@ -60,6 +63,7 @@ impl Collection {
             name_bytes_mean: 0.0,
             version: 0,
             in_upkeep: false,
+            counted: PartCount::default(),
         }
     }
 
@@ -262,6 +266,17 @@ impl Collection {
             .map_or(0, |deadlines| deadlines.bytes() / deadlines.len().max(1));
         let attributes = self.attributes_of(name).map_or(0, <[u8]>::len);
         of_index + self.elements.bytes() / self.live().max(1) + name.len() + deadlines + attributes
+    }
+
+    /// Bytes of the names of its vectors, of their deadlines and of their attributes.
+    pub(super) fn names_and_notes_bytes(&self) -> usize {
+        let deadlines = self.deadlines.as_ref().map_or(0, |deadlines| deadlines.bytes());
+        let attributes = self.attributes.as_ref().map_or(0, |attributes| attributes.bytes());
+        self.elements.bytes() + deadlines + attributes
+    }
+
+    pub(super) fn index(&self) -> &Index {
+        &self.index
     }
 
     /// True if there is a vector of that name.
@@ -507,6 +522,7 @@ impl Collection {
         if let Some(attributes) = &self.attributes {
             attributes.assert_sound(|slot| self.index.is_live(slot));
         }
+        assert_eq!(self.counted, self.count(), "what it takes is counted");
         let Some(deadlines) = &self.deadlines else {
             assert_eq!(self.indexed_ms, NEVER_MS, "nothing expires");
             return;

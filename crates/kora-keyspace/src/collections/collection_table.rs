@@ -92,11 +92,18 @@ impl CollectionTable {
         self.collections.iter().flatten().map(Box::as_ref)
     }
 
+    /// Bytes that the table takes, without the collections.
+    pub(crate) fn bytes(&self) -> usize {
+        self.places.bytes()
+            + self.collections.capacity() * size_of::<Option<Box<Collection>>>()
+            + self.free.capacity() * size_of::<u32>()
+    }
+
     /// Adds a collection.
     ///
     /// # Panics
     /// If one of that name is held.
-    pub(crate) fn insert(&mut self, mut collection: Collection) -> &mut Collection {
+    pub(crate) fn insert(&mut self, mut collection: Collection) {
         let name = &collection.schema().name;
         assert!(
             self.place(name).is_none(),
@@ -109,7 +116,7 @@ impl CollectionTable {
         });
         self.places.insert_new(NamedPart { hash, at });
         collection.place = at;
-        self.collections[at as usize].insert(Box::new(collection))
+        self.collections[at as usize] = Some(Box::new(collection));
     }
 
     pub(crate) fn remove(&mut self, name: &[u8]) -> Option<Collection> {

@@ -29,6 +29,13 @@ impl DroppedPart {
         }
     }
 
+    /// Bytes that it takes.
+    pub(crate) fn bytes(&self) -> usize {
+        let deadlines = self.deadlines.as_ref().map_or(0, |deadlines| deadlines.bytes());
+        let attributes = self.attributes.as_ref().map_or(0, |attributes| attributes.bytes());
+        index_bytes(&self.index) + self.elements.bytes() + deadlines + attributes
+    }
+
     /// Frees some.
     pub(crate) fn dismantle(&mut self, work: &mut Work) -> Step<()> {
         if let Step::More = self.index.dismantle_step(work) {
@@ -48,6 +55,12 @@ impl DroppedPart {
         }
         Step::Done(())
     }
+}
+
+/// Bytes that an index takes, with what it keeps for the next operation.
+pub(super) fn index_bytes(index: &Index) -> usize {
+    let memory = index.memory();
+    memory.vectors_bytes + memory.links_bytes + memory.scratch_bytes
 }
 
 /// Giving a chunk back costs about as much as reading some thousand components.

@@ -3,6 +3,7 @@
 mod attributes;
 mod collection;
 mod collection_table;
+mod counting;
 mod description;
 mod dropped;
 mod element_deadlines;
@@ -22,6 +23,7 @@ mod vectors;
 pub use self::collection::{Collection, Unlinked};
 pub use self::collection_table::CollectionTable;
 pub(crate) use self::collection_table::DroppedTable;
+pub use self::counting::PartCount;
 pub use self::description::Description;
 pub(crate) use self::dropped::DroppedPart;
 pub(crate) use self::expiring::ExpiringCollections;

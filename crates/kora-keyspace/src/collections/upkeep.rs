@@ -1,6 +1,8 @@
 //! What collections do for themselves when no command waits: a graph that was begun is grown to its end, what was deleted
 //! leaves it and gives its memory back. Where deletions outrun that, it is done in between as well.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use kora_vector::{Step, Work};
 
@@ -35,7 +37,9 @@ impl<O: Observer> Keyspace<O> {
         let Some(part) = held.filter(|part| part.schema().generation == generation) else {
             return;
         };
-        match part.keep_up(work) {
+        let (step, schema) = (part.keep_up(work), Arc::clone(part.schema()));
+        self.count_part(&schema);
+        match step {
             Step::More => self.upkeep.push_back((name, generation)),
             // It may have got its graph.
             Step::Done(()) => self.has_changed = true,

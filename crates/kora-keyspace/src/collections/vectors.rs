@@ -6,6 +6,7 @@ use bytes::Bytes;
 use kora_vector::{Step, Work};
 
 use super::collection::{Collection, Unlinked};
+use super::counting::PartCount;
 use crate::catalog::{Generation, Schema};
 use crate::changes::{Changed, Observer};
 use crate::key::{ResolvedKey, element_of};
@@ -64,6 +65,7 @@ impl<O: Observer> Keyspace<O> {
         assert_eq!(schema.dimension, vector.len(), "checked against this generation before");
         let name_at = schema.name.len() + 1;
         let unlinked = self.part_for(schema).begin_set(&key[name_at..], vector);
+        self.count_part(schema);
         VectorInsertion {
             schema: Arc::clone(schema),
             key,
@@ -87,11 +89,12 @@ impl<O: Observer> Keyspace<O> {
             return Step::Done(VectorEnd::Dropped);
         };
         let live_before = part.live();
-        let Step::Done(slot) = part.resume_set(&mut insertion.unlinked, deadline_ms, seconds(now_ms), work) else {
+        let step = part.resume_set(&mut insertion.unlinked, deadline_ms, seconds(now_ms), work);
+        self.live += part.live() - live_before;
+        self.count_part(&schema);
+        let Step::Done(slot) = step else {
             return Step::More;
         };
-        let live = part.live();
-        self.live += live - live_before;
         self.has_changed = true;
         let name = &insertion.key[insertion.name_at..];
         let is_taken = self.keys.find(self.keys.hash(&insertion.key), &insertion.key).is_some();
@@ -164,6 +167,7 @@ impl<O: Observer> Keyspace<O> {
             .expect("looked up a moment ago")
             .set_deadline(slot, deadline_ms);
         self.index_deadline(collection);
+        self.count_part(&schema);
         self.changes.commit(Changed::elsewhere(), || Outcome::VectorDeadline {
             schema: &schema,
             name,
@@ -185,6 +189,7 @@ impl<O: Observer> Keyspace<O> {
         }
         part.put_attributes(slot, text);
         let schema = Arc::clone(part.schema());
+        self.count_part(&schema);
         self.changes.commit(Changed::elsewhere(), || Outcome::Attributes {
             schema: &schema,
             name,
@@ -205,6 +210,7 @@ impl<O: Observer> Keyspace<O> {
             self.note_emptied(schema);
         }
         self.drops.extend_parts(dropped);
+        self.count_part(schema);
         self.index_deadline(&schema.name);
         self.note_upkeep(&schema.name, schema.generation);
     }
@@ -271,6 +277,7 @@ impl<O: Observer> Keyspace<O> {
             let dropped = part.renew_if_empty();
             self.drops.extend_parts(dropped);
         }
+        self.count_part(schema);
         self.note_upkeep(&schema.name, schema.generation);
     }
 
@@ -325,8 +332,11 @@ impl<O: Observer> Keyspace<O> {
             self.live = 0;
             self.vector_deadlines.clear();
             self.expiring_vectors = 0;
+            let bytes = self.parts_counted.bytes + self.collections.bytes();
+            self.parts_counted = PartCount::default();
             let table = self.collections.clear();
-            self.drops.push_table(table);
+            self.drops.push_table(table, bytes);
+            self.table_bytes = self.collections.bytes();
             return None;
         }
         let end = self.collections.places().min(from.saturating_add(PLACES_PER_SLICE));
@@ -349,6 +359,8 @@ impl<O: Observer> Keyspace<O> {
         }
         self.live -= part.live();
         self.expiring_vectors -= part.counted_expiring;
+        self.parts_counted.exchange(part.counted, PartCount::default());
+        self.table_bytes = self.collections.bytes();
         if part.live() > 0 {
             self.changes
                 .commit(Changed::elsewhere(), || Outcome::PartDropped { part: &part, cause });
@@ -368,7 +380,9 @@ impl<O: Observer> Keyspace<O> {
             self.detach(&schema.name, Cause::Dropped);
             self.newest_held = self.newest_held.max(Some(schema.generation));
             let part = Collection::new(Arc::clone(schema), self.catalog.hash_seed());
-            return self.collections.insert(part);
+            self.collections.insert(part);
+            self.table_bytes = self.collections.bytes();
+            self.count_part(schema);
         }
         self.collections.get_mut(&schema.name).expect("looked up a moment ago")
     }
