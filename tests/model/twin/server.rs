@@ -177,7 +177,9 @@ pub(super) fn set_settings(words: &Words<'_>) -> Answer {
             refuse(name, "can't set immutable config")
         }
         Some((name, _)) => Say::error(format!(
-            "ERR Unknown option or number of arguments for CONFIG SET - '{name}'"
+            // Redis prints a text that ends with a zero.
+            "ERR Unknown option or number of arguments for CONFIG SET - '{}'",
+            name.split('\0').next().unwrap_or_default()
         )),
     }
 }

@@ -162,7 +162,8 @@ impl Twin {
                     return Say::error("ERR Mandatory argument FIELDS is missing or not at the right position");
                 }
                 let count = words.unsigned(3).unwrap_or(0);
-                if count == 0 {
+                // Beyond what Redis's integers hold it is no number.
+                if count == 0 || count > i64::MAX as u64 {
                     return Say::error("ERR Number of fields must be a positive integer");
                 }
                 if count != (words.count() - 4) as u64 {
