@@ -51,12 +51,13 @@ A command on vectors answers `WRONGTYPE` for a key or a name that holds a string
 for the key of a vector or the name of a collection, but for those that take any type.
 ";
 
-const GROUPS: [(&str, &str); 8] = [
+const GROUPS: [(&str, &str); 9] = [
     ("vector", "Vectors"),
     ("string", "Strings"),
     ("hash", "Hashes"),
     ("generic", "Keys"),
     ("transactions", "Transactions"),
+    ("scripting", "Scripts"),
     ("pubsub", "Publishing and subscribing"),
     ("connection", "Connection"),
     ("server", "Server"),
