@@ -4,7 +4,7 @@ pub(crate) mod capacity;
 mod maintenance;
 mod persist;
 
-use crate::consolidate::{Consolidation, IndexParts, Urgency};
+use crate::consolidate::{Consolidation, Urgency};
 use crate::graph::{Census, Fault, Graph};
 use crate::graph_parts::GraphParts;
 pub use crate::hit::{Hit, Slot};

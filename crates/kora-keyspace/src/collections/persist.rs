@@ -52,14 +52,20 @@ impl<O: Observer> Keyspace<O> {
         let Some(part) = self.part_of_mut(schema) else {
             return Step::Done(None);
         };
-        part.begin_capture(work)
+        let step = part.begin_capture(work);
+        self.count_part(schema);
+        step
     }
 
     /// Writes the next piece of it, of about so many bytes. Done when that was the last.
     pub fn capture_part(&mut self, capture: &mut PartCapture, bytes: usize, out: &mut Vec<u8>) -> Step<()> {
         let schema = Arc::clone(&capture.schema);
         match self.part_of_mut(&schema) {
-            Some(part) => part.capture(capture, bytes, out),
+            Some(part) => {
+                let step = part.capture(capture, bytes, out);
+                self.count_part(&schema);
+                step
+            }
             None => {
                 out.push(ABANDONED);
                 Step::Done(())
@@ -93,6 +99,8 @@ impl<O: Observer> Keyspace<O> {
         self.live += part.live();
         self.has_changed = true;
         self.collections.insert(part);
+        self.table_bytes = self.collections.bytes();
+        self.count_part(&schema);
         self.index_deadline(&schema.name);
         let mut from = Some(0);
         while let Some(at) = from {
