@@ -54,7 +54,7 @@ def test_redis_cli_stat_shows_the_server_s_numbers(server, client):
     rows = [line.split() for line in lines[2:]]
     for keys, memory, clients, blocked, *_ in rows:
         assert keys == "3" and int(clients) >= 1 and blocked == "0", lines
-        assert re.fullmatch(r"\d+\.\d+[KMG]", memory), lines
+        assert re.fullmatch(r"\d+B|\d+\.\d+[KMG]", memory), lines
     requests = [int(re.search(r"(\d+) \(\+\d+\)", line)[1]) for line in lines[2:]]
     assert requests == sorted(requests), lines
     assert warnings == ""
