@@ -396,7 +396,7 @@ unsafe fn push_place(state: *mut lua_State) {
                 && ffi::lua_getinfo(state, c"S".as_ptr(), &raw mut record) != 0;
             let is_own = is_there && std::ffi::CStr::from_ptr(record.source) == c"=(kora)";
             let is_c = is_there && std::ffi::CStr::from_ptr(record.what) == c"C";
-            if !is_own && !(is_c && level > 1) {
+            if !(is_own || is_c && level > 1) {
                 return ffi::luaL_where(state, level);
             }
         }
