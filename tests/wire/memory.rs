@@ -31,6 +31,26 @@ fn a_large_value_fits_with_any_number_of_workers() {
 }
 
 #[test]
+fn channels_that_are_too_many_for_a_reply_stop_no_worker() {
+    let server = server_with(4, "64mb");
+    let mut subscribers = server.connect_to_each(4);
+    for subscriber in &mut subscribers {
+        for number in 0..190 {
+            let channel = format!("{number:060000}");
+            subscriber.send(request(&["SUBSCRIBE", &channel]));
+            subscriber.reply();
+        }
+    }
+    // Three of four workers' names are too many already.
+    let mut client = server.connect();
+    let reply = client.hears("PUBSUB CHANNELS");
+    assert!(reply.starts_with(b"-"), "{}", shown(&reply));
+    for mut client in server.connect_to_each(4) {
+        client.says("PING", "+PONG\r\n");
+    }
+}
+
+#[test]
 fn a_client_that_reads_is_not_cut_off_at_any_depth() {
     for (workers, memory) in [(1, "8mb"), (2, "8mb"), (2, "256mb"), (4, "64mb")] {
         let server = server_with(workers, memory);

@@ -6,8 +6,9 @@ use bytes::Bytes;
 use kora_resp::Reply;
 use kora_resp::glob::Pattern;
 
-use super::{Context, Gather, Next, integer};
+use super::{Context, Gather, Next};
 use crate::command::{PubSubQuery, TopicKind};
+use crate::counts::integer;
 use crate::limits::TOPICS_PER_SLICE;
 use crate::mail::{RequestBody, Target};
 use crate::pubsub::{TopicPage, TopicsRequest};
@@ -69,11 +70,13 @@ impl AskingTopics {
         match (&mut self.question, page) {
             (Question::Names { names, bytes, .. }, TopicPage::Names { names: more, next }) => {
                 *bytes += more.iter().map(|name| name.len() + NAME_BYTES).sum::<usize>();
-                if let Some(error) = context.setup.too_large(*bytes) {
-                    return Next::error(&error);
+                let too_large = context.setup.too_large(*bytes);
+                match too_large {
+                    // The other workers' answers are still to come.
+                    Some(_) => names.clear(),
+                    None => names.extend(more),
                 }
-                names.extend(more);
-                if let Some(behind) = next {
+                if let (Some(behind), None) = (next, too_large) {
                     let body = self.request(Some(behind));
                     return Next::Request(Gather::AskingTopics(self), vec![(from, body)]);
                 }
@@ -87,6 +90,11 @@ impl AskingTopics {
         self.missing -= 1;
         if self.missing > 0 {
             return Next::Wait(Gather::AskingTopics(self));
+        }
+        if let Question::Names { bytes, .. } = &self.question
+            && let Some(error) = context.setup.too_large(*bytes)
+        {
+            return Next::error(&error);
         }
         if let Question::Counts {
             names, counts, asked, ..
