@@ -99,6 +99,7 @@ fn unsafe_stands_where_it_is_declared() {
 fn atomics_stand_in_the_mesh_and_in_the_graph() {
     let may = |path: &str| {
         path.starts_with("crates/kora-mesh/")
+            || path.starts_with("crates/kora-vector/src/arena/")
             || path.starts_with("crates/kora-vector/src/graph/")
             || ["crates/kora-vector/src/graph.rs", "crates/kora-vector/src/arena.rs"].contains(&path)
     };
@@ -161,6 +162,42 @@ fn files_and_lines_have_a_bound() {
             );
         }
     }
+}
+
+#[test]
+fn the_map_names_files_and_words_that_exist() {
+    let map = read(&root().join("crates/README.md"));
+    let (_, table) = map.split_once("## Find it in a minute").expect("the map has its table");
+    let (table, _) = table.split_once("\n## ").expect("a section follows");
+    let mut found = 0;
+    for row in table.lines().filter(|line| line.starts_with("| ")) {
+        let (_, answer) = row[2..].split_once(" | ").expect("a row has a question and an answer");
+        let mut last: Option<PathBuf> = None;
+        // Every second piece stands between backticks: a path, or a word of the file named before it.
+        for span in answer.split('`').skip(1).step_by(2) {
+            let is_path = span.contains('/') || [".rs", ".md", ".toml"].iter().any(|end| span.ends_with(end));
+            if is_path {
+                let path = path_in_map(span, last.as_deref());
+                last = Some(path.unwrap_or_else(|| panic!("the map names {span}, which does not exist: {row}")));
+                found += 1;
+            } else if let Some(file) = last.as_ref().filter(|path| path.is_file()) {
+                assert!(read(file).contains(span), "{} has no {span}: {row}", file.display());
+            }
+        }
+    }
+    assert!(found > 50, "the table was read");
+}
+
+/// A path of the map: from the repository, from `crates/`, or from a folder of the path before it, up to its crate's `src`.
+fn path_in_map(path: &str, before: Option<&Path>) -> Option<PathBuf> {
+    let mut bases = vec![root().join("crates"), root()];
+    for folder in before.into_iter().flat_map(Path::ancestors) {
+        bases.push(folder.to_owned());
+        if folder.ends_with("src") {
+            break;
+        }
+    }
+    bases.into_iter().map(|base| base.join(path)).find(|path| path.exists())
 }
 
 #[test]

@@ -56,7 +56,7 @@ pub(crate) fn clients(world: &mut World) {
     if world.scenario.kills == Occurrence::Never {
         return;
     }
-    // One after the other: whoever was missed and travels on would be closed on its next arrival.
+    // One after the other: a client that was missed and migrates would be closed on its next arrival.
     for session in world.connected_others() {
         let events = ask(world, vec![Command::Kill(session, Victim::Other)]);
         assert_eq!(events[0].reply(), Some(&Value::Integer(1)), "{session} is closed");

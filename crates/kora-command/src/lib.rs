@@ -319,7 +319,7 @@ fn bytes_of(names: &[Bytes]) -> usize {
     names.iter().map(|name| name.len() + size_of::<Bytes>()).sum()
 }
 
-/// A seat in the line and a request under way, without what they point to.
+/// A slot in the reply queue and a request under way, without what they point to.
 const SEAT_BYTES: usize = 256;
 
 /// What a client library may say of itself.

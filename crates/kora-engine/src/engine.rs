@@ -1,6 +1,6 @@
 //! Everything one worker knows: its shards, its connections' lines, and its end of the mesh.
 //!
-//! An engine is a synchronous state machine. Whoever drives it (the server's event loop, a simulation) hands it requests
+//! An engine is a synchronous state machine. Its driver (the server's event loop, a simulation) hands it requests
 //! with [`Engine::submit`], lets it work with [`Engine::turn`], and takes replies out with [`Engine::drain`]. A turn
 //! cannot wait, so it cannot wait for another worker.
 
@@ -48,16 +48,16 @@ pub struct Engine {
     pub(crate) port: Port<Request, Response>,
     /// Invariant: `shards[i]` is shard `i * workers + worker`.
     pub(crate) shards: Vec<Shard>,
-    /// Reads what other workers have lent.
+    /// Reads collections under other workers' leases.
     pub(crate) reader: SharedReader,
     pub(crate) reply_queues: ReplyQueues,
     /// What the connections hold of the memory.
     pub(crate) ledger: Ledger,
     /// What those hold that have not authenticated.
     pub(crate) strangers: Ledger,
-    /// What this worker itself is asked, and by whom. Bounded by the clients' lines.
+    /// Requests to this worker itself, with their senders. Bounded by the clients' reply queues.
     pub(crate) worker_requests: VecDeque<(WorkerId, ReplyId, RequestBody)>,
-    /// Seats in which something took long and goes on when its turn comes. Bounded by the clients' lines.
+    /// Slots whose long work goes on when its turn comes. Bounded by the clients' reply queues.
     pub(crate) unfinished: VecDeque<ReplyId>,
     /// Commands of transactions that were given up, a piece for each slice that frees them. What was held live before; it grows
     /// by nothing else.
@@ -79,9 +79,9 @@ pub struct Engine {
     pub(crate) pubsub: PubSub,
     /// Whose recall it samples.
     pub(crate) sampling: Sampling,
-    /// Wakes whoever drives the turns, while it sleeps.
+    /// Wakes the driver of the turns, while it sleeps.
     pub(crate) sleeper: Option<Waker>,
-    /// When whoever sleeps wakes by himself, in milliseconds of Unix time: the next expiry that was known.
+    /// Wake-up time of the armed timer, in milliseconds of Unix time: the next known expiry.
     pub(crate) alarm_ms: Option<u64>,
     /// A client's next reply has become ready in this turn.
     pub(crate) reply_is_ready: bool,
@@ -235,14 +235,14 @@ impl Engine {
             .add(ReplyQueue::new(session, KillFlag::default(), account))
     }
 
-    /// The connection has gone. What it began is finished; nobody hears of it.
+    /// The connection has gone. Commands that it began are finished; their replies are dropped.
     pub fn disconnect(&mut self, reply_queue: ReplyQueueId) {
         if self.reply_queues.get(reply_queue).awaited_bytes.take().is_some() {
             self.room_waiters.retain(|waiter| *waiter != reply_queue);
         }
         self.reply_queues.get(reply_queue).set_presence(Presence::Gone);
         self.leave_shards(reply_queue);
-        // The reply queue may be needed for longer; whoever let the client go is to forget it now.
+        // The reply queue may be needed for longer; the worker from which the client migrated has to forget it now.
         self.reply_queues.get(reply_queue).kill_flag = KillFlag::default();
         let counter = self.stats.by_command.counter(UNKNOWN);
         self.forget_subscriptions(reply_queue);
@@ -289,7 +289,7 @@ impl Engine {
         parsed
     }
 
-    /// The time when a command was last submitted, or when its answer was found if that was at once: for whoever submits
+    /// The time when a command was last submitted, or when its answer was found if that was at once: for callers that submit
     /// many and must not keep others waiting.
     pub fn clock_us(&self) -> u64 {
         self.clock_us
@@ -367,8 +367,8 @@ impl Engine {
     /// True if a reply is ready or the connection is to be closed at once. Otherwise `waker` is woken when one of them
     /// is true, or when a command that had to wait may be tried again.
     ///
-    /// That nothing more is owed to a connection that leaves is no event: it follows from a reply that was taken, and
-    /// whoever took it was told (see [`Standing::Finished`]).
+    /// The end of the last owed reply of a closing connection is no event: the call that took the reply reported it (see
+    /// [`Standing::Finished`]).
     pub fn poll_replies(&mut self, id: ReplyQueueId, waker: &Waker) -> bool {
         let reply_queue = self.reply_queues.get(id);
         reply_queue.set_waker(waker);
@@ -381,7 +381,7 @@ impl Engine {
         self.reply_queues.get(id).is_blocked()
     }
 
-    /// Wakes all connections: whoever serves them has something to tell that does not come from here.
+    /// Wakes all connections, for news that does not come from the engine.
     pub fn wake_connections(&mut self) {
         self.reply_queues
             .served_from(0)
@@ -411,7 +411,7 @@ impl Engine {
         }
     }
 
-    /// True if nothing is under way on this worker: nobody is owed a reply, nothing waits, everything dropped is freed.
+    /// True if this worker is idle: no reply is owed, nothing waits, everything dropped is freed.
     pub fn is_quiet(&mut self) -> bool {
         let owed = self
             .reply_queues

@@ -52,15 +52,15 @@ pub const DEPARTURE_US: u64 = 20_000;
 /// How long may pass, in microseconds, before a worker tells the others again how busy it is.
 pub const LOAD_LOOK_US: u64 = 50_000;
 
-/// How long may pass, in microseconds, before the time of day is looked at again: so much later it is noticed that somebody
-/// has set it.
+/// How long may pass, in microseconds, before the time of day is read again: a change of it is noticed
+/// with this delay.
 pub const DAY_LOOK_US: u64 = 100_000;
 
 /// Times that a query is asked again because its parts answered for different generations of the collection.
 pub const QUERY_AGAIN_MAX: u8 = 2;
 
 /// A worker spends this part of its time on samples of collections' recall at most, in so far as they cost what is expected
-/// ([`SAMPLE_READS_PER_US`]): under half a percent, which nobody measures.
+/// ([`SAMPLE_READS_PER_US`]): under half a percent, which is not measurable.
 pub const SAMPLE_SHARE: u64 = 256;
 
 /// Component reads a microsecond while every vector is measured: a slice of [`SLICE_WORK`] in half a millisecond, the slower
@@ -142,7 +142,7 @@ pub const ACTS_MAX: usize = 32;
 /// Bytes of arguments and replies after which the slice of such a message ends.
 pub const PIPELINE_BYTES_PER_SLICE: usize = 64 * 1024;
 
-/// Keys or fields that one slice deletes, because they expired or somebody says so. What they held lies anywhere in memory,
+/// Keys or fields that one slice deletes, because they expired or by a command. Their values are anywhere in memory,
 /// and where many go, each may be the last on its page, which then goes back to the system.
 pub const DELETED_PER_SLICE: usize = 32;
 

@@ -223,7 +223,7 @@ impl ReplyQueue {
 
     /// Gives out the next slot.
     pub(crate) fn take_slot(&mut self, gather: Gather, taken: Taken) -> u32 {
-        assert!(self.has_room(), "the engine looks for room before it gives out a seat");
+        assert!(self.has_room(), "the engine looks for room before it gives out a slot");
         self.take_last_slot(gather, taken)
     }
 
@@ -253,7 +253,7 @@ impl ReplyQueue {
 
     /// A slot whose reply is known already.
     pub(crate) fn put_reply(&mut self, reply: Reply, taken: Taken) {
-        assert!(self.has_room(), "the engine looks for room before it gives out a seat");
+        assert!(self.has_room(), "the engine looks for room before it gives out a slot");
         self.put_last_reply(reply, taken);
     }
 
@@ -280,7 +280,7 @@ impl ReplyQueue {
         self.count_gate(sequence, -1);
         match std::mem::replace(&mut self.slot(sequence).state, State::Taken) {
             State::Waiting(gather) => gather,
-            State::Taken | State::Ready(_) => panic!("an answer came for a seat that awaits none"),
+            State::Taken | State::Ready(_) => panic!("an answer came for a slot that awaits none"),
         }
     }
 
@@ -458,7 +458,7 @@ impl ReplyQueue {
         let place = sequence.wrapping_sub(self.head) as usize;
         self.slots
             .get_mut(place)
-            .expect("a seat is kept until its reply has left")
+            .expect("a slot is kept until its reply has left")
     }
 
     fn count_gate(&mut self, sequence: u32, change: isize) {
@@ -469,7 +469,7 @@ impl ReplyQueue {
         let count = |count: &mut usize| {
             *count = count
                 .checked_add_signed(change)
-                .expect("what a seat closes it opens once");
+                .expect("what a slot closes it opens once");
         };
         if is_unread {
             count(&mut self.unread);

@@ -11,7 +11,7 @@ use crate::keyspace::Keyspace;
 
 impl<O: Observer> Keyspace<O> {
     /// Holds all that can be seen of this keyspace against another one, which has its own catalog: keys, values and deadlines,
-    /// collections that exist, vectors bit for bit. The parts of collections stand apart, since they may be lent.
+    /// collections that exist, vectors bit for bit. The parts of collections stand apart, since they may be leased.
     ///
     /// # Panics
     /// If they are not equal, with the first difference.

@@ -125,7 +125,7 @@ pub struct KeyCounts {
     pub expired: u64,
 }
 
-/// The parts of collections, unless they are lent.
+/// The parts of collections, unless they are leased.
 pub(crate) struct Collections {
     here: Option<CollectionTable>,
 }
@@ -285,23 +285,23 @@ impl<O: Observer> Keyspace<O> {
     /// The parts of collections.
     ///
     /// # Panics
-    /// If they are lent.
+    /// If they are leased.
     pub fn collections(&self) -> &CollectionTable {
         &self.collections
     }
 
-    /// Hands the parts of collections over, to be read elsewhere; none if they are lent already. Until they are returned
+    /// Hands the parts of collections over, to be read elsewhere; none if they are leased already. Until they are returned
     /// nothing may be done here that needs them.
     pub fn lease_collections(&mut self) -> Option<CollectionTable> {
         self.collections.here.take()
     }
 
-    /// What was lent is back.
+    /// The leased collections are back.
     pub fn return_collections(&mut self, collections: CollectionTable) {
         self.collections.here = Some(collections);
     }
 
-    /// True unless they are lent.
+    /// True unless they are leased.
     pub fn has_collections(&self) -> bool {
         self.collections.here.is_some()
     }

@@ -2,11 +2,10 @@
 //!
 //! The first chunk holds a few rows, so that a tiny collection stays tiny; each next one as many as all before it
 //! together, until they fill [`CHUNK_BYTES`], and from then on each has that size. Growth therefore allocates and never
-//! copies, and an address once taken stays right until its row is given back: which is what lets a later reader on
-//! another thread walk in place.
+//! copies, and an address stays valid until its row is given back, so that readers on other threads can walk in place.
 //!
-//! Chunks of full size are mapped, so that they go back to the system at once when they are freed. A table that walks
-//! read at random asks for them as one page each: with pages of 4 KiB a walk finds few of its rows' pages in the
+//! Chunks of full size are mapped, so that they return to the system as soon as they are freed. A table that walks read at
+//! random allocates each as one page: with pages of 4 KiB a walk finds few of its rows' pages in the
 //! processor's table of pages (100,000 × 50: queries × 1.13), and filling a chunk takes 512 faults instead of one (1.2 ms
 //! against 0.1, Zen 3 under KVM). That one is long where the machine is virtual and its host has to find the memory first
 //! (6 ms on average, 15 at most): so a table asks for its next page before it needs it, and another thread touches that,
@@ -15,6 +14,8 @@
 //! This file and `distance/` are the only ones with `unsafe`: here because rows are raw aligned memory.
 #![allow(unsafe_code)]
 
+mod link_rows;
+
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
@@ -22,10 +23,11 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous, munmap};
 use rustix::param::page_size;
 
+pub(crate) use self::link_rows::LinkRows;
 use crate::pages::Ordered;
 
-/// A table of equal rows, each a run of 4-byte words (f32 or u32), zeroed when its chunk is new. It grows and shrinks at
-/// its end.
+/// A table of equal rows of numbers, each a run of 4-byte words, zeroed when its chunk is new. It grows and shrinks at its end.
+/// Tables of atomic words are [`LinkRows`].
 pub(crate) struct Rows {
     /// For each run of rows, see `run_of`, where row 0 would lie if the chunk that holds the run reached down to it: so a
     /// row is found without knowing where its chunk begins. Invariant: every row below `len` is in one of these runs.
@@ -47,19 +49,19 @@ pub(crate) struct Rows {
     ahead: Option<Ordered>,
 }
 
-// SAFETY: a table owns its chunks alone, and whoever frees them may be another thread than the one that asked for them.
+// SAFETY: a table is the only owner of its chunks, and any thread may free them.
 unsafe impl Send for Rows {}
 
-// SAFETY: what is done through a shared reference reads, or writes words as atomics; `ahead`, which is not `Sync`, is only
-// touched through `&mut self`.
+// SAFETY: a shared reference only reads, and a `LinkRows` only reads and writes atomics; `ahead`, which is not `Sync`, is used
+// through `&mut self` only.
 unsafe impl Sync for Rows {}
 
-/// In what order a table's rows are read, for the most part.
+/// The order in which most reads of a table's rows happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reading {
-    /// By walks, one here and one there.
+    /// By walks, in no order.
     AtRandom,
-    /// Seldom, or one after the other.
+    /// Rarely, or one after the other.
     Otherwise,
 }
 
@@ -119,14 +121,14 @@ impl Rows {
         }
     }
 
-    /// Forgets the rows from `len` on. What held nothing else is spare then.
+    /// Forgets the rows from `len` on. Their memory is spare then.
     pub(crate) fn truncate(&mut self, len: usize) {
         self.len = self.len.min(len);
-        // Whoever orders again is nearer to the end.
+        // The next page is ordered again nearer to the end.
         self.ahead = None;
     }
 
-    /// Frees a spare chunk, or what is spare of the last one; the bytes freed, or none if there is nothing.
+    /// Frees a spare chunk, or the spare part of the last one; the bytes freed, or none if there is nothing.
     pub(crate) fn release_spare(&mut self) -> Option<usize> {
         let last = self.chunk_count.checked_sub(1)?;
         if self.first_row(last) >= self.len {
@@ -144,7 +146,7 @@ impl Rows {
             return None;
         }
         let tail = self.runs.last()?.wrapping_add(self.len * self.row_bytes);
-        // SAFETY: what lies behind the last row of a chunk of this table: no reference leads there.
+        // SAFETY: the memory behind the last row of a chunk of this table, to which there are no references.
         let bytes = unsafe { discard(tail, (written - self.len) * self.row_bytes) };
         (bytes > 0).then_some(bytes)
     }
@@ -179,9 +181,10 @@ impl Rows {
         unsafe { std::slice::from_raw_parts_mut(self.address(row).cast_mut(), self.row_bytes / 4) }
     }
 
-    /// The row as words that may be read while they are written.
+    /// The row as words that may be read while they are written. Private: of a table whose rows are borrowed as numbers, no
+    /// word may be stored to through a shared reference. [`LinkRows`] has no other access; `copy` has `&mut self`.
     #[inline]
-    pub(crate) fn words(&self, row: u32) -> &[AtomicU32] {
+    fn words(&self, row: u32) -> &[AtomicU32] {
         // SAFETY: as in `floats`; AtomicU32 has the layout of a u32 and may be written through a shared reference.
         unsafe { std::slice::from_raw_parts(self.address(row).cast::<AtomicU32>(), self.row_bytes / 4) }
     }
@@ -256,9 +259,9 @@ impl Rows {
         Some(layout.size())
     }
 
-    /// The run that holds a row. Runs are equally long, but those in front: they are the small chunks, of four rows,
+    /// The run that holds a row. All runs have equal length except the first ones, which are the small chunks: of four rows,
     /// four, eight, sixteen, up to the length of a run. Only large tables matter for speed, and there hardly a row is in
-    /// front.
+    /// these.
     #[inline(always)]
     fn run_of(&self, row: u32) -> usize {
         let run = row >> self.run_shift;
@@ -268,7 +271,7 @@ impl Rows {
         (run + self.run_shift.saturating_sub(FIRST_ROWS.ilog2())) as usize
     }
 
-    /// The number of a chunk's first row. Each small chunk is as long as all before it, the last as much as is left.
+    /// The number of a chunk's first row. Each small chunk is as long as all before it, the last as long as the rest.
     fn first_row(&self, chunk: usize) -> usize {
         let last_small = ((self.full_rows - 1) / FIRST_ROWS as usize)
             .checked_ilog2()
@@ -290,7 +293,7 @@ impl Rows {
         Layout::from_size_align(rows * self.row_bytes, ALIGNMENT).expect("a chunk is far below isize::MAX")
     }
 
-    /// Whether a chunk is asked for as one page.
+    /// Whether a chunk is allocated as one page.
     fn is_page(&self, chunk: usize) -> bool {
         let bytes = self.chunk_layout(chunk).size();
         self.is_mapped(chunk) && self.reading == Reading::AtRandom && bytes <= CHUNK_BYTES
@@ -321,8 +324,8 @@ impl Drop for Rows {
     }
 }
 
-/// Zeroed memory from the system; null if there is none. What is read at random is asked for as pages of
-/// [`CHUNK_BYTES`], if it fits one.
+/// Zeroed memory from the system; null if there is none. Tables that are read at random get pages of
+/// [`CHUNK_BYTES`], if a chunk fits one.
 fn map(bytes: usize, reading: Reading) -> *mut u8 {
     let (readable, private) = (ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE);
     let is_one_page = reading == Reading::AtRandom && bytes <= CHUNK_BYTES;
@@ -342,18 +345,17 @@ fn map(bytes: usize, reading: Reading) -> *mut u8 {
         unmap_some(start, before);
         unmap_some(page.wrapping_add(CHUNK_BYTES), CHUNK_BYTES - before);
     }
-    // Without it the memory is the same and slower. It may be refused, as by a kernel that has no such pages.
+    // Without it the memory is the same and slower. A kernel without such pages refuses.
     #[cfg(target_os = "linux")]
     // SAFETY: the page was just mapped, and advice changes no content.
     let _ = unsafe { madvise(page.cast(), CHUNK_BYTES, Advice::LinuxHugepage) };
     page
 }
 
-/// Gives the whole pages of some memory back to the system, which stays where it is and is zero when it is touched again;
-/// returns their bytes.
+/// Returns the whole pages of some memory to the system; the addresses stay valid and read as zero. Returns the bytes.
 ///
 /// # Safety
-/// It is private memory of this process, to be written, and no reference leads there.
+/// It is private writable memory of this process, and there are no references to it.
 unsafe fn discard(start: *mut u8, bytes: usize) -> usize {
     let before = start.align_offset(page_size());
     let bytes = bytes.saturating_sub(before) / page_size() * page_size();
@@ -368,11 +370,11 @@ unsafe fn discard(start: *mut u8, bytes: usize) -> usize {
 
 /// A page of [`CHUNK_BYTES`], zeroed and in memory.
 pub(crate) struct Page {
-    /// Invariant: of a page that `map` made, and which nobody else knows.
+    /// Invariant: the start of a page that `map` made; this is the only pointer to it.
     start: *mut u8,
 }
 
-// SAFETY: a page belongs to whoever has it.
+// SAFETY: a `Page` is the only owner of its memory.
 unsafe impl Send for Page {}
 
 impl Page {
@@ -387,7 +389,7 @@ impl Page {
         Some(Page { start })
     }
 
-    /// Where it begins. Whoever has that unmaps it.
+    /// Where it begins. The caller unmaps it.
     fn into_start(self) -> *mut u8 {
         std::mem::ManuallyDrop::new(self).start
     }
@@ -395,19 +397,19 @@ impl Page {
 
 impl Drop for Page {
     fn drop(&mut self) {
-        // SAFETY: made by `map`, and nobody has its address.
+        // SAFETY: made by `map`, and there is no other pointer to it.
         unsafe { unmap_some(self.start, CHUNK_BYTES) };
     }
 }
 
-/// Gives back what `map` made of the same two. Nothing may refer into it.
+/// Unmaps memory that `map` made with the same arguments. There must be no references to it.
 unsafe fn unmap(start: *mut u8, bytes: usize, reading: Reading) {
     let is_one_page = reading == Reading::AtRandom && bytes <= CHUNK_BYTES;
     // SAFETY: the caller's promise.
     unsafe { unmap_some(start, if is_one_page { CHUNK_BYTES } else { bytes }) }
 }
 
-/// Unmaps whole pages, or nothing. They must be mapped, and nothing refer into them.
+/// Unmaps whole pages, or nothing. They must be mapped, and there must be no references to them.
 unsafe fn unmap_some(start: *mut u8, bytes: usize) {
     if bytes > 0 {
         // SAFETY: the caller's promise.
@@ -419,9 +421,9 @@ unsafe fn unmap_some(start: *mut u8, bytes: usize) {
 /// 2 MiB: the larger page of x86-64 and of most ARM systems. Freeing one is some ten microseconds.
 const CHUNK_BYTES: usize = 2 << 20;
 
-/// A chunk of so many bytes is given back to the system before the allocator has it again: that keeps large blocks together in
-/// pieces of some mebibytes, and none of a piece goes back before all of it is free (mimalloc 3; it held 3.8 MB of 16 for
-/// 10,000 vectors left of 100,000).
+/// The pages of a chunk of at least so many bytes are returned to the system before the chunk is freed: the allocator keeps large
+/// blocks in pieces of some mebibytes, and returns none of a piece before all of it is free (mimalloc 3; it held 3.8 MB of 16
+/// for 10,000 vectors left of 100,000).
 const DISCARDED_BYTES_MIN: usize = 64 << 10;
 
 /// Four rows first: collections of ten vectors are common where every user has one.

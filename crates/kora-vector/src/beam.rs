@@ -85,7 +85,7 @@ impl Beam {
 
     /// Empties the beam and lets the walk end by this stop rule.
     pub(crate) fn reset_within(&mut self, stop_rule: StopRule) {
-        assert!(stop_rule.most <= SORTED_MAX, "a horizon is seen among results in order");
+        assert!(stop_rule.most <= SORTED_MAX, "a stop rule needs results in order");
         self.reset(stop_rule.most);
         self.stop_rule = Some(stop_rule);
     }

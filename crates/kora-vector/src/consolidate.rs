@@ -8,8 +8,8 @@
 //! any time. What takes a lost neighbour's place comes from that neighbour's own list, as there; but a list is not
 //! pruned as a whole: the links that stay, stay, and only as many come beside them as went (IP-DiskANN, Xu and others,
 //! 2025, replaces in-place with a few for each as well), most of them without being measured (see `repair_links`). MN-RU (Xiao
-//! and others, 2024) mends at the moment of a replacement with the vector that comes. That would tie two vectors together which
-//! have nothing to do with each other, unless they are near: then it is done (see `replacement`), and little is left to mend.
+//! and others, 2024) repairs links at the moment of a replacement with the vector that comes. That would tie two vectors together
+//! which have nothing to do with each other, unless they are near: then it is done (see `replace`), and little is left to repair.
 //!
 //! # A batch of the dead
 //!
@@ -17,10 +17,10 @@
 //!    to one of them.
 //! 2. *Detach*: one after the other leaves the tree of pinned links (see `tree`), so that nothing hangs on it, and its
 //!    neighbours are tied to each other.
-//! 3. *Sweep*: each list that names a retired node is mended (see `repair_links`). Then nothing leads to them any more.
+//! 3. *Sweep*: each list that names a retired node is repaired (see `repair_links`). Then nothing leads to them any more.
 //! 4. *Wait*: searches and insertions that began before hold their place and may know them still.
 //! 5. *Free*: their slots are vacant, and taken by the next insertions.
-//! 6. *Rechoose*: if half have left since links were chosen, those that stay get others (see `reselect_links`).
+//! 6. *Reselect*: if half were removed since links were selected, the remaining nodes select others (see `reselect_links`).
 //!
 //! # A batch of moves
 //!
@@ -89,7 +89,7 @@ enum ConsolidationStage {
     },
     /// Live vectors move to lower slots.
     Move,
-    /// Lists are mended; the next one's slot.
+    /// Lists are repaired; the next one's slot.
     Sweep {
         next: u32,
     },
@@ -100,7 +100,7 @@ enum ConsolidationStage {
     },
     Free,
     /// The remaining nodes select other links; the next one's slot.
-    Rechoose {
+    Reselect {
         next: u32,
     },
     /// Towers are brought together; the next one's slot.
@@ -214,7 +214,7 @@ impl Consolidation {
                 batch.stage = ConsolidationStage::Free;
             }
             ConsolidationStage::Free => batch.free(&mut parts, work),
-            ConsolidationStage::Rechoose { next } => batch.reselect_links(*next, &mut parts, work),
+            ConsolidationStage::Reselect { next } => batch.reselect_links(*next, &mut parts, work),
             ConsolidationStage::Rebuild { next } => batch.rebuild(*next, &mut parts, work),
             ConsolidationStage::Shrink => batch.shrink(&mut parts, work),
         }
@@ -355,7 +355,7 @@ impl Batch {
     /// All are vacant.
     fn end(&mut self, parts: &mut IndexParts<'_>) {
         self.stage = match self.is_thinning {
-            true => ConsolidationStage::Rechoose { next: 0 },
+            true => ConsolidationStage::Reselect { next: 0 },
             false => ConsolidationStage::Done,
         };
         // Also if no vector had to move: all vacant slots may have been at the end.
@@ -382,7 +382,7 @@ impl Batch {
         }
         work.spend(VISIT_WORK);
         self.progress.0 += 1;
-        self.stage = ConsolidationStage::Rechoose { next: next + 1 };
+        self.stage = ConsolidationStage::Reselect { next: next + 1 };
     }
 
     fn rebuild(&mut self, next: u32, parts: &mut IndexParts<'_>, work: &mut Work) {
@@ -450,7 +450,7 @@ fn heir(graph: &Graph, states: &SlotStates, root: u32) -> Option<u32> {
 const DEAD_ONE_IN: usize = 20;
 
 /// With nothing else to do, a batch is worth a sweep when the dead are one in 64: that costs a look at each list, and for
-/// the lists that are mended less than inserting one in a hundred of the vectors again.
+/// the lists that are repaired less than inserting one in a hundred of the vectors again.
 const DEAD_ONE_IN_IDLE: usize = 64;
 
 /// Without a graph there is nothing to sweep.

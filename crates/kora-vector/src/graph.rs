@@ -10,7 +10,7 @@
 //! each node except the root has on each of its layers one *pinned* link leading to it, set when the node is linked,
 //! and never cut. The pinned links of a layer form a tree under the root, so everything is reachable however the other
 //! links change. It costs one bit of a word that was read anyway, and four bytes for a node to know its *host*, who
-//! holds that link: so a tree can be mended where nodes leave it (see `tree`). Counting the links to a node instead, or
+//! holds that link: so a tree can be repaired where nodes are removed (see `tree`). Counting the links to a node instead, or
 //! keeping all links in pairs, needs memory and does not prevent two nodes holding on to each other only.
 //!
 //! The root stands on the highest layer there is; another takes its place before it goes. So that a node keeps room for
@@ -18,8 +18,7 @@
 
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
-use crate::arena::{Reading, Rows};
-use crate::hnsw::capacity::{growth_of, row_bytes_of};
+use crate::arena::{LinkRows, Reading};
 
 mod check;
 mod persist;
@@ -34,13 +33,13 @@ pub(crate) struct Graph {
     /// Links on an upper layer; the base layer holds twice as many.
     m: usize,
     /// Per slot: 2M link words.
-    base: Rows,
+    base: LinkRows,
     /// Per slot: the first row of its tower or `NONE`, and the host on the base layer or `NONE`.
-    slots: Rows,
+    slots: LinkRows,
     /// Per layer of a tower: its height (in the first row only), the host on that layer or `NONE`, then M link words.
     /// Towers stand in one table, until they are brought to the other one because many have gone: see
     /// [`Graph::rebuild_tower`].
-    upper: [Rows; 2],
+    upper: [LinkRows; 2],
     /// Which of the two new towers are built in: 0 or 1.
     upper_now: usize,
     /// Towers that are not used, by their height, in the table that is used now.
@@ -82,9 +81,9 @@ impl Graph {
     pub(crate) fn new(m: usize) -> Graph {
         Graph {
             m,
-            base: Rows::new(2 * m, Reading::AtRandom),
-            slots: Rows::new(2, Reading::Otherwise),
-            upper: [(); 2].map(|()| Rows::new(m + TOWER_HEAD, Reading::Otherwise)),
+            base: LinkRows::new(2 * m, Reading::AtRandom),
+            slots: LinkRows::new(2, Reading::Otherwise),
+            upper: [(); 2].map(|()| LinkRows::new(m + TOWER_HEAD, Reading::Otherwise)),
             upper_now: 0,
             vacant_towers: Vec::new(),
             root: None,
@@ -307,7 +306,7 @@ impl Graph {
     pub(crate) fn release_spare(&mut self) -> Option<usize> {
         let unused = &mut self.upper[1 - self.upper_now];
         let tables = [&mut self.base, &mut self.slots, unused];
-        tables.into_iter().find_map(Rows::release_spare)
+        tables.into_iter().find_map(LinkRows::release_spare)
     }
 
     /// Begins to bring all towers together, each with [`Graph::rebuild_tower`].
@@ -381,24 +380,24 @@ impl Graph {
     /// Bytes of the links and of what is kept per slot beside the vector.
     pub(crate) fn bytes(&self) -> usize {
         let [one, other] = &self.upper;
-        let tables = [&self.base, &self.slots, one, other].map(Rows::allocated_bytes);
+        let tables = [&self.base, &self.slots, one, other].map(LinkRows::allocated_bytes);
         tables.iter().sum::<usize>() + size_of::<Graph>()
     }
 
     /// Bytes of a slot on the base layer. Few have a tower.
     pub(crate) fn slot_bytes(&self) -> usize {
-        row_bytes_of([&self.base, &self.slots].into_iter())
+        self.base.row_bytes() + self.slots.row_bytes()
     }
 
     /// Bytes that the base layer grows by for one more slot.
     pub(crate) fn growth_bytes(&self) -> usize {
-        growth_of([&self.base, &self.slots].into_iter())
+        self.base.growth_bytes() + self.slots.growth_bytes()
     }
 
     pub(crate) fn chunk_count(&self) -> usize {
         let [one, other] = &self.upper;
         [&self.base, &self.slots, one, other]
-            .map(Rows::chunk_count)
+            .map(LinkRows::chunk_count)
             .iter()
             .sum()
     }
@@ -407,7 +406,7 @@ impl Graph {
         self.root = None;
         self.base
             .release_chunk()
-            .or_else(|| self.upper.iter_mut().find_map(Rows::release_chunk))
+            .or_else(|| self.upper.iter_mut().find_map(LinkRows::release_chunk))
             .or_else(|| self.slots.release_chunk())
     }
 

@@ -82,7 +82,7 @@ pub struct Index {
 }
 
 impl Index {
-    /// An empty index. Panics on parameters outside [`limits`](crate::limits): whoever takes them from outside checks.
+    /// An empty index. Panics on parameters outside [`limits`](crate::limits): a caller that takes them from outside checks them.
     pub fn new(parameters: Parameters) -> Index {
         Index::with_small_max(parameters, GRAPH_MIN - 1)
     }

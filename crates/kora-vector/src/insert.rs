@@ -27,7 +27,7 @@ pub struct Insertion {
     slot: u32,
     ef: usize,
     stage: InsertionStage,
-    /// Whose place it takes, if there is one: see `replacement`.
+    /// Whose place it takes, if there is one: see `replace`.
     predecessor: Option<u32>,
     /// Whether its neighbours were sought from there on.
     is_short: bool,

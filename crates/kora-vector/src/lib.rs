@@ -30,9 +30,9 @@
 //! 4. **Duplicates take few links, and short lists are filled up.** The heuristic (algorithm 4) keeps a candidate as far from
 //!    the node as from a kept one; if they are the same vector, it adds nothing and is left out. But a node is given half of M
 //!    links in any case, the nearest, and a list that is cut keeps M: see `select`.
-//! 5. **Removal marks.** A dead node is walked like any other and takes no place among the results; the walk goes on until
-//!    enough living ones are found. The dead leave together, later: see `consolidate`.
-//! 6. **A search looks as far as it must.** It ends by the distance of what is left: see `stop_rule`.
+//! 5. **Deletion marks.** A walk expands a deleted node like any other, but the node takes no place among the results; the walk
+//!    continues until enough live ones are found. Deleted nodes are removed later, in batches: see `consolidate`.
+//! 6. **A search ends by distance.** It ends when the nearest unexpanded candidate is too far: see `stop_rule`.
 //! 7. **The walk's distances are not the answer's.** The walk compares f32 sums; the hits are measured again in f64.
 #![deny(unsafe_code)]
 

@@ -1,7 +1,7 @@
 //! Bridging the gap that a retired node leaves: those it led to are tied to each other.
 //!
 //! Of the links to a node four in five come from nodes that it leads to itself. So the circle of those is nearly all there is
-//! to mend, and everybody in it is a candidate for everybody else: their distances from each other are measured once, while
+//! to repair, and each of them is a candidate for all others: their distances from each other are measured once, while
 //! their rows are in the caches, and serve all of them. Who loses a link and may take another in its place is then a matter
 //! of bits. What is not seen that way are neighbours from outside the circle: to measure from those as well costs half an
 //! insertion more for each of the dead, and is hardly better.
@@ -10,14 +10,14 @@
 //!    is not lost with the one link that led there.
 //! 2. Pairs of which both lose a link are tied, the nearest first: each gains as many links to it as it loses. Without that
 //!    the best placed gain many and others none.
-//! 3. Whoever still loses one takes the nearest that leads somewhere new.
-//! 4. Where both lists have room, further pairs are tied. Whoever came early to a growing index has links that lead far, and
-//!    nobody comes early to one that is full: a few links more make up for it.
+//! 3. A member that still loses a link takes the nearest that leads somewhere new.
+//! 4. Where both lists have room, further pairs are tied. Nodes inserted early into a growing index have links that lead far,
+//!    and in a full index there are no early ones: a few more links make up for it.
 //!
 //! Links to the retired node from outside the circle are left to the sweep (see `repair_links`).
 //!
 //! Measured with 100,000 words (50-d, M 16, ef_construction 200) after 200,000 changes at random, recall@10 at ef 100 and what
-//! a set costs beside one into a fresh index, which has 0.982: nothing but the sweep 0.972 and 0.88; all lists mended by the
+//! a set costs beside one into a fresh index, which has 0.982: nothing but the sweep 0.972 and 0.88; all lists repaired by the
 //! heuristic from what the retired lead to 0.978 and 1.19; all of this 0.980 and 1.06, without the last step 0.977.
 
 use crate::beam::Candidate;
@@ -42,7 +42,7 @@ pub(crate) struct Circle {
     pairs: Vec<Candidate>,
 }
 
-/// Lets those to whom a retired node led take each other in its place. Nothing is pinned to it, and it is pinned by none.
+/// Links the neighbours of a retired node to each other in its place. No link from or to it is pinned.
 pub(crate) fn reconnect(
     space: &Space,
     graph: &mut Graph,
@@ -80,7 +80,7 @@ pub(crate) fn reconnect(
 enum Tie {
     /// Both, in the place of the retired one.
     Both,
-    /// Whoever may, in the place of the retired one.
+    /// Either of them, in the place of the retired one.
     Either,
     /// Both, beside what they have.
     Beside,
@@ -173,7 +173,7 @@ impl Circle {
         let mut nearer = [0u64; MEMBERS_MAX];
         for at in 0..self.pairs.len() {
             let (one, other) = self.places(at);
-            // A link leads somewhere new unless somebody known is nearer to its end: see `select`.
+            // A link leads somewhere new unless a known node is nearer to its end: see `select`.
             let one_may = self.known[one] & (nearer[other] | 1 << other) == 0;
             let other_may = self.known[other] & (nearer[one] | 1 << one) == 0;
             nearer[one] |= 1 << other;

@@ -1,11 +1,11 @@
-//! Mending the list of a node that loses neighbours: other links take their places.
+//! Repairs the list of a node that loses neighbours: other links take their places.
 //!
-//! Most links to a retired node have been bridged by now (see `reconnect`). What is left are links it did not return. On the base
-//! layer most of those lists are mended without measuring. Who was worth a link stood in some direction, and the nearest to it
-//! stands there too: so that one takes the place, if the list has not links enough without, or has no other link there. For
+//! Most links to a retired node have been reconnected by now (see `reconnect`). What is left are links it did not return. On the
+//! base layer most of those lists are repaired without measuring. Who was worth a link stood in some direction, and the nearest
+//! to it stands there too: so that one takes the place, if the list has not links enough without, or has no other link there. For
 //! one lost link in four the dead node's farthest is tried first, and taken if the heuristic finds that it leads somewhere
 //! new. Lists that are short, or lose many links at once as at the rim of a deleted topic, and those of upper layers, of which
-//! there are few and which all walks pass, are mended by the heuristic from all that the retired lead to.
+//! there are few and which all walks pass, are repaired by the heuristic from all that the retired lead to.
 //!
 //! The test of recall under replacement in `hnsw`, whose vectors lie in clumps, finds 0.988 beside 1.000 of a new index, mean
 //! of six worlds, and 0.962 without bridging and without regard to nodes that have no other link there.
@@ -45,7 +45,7 @@ pub(crate) fn repair_links(
                 bench.links.push(Link::new(there, link.is_pinned()));
             }
             None => {
-                debug_assert!(!link.is_pinned(), "the doomed left the tree");
+                debug_assert!(!link.is_pinned(), "retired nodes are not in the tree");
                 bench.gone.push(link.slot());
             }
         }
@@ -180,7 +180,7 @@ pub(crate) fn sort_by_distance(space: &Space, slot: u32, bench: &mut Bench, work
     bench.candidates.sort_unstable();
 }
 
-/// A list that loses more than one link of so many is mended by measuring.
+/// A list that loses more than one link of so many is repaired by measuring.
 const MANY_ONE_IN: usize = 4;
 
 /// For one lost link in so many the farthest is tried. More often was no better, for words and for clumps.

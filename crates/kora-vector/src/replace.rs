@@ -5,7 +5,7 @@
 //! Searches and insertions that pause hold slots and distances. A slot that got another vector under their hands would
 //! make them tell a distance that is not there, and would close the door to readers on other threads. So the new vector
 //! has a slot of its own, as any other, and the old one is removed as any other; what is spared is nearly all of the
-//! search for neighbours, and the mending of what the old node leaves.
+//! search for neighbours, and the repair of the lists of its neighbours.
 //!
 //! # How
 //!
@@ -15,7 +15,8 @@
 //!    candidates, and the old node's list is as long as it is because others offered themselves. Without them lists shrink
 //!    to what one insertion chooses, with few links that lead far.
 //! 3. Nodes that lead to the old node are not offered the new one: at the end their link is redirected ([`take_over`]). The old
-//!    node leads to the new one alone from then on. So it is not worth a bridge when it leaves (see `reconnect`), and lists
+//!    node leads to the new one alone from then on. So its neighbours are not reconnected when it is removed (see `reconnect`),
+//! and lists
 //!    that name it still, those of nodes that it did not know, get the new one in its place (see `repair_links`).
 //!
 //! Where the old vector is not near, the new one is inserted as if there were none, only not linked to the old.

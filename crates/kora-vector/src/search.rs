@@ -247,7 +247,7 @@ impl Search {
             if let Some(meanwhile) = &mut self.meanwhile {
                 // The dead take no place of those that are left.
                 let live = meanwhile.retain_live(&mut walk.beam, states);
-                // All are reached, unless the dead left while the walk paused: whoever hung on one of those may hang on a node
+                // All are reached, unless nodes were removed while the walk paused: a child of one of those may hang on a node
                 // by now that was walked before.
                 if !has_enough && matches!(admission, Admission::All) && live < states.live_count() {
                     self.stage = SearchStage::Scan(Scan::new(self.parameters.k.min(self.parameters.ef)));
@@ -289,8 +289,8 @@ pub(crate) fn begin_descent(space: &Space, probe: Probe<'_>, root: u32, walk: &m
     enter(space, probe, root, &mut walk.distances)
 }
 
-/// One step of the greedy descent: moves `at` to its nearest neighbour on this layer, if one is nearer. Whoever was measured
-/// on the way, on this layer or above, was not nearer than where it led.
+/// One step of the greedy descent: moves `at` to its nearest neighbour on this layer, if one is nearer. Nodes measured
+/// on the way, on this layer or above, were not nearer than where it led.
 pub(crate) fn descend(
     space: &Space,
     graph: &Graph,
@@ -421,7 +421,7 @@ pub(crate) fn among_nearest<'a>(distances: &[f32], reach: f32, near: &'a mut Vec
     &near[..count]
 }
 
-/// Where a link leads to: whoever has moved is met at the new place.
+/// Where a link leads to: a moved vector is found at its new slot.
 pub(crate) fn here(states: &SlotStates, link: Link) -> u32 {
     states.resolve(link.slot()).unwrap_or(link.slot())
 }

@@ -35,7 +35,7 @@ enum Set {
     /// Marked, and in no batch yet.
     Dead,
     /// The batch.
-    Doomed,
+    Retired,
     Vacant,
 }
 
@@ -81,7 +81,7 @@ impl SlotStates {
 
     /// How many were live and still take their place: marked, or in the batch.
     pub(crate) fn removed(&self) -> usize {
-        self.dead_count() + if self.has_moves() { 0 } else { self.count(Set::Doomed) }
+        self.dead_count() + if self.has_moves() { 0 } else { self.count(Set::Retired) }
     }
 
     /// How many are marked and in no batch.
@@ -101,13 +101,13 @@ impl SlotStates {
     /// Whether nothing may link to it.
     #[inline]
     pub(crate) fn is_retired(&self, slot: u32) -> bool {
-        self.holds(Set::Doomed, slot)
+        self.holds(Set::Retired, slot)
     }
 
     /// Whether a new link to it would soon be cut.
     #[inline]
     pub(crate) fn is_leaving(&self, slot: u32) -> bool {
-        self.holds(Set::Dead, slot) || self.holds(Set::Doomed, slot)
+        self.holds(Set::Dead, slot) || self.holds(Set::Retired, slot)
     }
 
     /// The slot to be taken next: the lowest vacant one, or a new one.
@@ -140,8 +140,8 @@ impl SlotStates {
 
     /// Dooms all that are dead.
     pub(crate) fn retire_dead(&mut self) {
-        assert!(self.count(Set::Doomed) == 0, "one batch after the other");
-        let (dead, retired) = (Set::Dead as usize, Set::Doomed as usize);
+        assert!(self.count(Set::Retired) == 0, "one batch after the other");
+        let (dead, retired) = (Set::Dead as usize, Set::Retired as usize);
         match &mut self.sets {
             Sets::Few(words) => words.swap(dead, retired),
             Sets::Many(many) => many.sets.swap(dead, retired),
@@ -175,7 +175,7 @@ impl SlotStates {
         assert!(self.unset(Set::Live, from), "only the live move");
         assert!(self.unset(Set::Vacant, to), "to where nobody is");
         self.set(Set::Live, to);
-        self.set(Set::Doomed, from);
+        self.set(Set::Retired, from);
         let moves = &mut self.many().moves;
         debug_assert!(moves.last().is_none_or(|last| last.0 > from), "from the end on");
         moves.push((from, to));
@@ -193,7 +193,7 @@ impl SlotStates {
     /// Where the vector of a slot is now: there, or where it was moved; none if it is retired to go.
     #[inline]
     pub(crate) fn resolve(&self, slot: u32) -> Option<u32> {
-        if !self.holds(Set::Doomed, slot) {
+        if !self.holds(Set::Retired, slot) {
             return Some(slot);
         }
         let Sets::Many(many) = &self.sets else {
@@ -211,23 +211,23 @@ impl SlotStates {
 
     /// The lowest retired slot.
     pub(crate) fn first_retired(&mut self) -> Option<u32> {
-        self.first(Set::Doomed)
+        self.first(Set::Retired)
     }
 
     /// The next retired slot from `from` on.
     pub(crate) fn next_retired(&self, from: u32) -> Option<u32> {
-        each(self.words(Set::Doomed), Words::One(0), from as usize).next()
+        each(self.words(Set::Retired), Words::One(0), from as usize).next()
     }
 
     /// Lets a retired slot be taken again.
     pub(crate) fn vacate(&mut self, slot: u32) {
-        assert!(self.unset(Set::Doomed, slot), "slot {slot} is doomed");
+        assert!(self.unset(Set::Retired, slot), "slot {slot} is retired");
         self.set(Set::Vacant, slot);
     }
 
     /// The batch is done.
     pub(crate) fn forget_moves(&mut self) {
-        assert!(self.count(Set::Doomed) == 0, "all are vacant");
+        assert!(self.count(Set::Retired) == 0, "all are vacant");
         if let Sets::Many(many) = &mut self.sets {
             many.moves = Vec::new();
         }
@@ -261,7 +261,7 @@ impl SlotStates {
     /// The same, and those whose vector has been moved elsewhere.
     pub(crate) fn live_or_moved_from(&self, from: usize) -> impl Iterator<Item = u32> + '_ {
         let moved = if self.has_moves() {
-            self.words(Set::Doomed)
+            self.words(Set::Retired)
         } else {
             Words::One(0)
         };

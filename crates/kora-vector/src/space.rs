@@ -155,7 +155,7 @@ impl Space {
         }
     }
 
-    /// Stores a vector in a slot that nobody reads, or in the next one: all that is kept of it is in place when this
+    /// Stores a vector in a slot that no thread reads, or in the next one: all that is kept of it is in place when this
     /// returns, before any link can name it.
     pub(crate) fn put(&mut self, slot: u32, vector: &[f32]) {
         if self.is_small(slot) {

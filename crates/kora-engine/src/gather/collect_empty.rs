@@ -90,7 +90,7 @@ impl CollectEmpty {
                     _ => CollectEmpty::wait(schema, CollectStage::Draining(counted)),
                 }
             }
-            _ => unreachable!("each ask has one kind of answer"),
+            _ => unreachable!("each request has one kind of partial reply"),
         }
     }
 

@@ -138,7 +138,7 @@ impl Dropping {
             (Dropping::Releasing { missing }, PartialReply::Done) => {
                 Next::Wait(Gather::Dropping(Dropping::Releasing { missing: missing - 1 }))
             }
-            _ => unreachable!("each ask has one kind of answer"),
+            _ => unreachable!("each request has one kind of partial reply"),
         }
     }
 }

@@ -153,12 +153,12 @@ pub(crate) struct Context<'a> {
     pub(crate) host: &'a dyn Host,
     /// When the command was taken from its connection, in milliseconds of Unix time.
     pub(crate) at_ms: u64,
-    /// Collections that their owners have lent.
+    /// Leased collections.
     pub(crate) shared_reads: SharedReads<'a>,
     pub(crate) reads: ReadTiming,
 }
 
-/// Whether a query may be answered from what the owners of its collection have lent: all that its client asked before must be
+/// Whether a query may be answered from leased collections: all that its client asked before must be
 /// answered then.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum ReadTiming {
@@ -347,7 +347,7 @@ impl Gather {
             }
             (Gather::Informing(informing), PartialReply::Stats(stats)) => informing.absorb(*stats, context),
             (Gather::AskingTopics(asking), PartialReply::Topics(page)) => asking.absorb(from, page, context),
-            _ => unreachable!("each ask has one kind of answer, and each gather asks its own kind"),
+            _ => unreachable!("each request has one kind of partial reply, and each gather sends its own kind"),
         }
     }
 }
@@ -368,7 +368,7 @@ impl Shape {
                 Reply::Bulk(bytes.into())
             }
             (Shape::Names, PartialReply::Names(names)) => Reply::Array(names.into_iter().map(Reply::Bulk).collect()),
-            _ => unreachable!("each ask has one kind of answer"),
+            _ => unreachable!("each request has one kind of partial reply"),
         }
     }
 }

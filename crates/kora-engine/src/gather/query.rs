@@ -113,7 +113,7 @@ impl Querying {
         }
     }
 
-    /// Asks all parts, of which those that are lent are read at once, or in its turn.
+    /// Asks all parts, of which leased ones are read at once, or in its turn.
     fn request(mut self, context: &Context<'_>) -> Next {
         let shards: Vec<ShardId> = context.placement().parts_of(&self.question.schema.name).collect();
         let whole = shards.len() == 1;

@@ -87,7 +87,7 @@ impl Shard {
         Err(Box::new(Unfinished::Batch(Box::new(batch))))
     }
 
-    /// A key that has expired by now was changed, though nobody may have seen it yet. True if there is no more to look at.
+    /// A key that has expired by now has changed, even if no command has removed it yet. True if all were checked.
     fn check_watched(&mut self, batch: &mut ExecutingBatch) -> bool {
         let mut work = 0;
         while work < WATCHED_BYTES_PER_SLICE {

@@ -119,7 +119,7 @@ impl Shard {
         !self.given_up.is_empty() || self.capture.as_ref().is_some_and(|capture| capture.has_work())
     }
 
-    /// Writes some more of what it holds. Its collections are not lent.
+    /// Writes some more of what it holds. Its collections are not leased.
     pub(crate) fn go_on_capturing(&mut self) {
         for (schema, part) in std::mem::take(&mut self.given_up) {
             self.keyspace.end_part_capture(&schema, part.map(|part| *part));

@@ -86,7 +86,7 @@ impl Shard {
         own.or_else(|| self.keyspace.vector_at(place).map(|(part, name)| part.bytes_of(name)))
     }
 
-    /// Some key, how many there are, and a random number, so that whoever asks several shards can choose fairly.
+    /// Some key, how many there are, and a random number, so that a gather over several shards can choose fairly.
     pub(super) fn random_key(&mut self, now_ms: u64) -> PartialReply {
         let mut chosen = None;
         let (keys, vectors) = (self.keyspace.keys().len(), self.live_at(now_ms));

@@ -76,7 +76,7 @@ use crate::mail::{PartialReply, Question, ReplyId, RequestBody};
 use crate::router::{Placement, ShardId};
 use crate::setup::Setup;
 
-/// One shard. Owned by one worker, and never leaves its thread, but for the collections while they are lent.
+/// One shard. Owned by one worker, and never leaves its thread, except the collections while they are leased.
 pub(crate) struct Shard {
     id: ShardId,
     placement: Placement,
@@ -105,7 +105,7 @@ pub(crate) struct Shard {
     has_script_garbage: bool,
     /// What scripts have published, until the worker sends it.
     messages: Vec<Arc<Message>>,
-    /// A shard stays with its worker's thread: nothing in it is synchronised but what is lent (see `lease`).
+    /// A shard stays with its worker's thread: nothing in it is synchronised except leased collections (see `read_lease`).
     _not_send: std::marker::PhantomData<Rc<()>>,
 }
 

@@ -82,7 +82,7 @@ impl Shard {
         PartialReply::Done
     }
 
-    /// Withdraws a collection that is empty, unless somebody has wanted it since this attempt began.
+    /// Withdraws a collection that is empty, unless a command has kept it since this attempt began.
     pub(super) fn withdraw_empty(&mut self, schema: &Schema, attempt: u64) -> PartialReply {
         self.assert_owns_name(&schema.name);
         let newest = self.setup.catalog.newest(&schema.name);

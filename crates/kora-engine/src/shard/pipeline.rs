@@ -1,4 +1,4 @@
-//! Commands of one pipeline that came as one ask: each on one key of this shard, or this shard's part of one on several.
+//! Commands of one pipeline that arrive as one request: each on one key of this shard, or this shard's part of a multi-key one.
 
 use std::vec::IntoIter;
 
@@ -10,12 +10,12 @@ use super::{Origin, Shard, Unfinished};
 use crate::limits::{KEYS_PER_SLICE, PIPELINE_BYTES_PER_SLICE};
 use crate::mail::{PartialReply, Step};
 
-/// Such commands between two slices. Others may come in between, but in the middle of one.
+/// Such commands between two slices. Other clients' commands may run in between, except in the middle of one.
 pub(crate) struct Pipeline {
     steps: IntoIter<(u32, Step)>,
-    /// Of how many keys it is known where they are: those that come next.
+    /// How many of the next keys are prefetched.
     near: usize,
-    /// What it was in the middle of.
+    /// The unfinished command.
     current: Option<(u32, Box<Unfinished>)>,
     replies: Vec<(u32, Reply)>,
     parts: Vec<(u32, PartialReply)>,
@@ -61,7 +61,7 @@ impl Shard {
         self.do_pipeline(Pipeline::new(steps, now_ms), origin)
     }
 
-    /// Looks for keys of this shard that will be asked for in a moment. Whoever calls this bounds their number.
+    /// Prefetches keys of this shard that will be used soon. The caller bounds their number.
     pub(crate) fn prefetch_keys<'k>(&self, keys: impl Iterator<Item = &'k [u8]>) {
         self.keyspace.prefetch(keys);
     }
@@ -119,5 +119,5 @@ impl Shard {
     }
 }
 
-/// To look at one of several keys counts like so many bytes.
+/// A key of a multi-key command counts like so many bytes.
 const BYTES_PER_KEY: usize = PIPELINE_BYTES_PER_SLICE / KEYS_PER_SLICE;

@@ -77,7 +77,7 @@ impl Queue {
     pub(crate) fn pop(&mut self) -> Option<(Origin, ReplyId, QueueStage)> {
         let origin = self.turns.pop_front()?;
         let client = self.clients.get_mut(&origin).expect("whoever has a turn waits");
-        let (reply_id, stage) = client.first.take().expect("nobody has a turn without an ask");
+        let (reply_id, stage) = client.first.take().expect("no client has a turn without a request");
         Some((origin, reply_id, stage))
     }
 

@@ -1,9 +1,9 @@
-//! A shard's collections, lent to all workers while no command changes them.
+//! A read lease on a shard's collections, for all workers, while no command changes them.
 //!
-//! A query asks nothing of a collection but to be left alone meanwhile. So the owner of a shard lays its collections on a lease
-//! when its turn is over, and any worker answers queries of its own clients from there (see `shared_reads`): no message crosses,
-//! no worker is woken, and all cores read one collection. The owner takes them back before it executes anything. It may have to
-//! try again, for as long as queries run that had begun; none begins meanwhile.
+//! A query needs a collection that does not change meanwhile. So the owner of a shard grants a lease when its turn is over, and
+//! any worker answers queries of its own clients in place (see `shared_reads`): no message crosses, no worker is woken, and all
+//! cores read one collection. The owner ends the lease before it executes anything. It may have to retry while queries run that
+//! had begun; none begins meanwhile.
 
 use std::sync::Arc;
 
@@ -13,19 +13,19 @@ use kora_mesh::ReadLease;
 use super::Shard;
 use crate::router::ShardId;
 
-/// Where the collections of all shards lie while they are lent.
+/// The leases of all shards, which hold the collections while they are leased.
 pub(crate) type ReadLeases = Arc<[ReadLease<LeasedCollections>]>;
 
-/// What a worker lends of a shard.
+/// The part of a shard that a lease covers.
 pub(crate) struct LeasedCollections {
     pub(super) collections: CollectionTable,
-    /// From then on a vector has expired that a query might meet, in milliseconds of Unix time: its owner removes it first.
+    /// When the next vector expires, in milliseconds of Unix time: from then on the owner has to remove it before a query.
     pub(super) due_ms: u64,
 }
 
-/// How a shard lends its collections.
+/// A shard's side of its lease.
 pub(crate) struct Lease {
-    /// Something long is being done to them: to lend them between two slices would make it wait.
+    /// Long work on the collections is unfinished: a lease between two slices would delay it.
     is_busy: bool,
     leases: ReadLeases,
     id: ShardId,
@@ -46,19 +46,19 @@ impl Lease {
 }
 
 impl Shard {
-    /// Looks at the collections, wherever they are.
+    /// Reads the collections, leased or not.
     pub(super) fn inspect_collections<R>(&self, look: impl FnOnce(&CollectionTable) -> R) -> R {
         match self.keyspace.has_collections() {
             true => look(self.keyspace.collections()),
             false => {
                 let seen = self.lease.lease().inspect(|leased| look(&leased.collections));
-                seen.expect("what was lent lies on its shelf")
+                seen.expect("leased collections are in the lease")
             }
         }
     }
 
-    /// To be called before anything is done to this shard's collections, and true before it is done. False while a query
-    /// reads them.
+    /// Must be called, and return true, before this shard's collections are used. False while a query of another worker reads
+    /// them.
     #[must_use]
     pub(crate) fn end_lease(&mut self) -> bool {
         if !self.keyspace.has_collections()
@@ -69,8 +69,7 @@ impl Shard {
         self.keyspace.has_collections()
     }
 
-    /// At the end of a turn: lets others read the collections, if there are any and nothing that was begun here goes on with
-    /// them.
+    /// At the end of a turn: grants the lease, if there are vectors and no unfinished work on them.
     pub(crate) fn grant_lease(&mut self) {
         let is_busy = std::mem::take(&mut self.lease.is_busy);
         let is_leased = !self.keyspace.has_collections();
@@ -86,7 +85,7 @@ impl Shard {
         }
     }
 
-    /// Notes that what is being done takes long, or that more of it follows.
+    /// Notes that long work on the collections is unfinished, or about to continue.
     pub(super) fn note_busy(&mut self) {
         self.lease.is_busy = true;
     }

@@ -39,7 +39,7 @@ pub struct Collection {
     pub(super) suspended: u32,
     /// How long names are on average, about.
     name_bytes_mean: f32,
-    /// How often a vector was set or deleted. It may wrap: nobody compares versions that far apart.
+    /// How often a vector was set or deleted. It may wrap: versions that far apart are never compared.
     version: u32,
     /// It stands in the shard's list of those that have something to do.
     in_upkeep: bool,
@@ -89,7 +89,7 @@ impl Collection {
         Unlinked { insertion }
     }
 
-    /// Tells everybody how long names are here. All shards of a collection say it, and mean about the same: names are
+    /// Publishes how long names are here. All shards of a collection say it, and mean about the same: names are
     /// spread by their hash. It is rounded up, so that it seldom changes.
     fn measure(&mut self, name: &[u8]) {
         // As the mean moves when one more comes to those that are there.
@@ -212,7 +212,7 @@ impl Collection {
         self.forget_stale();
     }
 
-    /// Forgets names of slots whose vector was removed or moved, some at a time, once nobody may want them.
+    /// Forgets names of slots whose vector was removed or moved, some at a time, once no reader can hold them.
     fn forget_stale(&mut self) {
         for _ in 0..FORGOTTEN_AT_ONCE {
             if self.suspended > 0 {
@@ -221,7 +221,7 @@ impl Collection {
             let Some(slot) = self.elements.take_retired() else {
                 return;
             };
-            // Nobody is suspended, so that a slot that was taken again is live.
+            // No search is suspended, so a slot that was taken again is live.
             if !self.index.is_live(slot) {
                 self.elements.forget_name(slot);
             }
@@ -451,7 +451,7 @@ impl Collection {
         self.index = index;
     }
 
-    /// True if it has something to do and nobody knows yet.
+    /// True if it has something to do that is not noted yet.
     pub(crate) fn begin_upkeep(&mut self) -> bool {
         let is_news = !self.in_upkeep && (self.index.has_upkeep() || self.has_spare_names());
         self.in_upkeep |= is_news;
@@ -571,7 +571,7 @@ pub(super) fn parameters_of(schema: &Schema) -> Parameters {
     }
 }
 
-/// Names of one kind differ by a few bytes, and nobody needs to know so exactly.
+/// Names of one kind differ by a few bytes, and an estimate is enough.
 const MEAN_STEP_BYTES: u64 = 16;
 
 /// Names forgotten each time that something is done, each some fifty nanoseconds: more than there come.

@@ -282,9 +282,9 @@ impl KeyTable {
         self.entries.random(random).map(|record| self.entry_of(record))
     }
 
-    /// Frees some entries; calls `bury` with what is too large to be freed at once. False when there is nothing left. For a
+    /// Frees some entries; calls `defer_free` with what is too large to be freed at once. False when there is nothing left. For a
     /// table that is no longer used.
-    pub(crate) fn dismantle(&mut self, bury: impl FnMut(Value)) -> bool {
+    pub(crate) fn dismantle(&mut self, defer_free: impl FnMut(Value)) -> bool {
         if self.deadlines.dismantle() {
             return true;
         }
@@ -292,7 +292,7 @@ impl KeyTable {
             return false;
         };
         self.heap_bytes -= values.iter().map(Value::heap_bytes).sum::<usize>();
-        values.into_iter().for_each(bury);
+        values.into_iter().for_each(defer_free);
         true
     }
 

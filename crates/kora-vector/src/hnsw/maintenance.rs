@@ -40,7 +40,7 @@ impl Index {
         Step::Done(())
     }
 
-    /// Frees some of the index's memory, so that dropping a large one stalls nobody. After the first step the index is
+    /// Frees some of the index's memory, so that dropping a large one causes no stall. After the first step the index is
     /// good for nothing but the next; after `Done`, dropping it costs nothing.
     pub fn dismantle_step(&mut self, work: &mut Work) -> Step<()> {
         loop {
