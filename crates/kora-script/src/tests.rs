@@ -283,7 +283,7 @@ fn a_script_that_means_harm_ends_with_an_error_and_in_slices() {
         "return cjson.decode('[' .. ('[],'):rep(2e6) .. '1]')",
         "return cmsgpack.unpack('\\221\\255\\255\\255\\255')",
         "return ('a?'):rep(1e5) and string.find(('a'):rep(1e5), ('a?'):rep(1e5))",
-        "return string.gsub(('x'):rep(1e6), '.', ('y'):rep(1e5))",
+        "return string.gsub(('x'):rep(1e4), '.', ('y'):rep(1e5))",
         "return setmetatable({}, {__index = function(t, k) return t[k] end}).x",
         "return {('x'):rep(1e7), ('x'):rep(1e7), ('x'):rep(1e7), ('x'):rep(1e7)}",
         "local c c = coroutine.wrap(function() return coroutine.wrap(c)() end) return c()",
@@ -294,7 +294,10 @@ fn a_script_that_means_harm_ends_with_an_error_and_in_slices() {
         assert_eq!(bench.run("return 1"), ":1\r\n", "after {script}");
     }
     assert!(bench.slices > 10);
-    while !bench.interpreter.collect() {}
+    // The cycle that is under way may have passed what became garbage since.
+    for _ in 0..2 {
+        while !bench.interpreter.collect() {}
+    }
     assert!(
         bench.interpreter.used_bytes() < 2_000_000,
         "{}",
