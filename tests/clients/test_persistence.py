@@ -325,11 +325,10 @@ def test_a_server_starts_on_a_full_disk_and_refuses_writes(tmp_path: pathlib.Pat
         server, client = start(tmp_path / "data", *flags)
         client.set("key", "value")
         kill(server)
-        with open(tmp_path / "filler", "wb") as filler:
+        with open(tmp_path / "filler", "wb", buffering=0) as filler:
             while True:
                 try:
                     filler.write(b"x" * 4096)
-                    filler.flush()
                 except OSError:
                     break
         server, client = start(tmp_path / "data", *flags)
