@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use kora_resp::{Reply, Words};
 
 use crate::command::table::{DataAccess, Parsed};

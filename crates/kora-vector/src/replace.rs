@@ -16,8 +16,7 @@
 //!    to what one insertion chooses, with few links that lead far.
 //! 3. Nodes that lead to the old node are not offered the new one: at the end their link is redirected ([`take_over`]). The old
 //!    node leads to the new one alone from then on. So its neighbours are not reconnected when it is removed (see `reconnect`),
-//! and lists
-//!    that name it still, those of nodes that it did not know, get the new one in its place (see `repair_links`).
+//!    and lists that name it still, those of nodes that it did not know, get the new one in its place (see `repair_links`).
 //!
 //! Where the old vector is not near, the new one is inserted as if there were none, only not linked to the old.
 //!

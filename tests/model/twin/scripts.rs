@@ -14,9 +14,7 @@ pub(super) fn answer(name: Name, words: &Words<'_>) -> Answer {
         }
         Name::ScriptFlush => Say::ok(),
         Name::ScriptKill => return Say::error("NOTBUSY No scripts in execution right now."),
-        Name::ScriptLoad if words.0[2].as_ref() == b"return(1)" => {
-            Say::bulk("930269f31393d0be681588b6ab08dccee7d6bb67")
-        }
+        Name::ScriptLoad if words.0[2] == b"return(1)" => Say::bulk("930269f31393d0be681588b6ab08dccee7d6bb67"),
         Name::ScriptLoad => {
             return Say::error(
                 "ERR Error compiling script (new function): user_script:1: unexpected symbol near '<eof>'",

@@ -6,9 +6,8 @@ use bytes::Bytes;
 use kora_resp::Reply;
 use kora_resp::glob::Pattern;
 
-use super::{Context, Gather, Next};
+use super::{Context, Gather, Next, integer};
 use crate::command::{PubSubQuery, TopicKind};
-use crate::counts::integer;
 use crate::limits::TOPICS_PER_SLICE;
 use crate::mail::{RequestBody, Target};
 use crate::pubsub::{TopicPage, TopicsRequest};

@@ -8,6 +8,9 @@ use crate::hnsw::{Hit, Insertion};
 use crate::metric::Metric;
 use crate::storage::Storage;
 
+/// Queries, and what was found for each.
+type Answers = Vec<(Vec<f32>, Vec<Hit>)>;
+
 /// What was written of an index.
 #[derive(Clone, Default)]
 struct Written {
@@ -113,7 +116,7 @@ impl World {
     }
 
     /// Writes it down in pieces of about so many bytes, with so many acts between two of them.
-    fn capture(&mut self, bytes: usize, acts: usize) -> (Written, Vec<(Slot, Vec<u32>)>, Vec<(Vec<f32>, Vec<Hit>)>) {
+    fn capture(&mut self, bytes: usize, acts: usize) -> (Written, Vec<(Slot, Vec<u32>)>, Answers) {
         let mut written = Written::default();
         let mut capture = self.index.begin_capture(&mut written.head);
         let bits = |slot: Slot| -> Vec<u32> { vector_of(&self.index, slot).into_iter().map(f32::to_bits).collect() };
