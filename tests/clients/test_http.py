@@ -114,9 +114,6 @@ class TestMetrics:
 ONLY_AT_TIMES = {
     "loading_loaded_bytes",
     "loading_total_bytes",
-    "used_memory_peak",
-    "used_memory_dataset",
-    "maxmemory",
     "rejected_connections",
     "keyspace_hits",
     "keyspace_misses",

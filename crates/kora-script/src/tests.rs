@@ -93,7 +93,7 @@ fn values_become_replies_as_in_redis() {
         ),
         (
             "return redis.call('set', 'n', 1.5)",
-            "$31\r\n*3\r\n$3\r\nset\r\n$1\r\nn\r\n$3\r\n1.5\r\n\r\n",
+            "$29\r\n*3\r\n$3\r\nset\r\n$1\r\nn\r\n$3\r\n1.5\r\n\r\n",
         ),
         ("return tostring(cjson.null)", "$15\r\nuserdata: (nil)\r\n"),
     ] {

@@ -26,9 +26,11 @@ pub(super) fn answer(name: Name, words: &Words<'_>) -> Answer {
 }
 
 fn evaluated(name: Name, words: &Words<'_>) -> Answer {
-    let count: i64 = match std::str::from_utf8(&words.0[2]).ok().and_then(|text| text.parse().ok()) {
-        Some(count) => count,
-        None => return Say::error("ERR value is not an integer or out of range"),
+    // Redis takes a number in the one way only in which it would print it.
+    let text = std::str::from_utf8(&words.0[2]).unwrap_or_default();
+    let count: i64 = match text.parse::<i64>() {
+        Ok(count) if count.to_string() == text => count,
+        _ => return Say::error("ERR value is not an integer or out of range"),
     };
     let given = words.count() - 3;
     match usize::try_from(count) {
