@@ -101,9 +101,11 @@ impl CommandEntry {
 
     /// All of Redis's ACL categories.
     pub fn all_categories(&self) -> impl Iterator<Item = &'static str> {
+        // As in Redis: a script that only reads is no reading command.
+        let reads = self.access == DataAccess::Read && !self.categories.contains(&"@scripting");
         let traits = [
             (self.access == DataAccess::Write, "@write"),
-            (self.access == DataAccess::Read, "@read"),
+            (reads, "@read"),
             (self.is_admin, "@admin"),
             (self.is_admin, "@dangerous"),
             (self.is_fast, "@fast"),
