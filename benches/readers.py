@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Clients that read beside clients that don't: nobody who reads is cut or left without a reply, and memory stays bounded.
+"""Clients that read beside clients that don't: no reader is cut or left without a reply, and memory stays bounded.
 
     python3 benches/readers.py                                  the long form: every number of workers and every budget
     python3 benches/readers.py --workers 2 --budgets 8mb --readers 20 --deaf 20 --binary target/debug/kora

@@ -1,4 +1,4 @@
-"""The largest values, keys, transactions: nobody waits for them, and their memory comes back."""
+"""The largest values, keys, transactions: no client waits for them, and their memory comes back."""
 
 import pathlib
 import socket
@@ -47,9 +47,9 @@ def test_no_slice_is_long(world, label):
     assert min(slices.run(world, prepare, commands) for _ in range(3)) < SLICE_US_MAX
 
 
-@pytest.mark.parametrize("workers, budget", [(1, "256mb"), (2, "256mb"), (32, "256mb")])
+@pytest.mark.parametrize("workers, budget", [(1, "64mb"), (2, "64mb"), (8, "64mb"), (32, "64mb")])
 def test_clients_that_read_are_served_beside_clients_that_do_not(workers, budget):
-    # With less, whether a reader is cut depends on how much of the processor it gets: benches/readers.py tries that.
+    # With 8mb readers are still cut on a busy machine, which benches/readers.py shows.
     faults, _ = readers.run(BINARY, workers, budget, 20, 20)
     assert not faults
 

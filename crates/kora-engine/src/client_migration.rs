@@ -156,7 +156,7 @@ impl Engine {
     /// If it may not leave: see [`Engine::may_depart`].
     pub fn depart(&mut self, id: ReplyQueueId) -> MigratingClient {
         let reply_queue = self.reply_queues.get(id);
-        assert!(reply_queue.may_leave(), "whoever is owed something stays");
+        assert!(reply_queue.may_leave(), "a client that is owed something stays");
         let (session, kill_flag) = (reply_queue.session.clone(), Arc::clone(&reply_queue.kill_flag));
         self.migrations.note_departure(session.clone(), &kill_flag);
         self.migrations.next_departure_us = self.clock_us + DEPARTURE_US;

@@ -19,7 +19,7 @@ use crate::run::{Run, run};
 /// Why a script is to end before it has.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Ending {
-    /// Somebody said SCRIPT KILL.
+    /// A client sent SCRIPT KILL.
     Killed,
     /// Its result is not wanted.
     Dropped,

@@ -2,7 +2,7 @@
 //!
 //! An [`Interpreter`] holds one Lua state. It begins a [`Script`] with its keys and arguments, and the script then runs a slice
 //! at a time: [`Running::resume`] returns after some tenths of a millisecond, or because the script calls a command, which
-//! whoever resumes it executes. So a script that never ends holds no thread. Its memory is bounded, and no error of Lua
+//! the worker that resumes it executes. So a script that never ends holds no thread. Its memory is bounded, and no error of Lua
 //! leaves this crate but as a reply. Nothing here knows commands, keys or shards.
 //!
 //! | question | file |

@@ -282,7 +282,7 @@ unsafe extern "C" fn allocate(data: *mut c_void, piece: *mut c_void, old: usize,
         }
     };
     if !given.is_null() {
-        // Nobody else uses the state while a script pauses, so that the count is as it was.
+        // No other thread uses the state while a script pauses, so that the count is as it was.
         meter.used.set(used);
     }
     given.cast()

@@ -84,7 +84,7 @@ pub(crate) fn give_back_at_once() {
     unsafe { libmimalloc_sys::mi_option_set(PURGE_DELAY, 0) }
 }
 
-/// Takes in what other threads have freed of what this thread allocated, and gives it back: until then it is nobody's.
+/// Takes in what other threads have freed of what this thread allocated, and gives it back: until then no thread can use it.
 pub(crate) fn collect_freed() {
     // SAFETY: looks at the calling thread's own heap.
     unsafe { libmimalloc_sys::mi_collect(false) }

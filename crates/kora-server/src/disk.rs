@@ -111,7 +111,7 @@ impl DiskFile for DirectoryFile {
     }
 }
 
-/// The same error, with the name of the file. Whoever opens a file says its name.
+/// The same error, with the name of the file. The caller that opens a file adds its name.
 fn named(name: &str, error: io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{name}: {error}"))
 }

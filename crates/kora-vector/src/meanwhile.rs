@@ -48,7 +48,7 @@ pub(crate) struct Meanwhile {
 }
 
 impl Arrivals {
-    /// A slot has become live. False if no search is paused any more, so that nobody has to be told.
+    /// A slot has become live. False if no search is paused any more, so that none has to be told.
     pub(crate) fn note(&mut self, slot: u32) -> bool {
         if Arc::strong_count(&self.pauses) == 1 {
             return false;

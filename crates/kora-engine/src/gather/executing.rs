@@ -102,7 +102,7 @@ impl Executing {
                 }
                 _ => unreachable!("a batch answers a batch"),
             },
-            UnderWay::Sorting | UnderWay::GivenUp => unreachable!("nobody was asked"),
+            UnderWay::Sorting | UnderWay::GivenUp => unreachable!("no shard was asked"),
         }
     }
 
@@ -195,7 +195,7 @@ impl Executing {
         self.places[index] = match self.take(index).absorb(from, part, context).settled(context) {
             Next::Wait(gather) => QueuedCommand::Gathering(gather),
             Next::Reply(reply) => QueuedCommand::Done(reply),
-            Next::Request(..) | Next::Again(_) => unreachable!("commands of one step ask nobody else"),
+            Next::Request(..) | Next::Again(_) => unreachable!("commands of one step ask no other shard"),
         };
     }
 

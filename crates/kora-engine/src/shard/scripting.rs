@@ -1,4 +1,4 @@
-//! A script on its shard: nobody else's command falls in between, and each command that it calls goes the way of any other.
+//! A script on its shard: no other client's command falls in between, and each command that it calls goes the way of any other.
 
 use std::sync::Arc;
 
