@@ -309,10 +309,10 @@ const CIRCLE_FILES_MAX: usize = 6;
 /// Crates with a larger circle, and its size. A number here may only become smaller.
 const CIRCLES: &[(&str, usize)] = &[
     // A parser makes a `Command`, and a `Command` holds what the parsers of all families make.
-    ("kora-command", 21),
+    ("kora-command", 15),
     // The engine's parts are methods of `Engine`, which holds the states of all of them; messages between workers hold what
     // all parts send; and a `Gather` is one of all kinds.
-    ("kora-engine", 65),
+    ("kora-engine", 32),
     ("kora-keyspace", 9),
     ("kora-script", 15),
     ("kora-vector", 22),

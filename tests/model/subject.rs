@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use bytes::BytesMut;
-use kora_engine::limits::SLICE_WORK;
+use kora_engine::budgets::SLICE_WORK;
 use kora_engine::{
     Admission, Catalog, CpuTime, Engine, Facts, GraphSettings, Host, LiveSettings, Placement, Progress, ReplyQueueId,
     Scripts, Session, Setup, Standing, mesh_ends,

@@ -15,7 +15,7 @@ use crate::command::{Command, Key, Target, Vector};
 use crate::history::{Event, History};
 use crate::replies::{got, hits, is_distance, scanned};
 use crate::scenario::Scenario;
-use kora_engine::limits::SLICE_WORK;
+use kora_engine::budgets::SLICE_WORK;
 use kora_tests::reply::Value;
 
 /// # Panics

@@ -1,6 +1,6 @@
 //! What a seed decides before anything runs: how many workers, how little credit, which collections, what clients do.
 
-use kora_engine::limits::SLICE_WORK;
+use kora_engine::budgets::SLICE_WORK;
 use kora_tests::random::Random;
 use kora_vector::Metric;
 use kora_vector::hnsw::GRAPH_MIN;

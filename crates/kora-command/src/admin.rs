@@ -7,8 +7,8 @@ use kora_resp::number;
 use crate::arguments::Arguments;
 use crate::error::ClientError;
 use crate::limits::{NAME_PATTERN_BYTES_MAX, NAMES_MAX, SETTING_BYTES_MAX};
+use crate::row::Filter;
 use crate::setting_error::SettingError;
-use crate::table::Filter;
 use crate::{Command, SaveWish};
 
 /// Which clients are meant; what is not given excludes no client.

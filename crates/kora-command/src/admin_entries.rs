@@ -1,8 +1,8 @@
 //! The commands about the server, as the table lists them. Their syntax stands in `admin.rs`.
 
 use crate::admin;
+use crate::row::{CONTAINER, CommandEntry, DataAccess, PLAIN};
 use crate::syntax::Argument;
-use crate::table::{CONTAINER, CommandEntry, DataAccess, PLAIN};
 
 /// The commands of this family.
 pub(crate) const ENTRIES: &[CommandEntry] = &[

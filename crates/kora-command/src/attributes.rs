@@ -8,8 +8,8 @@ use crate::Command;
 use crate::action::{Action, AttributesAction};
 use crate::arguments::Arguments;
 use crate::error::ClientError;
+use crate::row::CommandEntry;
 use crate::syntax::Argument;
-use crate::table::CommandEntry;
 use crate::vector_entries::{VECTOR_READ, VECTOR_WRITE};
 
 /// `VECSETATTR`

@@ -6,8 +6,8 @@ use kora_resp::{Version, number};
 use crate::arguments::Arguments;
 use crate::error::ClientError;
 use crate::limits::CLIENT_TEXT_BYTES_MAX;
+use crate::row::{CONTAINER, CommandEntry, PLAIN};
 use crate::syntax::Argument;
-use crate::table::{CONTAINER, CommandEntry, PLAIN};
 use crate::{Command, KillReply, LibraryAttribute, admin};
 
 /// A user's name and password.

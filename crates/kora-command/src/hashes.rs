@@ -8,8 +8,8 @@ use crate::Command;
 use crate::action::Action;
 use crate::arguments::Arguments;
 use crate::error::ClientError;
+use crate::row::{CommandEntry, DataAccess, PLAIN};
 use crate::syntax::Argument;
-use crate::table::{CommandEntry, DataAccess, PLAIN};
 
 /// What is to be done to a hash.
 #[derive(Debug)]

@@ -1,8 +1,8 @@
 //! The commands on keys of any type, as the table lists them. Their syntax stands in `keys.rs`.
 
 use crate::keys;
+use crate::row::{CONTAINER, CommandEntry, DataAccess, PLAIN};
 use crate::syntax::Argument;
-use crate::table::{CONTAINER, CommandEntry, DataAccess, PLAIN};
 
 /// The commands of this family.
 pub(crate) const ENTRIES: &[CommandEntry] = &[

@@ -20,6 +20,7 @@ pub mod limits;
 mod pubsub;
 mod recall;
 pub mod reference;
+mod row;
 mod scripting;
 mod setting_error;
 mod string_entries;

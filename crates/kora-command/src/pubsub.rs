@@ -10,8 +10,8 @@ use crate::arguments::Arguments;
 use crate::error::ClientError;
 use crate::keys;
 use crate::limits::{CHANNEL_BYTES_MAX, COUNTED_CHANNELS_MAX};
+use crate::row::{CommandEntry, PLAIN};
 use crate::syntax::Argument;
-use crate::table::{CommandEntry, PLAIN};
 
 /// What a client subscribes to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

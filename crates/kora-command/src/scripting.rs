@@ -6,8 +6,8 @@ use kora_resp::Version;
 use crate::Command;
 use crate::arguments::Arguments;
 use crate::error::ClientError;
+use crate::row::{CONTAINER, CommandEntry, DataAccess, PLAIN};
 use crate::syntax::Argument;
-use crate::table::{CONTAINER, CommandEntry, DataAccess, PLAIN};
 
 /// A script that is to run.
 #[derive(Clone, Debug)]

@@ -1,8 +1,8 @@
 //! The commands on strings, as the table lists them. Their syntax stands in `strings.rs`.
 
+use crate::row::{CommandEntry, DataAccess, PLAIN};
 use crate::strings;
 use crate::syntax::Argument;
-use crate::table::{CommandEntry, DataAccess, PLAIN};
 
 /// The commands of this family.
 pub(crate) const ENTRIES: &[CommandEntry] = &[

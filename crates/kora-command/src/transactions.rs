@@ -4,8 +4,8 @@ use crate::Command;
 use crate::arguments::Arguments;
 use crate::error::ClientError;
 use crate::limits::WATCHED_KEYS_MAX;
+use crate::row::{CommandEntry, PLAIN};
 use crate::syntax::Argument;
-use crate::table::{CommandEntry, PLAIN};
 
 fn multi(_: &Arguments<'_>) -> Result<Command, ClientError> {
     Ok(Command::Multi)

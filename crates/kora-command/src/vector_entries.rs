@@ -1,7 +1,7 @@
 //! The commands on vectors and collections, as the table lists them. Their syntax stands in `vectors.rs`.
 
+use crate::row::{CommandEntry, DataAccess, PLAIN};
 use crate::syntax::Argument;
-use crate::table::{CommandEntry, DataAccess, PLAIN};
 use crate::{attributes, recall, vectors};
 
 /// The commands of this family.

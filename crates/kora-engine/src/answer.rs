@@ -6,6 +6,7 @@ use kora_resp::{Reply, Version};
 
 use crate::command::table::{self, Access};
 use crate::command::{Command, Credentials, Hello, LibraryAttribute, SaveWish, docs};
+use crate::counts::integer;
 use crate::error::ClientError;
 use crate::info::REDIS_VERSION;
 use crate::scripts::Kill;
@@ -43,7 +44,7 @@ pub(crate) fn answer(
         Command::Ping(Some(message)) | Command::Echo(message) => Reply::Bulk(message),
         Command::Quit => return Ok((Some(Reply::ok()), Effect::Leave)),
         Command::Shutdown(wish) => return Ok((None, Effect::Shutdown(wish))),
-        Command::LastSave => Reply::Integer(crate::gather::integer(setup.durability.told.saved_s.get())),
+        Command::LastSave => Reply::Integer(integer(setup.durability.told.saved_s.get())),
         Command::Save(wish) => match begin_save(wish, setup, unix_us) {
             Ok(_) if wish == SaveWish::Foreground => return Err(Command::Save(wish)),
             Ok(reply) => return Ok((Some(reply), Effect::Save(wish))),
@@ -58,7 +59,7 @@ pub(crate) fn answer(
             Reply::Array(vec![text(unix_us / 1_000_000), text(unix_us % 1_000_000)])
         }
         Command::Select => Reply::ok(),
-        Command::ClientId => Reply::Integer(crate::gather::integer(session.id)),
+        Command::ClientId => Reply::Integer(integer(session.id)),
         Command::ClientGetName => session.name.clone().map_or(Reply::Null, Reply::Bulk),
         Command::ClientSetName(name) => {
             session.name = Some(name).filter(|name| !name.is_empty());
@@ -77,7 +78,7 @@ pub(crate) fn answer(
             Reply::Verbatim(line)
         }
         Command::CommandInfo(names) => docs::describe(names.as_deref()),
-        Command::CommandCount => Reply::Integer(crate::gather::integer(table::all().count() as u64)),
+        Command::CommandCount => Reply::Integer(integer(table::all().count() as u64)),
         Command::CommandDocs(names) => docs::document(names.as_deref()),
         Command::CommandList(filter) => docs::list(filter.as_ref()),
         Command::ScriptLoad(text) => setup.scripts.load(text).map_or_else(Reply::Error, Reply::Text),
@@ -152,7 +153,7 @@ fn greet(hello: Hello, session: &mut Session, setup: &Setup) -> Result<Reply, Cl
         (text("server"), text("kora")),
         (text("version"), text(REDIS_VERSION)),
         (text("proto"), Reply::Integer(version)),
-        (text("id"), Reply::Integer(crate::gather::integer(session.id))),
+        (text("id"), Reply::Integer(integer(session.id))),
         (text("mode"), text("standalone")),
         (text("role"), text("master")),
         (text("modules"), Reply::Array(Vec::new())),

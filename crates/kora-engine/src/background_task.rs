@@ -6,14 +6,16 @@ use std::sync::Arc;
 use kora_mesh::WorkerId;
 use kora_resp::Reply;
 
+use crate::candidate::Candidate;
 use crate::client_migration::KillFlag;
 use crate::command::Message;
 use crate::engine::{Engine, UNKNOWN};
-use crate::gather::{CollectEmpty, Context, Dropping, Found, Gather, Next, ReadTiming, Recalling};
+use crate::gather::{CollectEmpty, Context, Dropping, Gather, Next, ReadTiming, Recalling};
 use crate::mail::{ReplyId, RequestBody, Target};
+use crate::recall::Found;
 use crate::reply_queue::{Presence, ReplyQueue, Taken};
 use crate::reply_queues::ReplyQueueId;
-use crate::sampling::{Candidate, Draw};
+use crate::sampling::Draw;
 use crate::session::Session;
 use crate::setup::Host;
 use crate::shard::Shard;

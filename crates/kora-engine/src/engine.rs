@@ -24,7 +24,7 @@ use crate::epochs::Epochs;
 use crate::gather::Gather;
 use crate::ledger::Ledger;
 use crate::limits::DAY_LOOK_US;
-use crate::mail::{ReplyId, Request, RequestBody, Response, Target};
+use crate::mail::{Origin, ReplyId, Request, RequestBody, Response, Target};
 use crate::maintenance::Maintenance;
 use crate::pubsub::PubSub;
 use crate::reply_queue::{Presence, ReplyQueue, Taken};
@@ -33,7 +33,7 @@ use crate::router::ShardId;
 use crate::sampling::Sampling;
 use crate::session::Session;
 use crate::setup::{Host, MeshEnd, Setup};
-use crate::shard::{Origin, Shard, SharedReader};
+use crate::shard::{Shard, SharedReader};
 use crate::stats::{CommandOutcome, WorkerStats};
 
 /// One worker's part of the server. It stays on the thread it was made on:

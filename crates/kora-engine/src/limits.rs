@@ -1,6 +1,8 @@
 //! Every bound of the engine, by name. Bounds of the protocol are in `kora_resp::limits`, of what a client may say in
-//! `kora_command::limits`, of the index in `kora_vector::limits`, of the mesh in `kora_mesh`.
+//! `kora_command::limits`, of the index in `kora_vector::limits`, of the mesh in `kora_mesh`. Budgets of time and prices of
+//! work are in `budgets.rs`.
 
+use crate::budgets::{KEY_BYTE_WORK, KEY_WORK, SLICE_WORK, STRING_BYTE_WORK};
 pub use kora_command::limits::{
     COLLECTIONS_MAX, KEY_BYTES_MAX, KEYS_REPLY_BYTES_MAX, SUBSCRIPTIONS_MAX, TRANSACTION_COMMANDS_MAX, WATCHED_KEYS_MAX,
 };
@@ -8,26 +10,6 @@ pub use kora_command::limits::{
 /// Replies that may be owed to one connection; it is not read from while it is owed that many, and read again as soon
 /// as one of them has left. So a client's pipeline may be of any depth.
 pub const PIPELINE_DEPTH: usize = 1024;
-
-/// After so many microseconds a turn ends early if it has something to deliver: a reply to a client, an answer to a peer.
-/// Delivering costs one or two microseconds, so that this costs a loaded worker about one part in a hundred, and a query
-/// beside a loader waits for a tenth of a millisecond instead of a whole turn.
-pub const DELIVERY_US: u64 = 100;
-
-/// Work of one slice, in component reads (see `kora_vector::Work`): about 0.2 to 0.5 ms on a Zen 3 core with rows that
-/// come from memory. Long enough that nearly every query and every insert below 400 dimensions is one slice.
-pub const SLICE_WORK: u64 = 1 << 20;
-
-/// Time spent executing inside connections' own tasks between two turns, in microseconds: beyond it commands wait for the
-/// turn, so that a deep pipeline cannot keep the worker from its peers and its other sockets.
-pub const INLINE_BUDGET_US: u64 = 100;
-
-/// How long connections' tasks may go on without a turn, in microseconds: as long as they may execute commands by themselves.
-pub const TURN_DUE_US: u64 = INLINE_BUDGET_US;
-
-/// How long may pass, in microseconds, before the thread's CPU clock is read again: a system call that would cost too
-/// much for each command. So `slice_us_max` may count so much of what was executed before.
-pub const CPU_LOOK_US: u64 = 200;
 
 /// Bytes of replies that are spelled at once and wait for a socket: as much as most sockets take in one go.
 pub const SPELLED_BYTES_MAX: usize = 256 * 1024;
@@ -96,17 +78,12 @@ pub const SAMPLED_COLLECTIONS_MAX: usize = 64;
 /// Clients described in one part of a CLIENT LIST, so that ten thousand of them are listed in slices.
 pub const CLIENTS_PER_PART: usize = 256;
 
-/// Hits of a query that are merged in one slice: each takes about a tenth of a microsecond.
-pub const HITS_PER_SLICE: usize = 4096;
+/// Keys of one command that are looked at where it is decided which shards it takes: as many as in a slice. Of more it is
+/// taken for granted that they are everywhere.
+pub const KEYS_ROUTED_MAX: usize = (SLICE_WORK / KEY_WORK) as usize;
 
-/// Vectors deleted in one slice of VECDEL: each takes under a microsecond.
-pub const ELEMENTS_PER_SLICE: usize = 512;
-
-/// Keys that one slice of SCAN passes or looks at.
-pub const SCAN_PER_SLICE: usize = 512;
-
-/// Keys that one slice of a command on several keys looks at: each takes well under a microsecond.
-pub const KEYS_PER_SLICE: usize = 512;
+/// Bytes of such keys that are hashed there.
+pub const KEY_BYTES_ROUTED_MAX: usize = (SLICE_WORK / KEY_BYTE_WORK) as usize;
 
 /// Keys of one command up to which all are looked for before it begins, and its worker's own part is done at once: some
 /// microseconds' work.
@@ -115,22 +92,11 @@ pub const FEW_KEYS_MAX: usize = 32;
 /// Commands of a transaction that one slice looks at, sends, executes or takes the answers of: each takes about a microsecond.
 pub const QUEUED_PER_SLICE: usize = 128;
 
-/// Bytes of keys that one slice of such a command hashes, for the shard and for the table: a byte takes about a nanosecond.
-pub const KEY_BYTES_PER_SLICE: usize = 256 << 10;
-
 /// Withdrawn collections of which all shards are asked to let go in one step of a DEL.
 pub const RELEASES_PER_SLICE: usize = 64;
 
-/// Fields that one slice of a command on a hash looks at.
-pub const FIELDS_PER_SLICE: usize = 512;
-
-/// Bytes of fields and values that one slice of such a command reads or writes: copying them takes some tens of
-/// microseconds.
-pub const FIELD_BYTES_PER_SLICE: usize = 256 << 10;
-
-/// Bytes that one slice of APPEND or SETRANGE copies or clears. The first touch of their pages takes most of the time: about
-/// 0.1 ms for each 256 KiB.
-pub const STRING_BYTES_PER_SLICE: usize = 256 << 10;
+/// Bytes of a string that APPEND and SETRANGE copy or clear at once: as many as in a slice.
+pub const STRING_BYTES_AT_ONCE_MAX: usize = (SLICE_WORK / STRING_BYTE_WORK) as usize;
 
 /// Room for so many more bytes that a string which was copied gets at most: as where it grows in one step (Redis's
 /// `SDS_MAX_PREALLOC`).
@@ -139,13 +105,6 @@ pub const STRING_ROOM_BYTES_MAX: usize = 1 << 20;
 /// Commands of one pipeline that travel to another worker as one message. So many small ones take some ten microseconds.
 pub const ACTS_MAX: usize = 32;
 
-/// Bytes of arguments and replies after which the slice of such a message ends.
-pub const PIPELINE_BYTES_PER_SLICE: usize = 64 * 1024;
-
-/// Keys or fields that one slice deletes, because they expired or by a command. Their values are anywhere in memory,
-/// and where many go, each may be the last on its page, which then goes back to the system.
-pub const DELETED_PER_SLICE: usize = 32;
-
 /// Bytes of one reply, however much clients may hold: as many as one string may have at most. A request of a few bytes may
 /// ask for one value a thousand times.
 pub const REPLY_BYTES_MAX: usize = kora_resp::limits::BULK_BYTES_CEILING;
@@ -153,10 +112,6 @@ pub const REPLY_BYTES_MAX: usize = kora_resp::limits::BULK_BYTES_CEILING;
 /// Bytes of keys after which a SCAN replies, however many it was asked for: a client that asks for a billion would else
 /// make the server hold them all. COUNT is a wish in Redis too.
 pub const SCAN_REPLY_BYTES_MAX: usize = 1 << 20;
-
-/// Names of collections looked at in one slice of VECLIST or FLUSHALL: to withdraw one and free what was said of it takes
-/// about half a microsecond.
-pub const NAMES_PER_SLICE: usize = 1024;
 
 /// Commands that a script calls in one slice: each takes some microseconds, as on a connection.
 pub const CALLS_PER_SLICE: usize = 64;
@@ -170,7 +125,6 @@ pub const EVALUATED_SCRIPTS_MAX: usize = 500;
 /// Bytes of all scripts that SCRIPT LOAD has brought.
 pub const LOADED_SCRIPT_BYTES_MAX: usize = 16 << 20;
 
-const _: () = assert!(INLINE_BUDGET_US <= DELIVERY_US);
 const _: () = assert!(DEPARTURE_US < LOAD_LOOK_US);
 
 /// Names that one slice of SUBSCRIBE, UNSUBSCRIBE or PUBSUB looks at, and subscriptions of clients that have gone which one

@@ -8,6 +8,7 @@ use kora_keyspace::catalog::{Generation, GraphSettings, MadeBy, Schema};
 use kora_keyspace::collections::{Collection, Description};
 use kora_mesh::WorkerId;
 use kora_resp::{Bulks, Reply, Words};
+use kora_script::Run;
 use kora_vector::{SearchParameters, Statistics};
 
 use crate::command::{
@@ -15,9 +16,9 @@ use crate::command::{
 };
 use crate::cursor::ScanPlace;
 use crate::error::ClientError;
+use crate::moved::MovedData;
 use crate::pubsub::{Subscribing, TopicPage, TopicsRequest};
 use crate::router::{ShardId, share_of_part};
-use crate::shard::{MovedData, ScriptRun};
 use crate::stats::WorkerStats;
 
 /// The slot of a reply: which client, and which place in its reply queue.
@@ -28,6 +29,13 @@ use crate::stats::WorkerStats;
 pub(crate) struct ReplyId {
     pub(crate) reply_queue: u32,
     pub(crate) sequence: u32,
+}
+
+/// Which client asked: its worker and its reply queue there.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) struct Origin {
+    pub(crate) worker: WorkerId,
+    pub(crate) reply_queue: u32,
 }
 
 /// Who is asked.
@@ -357,12 +365,8 @@ pub(crate) enum PartialReply {
     Deleted(u64, Vec<Arc<Schema>>),
     /// What a key held, if there was anything; or what found its place taken.
     Moved(Option<MovedData>),
-    /// Some key, chosen among so many, and a random number.
-    Chosen {
-        key: Option<Bytes>,
-        among: u64,
-        draw: u64,
-    },
+    /// Some key.
+    Chosen(Chosen),
     /// A transaction's parts, each with its command's place.
     Batch(Vec<(u32, PartialReply)>),
     /// A watched key was changed.
@@ -397,6 +401,23 @@ impl PartialReply {
             _ => 0,
         }
     }
+}
+
+/// A script that is to run on a shard.
+pub(crate) struct ScriptRun {
+    pub(crate) run: Run,
+    pub(crate) is_read_only: bool,
+    /// The slot of its keys; `None` if it has declared none.
+    pub(crate) slot: Option<u16>,
+    /// It may still go to the shard of the first key that it calls for.
+    pub(crate) may_move: bool,
+}
+
+/// Some key of a shard, chosen among so many, and a random number.
+pub(crate) struct Chosen {
+    pub(crate) key: Option<Bytes>,
+    pub(crate) among: u64,
+    pub(crate) draw: u64,
 }
 
 /// One part of a list of clients: where it goes on, if it does.

@@ -4,7 +4,8 @@ use bytes::Bytes;
 use kora_keyspace::MemoryUse;
 use kora_resp::Reply;
 
-use crate::gather::{Context, integer};
+use crate::counts::integer;
+use crate::gather::Context;
 use crate::stats::WorkerStats;
 
 /// The memory of all workers, in bytes.

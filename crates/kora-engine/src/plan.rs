@@ -17,11 +17,10 @@ use crate::gather::{
     RandomKey, Report,
 };
 use crate::gather::{KillingClients, ListingClients, Next, Recalling, RenameOrCopy, Scanning, Shape};
-use crate::limits::{KEY_BYTES_PER_SLICE, KEYS_PER_SLICE};
-use crate::mail::{IfThere, KeyOperation, Proposal, RequestBody, Target};
+use crate::limits::{KEY_BYTES_ROUTED_MAX, KEYS_ROUTED_MAX};
+use crate::mail::{IfThere, KeyOperation, Proposal, RequestBody, ScriptRun, Target};
 use crate::pubsub::Subscribing;
 use crate::router::{Placement, ShardId, Spread, slot};
-use crate::shard::ScriptRun;
 use kora_keyspace::catalog::{CatalogView, GraphSettings, MadeBy};
 use kora_script::Run;
 
@@ -418,12 +417,12 @@ fn delete(elements: &ElementList, placement: Placement) -> Next {
 /// True if one of the keys is the name of a collection: to delete it is a decision that other shards hear of.
 pub(crate) fn names_a_collection(keys: &Words, catalog: CatalogView<'_>) -> bool {
     // Of very many keys it is not looked up but taken for granted: no more follows from it than some messages.
-    !catalog.is_empty() && (keys.len() > KEYS_PER_SLICE || keys.iter().any(|key| catalog.holds(key)))
+    !catalog.is_empty() && (keys.len() > KEYS_ROUTED_MAX || keys.iter().any(|key| catalog.holds(key)))
 }
 
 fn route_of_keys<'k>(mut keys: impl ExactSizeIterator<Item = &'k [u8]> + Clone, placement: Placement) -> Route {
     // Of very many, or very long ones, it is taken for granted that they are everywhere.
-    if keys.len() > KEYS_PER_SLICE || keys.clone().map(<[u8]>::len).sum::<usize>() > KEY_BYTES_PER_SLICE {
+    if keys.len() > KEYS_ROUTED_MAX || keys.clone().map(<[u8]>::len).sum::<usize>() > KEY_BYTES_ROUTED_MAX {
         return Route::All;
     }
     let Some(first) = keys.next().map(|key| placement.shard_of(key)) else {

@@ -7,16 +7,16 @@
 //! whose part on the shard of its name is one is not sampled.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::candidate::{Candidate, Version};
 use crate::engine::Engine;
-use crate::gather::Found;
 use crate::limits::{SAMPLE_LOOK_US, SAMPLE_PARTS_LOOKED_AT, SAMPLE_READS, SAMPLE_READS_PER_US, SAMPLE_SHARE};
 use crate::limits::{SAMPLED_COLLECTIONS_MAX, SAMPLES_AT_ONCE_MAX, SAMPLES_ENOUGH, SAMPLES_KEPT};
+use crate::recall::Found;
 use crate::stats::RecallStats;
-use kora_keyspace::catalog::{Generation, Schema};
+use kora_keyspace::catalog::Generation;
 
 /// Which collections one worker has sampled, and which is next.
 pub(crate) struct Sampling {
@@ -41,18 +41,6 @@ struct Known {
     /// How the part looked at was then, and how many samples were taken since it was so.
     version: Version,
     of_version: u64,
-}
-
-/// Tells a shard's part of a collection from how it was before a vector was set or deleted.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Version(pub(crate) u32);
-
-/// A collection to sample.
-pub(crate) struct Candidate {
-    pub(crate) schema: Arc<Schema>,
-    pub(crate) version: Version,
-    /// Vectors in the part.
-    pub(crate) live: usize,
 }
 
 /// Samples that are to be taken now.
@@ -197,8 +185,10 @@ mod tests {
     use kora_mesh::{Gauge, SharedDeadline};
     use kora_vector::{Metric, Storage};
 
+    use std::sync::Arc;
+
     use super::*;
-    use kora_keyspace::catalog::{GraphSettings, MadeBy};
+    use kora_keyspace::catalog::{GraphSettings, MadeBy, Schema};
 
     fn candidate(generation: u64, version: u32) -> Candidate {
         let schema = Schema {

@@ -6,12 +6,12 @@ use kora_mesh::{Durability, Gauge, Port, ReadLease, WorkerId};
 
 use crate::command::table::Access;
 use crate::error::ClientError;
+use crate::leased::ReadLeases;
 use crate::limits::REPLY_BYTES_MAX;
 use crate::mail::{Request, Response};
 use crate::router::{Placement, Spread};
 use crate::scripts::Scripts;
 use crate::settings::{LiveSettings, Settings};
-use crate::shard::ReadLeases;
 use kora_keyspace::catalog::{Catalog, GraphSettings};
 
 /// What all engines share. Nothing in it changes while the server runs, but for the catalog and `live`.

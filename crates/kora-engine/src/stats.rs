@@ -4,7 +4,7 @@ use bytes::Bytes;
 use kora_keyspace::MemoryUse;
 use kora_resp::Reply;
 
-use crate::gather::Found;
+use crate::recall::Found;
 
 /// What one worker has counted since it started.
 #[derive(Clone, Debug, Default)]
@@ -42,7 +42,7 @@ pub struct WorkerStats {
     /// The longest turn, in microseconds of wall-clock time.
     pub turn_us_max: u64,
     /// The longest execution without a look at anything else, in microseconds of the thread's CPU time; at most
-    /// [`CPU_LOOK_US`](crate::limits::CPU_LOOK_US) too high.
+    /// [`CPU_LOOK_US`](crate::budgets::CPU_LOOK_US) too high.
     pub slice_us_max: u64,
     /// Slices executed: most asks take one.
     pub slices: u64,

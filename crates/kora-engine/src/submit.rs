@@ -3,19 +3,21 @@
 use kora_resp::Reply;
 
 use crate::answer::{Effect, answer};
+use crate::budgets::INLINE_BUDGET_US;
 use crate::command::table::{DataAccess, Parsed};
 use crate::command::{Action, Command};
 use crate::engine::{Admission, Engine};
 use crate::error::ClientError;
 use crate::gather::{Gather, Next, ReadTiming, Shape};
-use crate::limits::{ACTS_MAX, FEW_KEYS_MAX, INLINE_BUDGET_US};
-use crate::mail::{KeyOperation, MultiKeyRequest, ReplyId, Request, RequestBody, Response, Step, Target};
+use crate::limits::{ACTS_MAX, FEW_KEYS_MAX};
+use crate::mail::{KeyOperation, MultiKeyRequest, PartialReply, ReplyId, Request, RequestBody, Response, Step, Target};
 use crate::plan::{self, First, Order, Plan, Route};
 use crate::reply_estimate::reply_bytes_expected;
 use crate::reply_queue::{Presence, Taken};
 use crate::reply_queues::ReplyQueueId;
 use crate::router::ShardId;
 use crate::setup::Host;
+use crate::shard::Begun;
 use crate::stats::CommandOutcome;
 use crate::transaction::Intercepted;
 
@@ -222,15 +224,16 @@ impl Engine {
     ) {
         self.stats.slices += 1;
         let at_ms = self.unix_us(taken.since_us) / 1000;
-        let outcome = self.shards[shard].operate(key, action, at_ms);
+        let mut work = self.shards[shard].slice_work();
+        let begun = self.shards[shard].operate(key, action, at_ms, &mut work);
         self.shards[shard].tell_memory();
-        match outcome {
+        match begun.or_unfinished(PartialReply::Reply) {
             Ok(reply) => {
                 self.put_answer(id, Some(reply), taken, host);
                 self.inline_us += self.clock_us.saturating_sub(taken.since_us);
                 self.wake_for_work();
             }
-            Err(unfinished) => {
+            Err(task) => {
                 let sequence = self.reply_queues.get(id).take_slot(Gather::One(Shape::Whole), taken);
                 let (origin, reply_id) = (
                     self.origin(id),
@@ -239,7 +242,7 @@ impl Engine {
                         sequence,
                     },
                 );
-                self.shards[shard].suspend(origin, reply_id, unfinished);
+                self.shards[shard].suspend(origin, reply_id, task);
                 self.work_inline(taken.since_us, host);
             }
         }
@@ -332,13 +335,14 @@ impl Engine {
         let at_ms = self.unix_us(taken.since_us) / 1000;
         let shard = &mut self.shards[place];
         let from = Target::Shard(shard.id());
-        let outcome = shard.begin_multi_key(body, at_ms, FEW_KEYS_MAX);
+        let mut work = shard.slice_work();
+        let begun = shard.begin_multi_key(body, at_ms, FEW_KEYS_MAX, &mut work);
         shard.tell_memory();
-        match outcome {
-            Ok(part) => self.absorb(Response { reply_id, from, part }, host),
-            Err(unfinished) => {
+        match begun {
+            Begun::Done(part) => self.absorb(Response { reply_id, from, part }, host),
+            Begun::More(task) => {
                 let origin = self.origin(ReplyQueueId(reply_id.reply_queue));
-                self.shards[place].suspend(origin, reply_id, unfinished);
+                self.shards[place].suspend(origin, reply_id, task);
             }
         }
         self.clock_us = host.now_us();

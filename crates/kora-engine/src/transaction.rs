@@ -1,17 +1,18 @@
 //! MULTI and what belongs to it, as a connection sees it. How a transaction is executed stands in `gather/executing.rs`.
 
 use std::mem::take;
-use std::vec::IntoIter;
 
 use kora_resp::{Reply, Words};
+use kora_vector::Work;
 
 use crate::answer::answer;
+use crate::budgets::{WATCHED_BYTE_WORK, WATCHED_KEY_WORK};
 use crate::command::table::Parsed;
 use crate::command::{Command, MultiKeyCommand, Only};
 use crate::engine::Engine;
 use crate::error::ClientError;
-use crate::gather::{Executing, Gather, Next, QueuedCommand, ReadTiming};
-use crate::limits::{KEY_BYTES_PER_SLICE, QUEUED_PER_SLICE, TRANSACTION_COMMANDS_MAX, WATCHED_KEYS_MAX};
+use crate::gather::{Executing, Gather, Next, Preparing, QueuedCommand, ReadTiming};
+use crate::limits::{QUEUED_PER_SLICE, TRANSACTION_COMMANDS_MAX, WATCHED_KEYS_MAX};
 use crate::mail::{ReplyId, RequestBody, Target};
 use crate::reply_estimate::reply_bytes_expected;
 use crate::reply_queue::{ReplyQueue, Taken};
@@ -38,14 +39,6 @@ pub(crate) struct Transaction {
 pub(crate) struct Watching {
     keys: Words,
     unchecked: Words,
-}
-
-/// A transaction of which not all commands have been looked at since EXEC.
-pub(crate) struct Preparing {
-    queued: IntoIter<Vec<Parsed>>,
-    places: Vec<QueuedCommand>,
-    watched: Option<ShardId>,
-    here: Target,
 }
 
 /// What a connection watches: keys of one slot.
@@ -177,8 +170,8 @@ impl Engine {
         let slot_before = reply_queue
             .watched
             .map_or_else(|| slot(&[first]), |watched| watched.slot);
-        let mut bytes = 0;
-        while bytes < KEY_BYTES_PER_SLICE {
+        let mut work = Work::new(self.setup.slice_work);
+        while !work.is_spent() {
             let Some(key) = watching.unchecked.take_next() else {
                 let shard = self.setup.placement.shard_of_slot(slot_before);
                 return match reply_queue.watch(&watching.keys, slot_before, shard) {
@@ -189,7 +182,7 @@ impl Engine {
                     Err(error) => Next::error(&error),
                 };
             };
-            bytes += WATCHED_BYTES + key.len();
+            work.spend(WATCHED_KEY_WORK + WATCHED_BYTE_WORK * key.len() as u64);
             if slot(&[key]) != slot_before {
                 return Next::error(&ClientError::CrossSlot);
             }

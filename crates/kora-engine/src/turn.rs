@@ -5,15 +5,15 @@ use std::task::Waker;
 use kora_mesh::{Armed, WorkerId};
 use kora_resp::Reply;
 
+use crate::budgets::{CPU_LOOK_US, DELIVERY_US, INLINE_BUDGET_US, TURN_DUE_US};
 use crate::engine::{CpuLook, Engine, Progress};
 use crate::gather::{Context, Gather, Next, ReadTiming, Shape};
-use crate::limits::{CPU_LOOK_US, DELIVERY_US, INLINE_BUDGET_US, TURN_DUE_US};
-use crate::mail::{PartialReply, ReplyId, Request, RequestBody, Response, Target};
+use crate::mail::{Origin, PartialReply, ReplyId, Request, RequestBody, Response, Target};
 use crate::maintenance::Leisure;
 use crate::plan::Route;
 use crate::reply_queues::ReplyQueueId;
 use crate::setup::Host;
-use crate::shard::{Origin, Shard, SharedReads};
+use crate::shard::{Shard, SharedReads};
 use crate::stats::CommandOutcome;
 
 impl Engine {

@@ -268,7 +268,7 @@ impl Default for Config {
             pin_workers: PinWorkers::Automatic,
             shards: Number::constant(0),
             idle_laps: IdleLaps::Automatic,
-            turn_budget_us: Number::constant(500),
+            turn_budget_us: Number::constant(kora_engine::budgets::TURN_BUDGET_US),
             vector_metric: VectorMetric::Cosine,
             vector_quant: VectorQuant(Storage::F32),
             vector_m: Number::constant(16),

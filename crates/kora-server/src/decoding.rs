@@ -6,6 +6,7 @@
 use std::rc::Rc;
 
 use bytes::{Buf, Bytes, BytesMut};
+use kora_engine::budgets::DECODE_US;
 use kora_engine::command::table::{Access, DataAccess};
 use kora_engine::{Admission, Engine, Host as _, Progress};
 use kora_resp::limits::KEPT_BYTES_MIN;
@@ -193,7 +194,3 @@ const AHEAD_BYTES_MAX: usize = 16 * 1024;
 
 /// Requests decoded at one go: some tens of microseconds if they are small and queue elsewhere.
 const DECODE_BURST: usize = 256;
-
-/// How long requests are decoded at one go, in microseconds, however few they are: COMMAND DOCS takes as long as a hundred
-/// others.
-const DECODE_US: u64 = 200;

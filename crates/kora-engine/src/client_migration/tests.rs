@@ -6,8 +6,8 @@ use kora_resp::{Reader, ReaderLimits};
 use kora_vector::{Metric, Storage};
 
 use super::*;
+use crate::budgets::SLICE_WORK;
 use crate::engine::{Admission, Standing};
-use crate::limits::SLICE_WORK;
 use crate::router::Placement;
 use crate::setup::{CpuTime, Facts, Setup, mesh_ends};
 use kora_keyspace::catalog::{Catalog, GraphSettings};

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use kora_resp::Reply;
 
-use super::{Context, Gather, Next, integer};
+use super::{Context, Gather, Next};
 use crate::command::{ClientFilter, KillReply};
+use crate::counts::integer;
 use crate::error::ClientError;
 use crate::info;
 use crate::mail::{ClientPage, ClientPlace, RequestBody, Target};

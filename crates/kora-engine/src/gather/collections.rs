@@ -5,9 +5,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use kora_resp::Reply;
 
-use super::{Context, Gather, Next, Shape, integer};
-use crate::command::{self, Action, Element, KeyAction, VectorOptions};
+use super::{Context, Gather, Next, Shape};
+use crate::command::{Action, Element, KeyAction, VectorOptions};
+use crate::counts::integer;
 use crate::error::ClientError;
+use crate::fit::vet;
 use crate::mail::{IfThere, KeyOperation, PartialReply, Proposal, RequestBody, SetVector, Target};
 use kora_keyspace::KeyType;
 use kora_keyspace::catalog::{Generation, MadeBy, Schema};
@@ -294,18 +296,6 @@ fn fields_of(part: &Description) -> [(&'static str, Reply); 13] {
         ("attributes", count(part.attributed)),
         ("attributes_bytes", count(part.attributes_bytes)),
     ]
-}
-
-/// Why a vector can't be stored in a collection or sought there, if it can't.
-pub(crate) fn vet(schema: &Schema, vector: &[f32]) -> Result<(), ClientError> {
-    if vector.len() != schema.dimension {
-        return Err(ClientError::DimensionMismatch {
-            collection: schema.name.to_vec(),
-            dimension: schema.dimension,
-            got: vector.len(),
-        });
-    }
-    command::vet(vector, schema.graph.metric)
 }
 
 fn map(fields: Vec<(&'static str, Reply)>) -> Reply {

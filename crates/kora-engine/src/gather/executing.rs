@@ -36,6 +36,14 @@ pub(crate) struct Executing {
     asker: (u64, Target),
 }
 
+/// A transaction of which not all commands have been looked at since EXEC.
+pub(crate) struct Preparing {
+    pub(crate) queued: IntoIter<Vec<Parsed>>,
+    pub(crate) places: Vec<QueuedCommand>,
+    pub(crate) watched: Option<ShardId>,
+    pub(crate) here: Target,
+}
+
 /// One command of a transaction.
 pub(crate) enum QueuedCommand {
     /// Still to be done.

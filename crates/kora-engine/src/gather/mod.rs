@@ -23,25 +23,26 @@ use kora_resp::Reply;
 
 pub(crate) use self::clients::{Informing, KillingClients, ListingClients, Report};
 pub(crate) use self::collect_empty::CollectEmpty;
-pub(crate) use self::collections::{DescribeForm, Describing, Dropping, Flushing, ImplicitCreate, set, vet};
-pub(crate) use self::executing::{Executing, QueuedCommand};
+pub(crate) use self::collections::{DescribeForm, Describing, Dropping, Flushing, ImplicitCreate, set};
+pub(crate) use self::executing::{Executing, Preparing, QueuedCommand};
 pub(crate) use self::finding::{Fetching, Finding, query};
 pub(crate) use self::multi_key::{Deleting, MultiGet, RandomKey, SettingIf};
 pub(crate) use self::query::Querying;
-pub(crate) use self::recalling::{Found, Recalling};
+pub(crate) use self::recalling::Recalling;
 pub(crate) use self::rename::{RenameOrCopy, moves_into_closing};
 pub(crate) use self::scanning::Scanning;
 pub(crate) use self::splitting::{Splitting, multi_key};
 pub(crate) use self::topics::AskingTopics;
 
 use crate::command::VectorForm;
+use crate::counts::integer;
 use crate::error::ClientError;
 use crate::mail::{PartialReply, RequestBody, Target};
 use crate::router::Placement;
 use crate::settings::SettingError;
 use crate::setup::{Host, Setup};
 use crate::shard::SharedReads;
-use crate::transaction::{Preparing, Watching};
+use crate::transaction::Watching;
 use kora_keyspace::catalog::CatalogView;
 
 /// What is being gathered in one slot.
@@ -308,9 +309,7 @@ impl Gather {
             (Gather::SettingIf(setting), part) => setting.absorb(part),
             (Gather::Deleting(deleting), part) => deleting.absorb(part, context),
             (Gather::RenameOrCopy(rename), part) => rename.absorb(part, context),
-            (Gather::RandomKey(random_key), PartialReply::Chosen { key, among, draw }) => {
-                random_key.absorb(key, among, draw)
-            }
+            (Gather::RandomKey(random_key), PartialReply::Chosen(chosen)) => random_key.absorb(chosen),
             (Gather::Executing(executing), part) => executing.absorb(from, part, context),
             // The other parts are done all the same.
             (Gather::Sum { missing, .. }, PartialReply::Refused(error)) => match missing - 1 {
@@ -394,9 +393,4 @@ fn prefetch(outcome: Receiver<Result<(), SettingError>>) -> Next {
         Ok(Ok(())) => Next::Reply(Reply::ok()),
         Ok(Err(error)) => Next::error(&ClientError::Setting(error)),
     }
-}
-
-/// A count as RESP's signed integer.
-pub(crate) fn integer(count: u64) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
 }

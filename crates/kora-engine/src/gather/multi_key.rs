@@ -5,11 +5,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use kora_resp::{Bulks, Interleaved, Reply, Words};
 
-use super::{Context, Gather, Next, integer};
+use super::{Context, Gather, Next};
 use crate::command::{Lifetime, Only};
+use crate::counts::integer;
 use crate::error::ClientError;
 use crate::limits::RELEASES_PER_SLICE;
-use crate::mail::{MultiKeyRequest, PartialReply, RequestBody, StringsPart, Target};
+use crate::mail::{Chosen, MultiKeyRequest, PartialReply, RequestBody, StringsPart, Target};
 use crate::router::ShardId;
 use kora_keyspace::catalog::Schema;
 
@@ -196,7 +197,8 @@ impl RandomKey {
         Next::Request(Gather::RandomKey(random_key), requests)
     }
 
-    pub(crate) fn absorb(mut self, key: Option<Bytes>, among: u64, draw: u64) -> Next {
+    pub(crate) fn absorb(mut self, chosen: Chosen) -> Next {
+        let Chosen { key, among, draw } = chosen;
         self.missing -= 1;
         if let Some(key) = key {
             self.among += among.max(1);

@@ -8,12 +8,15 @@ use std::sync::Arc;
 use bytes::Bytes;
 use kora_filter::Path;
 use kora_resp::Reply;
-use kora_vector::Work;
+use kora_vector::{Step, Work};
 
-use super::{Context, Gate, Gather, Next, ReadTiming, Recalling, integer, vet};
+use super::{Context, Gate, Gather, Next, ReadTiming, Recalling};
+use crate::budgets::HIT_WORK;
 use crate::command::Wish;
+use crate::counts::integer;
 use crate::error::ClientError;
-use crate::limits::{HITS_PER_SLICE, QUERY_AGAIN_MAX};
+use crate::fit::vet;
+use crate::limits::QUERY_AGAIN_MAX;
 use crate::mail::{Hits, Question, RequestBody, Target};
 use crate::router::{ShardId, share_of_part};
 
@@ -208,7 +211,8 @@ impl Querying {
             return self.ask_parts(context);
         }
         let k = self.question.k;
-        if !self.merging.step(k, &self.parts) {
+        let mut work = Work::new(context.setup.slice_work);
+        if self.merging.step(k, &self.parts, &mut work) == Step::More {
             return Next::Again(Gather::Querying(self));
         }
         let crowded = self.crowded();
@@ -311,11 +315,11 @@ struct Merging {
 }
 
 impl Merging {
-    /// Goes on for a slice; true if all is merged. There is nothing to merge of a single part.
-    fn step(&mut self, k: usize, parts: &[QueryPart]) -> bool {
+    /// Goes on for a slice. There is nothing to merge of a single part.
+    fn step(&mut self, k: usize, parts: &[QueryPart], work: &mut Work) -> Step<()> {
         self.taken.resize(parts.len(), 0);
         if parts.len() == 1 {
-            return true;
+            return Step::Done(());
         }
         let mut heads: BinaryHeap<Reverse<Head<'_>>> = parts
             .iter()
@@ -323,8 +327,7 @@ impl Merging {
             .filter_map(|(part, QueryPart { found, .. })| Head::of(&found.hits, part, self.taken[part]))
             .map(Reverse)
             .collect();
-        let end = k.min(self.order.len() + HITS_PER_SLICE);
-        while self.order.len() < end
+        while self.order.len() < k
             && let Some(mut first) = heads.peek_mut()
         {
             let Head { part, place, .. } = first.0;
@@ -334,8 +337,12 @@ impl Merging {
                 Some(next) => first.0 = next,
                 None => drop(PeekMut::pop(first)),
             }
+            work.spend(HIT_WORK);
+            if work.is_spent() {
+                return Step::More;
+            }
         }
-        self.order.len() == k || heads.is_empty()
+        Step::Done(())
     }
 }
 

@@ -8,7 +8,7 @@ use super::{Context, Gather, Next, Shape};
 use crate::command::{Transfer, TransferKind};
 use crate::error::ClientError;
 use crate::mail::{IfThere, MultiKeyRequest, PartialReply, Proposal, PutValue, RequestBody, TakeValue, Target};
-use crate::shard::{MovedData, MovedVector};
+use crate::moved::{MovedData, MovedVector};
 use kora_keyspace::catalog::CatalogView;
 use kora_keyspace::element_of;
 

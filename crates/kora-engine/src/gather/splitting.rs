@@ -2,12 +2,13 @@
 //! at a time.
 
 use kora_resp::{Reply, Words};
+use kora_vector::Work;
 use smallvec::SmallVec;
 
 use super::{Context, Deleting, Gather, MultiGet, Next, SettingIf, Shape};
+use crate::budgets::{KEY_BYTE_WORK, KEY_WORK};
 use crate::command::{Lifetime, MultiKeyCommand, Only, StringsReply, StringsSetting};
 use crate::error::ClientError;
-use crate::limits::{KEY_BYTES_PER_SLICE, KEYS_PER_SLICE};
 use crate::mail::{MultiKeyRequest, RequestBody, StringsPart, Target};
 use crate::plan::names_a_collection;
 use crate::router::ShardId;
@@ -76,11 +77,11 @@ impl Splitting {
 
     /// Divides some more; asks when that is done.
     pub(crate) fn go_on(mut self, context: &Context<'_>) -> Next {
-        let mut bytes = 0;
-        while bytes < KEY_BYTES_PER_SLICE {
-            bytes += KEY_BYTES_PER_SLICE / KEYS_PER_SLICE + self.rest.first().map_or(0, <[u8]>::len);
+        let mut work = Work::new(context.setup.slice_work);
+        while !work.is_spent() {
+            work.spend(KEY_BYTE_WORK * self.rest.first().map_or(0, <[u8]>::len) as u64);
             match self.step(context) {
-                Ok(true) => {}
+                Ok(true) => work.spend(KEY_WORK),
                 Ok(false) => return self.request(),
                 Err(error) => return Next::error(&error),
             }

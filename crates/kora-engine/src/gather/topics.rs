@@ -6,8 +6,9 @@ use bytes::Bytes;
 use kora_resp::Reply;
 use kora_resp::glob::Pattern;
 
-use super::{Context, Gather, Next, integer};
+use super::{Context, Gather, Next};
 use crate::command::{PubSubQuery, TopicKind};
+use crate::counts::integer;
 use crate::limits::TOPICS_PER_SLICE;
 use crate::mail::{RequestBody, Target};
 use crate::pubsub::{TopicPage, TopicsRequest};

@@ -4,6 +4,7 @@
 //! keep the order of what one worker sends to another, and each delivers what came first to the end before it begins with the
 //! next (`publication.rs`): so the messages of one connection reach every subscriber in order.
 
+mod messages;
 mod publication;
 mod registry;
 mod subscribing;
@@ -14,10 +15,10 @@ use std::sync::Arc;
 
 use kora_mesh::WorkerId;
 
+pub(crate) use self::messages::{Subscribing, TopicPage, TopicsRequest};
 use self::publication::Publication;
 use self::registry::Registry;
-pub(crate) use self::subscribing::{Subscriber, Subscribing};
-pub(crate) use self::topics::{TopicPage, TopicsRequest};
+pub(crate) use self::subscribing::Subscriber;
 use crate::command::{Message, TopicKind};
 use crate::engine::Engine;
 use crate::limits::{DELIVERIES_PER_SLICE, TOPICS_PER_SLICE};

@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 use std::mem::take;
 
 use bytes::Bytes;
-use kora_resp::{Reply, Words};
+use kora_resp::Reply;
 
-use crate::command::{SubscriptionChange, TopicKind};
+use super::messages::Subscribing;
+use crate::command::TopicKind;
+use crate::counts::integer;
 use crate::engine::Engine;
 use crate::error::ClientError;
-use crate::gather::integer;
 use crate::limits::{SUBSCRIPTIONS_MAX, TOPICS_PER_SLICE};
 use crate::mail::ReplyId;
 use crate::reply_queue::Presence;
@@ -51,27 +52,6 @@ impl Subscriber {
         match kind {
             TopicKind::Shard => of(kind),
             TopicKind::Channel | TopicKind::Pattern => of(TopicKind::Channel) + of(TopicKind::Pattern),
-        }
-    }
-}
-
-/// A command that begins or ends subscriptions, under way.
-pub(crate) struct Subscribing {
-    kind: TopicKind,
-    ends: bool,
-    /// Those that are left to do; `None` for all that there are.
-    names: Option<Words>,
-    /// One for each that is done.
-    replies: Vec<Reply>,
-}
-
-impl Subscribing {
-    pub(crate) fn new(change: SubscriptionChange) -> Subscribing {
-        Subscribing {
-            kind: change.kind,
-            ends: change.ends,
-            names: change.names,
-            replies: Vec::new(),
         }
     }
 }

@@ -3,33 +3,10 @@
 use std::ops::Bound;
 
 use bytes::Bytes;
-use kora_resp::glob::Pattern;
 
-use crate::command::TopicKind;
+use super::messages::{TopicPage, TopicsRequest};
 use crate::engine::Engine;
 use crate::limits::TOPICS_PER_SLICE;
-
-/// What is asked of a worker about subscriptions.
-pub(crate) enum TopicsRequest {
-    /// Names of this kind that match, behind this one.
-    Names {
-        kind: TopicKind,
-        pattern: Option<Pattern>,
-        behind: Option<Bytes>,
-    },
-    /// How many subscribe to each.
-    Counts { kind: TopicKind, names: Vec<Bytes> },
-}
-
-/// A worker's answer, or a page of it.
-pub(crate) enum TopicPage {
-    /// Names, and behind which one to go on.
-    Names {
-        names: Vec<Bytes>,
-        next: Option<Bytes>,
-    },
-    Counts(Vec<u64>),
-}
 
 impl Engine {
     pub(crate) fn answer_topics(&self, body: TopicsRequest) -> TopicPage {

@@ -3,19 +3,21 @@
 use std::vec::IntoIter;
 
 use bytes::Bytes;
+use kora_vector::{Step, Work};
 
-use super::watches::{WATCHED_BYTES_PER_SLICE, WATCHED_KEY_WORK};
-use super::{Origin, Shard, Unfinished};
-use crate::limits::QUEUED_PER_SLICE;
-use crate::mail::{Batch, PartialReply, RequestBody};
+use super::Shard;
+use super::task::{Begun, Task, Unfinished};
+use crate::budgets::{QUEUED_WORK, WATCHED_BYTE_WORK, WATCHED_KEY_WORK};
+use crate::mail::{Batch, Origin, PartialReply, RequestBody};
 
 /// A part between two slices.
-pub(crate) struct ExecutingBatch {
+pub(super) struct ExecutingBatch {
     /// Watched keys that have not been looked at.
     unchecked: IntoIter<Bytes>,
     requests: IntoIter<(u32, RequestBody)>,
-    /// What it was in the middle of.
-    current: Option<(u32, Box<Unfinished>)>,
+    origin: Origin,
+    /// The unfinished command.
+    current: Option<(u32, Unfinished)>,
     parts: Vec<(u32, PartialReply)>,
     is_watched: bool,
     /// No watched key was changed.
@@ -30,72 +32,89 @@ impl Shard {
         batch: Batch,
         origin: Origin,
         now_ms: u64,
-    ) -> Result<PartialReply, Box<Unfinished>> {
+        work: &mut Work,
+    ) -> Begun<PartialReply> {
         let unchecked = match batch.is_watched {
             true => self.keyspace.observers().watches.keys_of(origin),
             false => Vec::new(),
         };
-        self.resume_batch(
-            ExecutingBatch {
-                unchecked: unchecked.into_iter(),
-                is_watched: batch.is_watched,
-                has_begun: false,
-                parts: Vec::with_capacity(batch.requests.len()),
-                requests: batch.requests.into_iter(),
-                current: None,
-                now_ms,
-            },
+        let executing = ExecutingBatch {
+            unchecked: unchecked.into_iter(),
+            is_watched: batch.is_watched,
+            has_begun: false,
+            parts: Vec::with_capacity(batch.requests.len()),
+            requests: batch.requests.into_iter(),
             origin,
-        )
+            current: None,
+            now_ms,
+        };
+        self.run(executing, work)
     }
+}
 
-    /// Goes on for a slice.
-    pub(super) fn resume_batch(
-        &mut self,
-        mut batch: ExecutingBatch,
-        origin: Origin,
-    ) -> Result<PartialReply, Box<Unfinished>> {
-        if !batch.has_begun {
-            if !self.check_watched(&mut batch) {
-                return Err(Box::new(Unfinished::Batch(Box::new(batch))));
+impl ExecutingBatch {
+    /// Looks at the keys that the client watches, then begins; false if a key was changed.
+    fn begin(&mut self, shard: &mut Shard, work: &mut Work) -> Step<bool> {
+        // A key that has expired by now has changed, even if no command has removed it yet.
+        for key in self.unchecked.by_ref() {
+            work.spend(WATCHED_KEY_WORK + WATCHED_BYTE_WORK * key.len() as u64);
+            shard.resolve_live(&key, self.now_ms);
+            shard.keyspace.drop_part_if_over(&key, self.now_ms);
+            if work.is_spent() {
+                return Step::More;
             }
-            if batch.is_watched && self.keyspace.observers_mut().watches.unwatch(origin) {
-                return Ok(PartialReply::Overtaken);
-            }
-            self.keyspace.begin_batch();
-            batch.has_begun = true;
         }
-        for _ in 0..QUEUED_PER_SLICE {
-            let (index, outcome) = match batch.current.take() {
-                Some((index, unfinished)) => (index, self.resume(*unfinished, origin)),
-                None => match batch.requests.next() {
-                    Some((index, body)) => (index, self.begin(body, origin, batch.now_ms)),
+        if self.is_watched && shard.keyspace.observers_mut().watches.unwatch(self.origin) {
+            return Step::Done(false);
+        }
+        shard.keyspace.begin_batch();
+        self.has_begun = true;
+        Step::Done(true)
+    }
+}
+
+impl Task for ExecutingBatch {
+    type Answer = PartialReply;
+
+    fn slice(&mut self, shard: &mut Shard, work: &mut Work) -> Step<PartialReply> {
+        if !self.has_begun {
+            match self.begin(shard, work) {
+                Step::More => return Step::More,
+                Step::Done(false) => return Step::Done(PartialReply::Overtaken),
+                Step::Done(true) => {}
+            }
+        }
+        loop {
+            let (index, begun) = match self.current.take() {
+                Some((index, mut task)) => match task.slice(shard, work) {
+                    Step::Done(part) => (index, Begun::Done(part)),
+                    Step::More => (index, Begun::More(task)),
+                },
+                None => match self.requests.next() {
+                    Some((index, body)) => (index, shard.execute(body, self.origin, self.now_ms, work)),
                     None => {
-                        self.keyspace.end_batch();
-                        return Ok(PartialReply::Batch(batch.parts));
+                        shard.keyspace.end_batch();
+                        return Step::Done(PartialReply::Batch(std::mem::take(&mut self.parts)));
                     }
                 },
             };
-            match outcome {
-                Ok(part) => batch.parts.push((index, part)),
-                Err(unfinished) => {
-                    batch.current = Some((index, unfinished));
-                    break;
+            match begun {
+                Begun::Done(part) => {
+                    self.parts.push((index, part));
+                    work.spend(QUEUED_WORK);
+                    if work.is_spent() {
+                        return Step::More;
+                    }
+                }
+                Begun::More(task) => {
+                    self.current = Some((index, task));
+                    return Step::More;
                 }
             }
         }
-        Err(Box::new(Unfinished::Batch(Box::new(batch))))
     }
 
-    /// A key that has expired by now has changed, even if no command has removed it yet. True if all were checked.
-    fn check_watched(&mut self, batch: &mut ExecutingBatch) -> bool {
-        let mut work = 0;
-        while work < WATCHED_BYTES_PER_SLICE {
-            let Some(key) = batch.unchecked.next() else { return true };
-            work += WATCHED_KEY_WORK + key.len();
-            self.resolve_live(&key, batch.now_ms);
-            self.keyspace.drop_part_if_over(&key, batch.now_ms);
-        }
-        false
+    fn is_exclusive(&self) -> bool {
+        true
     }
 }

@@ -1,13 +1,15 @@
 //! DBSIZE on one shard.
 
 use kora_keyspace::collections::Collection;
-use kora_keyspace::limits::PLACES_PER_SLICE;
+use kora_vector::{Step, Work};
 
-use super::{Shard, Unfinished};
-use crate::mail::PartialReply;
+use super::Shard;
+use super::task::Task;
+use crate::budgets::KEY_WORK;
 
-/// A DBSIZE between two slices.
-pub(crate) struct Counting {
+/// A DBSIZE between two slices: strings, hashes and vectors. While there are collections that expire, each one held is
+/// looked at.
+pub(super) struct Counting {
     now_ms: u64,
     /// The place of the collection that is next.
     next: u32,
@@ -15,7 +17,7 @@ pub(crate) struct Counting {
 }
 
 impl Counting {
-    pub(crate) fn new(now_ms: u64) -> Counting {
+    pub(super) fn new(now_ms: u64) -> Counting {
         Counting {
             now_ms,
             next: 0,
@@ -24,26 +26,30 @@ impl Counting {
     }
 }
 
-impl Shard {
-    /// Strings, hashes and vectors. While there are collections that expire, each one held is looked at, some at a time.
-    pub(super) fn count(&mut self, mut counting: Counting) -> Result<PartialReply, Box<Unfinished>> {
-        let keys = self.keyspace.keys().len();
-        if counting.next == 0 && self.setup.catalog.expiring() == 0 {
-            return Ok(PartialReply::Count((self.live() + keys) as u64));
-        }
-        let collections = self.keyspace.collections();
-        let places = collections.places();
-        let end = places.min(counting.next.saturating_add(PLACES_PER_SLICE));
-        let parts = (counting.next..end).filter_map(|place| collections.at(place));
-        let there = parts.filter(|part| !part.schema().deadline.is_over(counting.now_ms));
-        counting.live += there.map(Collection::live).sum::<usize>();
-        counting.next = end;
-        match end == places {
-            true => Ok(PartialReply::Count((counting.live + keys) as u64)),
-            false => Err(Box::new(Unfinished::Count(counting))),
-        }
-    }
+impl Task for Counting {
+    type Answer = u64;
 
+    fn slice(&mut self, shard: &mut Shard, work: &mut Work) -> Step<u64> {
+        let keys = shard.keyspace.keys().len();
+        if self.next == 0 && shard.setup.catalog.expiring() == 0 {
+            return Step::Done((shard.live() + keys) as u64);
+        }
+        let collections = shard.keyspace.collections();
+        while self.next < collections.places() {
+            let part = collections.at(self.next);
+            let there = part.filter(|part| !part.schema().deadline.is_over(self.now_ms));
+            self.live += there.map_or(0, Collection::live);
+            self.next += 1;
+            work.spend(KEY_WORK);
+            if work.is_spent() {
+                return Step::More;
+            }
+        }
+        Step::Done((self.live + keys) as u64)
+    }
+}
+
+impl Shard {
     /// How many vectors there are, without those of collections that have expired.
     pub(super) fn live_at(&self, now_ms: u64) -> usize {
         match self.setup.catalog.expiring() {

@@ -6,31 +6,34 @@ use bytes::Bytes;
 use kora_keyspace::ResolvedKey;
 use kora_resp::{Bulks, Reply, Words};
 use kora_values::{Field, FieldValue, HashRef, SMALL_FIELDS_MAX, Sample};
+use kora_vector::{Step, Work};
 
+use super::Shard;
 use super::keys::{next_draw, refused};
 use super::strings::length;
-use super::{Shard, Unfinished};
+use super::task::{Begun, Task};
+use crate::budgets::{DELETION_WORK, FIELD_BYTE_WORK, FIELD_WORK};
 use crate::command::{self, HashPart, HashScan, HashSetReply};
 use crate::error::ClientError;
-use crate::limits::{DELETED_PER_SLICE, FIELD_BYTES_PER_SLICE, FIELDS_PER_SLICE, SCAN_REPLY_BYTES_MAX};
+use crate::limits::SCAN_REPLY_BYTES_MAX;
 
 /// Such a command between two slices.
-pub(crate) struct Fields {
+struct Fields {
     key: Bytes,
     now_ms: u64,
-    work: Work,
+    progress: Progress,
 }
 
 /// Such a command, as far as it has come.
-struct Work {
-    task: Task,
+struct Progress {
+    purpose: Purpose,
     /// The reply so far, if it is a list.
     found: Bulks,
     /// It changes something, and that has begun.
     is_in_batch: bool,
 }
 
-pub(crate) enum Task {
+pub(super) enum Purpose {
     Set {
         words: Words,
         added: usize,
@@ -82,9 +85,9 @@ fn push_value(found: &mut Bulks, value: FieldValue<'_>) {
     }
 }
 
-impl Task {
-    pub(super) fn set(words: Words, reply: HashSetReply) -> Task {
-        Task::Set {
+impl Purpose {
+    pub(super) fn set(words: Words, reply: HashSetReply) -> Purpose {
+        Purpose::Set {
             words,
             added: 0,
             reply,
@@ -92,24 +95,24 @@ impl Task {
         }
     }
 
-    pub(super) fn delete(fields: Words) -> Task {
-        Task::Delete { fields, deleted: 0 }
+    pub(super) fn delete(fields: Words) -> Purpose {
+        Purpose::Delete { fields, deleted: 0 }
     }
 
-    pub(super) fn get(fields: Words) -> Task {
-        Task::Get(fields)
+    pub(super) fn get(fields: Words) -> Purpose {
+        Purpose::Get(fields)
     }
 
-    pub(super) fn take(fields: Words) -> Task {
-        Task::Take {
+    pub(super) fn take(fields: Words) -> Purpose {
+        Purpose::Take {
             unmeasured: fields.clone(),
             fields,
             reply_bytes: 0,
         }
     }
 
-    pub(super) fn all(part: HashPart) -> Task {
-        Task::Walk {
+    pub(super) fn all(part: HashPart) -> Purpose {
+        Purpose::Walk {
             from: 0,
             left: usize::MAX,
             part,
@@ -117,8 +120,8 @@ impl Task {
         }
     }
 
-    pub(super) fn scan(cursor: u64, scan: HashScan) -> Task {
-        Task::Walk {
+    pub(super) fn scan(cursor: u64, scan: HashScan) -> Purpose {
+        Purpose::Walk {
             from: cursor,
             left: scan.count,
             part: if scan.no_values {
@@ -130,8 +133,8 @@ impl Task {
         }
     }
 
-    pub(super) fn sample(wanted: command::Sample) -> Task {
-        Task::Draw {
+    pub(super) fn sample(wanted: command::Sample) -> Purpose {
+        Purpose::Draw {
             wanted,
             sample: None,
             left: wanted.count.unsigned_abs(),
@@ -139,84 +142,98 @@ impl Task {
     }
 }
 
+impl Task for Fields {
+    type Answer = Reply;
+
+    fn slice(&mut self, shard: &mut Shard, work: &mut Work) -> Step<Reply> {
+        let place = shard.keyspace.place(&self.key, self.now_ms);
+        match shard.work_on(place, &mut self.progress, work) {
+            Some(reply) => Step::Done(reply),
+            None => Step::More,
+        }
+    }
+
+    fn is_exclusive(&self) -> bool {
+        true
+    }
+}
+
 impl Shard {
     /// The first slice, which for most is the last.
-    pub(super) fn begin_fields(&mut self, place: ResolvedKey<'_>, task: Task) -> Result<Reply, Box<Unfinished>> {
-        let mut work = Work {
-            task,
+    pub(super) fn begin_fields(&mut self, place: ResolvedKey<'_>, purpose: Purpose, work: &mut Work) -> Begun<Reply> {
+        let mut progress = Progress {
+            purpose,
             found: Bulks::default(),
             is_in_batch: false,
         };
-        self.work_on(place, &mut work).ok_or_else(|| {
-            let key = Bytes::copy_from_slice(place.key);
-            let now_ms = place.now_ms;
-            Box::new(Unfinished::Fields(Box::new(Fields { key, now_ms, work })))
-        })
-    }
-
-    /// Goes on for a slice.
-    pub(super) fn do_fields(&mut self, mut fields: Fields) -> Result<Reply, Box<Unfinished>> {
-        let place = self.keyspace.place(&fields.key, fields.now_ms);
-        match self.work_on(place, &mut fields.work) {
-            Some(reply) => Ok(reply),
-            None => Err(Box::new(Unfinished::Fields(Box::new(fields)))),
+        match self.work_on(place, &mut progress, work) {
+            Some(reply) => Begun::Done(reply),
+            // The key is copied only now: most hashes are small.
+            None => Begun::More(Box::new(Fields {
+                key: Bytes::copy_from_slice(place.key),
+                now_ms: place.now_ms,
+                progress,
+            })),
         }
     }
 
     /// Works for a slice; the reply if that was the last.
-    fn work_on(&mut self, place: ResolvedKey<'_>, work: &mut Work) -> Option<Reply> {
-        let changes_fields = matches!(work.task, Task::Set { .. } | Task::Delete { .. } | Task::Take { .. });
-        if changes_fields && !std::mem::replace(&mut work.is_in_batch, true) {
+    fn work_on(&mut self, place: ResolvedKey<'_>, progress: &mut Progress, work: &mut Work) -> Option<Reply> {
+        let changes_fields = matches!(
+            progress.purpose,
+            Purpose::Set { .. } | Purpose::Delete { .. } | Purpose::Take { .. }
+        );
+        if changes_fields && !std::mem::replace(&mut progress.is_in_batch, true) {
             self.keyspace.begin_batch();
         }
-        let reply = self.work_on_task(place, work);
-        if work.is_in_batch && reply.is_some() {
+        let reply = self.do_some(place, progress, work);
+        if progress.is_in_batch && reply.is_some() {
             self.keyspace.end_batch();
         }
         reply
     }
 
-    fn work_on_task(&mut self, place: ResolvedKey<'_>, work: &mut Work) -> Option<Reply> {
-        let found = &mut work.found;
-        let outcome = match &mut work.task {
-            Task::Set {
+    fn do_some(&mut self, place: ResolvedKey<'_>, progress: &mut Progress, work: &mut Work) -> Option<Reply> {
+        let found = &mut progress.found;
+        let outcome = match &mut progress.purpose {
+            Purpose::Set {
                 words,
                 added,
                 reply,
                 has_begun,
             } => {
                 let is_first = !std::mem::replace(has_begun, true);
-                self.set_fields(place, words, added, is_first).map(|is_done| {
+                self.set_fields(place, words, (added, is_first), work).map(|is_done| {
                     is_done.then(|| match reply {
                         HashSetReply::Added => length(*added),
                         HashSetReply::Ok => Reply::ok(),
                     })
                 })
             }
-            Task::Delete { fields, deleted } => self.delete_fields(place, fields, deleted),
-            Task::Get(fields) => {
+            Purpose::Delete { fields, deleted } => self.delete_fields(place, fields, deleted, work),
+            Purpose::Get(fields) => {
                 let hash = self.keyspace.hash(place).map_err(refused);
-                hash.map(|hash| get_fields(hash, fields, found))
+                hash.map(|hash| get_fields(hash, fields, found, work))
             }
-            Task::Take {
+            Purpose::Take {
                 fields,
                 unmeasured,
                 reply_bytes,
             } => match unmeasured.is_empty() {
-                false => self.measure_fields(place, unmeasured, reply_bytes).map(|()| None),
-                true => self.take_fields(place, fields, found),
+                false => self.measure_fields(place, unmeasured, reply_bytes, work).map(|()| None),
+                true => self.take_fields(place, fields, found, work),
             },
-            Task::Walk { from, left, part, scan } => {
+            Purpose::Walk { from, left, part, scan } => {
                 let hash = self.keyspace.hash(place).map_err(refused);
-                hash.map(|hash| walk(hash, (from, left), *part, scan.as_ref(), found))
+                hash.map(|hash| walk(hash, (from, left), *part, scan.as_ref(), (found, work)))
             }
-            Task::Draw { wanted, sample, left } => {
+            Purpose::Draw { wanted, sample, left } => {
                 let mut draws = self.draw();
                 let hash = self.keyspace.hash(place).map_err(refused);
-                hash.map(|hash| draw(hash, *wanted, (sample, left), &mut draws, found))
+                hash.map(|hash| draw(hash, *wanted, (sample, left), &mut draws, (found, work)))
             }
         };
-        let outcome = match self.setup.too_large(work.found.bytes_hint()) {
+        let outcome = match self.setup.too_large(progress.found.bytes_hint()) {
             Some(error) => Err(error),
             None => outcome,
         };
@@ -228,8 +245,8 @@ impl Shard {
         &mut self,
         place: ResolvedKey<'_>,
         words: &mut Words,
-        added: &mut usize,
-        is_first: bool,
+        (added, is_first): (&mut usize, bool),
+        work: &mut Work,
     ) -> Result<bool, ClientError> {
         let set = self.keyspace.edit_hash_or_new(place, |edit| {
             if is_first {
@@ -237,14 +254,20 @@ impl Shard {
                 let few = words.iter().take(2 * SMALL_FIELDS_MAX);
                 edit.expect(words.len() / 2, few.map(<[u8]>::len).max().unwrap_or(0));
             }
-            for _ in 0..FIELDS_PER_SLICE {
+            loop {
                 let kept = words.kept_second();
                 let Some((field, value)) = words.take_pair() else { break };
+                // A value that stays in its request's memory is not copied.
+                let copied = kept.as_ref().map_or(value.len(), |_| 0);
                 let is_new = match kept {
                     Some(value) => edit.set_kept(field, value),
                     None => edit.set(field, value),
                 };
                 *added += usize::from(is_new);
+                work.spend(FIELD_WORK + FIELD_BYTE_WORK * (field.len() + copied) as u64);
+                if work.is_spent() {
+                    break;
+                }
             }
         });
         set.map(|()| words.is_empty()).map_err(refused)
@@ -255,11 +278,15 @@ impl Shard {
         place: ResolvedKey<'_>,
         fields: &mut Words,
         deleted: &mut usize,
+        work: &mut Work,
     ) -> Result<Option<Reply>, ClientError> {
         let edited = self.keyspace.edit_hash(place, |edit| {
-            for _ in 0..DELETED_PER_SLICE {
-                let Some(field) = fields.take_next() else { break };
+            while let Some(field) = fields.take_next() {
                 *deleted += usize::from(edit.remove(field));
+                work.spend(DELETION_WORK);
+                if work.is_spent() {
+                    break;
+                }
             }
         });
         let is_there = edited.map_err(refused)?;
@@ -272,10 +299,11 @@ impl Shard {
         place: ResolvedKey<'_>,
         fields: &mut Words,
         reply_bytes: &mut usize,
+        work: &mut Work,
     ) -> Result<(), ClientError> {
         let hash = self.keyspace.hash(place).map_err(refused)?;
         let mut values = Bulks::default();
-        push_fields(hash, fields, &mut values);
+        push_fields(hash, fields, &mut values, work);
         *reply_bytes += values.bytes_hint();
         self.setup.too_large(*reply_bytes).map_or(Ok(()), Err)
     }
@@ -285,50 +313,59 @@ impl Shard {
         place: ResolvedKey<'_>,
         fields: &mut Words,
         found: &mut Bulks,
+        work: &mut Work,
     ) -> Result<Option<Reply>, ClientError> {
         let edited = self.keyspace.edit_hash(place, |edit| {
-            for _ in 0..DELETED_PER_SLICE {
-                let Some(field) = fields.take_next() else { break };
+            while let Some(field) = fields.take_next() {
                 match edit.hash().get(field) {
                     Some(value) => push_value(found, value),
                     None => found.push_null(),
                 }
                 edit.remove(field);
+                work.spend(DELETION_WORK);
+                if work.is_spent() {
+                    break;
+                }
             }
         });
         if edited.map_err(refused)?.is_none() {
-            return Ok(get_fields(None, fields, found));
+            return Ok(get_fields(None, fields, found, work));
         }
         Ok(fields.is_empty().then(|| list(take(found))))
     }
 }
 
 /// Adds the values of some fields; the reply, if these were the last.
-fn get_fields(hash: Option<HashRef<'_>>, fields: &mut Words, found: &mut Bulks) -> Option<Reply> {
-    push_fields(hash, fields, found);
+fn get_fields(hash: Option<HashRef<'_>>, fields: &mut Words, found: &mut Bulks, work: &mut Work) -> Option<Reply> {
+    push_fields(hash, fields, found, work);
     fields.is_empty().then(|| list(take(found)))
 }
 
 /// Adds the values of some fields.
-fn push_fields(hash: Option<HashRef<'_>>, fields: &mut Words, found: &mut Bulks) {
-    let end = found.bytes_hint() + FIELD_BYTES_PER_SLICE;
-    for _ in 0..FIELDS_PER_SLICE {
-        if found.bytes_hint() > end {
-            break;
-        }
-        let Some(field) = fields.take_next() else { break };
+fn push_fields(hash: Option<HashRef<'_>>, fields: &mut Words, found: &mut Bulks, work: &mut Work) {
+    while let Some(field) = fields.take_next() {
+        let bytes_before = found.bytes_hint();
         match hash.and_then(|hash| hash.get(field)) {
             Some(value) => push_value(found, value),
             None => found.push_null(),
+        }
+        work.spend(FIELD_WORK + FIELD_BYTE_WORK * (found.bytes_hint() - bytes_before) as u64);
+        if work.is_spent() {
+            break;
         }
     }
 }
 
 /// How many fields one slice looks at: as many as have some bytes by the mean, because which come next is as good as
 /// chance.
-fn portion(hash: HashRef<'_>) -> usize {
-    let field_bytes = hash.bytes() / hash.len().max(1);
-    (FIELD_BYTES_PER_SLICE / field_bytes.max(1)).clamp(1, FIELDS_PER_SLICE)
+fn portion(hash: HashRef<'_>, work: &Work) -> usize {
+    (work.left() / price(hash)).max(1) as usize
+}
+
+/// The price of one of its fields, by the mean.
+fn price(hash: HashRef<'_>) -> u64 {
+    let field_bytes = (hash.bytes() / hash.len().max(1)) as u64;
+    FIELD_WORK.max(FIELD_BYTE_WORK * field_bytes)
 }
 
 /// Looks at some fields in the order of a scan.
@@ -337,10 +374,13 @@ fn walk(
     (from, left): (&mut u64, &mut usize),
     part: HashPart,
     scan: Option<&HashScan>,
-    found: &mut Bulks,
+    (found, work): (&mut Bulks, &mut Work),
 ) -> Option<Reply> {
-    let (fields, next) = hash.map_or_else(Default::default, |hash| hash.scan(*from, portion(hash).min(*left)));
+    let (fields, next) = hash.map_or_else(Default::default, |hash| {
+        hash.scan(*from, portion(hash, work).min(*left))
+    });
     *left = left.saturating_sub(fields.len());
+    work.spend(fields.len() as u64 * hash.map_or(0, price));
     let pattern = scan.and_then(|scan| scan.pattern.as_ref());
     for field in fields {
         if pattern.is_none_or(|pattern| pattern.matches(field.0)) {
@@ -371,7 +411,7 @@ fn draw(
     wanted: command::Sample,
     (sample, left): (&mut Option<Sample>, &mut u64),
     draws: &mut u64,
-    found: &mut Bulks,
+    (found, work): (&mut Bulks, &mut Work),
 ) -> Option<Reply> {
     let part = if wanted.with_values {
         HashPart::Both
@@ -384,13 +424,16 @@ fn draw(
             let count = usize::try_from(wanted.count).unwrap_or(usize::MAX);
             let sample = sample.get_or_insert_with(|| Sample::new(hash, count));
             if sample.left() > 0 {
-                let fields = sample.draw(hash, portion(hash), || next_draw(draws));
+                let fields = sample.draw(hash, portion(hash, work), || next_draw(draws));
+                work.spend(fields.len() as u64 * price(hash));
                 fields.into_iter().for_each(|field| push_part(found, part, field));
             }
             sample.left() == 0
         }
         Some(hash) => {
-            for _ in 0..(portion(hash) as u64).min(*left) {
+            let count = (portion(hash, work) as u64).min(*left);
+            work.spend(count * price(hash));
+            for _ in 0..count {
                 if let Some(field) = hash.random(|| next_draw(draws)) {
                     push_part(found, part, field);
                 }

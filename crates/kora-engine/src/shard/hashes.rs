@@ -4,30 +4,32 @@ use bytes::Bytes;
 use kora_keyspace::ResolvedKey;
 use kora_resp::Reply;
 use kora_values::{FieldValue, LongDouble, ValueError};
+use kora_vector::Work;
 
-use super::fields::Task;
+use super::Shard;
+use super::fields::Purpose;
 use super::keys::refused;
 use super::strings::length;
-use super::{Shard, Unfinished};
+use super::task::Begun;
 use crate::command::{HashAction, HashScan};
 use crate::error::ClientError;
 
 impl Shard {
-    pub(super) fn act_on_hash(&mut self, place: ResolvedKey<'_>, action: HashAction) -> Result<Reply, Box<Unfinished>> {
+    pub(super) fn act_on_hash(&mut self, place: ResolvedKey<'_>, action: HashAction, work: &mut Work) -> Begun<Reply> {
         let outcome = match action {
             HashAction::Set(words, reply) => {
-                return self.begin_fields(place, Task::set(words, reply));
+                return self.begin_fields(place, Purpose::set(words, reply), work);
             }
-            HashAction::GetMany(fields) => return self.begin_fields(place, Task::get(fields)),
-            HashAction::Delete(fields) => return self.begin_fields(place, Task::delete(fields)),
+            HashAction::GetMany(fields) => return self.begin_fields(place, Purpose::get(fields), work),
+            HashAction::Delete(fields) => return self.begin_fields(place, Purpose::delete(fields), work),
             HashAction::Take(fields) => match self.vet_options(place, fields) {
-                Ok(fields) => return self.begin_fields(place, Task::take(fields)),
+                Ok(fields) => return self.begin_fields(place, Purpose::take(fields), work),
                 Err(error) => Err(error),
             },
-            HashAction::All(part) => return self.begin_fields(place, Task::all(part)),
-            HashAction::Random(Some(sample)) => return self.begin_fields(place, Task::sample(sample)),
+            HashAction::All(part) => return self.begin_fields(place, Purpose::all(part), work),
+            HashAction::Random(Some(sample)) => return self.begin_fields(place, Purpose::sample(sample), work),
             HashAction::Scan(cursor, scan) => match self.vet_scan(place, scan) {
-                Ok(Some(scan)) => return self.begin_fields(place, Task::scan(cursor, scan)),
+                Ok(Some(scan)) => return self.begin_fields(place, Purpose::scan(cursor, scan), work),
                 Ok(None) => Ok(Reply::Array(vec![
                     Reply::Text("0".to_owned()),
                     Reply::Array(Vec::new()),
@@ -53,7 +55,7 @@ impl Shard {
             HashAction::AddFloat(field, amount) => self.add_float_to_field(place, &field, &amount),
             HashAction::Random(None) => self.random_field(place),
         };
-        Ok(outcome.unwrap_or_else(|error| Reply::Error(error.to_string())))
+        Begun::Done(outcome.unwrap_or_else(|error| Reply::Error(error.to_string())))
     }
 
     fn look_up(

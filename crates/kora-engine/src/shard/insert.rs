@@ -8,15 +8,17 @@ use kora_keyspace::{Cause, KeyType, NEVER_MS, element_of};
 use kora_resp::Reply;
 use kora_vector::{Step, Work};
 
-use super::transfer::MovedVector;
-use super::{Shard, Unfinished};
+use super::Shard;
+use super::task::{Begun, Task};
 use crate::command::{Lifetime, Only};
 use crate::error::ClientError;
 use crate::mail::{PartialReply, SetVector};
+use crate::moved::MovedVector;
 
 /// A vector that gets its place, between two slices.
-pub(crate) struct Insert {
-    insertion: VectorInsertion,
+struct Insert {
+    /// Taken out when it has ended.
+    insertion: Option<VectorInsertion>,
     /// When the vector expires; as the one that it replaces did, if there is none.
     deadline_ms: Option<u64>,
     now_ms: u64,
@@ -33,16 +35,44 @@ pub(super) enum Then {
     Moved { leaves: Option<Bytes>, reply: Reply },
 }
 
-impl Insert {
-    /// True if it depends on what is there, so that nothing may come in between.
-    pub(crate) fn is_conditional(&self) -> bool {
+impl Task for Insert {
+    type Answer = PartialReply;
+
+    fn slice(&mut self, shard: &mut Shard, work: &mut Work) -> Step<PartialReply> {
+        let Some(insertion) = &mut self.insertion else {
+            return Step::Done(PartialReply::Done);
+        };
+        let step = shard
+            .keyspace
+            .resume_vector(insertion, self.deadline_ms, self.now_ms, work);
+        let Step::Done(end) = step else {
+            return Step::More;
+        };
+        let schema = Arc::clone(insertion.schema());
+        // It may be the last for which consolidation waits.
+        self.insertion = None;
+        shard.keyspace.note_insertion_ended(&schema);
+        let then = std::mem::replace(&mut self.then, Then::Set(Only::Always));
+        Step::Done(match end {
+            VectorEnd::Set | VectorEnd::Dropped => shard.follow(then, self.now_ms),
+            VectorEnd::Refused => {
+                if !matches!(then, Then::Set(_)) {
+                    shard.keyspace.end_batch();
+                }
+                PartialReply::Refused(ClientError::WrongType)
+            }
+        })
+    }
+
+    /// It depends on what is there, so that nothing may come in between.
+    fn is_exclusive(&self) -> bool {
         !matches!(self.then, Then::Set(Only::Always))
     }
 }
 
 impl Shard {
     /// Begins to set a vector.
-    pub(super) fn set(&mut self, setting: SetVector, at_ms: u64) -> Result<PartialReply, Box<Unfinished>> {
+    pub(super) fn set(&mut self, setting: SetVector, at_ms: u64, work: &mut Work) -> Begun<PartialReply> {
         self.assert_owns(&setting.element.collection, &setting.element.name);
         let key = Bytes::from(setting.element.key());
         let place = self.resolve_live(&key, at_ms);
@@ -54,16 +84,16 @@ impl Shard {
         };
         if let Some(refusal) = refusal {
             self.note_refused(&setting.element.collection, at_ms);
-            return Ok(refusal);
+            return Begun::Done(refusal);
         }
         // The generation that the command was checked against has been dropped since it was submitted. So the two
         // overlapped, and the command may be said to have come just before the drop, which took the vector with it.
         // Setting the vector now, in a later collection of that name, would bring back what a client saw dropped.
         let Some(schema) = self.setup.catalog.at(at_ms).find(&setting.element.collection) else {
-            return Ok(PartialReply::Done);
+            return Begun::Done(PartialReply::Done);
         };
         if schema.generation != setting.generation {
-            return Ok(PartialReply::Done);
+            return Begun::Done(PartialReply::Done);
         }
         let mut insertion = self.keyspace.begin_vector(&schema, key, &setting.vector);
         if let Some(attributes) = setting.attributes {
@@ -74,12 +104,13 @@ impl Shard {
             Lifetime::Forever => Some(NEVER_MS),
             Lifetime::Until(deadline) => Some(deadline.at_ms(at_ms)),
         };
-        self.resume_set(Insert {
-            insertion,
+        let insert = Insert {
+            insertion: Some(insertion),
             deadline_ms,
             now_ms: at_ms,
             then: Then::Set(setting.only),
-        })
+        };
+        self.run(insert, work)
     }
 
     /// A collection may have been made for a vector that was then refused.
@@ -97,7 +128,8 @@ impl Shard {
         key: Bytes,
         then: Then,
         now_ms: u64,
-    ) -> Result<PartialReply, Box<Unfinished>> {
+        work: &mut Work,
+    ) -> Begun<PartialReply> {
         self.keyspace.begin_batch();
         let transfer = vector.transfer;
         transfer
@@ -110,48 +142,17 @@ impl Shard {
         let newest = self.setup.catalog.at(now_ms).generation_of(&vector.to.name);
         if newest != Some(vector.to.generation) || element_of(&key).is_none() {
             // Dropped since: it came just before that.
-            return Ok(self.follow(then, now_ms));
+            return Begun::Done(self.follow(then, now_ms));
         }
         let insertion = self.keyspace.begin_vector(&vector.to, key, &vector.vector);
         let insertion = insertion.with_attributes(vector.attributes);
-        self.resume_set(Insert {
-            insertion,
+        let insert = Insert {
+            insertion: Some(insertion),
             deadline_ms: Some(vector.deadline_ms),
             now_ms,
             then,
-        })
-    }
-
-    pub(super) fn resume_set(&mut self, mut insert: Insert) -> Result<PartialReply, Box<Unfinished>> {
-        let mut work = Work::new(self.setup.slice_work);
-        let Insert {
-            insertion,
-            deadline_ms,
-            now_ms,
-            ..
-        } = &mut insert;
-        let Step::Done(end) = self.keyspace.resume_vector(insertion, *deadline_ms, *now_ms, &mut work) else {
-            return Err(Box::new(Unfinished::Insert(insert)));
         };
-        let Insert {
-            insertion,
-            now_ms,
-            then,
-            ..
-        } = insert;
-        let schema = Arc::clone(insertion.schema());
-        // It may be the last for which consolidation waits.
-        drop(insertion);
-        self.keyspace.note_insertion_ended(&schema);
-        match end {
-            VectorEnd::Set | VectorEnd::Dropped => Ok(self.follow(then, now_ms)),
-            VectorEnd::Refused => {
-                if !matches!(then, Then::Set(_)) {
-                    self.keyspace.end_batch();
-                }
-                Ok(PartialReply::Refused(ClientError::WrongType))
-            }
-        }
+        self.run(insert, work)
     }
 
     fn follow(&mut self, then: Then, now_ms: u64) -> PartialReply {

@@ -4,29 +4,31 @@ use bytes::Bytes;
 use kora_keyspace::keys::{KeyEntry, ValueRef};
 use kora_keyspace::{Cause, KeyType, NEVER_MS, Refusal, ResolvedKey, seconds};
 use kora_resp::Reply;
+use kora_vector::Work;
 
-use super::{Shard, Unfinished};
+use super::Shard;
+use super::task::Begun;
 use crate::command::{Action, ExpireOnly, KeyAction, LifetimeForm};
+use crate::counts::integer;
 use crate::error::ClientError;
-use crate::gather::integer;
-use crate::mail::PartialReply;
+use crate::mail::Chosen;
 
 impl Shard {
     /// Does something to a key.
-    pub(crate) fn operate(&mut self, key: &[u8], action: Action, now_ms: u64) -> Result<Reply, Box<Unfinished>> {
+    pub(crate) fn operate(&mut self, key: &[u8], action: Action, now_ms: u64, work: &mut Work) -> Begun<Reply> {
         let place = self.resolve_live(key, now_ms);
         let outcome = match action {
             Action::String(action) => {
-                if let Some(unfinished) = self.begin_rewriting(place, &action) {
-                    return Err(unfinished);
+                if let Some(begun) = self.begin_rewriting(place, &action) {
+                    return begun;
                 }
                 self.act_on_string(place, action)
             }
             Action::Attributes(action) => self.act_on_attributes(place, action),
             Action::Key(action) => self.act_on_key(place, action),
-            Action::Hash(action) => return self.act_on_hash(place, action),
+            Action::Hash(action) => return self.act_on_hash(place, action, work),
         };
-        Ok(outcome.unwrap_or_else(|error| Reply::Error(error.to_string())))
+        Begun::Done(outcome.unwrap_or_else(|error| Reply::Error(error.to_string())))
     }
 
     fn act_on_key(&mut self, place: ResolvedKey<'_>, action: KeyAction) -> Result<Reply, ClientError> {
@@ -87,7 +89,7 @@ impl Shard {
     }
 
     /// Some key, how many there are, and a random number, so that a gather over several shards can choose fairly.
-    pub(super) fn random_key(&mut self, now_ms: u64) -> PartialReply {
+    pub(super) fn random_key(&mut self, now_ms: u64) -> Chosen {
         let mut chosen = None;
         let (keys, vectors) = (self.keyspace.keys().len(), self.live_at(now_ms));
         for _ in 0..RANDOM_TRIES {
@@ -110,7 +112,7 @@ impl Shard {
         }
         let among = (keys + vectors) as u64;
         let draw = self.draw();
-        PartialReply::Chosen {
+        Chosen {
             key: chosen,
             among,
             draw,

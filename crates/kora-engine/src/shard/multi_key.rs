@@ -7,16 +7,18 @@ use kora_keyspace::catalog::Schema;
 use kora_keyspace::keys::{PREFETCHED_MAX, Value};
 use kora_resp::{Bulks, Reply, Words};
 use kora_values::{Digits, StringValue};
+use kora_vector::{Step, Work};
 
-use super::{Shard, Unfinished};
+use super::Shard;
+use super::task::{Begun, Task};
+use crate::budgets::{DELETION_WORK, KEY_BYTE_WORK, KEY_WORK};
 use crate::command::Only;
 use crate::error::ClientError;
-use crate::limits::{DELETED_PER_SLICE, KEY_BYTES_PER_SLICE, KEYS_PER_SLICE};
 use crate::mail::{MultiKeyRequest, PartialReply, StringsPart};
 
 /// A part between two slices.
-pub(crate) struct MultiKey {
-    task: Task,
+pub(super) struct MultiKey {
+    purpose: Purpose,
     now_ms: u64,
     /// It changes something, and that has begun.
     is_in_batch: bool,
@@ -24,7 +26,7 @@ pub(crate) struct MultiKey {
     near: usize,
 }
 
-enum Task {
+enum Purpose {
     Delete {
         keys: Words,
         deleted: u64,
@@ -52,24 +54,24 @@ enum Task {
 
 impl MultiKey {
     /// `near` of its keys have been looked for.
-    pub(crate) fn new(body: MultiKeyRequest, now_ms: u64, near: usize) -> MultiKey {
-        let task = match body {
-            MultiKeyRequest::Delete(keys) => Task::delete(keys, false),
-            MultiKeyRequest::DeleteAll(keys) => Task::delete(keys, true),
-            MultiKeyRequest::Count(keys) => Task::count(keys, false, false),
-            MultiKeyRequest::CountPairs(pairs) => Task::count(pairs, true, false),
-            MultiKeyRequest::Touch(keys) => Task::count(keys, false, true),
-            MultiKeyRequest::GetStrings(keys) => Task::Get {
+    pub(super) fn new(body: MultiKeyRequest, now_ms: u64, near: usize) -> MultiKey {
+        let purpose = match body {
+            MultiKeyRequest::Delete(keys) => Purpose::delete(keys, false),
+            MultiKeyRequest::DeleteAll(keys) => Purpose::delete(keys, true),
+            MultiKeyRequest::Count(keys) => Purpose::count(keys, false, false),
+            MultiKeyRequest::CountPairs(pairs) => Purpose::count(pairs, true, false),
+            MultiKeyRequest::Touch(keys) => Purpose::count(keys, false, true),
+            MultiKeyRequest::GetStrings(keys) => Purpose::Get {
                 strings: Bulks::expecting(keys.len()),
                 keys,
             },
-            MultiKeyRequest::SetStrings(part) => Task::Set {
+            MultiKeyRequest::SetStrings(part) => Purpose::Set {
                 unseen: (part.only != Only::Always).then(|| part.pairs.clone()),
                 part,
             },
         };
         MultiKey {
-            task,
+            purpose,
             now_ms,
             is_in_batch: false,
             near,
@@ -78,29 +80,24 @@ impl MultiKey {
 
     /// How many keys are left.
     pub(super) fn len(&self) -> usize {
-        match &self.task {
-            Task::Count {
+        match &self.purpose {
+            Purpose::Count {
                 keys: pairs,
                 are_pairs: true,
                 ..
             }
-            | Task::Set {
+            | Purpose::Set {
                 part: StringsPart { pairs, .. },
                 ..
             } => pairs.len() / 2,
-            Task::Delete { keys, .. } | Task::Count { keys, .. } | Task::Get { keys, .. } => keys.len(),
+            Purpose::Delete { keys, .. } | Purpose::Count { keys, .. } | Purpose::Get { keys, .. } => keys.len(),
         }
-    }
-
-    /// What is left to do, measured in keys that are looked at.
-    pub(super) fn work(&self) -> usize {
-        self.len() * self.task.work_per_key()
     }
 }
 
-impl Task {
-    fn delete(keys: Words, withdraws: bool) -> Task {
-        Task::Delete {
+impl Purpose {
+    fn delete(keys: Words, withdraws: bool) -> Purpose {
+        Purpose::Delete {
             keys,
             deleted: 0,
             withdraws,
@@ -108,8 +105,8 @@ impl Task {
         }
     }
 
-    fn count(keys: Words, are_pairs: bool, touches: bool) -> Task {
-        Task::Count {
+    fn count(keys: Words, are_pairs: bool, touches: bool) -> Purpose {
+        Purpose::Count {
             keys,
             are_pairs,
             counted: 0,
@@ -117,145 +114,156 @@ impl Task {
         }
     }
 
-    /// How many keys' work it is to go on with one key.
-    fn work_per_key(&self) -> usize {
+    fn work_per_key(&self) -> u64 {
         match self {
-            Task::Delete { .. } => DELETION_WORK,
-            _ => 1,
+            Purpose::Delete { .. } => DELETION_WORK,
+            _ => KEY_WORK,
         }
     }
 
     fn changes_keys(&self) -> bool {
-        matches!(self, Task::Delete { .. } | Task::Set { .. })
+        matches!(self, Purpose::Delete { .. } | Purpose::Set { .. })
     }
 
     /// The key that is looked at next.
     fn next_key(&self) -> Option<&[u8]> {
         match self {
-            Task::Set { part, unseen } => unseen.as_ref().unwrap_or(&part.pairs).first(),
-            Task::Delete { keys, .. } | Task::Count { keys, .. } | Task::Get { keys, .. } => keys.first(),
+            Purpose::Set { part, unseen } => unseen.as_ref().unwrap_or(&part.pairs).first(),
+            Purpose::Delete { keys, .. } | Purpose::Count { keys, .. } | Purpose::Get { keys, .. } => keys.first(),
         }
     }
 
     /// Looks for the keys that come next.
     fn look_ahead(&self, shard: &Shard) {
         match self {
-            Task::Count {
+            Purpose::Count {
                 keys: pairs,
                 are_pairs: true,
                 ..
             }
-            | Task::Set {
+            | Purpose::Set {
                 part: StringsPart { pairs, .. },
                 ..
             } => shard.prefetch_keys(pairs.iter().step_by(2).take(PREFETCHED_MAX)),
-            Task::Delete { keys, .. } | Task::Count { keys, .. } | Task::Get { keys, .. } => {
+            Purpose::Delete { keys, .. } | Purpose::Count { keys, .. } | Purpose::Get { keys, .. } => {
                 shard.prefetch_keys(keys.iter().take(PREFETCHED_MAX));
             }
         }
     }
 }
 
+impl Task for MultiKey {
+    type Answer = PartialReply;
+
+    fn slice(&mut self, shard: &mut Shard, work: &mut Work) -> Step<PartialReply> {
+        if self.purpose.changes_keys() && !std::mem::replace(&mut self.is_in_batch, true) {
+            shard.keyspace.begin_batch();
+        }
+        loop {
+            if self.near == 0 {
+                self.purpose.look_ahead(shard);
+                self.near = PREFETCHED_MAX;
+            }
+            self.near -= 1;
+            let expired_before = shard.keyspace.expired();
+            let key_bytes = self.purpose.next_key().map_or(0, <[u8]>::len) as u64;
+            if let Some(part) = shard.look_at_one(self) {
+                if self.is_in_batch {
+                    shard.keyspace.end_batch();
+                }
+                return Step::Done(part);
+            }
+            // One that is found to have expired is deleted, whatever is to be done to it.
+            let expired = shard.keyspace.expired() - expired_before;
+            work.spend(self.purpose.work_per_key() + expired * DELETION_WORK + key_bytes * KEY_BYTE_WORK);
+            if work.is_spent() {
+                // What was looked for may be far away again when its turn comes.
+                self.near = 0;
+                return Step::More;
+            }
+        }
+    }
+
+    fn is_exclusive(&self) -> bool {
+        true
+    }
+}
+
 impl Shard {
-    /// The first slice, which for most is the last. `near` of the keys have been looked for.
+    /// This worker's own part of a command on several keys, at once; `near` of the keys have been looked for.
     pub(crate) fn begin_multi_key(
         &mut self,
         body: MultiKeyRequest,
         now_ms: u64,
         near: usize,
-    ) -> Result<PartialReply, Box<Unfinished>> {
-        self.do_multi_key(MultiKey::new(body, now_ms, near))
+        work: &mut Work,
+    ) -> Begun<PartialReply> {
+        self.run(MultiKey::new(body, now_ms, near), work)
     }
 
-    /// Goes on for a slice.
-    pub(super) fn do_multi_key(&mut self, mut multi_key: MultiKey) -> Result<PartialReply, Box<Unfinished>> {
-        if multi_key.task.changes_keys() && !std::mem::replace(&mut multi_key.is_in_batch, true) {
-            self.keyspace.begin_batch();
-        }
-        let (now_ms, work_per_key) = (multi_key.now_ms, multi_key.task.work_per_key());
-        let (mut index, expired_before) = (0_usize, self.keyspace.expired());
-        let (mut near, mut hashed_bytes) = (multi_key.near, 0);
-        multi_key.near = 0;
-        // One that is found to have expired is deleted, whatever is to be done to it.
-        while index * work_per_key
-            + (self.keyspace.expired() - expired_before) as usize * DELETION_WORK
-            + hashed_bytes / (KEY_BYTES_PER_SLICE / KEYS_PER_SLICE)
-            < KEYS_PER_SLICE
-        {
-            hashed_bytes += multi_key.task.next_key().map_or(0, <[u8]>::len);
-            if index == near {
-                multi_key.task.look_ahead(self);
-                near += PREFETCHED_MAX;
-            }
-            let step = match &mut multi_key.task {
-                Task::Delete {
-                    keys,
-                    deleted,
-                    withdraws,
-                    withdrawn,
-                } => match keys.take_next() {
-                    Some(key) => {
-                        let place = self.resolve_live(key, now_ms);
-                        let is_there = match self.keyspace.remove(place, Cause::Command) {
-                            false if *withdraws => {
-                                let schema = self.withdraw_name(key);
-                                let is_there = schema.is_some();
-                                withdrawn.extend(schema);
-                                is_there
-                            }
-                            is_there => is_there,
-                        };
-                        *deleted += u64::from(is_there);
-                        None
-                    }
-                    None => Some(PartialReply::Deleted(*deleted, std::mem::take(withdrawn))),
-                },
-                Task::Count {
-                    keys,
-                    are_pairs,
-                    counted,
-                    touches,
-                } => match take_key(keys, *are_pairs) {
-                    Some(key) => {
-                        let place = self.resolve_live(key, now_ms);
-                        let is_there = if *touches {
-                            self.touch(place)
-                        } else {
-                            self.keyspace.exists(place)
-                        };
-                        *counted += u64::from(is_there);
-                        None
-                    }
-                    None => Some(PartialReply::Count(*counted)),
-                },
-                Task::Get { keys, strings } => match keys.take_next() {
-                    Some(key) => {
-                        let place = self.resolve_live(key, now_ms);
-                        // What is no string is nothing to MGET.
-                        match self.keyspace.string(place) {
-                            Ok(Some(string)) => match string.shared() {
-                                Some(bytes) => strings.push_bytes(bytes),
-                                None => strings.push(string.bytes(&mut Digits::new())),
-                            },
-                            Ok(None) | Err(_) => strings.push_null(),
+    /// Does what is to be done to the next key; the answer, if there was none.
+    fn look_at_one(&mut self, multi_key: &mut MultiKey) -> Option<PartialReply> {
+        let now_ms = multi_key.now_ms;
+        match &mut multi_key.purpose {
+            Purpose::Delete {
+                keys,
+                deleted,
+                withdraws,
+                withdrawn,
+            } => match keys.take_next() {
+                Some(key) => {
+                    let place = self.resolve_live(key, now_ms);
+                    let is_there = match self.keyspace.remove(place, Cause::Command) {
+                        false if *withdraws => {
+                            let schema = self.withdraw(key);
+                            let is_there = schema.is_some();
+                            withdrawn.extend(schema);
+                            is_there
                         }
-                        // What is too much is not kept: a value may have been asked for a million times.
-                        let too_large = self.setup.too_large(strings.bytes_hint());
-                        too_large.map(PartialReply::Refused)
-                    }
-                    None => Some(PartialReply::Bulks(std::mem::take(strings))),
-                },
-                Task::Set { part, unseen } => self.set_one(part, unseen, now_ms),
-            };
-            if let Some(part) = step {
-                if multi_key.is_in_batch {
-                    self.keyspace.end_batch();
+                        is_there => is_there,
+                    };
+                    *deleted += u64::from(is_there);
+                    None
                 }
-                return Ok(part);
-            }
-            index += 1;
+                None => Some(PartialReply::Deleted(*deleted, std::mem::take(withdrawn))),
+            },
+            Purpose::Count {
+                keys,
+                are_pairs,
+                counted,
+                touches,
+            } => match take_key(keys, *are_pairs) {
+                Some(key) => {
+                    let place = self.resolve_live(key, now_ms);
+                    let is_there = if *touches {
+                        self.touch(place)
+                    } else {
+                        self.keyspace.exists(place)
+                    };
+                    *counted += u64::from(is_there);
+                    None
+                }
+                None => Some(PartialReply::Count(*counted)),
+            },
+            Purpose::Get { keys, strings } => match keys.take_next() {
+                Some(key) => {
+                    let place = self.resolve_live(key, now_ms);
+                    // What is no string is nothing to MGET.
+                    match self.keyspace.string(place) {
+                        Ok(Some(string)) => match string.shared() {
+                            Some(bytes) => strings.push_bytes(bytes),
+                            None => strings.push(string.bytes(&mut Digits::new())),
+                        },
+                        Ok(None) | Err(_) => strings.push_null(),
+                    }
+                    // What is too much is not kept: a value may have been asked for a million times.
+                    let too_large = self.setup.too_large(strings.bytes_hint());
+                    too_large.map(PartialReply::Refused)
+                }
+                None => Some(PartialReply::Bulks(std::mem::take(strings))),
+            },
+            Purpose::Set { part, unseen } => self.set_one(part, unseen, now_ms),
         }
-        Err(Box::new(Unfinished::MultiKey(multi_key)))
     }
 
     /// Looks at one key, or sets one; the answer, if there is nothing more to do.
@@ -288,9 +296,6 @@ fn take_key(keys: &mut Words, are_pairs: bool) -> Option<&[u8]> {
         false => keys.take_next(),
     }
 }
-
-/// To delete a key is the work of so many that are looked at.
-const DELETION_WORK: usize = KEYS_PER_SLICE / DELETED_PER_SLICE;
 
 fn refused(error: &ClientError) -> Reply {
     Reply::Error(error.to_string())

@@ -5,17 +5,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use kora_mesh::WorkerId;
-
-use super::Unfinished;
-use crate::mail::{ReplyId, RequestBody};
-
-/// Which client asked: its worker and its reply queue there.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(crate) struct Origin {
-    pub(crate) worker: WorkerId,
-    pub(crate) reply_queue: u32,
-}
+use super::task::Unfinished;
+use crate::mail::{Origin, ReplyId, RequestBody};
 
 /// What waits for its turn. Bounded by what the lanes' credit and the own clients' lines let in.
 #[derive(Default)]
@@ -40,7 +31,7 @@ struct Client {
 pub(crate) enum QueueStage {
     /// And when its command was taken from its connection, in milliseconds of Unix time.
     Fresh(RequestBody, u64),
-    Suspended(Box<Unfinished>),
+    Suspended(Unfinished),
 }
 
 impl QueueStage {
@@ -48,7 +39,7 @@ impl QueueStage {
     pub(crate) fn is_long(&self) -> bool {
         match self {
             QueueStage::Fresh(body, _) => matches!(body, RequestBody::Set(_)),
-            QueueStage::Suspended(unfinished) => !matches!(**unfinished, Unfinished::Query(_)),
+            QueueStage::Suspended(task) => task.keeps_busy(),
         }
     }
 }
@@ -94,15 +85,10 @@ impl Queue {
     }
 
     /// What was taken out goes on when the others have had their turn, or before them if it is exclusive.
-    pub(crate) fn suspend(
-        &mut self,
-        origin: Origin,
-        reply_id: ReplyId,
-        unfinished: Box<Unfinished>,
-        is_exclusive: bool,
-    ) {
+    pub(crate) fn suspend(&mut self, origin: Origin, reply_id: ReplyId, task: Unfinished) {
         let client = self.clients.get_mut(&origin).expect("it is being served");
-        client.first = Some((reply_id, QueueStage::Suspended(unfinished)));
+        let is_exclusive = task.is_exclusive();
+        client.first = Some((reply_id, QueueStage::Suspended(task)));
         self.is_taken = is_exclusive;
         match is_exclusive {
             true => self.turns.push_front(origin),
@@ -160,6 +146,8 @@ impl Queue {
 
 #[cfg(test)]
 mod tests {
+    use kora_mesh::WorkerId;
+
     use super::*;
 
     #[test]

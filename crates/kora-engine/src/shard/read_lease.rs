@@ -5,23 +5,12 @@
 //! cores read one collection. The owner ends the lease before it executes anything. It may have to retry while queries run that
 //! had begun; none begins meanwhile.
 
-use std::sync::Arc;
-
 use kora_keyspace::collections::CollectionTable;
 use kora_mesh::ReadLease;
 
 use super::Shard;
+use crate::leased::{LeasedCollections, ReadLeases};
 use crate::router::ShardId;
-
-/// The leases of all shards, which hold the collections while they are leased.
-pub(crate) type ReadLeases = Arc<[ReadLease<LeasedCollections>]>;
-
-/// The part of a shard that a lease covers.
-pub(crate) struct LeasedCollections {
-    pub(super) collections: CollectionTable,
-    /// When the next vector expires, in milliseconds of Unix time: from then on the owner has to remove it before a query.
-    pub(super) due_ms: u64,
-}
 
 /// A shard's side of its lease.
 pub(crate) struct Lease {

@@ -4,15 +4,18 @@
 use bytes::Bytes;
 use kora_keyspace::ResolvedKey;
 use kora_resp::Reply;
+use kora_vector::{Step, Work};
 
+use super::Shard;
 use super::keys::refused;
 use super::strings::length;
-use super::{Shard, Unfinished};
+use super::task::{Begun, Task};
+use crate::budgets::STRING_BYTE_WORK;
 use crate::command::StringAction;
-use crate::limits::{STRING_BYTES_PER_SLICE, STRING_ROOM_BYTES_MAX};
+use crate::limits::{STRING_BYTES_AT_ONCE_MAX, STRING_ROOM_BYTES_MAX};
 
 /// Such a command between two slices.
-pub(crate) struct Rewriting {
+struct Rewriting {
     key: Bytes,
     now_ms: u64,
     /// What the string was.
@@ -26,7 +29,7 @@ pub(crate) struct Rewriting {
 
 impl Shard {
     /// Begins, if the command is one that takes several slices.
-    pub(super) fn begin_rewriting(&self, place: ResolvedKey<'_>, action: &StringAction) -> Option<Box<Unfinished>> {
+    pub(super) fn begin_rewriting(&self, place: ResolvedKey<'_>, action: &StringAction) -> Option<Begun<Reply>> {
         let (offset, part) = match action {
             StringAction::Append(tail) => (None, tail),
             StringAction::SetRange(offset, part) if !part.is_empty() => (Some(*offset), part),
@@ -38,47 +41,49 @@ impl Shard {
         let offset = offset.unwrap_or(len);
         let end = offset.checked_add(part.len())?;
         let work = string.map_or(end, |string| string.write_work(offset, part.len()));
-        if work <= STRING_BYTES_PER_SLICE || end > self.setup.string_bytes_max() {
+        if work <= STRING_BYTES_AT_ONCE_MAX || end > self.setup.string_bytes_max() {
             return None;
         }
         let before = string.map_or_else(Bytes::new, |string| string.to_bytes());
         let total = len.max(end);
-        Some(Box::new(Unfinished::Rewriting(Box::new(Rewriting {
+        Some(Begun::More(Box::new(Rewriting {
             key: Bytes::copy_from_slice(place.key),
             now_ms: place.now_ms,
             before,
             part: part.clone(),
             offset,
             written: Vec::with_capacity(total + total.min(STRING_ROOM_BYTES_MAX)),
-        }))))
+        })))
+    }
+}
+
+impl Task for Rewriting {
+    type Answer = Reply;
+
+    fn slice(&mut self, shard: &mut Shard, work: &mut Work) -> Step<Reply> {
+        self.write(work);
+        if !self.is_done() {
+            return Step::More;
+        }
+        let place = shard.keyspace.place(&self.key, self.now_ms);
+        let written = std::mem::take(&mut self.written);
+        let outcome = shard.keyspace.put_written(place, written, (self.offset, &self.part));
+        Step::Done(outcome.map_or_else(|refusal| Reply::Error(refused(refusal).to_string()), length))
     }
 
-    /// Goes on for a slice.
-    pub(super) fn rewrite(&mut self, mut rewriting: Box<Rewriting>) -> Result<Reply, Box<Unfinished>> {
-        rewriting.write();
-        if !rewriting.is_done() {
-            return Err(Box::new(Unfinished::Rewriting(rewriting)));
-        }
-        let Rewriting {
-            key,
-            now_ms,
-            part,
-            offset,
-            written,
-            ..
-        } = *rewriting;
-        let place = self.keyspace.place(&key, now_ms);
-        let outcome = self.keyspace.put_written(place, written, (offset, &part));
-        Ok(outcome.map_or_else(|refusal| Reply::Error(refused(refusal).to_string()), length))
+    fn is_exclusive(&self) -> bool {
+        true
     }
 }
 
 impl Rewriting {
     /// Copies and clears some.
-    fn write(&mut self) {
+    fn write(&mut self, work: &mut Work) {
         let end_of_part = self.offset + self.part.len();
-        let mut left = STRING_BYTES_PER_SLICE;
-        while left > 0 && !self.is_done() {
+        while !self.is_done() {
+            let left = usize::try_from(work.left() / STRING_BYTE_WORK)
+                .unwrap_or(usize::MAX)
+                .max(1);
             let at = self.written.len();
             let (source, from, end) = match () {
                 () if at < self.offset => (&self.before, at, self.before.len().min(self.offset)),
@@ -91,7 +96,10 @@ impl Rewriting {
             } else {
                 self.written.resize(self.offset.min(at + left), 0);
             }
-            left = left.saturating_sub(self.written.len() - at);
+            work.spend((self.written.len() - at) as u64 * STRING_BYTE_WORK);
+            if work.is_spent() {
+                break;
+            }
         }
     }
 

@@ -7,16 +7,18 @@ use bytes::Bytes;
 use kora_keyspace::KeyType;
 use kora_keyspace::limits::SCAN_PREFIX_BITS;
 use kora_resp::Bulks;
+use kora_vector::{Step, Work};
 
+use super::Shard;
 use super::keys::to_bytes;
-use super::{Shard, Unfinished};
+use super::task::Task;
+use crate::budgets::{SCAN_WORK, SLICE_WORK};
 use crate::command::ScanFilter;
 use crate::cursor::ScanPlace;
-use crate::limits::SCAN_PER_SLICE;
-use crate::mail::{PartialReply, ScanPart, Scanned};
+use crate::mail::{ScanPart, Scanned};
 
 /// A SCAN between two slices.
-pub(crate) struct Scan {
+pub(super) struct Scan {
     filter: Arc<ScanFilter>,
     /// Where it goes on.
     at: ScanPlace,
@@ -32,7 +34,7 @@ pub(crate) struct Scan {
 }
 
 impl Scan {
-    pub(crate) fn new(body: ScanPart, now_ms: u64) -> Scan {
+    pub(super) fn new(body: ScanPart, now_ms: u64) -> Scan {
         Scan {
             now_ms,
             filter: body.filter,
@@ -62,6 +64,16 @@ impl Scan {
         work
     }
 
+    /// What it has come to.
+    fn take_scanned(&mut self, next: Option<ScanPlace>) -> Box<Scanned> {
+        Box::new(Scanned {
+            keys: std::mem::take(&mut self.keys),
+            left: self.left,
+            bytes_left: self.bytes_left,
+            next,
+        })
+    }
+
     /// To the beginning of the next section.
     fn next_section(&mut self) {
         self.at = ScanPlace {
@@ -71,33 +83,36 @@ impl Scan {
     }
 }
 
-impl Shard {
+impl Task for Scan {
+    type Answer = Box<Scanned>;
+
     /// Looks at keys until it has seen as many as were asked for or there are no more.
-    pub(super) fn scan(&mut self, mut scan: Scan) -> Result<PartialReply, Box<Unfinished>> {
-        let mut work = 0;
+    fn slice(&mut self, shard: &mut Shard, work: &mut Work) -> Step<Box<Scanned>> {
         loop {
-            if work >= SCAN_PER_SLICE {
-                return Err(Box::new(Unfinished::Scan(scan)));
-            }
-            if let Some(key) = scan.passed.next() {
-                work += scan.look_at(key);
-                continue;
-            }
-            if scan.left == 0 {
-                let at = scan.at;
-                return Ok(scanned(scan, Some(at)));
-            }
-            work += match scan.at.section {
-                0 => self.scan_names(&mut scan),
-                1 => self.scan_keys(&mut scan),
-                section if section - FIRST_COLLECTION < self.keyspace.collections().places() => {
-                    self.scan_vectors(&mut scan)
+            let steps = match self.passed.next() {
+                Some(key) => self.look_at(key),
+                None if self.left == 0 => {
+                    let at = self.at;
+                    return Step::Done(self.take_scanned(Some(at)));
                 }
-                _ => return Ok(scanned(scan, None)),
+                None => match self.at.section {
+                    0 => shard.scan_names(self),
+                    1 => shard.scan_keys(self),
+                    section if section - FIRST_COLLECTION < shard.keyspace.collections().places() => {
+                        shard.scan_vectors(self)
+                    }
+                    _ => return Step::Done(self.take_scanned(None)),
+                },
             };
+            work.spend(SCAN_WORK * steps as u64);
+            if work.is_spent() {
+                return Step::More;
+            }
         }
     }
+}
 
+impl Shard {
     /// One bucket of the catalog.
     fn scan_names(&self, scan: &mut Scan) -> usize {
         let bucket = scan.at.position as usize;
@@ -148,7 +163,7 @@ impl Shard {
             return 1;
         };
         // By the mean: which keys come next is as good as chance.
-        let portion = (PORTION_BYTES / collection.key_bytes_mean()).clamp(1, SCAN_PER_SLICE);
+        let portion = (PORTION_BYTES / collection.key_bytes_mean()).clamp(1, PORTION_MAX);
         let (keys, next) = collection.scan(scan.at.position, scan.left.min(portion), scan.now_ms);
         let work = 1 + keys.len();
         scan.pass(keys);
@@ -160,14 +175,8 @@ impl Shard {
     }
 }
 
-fn scanned(scan: Scan, next: Option<ScanPlace>) -> PartialReply {
-    PartialReply::Scanned(Box::new(Scanned {
-        keys: scan.keys,
-        left: scan.left,
-        bytes_left: scan.bytes_left,
-        next,
-    }))
-}
+/// Keys of vectors fetched at once: as many as a slice passes.
+const PORTION_MAX: usize = (SLICE_WORK / SCAN_WORK) as usize;
 
 /// Bytes of keys fetched at once, beyond what they are expected to be only by chance.
 const PORTION_BYTES: usize = 256 << 10;

@@ -4,32 +4,25 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use kora_resp::{Reader, ReaderLimits, Reply};
-use kora_script::{Call, Ending, Interpreter, Progress, Resume, Run, Running};
+use kora_script::{Call, Ending, Interpreter, Progress, Resume, Running};
+use kora_vector::{Step, Work};
 
-use super::{Origin, Shard, Unfinished};
+use super::Shard;
+use super::task::{Begun, Task, Unfinished};
 use crate::answer::answer;
 use crate::command::table::{self, DataAccess, Parsed};
 use crate::command::{Action, Command, Element, Message, MultiKeyCommand, StringsReply};
 use crate::error::ClientError;
-use crate::gather::{Shape, moves_into_closing, vet};
+use crate::fit::vet;
+use crate::gather::{Shape, moves_into_closing};
 use crate::limits::{CALLS_PER_SLICE, SCRIPT_MESSAGE_BYTES_MAX};
-use crate::mail::{MultiKeyRequest, PartialReply, RequestBody, SetVector, StringsPart};
+use crate::mail::{MultiKeyRequest, Origin, PartialReply, RequestBody, ScriptRun, SetVector, StringsPart};
 use crate::plan::names_a_collection;
 use crate::router::{ShardId, slot};
 use crate::session::Session;
 
-/// A script that is to run on a shard.
-pub(crate) struct ScriptRun {
-    pub(crate) run: Run,
-    pub(crate) is_read_only: bool,
-    /// The slot of its keys; `None` if it has declared none.
-    pub(crate) slot: Option<u16>,
-    /// It may still go to the shard of the first key that it calls for.
-    pub(crate) may_move: bool,
-}
-
 /// A script between two slices.
-pub(crate) struct Scripting {
+pub(super) struct Scripting {
     running: Running,
     next: Next,
     /// What it began with, while it may be begun anew on another shard.
@@ -40,6 +33,7 @@ pub(crate) struct Scripting {
     /// What it publishes, once it has ended.
     messages: Vec<Arc<Message>>,
     message_bytes: usize,
+    origin: Origin,
     at_ms: u64,
 }
 
@@ -47,13 +41,13 @@ pub(crate) struct Scripting {
 enum Next {
     Resume(Resume),
     /// It waits for a command.
-    Command(Shape, Box<Unfinished>),
+    Command(Shape, Unfinished),
 }
 
 /// What follows from a call.
 enum Called {
     Reply(Reply),
-    Unfinished(Shape, Box<Unfinished>),
+    Unfinished(Shape, Unfinished),
     /// The key lies there, and the script has done nothing yet.
     Elsewhere(ShardId),
 }
@@ -71,7 +65,8 @@ impl Shard {
         body: ScriptRun,
         origin: Origin,
         at_ms: u64,
-    ) -> Result<PartialReply, Box<Unfinished>> {
+        work: &mut Work,
+    ) -> Begun<PartialReply> {
         // Who wanted to end the script before may have been late.
         self.setup.scripts.note_ended(self.id);
         let interpreter = self.interpreter.get_or_insert_with(Interpreter::new);
@@ -85,46 +80,10 @@ impl Shard {
             has_written: false,
             messages: Vec::new(),
             message_bytes: 0,
+            origin,
             at_ms,
         };
-        self.resume_script(Box::new(scripting), origin)
-    }
-
-    /// Goes on for a slice.
-    pub(super) fn resume_script(
-        &mut self,
-        mut script: Box<Scripting>,
-        origin: Origin,
-    ) -> Result<PartialReply, Box<Unfinished>> {
-        for _ in 0..CALLS_PER_SLICE {
-            let next = std::mem::replace(&mut script.next, Next::Resume(Resume::GoOn));
-            let resume = match next {
-                _ if self.setup.scripts.is_killed(self.id) => Resume::End(Ending::Killed),
-                Next::Resume(resume) => resume,
-                Next::Command(shape, unfinished) => match self.resume(*unfinished, origin) {
-                    Ok(part) => Resume::Reply(shown(shape, part)),
-                    Err(unfinished) => {
-                        script.next = Next::Command(shape, unfinished);
-                        break;
-                    }
-                },
-            };
-            match script.running.resume(resume) {
-                Progress::Slice => break,
-                Progress::Ended(reply) => return Ok(self.end_script(*script, reply)),
-                Progress::Call(call) => {
-                    script.next = match self.call(&call, &mut script, origin) {
-                        Called::Reply(reply) => Next::Resume(Resume::Reply(reply)),
-                        Called::Unfinished(shape, unfinished) => Next::Command(shape, unfinished),
-                        Called::Elsewhere(shard) => return Ok(self.move_script(*script, shard)),
-                    }
-                }
-            }
-        }
-        self.setup
-            .scripts
-            .note_running(self.id, script.at_ms, script.has_written);
-        Err(Box::new(Unfinished::Script(script)))
+        self.run(scripting, work)
     }
 
     /// Frees some of what scripts have left behind, if that is much.
@@ -144,12 +103,12 @@ impl Shard {
         std::mem::take(&mut self.messages)
     }
 
-    fn end_script(&mut self, script: Scripting, reply: Reply) -> PartialReply {
+    fn end_script(&mut self, script: &mut Scripting, reply: Reply) -> PartialReply {
         if script.has_written {
             self.keyspace.end_batch();
         }
         self.setup.scripts.note_ended(self.id);
-        self.messages.extend(script.messages);
+        self.messages.append(&mut script.messages);
         let used_bytes = self
             .interpreter
             .as_ref()
@@ -158,7 +117,7 @@ impl Shard {
         PartialReply::Reply(reply)
     }
 
-    fn move_script(&mut self, mut script: Scripting, shard: ShardId) -> PartialReply {
+    fn move_script(&mut self, script: &mut Scripting, shard: ShardId) -> PartialReply {
         self.setup.scripts.note_ended(self.id);
         let body = script.begun_with.take().expect("it was asked for because it is there");
         let body = ScriptRun {
@@ -169,7 +128,7 @@ impl Shard {
     }
 
     /// Does what a script calls for.
-    fn call(&mut self, call: &Call, script: &mut Scripting, origin: Origin) -> Called {
+    fn call(&mut self, call: &Call, script: &mut Scripting, work: &mut Work) -> Called {
         let mut reader = Reader::new(ReaderLimits::default());
         let request = match reader.read(&call.request) {
             Ok(Some(request)) => request,
@@ -177,7 +136,7 @@ impl Shard {
         };
         let parsed = table::parse(&request, table::Access::Full);
         match self.vet_call(parsed, script) {
-            Ok((command, is_write)) => self.do_call(command, is_write, script, origin),
+            Ok((command, is_write)) => self.do_call(command, is_write, script, work),
             Err(error) => error.into(),
         }
     }
@@ -214,7 +173,7 @@ impl Shard {
         Ok((command, is_write))
     }
 
-    fn do_call(&mut self, command: Command, is_write: bool, script: &mut Scripting, origin: Origin) -> Called {
+    fn do_call(&mut self, command: Command, is_write: bool, script: &mut Scripting, work: &mut Work) -> Called {
         if let Some(called) = self.find_keys(&command, script) {
             return called;
         }
@@ -224,9 +183,9 @@ impl Shard {
         let at_ms = script.at_ms;
         let (shape, body) = match command {
             Command::OnKey(key, action) => {
-                return match self.operate(&key, action, at_ms) {
-                    Ok(reply) => Called::Reply(reply),
-                    Err(unfinished) => Called::Unfinished(Shape::Whole, unfinished),
+                return match self.operate(&key, action, at_ms, work).map(PartialReply::Reply) {
+                    Begun::Done(part) => Called::Reply(shown(Shape::Whole, part)),
+                    Begun::More(task) => Called::Unfinished(Shape::Whole, task),
                 };
             }
             Command::MultiKey(multi_key) => several_ask(multi_key),
@@ -254,9 +213,9 @@ impl Shard {
             Command::Publish(message) => return script.publish(*message),
             command => return self.answer_call(command, at_ms),
         };
-        match self.begin(body, origin, at_ms) {
-            Ok(part) => Called::Reply(shown(shape, part)),
-            Err(unfinished) => Called::Unfinished(shape, unfinished),
+        match self.execute(body, script.origin, at_ms, work) {
+            Begun::Done(part) => Called::Reply(shown(shape, part)),
+            Begun::More(task) => Called::Unfinished(shape, task),
         }
     }
 
@@ -350,6 +309,47 @@ impl Shard {
                 Some(ClientError::Said("ERR Script attempted to access keys that do not hash to the same slot").into())
             }
         }
+    }
+}
+
+impl Task for Scripting {
+    type Answer = PartialReply;
+
+    fn slice(&mut self, shard: &mut Shard, work: &mut Work) -> Step<PartialReply> {
+        for _ in 0..CALLS_PER_SLICE {
+            let next = std::mem::replace(&mut self.next, Next::Resume(Resume::GoOn));
+            let resume = match next {
+                _ if shard.setup.scripts.is_killed(shard.id) => Resume::End(Ending::Killed),
+                Next::Resume(resume) => resume,
+                Next::Command(shape, mut task) => match task.slice(shard, work) {
+                    Step::Done(part) => Resume::Reply(shown(shape, part)),
+                    Step::More => {
+                        self.next = Next::Command(shape, task);
+                        break;
+                    }
+                },
+            };
+            match self.running.resume(resume) {
+                Progress::Slice => break,
+                Progress::Ended(reply) => return Step::Done(shard.end_script(self, reply)),
+                Progress::Call(call) => {
+                    self.next = match shard.call(&call, self, work) {
+                        Called::Reply(reply) => Next::Resume(Resume::Reply(reply)),
+                        Called::Unfinished(shape, task) => Next::Command(shape, task),
+                        Called::Elsewhere(to) => return Step::Done(shard.move_script(self, to)),
+                    }
+                }
+            }
+            if work.is_spent() {
+                break;
+            }
+        }
+        shard.setup.scripts.note_running(shard.id, self.at_ms, self.has_written);
+        Step::More
+    }
+
+    fn is_exclusive(&self) -> bool {
+        true
     }
 }
 

@@ -7,7 +7,7 @@ use kora_keyspace::collections::Resolved;
 use kora_mesh::{Gauge, WorkerId};
 use kora_vector::{SearchBuffers, Statistics, Work};
 
-use super::read_lease::{LeasedCollections, ReadLeases};
+use crate::leased::{LeasedCollections, ReadLeases};
 use crate::mail::{Hits, Question};
 use crate::router::ShardId;
 use crate::setup::Setup;

@@ -7,8 +7,8 @@ use kora_resp::Reply;
 use super::Shard;
 use super::keys::refused;
 use crate::command::{Lifetime, Only, StringAction, StringSetting};
+use crate::counts::integer;
 use crate::error::ClientError;
-use crate::gather::integer;
 
 impl Shard {
     pub(super) fn act_on_string(&mut self, place: ResolvedKey<'_>, action: StringAction) -> Result<Reply, ClientError> {

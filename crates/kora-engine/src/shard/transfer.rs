@@ -4,43 +4,24 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use kora_keyspace::catalog::Schema;
 use kora_keyspace::keys::{MovedValue, Value, ValueRef};
 use kora_keyspace::{Cause, KeyType, NEVER_MS, ResolvedKey, element_of};
 use kora_resp::Reply;
 use kora_values::HashValue;
+use kora_vector::{Step, Work};
 
+use super::Shard;
 use super::insert::Then;
-use super::{Shard, Unfinished};
+use super::task::{Begun, Task};
+use crate::budgets::FIELD_WORK;
 use crate::command::{Transfer, TransferKind};
 use crate::error::ClientError;
-use crate::gather::vet;
-use crate::limits::FIELDS_PER_SLICE;
+use crate::fit::vet;
 use crate::mail::{PartialReply, PutValue, TakeValue};
-
-/// What a key held, on its way to another one.
-pub(crate) enum MovedData {
-    /// A string or a hash; and the number of its move, if it is no copy.
-    Value(MovedValue, Option<u64>),
-    /// A vector.
-    Vector(Box<MovedVector>),
-}
-
-/// A vector on its way to another key.
-pub(crate) struct MovedVector {
-    pub(crate) vector: Box<[f32]>,
-    pub(crate) deadline_ms: u64,
-    /// Empty if it has none.
-    pub(crate) attributes: Bytes,
-    /// The collection that it comes from, and that which it shall belong to.
-    pub(crate) from: Arc<Schema>,
-    pub(crate) to: Arc<Schema>,
-    /// The number of its move, if it has left its key.
-    pub(crate) transfer: Option<u64>,
-}
+use crate::moved::{MovedData, MovedVector};
 
 /// A copy of a hash between two slices.
-pub(crate) struct Copying {
+struct Copying {
     from: Bytes,
     /// Where it shall be; `None` if that is another shard's.
     to: Option<Bytes>,
@@ -51,26 +32,43 @@ pub(crate) struct Copying {
     now_ms: u64,
 }
 
-impl MovedData {
-    /// The number of its move, if it has left its key.
-    fn transfer(&self) -> Option<u64> {
-        match self {
-            MovedData::Value(_, transfer) => *transfer,
-            MovedData::Vector(vector) => vector.transfer,
+impl Task for Copying {
+    type Answer = PartialReply;
+
+    fn slice(&mut self, shard: &mut Shard, work: &mut Work) -> Step<PartialReply> {
+        let place = shard.keyspace.place(&self.from, self.now_ms);
+        // The copy has the shard to itself, so the hash is there until it is done; were it not, what was copied is the copy.
+        let hash = shard.keyspace.hash(place).ok().flatten();
+        let portion = (work.left() / FIELD_WORK).max(1);
+        let (fields, next) = hash.map_or_else(Default::default, |hash| hash.scan(self.next, portion as usize));
+        work.spend(fields.len() as u64 * FIELD_WORK);
+        for (field, value) in fields {
+            self.copy.set(field, value.bytes());
         }
+        if let Some(next) = next {
+            self.next = next;
+            return Step::More;
+        }
+        let empty = Box::new(self.copy.view().empty_like());
+        let (value, deadline_ms) = (Value::Hash(std::mem::replace(&mut self.copy, empty)), self.deadline_ms);
+        Step::Done(shard.hand_over(MovedValue { value, deadline_ms }, self.to.as_ref(), self.now_ms))
+    }
+
+    fn is_exclusive(&self) -> bool {
+        true
     }
 }
 
 impl Shard {
     /// RENAME, RENAMENX or COPY between two keys of this shard, at once.
-    pub(super) fn transfer(&mut self, transfer: Transfer, now_ms: u64) -> Result<PartialReply, Box<Unfinished>> {
+    pub(super) fn transfer(&mut self, transfer: Transfer, now_ms: u64, work: &mut Work) -> Begun<PartialReply> {
         let kind = transfer.kind;
         let (from, to) = (
             self.resolve_live(&transfer.from, now_ms),
             self.resolve_live(&transfer.to, now_ms),
         );
         if let Some(reply) = self.refuse_transfer(from, to, kind) {
-            return Ok(PartialReply::Reply(reply));
+            return Begun::Done(PartialReply::Reply(reply));
         }
         let reply = match kind {
             TransferKind::Rename => Reply::ok(),
@@ -80,12 +78,12 @@ impl Shard {
             let Transfer { from: source, to, kind } = transfer.clone();
             let leaves = (!kind.is_copy()).then_some(source);
             return match self.pack_vector(from, &to) {
-                Ok(vector) => self.arrive(vector, to, Then::Moved { leaves, reply }, now_ms),
-                Err(error) => Ok(PartialReply::Reply(Reply::Error(error.to_string()))),
+                Ok(vector) => self.arrive(vector, to, Then::Moved { leaves, reply }, now_ms, work),
+                Err(error) => Begun::Done(PartialReply::Reply(Reply::Error(error.to_string()))),
             };
         }
         if kind.is_copy() {
-            return self.begin_copy(from, Some(transfer.to.clone()));
+            return self.begin_copy(from, Some(transfer.to.clone()), work);
         }
         self.keyspace.begin_batch();
         let transfer = self.next_transfer();
@@ -93,14 +91,14 @@ impl Shard {
             self.put_moved(to, moved, Some(transfer));
         }
         self.keyspace.end_batch();
-        Ok(PartialReply::Reply(reply))
+        Begun::Done(PartialReply::Reply(reply))
     }
 
     /// Hands over what a key holds.
-    pub(super) fn take_value(&mut self, take_value: TakeValue, now_ms: u64) -> Result<PartialReply, Box<Unfinished>> {
+    pub(super) fn take_value(&mut self, take_value: TakeValue, now_ms: u64, work: &mut Work) -> Begun<PartialReply> {
         let place = self.resolve_live(&take_value.key, now_ms);
         let refusal = match self.keyspace.kind(place) {
-            None => return Ok(PartialReply::Moved(None)),
+            None => return Begun::Done(PartialReply::Moved(None)),
             Some(KeyType::VectorSet) => Some(ClientError::CollectionStays {
                 name: take_value.key.to_vec(),
             }),
@@ -115,20 +113,20 @@ impl Shard {
                         vector.transfer = Some(transfer);
                         self.note_crossing(Some(transfer));
                     }
-                    return Ok(PartialReply::Moved(Some(MovedData::Vector(Box::new(vector)))));
+                    return Begun::Done(PartialReply::Moved(Some(MovedData::Vector(Box::new(vector)))));
                 }
                 Err(error) => Some(error),
             },
             Some(KeyType::String | KeyType::Hash) => None,
         };
         match refusal {
-            Some(error) => Ok(PartialReply::Reply(Reply::Error(error.to_string()))),
-            None if take_value.keep => self.begin_copy(place, None),
+            Some(error) => Begun::Done(PartialReply::Reply(Reply::Error(error.to_string()))),
+            None if take_value.keep => self.begin_copy(place, None, work),
             None => {
                 let transfer = self.next_transfer();
                 let moved = self.keyspace.take(place, transfer);
                 self.note_crossing(moved.is_some().then_some(transfer));
-                Ok(PartialReply::Moved(
+                Begun::Done(PartialReply::Moved(
                     moved.map(|moved| MovedData::Value(moved, Some(transfer))),
                 ))
             }
@@ -136,7 +134,7 @@ impl Shard {
     }
 
     /// Takes a value, or hands it back if its place is taken.
-    pub(super) fn put_value(&mut self, put: PutValue, now_ms: u64) -> Result<PartialReply, Box<Unfinished>> {
+    pub(super) fn put_value(&mut self, put: PutValue, now_ms: u64, work: &mut Work) -> Begun<PartialReply> {
         let place = self.resolve_live(&put.key, now_ms);
         let is_free = match self.keyspace.kind(place) {
             None => true,
@@ -150,16 +148,16 @@ impl Shard {
                     self.keyspace.note_landed(transfer);
                     self.note_crossing(Some(transfer));
                 }
-                Ok(PartialReply::Moved(Some(moved)))
+                Begun::Done(PartialReply::Moved(Some(moved)))
             }
             MovedData::Value(moved, transfer) => {
                 self.note_crossing(transfer);
                 self.put_moved(place, moved, transfer);
-                Ok(PartialReply::Moved(None))
+                Begun::Done(PartialReply::Moved(None))
             }
             MovedData::Vector(vector) => {
                 self.note_crossing(vector.transfer);
-                self.arrive(*vector, put.key, Then::Landed, now_ms)
+                self.arrive(*vector, put.key, Then::Landed, now_ms, work)
             }
         }
     }
@@ -177,25 +175,6 @@ impl Shard {
             true => Vec::new(),
             false => std::mem::take(&mut self.transfers),
         }
-    }
-
-    /// Goes on for a slice.
-    pub(super) fn copy(&mut self, mut copying: Copying) -> Result<PartialReply, Box<Unfinished>> {
-        let from = copying.from.clone();
-        let place = self.keyspace.place(&from, copying.now_ms);
-        let Ok(Some(hash)) = self.keyspace.hash(place) else {
-            unreachable!("the copy has the shard to itself");
-        };
-        let (fields, next) = hash.scan(copying.next, FIELDS_PER_SLICE);
-        for (field, value) in fields {
-            copying.copy.set(field, value.bytes());
-        }
-        if let Some(next) = next {
-            copying.next = next;
-            return Err(Box::new(Unfinished::Copy(Box::new(copying))));
-        }
-        let (value, deadline_ms) = (Value::Hash(copying.copy), copying.deadline_ms);
-        Ok(self.hand_over(MovedValue { value, deadline_ms }, copying.to.as_ref(), copying.now_ms))
     }
 
     /// Puts a value that was moved or copied, where the caller has seen that it may be put.
@@ -233,26 +212,26 @@ impl Shard {
         }
     }
 
-    fn begin_copy(&mut self, from: ResolvedKey<'_>, to: Option<Bytes>) -> Result<PartialReply, Box<Unfinished>> {
+    fn begin_copy(&mut self, from: ResolvedKey<'_>, to: Option<Bytes>, work: &mut Work) -> Begun<PartialReply> {
         let Some(entry) = self.keyspace.entry(from) else {
-            return Ok(PartialReply::Moved(None));
+            return Begun::Done(PartialReply::Moved(None));
         };
         let (deadline_ms, now_ms) = (entry.deadline_ms(), from.now_ms);
         match entry.value() {
             ValueRef::String(string) => {
                 let value = Value::String(string.to_value());
-                Ok(self.hand_over(MovedValue { value, deadline_ms }, to.as_ref(), now_ms))
+                Begun::Done(self.hand_over(MovedValue { value, deadline_ms }, to.as_ref(), now_ms))
             }
             ValueRef::Hash(hash) => {
-                let copy = Box::new(hash.empty_like());
-                self.copy(Copying {
+                let copying = Copying {
                     from: Bytes::copy_from_slice(from.key),
                     to,
-                    copy,
+                    copy: Box::new(hash.empty_like()),
                     deadline_ms,
                     next: 0,
                     now_ms,
-                })
+                };
+                self.run(copying, work)
             }
         }
     }

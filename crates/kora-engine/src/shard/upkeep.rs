@@ -4,7 +4,8 @@ use kora_keyspace::collections::CollectionTable;
 use kora_vector::Work;
 
 use super::Shard;
-use crate::sampling::{Candidate, Version};
+use crate::budgets::CHORE_PART;
+use crate::candidate::{Candidate, Version};
 
 impl Shard {
     /// Places of collections: every one that is held has a place below this.
@@ -35,8 +36,3 @@ impl Shard {
         self.keyspace.keep_up(&mut work);
     }
 }
-
-/// A slice of a maintenance task is allowed such a part of an ordinary one: what it touches lies cold in memory. With a whole
-/// one, 200,000 vectors expiring beside queries on a busy machine had 116 slices above 0.9 ms, the longest 1.7; and a million
-/// vectors that were freed had slices of 1.0 to 1.6 ms, eight mebibytes each.
-pub(super) const CHORE_PART: u64 = 2;

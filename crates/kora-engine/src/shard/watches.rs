@@ -5,8 +5,10 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use bytes::Bytes;
 use kora_keyspace::collections::Collection;
 use kora_keyspace::{Outcome, element_of, key_of};
+use kora_vector::Work;
 
-use super::Origin;
+use crate::budgets::{WATCHED_BYTE_WORK, WATCHED_KEY_WORK};
+use crate::mail::Origin;
 
 /// The watched keys of one shard. Bounded by the clients, each of which watches a limited number of keys.
 #[derive(Default)]
@@ -75,9 +77,8 @@ impl Watches {
     }
 
     /// Forgets some of them.
-    pub(crate) fn forget_left(&mut self) {
-        let mut work = 0;
-        while work < WATCHED_BYTES_PER_SLICE {
+    pub(crate) fn forget_left(&mut self, work: &mut Work) {
+        while !work.is_spent() {
             let Some((watching, keys)) = self.left.front_mut() else {
                 return;
             };
@@ -85,7 +86,7 @@ impl Watches {
                 self.left.pop_front();
                 continue;
             };
-            work += WATCHED_KEY_WORK + key.len();
+            work.spend(WATCHED_KEY_WORK + WATCHED_BYTE_WORK * key.len() as u64);
             if let Some(all) = self.watched.get_mut(&key) {
                 all.retain(|other| other != watching);
                 if all.is_empty() {
@@ -146,12 +147,6 @@ impl Watches {
     }
 }
 
-/// What one slice hashes of the keys that are watched or forgotten: about a byte in a nanosecond.
-pub(super) const WATCHED_BYTES_PER_SLICE: usize = 256 << 10;
-
-/// To look a key up, short as it is, takes as long as to hash so many bytes.
-pub(super) const WATCHED_KEY_WORK: usize = 256;
-
 /// True if a part holds the vector of this key.
 fn is_vector_of(part: &Collection, key: &[u8]) -> bool {
     element_of(key).is_some_and(|(collection, name)| part.schema().name == collection && part.holds(name))
@@ -184,11 +179,11 @@ mod tests {
         // What it watches anew is not forgotten with what it watched before.
         watches.watch(origin(1), key(b"a"));
         while watches.has_left() {
-            watches.forget_left();
+            watches.forget_left(&mut Work::unlimited());
         }
         watches.note(b"a");
         assert!(watches.unwatch(origin(1)) && !watches.unwatch(origin(2)));
-        watches.forget_left();
+        watches.forget_left(&mut Work::unlimited());
         assert!(watches.is_empty() && watches.watched.is_empty() && !watches.has_left());
     }
 }

@@ -1,0 +1,120 @@
+//! The way in: what is asked of a shard begins here, and nowhere else but for a command on its own worker's keys, which
+//! comes by the short way ([`Shard::operation`], [`Shard::begin_multi_key`]).
+
+use bytes::Bytes;
+use kora_keyspace::Cause;
+use kora_vector::Work;
+
+use super::Shard;
+use super::counting::Counting;
+use super::ownership::{Listing, Release, Sweep};
+use super::pipeline::Pipeline;
+use super::scan::Scan;
+use super::searching::Query;
+use super::task::Begun;
+use super::vectors::Delete;
+use super::watching::Watching;
+use crate::error::ClientError;
+use crate::mail::{Origin, PartialReply, RequestBody};
+
+impl Shard {
+    /// The first slice of what is asked.
+    pub(super) fn execute(
+        &mut self,
+        body: RequestBody,
+        origin: Origin,
+        at_ms: u64,
+        work: &mut Work,
+    ) -> Begun<PartialReply> {
+        Begun::Done(match body {
+            RequestBody::KeyOperation(operation) => {
+                return self
+                    .operate(&operation.key, operation.action, at_ms, work)
+                    .map(PartialReply::Reply);
+            }
+            RequestBody::Pipeline(steps) => {
+                let begun = self.run(Pipeline::new(steps, origin, at_ms), work);
+                return begun.map(|(replies, parts)| PartialReply::Pipeline(replies, parts));
+            }
+            RequestBody::MultiKey(body) => return self.begin_multi_key(body, at_ms, 0, work),
+            RequestBody::Transfer(transfer) => return self.transfer(*transfer, at_ms, work),
+            RequestBody::TakeValue(take_value) => return self.take_value(*take_value, at_ms, work),
+            RequestBody::PutValue(put) => return self.put_value(*put, at_ms, work),
+            RequestBody::Watch(keys) => return self.run(Watching::new(keys, origin, at_ms), work).map(done),
+            RequestBody::Script(body) => return self.begin_script(*body, origin, at_ms, work),
+            RequestBody::Batch(batch) => return self.begin_batch(*batch, origin, at_ms, work),
+            RequestBody::Set(setting) => return self.set(*setting, at_ms, work),
+            RequestBody::Delete(elements) => return self.run(Delete::new(elements, at_ms), work).map(counted),
+            RequestBody::Query { question, ef } => {
+                return self.run(Query::new(question, ef, at_ms), work).map(PartialReply::Hits);
+            }
+            RequestBody::WithdrawBefore(before) => return self.run(Sweep::new(before), work).map(done),
+            RequestBody::ReleaseBefore(before) => return self.run(Release { before, from: 0 }, work).map(done),
+            RequestBody::Count => return self.run(Counting::new(at_ms), work).map(PartialReply::Count),
+            RequestBody::List => return self.run(Listing::new(at_ms), work).map(names),
+            RequestBody::Scan(body) => return self.run(Scan::new(*body, at_ms), work).map(PartialReply::Scanned),
+            RequestBody::RandomKey => PartialReply::Chosen(self.random_key(at_ms)),
+            RequestBody::Leave => PartialReply::Done,
+            RequestBody::Unwatch => {
+                self.keyspace.observers_mut().watches.unwatch(origin);
+                PartialReply::Done
+            }
+            RequestBody::Vet(key) => {
+                self.resolve_live(&key, at_ms);
+                self.refuse_other_type(&key)
+                    .map_or(PartialReply::Done, PartialReply::Refused)
+            }
+            RequestBody::Get(element) => self
+                .get(&element, at_ms)
+                .map_or_else(PartialReply::Refused, PartialReply::Vector),
+            RequestBody::Holds(element) => self
+                .holds(&element, at_ms)
+                .map_or_else(PartialReply::Refused, PartialReply::Holds),
+            RequestBody::Create(proposal) => PartialReply::Decided(self.create(*proposal, at_ms)),
+            RequestBody::Withdraw(name) => {
+                self.resolve_live(&name, at_ms);
+                match self.refuse_other_type(&name) {
+                    Some(refusal) => PartialReply::Refused(refusal),
+                    None => PartialReply::Withdrawn(self.withdraw(&name)),
+                }
+            }
+            RequestBody::Close(schema) => PartialReply::Count(self.close(&schema)),
+            RequestBody::Keep(name) => {
+                self.keep(&name);
+                PartialReply::Done
+            }
+            RequestBody::WithdrawEmpty { schema, attempt } => {
+                PartialReply::Withdrawn(self.withdraw_empty(&schema, attempt))
+            }
+            RequestBody::Release { name, generation } => {
+                self.keyspace.drop_part(&name, generation, Cause::Dropped);
+                PartialReply::Done
+            }
+            RequestBody::Describe(schema) => PartialReply::Description(self.describe(&schema)),
+            RequestBody::Sample { schema, random } => PartialReply::Vector(self.sample(&schema, random)),
+            RequestBody::Clients { .. }
+            | RequestBody::Kill { .. }
+            | RequestBody::Stats
+            | RequestBody::ResetStats
+            | RequestBody::ReleaseMemory
+            | RequestBody::ChangeSubscriptions(_)
+            | RequestBody::Publish(_)
+            | RequestBody::Topics(_)
+            | RequestBody::Drain => {
+                unreachable!("asks to a worker are answered by the engine")
+            }
+        })
+    }
+}
+
+fn done((): ()) -> PartialReply {
+    PartialReply::Done
+}
+
+fn counted(count: Result<u64, ClientError>) -> PartialReply {
+    count.map_or_else(PartialReply::Refused, PartialReply::Count)
+}
+
+fn names(names: Result<Vec<Bytes>, ClientError>) -> PartialReply {
+    names.map_or_else(PartialReply::Refused, PartialReply::Names)
+}
