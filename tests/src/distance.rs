@@ -7,7 +7,11 @@ pub fn naive(metric: Metric, a: &[f32], b: &[f32]) -> f64 {
     assert_eq!(a.len(), b.len(), "only vectors of one dimension have a distance");
     let dot = |a: &[f32], b: &[f32]| -> f64 { a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum() };
     match metric {
-        Metric::Cosine => 1.0 - dot(a, b) / (dot(a, a).sqrt() * dot(b, b).sqrt()),
+        Metric::Cosine => match dot(a, a).sqrt() * dot(b, b).sqrt() {
+            // A vector set takes vectors without direction: they are at 1 from all.
+            0.0 => 1.0,
+            lengths => 1.0 - dot(a, b) / lengths,
+        },
         Metric::L2 => {
             let squares = a.iter().zip(b).map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2));
             squares.sum::<f64>().sqrt()

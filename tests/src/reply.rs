@@ -23,6 +23,8 @@ pub enum Value {
     Verbatim(String),
     /// `,…`, RESP3 only. All doubles that are sent are 32-bit floats.
     Double(f32),
+    /// `#…`, RESP3 only.
+    Boolean(bool),
     /// `_`, `$-1` or `*-1`: redis-protocol does not tell them apart. [`starts_with_null_array`] does.
     Null,
     /// `*…`
@@ -151,6 +153,7 @@ fn of_resp3(frame: Resp3) -> Value {
         Resp3::BlobString { data, .. } => Value::Bulk(data),
         Resp3::VerbatimString { data, .. } => Value::Verbatim(text_of(&data)),
         Resp3::Double { data, .. } => Value::Double(data as f32),
+        Resp3::Boolean { data, .. } => Value::Boolean(data),
         Resp3::Null => Value::Null,
         Resp3::Array { data, .. } => Value::Array(data.into_iter().map(of_resp3).collect()),
         Resp3::Map { data, .. } => {

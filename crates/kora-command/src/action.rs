@@ -8,6 +8,8 @@ use smallvec::SmallVec;
 
 use crate::error::ClientError;
 use crate::hashes::HashAction;
+use crate::lifetime::{Deadline, Lifetime};
+use crate::vector_set_action::VectorSetAction;
 
 /// The key of a command on its way to the key's shard. A short one lies in the command itself: to make memory for it on one
 /// worker and free it on another takes longer than anything else that is done with it.
@@ -20,6 +22,8 @@ pub enum Action {
     String(StringAction),
     /// Something that wants a hash there, or makes one.
     Hash(HashAction),
+    /// Something that wants a vector set there, or makes one.
+    VectorSet(VectorSetAction),
     /// Something about the attributes of a vector.
     Attributes(AttributesAction),
     /// Something that takes whatever is there.
@@ -113,37 +117,6 @@ pub enum Only {
     IfPresent,
 }
 
-/// What a write does to the time at which a key expires.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Lifetime {
-    /// It never expires.
-    Forever,
-    /// As before.
-    Keep,
-    /// It expires then.
-    Until(Deadline),
-}
-
-/// A point in time, as a client says it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Deadline {
-    /// So many milliseconds from when the command is executed.
-    In(i64),
-    /// Milliseconds of Unix time.
-    At(i64),
-}
-
-impl Deadline {
-    /// In milliseconds of Unix time; what lies before it is at 0.
-    pub fn at_ms(self, now_ms: u64) -> u64 {
-        let at = match self {
-            Deadline::At(at) => at,
-            Deadline::In(ms) => i64::try_from(now_ms).unwrap_or(i64::MAX).saturating_add(ms),
-        };
-        u64::try_from(at).unwrap_or(0)
-    }
-}
-
 /// What is to be done to a key whatever it holds.
 #[derive(Debug)]
 pub enum KeyAction {
@@ -218,6 +191,7 @@ impl Action {
                     | HashAction::Random(_)
                     | HashAction::Scan(..)
             ),
+            Action::VectorSet(action) => action.only_reads(),
             Action::Key(_) | Action::Attributes(_) => false,
         }
     }
@@ -233,6 +207,7 @@ impl Action {
                 _ => 0,
             },
             Action::Hash(action) => action.bytes_held(),
+            Action::VectorSet(action) => action.bytes_held(),
             Action::Attributes(AttributesAction::Set { text, .. }) => text.len(),
             Action::Attributes(AttributesAction::Get(path)) => path.as_ref().map_or(0, Path::bytes),
             Action::Key(_) => 0,

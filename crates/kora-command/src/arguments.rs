@@ -169,7 +169,8 @@ impl<'r> Arguments<'r> {
     }
 }
 
-fn vet_collection_name(name: &[u8]) -> Result<(), ClientError> {
+/// Why this can't be a collection's name, if it can't.
+pub fn vet_collection_name(name: &[u8]) -> Result<(), ClientError> {
     match name.len() {
         0 => Err(ClientError::NameEmpty),
         bytes if bytes > COLLECTION_NAME_BYTES_MAX => Err(ClientError::NameTooLong { bytes }),

@@ -77,13 +77,17 @@ pub(crate) fn text<'r>(arguments: &Arguments<'r>, index: usize) -> Result<&'r [u
 }
 
 /// The expression of FILTER.
-pub(crate) fn filter(arguments: &Arguments<'_>, index: usize) -> Result<Arc<AskedFilter>, ClientError> {
+pub(crate) fn filter(
+    arguments: &Arguments<'_>,
+    index: usize,
+    dialect: Dialect,
+) -> Result<Arc<AskedFilter>, ClientError> {
     let text = arguments.word(index);
     let refused = |error: kora_filter::FilterError| ClientError::Filter {
         near: error.near(text).to_vec(),
         error,
     };
-    let asked = AskedFilter::compile(text, Dialect::Kora).map_err(refused)?;
+    let asked = AskedFilter::compile(text, dialect).map_err(refused)?;
     Ok(Arc::new(asked))
 }
 

@@ -128,6 +128,14 @@ pub enum ClientError {
     NoSuchClient,
     /// CLIENT KILL ID with something that is no id.
     ClientId,
+    /// A command on vector sets about a collection that is none.
+    NoVectorSet { name: Vec<u8> },
+    /// A vector of another dimension than a vector set's.
+    SetDimension { dimension: usize, got: usize },
+    /// A vector of another dimension than those that a vector set projects.
+    ProjectionDimension { dimension: usize, got: usize },
+    /// Attributes longer than the limit.
+    AttributesTooLong { bytes: usize },
     /// Attributes that are no JSON object.
     Attributes { error: kora_filter::JsonError },
     /// FILTER with something that is no expression; what stands where it goes wrong.
@@ -277,6 +285,22 @@ impl fmt::Display for ClientError {
             Self::WrongArity { command } => write!(f, "ERR wrong number of arguments for '{command}' command"),
             Self::Syntax => f.write_str("ERR syntax error"),
             Self::UnknownOption { option } => write!(f, "ERR syntax error: unknown option '{}'", Quoted(option)),
+            Self::NoVectorSet { name } => write!(
+                f,
+                "WRONGTYPE '{}' is a collection that VECSET or VECCREATE made: its vectors are reached by the VEC commands",
+                Quoted(name)
+            ),
+            Self::SetDimension { dimension, got } => {
+                write!(f, "ERR Vector dimension mismatch - got {got} but set has {dimension}")
+            }
+            Self::ProjectionDimension { dimension, got } => write!(
+                f,
+                "ERR Input dimension mismatch for projection - got {got} but projection expects {dimension}"
+            ),
+            Self::AttributesTooLong { bytes } => {
+                let max = kora_filter::limits::ATTRIBUTES_BYTES_MAX;
+                write!(f, "ERR attributes have {bytes} bytes, at most {max} are allowed")
+            }
             Self::OptionWithoutValue { option } => write!(f, "ERR syntax error: {option} needs a value"),
             Self::HelloSyntax { option } => write!(f, "ERR Syntax error in HELLO option '{}'", Quoted(option)),
             Self::NotInteger => f.write_str("ERR value is not an integer or out of range"),

@@ -5,9 +5,10 @@ use kora_resp::glob::{Case, Pattern};
 use kora_resp::limits::PATTERN_BYTES_MAX;
 use kora_resp::number;
 
-use crate::action::{Action, Deadline, ExpireOnly, KeyAction, LifetimeForm};
+use crate::action::{Action, ExpireOnly, KeyAction, LifetimeForm};
 use crate::arguments::Arguments;
 use crate::error::ClientError;
+use crate::lifetime::Deadline;
 use crate::{Command, MemoryRequest, MultiKeyCommand, Transfer, TransferKind};
 
 /// `SCAN cursor [MATCH pattern] [COUNT count] [TYPE type]`

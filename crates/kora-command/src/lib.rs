@@ -16,6 +16,7 @@ pub mod error;
 mod hashes;
 mod key_entries;
 mod keys;
+mod lifetime;
 pub mod limits;
 mod pubsub;
 mod recall;
@@ -29,6 +30,9 @@ pub mod syntax;
 pub mod table;
 mod transactions;
 mod vector_entries;
+mod vector_set_action;
+mod vector_set_entries;
+mod vector_sets;
 mod vectors;
 
 use bytes::Bytes;
@@ -36,19 +40,22 @@ use kora_resp::Words;
 use kora_resp::glob::Pattern;
 
 pub use self::action::{
-    Action, AttributesAction, Deadline, ExpireOnly, KeyAction, Lifetime, LifetimeForm, Only, ShortKey, StringAction,
-    StringSetting, StringsReply, StringsSetting,
+    Action, AttributesAction, ExpireOnly, KeyAction, LifetimeForm, Only, ShortKey, StringAction, StringSetting,
+    StringsReply, StringsSetting,
 };
 pub use self::admin::ClientFilter;
+pub use self::arguments::vet_collection_name;
 pub use self::connection::{Credentials, Hello};
 pub use self::element::{Element, ElementList};
 pub use self::error::ClientError;
 pub use self::hashes::{HashAction, HashPart, HashScan, HashSetReply, Sample};
 pub use self::keys::{ScanFilter, ScanRequest};
+pub use self::lifetime::{Deadline, Lifetime};
 pub use self::pubsub::{Message, PubSubQuery, SubscriptionChange, TopicKind};
 pub use self::recall::RecallRequest;
 pub use self::scripting::{Evaluation, ScriptSource};
 pub use self::setting_error::SettingError;
+pub use self::vector_set_action::{Addition, ElementRange, RangeEnd, Similar, SimilarTo, SimilarWish, VectorSetAction};
 pub use self::vectors::{Center, Creation, VectorForm, VectorOptions, VectorQuery, Wish, vet};
 
 /// How a client wants a snapshot.

@@ -44,15 +44,16 @@ Made from the table that the server itself answers from (`crates/kora-command/sr
 Names of commands and options may be written in any case of letters. A command that is refused changes nothing, and
 the connection lives on.
 
-A null reply is `$-1` in RESP2, whatever the reply would be otherwise, and `_` in RESP3. There are two exceptions, which are
-Redis's: EXEC whose watched keys were changed, and unknown names in COMMAND INFO, are `*-1` in RESP2.
+A null reply is `$-1` in RESP2, whatever the reply would be otherwise, and `_` in RESP3. There are three exceptions, which
+are Redis's: EXEC whose watched keys were changed, VINFO of no set, and unknown names in COMMAND INFO are `*-1` in RESP2.
 
 A command on vectors answers `WRONGTYPE` for a key or a name that holds a string or a hash, and a command on strings or hashes
 for the key of a vector or the name of a collection, but for those that take any type.
 ";
 
-const GROUPS: [(&str, &str); 9] = [
+const GROUPS: [(&str, &str); 10] = [
     ("vector", "Vectors"),
+    ("vector_set", "Vector sets"),
     ("string", "Strings"),
     ("hash", "Hashes"),
     ("generic", "Keys"),

@@ -2,9 +2,10 @@
 
 use kora_resp::Words;
 
-use crate::action::{Action, Deadline, Lifetime, Only, StringAction, StringSetting, StringsReply, StringsSetting};
+use crate::action::{Action, Only, StringAction, StringSetting, StringsReply, StringsSetting};
 use crate::arguments::Arguments;
 use crate::error::ClientError;
+use crate::lifetime::{Deadline, Lifetime};
 use crate::{Command, MultiKeyCommand, VectorOptions};
 
 /// What stands behind the value of SET, or the key of GETEX.

@@ -9,7 +9,7 @@ use crate::row::PLAIN;
 pub use crate::row::{CommandEntry, DataAccess, Filter};
 use crate::{
     Command, admin_entries, connection, hashes, key_entries, pubsub, scripting, string_entries, transactions,
-    vector_entries,
+    vector_entries, vector_set_entries,
 };
 
 /// All commands, family by family, without subcommands.
@@ -137,7 +137,7 @@ pub const UNKNOWN: &CommandEntry = &CommandEntry {
 };
 
 /// Every command stands in its family's file, beside its parser.
-const FAMILIES: [&[CommandEntry]; 9] = [
+const FAMILIES: [&[CommandEntry]; 10] = [
     admin_entries::ENTRIES,
     connection::ENTRIES,
     hashes::ENTRIES,
@@ -147,6 +147,7 @@ const FAMILIES: [&[CommandEntry]; 9] = [
     string_entries::ENTRIES,
     transactions::ENTRIES,
     vector_entries::ENTRIES,
+    vector_set_entries::ENTRIES,
 ];
 
 /// Where a name stands: which family, and which entry of it. Open addressing, filled when the program is compiled.

@@ -3,15 +3,16 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use kora_filter::{AskedFilter, Path};
+use kora_filter::{AskedFilter, Dialect, Path};
 use kora_resp::number;
 use kora_vector::limits::{DIMENSION_MAX, M_MAX, M_MIN};
 use kora_vector::{Metric, Refusal, Storage};
 
-use crate::action::{Lifetime, Only};
+use crate::action::Only;
 use crate::arguments::Arguments;
 use crate::element::{Element, ElementList};
 use crate::error::ClientError;
+use crate::lifetime::Lifetime;
 use crate::limits::{EF_MAX, K_MAX};
 use crate::{Command, attributes, strings};
 
@@ -230,7 +231,7 @@ impl Wish {
                 })?);
                 at += 2;
             } else if has_value && arguments.is(at, FILTER) {
-                self.filter = Some(attributes::filter(arguments, at + 1)?);
+                self.filter = Some(attributes::filter(arguments, at + 1, Dialect::Kora)?);
                 at += 2;
             } else if arguments.is(at, WITH_ATTRIBUTES) {
                 let is_path = |at: &usize| arguments.word(*at).first() == Some(&b'.');

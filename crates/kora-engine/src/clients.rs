@@ -122,6 +122,11 @@ impl Engine {
         WorkerStats {
             shards: self.shards.len(),
             vectors: self.shards.iter().map(|shard| shard.live() as u64).sum(),
+            vector_keys: self
+                .shards
+                .iter()
+                .map(|shard| shard.keyspace().vector_keys() as u64)
+                .sum(),
             keys: self.shards.iter().map(|shard| shard.key_counts().keys).sum(),
             expiring: self.shards.iter().map(|shard| shard.key_counts().expiring).sum(),
             expired: self.expired() - forgotten.expired,

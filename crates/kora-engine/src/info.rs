@@ -246,7 +246,7 @@ fn cpu(fields: &mut Fields<'_>, _: &[WorkerStats], context: &Context<'_>) {
 }
 
 fn keyspace(fields: &mut Fields<'_>, stats: &[WorkerStats], context: &Context<'_>) {
-    let keys: u64 = stats.iter().map(|stats| stats.vectors + stats.keys).sum();
+    let keys: u64 = stats.iter().map(|stats| stats.vector_keys + stats.keys).sum();
     if keys > 0 {
         let expires: u64 = stats.iter().map(|stats| stats.expiring).sum();
         fields.add("db0", format_args!("keys={keys},expires={expires},avg_ttl=0"));

@@ -28,7 +28,7 @@ impl MemoryReport {
         let memory = &context.setup.live.data_memory;
         let mut report = MemoryReport {
             data: stats.iter().map(|stats| stats.memory).sum(),
-            keys: stats.iter().map(|stats| stats.keys + stats.vectors).sum(),
+            keys: stats.iter().map(|stats| stats.keys + stats.vector_keys).sum(),
             expiring: stats.iter().map(|stats| stats.expiring).sum(),
             clients: stats.iter().map(|stats| stats.client_bytes).sum(),
             log: told.waiting_bytes.get(),

@@ -8,7 +8,7 @@ use kora_resp::{Reply, Words};
 use crate::command::table::{DataAccess, Parsed};
 use crate::command::{
     Action, Center, Command, Creation, Element, ElementList, Evaluation, KeyAction, MemoryRequest, Message,
-    MultiKeyCommand, Only, ScanRequest, ScriptSource, ShortKey, VectorOptions,
+    MultiKeyCommand, Only, ScanRequest, ScriptSource, ShortKey, VectorOptions, VectorSetAction,
 };
 use crate::cursor::Cursor;
 use crate::error::ClientError;
@@ -74,12 +74,18 @@ pub(crate) struct Plan {
 pub(crate) fn plan(parsed: &Parsed, placement: Placement, catalog: CatalogView<'_>) -> Plan {
     let writes = parsed.entry.access == DataAccess::Write;
     let by_access = if writes { Order::AfterQueries } else { Order::Any };
-    let home = |element: &Element| placement.shard_of_element(&element.collection, &element.name);
+    let home = |element: &Element| placement.shard_of_name(catalog, &element.collection, &element.name);
     let (order, route, first) = match &parsed.command {
         Command::OnKey(key, Action::Key(action)) if action.may_concern_a_collection() && catalog.holds(key) => {
             let order = if writes { Order::AfterAll } else { Order::Any };
             (order, Route::All, First::Collection)
         }
+        // It makes a set, which what comes behind may ask for.
+        Command::OnKey(key, Action::VectorSet(VectorSetAction::Add(_))) if !catalog.takes_vectors(key) => (
+            Order::AfterAll,
+            Route::One(home_of(parsed, key, placement)),
+            First::Collection,
+        ),
         Command::OnKey(key, _) => (by_access, Route::One(home_of(parsed, key, placement)), First::Key),
         Command::MultiKey(MultiKeyCommand::Delete(keys)) if names_a_collection(keys, catalog) => {
             (Order::AfterAll, Route::All, First::Steps)
@@ -98,7 +104,7 @@ pub(crate) fn plan(parsed: &Parsed, placement: Placement, catalog: CatalogView<'
         },
         Command::VectorDelete(elements) if elements.len() == 1 => {
             let (collection, name) = elements.element(0);
-            let shard = placement.shard_of_element(collection, name);
+            let shard = placement.shard_of_name(catalog, collection, name);
             (by_access, Route::One(shard), First::OneStep)
         }
         Command::VectorDelete(_) => (by_access, Route::All, First::OneStep),
@@ -186,13 +192,13 @@ pub(crate) fn start(command: Command, first: First, me: u64, here: Target, conte
         Command::RandomKey => RandomKey::start(context),
         Command::VectorSet(element, vector, options) => set(element, vector, options, context),
         Command::VectorGet(element, form) => {
-            let shard = placement.shard_of_element(&element.collection, &element.name);
+            let shard = context.home_of(&element);
             Next::Request(
                 Gather::One(Shape::Vector(form)),
                 vec![(Target::Shard(shard), RequestBody::Get(element))],
             )
         }
-        Command::VectorDelete(elements) => delete(&elements, placement),
+        Command::VectorDelete(elements) => delete(&elements, context),
         Command::VectorQuery(query) => gather::query(*query, context),
         Command::Scan(request) => Scanning::start(*request, context),
         Command::VectorCreate(creation) => {
@@ -394,10 +400,11 @@ fn set(element: Element, vector: Box<[f32]>, options: VectorOptions, context: &C
     }
 }
 
-fn delete(elements: &ElementList, placement: Placement) -> Next {
+fn delete(elements: &ElementList, context: &Context<'_>) -> Next {
+    let placement = context.placement();
     let mut of_shard: Vec<ElementList> = (0..placement.shard_count()).map(|_| ElementList::default()).collect();
     for (collection, name) in elements.iter() {
-        of_shard[placement.shard_of_element(collection, name).index()].push(collection, name);
+        of_shard[placement.shard_of_name(context.catalog(), collection, name).index()].push(collection, name);
     }
     let requests: Vec<(Target, RequestBody)> = placement
         .shards()

@@ -4,6 +4,7 @@
 //! evenly over the shards in contiguous ranges, and shards over the workers in turn. The shard count belongs to the
 //! data, the worker count to the machine.
 
+use kora_keyspace::catalog::{CatalogView, Schema};
 use kora_mesh::WorkerId;
 
 /// One shard: a sixteenth-thousandth or more of all slots, and everything that lives in them.
@@ -103,9 +104,12 @@ impl Placement {
         }
     }
 
-    /// The shards that may hold vectors of a collection.
-    pub fn parts_of(self, collection: &[u8]) -> impl Iterator<Item = ShardId> {
-        let spread = self.spread_of(collection);
+    /// The shards that may hold vectors of a collection. All of a vector set lies on the shard of its name.
+    pub fn parts_of(self, schema: &Schema) -> impl Iterator<Item = ShardId> {
+        let spread = match schema.set_form() {
+            Some(_) => Spread::One(self.shard_of(&schema.name)),
+            None => self.spread_of(&schema.name),
+        };
         self.shards().filter(move |shard| match spread {
             Spread::One(only) => *shard == only,
             Spread::All => true,
@@ -113,8 +117,24 @@ impl Placement {
     }
 
     /// How many of them there are.
-    pub fn part_count(self, collection: &[u8]) -> usize {
-        self.parts_of(collection).count()
+    pub fn part_count(self, schema: &Schema) -> usize {
+        self.parts_of(schema).count()
+    }
+
+    /// The shard of a vector of this collection.
+    pub fn shard_of_vector(self, schema: &Schema, name: &[u8]) -> ShardId {
+        match schema.set_form() {
+            Some(_) => self.shard_of(&schema.name),
+            None => self.shard_of_element(&schema.name, name),
+        }
+    }
+
+    /// The shard of a vector, whatever collection has that name now.
+    pub fn shard_of_name(self, catalog: CatalogView<'_>, collection: &[u8], name: &[u8]) -> ShardId {
+        match catalog.holds_set(collection) {
+            true => self.shard_of(collection),
+            false => self.shard_of_element(collection, name),
+        }
     }
 
     /// The shard of a slot.

@@ -90,7 +90,7 @@ impl Engine {
         self.sampling.next_us = now_us + SAMPLE_LOOK_US;
         let candidate = self.find_candidate()?;
         self.sampling.has_found = true;
-        let parts = self.setup.placement.parts_of(&candidate.schema.name).count();
+        let parts = self.setup.placement.parts_of(&candidate.schema).count();
         let reads = (candidate.live * parts * candidate.schema.dimension).max(1);
         let samples = (SAMPLE_READS / reads).clamp(1, SAMPLES_AT_ONCE_MAX);
         let cost_us = (samples * reads / SAMPLE_READS_PER_US) as u64;

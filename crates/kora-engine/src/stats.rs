@@ -15,6 +15,8 @@ pub struct WorkerStats {
     pub shards: usize,
     /// Vectors on its shards.
     pub vectors: u64,
+    /// Keys that collections stand for: their vectors, and one for each vector set.
+    pub vector_keys: u64,
     /// Strings and hashes on its shards.
     pub keys: u64,
     /// How many keys expire.

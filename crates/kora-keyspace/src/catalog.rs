@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use kora_mesh::{CopyOnWriteMap, Gauge, Sequence, SharedCounter, SharedDeadline};
-use kora_vector::{Metric, Storage};
+use kora_vector::{Metric, Quantisation, Storage};
 
 /// Tells a collection from every other, also from earlier ones of the same name. Later ones are larger.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -43,6 +43,19 @@ pub enum MadeBy {
     Vecset,
     /// By VECCREATE. It stays.
     Veccreate,
+    /// By the first VADD. It is one key, its elements are none, and it goes when the last one has gone.
+    Vadd(SetForm),
+}
+
+/// What the first VADD of a vector set has said and each later one must repeat.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SetForm {
+    /// In what form the vectors are kept.
+    pub quantisation: Quantisation,
+    /// Links of a node as they were said: the graph may have fewer.
+    pub m: u32,
+    /// Components of the vectors before they are projected to the set's dimension; 0 if they are not.
+    pub projected_from: u32,
 }
 
 impl MadeBy {
@@ -51,11 +64,20 @@ impl MadeBy {
         match self {
             MadeBy::Vecset => "VECSET",
             MadeBy::Veccreate => "VECCREATE",
+            MadeBy::Vadd(_) => "VADD",
         }
     }
 }
 
 impl Schema {
+    /// Its form, if it is a vector set: then all of it lies on the shard of its name, and its elements are no keys.
+    pub fn set_form(&self) -> Option<SetForm> {
+        match self.made_by {
+            MadeBy::Vadd(form) => Some(form),
+            MadeBy::Vecset | MadeBy::Veccreate => None,
+        }
+    }
+
     /// True if it may be let go because it holds no vector. No vector is set in it then before its owner has said that it
     /// stays.
     pub fn is_leaving(&self) -> bool {
@@ -220,6 +242,11 @@ impl CatalogView<'_> {
     /// Which collection has that name, without touching the counter that all workers share.
     pub fn generation_of(self, name: &[u8]) -> Option<Generation> {
         self.inspect(name, |schema| schema.map(|schema| schema.generation))
+    }
+
+    /// True if there is a vector set of that name.
+    pub fn holds_set(self, name: &[u8]) -> bool {
+        self.inspect(name, |schema| schema.is_some_and(|schema| schema.set_form().is_some()))
     }
 
     /// True if there are none at all.

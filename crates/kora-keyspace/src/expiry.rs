@@ -4,7 +4,7 @@
 //! of each is known at once, and what has expired goes when a command looks for it or when there is time.
 
 use crate::changes::Observer;
-use crate::key::{KeyType, ResolvedKey, element_of};
+use crate::key::{KeyType, ResolvedKey};
 use crate::keys::Due;
 use crate::keyspace::Keyspace;
 use crate::limits::DELETED_PER_SLICE;
@@ -30,7 +30,7 @@ impl<O: Observer> Keyspace<O> {
             self.expired += 1;
         }
         if self.has_due_vector(now_ms)
-            && let Some((collection, name)) = element_of(key)
+            && let Some((collection, name)) = self.keyed_element(key)
         {
             self.resolve_vector(collection, name, now_ms);
         }

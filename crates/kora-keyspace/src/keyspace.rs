@@ -50,6 +50,8 @@ pub struct Keyspace<O> {
     pub(crate) parts_counted: PartCount,
     /// Bytes of the table of parts, which may be lent.
     pub(crate) table_bytes: usize,
+    /// Keys that the parts held stand for: a vector set is one, whatever it holds.
+    pub(crate) vector_keys: usize,
     /// Keys, vectors and collections that have expired and been removed.
     pub(crate) expired: u64,
     /// Some vector was set or deleted, or some graph was grown, since that was forgotten.
@@ -149,6 +151,7 @@ impl<O: Observer> Keyspace<O> {
             newest_held: None,
             live: 0,
             parts_counted: PartCount::default(),
+            vector_keys: 0,
             expired: 0,
             has_changed: false,
             upkeep: VecDeque::new(),
@@ -282,6 +285,11 @@ impl<O: Observer> Keyspace<O> {
         }
     }
 
+    /// Keys that all parts held stand for: their vectors, and one for each vector set.
+    pub fn vector_keys(&self) -> usize {
+        self.vector_keys
+    }
+
     /// The parts of collections.
     ///
     /// # Panics
@@ -323,6 +331,10 @@ impl<O: Observer> Keyspace<O> {
     pub fn assert_sound(&self, collections: &CollectionTable) {
         collections.iter().for_each(Collection::assert_sound);
         assert_eq!(self.live, collections.iter().map(Collection::live).sum::<usize>());
+        assert_eq!(
+            self.vector_keys,
+            collections.iter().map(Collection::keys).sum::<usize>()
+        );
         assert_eq!(
             self.expiring_vectors,
             collections.iter().map(Collection::expiring).sum::<usize>()
@@ -375,11 +387,19 @@ impl<O: Observer> Keyspace<O> {
         if catalog.holds(key) {
             return Some(KeyType::VectorSet);
         }
-        let (name, element) = element_of(key)?;
+        let (name, element) = self.keyed_element(key)?;
         let newest = catalog.generation_of(name)?;
         let part = self.collections.get(name)?;
         let is_there = part.schema().generation == newest && part.holds(element);
         is_there.then_some(KeyType::Vector)
+    }
+
+    /// Collection and name of the vector that a key stands for. The elements of a vector set have no keys.
+    pub(crate) fn keyed_element<'k>(&self, key: &'k [u8]) -> Option<(&'k [u8], &'k [u8])> {
+        let (collection, name) = element_of(key)?;
+        let part = self.collections.get(collection);
+        let is_set = part.is_some_and(|part| part.schema().set_form().is_some());
+        (!is_set).then_some((collection, name))
     }
 
     /// Frees what a key held outside of the table: now, or in slices if it is large.

@@ -175,6 +175,41 @@ pub(crate) fn spell(value: f32, digits: &mut Digits) -> &str {
     text.strip_suffix(".0").unwrap_or(text)
 }
 
+/// The text of an f64 as Redis replies it: the shortest digits that read back to the same one, in the form that its `fpconv`
+/// gives them. Whole numbers below 10^(digits + 7) have no point, and small ones an exponent unless few zeros come first.
+pub fn print_f64(value: f64) -> String {
+    if !value.is_finite() {
+        return match value {
+            f64::INFINITY => "inf",
+            f64::NEG_INFINITY => "-inf",
+            _ => "nan",
+        }
+        .to_owned();
+    }
+    let scientific = format!("{:e}", value.abs());
+    let (mantissa, exponent) = scientific.split_once('e').expect("that is what it prints");
+    let exponent: i32 = exponent.parse().expect("that is what it prints");
+    let digits = mantissa.replace('.', "");
+    let count = digits.len() as i32;
+    // The place of the last digit.
+    let last = exponent - (count - 1);
+    let magnitude = if last >= 0 && exponent < count + 7 {
+        format!("{digits}{}", "0".repeat(last as usize))
+    } else if last < 0 && (last > -7 || exponent.abs() < 4) {
+        match usize::try_from(exponent) {
+            Ok(whole) => format!("{}.{}", &digits[..=whole], &digits[whole + 1..]),
+            Err(_) => format!("0.{}{digits}", "0".repeat((-exponent - 1) as usize)),
+        }
+    } else {
+        let sign = if exponent < 0 { '-' } else { '+' };
+        format!("{mantissa}e{sign}{}", exponent.abs())
+    };
+    match value.is_sign_negative() {
+        true => format!("-{magnitude}"),
+        false => magnitude,
+    }
+}
+
 /// A sign, nine digits, a point and an exponent such as `e-38` are 15; zmij's own buffer is as long as this.
 const FLOAT_TEXT_BYTES_MAX: usize = 24;
 

@@ -16,7 +16,7 @@ use redis_protocol::resp3::types::{BorrowedFrame as Resp3, VerbatimStringFormat}
 
 use crate::bulks::{Bulks, Interleaved, SHARED_BYTES_MIN, Unpacking};
 use crate::limits::{HEADER_BYTES_MAX, REPLY_DEPTH_MAX};
-use crate::number::{Digits, spell};
+use crate::number::{Digits, print_f64, spell};
 
 /// The protocol a client has chosen with HELLO.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -51,6 +51,8 @@ pub enum Reply {
     NullArray,
     /// `,1.5`, in RESP2 a bulk of the same text.
     Double(f32),
+    /// The same of a double as Redis spells it: see [`print_f64`](crate::number::print_f64).
+    Number(f64),
     /// `#t` or `#f`, in RESP2 the integers 1 and 0.
     Boolean(bool),
     /// An array.
@@ -71,6 +73,8 @@ pub enum Reply {
     Scored(Vec<(Bytes, f32)>),
     /// An array of arrays of three, in RESP2 one array of all of them.
     Rows(Vec<[Reply; 3]>),
+    /// A map of the first of each three to an array of the other two, in RESP2 one array of all of them.
+    MapOfPairs(Vec<[Reply; 3]>),
     /// An array of doubles, in RESP2 of bulk texts.
     Floats(Vec<f32>),
     /// Not an answer but a message: `>`, in RESP2 an array.
@@ -121,7 +125,7 @@ impl Reply {
         };
         let held = match self {
             Reply::Simple(_) | Reply::Integer(_) | Reply::Null | Reply::NullArray => 0,
-            Reply::Double(_) | Reply::Boolean(_) => 0,
+            Reply::Double(_) | Reply::Number(_) | Reply::Boolean(_) => 0,
             Reply::Error(text) | Reply::Text(text) | Reply::Verbatim(text) => text.len(),
             Reply::Bulk(bytes) | Reply::Spelled(bytes) => bytes.len(),
             Reply::Array(replies) | Reply::Set(replies) | Reply::Push(replies) | Reply::Sequence(replies) => {
@@ -134,7 +138,7 @@ impl Reply {
             Reply::Bulks(bulks) | Reply::BulkMap(bulks) | Reply::BulkPairs(bulks) => bulks.bytes_hint(),
             Reply::Interleaved(interleaved) => interleaved.bytes_hint(),
             Reply::Scored(pairs) => pairs.iter().map(|(name, _)| name.len() + SCORED_BYTES).sum(),
-            Reply::Rows(rows) => rows.iter().map(|row| inside(row) + SCALAR_BYTES).sum(),
+            Reply::Rows(rows) | Reply::MapOfPairs(rows) => rows.iter().map(|row| inside(row) + SCALAR_BYTES).sum(),
             Reply::Floats(values) => values.len() * FLOAT_BYTES,
         };
         held + SCALAR_BYTES
@@ -171,6 +175,7 @@ enum Rest {
     Pairs(vec::IntoIter<(Reply, Reply)>),
     Scored(vec::IntoIter<(Bytes, f32)>),
     Rows(vec::IntoIter<[Reply; 3]>),
+    MapOfPairs(vec::IntoIter<[Reply; 3]>),
     Floats(vec::IntoIter<f32>),
     Bulks {
         bulks: Unpacking,
@@ -237,6 +242,18 @@ impl Writing {
                             header(b'*', row.len(), out);
                         }
                         self.rest.push(Rest::Replies(Vec::from(row).into_iter()));
+                        false
+                    }
+                    None => true,
+                },
+                Rest::MapOfPairs(rows) => match rows.next() {
+                    Some([key, first, second]) => {
+                        self.next = Some(key);
+                        let pair = vec![first, second];
+                        self.rest.push(match version {
+                            Version::Resp2 => Rest::Replies(pair.into_iter()),
+                            Version::Resp3 => Rest::Value(Some(Reply::Array(pair))),
+                        });
                         false
                     }
                     None => true,
@@ -323,6 +340,10 @@ impl Writing {
                 Version::Resp2 => (b'*', rows.len() * 3, Rest::Rows(rows.into_iter())),
                 Version::Resp3 => (b'*', rows.len(), Rest::Rows(rows.into_iter())),
             },
+            Reply::MapOfPairs(rows) => match version {
+                Version::Resp2 => (b'*', rows.len() * 3, Rest::MapOfPairs(rows.into_iter())),
+                Version::Resp3 => (b'%', rows.len(), Rest::MapOfPairs(rows.into_iter())),
+            },
             Reply::Floats(values) => (b'*', values.len(), Rest::Floats(values.into_iter())),
             Reply::Bulk(bytes) if bytes.len() > WHOLE_BYTES_MAX => {
                 header(b'$', bytes.len(), out);
@@ -344,6 +365,7 @@ impl Writing {
 fn write_scalar(scalar: &Reply, version: Version, out: &mut BytesMut) {
     match (scalar, version) {
         (Reply::Double(value), _) => write_double(*value, version, out),
+        (Reply::Number(value), _) => write_double_text(&print_f64(*value), version, out),
         (Reply::NullArray, Version::Resp2) => out.put_slice(b"*-1\r\n"),
         (Reply::Bulk(bytes), _) => bulk(bytes, out),
         (Reply::Text(text), _) | (Reply::Verbatim(text), Version::Resp2) => bulk(text.as_bytes(), out),
@@ -379,7 +401,11 @@ fn write_scored(name: &[u8], score: f32, version: Version, out: &mut BytesMut) {
 /// Our own digits: redis-protocol would widen the f32 and print the digits of the f64.
 fn write_double(value: f32, version: Version, out: &mut BytesMut) {
     let mut digits = Digits::new();
-    let text = spell(value, &mut digits).as_bytes();
+    write_double_text(spell(value, &mut digits), version, out);
+}
+
+fn write_double_text(text: &str, version: Version, out: &mut BytesMut) {
+    let text = text.as_bytes();
     match version {
         Version::Resp2 => header(b'$', text.len(), out),
         Version::Resp3 => out.put_u8(b','),

@@ -251,7 +251,11 @@ impl Codes {
                 squares - 2.0 * (left * right * sum(probe, other))
             }
             Metric::InnerProduct => -(left * right * sum(probe, other)),
-            Metric::Cosine => -sum(probe, other) / (sum(probe, probe) * sum(other, other)).sqrt(),
+            Metric::Cosine => match (sum(probe, probe) * sum(other, other)).sqrt() {
+                // A zero vector, which only vector sets keep, is at a right angle to everything.
+                0.0 => 0.0,
+                product => -sum(probe, other) / product,
+            },
         }
     }
 

@@ -7,7 +7,12 @@ use crate::metric::Metric;
 pub(crate) fn cosine(pair: Pair, left_square: f64) -> f64 {
     // The root of the product, not the product of the roots: √(x·x) is exactly x, so a vector against itself divides
     // two equal numbers. The squares of f32 norms times each other stay within 1e-180 and 1e+172.
-    let distance = 1.0 - pair.sum / (left_square * pair.right_square).sqrt();
+    let product = left_square * pair.right_square;
+    // A zero vector, which only vector sets keep, is as far from everything as what is at a right angle.
+    if product == 0.0 {
+        return 1.0;
+    }
+    let distance = 1.0 - pair.sum / product.sqrt();
     // What is left of parallel vectors after rounding is noise, not distance.
     if distance < COSINE_NOISE {
         0.0

@@ -95,7 +95,7 @@ impl CollectEmpty {
     }
 
     fn look(schema: Arc<Schema>, attempt: Option<u64>, context: &Context<'_>) -> Next {
-        let parts = context.placement().parts_of(&schema.name);
+        let parts = context.placement().parts_of(&schema);
         let describe = |shard| (Target::Shard(shard), RequestBody::Describe(Arc::clone(&schema)));
         let requests: Vec<(Target, RequestBody)> = parts.map(describe).collect();
         CollectEmpty::request(

@@ -25,7 +25,7 @@ pub(crate) struct ImplicitCreate {
 impl ImplicitCreate {
     /// First its key: if that holds something else, no collection is made.
     pub(crate) fn start(element: Element, vector: Box<[f32]>, options: VectorOptions, context: &Context<'_>) -> Next {
-        let shard = context.placement().shard_of_element(&element.collection, &element.name);
+        let shard = context.home_of(&element);
         let look = KeyOperation {
             key: element.key().into(),
             action: Action::Key(KeyAction::Type),
@@ -88,7 +88,7 @@ pub(crate) fn set(
     context: &Context<'_>,
 ) -> Result<(Gather, (Target, RequestBody)), ClientError> {
     vet(schema, &vector)?;
-    let shard = context.placement().shard_of_element(&element.collection, &element.name);
+    let shard = context.placement().shard_of_vector(schema, &element.name);
     let setting = SetVector {
         element,
         generation: schema.generation,
@@ -114,7 +114,7 @@ impl Dropping {
     pub(crate) fn release(schema: &Schema, context: &Context<'_>) -> Next {
         let requests: Vec<(Target, RequestBody)> = context
             .placement()
-            .parts_of(&schema.name)
+            .parts_of(schema)
             .map(|shard| {
                 let body = RequestBody::Release {
                     name: schema.name.clone(),
@@ -214,7 +214,7 @@ impl Describing {
     pub(crate) fn start(schema: Arc<Schema>, form: DescribeForm, context: &Context<'_>) -> Next {
         let requests: Vec<(Target, RequestBody)> = context
             .placement()
-            .parts_of(&schema.name)
+            .parts_of(&schema)
             .map(|shard| (Target::Shard(shard), RequestBody::Describe(Arc::clone(&schema))))
             .collect();
         let describing = Describing {

@@ -15,7 +15,7 @@ pub(crate) fn query(query: VectorQuery, context: &Context<'_>) -> Next {
         Center::Given(vector) => find(target, vector, None, wish, context),
         Center::Stored(element) => {
             let key = [&element.collection, b":".as_slice(), &element.name].concat();
-            let shard = context.placement().shard_of_element(&element.collection, &element.name);
+            let shard = context.home_of(&element);
             let fetching = Fetching { key, target, wish };
             Next::Request(
                 Gather::Fetching(Box::new(fetching)),
@@ -76,7 +76,7 @@ fn find(target: Bytes, vector: Box<[f32]>, own: Option<Bytes>, wish: Wish, conte
         collection: target.slice(..colon),
         name: target.slice(colon + 1..),
     };
-    let shard = context.placement().shard_of_element(&element.collection, &element.name);
+    let shard = context.home_of(&element);
     let finding = Finding {
         collection: element.collection.clone(),
         vector,

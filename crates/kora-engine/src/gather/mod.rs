@@ -34,11 +34,11 @@ pub(crate) use self::scanning::Scanning;
 pub(crate) use self::splitting::{Splitting, multi_key};
 pub(crate) use self::topics::AskingTopics;
 
-use crate::command::VectorForm;
+use crate::command::{Element, VectorForm};
 use crate::counts::integer;
 use crate::error::ClientError;
 use crate::mail::{PartialReply, RequestBody, Target};
-use crate::router::Placement;
+use crate::router::{Placement, ShardId};
 use crate::settings::SettingError;
 use crate::setup::{Host, Setup};
 use crate::shard::SharedReads;
@@ -172,6 +172,12 @@ pub(crate) enum ReadTiming {
 impl Context<'_> {
     pub(crate) fn placement(&self) -> Placement {
         self.setup.placement
+    }
+
+    /// The shard of a vector.
+    pub(crate) fn home_of(&self, element: &Element) -> ShardId {
+        self.placement()
+            .shard_of_name(self.catalog(), &element.collection, &element.name)
     }
 
     /// The collections that are there for the command.

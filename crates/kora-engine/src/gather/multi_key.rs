@@ -160,7 +160,7 @@ impl Deleting {
             .withdrawn
             .drain(left..)
             .flat_map(|schema| {
-                let parts = context.placement().parts_of(&schema.name).collect::<Vec<ShardId>>();
+                let parts = context.placement().parts_of(&schema).collect::<Vec<ShardId>>();
                 parts.into_iter().map(move |shard| {
                     let (name, generation) = (schema.name.clone(), schema.generation);
                     (Target::Shard(shard), RequestBody::Release { name, generation })

@@ -84,7 +84,7 @@ impl Querying {
         }
         let ef = wish.ef.unwrap_or(schema.graph.ef_search).max(wish.k);
         let question = Question {
-            parts: context.placement().part_count(&schema.name),
+            parts: context.placement().part_count(&schema),
             schema,
             vector,
             k: wish.k,
@@ -118,7 +118,7 @@ impl Querying {
 
     /// Asks all parts, of which leased ones are read at once, or in its turn.
     fn request(mut self, context: &Context<'_>) -> Next {
-        let shards: Vec<ShardId> = context.placement().parts_of(&self.question.schema.name).collect();
+        let shards: Vec<ShardId> = context.placement().parts_of(&self.question.schema).collect();
         let whole = shards.len() == 1;
         let part = |shard| QueryPart {
             shard,
@@ -259,7 +259,7 @@ impl Querying {
             return Next::error(&error);
         }
         let question = Question {
-            parts: context.placement().part_count(&schema.name),
+            parts: context.placement().part_count(&schema),
             schema,
             vector: self.question.vector.clone(),
             k: self.question.k,

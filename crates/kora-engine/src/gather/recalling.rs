@@ -72,7 +72,7 @@ impl Recalling {
             k,
             ef: ef.max(k),
             left: samples,
-            shards: context.placement().parts_of(&schema.name).collect(),
+            shards: context.placement().parts_of(&schema).collect(),
             turn: 0,
             without: 0,
             random: context.host.now_us() ^ schema.generation.0.rotate_left(32),
@@ -127,7 +127,7 @@ impl Recalling {
             exact,
             filter: None,
             with_attributes: false,
-            parts: context.placement().part_count(&self.schema.name),
+            parts: context.placement().part_count(&self.schema),
         };
         Querying::for_recall(question, self.ef, self, context)
     }

@@ -7,8 +7,8 @@ use super::Shard;
 use super::task::Task;
 use crate::budgets::KEY_WORK;
 
-/// A DBSIZE between two slices: strings, hashes and vectors. While there are collections that expire, each one held is
-/// looked at.
+/// A DBSIZE between two slices: strings, hashes, vectors and vector sets. While there are collections that expire, each one held
+/// is looked at.
 pub(super) struct Counting {
     now_ms: u64,
     /// The place of the collection that is next.
@@ -32,13 +32,13 @@ impl Task for Counting {
     fn slice(&mut self, shard: &mut Shard, work: &mut Work) -> Step<u64> {
         let keys = shard.keyspace.keys().len();
         if self.next == 0 && shard.setup.catalog.expiring() == 0 {
-            return Step::Done((shard.live() + keys) as u64);
+            return Step::Done((shard.keyspace.vector_keys() + keys) as u64);
         }
         let collections = shard.keyspace.collections();
         while self.next < collections.places() {
             let part = collections.at(self.next);
             let there = part.filter(|part| !part.schema().deadline.is_over(self.now_ms));
-            self.live += there.map_or(0, Collection::live);
+            self.live += there.map_or(0, Collection::keys);
             self.next += 1;
             work.spend(KEY_WORK);
             if work.is_spent() {
@@ -50,14 +50,14 @@ impl Task for Counting {
 }
 
 impl Shard {
-    /// How many vectors there are, without those of collections that have expired.
+    /// How many keys of vectors and vector sets there are, without those of collections that have expired.
     pub(super) fn live_at(&self, now_ms: u64) -> usize {
         match self.setup.catalog.expiring() {
-            0 => self.live(),
+            0 => self.keyspace.vector_keys(),
             _ => {
                 let parts = self.keyspace.collections().iter();
                 let there = parts.filter(|part| !part.schema().deadline.is_over(now_ms));
-                there.map(Collection::live).sum()
+                there.map(Collection::keys).sum()
             }
         }
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use kora_keyspace::catalog::Schema;
 use kora_keyspace::collections::{VectorEnd, VectorInsertion};
 use kora_keyspace::{Cause, KeyType, NEVER_MS, element_of};
 use kora_resp::Reply;
@@ -16,19 +17,21 @@ use crate::mail::{PartialReply, SetVector};
 use crate::moved::MovedVector;
 
 /// A vector that gets its place, between two slices.
-struct Insert {
+pub(super) struct Insert {
     /// Taken out when it has ended.
-    insertion: Option<VectorInsertion>,
+    pub(super) insertion: Option<VectorInsertion>,
     /// When the vector expires; as the one that it replaces did, if there is none.
-    deadline_ms: Option<u64>,
-    now_ms: u64,
-    then: Then,
+    pub(super) deadline_ms: Option<u64>,
+    pub(super) now_ms: u64,
+    pub(super) then: Then,
 }
 
 /// What follows when the vector can be found.
 pub(super) enum Then {
     /// VECSET answers; and whether that depended on what was there.
     Set(Only),
+    /// VADD answers whether it is new.
+    Added,
     /// The sender on another shard hears that it has arrived.
     Landed,
     /// It came from another key of this shard, which it leaves if it is no copy.
@@ -54,9 +57,10 @@ impl Task for Insert {
         shard.keyspace.note_insertion_ended(&schema);
         let then = std::mem::replace(&mut self.then, Then::Set(Only::Always));
         Step::Done(match end {
-            VectorEnd::Set | VectorEnd::Dropped => shard.follow(then, self.now_ms),
+            VectorEnd::Set { is_new } if matches!(then, Then::Added) => PartialReply::Reply(Reply::Boolean(is_new)),
+            VectorEnd::Set { .. } | VectorEnd::Dropped => shard.follow(then, self.now_ms),
             VectorEnd::Refused => {
-                if !matches!(then, Then::Set(_)) {
+                if !matches!(then, Then::Set(_) | Then::Added) {
                     shard.keyspace.end_batch();
                 }
                 PartialReply::Refused(ClientError::WrongType)
@@ -66,26 +70,13 @@ impl Task for Insert {
 
     /// It depends on what is there, so that nothing may come in between.
     fn is_exclusive(&self) -> bool {
-        !matches!(self.then, Then::Set(Only::Always))
+        !matches!(self.then, Then::Set(Only::Always) | Then::Added)
     }
 }
 
 impl Shard {
     /// Begins to set a vector.
     pub(super) fn set(&mut self, setting: SetVector, at_ms: u64, work: &mut Work) -> Begun<PartialReply> {
-        self.assert_owns(&setting.element.collection, &setting.element.name);
-        let key = Bytes::from(setting.element.key());
-        let place = self.resolve_live(&key, at_ms);
-        let refusal = match (self.keyspace.kind(place), setting.only) {
-            (Some(KeyType::String | KeyType::Hash), _) => Some(PartialReply::Refused(ClientError::WrongType)),
-            (Some(KeyType::Vector), Only::IfAbsent) => Some(PartialReply::Reply(Reply::Null)),
-            (None | Some(KeyType::VectorSet), Only::IfPresent) => Some(PartialReply::Reply(Reply::Null)),
-            _ => None,
-        };
-        if let Some(refusal) = refusal {
-            self.note_refused(&setting.element.collection, at_ms);
-            return Begun::Done(refusal);
-        }
         // The generation that the command was checked against has been dropped since it was submitted. So the two
         // overlapped, and the command may be said to have come just before the drop, which took the vector with it.
         // Setting the vector now, in a later collection of that name, would bring back what a client saw dropped.
@@ -95,7 +86,17 @@ impl Shard {
         if schema.generation != setting.generation {
             return Begun::Done(PartialReply::Done);
         }
-        let mut insertion = self.keyspace.begin_vector(&schema, key, &setting.vector);
+        self.assert_owns(&schema, &setting.element.name);
+        let key = Bytes::from(setting.element.key());
+        if let Some(refusal) = self.refuse_to_set(&schema, &key, setting.only, at_ms) {
+            self.note_refused(&setting.element.collection, at_ms);
+            return Begun::Done(refusal);
+        }
+        let vector = match schema.set_form() {
+            Some(form) => form.quantisation.formed(setting.vector),
+            None => setting.vector,
+        };
+        let mut insertion = self.keyspace.begin_vector(&schema, key, &vector);
         if let Some(attributes) = setting.attributes {
             insertion = insertion.with_attributes(attributes);
         }
@@ -111,6 +112,29 @@ impl Shard {
             then: Then::Set(setting.only),
         };
         self.run(insert, work)
+    }
+
+    /// What is answered if a vector may not be set under this key.
+    fn refuse_to_set(&mut self, schema: &Schema, key: &[u8], only: Only, now_ms: u64) -> Option<PartialReply> {
+        let kind = match schema.set_form() {
+            // Its elements are no keys, so nothing else can be there.
+            Some(_) => {
+                let name = &key[schema.name.len() + 1..];
+                self.keyspace.resolve_vector(&schema.name, name, now_ms);
+                let is_there = self.keyspace.holds_vector(&schema.name, name, now_ms);
+                is_there.then_some(KeyType::Vector)
+            }
+            None => {
+                let place = self.resolve_live(key, now_ms);
+                self.keyspace.kind(place)
+            }
+        };
+        match (kind, only) {
+            (Some(KeyType::String | KeyType::Hash), _) => Some(PartialReply::Refused(ClientError::WrongType)),
+            (Some(KeyType::Vector), Only::IfAbsent) => Some(PartialReply::Reply(Reply::Null)),
+            (None | Some(KeyType::VectorSet), Only::IfPresent) => Some(PartialReply::Reply(Reply::Null)),
+            _ => None,
+        }
     }
 
     /// A collection may have been made for a vector that was then refused.
@@ -158,6 +182,8 @@ impl Shard {
     fn follow(&mut self, then: Then, now_ms: u64) -> PartialReply {
         let part = match then {
             Then::Set(_) => return PartialReply::Done,
+            // It came just before its set was dropped.
+            Then::Added => return PartialReply::Reply(Reply::Boolean(true)),
             Then::Landed => PartialReply::Moved(None),
             Then::Moved { leaves, reply } => {
                 if let Some(key) = leaves {

@@ -27,6 +27,7 @@ impl Shard {
             Action::Attributes(action) => self.act_on_attributes(place, action),
             Action::Key(action) => self.act_on_key(place, action),
             Action::Hash(action) => return self.act_on_hash(place, action, work),
+            Action::VectorSet(action) => return self.act_on_set(place, action, work),
         };
         Begun::Done(outcome.unwrap_or_else(|error| Reply::Error(error.to_string())))
     }
@@ -165,6 +166,8 @@ impl Shard {
         match self.keyspace.entry(place).map(KeyEntry::value) {
             Some(ValueRef::String(string)) => Reply::Text(string.encoding().to_string()),
             Some(ValueRef::Hash(hash)) => Reply::Text(hash.encoding().to_string()),
+            // Redis's word for what a module keeps.
+            None if self.setup.catalog.at(place.now_ms).holds_set(place.key) => Reply::Text("raw".to_owned()),
             None if self.keyspace.exists(place) => Reply::Text("hnsw".to_owned()),
             None => Reply::Null,
         }
@@ -194,7 +197,7 @@ pub(super) fn next_draw(state: &mut u64) -> u64 {
     mixed ^ (mixed >> 31)
 }
 
-fn below(draw: u64, bound: usize) -> usize {
+pub(super) fn below(draw: u64, bound: usize) -> usize {
     ((u128::from(draw) * bound as u128) >> 64) as usize
 }
 

@@ -12,7 +12,7 @@ use kora_keyspace::{Cause, KeyType, NEVER_MS, key_of};
 use kora_log::Record;
 use kora_log::record::{self, Deadline, components};
 use kora_values::StringValue;
-use kora_vector::{LoadFault, Step, Work, vet};
+use kora_vector::{LoadFault, Metric, Step, Work, vet};
 
 use super::schema_text::read_schema;
 use super::{Shard, ShardObservers};
@@ -236,7 +236,7 @@ impl Shard {
             for schema in self.setup.catalog.at(0).bucket(bucket) {
                 let is_own = self.placement.shard_of(&schema.name) == self.id;
                 let is_empty = self.keyspace.part_of(&schema).is_none_or(|part| part.live() == 0);
-                if is_own && is_empty && schema.made_by == MadeBy::Vecset {
+                if is_own && is_empty && schema.made_by != MadeBy::Veccreate {
                     self.keyspace.note_emptied(&schema);
                 }
             }
@@ -262,7 +262,9 @@ impl Shard {
                     vector.len() == schema.dimension,
                     "a vector has another dimension than its collection",
                 )?;
-                vet(&vector, schema.graph.metric).map_err(|refusal| fault(&refusal.to_string()))?;
+                // A vector set takes zero vectors, which only cosine refuses.
+                let metric = schema.set_form().map_or(schema.graph.metric, |_| Metric::L2);
+                vet(&vector, metric).map_err(|refusal| fault(&refusal.to_string()))?;
                 if self.keeps_vector(&schema, &key, name, &vector) {
                     // The snapshot has it, or a record before: what it took to link it is not spent again.
                     let place = self.keyspace.place(&key, BEFORE_ALL_MS);
@@ -291,9 +293,11 @@ impl Shard {
                 name,
                 text,
             } => {
-                if !text.is_empty() {
-                    kora_filter::check(text).map_err(|error| fault(&format!("attributes of a vector: {error}")))?;
-                }
+                // A vector set takes any bytes.
+                fault_unless(
+                    text.len() <= kora_filter::limits::ATTRIBUTES_BYTES_MAX,
+                    "attributes are longer than the limit",
+                )?;
                 // In a snapshot it may be of a vector that goes with a record behind it.
                 if self.schema_of(collection, generation).is_some() {
                     self.keyspace.set_attributes(collection, name, text, BEFORE_ALL_MS);

@@ -158,6 +158,8 @@ impl Shard {
                 let schema = collection.schema();
                 self.setup.catalog.at(scan.now_ms).generation_of(&schema.name) == Some(schema.generation)
             });
+        // A vector set is one key, which was shown by its name.
+        let collection = collection.filter(|collection| collection.schema().set_form().is_none());
         let Some(collection) = collection.filter(|_| scan.filter.wants(KeyType::Vector.name())) else {
             scan.next_section();
             return 1;

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use kora_keyspace::catalog::{Generation, GraphSettings, MadeBy, Schema};
+use kora_keyspace::catalog::{Generation, GraphSettings, MadeBy, Schema, SetForm};
 use kora_mesh::{Gauge, SharedDeadline};
 use kora_vector::limits::{DIMENSION_MAX, EF_MAX, M_MAX, M_MIN};
-use kora_vector::{Metric, Storage};
+use kora_vector::{Metric, Quantisation, Storage};
 
-/// The text: `dimension metric storage m ef_construction ef_search made_by`, with a blank between them.
+/// The text: `dimension metric storage m ef_construction ef_search made_by`, with a blank between them; of a vector set also
+/// `quantisation m projected_from` as its first VADD said them.
 pub(super) fn schema_text(schema: &Schema) -> Vec<u8> {
     let GraphSettings {
         metric,
@@ -19,7 +20,12 @@ pub(super) fn schema_text(schema: &Schema) -> Vec<u8> {
         ..
     } = schema.graph;
     let (dimension, made_by) = (schema.dimension, schema.made_by.name());
-    format!("{dimension} {metric} {storage} {m} {ef_construction} {ef_search} {made_by}").into_bytes()
+    let mut text = format!("{dimension} {metric} {storage} {m} {ef_construction} {ef_search} {made_by}");
+    if let Some(form) = schema.set_form() {
+        let (quantisation, m, from) = (form.quantisation.name(), form.m, form.projected_from);
+        text.push_str(&format!(" {quantisation} {m} {from}"));
+    }
+    text.into_bytes()
 }
 
 /// The collection of that text; none if it is not one that this version makes.
@@ -36,10 +42,21 @@ pub(super) fn read_schema(name: &[u8], generation: u64, text: &[u8], graph_min: 
     let m = number(&mut words, M_MIN..=M_MAX)?;
     let ef_construction = number(&mut words, 1..=EF_MAX)?;
     let ef_search = number(&mut words, 1..=EF_MAX)?;
-    let made_by = words.next()?;
-    let made_by = [MadeBy::Vecset, MadeBy::Veccreate]
-        .into_iter()
-        .find(|known| known.name() == made_by)?;
+    let made_by = match words.next()? {
+        "VECSET" => MadeBy::Vecset,
+        "VECCREATE" => MadeBy::Veccreate,
+        "VADD" => {
+            let quantisation = words.next()?;
+            MadeBy::Vadd(SetForm {
+                quantisation: Quantisation::ALL
+                    .into_iter()
+                    .find(|known| known.name() == quantisation)?,
+                m: number(&mut words, M_MIN..=M_SAID_MAX)? as u32,
+                projected_from: number(&mut words, 0..=DIMENSION_MAX)? as u32,
+            })
+        }
+        _ => return None,
+    };
     let is_whole = words.next().is_none();
     is_whole.then(|| {
         Arc::new(Schema {
@@ -61,3 +78,6 @@ pub(super) fn read_schema(name: &[u8], generation: u64, text: &[u8], graph_min: 
         })
     })
 }
+
+/// The largest M that a VADD may say.
+const M_SAID_MAX: usize = 4096;

@@ -258,6 +258,8 @@ impl Shard {
             .expect("the caller has seen it");
         let (collection, _) = element_of(to).ok_or_else(|| ClientError::KeyWithoutCollection { key: to.to_vec() })?;
         let schema = self.setup.catalog.at(from.now_ms).find(collection);
+        // The elements of a vector set are no keys.
+        let schema = schema.filter(|schema| schema.set_form().is_none());
         let schema = schema.ok_or_else(|| ClientError::NoSuchCollection {
             collection: collection.to_vec(),
         })?;

@@ -18,7 +18,6 @@ impl Task for Delete {
     fn slice(&mut self, shard: &mut Shard, work: &mut Work) -> Step<Self::Answer> {
         while self.next < self.elements.len() {
             let (collection, name) = self.elements.element(self.next);
-            shard.assert_owns(collection, name);
             if shard.keyspace.has_due_vector(self.now_ms) {
                 shard.keyspace.resolve_vector(collection, name, self.now_ms);
             }
@@ -47,17 +46,20 @@ impl Shard {
         let draw = self.draw();
         let there = |part: &&Collection| !part.schema().deadline.is_over(now_ms);
         for collection in self.keyspace.collections().iter().filter(there) {
-            if place < collection.live() {
-                return collection.random(draw, now_ms);
+            let keys = collection.keys();
+            if place < keys {
+                return match collection.schema().set_form() {
+                    Some(_) => Some(collection.schema().name.clone()),
+                    None => collection.random(draw, now_ms),
+                };
             }
-            place -= collection.live();
+            place -= keys;
         }
         None
     }
 
     pub(super) fn get(&mut self, element: &Element, at_ms: u64) -> Result<Option<Box<[f32]>>, ClientError> {
         let Element { collection, name } = element;
-        self.assert_owns(collection, name);
         match self.keyspace.use_vector(collection, name, at_ms) {
             None => self.vet_element(collection, name, at_ms).map_or(Ok(None), Err),
             vector => Ok(vector),
@@ -67,6 +69,10 @@ impl Shard {
     /// Why the key of a vector that is not there can't be one: it holds a string or a hash.
     fn vet_element(&mut self, collection: &[u8], name: &[u8], now_ms: u64) -> Option<ClientError> {
         let key = key_of(collection, name);
+        // The elements of a vector set have no keys; and where there was one a moment ago, this may be the wrong shard.
+        if self.placement.shard_of(&key) != self.id || self.setup.catalog.at(now_ms).holds_set(collection) {
+            return None;
+        }
         self.resolve_live(&key, now_ms);
         self.refuse_other_type(&key)
     }
@@ -79,7 +85,6 @@ impl Shard {
 
     pub(super) fn holds(&mut self, element: &Element, at_ms: u64) -> Result<bool, ClientError> {
         let Element { collection, name } = element;
-        self.assert_owns(collection, name);
         match self.keyspace.holds_vector(collection, name, at_ms) {
             true => Ok(true),
             false => self.vet_element(collection, name, at_ms).map_or(Ok(false), Err),
@@ -99,9 +104,9 @@ impl Shard {
         vector.map(|vector| perturbed(vector, schema, random))
     }
 
-    pub(super) fn assert_owns(&self, collection: &[u8], name: &[u8]) {
+    pub(super) fn assert_owns(&self, schema: &Schema, name: &[u8]) {
         // The other half of the assertion in `router.rs`: who routed this here used the same function.
-        assert_eq!(self.placement.shard_of_element(collection, name), self.id);
+        assert_eq!(self.placement.shard_of_vector(schema, name), self.id);
     }
 }
 

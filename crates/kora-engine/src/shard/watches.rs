@@ -115,7 +115,11 @@ impl Watches {
             Outcome::VectorSet { schema, name, .. }
             | Outcome::VectorDeadline { schema, name, .. }
             | Outcome::Attributes { schema, name, .. }
-            | Outcome::VectorRemoved { schema, name, .. } => self.note(&key_of(&schema.name, name)),
+            | Outcome::VectorRemoved { schema, name, .. } => match schema.set_form() {
+                // A vector set is one key.
+                Some(_) => self.note(&schema.name),
+                None => self.note(&key_of(&schema.name, name)),
+            },
             Outcome::Created { schema }
             | Outcome::CollectionDeadline { schema, .. }
             | Outcome::Withdrawn { schema, .. } => self.note(&schema.name),

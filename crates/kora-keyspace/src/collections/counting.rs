@@ -1,4 +1,4 @@
-//! What the parts of collections take of the memory.
+//! What the parts of collections take of the memory, and how many keys they are.
 
 use kora_vector::Index;
 
@@ -28,6 +28,19 @@ impl PartCount {
 }
 
 impl Collection {
+    /// How many keys it stands for: its vectors, or one if it is a vector set that holds some.
+    pub fn keys(&self) -> usize {
+        match self.schema().set_form() {
+            Some(_) => self.live().min(1),
+            None => self.live(),
+        }
+    }
+
+    /// True if it holds no vector, and none is being set or sought.
+    pub(crate) fn is_idle_and_empty(&self) -> bool {
+        self.live() == 0 && self.suspended == 0
+    }
+
     /// What it takes now.
     pub(crate) fn count(&self) -> PartCount {
         let index = self.index();

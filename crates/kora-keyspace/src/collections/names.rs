@@ -147,6 +147,17 @@ impl<O: Observer> Keyspace<O> {
         self.expiring.iter().map(|(_, _, name)| &name[..])
     }
 
+    /// Withdraws a vector set whose name this shard owns if it has lost its last element and nothing is under way in it. Whether
+    /// it has gone.
+    pub fn withdraw_if_empty(&mut self, schema: &Arc<Schema>) -> bool {
+        if self.part_of(schema).is_some_and(|part| !part.is_idle_and_empty()) {
+            return false;
+        }
+        self.emptied.remove(&schema.generation);
+        self.withdraw(&schema.name, Cause::Command);
+        true
+    }
+
     /// True if some collection may have lost its last vector.
     pub fn has_emptied(&self) -> bool {
         !self.emptied.is_empty()
@@ -159,7 +170,7 @@ impl<O: Observer> Keyspace<O> {
 
     /// Notes that a collection may have lost its last vector, if it goes with that.
     pub fn note_emptied(&mut self, schema: &Arc<Schema>) {
-        if schema.made_by == MadeBy::Vecset {
+        if schema.made_by != MadeBy::Veccreate {
             self.emptied.insert(schema.generation, Arc::clone(schema));
         }
     }

@@ -97,6 +97,7 @@ impl<O: Observer> Keyspace<O> {
         self.detach(&schema.name, Cause::Dropped);
         self.newest_held = self.newest_held.max(Some(schema.generation));
         self.live += part.live();
+        self.vector_keys += part.keys();
         self.has_changed = true;
         self.collections.insert(part);
         self.table_bytes = self.collections.bytes();

@@ -30,7 +30,10 @@ pub struct VectorInsertion {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum VectorEnd {
     /// It is there.
-    Set,
+    Set {
+        /// There was none of this name before.
+        is_new: bool,
+    },
     /// Its collection was dropped meanwhile: it came just before that.
     Dropped,
     /// The key holds a string or a hash meanwhile, which was there first.
@@ -88,16 +91,19 @@ impl<O: Observer> Keyspace<O> {
         let Some(part) = self.part_of_mut(&schema) else {
             return Step::Done(VectorEnd::Dropped);
         };
-        let live_before = part.live();
+        let (live_before, keys_before) = (part.live(), part.keys());
         let step = part.resume_set(&mut insertion.unlinked, deadline_ms, seconds(now_ms), work);
-        self.live += part.live() - live_before;
+        let (live, keys) = (part.live(), part.keys());
+        self.live += live - live_before;
+        self.vector_keys += keys - keys_before;
         self.count_part(&schema);
         let Step::Done(slot) = step else {
             return Step::More;
         };
         self.has_changed = true;
         let name = &insertion.key[insertion.name_at..];
-        let is_taken = self.keys.find(self.keys.hash(&insertion.key), &insertion.key).is_some();
+        let has_key = schema.set_form().is_none();
+        let is_taken = has_key && self.keys.find(self.keys.hash(&insertion.key), &insertion.key).is_some();
         if is_taken {
             self.forget_vector(&schema, name);
             return Step::Done(VectorEnd::Refused);
@@ -123,7 +129,9 @@ impl<O: Observer> Keyspace<O> {
         if deadline_ms.is_some_and(|deadline_ms| deadline_ms <= now_ms) {
             self.remove_vector(&schema.name, name, now_ms, Cause::Command);
         }
-        Step::Done(VectorEnd::Set)
+        Step::Done(VectorEnd::Set {
+            is_new: live > live_before,
+        })
     }
 
     /// Deletes the vector of a name; false if there is none.
@@ -146,13 +154,16 @@ impl<O: Observer> Keyspace<O> {
 
     /// Deletes the vector of a key; false if there is none.
     pub(crate) fn remove_vector_of(&mut self, place: ResolvedKey<'_>, cause: Cause) -> bool {
-        let element = element_of(place.key).filter(|_| !self.catalog.is_empty());
+        if self.catalog.is_empty() {
+            return false;
+        }
+        let element = self.keyed_element(place.key);
         element.is_some_and(|(collection, name)| self.remove_vector(collection, name, place.now_ms, cause))
     }
 
     /// Lets a vector expire then; false if there is none.
     pub(crate) fn set_vector_deadline(&mut self, place: ResolvedKey<'_>, deadline_ms: u64) -> bool {
-        let Some((collection, name)) = element_of(place.key) else {
+        let Some((collection, name)) = self.keyed_element(place.key) else {
             return false;
         };
         let Some(part) = self.current_part(collection, place.now_ms) else {
@@ -201,10 +212,13 @@ impl<O: Observer> Keyspace<O> {
     /// Takes a vector out, and notes what follows from that. The caller commits it.
     fn forget_vector(&mut self, schema: &Arc<Schema>, name: &[u8]) {
         let part = self.part_of_mut(schema).expect("the caller has seen it");
+        let keys_before = part.keys();
         let is_gone = part.delete(name);
+        let keys_gone = keys_before - part.keys();
         debug_assert!(is_gone, "the caller has seen it");
         let (dropped, is_empty) = (part.renew_if_empty(), part.live() == 0);
         self.live -= 1;
+        self.vector_keys -= keys_gone;
         self.has_changed = true;
         if is_empty {
             self.note_emptied(schema);
@@ -218,14 +232,14 @@ impl<O: Observer> Keyspace<O> {
     /// Lets a vector count as used; false if there is none.
     pub fn touch_vector(&mut self, place: ResolvedKey<'_>) -> bool {
         let now_ms = place.now_ms;
-        let element = element_of(place.key);
+        let element = self.keyed_element(place.key);
         let part = element.and_then(|(collection, name)| Some((self.current_part_mut(collection, now_ms)?, name)));
         part.is_some_and(|(part, name)| part.touch(name, seconds(now_ms)))
     }
 
     /// What this shard holds of the collection whose vector has this key, if there is one, and its name there.
     pub fn vector_at<'k>(&self, place: ResolvedKey<'k>) -> Option<(&Collection, &'k [u8])> {
-        let (collection, name) = element_of(place.key)?;
+        let (collection, name) = self.keyed_element(place.key)?;
         let part = self.current_part(collection, place.now_ms)?;
         part.holds(name).then_some((part, name))
     }
@@ -330,6 +344,7 @@ impl<O: Observer> Keyspace<O> {
         }
         if goes_at_once {
             self.live = 0;
+            self.vector_keys = 0;
             self.vector_deadlines.clear();
             self.expiring_vectors = 0;
             let bytes = self.parts_counted.bytes + self.collections.bytes();
@@ -358,6 +373,7 @@ impl<O: Observer> Keyspace<O> {
             self.vector_deadlines.remove(&item);
         }
         self.live -= part.live();
+        self.vector_keys -= part.keys();
         self.expiring_vectors -= part.counted_expiring;
         self.parts_counted.exchange(part.counted, PartCount::default());
         self.table_bytes = self.collections.bytes();

@@ -279,7 +279,10 @@ fn understood2(reply: &Reply) -> Decoded2 {
                 .flat_map(|(name, score)| [bulk2(name.to_vec()), bulk2(FloatText::new(*score).as_bytes())])
                 .collect(),
         ),
-        Reply::Rows(rows) => Decoded2::Array(rows.iter().flatten().map(understood2).collect()),
+        Reply::Number(value) => bulk2(print_f64(*value)),
+        Reply::Rows(rows) | Reply::MapOfPairs(rows) => {
+            Decoded2::Array(rows.iter().flatten().map(understood2).collect())
+        }
         Reply::Floats(values) => Decoded2::Array(
             values
                 .iter()
@@ -309,6 +312,7 @@ fn understood3(reply: &Reply, decoded: &Decoded3) -> bool {
         }
         (Reply::Null | Reply::NullArray, Decoded3::Null) => true,
         (Reply::Double(value), frame) => double(*value, frame),
+        (Reply::Number(value), Decoded3::Double { data, .. }) => value == data,
         (Reply::Boolean(value), Decoded3::Boolean { data, .. }) => value == data,
         (Reply::Array(replies), Decoded3::Array { data, .. }) => all(replies, data),
         (Reply::Push(replies), Decoded3::Push { data, .. }) => all(replies, data),
