@@ -103,6 +103,21 @@ LIST = (
         ),
     ),
     Departure(
+        "Vector sets",
+        (
+            (
+                [[b"VADD", b"s", b"VALUES", b"1", b"1", b"e", b"SETATTR", b""], [b"VGETATTR", b"s", b"e"]],
+                (b"$", b""),
+                (b"$", None),
+            ),
+            (
+                [[b"VADD", b"s", b"VALUES", b"1", b"inf", b"e"]],
+                (b":", b"1"),
+                (b"-", b"ERR invalid vector specification"),
+            ),
+        ),
+    ),
+    Departure(
         "Patterns of several stars",
         (
             (

@@ -17,8 +17,12 @@ def described(server) -> dict:
 
     def add(entries):
         for _, entry in entries:
-            name = entry[0][1].decode()
+            name = entry[0][1].decode().lower()
             commands[name] = {field: plain(entry[place]) for field, place in FIELDS.items()}
+            if "module" in commands[name]["flags"]:
+                # Redis has the vector sets in a module, whose commands have no categories.
+                commands[name]["flags"].remove("module")
+                del commands[name]["categories"]
             add(entry[SUBCOMMANDS][1])
 
     try:
@@ -46,7 +50,7 @@ def test_commands_are_described_as_by_redis(both):
     differences = [
         f"{name}: {field}: Redis {redis[name][field]}, Kōra {kora[name][field]}"
         for name in sorted(shared)
-        for field in FIELDS
+        for field in redis[name]
         if redis[name][field] != kora[name][field]
     ]
     assert not differences, "\n".join(differences)
@@ -55,5 +59,5 @@ def test_commands_are_described_as_by_redis(both):
 def test_what_redis_8_2_does_not_have_is_about_vectors_or_of_a_later_redis(both):
     redis, kora = both
     own = kora.keys() - redis.keys()
-    newer = {"msetex"}  # Redis 8.4
+    newer = {"msetex", "vrange"}  # Redis 8.4
     assert own and all(name.startswith("vec") for name in own - newer), own
