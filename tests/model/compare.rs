@@ -48,6 +48,18 @@ fn judge(expected: &Expected, reply: &Value, protocol: Protocol, shards: usize) 
             has_shards(&reply, *live, shards)
         }
         Expected::Has(fields) => has_fields(fields, &reply, protocol),
+        Expected::SetFields(fields) => {
+            let pairs: Vec<(&Value, &Value)> = match &reply {
+                Value::Map(pairs) => pairs.iter().map(|(name, value)| (name, value)).collect(),
+                Value::Array(items) => items.chunks_exact(2).map(|pair| (&pair[0], &pair[1])).collect(),
+                _ => return Err(format!("no fields: {reply:?}")),
+            };
+            let has = |(name, value): &(&'static str, Say)| {
+                let (name, value) = (Value::Simple((*name).to_owned()), value.heard(protocol));
+                pairs.contains(&(&name, &value))
+            };
+            is(fields.iter().all(has), fields, &reply)
+        }
         Expected::Lines(lines) => has_lines(lines, &reply, protocol),
         Expected::Help(container, subcommands) => helps(container, subcommands, &reply),
         Expected::Described(names) => describes(names, &reply),
@@ -94,7 +106,7 @@ fn judge(expected: &Expected, reply: &Value, protocol: Protocol, shards: usize) 
             )
         }
         Expected::FieldsScanned(pairs, no_values) => fields_scanned(&said(pairs, protocol), *no_values, &reply),
-        Expected::MigrationTarget(sample, pairs) => drawn(*sample, &said(pairs, protocol), &reply, protocol),
+        Expected::Drawn(sample, pairs) => drawn(*sample, &said(pairs, protocol), &reply, protocol),
         Expected::Names(names) => {
             let mut heard: Vec<&Bytes> = reply
                 .items()

@@ -5,7 +5,7 @@ mod values;
 use kora_tests::random::Random;
 use kora_tests::request::{blob, words};
 
-use crate::name::Name;
+use crate::name::{Family, Name};
 use crate::subject::address;
 
 /// One request of one client.
@@ -63,6 +63,10 @@ fn name(author: &mut Author) -> Name {
         71..73 => Name::VecCreate,
         73 => Name::VecSetAttr,
         74 => Name::VecDrop,
+        86..89 => Name::VAdd,
+        89 => *author
+            .random
+            .pick(&[Name::VSim, Name::VRem, Name::VCard, Name::VIsMember, Name::VGetAttr]),
         75 => Name::VecInfo,
         76..80 => Name::Set,
         80..83 => Name::HSet,
@@ -115,6 +119,7 @@ fn request(name: Name, author: &mut Author) -> Vec<Vec<u8>> {
             ])
         ),
         Name::Scan => scan(author),
+        name if name.family() == Family::VectorSet => vector_set(name, author),
         name if values::has(name) => values::request(name, author),
         Name::ClientKill => kill(author),
         Name::Echo => format!("ECHO {}", author.random.any()),
@@ -270,6 +275,71 @@ fn forms(name: Name) -> &'static [&'static str] {
 /// Three collections of unlike placement, which some programs give other metrics.
 fn collection(author: &mut Author) -> &'static str {
     ["a", "a", "b:c", "{t}d"][author.random.below(4)]
+}
+
+/// A command on a vector set. Its vectors are few and far from each other, so that it is known which are nearest.
+fn vector_set(name: Name, author: &mut Author) -> String {
+    let random = &mut author.random;
+    let set = *random.pick(&["k1", "k1", "k2", "{t}k3", "s1", "s1", "s2", "a"]);
+    let element = *random.pick(&["x", "y", "z", "x:y", "w"]);
+    let vector = *random.pick(&["1 0", "0 1", "-1 0", "1 1", "-1 -1", "2 0", "0 0"]);
+    let text = *random.pick(&["{\"n\":1}", "{\"n\":2}", "no-json"]);
+    let rest = match name {
+        Name::VAdd => {
+            let some = [
+                "",
+                "",
+                "",
+                " M 16",
+                " M 17",
+                " Q8",
+                " CAS",
+                " EF 0",
+                " EX 1000000",
+                " M",
+                " NOQUANTS",
+            ];
+            let attributes = random.pick(&["", "", " SETATTR "]).to_string();
+            let attributes = if attributes.is_empty() {
+                attributes
+            } else {
+                attributes + text
+            };
+            let vector = random
+                .pick(&["VALUES 2 ", "VALUES 2 ", "VALUES 2 ", "VALUES 3 1 "])
+                .to_string()
+                + vector;
+            format!(" {vector} {element} NOQUANT{}{attributes}", random.pick(&some))
+        }
+        Name::VSim => {
+            let center = match random.below(2) {
+                0 => format!("ELE {element}"),
+                _ => format!("VALUES 2 {vector}"),
+            };
+            let some = [
+                "",
+                "",
+                " COUNT 2",
+                " COUNT 0",
+                " TRUTH",
+                " FILTER .n==1",
+                " FILTER .n=1",
+                " EPSILON 0.3",
+                " NO",
+            ];
+            format!(" {center}{}", random.pick(&some))
+        }
+        Name::VCard | Name::VDim | Name::VInfo => String::new(),
+        Name::VRandMember => (*random.pick(&["", " 0", " 2", " 10", " -3", " x"])).to_owned(),
+        Name::VRange => {
+            (*random.pick(&[" - +", " [x +", " (x [y", " - + 1", " + -", " x +", " - [ 1", " - + x"])).to_owned()
+        }
+        Name::VSetAttr => format!(" {element} {text}"),
+        Name::VEmb => format!(" {element}{}", random.pick(&["", "", " ROW"])),
+        Name::VLinks => format!(" {element}{}", random.pick(&["", "", " WITHSCORE"])),
+        _ => format!(" {element}"),
+    };
+    format!("{}{}{rest}", name.text().to_uppercase(), format_args!(" {set}"))
 }
 
 fn key(author: &mut Author) -> String {
@@ -436,12 +506,22 @@ fn kill(author: &mut Author) -> String {
 /// One thing goes wrong.
 fn spoil(words: &mut Vec<Vec<u8>>, author: &mut Author) {
     let place = author.random.below(words.len());
-    match author.random.below(4) {
+    let kind = author.random.below(4);
+    if is_of_script(words, place) {
+        return;
+    }
+    match kind {
         0 if words.len() > 1 => drop(words.remove(place)),
         1 => words.insert(place + 1, garbage(author)),
         2 => words[place].make_ascii_uppercase(),
         _ => words[place] = garbage(author),
     }
+}
+
+/// Whether a fault there could change the text of a script: the twin runs none.
+fn is_of_script(words: &[Vec<u8>], place: usize) -> bool {
+    let name = words[0].to_ascii_lowercase();
+    (name.starts_with(b"eval") && place < 2) || (name == b"script" && (1..3).contains(&place))
 }
 
 fn garbage(author: &mut Author) -> Vec<u8> {

@@ -155,10 +155,23 @@ pub(crate) enum Name {
     Save,
     VecGetAttr,
     VecSetAttr,
+    VAdd,
+    VCard,
+    VDim,
+    VEmb,
+    VGetAttr,
+    VInfo,
+    VIsMember,
+    VLinks,
+    VRandMember,
+    VRange,
+    VRem,
+    VSetAttr,
+    VSim,
 }
 
 impl Name {
-    pub(crate) const ALL: [Name; 151] = [
+    pub(crate) const ALL: [Name; 164] = [
         Name::Auth,
         Name::Client,
         Name::ClientGetname,
@@ -310,6 +323,19 @@ impl Name {
         Name::Save,
         Name::VecGetAttr,
         Name::VecSetAttr,
+        Name::VAdd,
+        Name::VCard,
+        Name::VDim,
+        Name::VEmb,
+        Name::VGetAttr,
+        Name::VInfo,
+        Name::VIsMember,
+        Name::VLinks,
+        Name::VRandMember,
+        Name::VRange,
+        Name::VRem,
+        Name::VSetAttr,
+        Name::VSim,
     ];
 
     /// As in the table: `container|subcommand`, and the number of words, negative for at least that many.
@@ -466,6 +492,19 @@ impl Name {
             Name::Save => ("save", 1),
             Name::VecGetAttr => ("vecgetattr", -2),
             Name::VecSetAttr => ("vecsetattr", -3),
+            Name::VAdd => ("vadd", -1),
+            Name::VCard => ("vcard", -1),
+            Name::VDim => ("vdim", -1),
+            Name::VEmb => ("vemb", -1),
+            Name::VGetAttr => ("vgetattr", -1),
+            Name::VInfo => ("vinfo", -1),
+            Name::VIsMember => ("vismember", -1),
+            Name::VLinks => ("vlinks", -1),
+            Name::VRandMember => ("vrandmember", -1),
+            Name::VRange => ("vrange", -1),
+            Name::VRem => ("vrem", -1),
+            Name::VSetAttr => ("vsetattr", -1),
+            Name::VSim => ("vsim", -1),
         }
     }
 
@@ -528,6 +567,12 @@ impl Name {
                 Family::Vector
             }
             Name::VecGetAttr | Name::VecQuery | Name::VecRecall | Name::VecSet | Name::VecSetAttr => Family::Vector,
+            Name::VAdd | Name::VCard | Name::VDim | Name::VEmb | Name::VGetAttr | Name::VInfo | Name::VIsMember => {
+                Family::VectorSet
+            }
+            Name::VLinks | Name::VRandMember | Name::VRange | Name::VRem | Name::VSetAttr | Name::VSim => {
+                Family::VectorSet
+            }
             _ => Family::Server,
         }
     }
@@ -555,5 +600,6 @@ pub(crate) enum Family {
     Key,
     Transaction,
     Vector,
+    VectorSet,
     Server,
 }

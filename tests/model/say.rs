@@ -16,6 +16,8 @@ pub(crate) enum Say {
     NullArray,
     Double(f32),
     Floats(Vec<f32>),
+    /// In RESP2 1 or 0.
+    Boolean(bool),
     Array(Vec<Say>),
     Map(Vec<(Say, Say)>),
 }
@@ -44,6 +46,8 @@ impl Say {
             (Say::Error(text), _) => Value::Error(text.clone()),
             (Say::Integer(number), _) => Value::Integer(*number),
             (Say::Bulk(bytes), _) => Value::Bulk(bytes.clone()),
+            (Say::Boolean(says), Protocol::Two) => Value::Integer(i64::from(*says)),
+            (Say::Boolean(says), Protocol::Three) => Value::Boolean(*says),
             (Say::Verbatim(text), Protocol::Two) => Value::bulk(text),
             (Say::Verbatim(text), Protocol::Three) => Value::Verbatim(text.clone()),
             (Say::Null | Say::NullArray, _) => Value::Null,

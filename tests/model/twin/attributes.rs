@@ -66,14 +66,15 @@ impl Twin {
             false => drop(self.attributes.insert(key.clone(), text)),
         }
     }
+}
 
-    pub(super) fn passes(&self, key: &Bytes, filter: Option<Condition>) -> bool {
-        let Some(condition) = filter else {
-            return true;
-        };
-        let fields = self.attributes.get(key).map(|text| known(text));
-        fields.is_some_and(|fields| condition(fields.n, fields.m))
-    }
+/// Whether a vector with these attributes passes.
+pub(super) fn passes(text: Option<&Bytes>, filter: Option<Condition>) -> bool {
+    let Some(condition) = filter else {
+        return true;
+    };
+    let fields = text.map(|text| known(text));
+    fields.is_some_and(|fields| condition(fields.n, fields.m))
 }
 
 impl Words<'_> {

@@ -27,7 +27,12 @@ impl Twin {
                 return Ok(Expected::Bag(keys.map(Say::Bulk).collect()));
             }
             Name::RandomKey => {
-                let keys = self.values.keys().cloned().chain(self.vector_keys());
+                let sets = self
+                    .collections
+                    .iter()
+                    .filter(|(_, collection)| collection.set.is_some());
+                let sets = sets.map(|(name, _)| name.clone());
+                let keys = self.values.keys().cloned().chain(self.vector_keys()).chain(sets);
                 let mut choices: Vec<Say> = keys.map(Say::Bulk).collect();
                 if choices.is_empty() {
                     choices.push(Say::Null);
@@ -73,6 +78,7 @@ impl Twin {
         let colon = key.iter().rposition(|byte| *byte == b':');
         let is_vector = colon.is_some_and(|colon| {
             let collection = self.collections.get_mut(&key[..colon]);
+            let collection = collection.filter(|collection| collection.set.is_none());
             collection.is_some_and(|collection| collection.vectors.remove(&key[colon + 1..]).is_some())
         });
         if is_value || is_vector {
@@ -153,6 +159,14 @@ impl Twin {
             None => return Ok(Expected::Reply(Say::Null)),
             Some("string") => &["int", "embstr", "raw"],
             Some("hash") => &["listpack", "hashtable"],
+            Some(_)
+                if self
+                    .collections
+                    .get(&key)
+                    .is_some_and(|collection| collection.set.is_some()) =>
+            {
+                &["raw"]
+            }
             Some(_) => &["hnsw"],
         };
         match name {
@@ -216,7 +230,12 @@ impl Twin {
     }
 
     pub(super) fn vector_keys(&self) -> impl Iterator<Item = Bytes> {
-        self.collections.iter().flat_map(|(name, collection)| {
+        // The elements of a vector set are no keys.
+        let spread = self
+            .collections
+            .iter()
+            .filter(|(_, collection)| collection.set.is_none());
+        spread.flat_map(|(name, collection)| {
             let elements = collection.vectors.keys();
             elements.map(move |element| Bytes::from([name, b":".as_slice(), element].concat()))
         })

@@ -13,6 +13,7 @@ mod server;
 mod subscriptions;
 mod transactions;
 mod values;
+mod vector_sets;
 mod vectors;
 mod wish;
 
@@ -28,6 +29,7 @@ pub(crate) use self::query::{Asked, Recall};
 pub(crate) use self::server::SETTINGS;
 use self::transactions::{Transaction, Watched};
 use self::values::Held;
+use self::vector_sets::VectorSet;
 use crate::name::{Family, Name};
 use crate::say::Say;
 
@@ -79,6 +81,8 @@ pub(crate) struct Collection {
     vectors: BTreeMap<Bytes, Vec<f32>>,
     /// When it expires, in milliseconds of Unix time.
     expires_ms: Option<i64>,
+    /// What only a vector set has.
+    set: Option<VectorSet>,
 }
 
 /// What must come back for one request.
@@ -93,6 +97,8 @@ pub(crate) enum Expected {
     Fields(Vec<(&'static str, Say)>, usize),
     /// A map with at least these fields.
     Has(Vec<(&'static str, Say)>),
+    /// A map with at least these fields, whose names are no bulks.
+    SetFields(Vec<(&'static str, Say)>),
     /// A text with these lines.
     Lines(Vec<String>),
     /// The help of a container that has these subcommands.
@@ -120,7 +126,7 @@ pub(crate) enum Expected {
     /// HSCAN: cursor and some of these pairs, without values if so; from the beginning to the end all.
     FieldsScanned(Vec<(Say, Say)>, bool),
     /// HRANDFIELD: as many of these as was said, and whether with values.
-    MigrationTarget(Option<(i64, bool)>, Vec<(Say, Say)>),
+    Drawn(Option<(i64, bool)>, Vec<(Say, Say)>),
 }
 
 type Answer = Result<Expected, Say>;
@@ -238,6 +244,7 @@ impl Twin {
             Family::Key => return self.key_command(name, words),
             Family::Transaction => unreachable!("looked at before"),
             Family::Vector => return self.vector_command(name, words),
+            Family::VectorSet => return self.set_command(name, words),
             Family::Server => {}
         }
         match name {
@@ -341,7 +348,10 @@ impl Twin {
     fn size(&self) -> usize {
         self.collections
             .values()
-            .map(|collection| collection.vectors.len())
+            .map(|collection| match collection.set {
+                Some(_) => collection.vectors.len().min(1),
+                None => collection.vectors.len(),
+            })
             .sum::<usize>()
             + self.values.len()
     }

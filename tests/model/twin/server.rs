@@ -55,7 +55,12 @@ impl Twin {
         if wanted("keyspace") {
             lines.push("# Keyspace".to_owned());
             let expires = self.values.values().filter(|held| held.expires_ms.is_some()).count();
-            let expires = expires + self.vector_expiries.len();
+            let of_sets = self
+                .collections
+                .values()
+                .filter_map(|collection| collection.set.as_ref());
+            let of_sets: usize = of_sets.map(|set| set.expiries.len()).sum();
+            let expires = expires + self.vector_expiries.len() + of_sets;
             if self.size() > 0 {
                 lines.push(format!("db0:keys={},expires={expires},avg_ttl=0", self.size()));
             }

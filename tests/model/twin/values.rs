@@ -145,7 +145,7 @@ impl Twin {
             Name::HGetAll => return Ok(Expected::Pairs(pairs().collect())),
             Name::HKeys => return Ok(Expected::Bag(pairs().map(|(field, _)| field).collect())),
             Name::HVals => return Ok(Expected::Bag(pairs().map(|(_, value)| value).collect())),
-            Name::HRandField => return Ok(Expected::MigrationTarget(sample.flatten(), pairs().collect())),
+            Name::HRandField => return Ok(Expected::Drawn(sample.flatten(), pairs().collect())),
             Name::HScan if fields.is_empty() => Say::Array(vec![Say::bulk("0"), Say::Array(Vec::new())]),
             Name::HScan => return hscan(words, &fields),
             Name::HDel => {

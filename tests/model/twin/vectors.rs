@@ -6,6 +6,7 @@ use bytes::Bytes;
 use kora_vector::Metric;
 
 use super::form::Form;
+use super::vector_sets::SetElement;
 use super::{Answer, Collection, Expected, Twin, Words, quoted, syntax};
 use crate::say::Say;
 use crate::subject::DEFAULTS;
@@ -51,6 +52,7 @@ impl Twin {
             stays: false,
             vectors: BTreeMap::new(),
             expires_ms: None,
+            set: None,
         };
         let there = self.collections.get(&name).unwrap_or(&made);
         there.vet(&name, &vector)?;
@@ -58,6 +60,16 @@ impl Twin {
         let is_there = self.kind(&key) == Some("vector");
         if !self.collections.contains_key(&name) && has("XX") {
             return Ok(Expected::Reply(Say::Null));
+        }
+        if self.is_set(&name) {
+            let options = SetElement {
+                if_absent: has("NX"),
+                if_present: has("XX"),
+                keeps_expiry: has("KEEPTTL"),
+                expires_ms,
+                attributes: text,
+            };
+            return self.set_element(&name, element, vector, options);
         }
         if self.values.contains_key(&key) || self.values.contains_key(&name) {
             return super::values::wrong_type();
@@ -94,7 +106,7 @@ impl Twin {
         let form = collection.map_or(Form::ALL[0], |collection| collection.blur);
         let reply = match collection.and_then(|collection| collection.vectors.get(&element)) {
             None => {
-                self.refuse_other_type(&words.owned(1))?;
+                self.refuse_other_element(&words.owned(1))?;
                 Say::Null
             }
             Some(vector) if !form.is_exact() => {
@@ -113,8 +125,12 @@ impl Twin {
             .collect::<Result<_, Say>>()?;
         let deleted = keys.iter().filter(|(name, element)| {
             let collection = self.collections.get_mut(name);
-            let is_there = collection.is_some_and(|collection| collection.vectors.remove(element).is_some());
-            if is_there {
+            let Some(collection) = collection else { return false };
+            let is_there = collection.vectors.remove(element).is_some();
+            if is_there && let Some(set) = &mut collection.set {
+                set.forget(element);
+                self.touch(name);
+            } else if is_there {
                 let key = Bytes::from([name, b":".as_slice(), element].concat());
                 self.touch(&key);
                 self.vector_expiries.remove(&key);
@@ -124,7 +140,7 @@ impl Twin {
         });
         let count = deleted.count();
         // The vectors of the other keys are deleted all the same.
-        (1..words.count()).try_for_each(|index| self.refuse_other_type(&words.owned(index)))?;
+        (1..words.count()).try_for_each(|index| self.refuse_other_element(&words.owned(index)))?;
         Ok(Expected::Reply(Say::count(count)))
     }
 
@@ -133,6 +149,15 @@ impl Twin {
         match self.values.contains_key(key) {
             true => super::values::wrong_type(),
             false => Ok(()),
+        }
+    }
+
+    /// The same of a vector's key. That of an element of a set is no key.
+    pub(super) fn refuse_other_element(&self, key: &Bytes) -> Result<(), Say> {
+        let colon = key.iter().rposition(|byte| *byte == b':');
+        match colon.is_some_and(|colon| self.is_set(&key.slice(..colon))) {
+            true => Ok(()),
+            false => self.refuse_other_type(key),
         }
     }
 
@@ -149,6 +174,7 @@ impl Twin {
             stays: true,
             vectors: BTreeMap::new(),
             expires_ms: None,
+            set: None,
         };
         for option in (2..words.count()).step_by(2) {
             let value = option + 1;
@@ -216,7 +242,11 @@ impl Twin {
             ("ef_search", Say::count(collection.ef_search)),
             (
                 "made_by",
-                Say::bulk(if collection.stays { "VECCREATE" } else { "VECSET" }),
+                Say::bulk(match (collection.stays, &collection.set) {
+                    (true, _) => "VECCREATE",
+                    (false, Some(_)) => "VADD",
+                    (false, None) => "VECSET",
+                }),
             ),
             ("vectors", Say::count(collection.vectors.len())),
         ];
@@ -262,7 +292,11 @@ impl Twin {
         let (name, element) = (to.slice(..colon), to.slice(colon + 1..));
         let (source, vector) = self.vector(from).expect("the caller has seen it");
         let (blur, vector) = (source.blur, vector.clone());
-        let Some(collection) = self.collections.get_mut(&name) else {
+        let Some(collection) = self
+            .collections
+            .get_mut(&name)
+            .filter(|collection| collection.set.is_none())
+        else {
             return Say::error(format!(
                 "ERR no such collection '{}': a vector is renamed or copied within its collection, or to another of its \
                  dimension that exists",

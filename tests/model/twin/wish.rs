@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::attributes::{Condition, condition};
+use super::attributes::{Condition, condition, passes};
 use super::form::Form;
 use super::vectors::{EF_MAX, KEY_BYTES_MAX, key_too_long};
 use super::{Answer, Asked, Expected, Twin, Words, quoted};
@@ -37,7 +37,7 @@ impl Twin {
             (words.components(3, start)?, Form::ALL[0])
         };
         let Some((name, collection)) = self.meant(&words.owned(1)) else {
-            self.refuse_other_type(&words.owned(1))?;
+            self.refuse_other_element(&words.owned(1))?;
             let asked = Asked {
                 metric: kora_vector::Metric::L2,
                 forms: [Form::ALL[0]; 2],
@@ -54,15 +54,18 @@ impl Twin {
             return Ok(Expected::Nearest(asked));
         };
         collection.vet(&name, &vector)?;
-        let vectors = collection.vectors.iter().map(|(element, vector)| {
-            let key = [name.as_ref(), b":", element.as_ref()].concat();
-            (Bytes::from(key), vector.clone())
-        });
+        let key = |element: &Bytes| Bytes::from([name.as_ref(), b":", element.as_ref()].concat());
+        let passes = |element: &Bytes| match &collection.set {
+            Some(set) => passes(set.attributes_of(element), wish.filter),
+            None => passes(self.attributes.get(&key(element)), wish.filter),
+        };
+        let vectors = collection.vectors.iter().filter(|(element, _)| passes(element));
+        let vectors = vectors.map(|(element, vector)| (key(element), vector.clone()));
         Ok(Expected::Nearest(Asked {
             metric: collection.metric,
             forms: [collection.blur, center_form],
             is_mixed: collection.blur != collection.form,
-            vectors: vectors.filter(|(key, _)| self.passes(key, wish.filter)).collect(),
+            vectors: vectors.collect(),
             vector,
             k,
             ef: wish.ef.unwrap_or(collection.ef_search).max(k),
@@ -79,7 +82,7 @@ impl Twin {
         let found =
             collection.and_then(|collection| Some((collection.vectors.get(&element)?.clone(), collection.blur)));
         if found.is_none() {
-            self.refuse_other_type(&words.owned(4))?;
+            self.refuse_other_element(&words.owned(4))?;
         }
         found.ok_or_else(|| Say::Error(format!("ERR no such vector '{}'", quoted(&words.0[4]))))
     }
