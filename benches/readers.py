@@ -6,9 +6,9 @@
 
 Values of 1 byte to 60 MB are set first. Then as many clients as are said ask for one of them again and again, in pipelines
 of 1 to 10,000 GETs, and read what comes; as many others ask for the same and never read. Each reader does so for several
-rounds, and holds what it gets against what it asked for. The run ends with status 1 if a reader was closed, got an error or
-another number of bytes, or heard nothing for a minute; or if the server's RSS ever grew by more than `maxmemory-clients` and
-32 MB over what it was with the values alone.
+rounds, and holds what it gets against what it asked for. The run ends with status 1 if a reader was closed, got another
+number of bytes or another error than that clients hold too much (which is counted), or heard nothing for a minute; or if
+the server's RSS ever grew by more than `maxmemory-clients` and 32 MB over what it was with the values alone.
 """
 import argparse
 import os
@@ -81,15 +81,16 @@ class Client:
     def __init__(self, server, size, depth, reads):
         self.size, self.reads, self.rounds, self.fault = size, reads, ROUNDS if reads else 1, None
         self.depth = max(1, min(depth, ROUND_BYTES_MAX // size))
-        self.reply = b"$%d\r\n" % size
+        self.header = b"$%d" % size
+        self.refused = 0
         self.socket = socket.create_connection(("127.0.0.1", server.port))
         self.socket.setblocking(False)
         self.begin()
 
     def begin(self):
         self.unsent = memoryview(encode("GET", f"size:{self.size}") * self.depth)
-        self.missing = self.depth * (len(self.reply) + self.size + 2)
-        self.first = b""
+        # Replies that have not begun, bytes of one that has, and the beginning of a line.
+        self.replies, self.left, self.line = self.depth, 0, b""
         self.heard = time.monotonic()
 
     def send(self):
@@ -99,6 +100,10 @@ class Client:
         except BlockingIOError:
             pass
 
+    def fail(self, said):
+        self.fault = f"{self.depth} × {self.size} bytes: {said}, {self.replies} replies missing"
+        return False
+
     def receive(self):
         """Takes what is there; true while more is to come."""
         try:
@@ -106,13 +111,30 @@ class Client:
         except BlockingIOError:
             return True
         self.heard = time.monotonic()
-        self.first = (self.first + piece[:16])[:16]
-        self.missing -= len(piece)
-        if not piece or not self.first.startswith(self.reply[: len(self.first)]) or self.missing < 0:
-            said = piece[:80] if piece else "closed"
-            self.fault = f"{self.depth} × {self.size} bytes: {said!r}, {self.missing} bytes missing"
-            return False
-        if self.missing == 0:
+        if not piece:
+            return self.fail("closed")
+        piece, at = self.line + piece, 0
+        self.line = b""
+        while at < len(piece):
+            if self.left:
+                taken = min(self.left, len(piece) - at)
+                self.left, at = self.left - taken, at + taken
+                continue
+            end = piece.find(b"\r\n", at)
+            if end < 0:
+                self.line = piece[at:]
+                break
+            line, at = piece[at:end], end + 2
+            self.replies -= 1
+            if line == self.header:
+                self.left = self.size + 2
+            elif line.startswith(b"-OOM clients hold"):
+                self.refused += 1
+            else:
+                return self.fail(repr(line[:80]))
+            if self.replies < 0:
+                return self.fail("a reply too much")
+        if self.replies == 0 and self.left == 0:
             self.rounds -= 1
             if self.rounds:
                 self.begin()
@@ -120,7 +142,7 @@ class Client:
 
 
 def run(binary, workers, budget, readers, deaf, sizes=SIZES, depths=DEPTHS):
-    """What went wrong: a line for each fault. And by how many bytes the server's RSS grew at most."""
+    """What went wrong: a line for each fault; by how many bytes the server's RSS grew at most; commands that were refused."""
     kinds = [(size, depth) for size in sizes for depth in depths]
     server = Server(binary, workers, sizes)
     faults, most = [], 0
@@ -166,7 +188,7 @@ def run(binary, workers, budget, readers, deaf, sizes=SIZES, depths=DEPTHS):
             faults.append(f"RSS grew by {most} bytes, with {limit} for clients")
     finally:
         server.stop()
-    return faults, most
+    return faults, most, sum(client.refused for client in reading)
 
 
 def main():
@@ -181,9 +203,9 @@ def main():
     for workers in arguments.workers.split(","):
         for budget in arguments.budgets.split(","):
             begun = time.monotonic()
-            faults, most = run(arguments.binary.resolve(), workers, budget, arguments.readers, arguments.deaf)
+            faults, most, refused = run(arguments.binary.resolve(), workers, budget, arguments.readers, arguments.deaf)
             took = time.monotonic() - begun
-            print(f"{workers} workers, {budget}: {len(faults)} faults, RSS +{most >> 20} MB, {took:.0f} s", flush=True)
+            print(f"{workers} workers, {budget}: {len(faults)} faults, {refused} commands refused, RSS +{most >> 20} MB, {took:.0f} s", flush=True)
             print("".join(f"    {fault}\n" for fault in faults), end="", flush=True)
             all_faults += len(faults)
     sys.exit(all_faults > 0)

@@ -44,6 +44,8 @@ pub(crate) struct Account {
     ledger: Ledger,
     /// Buffers of the connection, as it last said.
     buffers: usize,
+    /// Part of `buffers`: requests that have arrived, and room for more.
+    input: usize,
     /// Requests under way and replies that wait in its reply queue.
     reply_queue: usize,
     /// Values that its replies share, each as often as a reply has it.
@@ -89,6 +91,7 @@ impl Ledger {
         Account {
             ledger: self.clone(),
             buffers: 0,
+            input: 0,
             reply_queue: 0,
             shared: 0,
             expected: 0,
@@ -175,10 +178,16 @@ impl Account {
         self.reply_queue + self.shared
     }
 
-    pub(crate) fn set_buffers(&mut self, bytes: usize) {
+    pub(crate) fn set_buffers(&mut self, input: usize, output: usize) {
+        self.input = input;
+        let bytes = input + output;
         if bytes != self.buffers {
             self.change(|account| account.buffers = bytes);
         }
+    }
+
+    pub(crate) fn set_input(&mut self, bytes: usize) {
+        self.set_buffers(bytes, self.buffers - self.input);
     }
 
     pub(crate) fn add(&mut self, bytes: usize) {
@@ -249,13 +258,23 @@ impl Account {
         !self.ledger.is_short() || own < self.small_share(connections)
     }
 
+    /// The same for a request that has arrived: the memory that it lies in becomes less, so only what the client is owed counts.
+    pub(crate) fn may_begin(&self, connections: usize) -> bool {
+        !self.ledger.is_short() || self.owed() < self.small_share(connections)
+    }
+
+    /// Requests under way and replies that its client has not taken, and those to come.
+    fn owed(&self) -> usize {
+        self.bytes() - self.input + self.expected
+    }
+
     /// True if a command may start whose reply will be of so many bytes. A small one always may; others if no client waits
     /// for longer (`is_first`) and there is room beside all that is held and expected.
     ///
     /// One that would never find any is let in when no other large one is under way and clients hold no more than half: so
     /// of those that are too large for the budget there is one at a time.
     pub(crate) fn has_room_for(&self, bytes: usize, is_first: bool, connections: usize) -> bool {
-        let (ledger, own) = (&self.ledger, self.bytes() + self.expected);
+        let (ledger, own) = (&self.ledger, self.owed());
         let fits = || ledger.total().saturating_add(bytes) < ledger.limit() / 4 * 3;
         let is_alone = || ledger.is_large(bytes) && ledger.budget.large() == 0 && ledger.total() <= ledger.limit() / 2;
         bytes == 0 || own + bytes < self.small_share(connections) || (is_first && (fits() || is_alone()))

@@ -18,8 +18,10 @@ use crate::stats::CommandOutcome;
 /// What a connection holds outside of the engine.
 #[derive(Clone, Copy, Default, Debug)]
 pub struct Buffers {
-    /// Bytes in its buffers.
-    pub bytes: usize,
+    /// Bytes of requests that have arrived and were not submitted, with the room for more.
+    pub input: usize,
+    /// Bytes of replies that its socket has not taken.
+    pub output: usize,
     /// Bytes that are known to be missing from the request that has begun to arrive.
     pub missing: usize,
     /// Since when it has had something to write and the client took none of it, in microseconds of the host's clock.
@@ -43,7 +45,7 @@ impl Engine {
     pub fn account(&mut self, id: ReplyQueueId, buffers: Buffers, now_us: u64) -> Reading {
         let connections = self.reply_queues.len();
         let reply_queue = self.reply_queues.get(id);
-        reply_queue.account.set_buffers(buffers.bytes);
+        reply_queue.account.set_buffers(buffers.input, buffers.output);
         reply_queue.account.stalled_since_us = buffers.stalled_since_us;
         let reading = if reply_queue.account.can_never_hold(buffers.missing) {
             Reading::Impossible
@@ -63,10 +65,29 @@ impl Engine {
         self.rooms_given
     }
 
-    /// Whether a connection may be given more memory: its next request is not looked at otherwise.
-    pub fn may_grow(&mut self, id: ReplyQueueId) -> bool {
+    /// Whether the next request of a connection may begin, which has arrived. While memory is short it may if the client has
+    /// taken most of what it is owed: the request leaves the memory that it lies in, so a client that reads always goes on.
+    pub fn may_begin(&mut self, id: ReplyQueueId) -> bool {
+        let connections = self.reply_queues.len();
+        self.reply_queues.get(id).account.may_begin(connections)
+    }
+
+    /// Whether a connection may be given more memory.
+    fn may_grow(&mut self, id: ReplyQueueId) -> bool {
         let connections = self.reply_queues.len();
         self.reply_queues.get(id).account.may_grow(connections)
+    }
+
+    /// What a connection holds of requests that have arrived, counted as soon as it is much: many others may be read from before
+    /// the whole account of this one is settled.
+    pub fn note_input(&mut self, id: ReplyQueueId, bytes: usize) {
+        self.reply_queues.get(id).account.set_input(bytes);
+    }
+
+    /// True while clients hold so much that some have to wait: then each is read from in small pieces, so that hundreds that
+    /// send at the same moment do not pass the limit before that is counted.
+    pub fn is_short_of_memory(&self) -> bool {
+        self.ledger.is_short()
     }
 
     /// Bytes of replies that are spelled at once for a connection, and that may wait for its socket: enough for many small
@@ -89,16 +110,16 @@ impl Engine {
         reply_queue.account.reply_queue_bytes() - subscriptions
     }
 
-    /// Refuses what has waited for memory for too long: a command that waits gets an error; a connection whose next request
-    /// can't be read gets one too, and is closed behind it.
-    pub fn refuse_for_memory(&mut self, id: ReplyQueueId) {
+    /// Refuses what has waited for memory for too long: a command that waits gets an error; a connection of whose next request
+    /// so many bytes are missing that they can't be read gets one too, and is closed behind it.
+    pub fn refuse_for_memory(&mut self, id: ReplyQueueId, missing: usize) {
         let reply_queue = self.reply_queues.get(id);
         if reply_queue.awaited_bytes.take().is_some() {
             self.room_waiters.retain(|waiter| *waiter != id);
             let reply_queue = self.reply_queues.get(id);
             reply_queue.is_refused_memory = true;
             reply_queue.unblock();
-        } else if reply_queue.is_empty() {
+        } else if reply_queue.is_empty() && missing > crate::ledger::SMALL_BYTES {
             self.refuse_with(id, ClientError::OutOfClientMemory.to_string());
         }
     }

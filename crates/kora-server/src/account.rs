@@ -52,6 +52,11 @@ impl Connection {
         }
     }
 
+    /// Memory of requests that have arrived, with room for the next read.
+    pub(crate) fn input_bytes_held(&self) -> usize {
+        self.input.capacity().min(self.input.len() + READ_BYTES)
+    }
+
     /// Tells the engine what the buffers hold, and hears whether more may be read.
     pub(crate) fn settle_account(&mut self) {
         match self.reader.missing() > READ_BURST_BYTES {
@@ -59,7 +64,8 @@ impl Connection {
             false => self.heard_at = None,
         }
         let buffers = Buffers {
-            bytes: self.input.capacity().min(self.input.len() + READ_BYTES) + self.output.bytes_held(),
+            input: self.input_bytes_held(),
+            output: self.output.bytes_held(),
             missing: self.missing(),
             stalled_since_us: self.stalled_since_us,
         };
@@ -86,7 +92,7 @@ impl Connection {
         // It has waited for so long that its client had better hear why.
         if since.elapsed() > PAUSE_MAX && self.output.is_empty() {
             self.paused_since = None;
-            engine.refuse_for_memory(self.reply_queue);
+            engine.refuse_for_memory(self.reply_queue, buffers.missing);
         }
     }
 

@@ -225,6 +225,10 @@ impl Connection {
                 // A request that takes long to arrive is no silence.
                 self.engine.borrow_mut().hear(self.reply_queue, &self.host);
             }
+            if self.input.len() > READ_BYTES {
+                let held = self.input_bytes_held();
+                self.engine.borrow_mut().note_input(self.reply_queue, held);
+            }
             if is_heard {
                 after_others().await;
             }
@@ -312,6 +316,10 @@ impl Connection {
             let ready =
                 engine.poll_replies(self.reply_queue, context.waker()) && (has_room || engine.is_cut(self.reply_queue));
             let again = is_waiting && !engine.is_blocked(self.reply_queue);
+            let burst_bytes = match engine.is_short_of_memory() {
+                true => READ_BYTES,
+                false => READ_BURST_BYTES,
+            };
             drop(engine);
             let mut is_stirred = ready || again;
             if !self.output.is_empty()
@@ -320,7 +328,7 @@ impl Connection {
                 writable?;
                 is_stirred = true;
             }
-            let end = self.input.len() + READ_BURST_BYTES;
+            let end = self.input.len() + burst_bytes;
             if may_read && self.input.is_empty() {
                 self.input = self.read_buffer.take();
             }
@@ -328,7 +336,7 @@ impl Connection {
             while may_read && self.intake == Intake::Open && self.input.len() < end && self.make_room(target) {
                 // A read that does not fill the buffer has emptied the socket: tokio knows that, so that no second one is
                 // needed to be told.
-                let buffer = &mut (&mut self.input).limit(READ_BURST_BYTES);
+                let buffer = &mut (&mut self.input).limit(burst_bytes);
                 match pin!(self.stream.read_buf(buffer)).poll(context) {
                     Poll::Ready(Ok(0)) => self.intake = Intake::Ended,
                     Poll::Ready(read) => {

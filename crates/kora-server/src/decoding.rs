@@ -35,8 +35,9 @@ impl Connection {
                 self.intake = Intake::Deaf;
                 break;
             }
-            if !self.is_waiting && !engine.may_grow(self.reply_queue) {
-                decoded = Decoded::Short;
+            if !self.is_waiting && !engine.may_begin(self.reply_queue) {
+                // If it has got on, it looks again when its replies are sent.
+                decoded = if count > 0 { Decoded::Burst } else { Decoded::Short };
                 break;
             }
             now_us = now_us.max(engine.clock_us());
@@ -55,6 +56,8 @@ impl Connection {
             if !self.submit_next(now_us, &mut engine) {
                 break;
             }
+            // A request has begun: the next one waits anew.
+            self.paused_since = None;
         }
         if engine.take_shutdown() {
             // If there is no space, it was sent before.

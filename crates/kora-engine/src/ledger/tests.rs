@@ -10,10 +10,10 @@ fn ledger(limit: u64) -> Ledger {
 fn the_sum_is_that_of_all_accounts_and_forgets_those_that_have_gone() {
     let ledger = ledger(1000);
     let (mut one, mut two) = (ledger.open(), ledger.open());
-    one.set_buffers(300);
+    one.set_buffers(300, 0);
     one.add(200);
-    two.set_buffers(100);
-    one.set_buffers(50);
+    two.set_buffers(100, 0);
+    one.set_buffers(50, 0);
     one.remove(150);
     assert_eq!((one.bytes(), two.bytes(), ledger.held()), (100, 100, 200));
     drop(one);
@@ -34,7 +34,7 @@ fn an_account_that_leaves_is_out_of_the_sum_and_goes_on_counting_for_itself() {
     one.remove(200);
     assert_eq!(ledger.sums.expected.get(), 100, "the shards go on gathering it");
     one.no_longer_expect(50);
-    one.set_buffers(50);
+    one.set_buffers(50, 0);
     drop(one);
     assert_eq!((two.bytes(), ledger.held(), ledger.sums.expected.get()), (0, 0, 0));
 }
@@ -65,10 +65,13 @@ fn large_replies_find_room_or_come_one_at_a_time_and_small_ones_always_come() {
 fn a_client_that_holds_much_stops_first() {
     let ledger = ledger(1 << 20);
     let (mut large, mut small) = (ledger.open(), ledger.open());
-    large.set_buffers(800 << 10);
-    small.set_buffers(1 << 10);
+    large.set_buffers(800 << 10, 0);
+    small.set_buffers(1 << 10, 0);
     assert!(!large.may_grow(2) && small.may_grow(2) && !ledger.is_over());
-    large.set_buffers(1 << 20);
+    assert!(large.may_begin(2), "what has arrived becomes less when it begins");
+    large.set_buffers(0, 800 << 10);
+    assert!(!large.may_begin(2) && small.may_begin(2));
+    large.set_buffers(1 << 20, 0);
     large.add(1);
     assert!(ledger.is_over());
 }
@@ -81,7 +84,7 @@ fn all_workers_draw_on_one_budget() {
     assert!(one.may_arrive(40 << 20, 1), "however many workers there are");
     let mut other = ledgers[31].open();
     assert!(!other.may_arrive(40 << 20, 1) && other.may_grow(1));
-    one.set_buffers(40 << 20);
+    one.set_buffers(40 << 20, 0);
     assert!(one.may_arrive(0, 1));
     assert!(!other.may_arrive(40 << 20, 1) && !other.can_never_hold(40 << 20));
     drop(one);
