@@ -158,3 +158,21 @@ def test_a_large_set_is_walked_and_found():
         assert len(client.execute_command("VLINKS", "s", "e17")[0]) == 32
     finally:
         server.stop()
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+def test_scripts_reach_a_set_and_its_elements(workers):
+    server = Server("--workers", str(workers))
+    try:
+        client = redis.Redis(port=server.port, protocol=2)
+        # Wherever the key of an element would lie, it lies where its set does.
+        for number in range(20):
+            name = f"s{number}"
+            script = "redis.call('VADD', KEYS[1], 'VALUES', 2, 1, 0, 'a', 'NOQUANT'); return redis.call('VCARD', KEYS[1])"
+            assert client.eval(script, 1, name) == 1
+            script = "redis.call('VECSET', KEYS[1] .. ':b', 2, 0, 1); return redis.call('VECGET', KEYS[1] .. ':a')"
+            assert client.eval(script, 1, name) == [b"1", b"0"]
+            assert client.eval("return redis.call('VSIM', KEYS[1], 'ELE', 'b')", 1, name) == [b"b", b"a"]
+            assert client.eval("return redis.call('VECDEL', KEYS[1] .. ':a', KEYS[1] .. ':b')", 1, name) == 2
+    finally:
+        server.stop()

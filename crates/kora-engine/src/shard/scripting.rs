@@ -277,13 +277,19 @@ impl Shard {
                 Some(ClientError::Said("ERR VECSET in a script is for collections that exist").into())
             }
             Command::VectorSet(Element { collection, name }, ..)
-            | Command::VectorGet(Element { collection, name }, _) => {
-                self.find_pieces(&[collection, b":", name], script)
-            }
+            | Command::VectorGet(Element { collection, name }, _) => self.find_element(collection, name, script),
             Command::VectorDelete(elements) => elements
                 .iter()
-                .find_map(|(collection, name)| self.find_pieces(&[collection, b":", name], script)),
+                .find_map(|(collection, name)| self.find_element(collection, name, script)),
             _ => None,
+        }
+    }
+
+    /// An element of a vector set lies where the set does.
+    fn find_element(&self, collection: &[u8], name: &[u8], script: &mut Scripting) -> Option<Called> {
+        match self.setup.catalog.at(script.at_ms).holds_set(collection) {
+            true => self.find_key(collection, script),
+            false => self.find_pieces(&[collection, b":", name], script),
         }
     }
 
