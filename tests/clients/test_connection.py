@@ -1,5 +1,6 @@
 """What redis-py does around its commands: handshake, names, lists of clients, INFO, COMMAND, AUTH."""
 
+import contextlib
 import time
 
 import pytest
@@ -149,3 +150,90 @@ class TestPassword:
         assert guarded.redis_cli("PING").stdout.strip() == "(error) NOAUTH Authentication required."
         assert guarded.redis_cli("PING", REDISCLI_AUTH="open sesame").stdout == "PONG\n"
         assert guarded.redis_cli("-3", "--no-auth-warning", "-a", "open sesame", "PING").stdout == "PONG\n"
+
+
+# What tools read: redis_exporter, Telegraf, Datadog, RedisInsight, redis-cli --stat. The fields of memory are in test_cache.py.
+READ_BY_TOOLS = """
+    redis_version redis_mode os arch_bits multiplexing_api process_id run_id tcp_port uptime_in_seconds uptime_in_days lru_clock
+    executable config_file io_threads_active connected_clients cluster_connections maxclients client_recent_max_input_buffer
+    client_recent_max_output_buffer blocked_clients tracking_clients clients_in_timeout_table used_memory used_memory_human
+    used_memory_rss used_memory_peak used_memory_overhead used_memory_dataset maxmemory maxmemory_policy
+    mem_fragmentation_ratio mem_allocator loading rdb_changes_since_last_save rdb_bgsave_in_progress rdb_last_save_time
+    rdb_last_bgsave_status rdb_last_bgsave_time_sec rdb_current_bgsave_time_sec rdb_last_cow_size aof_enabled
+    aof_rewrite_in_progress aof_rewrite_scheduled aof_last_rewrite_time_sec aof_current_rewrite_time_sec
+    aof_last_bgrewrite_status aof_last_write_status aof_last_cow_size total_connections_received total_commands_processed
+    instantaneous_ops_per_sec total_net_input_bytes total_net_output_bytes instantaneous_input_kbps instantaneous_output_kbps
+    rejected_connections sync_full sync_partial_ok sync_partial_err expired_keys keyspace_hits keyspace_misses pubsub_channels
+    pubsub_patterns latest_fork_usec migrate_cached_sockets total_error_replies role connected_slaves master_replid
+    master_repl_offset second_repl_offset repl_backlog_active repl_backlog_size repl_backlog_first_byte_offset
+    repl_backlog_histlen used_cpu_sys used_cpu_user used_cpu_sys_children used_cpu_user_children cluster_enabled
+""".split()
+
+
+def test_info_has_what_tools_read(server, client):
+    info = client.info("everything")
+    assert set(READ_BY_TOOLS) - set(info) == set()
+    assert info["executable"].endswith("kora") and info["tcp_port"] == server.port
+    assert info["listener0"]["port"] == server.port
+    default = client.info()
+    assert not any(name.startswith(("cmdstat_", "latency_")) for name in default)
+    assert any(name.startswith("cmdstat_") for name in client.info("commandstats"))
+
+
+def test_hits_and_misses_are_of_commands_that_read(client):
+    client.flushall()
+    client.set("there", "x")
+    client.hset("hash", mapping={"f": "1", "g": "2"})
+    client.execute_command("VECSET", "looked:up", 2, 1, 2)
+    client.config_resetstat()
+    looked_up = [
+        ("GET there", 1, 0),
+        ("GET gone", 0, 1),
+        ("GET hash", 1, 0),
+        ("MGET there gone there", 2, 1),
+        ("EXISTS there gone hash", 2, 1),
+        ("STRLEN gone", 0, 1),
+        ("TTL there", 1, 0),
+        ("TYPE gone", 0, 1),
+        ("HGETALL hash", 1, 0),
+        ("HGET gone f", 0, 1),
+        ("HMGET hash f g", 1, 0),
+        ("VECGET looked:up", 1, 0),
+        ("VECGET looked:away", 0, 1),
+        ("SET there y", 0, 0),
+        ("SET there z GET", 1, 0),
+        ("HSET hash h 3", 0, 0),
+        ("DEL gone", 0, 0),
+        ("EXPIRE there 100", 0, 0),
+    ]
+    hits, misses = 0, 0
+    for command, more_hits, more_misses in looked_up:
+        with contextlib.suppress(redis.ResponseError):
+            client.execute_command(*command.split())
+        hits, misses = hits + more_hits, misses + more_misses
+        stats = client.info("stats")
+        assert (stats["keyspace_hits"], stats["keyspace_misses"]) == (hits, misses), command
+    client.config_resetstat()
+    assert client.info("stats")["keyspace_hits"] == 0
+
+
+def test_traffic_rates_and_errors_are_counted(client):
+    client.config_resetstat()
+    before = client.info("stats")
+    for _ in range(20):
+        client.set("large", "x" * 100_000)
+        client.get("large")
+    for _ in range(3):
+        with pytest.raises(redis.ResponseError):
+            client.hget("large", "f")
+    with pytest.raises(redis.ResponseError):
+        client.execute_command("NOSUCHCOMMAND")
+    after = client.info("stats")
+    for direction in ["input", "output"]:
+        moved = after[f"total_net_{direction}_bytes"] - before[f"total_net_{direction}_bytes"]
+        assert 2_000_000 < moved < 2_100_000
+        assert after[f"instantaneous_{direction}_kbps"] > 10
+    assert after["instantaneous_ops_per_sec"] > 5
+    assert after["total_error_replies"] == 4
+    assert client.info("errorstats") == {"errorstat_WRONGTYPE": {"count": 3}, "errorstat_ERR": {"count": 1}}
+    assert client.info("clients")["client_recent_max_input_buffer"] >= 100_000

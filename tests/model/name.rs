@@ -14,6 +14,25 @@ pub(crate) enum Name {
     ClientList,
     ClientSetInfo,
     ClientSetname,
+    ClientNoEvict,
+    ClientNoTouch,
+    ClientPause,
+    ClientReply,
+    ClientUnblock,
+    ClientUnpause,
+    CommandGetKeys,
+    CommandGetKeysAndFlags,
+    Debug,
+    Lolwut,
+    Module,
+    ModuleHelp,
+    ModuleList,
+    ModuleLoad,
+    ModuleLoadEx,
+    ModuleUnload,
+    Role,
+    Wait,
+    WaitAof,
     Command,
     CommandCount,
     CommandDocs,
@@ -171,7 +190,7 @@ pub(crate) enum Name {
 }
 
 impl Name {
-    pub(crate) const ALL: [Name; 164] = [
+    pub(crate) const ALL: [Name; 183] = [
         Name::Auth,
         Name::Client,
         Name::ClientGetname,
@@ -182,6 +201,25 @@ impl Name {
         Name::ClientList,
         Name::ClientSetInfo,
         Name::ClientSetname,
+        Name::ClientNoEvict,
+        Name::ClientNoTouch,
+        Name::ClientPause,
+        Name::ClientReply,
+        Name::ClientUnblock,
+        Name::ClientUnpause,
+        Name::CommandGetKeys,
+        Name::CommandGetKeysAndFlags,
+        Name::Debug,
+        Name::Lolwut,
+        Name::Module,
+        Name::ModuleHelp,
+        Name::ModuleList,
+        Name::ModuleLoad,
+        Name::ModuleLoadEx,
+        Name::ModuleUnload,
+        Name::Role,
+        Name::Wait,
+        Name::WaitAof,
         Name::Command,
         Name::CommandCount,
         Name::CommandDocs,
@@ -351,6 +389,25 @@ impl Name {
             Name::ClientList => ("client|list", -2),
             Name::ClientSetInfo => ("client|setinfo", 4),
             Name::ClientSetname => ("client|setname", 3),
+            Name::ClientNoEvict => ("client|no-evict", 3),
+            Name::ClientNoTouch => ("client|no-touch", 3),
+            Name::ClientPause => ("client|pause", -3),
+            Name::ClientReply => ("client|reply", 3),
+            Name::ClientUnblock => ("client|unblock", -3),
+            Name::ClientUnpause => ("client|unpause", 2),
+            Name::CommandGetKeys => ("command|getkeys", -3),
+            Name::CommandGetKeysAndFlags => ("command|getkeysandflags", -3),
+            Name::Debug => ("debug", -2),
+            Name::Lolwut => ("lolwut", -1),
+            Name::Module => ("module", -2),
+            Name::ModuleHelp => ("module|help", 2),
+            Name::ModuleList => ("module|list", 2),
+            Name::ModuleLoad => ("module|load", -3),
+            Name::ModuleLoadEx => ("module|loadex", -3),
+            Name::ModuleUnload => ("module|unload", 3),
+            Name::Role => ("role", 1),
+            Name::Wait => ("wait", 3),
+            Name::WaitAof => ("waitaof", 4),
             Name::Command => ("command", -1),
             Name::CommandCount => ("command|count", 2),
             Name::CommandDocs => ("command|docs", -2),
@@ -519,7 +576,14 @@ impl Name {
     pub(crate) fn is_container(self) -> bool {
         matches!(
             self,
-            Name::Client | Name::Command | Name::Config | Name::Memory | Name::Object | Name::PubSub | Name::Script
+            Name::Client
+                | Name::Command
+                | Name::Config
+                | Name::Memory
+                | Name::Module
+                | Name::Object
+                | Name::PubSub
+                | Name::Script
         )
     }
 

@@ -147,6 +147,22 @@ pub enum KeyAction {
 }
 
 impl KeyAction {
+    /// True of commands that look a key up to read it, as INFO counts them: `DEL` and the like are none, nor is
+    /// `MEMORY USAGE`. `TOUCH` is one, as in Redis.
+    pub fn only_reads(&self) -> bool {
+        match self {
+            KeyAction::Type
+            | KeyAction::Exists
+            | KeyAction::Touch
+            | KeyAction::Lifetime(_)
+            | KeyAction::Encoding
+            | KeyAction::Frequency
+            | KeyAction::IdleTime
+            | KeyAction::ReferenceCount => true,
+            KeyAction::Delete | KeyAction::Expire(..) | KeyAction::Persist | KeyAction::MemoryUsage => false,
+        }
+    }
+
     /// True if other shards hear of it where the key is the name of a collection, whose vectors they hold.
     pub fn may_concern_a_collection(&self) -> bool {
         matches!(

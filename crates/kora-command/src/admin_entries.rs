@@ -1,8 +1,8 @@
 //! The commands about the server, as the table lists them. Their syntax stands in `admin.rs`.
 
-use crate::admin;
 use crate::row::{CONTAINER, CommandEntry, DataAccess, PLAIN};
 use crate::syntax::Argument;
+use crate::{admin, command_keys};
 
 /// The commands of this family.
 pub(crate) const ENTRIES: &[CommandEntry] = &[
@@ -85,8 +85,8 @@ pub(crate) const ENTRIES: &[CommandEntry] = &[
     },
     CommandEntry {
         name: "info",
-        reply: "Text of lines `name:value` in sections: `server`, `clients`, `memory`, `persistence`, `stats`, `replication`, `cpu`, `commandstats`, `latencystats`, `keyspace`, `recall`, `workers`.",
-        notes: "Times in `commandstats` and `latencystats` run from when a command was taken from its connection until its reply was complete, waiting included. In `workers`, `slice_us_max` is the longest time that a worker executed without polling anything else, on the thread's CPU clock (at most 200 µs too high); `turn_us_max` is the longest turn on the wall clock; CONFIG RESETSTAT resets both. `recall` shows, for at most 64 collections, those sampled last, what VECRECALL would measure: the share of the true 10 nearest that queries with the collection's `EF_SEARCH` find on all its shards, of the last `samples` samples (256 at most), and when the last was taken (`sampled_at`, seconds of Unix time). The worker that owns the collection's name takes samples by itself, for at most a 256th of its time, until there are 128 since the collection last changed; a collection whose vectors on that worker's shard have no graph (fewer than 1,024) is exact and not listed.",
+        reply: "Text of lines `name:value` in sections: `server`, `clients`, `memory`, `persistence`, `stats`, `replication`, `cpu`, `modules`, `commandstats`, `errorstats`, `latencystats`, `cluster`, `keyspace`, `recall`, `workers`. Without a name, or with `default`, all but `commandstats` and `latencystats`; with `all` or `everything` all.",
+        notes: "A field that Redis has and that is always 0 here says 0: there are no replicas, forks or modules. `keyspace_hits` and `keyspace_misses` count the keys that commands look up to read them, vectors by VECGET too. `pubsub_channels` counts a channel once for each worker with a subscriber. `avg_ttl` is an estimate from strings and hashes. Times in `commandstats` and `latencystats` run from when a command was taken from its connection until its reply was complete, waiting included. In `workers`, `slice_us_max` is the longest time that a worker executed without polling anything else, on the thread's CPU clock (at most 200 µs too high); `turn_us_max` is the longest turn on the wall clock; CONFIG RESETSTAT resets both. `recall` shows, for at most 64 collections, those sampled last, what VECRECALL would measure: the share of the true 10 nearest that queries with the collection's `EF_SEARCH` find on all its shards, of the last `samples` samples (256 at most), and when the last was taken (`sampled_at`, seconds of Unix time). The worker that owns the collection's name takes samples by itself, for at most a 256th of its time, until there are 128 since the collection last changed; a collection whose vectors on that worker's shard have no graph (fewer than 1,024) is exact and not listed.",
         arity: -1,
         categories: &["@dangerous"],
         summary: "Returns information about the server, by sections.",
@@ -161,6 +161,26 @@ const COMMAND: &[CommandEntry] = &[
         ..SERVER
     },
     CommandEntry {
+        name: "command|getkeys",
+        reply: "An array of keys, or an error for a command without keys.",
+        arity: -3,
+        categories: &["@connection"],
+        summary: "Returns the keys of a command.",
+        arguments: GIVEN_COMMAND,
+        parse: command_keys::get_keys,
+        ..SERVER
+    },
+    CommandEntry {
+        name: "command|getkeysandflags",
+        reply: "An array of pairs: a key, and an array of flags that say what the command does to it.",
+        arity: -3,
+        categories: &["@connection"],
+        summary: "Returns the keys of a command, and what it does to them.",
+        arguments: GIVEN_COMMAND,
+        parse: command_keys::get_keys_and_flags,
+        ..SERVER
+    },
+    CommandEntry {
         name: "command|help",
         reply: "An array of lines.",
         arity: 2,
@@ -191,6 +211,11 @@ const COMMAND: &[CommandEntry] = &[
     },
 ];
 
+const GIVEN_COMMAND: &[Argument] = &[
+    Argument::string("command"),
+    Argument::string("arg").optional().multiple(),
+];
+
 const CONFIG: &[CommandEntry] = &[
     CommandEntry {
         name: "config|get",
@@ -215,7 +240,7 @@ const CONFIG: &[CommandEntry] = &[
     CommandEntry {
         name: "config|resetstat",
         reply: "`OK`.",
-        notes: "On every worker, one after the other: the counters of INFO in `stats`, `commandstats`, `latencystats` and `workers` restart at 0, and so do `slice_us_max` and the other maxima. Current values (clients, keys, memory) and the samples of `recall` stay.",
+        notes: "On every worker, one after the other: the counters of INFO in `stats`, `commandstats`, `errorstats`, `latencystats` and `workers` restart at 0, and so do `slice_us_max` and the other maxima. Current values (clients, keys, memory) and the samples of `recall` stay.",
         arity: 2,
         is_admin: true,
         other_flags: &["noscript", "loading", "stale"],

@@ -8,7 +8,7 @@ use crate::error::ClientError;
 use crate::limits::CLIENT_TEXT_BYTES_MAX;
 use crate::row::{CONTAINER, CommandEntry, PLAIN};
 use crate::syntax::Argument;
-use crate::{Command, KillReply, LibraryAttribute, admin};
+use crate::{Command, clients};
 
 /// A user's name and password.
 #[derive(Clone, PartialEq, Eq)]
@@ -123,92 +123,12 @@ pub(crate) fn select(arguments: &Arguments<'_>) -> Result<Command, ClientError> 
     }
 }
 
-/// `CLIENT ID`
-pub(crate) fn client_id(_: &Arguments<'_>) -> Result<Command, ClientError> {
-    Ok(Command::ClientId)
-}
-
-/// `CLIENT GETNAME`
-pub(crate) fn client_getname(_: &Arguments<'_>) -> Result<Command, ClientError> {
-    Ok(Command::ClientGetName)
-}
-
-/// `CLIENT INFO`
-pub(crate) fn client_info(_: &Arguments<'_>) -> Result<Command, ClientError> {
-    Ok(Command::ClientInfo)
-}
-
-/// `CLIENT SETNAME name`
-pub(crate) fn client_setname(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
-    Ok(Command::ClientSetName(client_text(arguments, 2, "Client names")?))
-}
-
-/// `CLIENT SETINFO LIB-NAME|LIB-VER value`
-pub(crate) fn client_setinfo(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
-    if arguments.is(2, "LIB-NAME") {
-        Ok(Command::ClientSetInfo(
-            LibraryAttribute::Name,
-            client_text(arguments, 3, "lib-name")?,
-        ))
-    } else if arguments.is(2, "LIB-VER") {
-        Ok(Command::ClientSetInfo(
-            LibraryAttribute::Version,
-            client_text(arguments, 3, "lib-ver")?,
-        ))
-    } else {
-        Err(ClientError::UnrecognizedOption {
-            option: arguments.word(2).to_vec(),
-        })
-    }
-}
-
-/// `CLIENT LIST [TYPE type] [ID id …]`
-pub(crate) fn client_list(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
-    Ok(Command::ClientList(Box::new(admin::list_filter(arguments)?)))
-}
-
-/// `CLIENT KILL address`, `CLIENT KILL [ID id] [ADDR address] [LADDR address] [USER name] [TYPE type] [SKIPME yes|no]`
-pub(crate) fn client_kill(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
-    if arguments.count() == 3 {
-        let filter = admin::ClientFilter {
-            address: Some(arguments.owned(2)),
-            ..admin::ClientFilter::default()
-        };
-        return Ok(Command::ClientKill(Box::new(filter), KillReply::Ok));
-    }
-    Ok(Command::ClientKill(
-        Box::new(admin::kill_filter(arguments)?),
-        KillReply::Count,
-    ))
-}
-
-/// `CLIENT HELP`
-pub(crate) fn client_help(_: &Arguments<'_>) -> Result<Command, ClientError> {
-    Ok(Command::Help(&[
-        "CLIENT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
-        "GETNAME",
-        "    Return the name of the current connection.",
-        "ID",
-        "    Return the ID of the current connection.",
-        "INFO",
-        "    Return information about the current client connection.",
-        "KILL <ip:port>",
-        "    Kill connection made from <ip:port>.",
-        "KILL <option> <value> [<option> <value> [...]]",
-        "    Kill connections. Options are: ID, ADDR, LADDR, USER, TYPE, SKIPME (yes|no).",
-        "LIST [TYPE normal] [ID <client-id> [<client-id> ...]]",
-        "    Return information about client connections.",
-        "SETINFO <LIB-NAME|LIB-VER> <value>",
-        "    Set client library name or version.",
-        "SETNAME <name>",
-        "    Assign the name <name> to the current connection.",
-        "HELP",
-        "    Print this help.",
-    ]))
-}
-
 /// Text that stands in CLIENT LIST: no byte that could be taken for its separators.
-fn client_text(arguments: &Arguments<'_>, index: usize, attribute: &'static str) -> Result<Bytes, ClientError> {
+pub(crate) fn client_text(
+    arguments: &Arguments<'_>,
+    index: usize,
+    attribute: &'static str,
+) -> Result<Bytes, ClientError> {
     let bytes = arguments.word(index).len();
     if bytes > CLIENT_TEXT_BYTES_MAX {
         return Err(ClientError::ClientTextTooLong { attribute, bytes });
@@ -236,7 +156,7 @@ pub(crate) const ENTRIES: &[CommandEntry] = &[
         name: "client",
         arity: -2,
         summary: "A container for commands about client connections.",
-        subcommands: CLIENT,
+        subcommands: clients::ENTRIES,
         ..CONTAINER
     },
     CommandEntry {
@@ -296,84 +216,7 @@ pub(crate) const ENTRIES: &[CommandEntry] = &[
     },
 ];
 
-const CLIENT: &[CommandEntry] = &[
-    CommandEntry {
-        name: "client|getname",
-        reply: "The name, or null if it has none.",
-        arity: 2,
-        summary: "Returns the name of the connection.",
-        parse: client_getname,
-        ..OF_CLIENT
-    },
-    CommandEntry {
-        name: "client|help",
-        reply: "An array of lines.",
-        arity: 2,
-        categories: &["@connection"],
-        summary: "Returns help about CLIENT.",
-        parse: client_help,
-        ..PLAIN
-    },
-    CommandEntry {
-        name: "client|id",
-        reply: "A number, larger for later connections.",
-        arity: 2,
-        summary: "Returns the id of the connection.",
-        parse: client_id,
-        ..OF_CLIENT
-    },
-    CommandEntry {
-        name: "client|info",
-        reply: "One line, as in CLIENT LIST.",
-        arity: 2,
-        summary: "Describes the connection, as a line of CLIENT LIST.",
-        parse: client_info,
-        ..OF_CLIENT
-    },
-    CommandEntry {
-        name: "client|kill",
-        reply: "With filters the number of connections closed; `OK` or an error for a single address.",
-        notes: "A client that kills itself still gets the reply. With filters it is skipped unless `SKIPME no` is given.",
-        arity: -3,
-        is_admin: true,
-        summary: "Closes connections.",
-        arguments: CLIENT_KILL,
-        parse: client_kill,
-        ..OF_CLIENT
-    },
-    CommandEntry {
-        name: "client|list",
-        reply: "Text, a line for each connection in order of their ids.",
-        notes: "Connections of all workers are listed. Types of clients are `normal` and `pubsub`; of the others there are none.",
-        arity: -2,
-        is_admin: true,
-        summary: "Lists open connections.",
-        arguments: CLIENT_LIST,
-        parse: client_list,
-        ..OF_CLIENT
-    },
-    CommandEntry {
-        name: "client|setinfo",
-        reply: "`OK`.",
-        arity: 4,
-        summary: "Sets the name or the version of the client's library.",
-        arguments: CLIENT_SETINFO,
-        parse: client_setinfo,
-        ..OF_CLIENT
-    },
-    CommandEntry {
-        name: "client|setname",
-        reply: "`OK`.",
-        notes: "Names hold no spaces or control characters; an empty one takes the name away.",
-        arity: 3,
-        summary: "Sets the name of the connection.",
-        arguments: &[Argument::string("connection-name")],
-        parse: client_setname,
-        ..OF_CLIENT
-    },
-];
-
-const CONNECTION: CommandEntry = CommandEntry {
+pub(crate) const CONNECTION: CommandEntry = CommandEntry {
     categories: &["@connection"],
     is_fast: true,
     ..PLAIN
@@ -382,12 +225,6 @@ const CONNECTION: CommandEntry = CommandEntry {
 const BEFORE_AUTH: CommandEntry = CommandEntry {
     before_auth: true,
     other_flags: &["noscript", "loading", "stale", "allow_busy"],
-    ..CONNECTION
-};
-
-const OF_CLIENT: CommandEntry = CommandEntry {
-    is_fast: false,
-    other_flags: &["noscript", "loading", "stale"],
     ..CONNECTION
 };
 
@@ -402,40 +239,3 @@ const HELLO: &[Argument] = &[Argument::block(
     ],
 )
 .optional()];
-
-const CLIENT_LIST: &[Argument] = &[Argument::one_of(
-    "filter",
-    &[
-        Argument::string("type").after("TYPE"),
-        Argument::block("ids", &[Argument::integer("client-id").multiple()]).after("ID"),
-    ],
-)
-.optional()];
-
-const CLIENT_KILL: &[Argument] = &[Argument::one_of(
-    "filter",
-    &[
-        Argument::string("ip:port"),
-        Argument::block(
-            "filters",
-            &[
-                Argument::integer("client-id").after("ID").optional(),
-                Argument::string("ip:port").after("ADDR").optional(),
-                Argument::string("ip:port").after("LADDR").optional(),
-                Argument::string("username").after("USER").optional(),
-                Argument::string("type").after("TYPE").optional(),
-                Argument::one_of("skipme", &[Argument::word("yes", "YES"), Argument::word("no", "NO")])
-                    .after("SKIPME")
-                    .optional(),
-            ],
-        ),
-    ],
-)];
-
-const CLIENT_SETINFO: &[Argument] = &[Argument::one_of(
-    "attribute",
-    &[
-        Argument::string("libname").after("LIB-NAME"),
-        Argument::string("libver").after("LIB-VER"),
-    ],
-)];

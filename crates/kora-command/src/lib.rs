@@ -9,6 +9,9 @@ mod admin;
 mod admin_entries;
 mod arguments;
 mod attributes;
+mod clients;
+mod command_keys;
+mod compatibility;
 mod connection;
 pub mod docs;
 mod element;
@@ -36,8 +39,8 @@ mod vector_sets;
 mod vectors;
 
 use bytes::Bytes;
-use kora_resp::Words;
 use kora_resp::glob::Pattern;
+use kora_resp::{Reply, Words};
 
 pub use self::action::{
     Action, AttributesAction, ExpireOnly, KeyAction, LifetimeForm, Only, ShortKey, StringAction, StringSetting,
@@ -45,6 +48,7 @@ pub use self::action::{
 };
 pub use self::admin::ClientFilter;
 pub use self::arguments::vet_collection_name;
+pub use self::clients::{ClientSwitch, ReplyMode};
 pub use self::connection::{Credentials, Hello};
 pub use self::element::{Element, ElementList};
 pub use self::error::ClientError;
@@ -76,6 +80,8 @@ pub enum SaveWish {
 pub enum Command {
     /// Something that is no command, or not with these arguments. It takes its place in the order of replies.
     Refused(ClientError),
+    /// What is answered from its words alone.
+    Answered(Box<Reply>),
 
     /// `PING [message]`
     Ping(Option<Bytes>),
@@ -101,6 +107,22 @@ pub enum Command {
     ClientSetInfo(LibraryAttribute, Bytes),
     /// `CLIENT INFO`
     ClientInfo,
+    /// `CLIENT NO-EVICT`, `NO-TOUCH`, `REPLY`
+    ClientSwitch(ClientSwitch),
+    /// `CLIENT PAUSE milliseconds [WRITE|ALL]`
+    ClientPause {
+        /// For how long, in milliseconds.
+        ms: u64,
+        /// Only what may write waits.
+        writes_only: bool,
+    },
+    /// `CLIENT UNPAUSE`
+    ClientUnpause,
+    /// `WAITAOF local replicas timeout`
+    WaitLog {
+        /// What was written is to be on this server's disk.
+        local: bool,
+    },
     /// `CLIENT LIST`
     ClientList(Box<ClientFilter>),
     /// `CLIENT KILL`
@@ -294,6 +316,7 @@ impl Command {
                 query.target.len() + center + query.wish.bytes_held()
             }
             Command::VectorDelete(elements) => elements.bytes(),
+            Command::Answered(reply) => reply.bytes_hint(),
             Command::Ping(Some(text)) | Command::Echo(text) => text.len(),
             Command::Keys(Some(pattern)) => pattern.bytes(),
             Command::OnKey(key, action) => key.len() + action.bytes_held(),

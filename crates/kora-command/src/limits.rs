@@ -36,6 +36,9 @@ pub const COLLECTIONS_MAX: usize = 1 << 25;
 /// memory: the million names that fit a request would take as many gigabytes. Tools ask for a command or two.
 pub const NAMES_MAX: usize = 128;
 
+/// Keys of one command that COMMAND GETKEYS tells: its reply is made in one piece.
+pub const GIVEN_KEYS_MAX: usize = 16_384;
+
 /// Bytes of a pattern for names of settings or commands, none of which is half as long.
 pub const NAME_PATTERN_BYTES_MAX: usize = 64;
 

@@ -8,8 +8,8 @@ use crate::error::ClientError;
 use crate::row::PLAIN;
 pub use crate::row::{CommandEntry, DataAccess, Filter};
 use crate::{
-    Command, admin_entries, connection, hashes, key_entries, pubsub, scripting, string_entries, transactions,
-    vector_entries, vector_set_entries,
+    Command, admin_entries, compatibility, connection, hashes, key_entries, pubsub, scripting, string_entries,
+    transactions, vector_entries, vector_set_entries,
 };
 
 /// All commands, family by family, without subcommands.
@@ -139,6 +139,7 @@ pub const UNKNOWN: &CommandEntry = &CommandEntry {
 /// Every command stands in its family's file, beside its parser.
 const FAMILIES: [&[CommandEntry]; 10] = [
     admin_entries::ENTRIES,
+    compatibility::ENTRIES,
     connection::ENTRIES,
     hashes::ENTRIES,
     key_entries::ENTRIES,

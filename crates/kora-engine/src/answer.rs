@@ -5,7 +5,7 @@ use kora_resp::glob::{Case, Pattern};
 use kora_resp::{Reply, Version};
 
 use crate::command::table::{self, Access};
-use crate::command::{Command, Credentials, Hello, LibraryAttribute, SaveWish, docs};
+use crate::command::{ClientSwitch, Command, Credentials, Hello, LibraryAttribute, ReplyMode, SaveWish, docs};
 use crate::counts::integer;
 use crate::error::ClientError;
 use crate::info::REDIS_VERSION;
@@ -36,6 +36,7 @@ pub(crate) fn answer(
 ) -> Result<(Option<Reply>, Effect), Command> {
     let reply = match command {
         Command::Refused(error) => Reply::Error(error.to_string()),
+        Command::Answered(reply) => *reply,
         Command::Ping(message) if session.is_restricted() => {
             let pong = Reply::Bulk(Bytes::from_static(b"pong"));
             Reply::Array(vec![pong, Reply::Bulk(message.unwrap_or_default())])
@@ -77,6 +78,26 @@ pub(crate) fn answer(
             session.describe(now_us, &mut line);
             Reply::Verbatim(line)
         }
+        Command::ClientSwitch(ClientSwitch::Reply(mode)) => {
+            session.set_reply_mode(mode);
+            match mode {
+                ReplyMode::On => Reply::ok(),
+                ReplyMode::Off | ReplyMode::SkipNext => return Ok((None, Effect::None)),
+            }
+        }
+        Command::ClientSwitch(switch) => {
+            session.switch(switch);
+            Reply::ok()
+        }
+        Command::ClientPause { ms, writes_only } => {
+            setup.live.pause.begin(unix_us / 1000, ms, writes_only);
+            Reply::ok()
+        }
+        Command::WaitLog { local } => match local && setup.durability.told.is_log_on.get() == 0 {
+            true => Reply::Error(NO_LOG.to_owned()),
+            // The connection sends no reply of a client that says this before the log is safe.
+            false => Reply::Array(vec![Reply::Integer(i64::from(local)), Reply::Integer(0)]),
+        },
         Command::CommandInfo(names) => docs::describe(names.as_deref()),
         Command::CommandCount => Reply::Integer(integer(table::all().count() as u64)),
         Command::CommandDocs(names) => docs::document(names.as_deref()),
@@ -102,6 +123,8 @@ pub(crate) fn answer(
     };
     Ok((Some(reply), Effect::None))
 }
+
+const NO_LOG: &str = "ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.";
 
 const UNKILLABLE: &str = "UNKILLABLE Sorry the script already executed write commands against the dataset. You can \
                           either wait the script termination or kill the server in a hard way using the SHUTDOWN \

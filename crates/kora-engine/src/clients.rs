@@ -8,6 +8,7 @@ use crate::reply_queue::Presence;
 use crate::reply_queues::ReplyQueueId;
 use crate::session::Session;
 use crate::setup::Host;
+use crate::shard::Shard;
 use crate::stats::WorkerStats;
 
 impl Engine {
@@ -19,6 +20,10 @@ impl Engine {
             RequestBody::Kill { filter, me } => self.kill_clients(&filter, me),
             RequestBody::Stats => PartialReply::Stats(Box::new(self.count(host.now_us()))),
             RequestBody::Topics(body) => PartialReply::Topics(self.answer_topics(*body)),
+            RequestBody::Unpause => {
+                self.wake_paused();
+                PartialReply::Done
+            }
             RequestBody::ReleaseMemory => {
                 host.release_memory();
                 PartialReply::Done
@@ -115,6 +120,9 @@ impl Engine {
             bells_rung: mesh.bells_rung,
         };
         self.reader.forget_parts_read();
+        self.recent.rates.restart();
+        self.setup.live.connections_rejected.reset();
+        self.shards.iter().for_each(|shard| shard.lookups().reset());
     }
 
     fn count(&mut self, now_us: u64) -> WorkerStats {
@@ -130,6 +138,17 @@ impl Engine {
             keys: self.shards.iter().map(|shard| shard.key_counts().keys).sum(),
             expiring: self.shards.iter().map(|shard| shard.key_counts().expiring).sum(),
             expired: self.expired() - forgotten.expired,
+            time_left_ms: self.time_left_ms(self.unix_us(now_us) / 1000),
+            lookups: self.shards.iter().map(|shard| shard.lookups().counts()).sum(),
+            subscribed_clients: self.pubsub.subscribers() as u64,
+            topics: self.pubsub.topic_counts(),
+            watching_clients: self.shards.iter().map(Shard::watchers).sum(),
+            watched_keys: self.shards.iter().map(Shard::watched_keys).sum(),
+            per_second: self.recent.rates.per_second(now_us, self.stats.rated()),
+            buffer_bytes_recent_max: [
+                self.recent.input_bytes.get(self.clock_us),
+                self.recent.output_bytes.get(self.clock_us),
+            ],
             clients: (self.reply_queues.len() - self.background_tasks.len()) as u64,
             memory: self.shards.iter().map(|shard| shard.keyspace().memory_use()).sum(),
             client_bytes: self.ledger.held() as u64,
@@ -142,6 +161,15 @@ impl Engine {
             recall: self.recall(now_us),
             ..self.stats.clone()
         }
+    }
+
+    /// How long strings and hashes that expire have left in all, and how many there are.
+    fn time_left_ms(&self, now_ms: u64) -> (u128, u64) {
+        let keys = self.shards.iter().map(|shard| shard.keyspace().keys());
+        keys.fold((0, 0), |(sum_ms, count), keys| {
+            let (average_ms, expiring) = (keys.time_left_ms(now_ms).unwrap_or(0), keys.expiring() as u64);
+            (sum_ms + u128::from(average_ms) * u128::from(expiring), count + expiring)
+        })
     }
 
     fn expired(&self) -> u64 {

@@ -26,6 +26,7 @@ use crate::ledger::Ledger;
 use crate::limits::DAY_LOOK_US;
 use crate::mail::{Origin, ReplyId, Request, RequestBody, Response, Target};
 use crate::maintenance::Maintenance;
+use crate::pausing::Paused;
 use crate::pubsub::PubSub;
 use crate::reply_queue::{Presence, ReplyQueue, Taken};
 use crate::reply_queues::{ReplyQueueId, ReplyQueues};
@@ -34,7 +35,7 @@ use crate::sampling::Sampling;
 use crate::session::Session;
 use crate::setup::{Host, MeshEnd, Setup};
 use crate::shard::{Shard, SharedReader};
-use crate::stats::{CommandOutcome, WorkerStats};
+use crate::stats::{Recent, WorkerStats};
 
 /// One worker's part of the server. It stays on the thread it was made on:
 ///
@@ -71,6 +72,8 @@ pub struct Engine {
     pub(crate) room_waiters: VecDeque<ReplyQueueId>,
     /// How many of them found room.
     pub(crate) rooms_given: u64,
+    /// Connections whose command waits because of CLIENT PAUSE.
+    pub(crate) paused: Paused,
     /// Commands under way that may set vectors.
     pub(crate) epochs: Epochs,
     /// What it does of its own accord. Bounded by the kinds of it.
@@ -96,6 +99,8 @@ pub struct Engine {
     pub(crate) cpu_look: CpuLook,
     day: DayLook,
     pub(crate) stats: WorkerStats,
+    /// What happened in the last seconds.
+    pub(crate) recent: Recent,
     /// What was counted elsewhere when a client last had it forgotten.
     pub(crate) forgotten: Forgotten,
     /// What there is to do beside what is asked.
@@ -198,6 +203,7 @@ impl Engine {
             outboxes: (0..placement.worker_count()).map(|_| VecDeque::new()).collect(),
             credit_waiters: VecDeque::new(),
             room_waiters: VecDeque::new(),
+            paused: Paused::default(),
             rooms_given: 0,
             epochs: Epochs::default(),
             background_tasks: Vec::new(),
@@ -216,6 +222,7 @@ impl Engine {
             migrations: Migrations::new(mesh_end.loads),
             durable: Durable::default(),
             forgotten: Forgotten::default(),
+            recent: Recent::default(),
             stats: WorkerStats {
                 worker: worker.index(),
                 ..WorkerStats::default()
@@ -305,7 +312,8 @@ impl Engine {
         let reply_queue = self.reply_queues.get(id);
         // Room is not looked for: this is the last slot that the reply queue gives out.
         let counter = self.stats.by_command.counter(UNKNOWN);
-        self.stats.by_command.count(counter, CommandOutcome::Rejected, 0);
+        let reply = Reply::Error(error);
+        self.stats.note_refusal(counter, &reply);
         let taken = Taken {
             counter,
             since_us: 0,
@@ -313,7 +321,7 @@ impl Engine {
             expected: 0,
             epoch: None,
         };
-        reply_queue.put_last_reply(Reply::Error(error), taken);
+        reply_queue.put_last_reply(reply, taken);
         reply_queue.set_presence(Presence::Leaving);
     }
 

@@ -145,6 +145,10 @@ pub(crate) enum RequestBody {
     Stats,
     /// To a worker: count from 0 again.
     ResetStats,
+    /// To a worker: let clients try again that wait because of CLIENT PAUSE.
+    Unpause,
+    /// Read this without counting the keys as used.
+    Untouched(Box<RequestBody>),
     /// Gives back what memory it can.
     ReleaseMemory,
     /// To a worker: answer when all commands are answered that may set vectors and are under way now.
@@ -152,12 +156,26 @@ pub(crate) enum RequestBody {
 }
 
 impl RequestBody {
+    /// The same for a client whose reads do not count as uses.
+    pub(crate) fn untouched(self) -> RequestBody {
+        match self {
+            RequestBody::KeyOperation(_)
+            | RequestBody::MultiKey(_)
+            | RequestBody::Transfer(_)
+            | RequestBody::Get(_)
+            | RequestBody::Batch(_)
+            | RequestBody::Script(_) => RequestBody::Untouched(Box::new(self)),
+            _ => self,
+        }
+    }
+
     /// True of what may take long and changes nothing.
     pub(crate) fn only_reads(&self) -> bool {
         match self {
             RequestBody::KeyOperation(operation) => operation.action.only_reads(),
             RequestBody::MultiKey(multi_key) => matches!(multi_key, MultiKeyRequest::GetStrings(_)),
             RequestBody::Query { .. } | RequestBody::Scan(_) => true,
+            RequestBody::Untouched(body) => body.only_reads(),
             _ => false,
         }
     }
@@ -171,6 +189,7 @@ impl RequestBody {
             RequestBody::KeyOperation(_) => PartialReply::Reply(Reply::Null),
             RequestBody::MultiKey(_) => PartialReply::Refused(ClientError::OutOfClientMemory),
             RequestBody::Query { .. } => PartialReply::Hits(Hits::default()),
+            RequestBody::Untouched(body) => body.unheard(),
             RequestBody::Scan(scan) => PartialReply::Scanned(Box::new(Scanned {
                 keys: Bulks::default(),
                 left: scan.left,

@@ -13,7 +13,7 @@ use crate::limits::{SPELLED_BYTES_MAX, SPELLED_BYTES_MAX_SHORT, STALLED_US, STAL
 use crate::reply_queue::{Presence, Taken};
 use crate::reply_queues::ReplyQueueId;
 use crate::session::Session;
-use crate::stats::CommandOutcome;
+use crate::stats::Traffic;
 
 /// What a connection holds outside of the engine.
 #[derive(Clone, Copy, Default, Debug)]
@@ -22,6 +22,8 @@ pub struct Buffers {
     pub input: usize,
     /// Bytes of replies that its socket has not taken.
     pub output: usize,
+    /// What came and went since it last told.
+    pub traffic: Traffic,
     /// Bytes that are known to be missing from the request that has begun to arrive.
     pub missing: usize,
     /// Since when it has had something to write and the client took none of it, in microseconds of the host's clock.
@@ -41,8 +43,23 @@ pub enum Reading {
 }
 
 impl Engine {
+    /// What connections received and sent that will say nothing more.
+    pub fn count_traffic(&mut self, traffic: Traffic) {
+        self.stats.traffic.add(traffic);
+    }
+
+    /// A connection is closed that did not take its replies.
+    pub fn count_over_output_limit(&mut self) {
+        self.stats.clients_over_output_limit += 1;
+    }
+
     /// What the connection's buffers hold now, and whether it may be read from.
     pub fn account(&mut self, id: ReplyQueueId, buffers: Buffers, now_us: u64) -> Reading {
+        self.stats.traffic.add(buffers.traffic);
+        self.recent.input_bytes.note(self.clock_us, buffers.input as u64);
+        self.recent
+            .output_bytes
+            .note(self.clock_us, buffers.output as u64);
         let connections = self.reply_queues.len();
         let reply_queue = self.reply_queues.get(id);
         reply_queue.account.set_buffers(buffers.input, buffers.output);
@@ -151,7 +168,8 @@ impl Engine {
     /// Answers a command that has waited for memory for too long with an error.
     pub(crate) fn refuse_for_now(&mut self, id: ReplyQueueId, name: &'static str, since_us: u64) {
         let counter = self.stats.by_command.counter(name);
-        self.stats.by_command.count(counter, CommandOutcome::Rejected, 0);
+        let reply = Reply::Error(ClientError::OutOfClientMemory.to_string());
+        self.stats.note_refusal(counter, &reply);
         self.clock_us = since_us;
         let taken = Taken {
             counter,
@@ -162,7 +180,7 @@ impl Engine {
         };
         let reply_queue = self.reply_queues.get(id);
         reply_queue.spoil_transaction();
-        reply_queue.put_reply(Reply::Error(ClientError::OutOfClientMemory.to_string()), taken);
+        reply_queue.put_reply(reply, taken);
     }
 
     /// Keeps room for as many waiting connections as there is room for, and lets them try again.
@@ -234,7 +252,7 @@ impl Engine {
             .served_from(0)
             .map(|(_, reply_queue)| reply_queue)
             .filter(|reply_queue| !matches!(reply_queue.presence(), Presence::Dropped | Presence::Killed))
-            .filter(|reply_queue| may(reply_queue, &self.strangers))
+            .filter(|reply_queue| !reply_queue.session.is_kept && may(reply_queue, &self.strangers))
             .max_by_key(|reply_queue| reply_queue.account.bytes_with_shared());
         if let Some(reply_queue) = largest {
             reply_queue.set_presence(Presence::Dropped);

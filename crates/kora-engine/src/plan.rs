@@ -134,6 +134,7 @@ pub(crate) fn plan(parsed: &Parsed, placement: Placement, catalog: CatalogView<'
         | Command::Publish(_)
         | Command::PubSub(_)
         | Command::Memory(_)
+        | Command::ClientUnpause
         | Command::ConfigResetStat => (by_access, Route::All, First::Steps),
         Command::Watch(keys) => {
             // The others lie there, too, or are refused.
@@ -146,7 +147,7 @@ pub(crate) fn plan(parsed: &Parsed, placement: Placement, catalog: CatalogView<'
         Command::Unwatch | Command::Discard => (Order::Any, Route::All, First::Answer),
         // What its client published before must not reach it, and what it began before must be confirmed.
         Command::ChangeSubscriptions(_) => (Order::AfterAll, Route::Here, First::Steps),
-        Command::Shutdown(_) => (Order::AfterAll, Route::Here, First::Answer),
+        Command::Shutdown(_) | Command::WaitLog { .. } => (Order::AfterAll, Route::Here, First::Answer),
         Command::Refused(_)
         | Command::Multi
         | Command::Time
@@ -162,6 +163,9 @@ pub(crate) fn plan(parsed: &Parsed, placement: Placement, catalog: CatalogView<'
         | Command::ClientSetName(_)
         | Command::ClientSetInfo(..)
         | Command::ClientInfo
+        | Command::Answered(_)
+        | Command::ClientSwitch(_)
+        | Command::ClientPause { .. }
         | Command::CommandInfo(_)
         | Command::CommandCount
         | Command::CommandList(_)
@@ -276,6 +280,10 @@ pub(crate) fn start(command: Command, first: First, me: u64, here: Target, conte
         Command::Memory(MemoryRequest::Purge) => ask_all_workers(context, || RequestBody::ReleaseMemory),
         Command::Save(_) => Next::Again(Gather::Saving(context.setup.durability.told.saves_ended.get())),
         Command::ConfigRewrite => Next::Again(Gather::Rewriting(context.setup.settings.rewrite())),
+        Command::ClientUnpause => {
+            context.setup.live.pause.end();
+            ask_all_workers(context, || RequestBody::Unpause)
+        }
         Command::ConfigResetStat => ask_all_workers(context, || RequestBody::ResetStats),
         // Answered before: the plan says so. A command that neither file knows is refused here.
         _ => Next::error(&ClientError::NotInTransaction),

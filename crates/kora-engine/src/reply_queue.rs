@@ -101,6 +101,8 @@ struct ReplySlot {
     state: State,
     /// Values that its reply shares, as the account has them.
     shared: Vec<(usize, usize)>,
+    /// Its reply is not sent: CLIENT REPLY.
+    is_mute: bool,
 }
 
 enum State {
@@ -232,8 +234,9 @@ impl ReplyQueue {
         let sequence = self.head.wrapping_add(self.slots.len() as u32);
         self.account.add(taken.bytes);
         self.account.expect(taken.expected);
-        let is_brief = gather.is_brief();
+        let (is_brief, is_mute) = (gather.is_brief(), self.session.take_mute());
         self.slots.push_back(ReplySlot {
+            is_mute,
             version: self.session.version,
             taken,
             is_brief,
@@ -251,6 +254,11 @@ impl ReplyQueue {
         self.slot(sequence).taken.since_us
     }
 
+    /// What is known of the command of a slot.
+    pub(crate) fn taken(&mut self, sequence: u32) -> Taken {
+        self.slot(sequence).taken
+    }
+
     /// A slot whose reply is known already.
     pub(crate) fn put_reply(&mut self, reply: Reply, taken: Taken) {
         assert!(self.has_room(), "the engine looks for room before it gives out a slot");
@@ -265,7 +273,9 @@ impl ReplyQueue {
             bytes: memory.own,
             ..taken
         };
+        let is_mute = self.session.take_mute();
         self.slots.push_back(ReplySlot {
+            is_mute,
             version: self.session.version,
             taken,
             is_brief: false,
@@ -353,12 +363,16 @@ impl ReplyQueue {
             taken,
             state,
             shared,
+            is_mute,
             ..
         } = self.slots.pop_front()?;
         self.head = self.head.wrapping_add(1);
         // There is space for one more. The caller drains again without being woken.
         self.blocked = false;
-        let State::Ready(reply) = state else { return None };
+        let State::Ready(mut reply) = state else { return None };
+        if is_mute {
+            reply = Reply::Sequence(Vec::new());
+        }
         Some(WritingReply {
             writing: Writing::new(reply, version),
             bytes: taken.bytes,

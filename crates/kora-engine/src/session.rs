@@ -6,7 +6,7 @@ use bytes::Bytes;
 use kora_resp::Version;
 
 use crate::command::table::Access;
-use crate::command::{ClientFilter, TopicKind};
+use crate::command::{ClientFilter, ClientSwitch, ReplyMode, TopicKind};
 
 /// One connection's state, apart from the replies owed to it.
 #[derive(Clone, Debug)]
@@ -26,6 +26,12 @@ pub struct Session {
     pub(crate) library_version: Bytes,
     pub(crate) last_command: &'static str,
     pub(crate) last_us: u64,
+    /// Whether it is sent replies.
+    reply_mode: ReplyMode,
+    /// It is not closed because clients hold too much memory.
+    pub(crate) is_kept: bool,
+    /// Keys that it reads do not count as used.
+    pub(crate) touches_nothing: bool,
     /// How many subscriptions of each kind it has, by the kinds' numbers.
     pub(crate) subscriptions: [u32; TopicKind::ALL.len()],
 }
@@ -45,6 +51,9 @@ impl Session {
             library_version: Bytes::new(),
             last_command: "",
             last_us: since_us,
+            reply_mode: ReplyMode::On,
+            is_kept: false,
+            touches_nothing: false,
             subscriptions: [0; TopicKind::ALL.len()],
         }
     }
@@ -64,6 +73,51 @@ impl Session {
         self.version = Version::Resp2;
         self.access = access;
         self.name = None;
+        self.reply_mode = ReplyMode::On;
+        self.is_kept = false;
+        self.touches_nothing = false;
+    }
+
+    /// Does what CLIENT NO-EVICT or NO-TOUCH says.
+    pub(crate) fn switch(&mut self, switch: ClientSwitch) {
+        match switch {
+            ClientSwitch::NoEvict(is_on) => self.is_kept = is_on,
+            ClientSwitch::NoTouch(is_on) => self.touches_nothing = is_on,
+            ClientSwitch::Reply(mode) => self.set_reply_mode(mode),
+        }
+    }
+
+    /// Says whether replies are sent. What is off is not switched on by SKIP.
+    pub(crate) fn set_reply_mode(&mut self, mode: ReplyMode) {
+        if (self.reply_mode, mode) != (ReplyMode::Off, ReplyMode::SkipNext) {
+            self.reply_mode = mode;
+        }
+    }
+
+    /// True if the reply to the command that begins now is not to be sent.
+    pub(crate) fn take_mute(&mut self) -> bool {
+        match self.reply_mode {
+            ReplyMode::On => false,
+            ReplyMode::Off => true,
+            ReplyMode::SkipNext => {
+                self.reply_mode = ReplyMode::On;
+                true
+            }
+        }
+    }
+
+    /// Its flags in CLIENT LIST.
+    fn flags(&self) -> String {
+        let flags = [
+            (self.is_subscribed(), 'P'),
+            (self.is_kept, 'e'),
+            (self.touches_nothing, 'T'),
+        ];
+        let flags: String = flags.iter().filter(|(is, _)| *is).map(|(_, flag)| flag).collect();
+        match flags.is_empty() {
+            true => "N".to_owned(),
+            false => flags,
+        }
     }
 
     /// True if the filter means this client; `me` is the client that asks.
@@ -107,7 +161,7 @@ impl Session {
             text(self.name.as_ref().unwrap_or(&Bytes::new())),
             seconds(self.since_us),
             seconds(self.last_us),
-            if self.is_subscribed() { "P" } else { "N" },
+            self.flags(),
             self.subscriptions[0],
             self.subscriptions[1],
             self.subscriptions[2],

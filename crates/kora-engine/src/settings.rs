@@ -5,8 +5,9 @@
 
 use std::sync::{Arc, mpsc};
 
+pub use crate::pause::Pause;
 pub use kora_command::SettingError;
-use kora_mesh::{Budget, Gauge, Latest};
+use kora_mesh::{Budget, Gauge, Latest, SharedCounter};
 
 /// Settings that CONFIG SET may change and engines read. A worker reads them without a lock, each time that it needs them:
 /// a change applies from its next look on.
@@ -16,6 +17,8 @@ pub struct LiveSettings {
     pub string_bytes_max: Gauge,
     /// Clients that may be connected at once, for INFO.
     pub clients_max: Gauge,
+    /// Connections that were refused because there were too many, for INFO.
+    pub connections_rejected: SharedCounter,
     /// Memory that clients may hold: what they sent that is not answered, replies that they have not taken, keys that they
     /// watch. In bytes.
     pub client_memory: Arc<Budget>,
@@ -23,6 +26,8 @@ pub struct LiveSettings {
     pub data_memory: DataMemory,
     /// The same as `client_memory` for clients that have not authenticated.
     pub stranger_memory: Arc<Budget>,
+    /// What CLIENT PAUSE has said.
+    pub pause: Pause,
     /// Milliseconds after which a script that runs lets other clients of its shard have an error.
     pub busy_reply_ms: Gauge,
     /// 1 if the keys of a script may have several slots, as long as one shard holds them.
@@ -37,6 +42,8 @@ impl Default for LiveSettings {
         LiveSettings {
             string_bytes_max: Gauge::new(512 << 20),
             clients_max: Gauge::new(0),
+            connections_rejected: SharedCounter::new(),
+            pause: Pause::default(),
             busy_reply_ms: Gauge::new(5_000),
             scripts_across_slots: Gauge::new(0),
             client_memory: Arc::new(Budget::new(1 << 30)),

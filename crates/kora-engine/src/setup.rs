@@ -50,6 +50,12 @@ pub struct Facts {
     pub run_id: String,
     /// The port that clients connect to.
     pub tcp_port: u16,
+    /// The program that runs, and the file that it has its settings from, if there is one.
+    pub executable: String,
+    /// See `executable`.
+    pub config_file: String,
+    /// What is listened on, as INFO says it: `name=tcp,bind=127.0.0.1,port=6379`.
+    pub listeners: Vec<String>,
     /// When the server started, in microseconds of the host's clock.
     pub since_us: u64,
 }

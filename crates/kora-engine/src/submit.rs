@@ -18,7 +18,6 @@ use crate::reply_queues::ReplyQueueId;
 use crate::router::ShardId;
 use crate::setup::Host;
 use crate::shard::Begun;
-use crate::stats::CommandOutcome;
 use crate::transaction::Intercepted;
 
 impl Engine {
@@ -63,6 +62,10 @@ impl Engine {
         };
         let at_ms = self.unix_us(since_us) / 1000;
         let mut plan = plan::plan(&parsed, self.setup.placement, self.setup.catalog.at(at_ms));
+        if self.is_paused(id, &parsed, at_ms) {
+            self.reply_queues.get(id).block();
+            return Admission::Later(parsed);
+        }
         if self.is_kept_out(&parsed, plan.route, at_ms) {
             parsed.command = Command::Refused(ClientError::Said(BUSY));
             plan = plan::plan(&parsed, self.setup.placement, self.setup.catalog.at(at_ms));
@@ -97,6 +100,7 @@ impl Engine {
             (Route::One(shard), First::Key) => Some(shard),
             _ => None,
         };
+        let acts_on = acts_on.filter(|_| !self.reply_queues.get(id).session.touches_nothing);
         let operates_at_once = acts_on.and_then(|shard| self.shard_at_once(id, shard));
         self.stats.commands += 1;
         let name = parsed.entry.name;
@@ -153,8 +157,8 @@ impl Engine {
         let reply_queue = self.reply_queues.get(id);
         match answer(command, &mut reply_queue.session, &self.setup, since_us, unix_us) {
             Ok((Some(reply), _)) if refused => {
+                self.stats.note_refusal(counter, &reply);
                 reply_queue.put_reply(reply, taken);
-                self.stats.by_command.count(counter, CommandOutcome::Rejected, 0);
             }
             Ok((reply, effect)) => {
                 self.note_access(id);
@@ -299,6 +303,14 @@ impl Engine {
     /// done at once where they are this worker's own. Many get a message of their own, so that no other reply waits for them.
     fn send_first(&mut self, reply_id: ReplyId, requests: Vec<(Target, RequestBody)>, taken: Taken, host: &dyn Host) {
         let at_ms = self.unix_us(taken.since_us) / 1000;
+        if self
+            .reply_queues
+            .get(ReplyQueueId(reply_id.reply_queue))
+            .session
+            .touches_nothing
+        {
+            return self.send(reply_id, requests);
+        }
         let keys = requests.iter().map(|(_, body)| match body {
             RequestBody::MultiKey(multi_key) => multi_key.keys().len(),
             _ => 0,
@@ -379,12 +391,11 @@ impl Engine {
 
     fn put_answer(&mut self, id: ReplyQueueId, reply: Option<Reply>, taken: Taken, host: &dyn Host) {
         let Some(reply) = reply else { return };
-        let outcome = CommandOutcome::of(&reply);
-        self.reply_queues.get(id).put_reply(reply, taken);
         self.clock_us = host.now_us();
         self.look_at_cpu(self.clock_us, host);
         let latency_us = self.clock_us.saturating_sub(taken.since_us);
-        self.stats.by_command.count(taken.counter, outcome, latency_us);
+        self.stats.note_reply(taken.counter, &reply, latency_us);
+        self.reply_queues.get(id).put_reply(reply, taken);
     }
 
     fn take_effect(&mut self, id: ReplyQueueId, effect: Effect) {

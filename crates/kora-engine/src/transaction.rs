@@ -256,9 +256,12 @@ impl ReplyQueue {
         let transaction = self.transaction.as_mut().expect("looked at a moment ago");
         let refusal = match &parsed.command {
             // The file is written by a thread, for which a transaction does not wait.
-            Command::Shutdown(_) | Command::ConfigRewrite | Command::ChangeSubscriptions(_) | Command::Save(_) => {
-                Some(ClientError::NotInTransaction)
-            }
+            // WAITAOF waits where the connection sends its replies.
+            Command::Shutdown(_)
+            | Command::WaitLog { .. }
+            | Command::ConfigRewrite
+            | Command::ChangeSubscriptions(_)
+            | Command::Save(_) => Some(ClientError::NotInTransaction),
             command if spreads(command) => Some(ClientError::CrossSlot),
             _ if transaction.count >= TRANSACTION_COMMANDS_MAX => Some(ClientError::TransactionTooLong),
             _ => None,

@@ -14,7 +14,6 @@ use crate::plan::Route;
 use crate::reply_queues::ReplyQueueId;
 use crate::setup::Host;
 use crate::shard::{Shard, SharedReads};
-use crate::stats::CommandOutcome;
 
 impl Engine {
     /// One turn: takes replies, delivers what was staged, executes for about `budget_us`, delivers again.
@@ -32,6 +31,7 @@ impl Engine {
         self.empty_outboxes();
         self.wake_credit_waiters();
         self.wake_room_waiters();
+        self.wake_paused_if_due(self.unix_us(start_us) / 1000);
         // Before anything is executed here, so that the other shards of a query work at the same time as ours.
         self.port.flush();
         if self.execute_for(start_us, budget_us, host) == Progress::Worked {
@@ -45,6 +45,7 @@ impl Engine {
         if progress == Progress::Worked {
             self.turned_us = host.now_us();
             self.stats.turns += 1;
+            self.recent.rates.note(self.turned_us, self.stats.rated());
             let depth = self.queue_depth();
             self.stats.queue_depth_max = self.stats.queue_depth_max.max(depth);
             self.stats.turn_us_max = self.stats.turn_us_max.max(self.turned_us.saturating_sub(start_us));
@@ -93,7 +94,10 @@ impl Engine {
 
     pub(crate) fn send(&mut self, reply_id: ReplyId, requests: Vec<(Target, RequestBody)>) {
         let at_ms = self.taken_ms(reply_id);
+        let session = &self.reply_queues.get(ReplyQueueId(reply_id.reply_queue)).session;
+        let touches_nothing = session.touches_nothing;
         for (target, body) in requests {
+            let body = if touches_nothing { body.untouched() } else { body };
             let request = Request {
                 reply_id,
                 target,
@@ -410,10 +414,10 @@ impl Engine {
         self.shards.iter().filter_map(Shard::next_deadline_ms).min()
     }
 
-    /// In how many microseconds there is something to do without a request: a key expires, or the recall of a
-    /// collection may be sampled.
+    /// In how many microseconds there is something to do without a request: a key expires, the recall of a collection may
+    /// be sampled, or a pause ends that clients wait for.
     pub fn next_alarm_us(&self, now_us: u64) -> Option<u64> {
-        let expiry_ms = self.next_deadline_ms();
+        let expiry_ms = self.next_deadline_ms().into_iter().chain(self.pause_end_ms()).min();
         let expiry_us = expiry_ms.map(|ms| ms.saturating_mul(1000).saturating_sub(self.unix_us(now_us)));
         let sample_us = self.next_sample_us().map(|us| us.saturating_sub(now_us));
         expiry_us.into_iter().chain(sample_us).min()
@@ -493,16 +497,16 @@ impl Engine {
 
     /// Puts a reply into its slot, whose gather was taken out.
     fn fill(&mut self, id: ReplyQueueId, sequence: u32, reply: Reply, now_us: u64) {
-        let outcome = CommandOutcome::of(&reply);
         if !self.background_tasks.is_empty() && self.end_background_task(id, &reply, now_us) {
             self.reply_queues.get(id).fill(sequence, reply);
             return;
         }
         let reply_queue = self.reply_queues.get(id);
+        let taken = reply_queue.taken(sequence);
+        let latency_us = now_us.saturating_sub(taken.since_us);
+        self.stats.note_reply(taken.counter, &reply, latency_us);
         let taken = reply_queue.fill(sequence, reply);
         taken.epoch.into_iter().for_each(|epoch| self.epochs.end(epoch));
         self.reply_is_ready |= reply_queue.has_ready();
-        let latency_us = now_us.saturating_sub(taken.since_us);
-        self.stats.by_command.count(taken.counter, outcome, latency_us);
     }
 }

@@ -54,6 +54,8 @@ pub struct Keyspace<O> {
     pub(crate) vector_keys: usize,
     /// Keys, vectors and collections that have expired and been removed.
     pub(crate) expired: u64,
+    /// What is read counts as used.
+    pub(crate) is_touching: bool,
     /// Some vector was set or deleted, or some graph was grown, since that was forgotten.
     pub(crate) has_changed: bool,
     /// Collections that have something to do, each once.
@@ -153,6 +155,7 @@ impl<O: Observer> Keyspace<O> {
             parts_counted: PartCount::default(),
             vector_keys: 0,
             expired: 0,
+            is_touching: true,
             has_changed: false,
             upkeep: VecDeque::new(),
             drops: DropQueue::default(),
@@ -314,6 +317,11 @@ impl<O: Observer> Keyspace<O> {
         self.collections.here.is_some()
     }
 
+    /// Whether what is read from now on counts as used.
+    pub fn set_touching(&mut self, is_touching: bool) {
+        self.is_touching = is_touching;
+    }
+
     /// True if there is something to free.
     pub fn has_drops(&self) -> bool {
         !self.drops.is_empty()
@@ -363,7 +371,9 @@ impl<O: Observer> Keyspace<O> {
     fn used_value(&self, place: ResolvedKey<'_>) -> Result<Option<ValueRef<'_>>, Refusal> {
         match self.keys.find(place.hash, place.key) {
             Some(entry) => {
-                entry.touch(place.now_ms);
+                if self.is_touching {
+                    entry.touch(place.now_ms);
+                }
                 Ok(Some(entry.value()))
             }
             None => self.refuse_vectors(place).map(|()| None),

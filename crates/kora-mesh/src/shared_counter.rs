@@ -28,6 +28,11 @@ impl SharedCounter {
         self.count.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Counts from 0 again.
+    pub fn reset(&self) {
+        self.count.store(0, Ordering::Relaxed);
+    }
+
     /// One less.
     ///
     /// # Panics
@@ -49,5 +54,7 @@ mod tests {
         counter.add();
         counter.subtract();
         assert_eq!(counter.get(), 1);
+        counter.reset();
+        assert_eq!(counter.get(), 0);
     }
 }

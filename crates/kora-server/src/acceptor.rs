@@ -133,6 +133,7 @@ impl Acceptor {
             false => None,
         };
         let Some(permit) = permit else {
+            self.live.engine.connections_rejected.add();
             // The client may not read it: it is told once, without waiting.
             let _ = stream.write(b"-ERR max number of clients reached\r\n");
             tracing::warn!(%address, "refused a connection: max number of clients reached");

@@ -11,22 +11,32 @@ use crate::connection::{Connection, Intake, READ_BURST_BYTES, READ_BYTES};
 impl Connection {
     /// Sends what the socket takes, and notes since when the client has taken nothing.
     pub(crate) fn write_output(&mut self) -> io::Result<()> {
-        let mut has_taken = self.output.write_to(&self.stream)?;
+        let mut taken = match self.output.is_empty() {
+            true => 0,
+            false => self.output.write_to(&self.stream)?,
+        };
+        self.count_sent(taken);
         if self.output.is_empty() {
             self.stalled_since_us = None;
             return Ok(());
         }
         let now_us = self.host.now_us();
         let since_us = *self.stalled_since_us.get_or_insert(now_us);
-        if !has_taken && now_us.saturating_sub(since_us) > STALL_LOOK_US {
+        if taken == 0 && now_us.saturating_sub(since_us) > STALL_LOOK_US {
             // The kernel says that a socket can be written to when a third of its buffer is free, which takes a client on
             // a slow line longer than the others should wait. It takes less all the same.
-            has_taken = self.output.press_to(&self.stream)?;
+            taken = self.output.press_to(&self.stream)?;
+            self.count_sent(taken);
         }
-        if has_taken {
+        if taken > 0 {
             self.stalled_since_us = Some(now_us);
         }
         Ok(())
+    }
+
+    fn count_sent(&mut self, bytes: usize) {
+        self.traffic.sent_bytes += bytes as u64;
+        self.traffic.writes += u64::from(bytes > 0);
     }
 
     /// True if the client has taken nothing of what waits for it for so long.
@@ -66,6 +76,7 @@ impl Connection {
         let buffers = Buffers {
             input: self.input_bytes_held(),
             output: self.output.bytes_held(),
+            traffic: std::mem::take(&mut self.traffic),
             missing: self.missing(),
             stalled_since_us: self.stalled_since_us,
         };

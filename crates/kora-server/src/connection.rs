@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use bytes::{BufMut as _, BytesMut};
 use kora_engine::command::table::{Access, Parsed};
-use kora_engine::{Engine, ReplyQueueId, Session, Standing};
+use kora_engine::{Engine, ReplyQueueId, Session, Standing, Traffic};
 use kora_resp::limits::TRUSTED_BYTES_MIN;
 use kora_resp::{Reader, ReaderLimits};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -43,6 +43,8 @@ pub(crate) struct Connection {
     pub(crate) persistence: Option<WorkerPersistence>,
     /// The client has said something that may write since its replies were last safe.
     pub(crate) may_have_written: bool,
+    /// The client has said WAITAOF: what is sent next has to wait for the log.
+    pub(crate) awaits_log: bool,
     /// The longest argument that `reader` takes.
     bulk_bytes_max: usize,
     pub(crate) reader: Reader,
@@ -51,6 +53,8 @@ pub(crate) struct Connection {
     pub(crate) input: BytesMut,
     pub(crate) read_buffer: ReadBuffer,
     pub(crate) output: Output,
+    /// What came and went since the engine was last told.
+    pub(crate) traffic: Traffic,
     /// Commands that were read and not submitted yet. While there are any, nothing behind them is looked at.
     /// Invariant: at most [`AHEAD_MAX`](crate::decoding).
     pub(crate) ahead: VecDeque<Parsed>,
@@ -173,11 +177,13 @@ impl Connection {
             live,
             persistence,
             may_have_written: false,
+            awaits_log: false,
             bulk_bytes_max,
             access,
             input: BytesMut::new(),
             read_buffer,
             output: Output::default(),
+            traffic: Traffic::default(),
             ahead: VecDeque::new(),
             is_waiting: false,
             intake: Intake::Open,
@@ -200,7 +206,10 @@ impl Connection {
         if let Ok(End::Moves(worker)) = end {
             return self.go_to(worker).await;
         }
-        self.engine.borrow_mut().disconnect(self.reply_queue);
+        let mut engine = self.engine.borrow_mut();
+        engine.count_traffic(std::mem::take(&mut self.traffic));
+        engine.disconnect(self.reply_queue);
+        drop(engine);
         let parted = match end {
             Ok(End::Finished) => self.part().await,
             Ok(End::Cut | End::Moves(_)) => Ok(()),
@@ -270,6 +279,7 @@ impl Connection {
             }
             if self.is_over_output_limit() {
                 let bytes = self.unread_bytes();
+                self.engine.borrow_mut().count_over_output_limit();
                 tracing::warn!(
                     client = self.id,
                     bytes,
@@ -340,7 +350,8 @@ impl Connection {
                 match pin!(self.stream.read_buf(buffer)).poll(context) {
                     Poll::Ready(Ok(0)) => self.intake = Intake::Ended,
                     Poll::Ready(read) => {
-                        read?;
+                        self.traffic.received_bytes += read? as u64;
+                        self.traffic.reads += 1;
                         if self.reader.missing() > READ_BURST_BYTES {
                             self.heard_at = Some(Instant::now());
                         }
@@ -376,7 +387,10 @@ impl Connection {
         while self.intake == Intake::Open && self.input.len() - start < READ_BURST_BYTES && self.make_room(target) {
             match self.stream.try_read_buf(&mut (&mut self.input).limit(READ_BURST_BYTES)) {
                 Ok(0) => self.intake = Intake::Ended,
-                Ok(_) => {}
+                Ok(bytes) => {
+                    self.traffic.received_bytes += bytes as u64;
+                    self.traffic.reads += 1;
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) => return Err(error),
             }

@@ -7,6 +7,7 @@ use std::rc::Rc;
 
 use bytes::{Buf, Bytes, BytesMut};
 use kora_engine::budgets::DECODE_US;
+use kora_engine::command::Command;
 use kora_engine::command::table::{Access, DataAccess};
 use kora_engine::{Admission, Engine, Host as _, Progress};
 use kora_resp::limits::KEPT_BYTES_MIN;
@@ -135,7 +136,8 @@ impl Connection {
         let Some(parsed) = self.ahead.pop_front() else {
             return true;
         };
-        let may_write = parsed.entry.access == DataAccess::Write || parsed.entry.name == "exec";
+        let awaits_log = matches!(parsed.command, Command::WaitLog { local: true });
+        let may_write = parsed.entry.access == DataAccess::Write || matches!(parsed.entry.name, "exec" | "waitaof");
         self.may_have_written |= may_write && !engine.refuses_writes();
         let admission = engine.submit(self.reply_queue, parsed, now_us, &self.host);
         self.is_waiting = matches!(admission, Admission::Later(_));
@@ -143,6 +145,7 @@ impl Connection {
             self.ahead.push_front(parsed);
             return false;
         }
+        self.awaits_log |= awaits_log;
         if self.access == Access::BeforeAuth && engine.access(self.reply_queue) == Access::Full {
             self.read_as(Access::Full);
         }

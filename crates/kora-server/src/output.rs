@@ -45,34 +45,34 @@ impl Output {
             .sum()
     }
 
-    /// Sends what the socket takes; true if it took anything.
-    pub(crate) fn write_to(&mut self, stream: &TcpStream) -> io::Result<bool> {
-        let mut has_taken = false;
+    /// Sends what the socket takes; how many bytes that were.
+    pub(crate) fn write_to(&mut self, stream: &TcpStream) -> io::Result<usize> {
+        let mut taken = 0;
         while let Some(chunk) = self.chunks.front_mut() {
             while !chunk.is_empty() {
                 match stream.try_write(chunk) {
                     Ok(written) => {
-                        has_taken |= written > 0;
+                        taken += written;
                         chunk.advance(written);
                     }
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(has_taken),
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(taken),
                     Err(error) => return Err(error),
                 }
             }
             if self.chunks.len() == 1 && self.chunks[0].capacity() <= BYTES_KEPT {
-                return Ok(has_taken);
+                return Ok(taken);
             }
             self.chunks.pop_front();
         }
-        Ok(has_taken)
+        Ok(taken)
     }
 }
 
 impl Output {
-    /// Sends what the kernel takes, whether or not it has said that it takes any.
-    pub(crate) fn press_to(&mut self, stream: &TcpStream) -> io::Result<bool> {
+    /// Sends what the kernel takes, whether or not it has said that it takes any; how many bytes that were.
+    pub(crate) fn press_to(&mut self, stream: &TcpStream) -> io::Result<usize> {
         let Some(chunk) = self.chunks.front_mut() else {
-            return Ok(false);
+            return Ok(0);
         };
         match rustix::net::send(stream, chunk, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
             Ok(written) => {
@@ -80,9 +80,9 @@ impl Output {
                 if chunk.is_empty() && self.chunks.len() > 1 {
                     self.chunks.pop_front();
                 }
-                Ok(written > 0)
+                Ok(written)
             }
-            Err(Errno::AGAIN) => Ok(false),
+            Err(Errno::AGAIN) => Ok(0),
             Err(error) => Err(error.into()),
         }
     }

@@ -119,18 +119,22 @@ pub fn start(config: &Config) -> Result<Running, StartError> {
     let shards = shards(config, workers, opened.as_ref())?;
     let listeners = listen_for_clients(config)?;
     let (tls_listeners, http_listeners) = (listen_for_tls(config)?, listen_for_http(config)?);
-    let addresses: Vec<SocketAddr> = listeners
-        .iter()
-        .map(std::net::TcpListener::local_addr)
-        .collect::<Result<_, _>>()
-        .map_err(StartError::Thread)?;
+    let addresses = addresses_of(&listeners)?;
+    let tls_addresses = addresses_of(&tls_listeners)?;
     let host = Process::new();
     let live = Arc::new(Live::new(config));
     let clients = Arc::new(Semaphore::new(CLIENTS_MAX));
     read_certificates(config, &live).map_err(|error| StartError::Certificates(error.to_string()))?;
     let settings = RunningSettings::new(config, Arc::clone(&live), Arc::clone(&clients));
     let reload = settings.reloader();
-    let setup = Arc::new(setup(config, workers, shards, &addresses, host, settings));
+    let setup = Arc::new(setup(
+        config,
+        workers,
+        shards,
+        (&addresses, &tls_addresses),
+        host,
+        settings,
+    ));
     let is_pinned = config.pin_workers.applies(cores.len(), machine_cores());
     tell_start(config, &setup, &addresses, cores.len());
 
@@ -375,7 +379,7 @@ pub(crate) fn setup(
     config: &Config,
     workers: usize,
     shards: usize,
-    addresses: &[SocketAddr],
+    (addresses, tls_addresses): (&[SocketAddr], &[SocketAddr]),
     host: Process,
     settings: RunningSettings,
 ) -> Setup {
@@ -406,9 +410,42 @@ pub(crate) fn setup(
             process_id: std::process::id(),
             run_id: random_run_id(),
             tcp_port: addresses.first().map_or(0, SocketAddr::port),
+            executable: std::env::current_exe().map_or_else(|_| String::new(), |path| path.display().to_string()),
+            config_file: config_file(config),
+            listeners: listeners(addresses, tls_addresses),
             since_us: host.now_us(),
         },
     }
+}
+
+fn addresses_of(listeners: &[std::net::TcpListener]) -> Result<Vec<SocketAddr>, StartError> {
+    let addresses = listeners.iter().map(std::net::TcpListener::local_addr);
+    addresses.collect::<Result<_, _>>().map_err(StartError::Thread)
+}
+
+/// The file that the settings were read from, with its whole path; empty if there is none.
+fn config_file(config: &Config) -> String {
+    let path = config
+        .file
+        .as_ref()
+        .map(|path| path.canonicalize().unwrap_or_else(|_| path.clone()));
+    path.map_or_else(String::new, |path| path.display().to_string())
+}
+
+/// What is listened on, as INFO says it.
+fn listeners(addresses: &[SocketAddr], tls_addresses: &[SocketAddr]) -> Vec<String> {
+    let line = |name: &str, addresses: &[SocketAddr]| {
+        let binds: String = addresses
+            .iter()
+            .map(|address| format!(",bind={}", address.ip()))
+            .collect();
+        let port = addresses.first()?.port();
+        Some(format!("name={name}{binds},port={port}"))
+    };
+    [("tcp", addresses), ("tls", tls_addresses)]
+        .into_iter()
+        .filter_map(|(name, addresses)| line(name, addresses))
+        .collect()
 }
 
 /// What workers and the log's thread tell each other. The data is being loaded until that thread says otherwise.

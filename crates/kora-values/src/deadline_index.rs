@@ -100,6 +100,19 @@ impl DeadlineIndex {
             .flat_map(|piece| piece.items.iter().map(|item| pair(piece.base_ms, *item)))
     }
 
+    /// The average of all times, as far as some of the pieces tell: each is taken to have the average of its ends. Exact if there
+    /// are one or two pairs.
+    pub fn mean_ms(&self) -> Option<u64> {
+        let step = self.pieces.len().div_ceil(PIECES_ASKED_MAX).max(1);
+        let (mut sum, mut count) = (0_u128, 0_u128);
+        for piece in self.pieces.iter().step_by(step) {
+            let (first, last) = (piece.first().0, pair(piece.base_ms, *piece.items.last()?).0);
+            sum += u128::from(first + (last - first) / 2) * piece.items.len() as u128;
+            count += piece.items.len() as u128;
+        }
+        (count > 0).then(|| u64::try_from(sum / count).unwrap_or(u64::MAX))
+    }
+
     /// Bytes held.
     pub fn bytes(&self) -> usize {
         self.item_bytes + block_bytes(self.pieces.capacity() * size_of::<Piece>())
@@ -229,6 +242,9 @@ fn pair(base_ms: u64, item: u64) -> (u64, u32) {
 /// Pairs of a piece: 4 KiB, which an insertion moves half of in less than a tenth of a microsecond; a million pairs have
 /// some thousand pieces, whose list is as quickly moved.
 const PIECE_ITEMS_MAX: usize = 512;
+
+/// Pieces that the average is told by: some microseconds.
+const PIECES_ASKED_MAX: usize = 64;
 
 #[cfg(test)]
 mod tests {

@@ -3,6 +3,7 @@
 //! It reads the words of a request by itself and shares no code with the engine.
 
 mod attributes;
+mod compatibility;
 mod connection;
 mod form;
 mod keys;
@@ -271,6 +272,7 @@ impl Twin {
             | Name::CommandHelp
             | Name::ConfigHelp
             | Name::MemoryHelp
+            | Name::ModuleHelp
             | Name::ObjectHelp
             | Name::PubSubHelp
             | Name::ScriptHelp => Ok(server::help(name)),
@@ -285,7 +287,7 @@ impl Twin {
                 ("keys.count", Say::count(self.size())),
                 ("kora.dropped.bytes", Say::Integer(0)),
             ])),
-            Name::Client | Name::Config | Name::Memory | Name::Object | Name::PubSub | Name::Script => {
+            Name::Client | Name::Config | Name::Memory | Name::Module | Name::Object | Name::PubSub | Name::Script => {
                 unreachable!("a container alone has too few words")
             }
             Name::Command => Ok(Expected::Described(server::commands().map(Some).collect())),
@@ -309,6 +311,23 @@ impl Twin {
                 Ok(Expected::Reply(Say::Array(parts)))
             }
             Name::Reset => self.reset(id),
+            Name::ClientNoEvict
+            | Name::ClientNoTouch
+            | Name::ClientPause
+            | Name::ClientReply
+            | Name::ClientUnblock
+            | Name::ClientUnpause
+            | Name::CommandGetKeys
+            | Name::CommandGetKeysAndFlags
+            | Name::Debug
+            | Name::Lolwut
+            | Name::ModuleList
+            | Name::ModuleLoad
+            | Name::ModuleLoadEx
+            | Name::ModuleUnload
+            | Name::Role
+            | Name::Wait
+            | Name::WaitAof => compatibility::answer(name, words),
             Name::Eval
             | Name::EvalRo
             | Name::EvalSha

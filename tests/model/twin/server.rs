@@ -38,8 +38,10 @@ impl Twin {
 
     pub(super) fn info(&mut self, words: &Words<'_>) -> Expected {
         let wanted = |section: &str| {
-            let all = ["all", "everything", "default", section];
-            words.count() == 1 || (1..words.count()).any(|index| all.iter().any(|word| words.is(index, word)))
+            let is_default = section != "commandstats";
+            let named = |name: &str| (1..words.count()).any(|index| words.is(index, name));
+            let all = named("all") || named("everything") || named(section);
+            all || (is_default && (words.count() == 1 || named("default")))
         };
         let mut lines = Vec::new();
         if wanted("server") {
@@ -62,7 +64,8 @@ impl Twin {
             let of_sets: usize = of_sets.map(|set| set.expiries.len()).sum();
             let expires = expires + self.vector_expiries.len() + of_sets;
             if self.size() > 0 {
-                lines.push(format!("db0:keys={},expires={expires},avg_ttl=0", self.size()));
+                // How long keys have left on average is an estimate, behind the comma.
+                lines.push(format!("db0:keys={},expires={expires},…", self.size()));
             }
             lines.push(format!("kora_collections:{}", self.collections.len()));
         }
@@ -116,7 +119,10 @@ pub(super) fn listed(words: &Words<'_>) -> Answer {
             .filter(|name| match category.as_slice() {
                 b"keyspace" => ["scan", "type"].contains(name),
                 b"vector" => name.starts_with("vec"),
-                b"connection" => ["auth", "command", "echo", "hello", "ping", "quit", "reset", "select"].contains(name),
+                b"connection" => [
+                    "auth", "command", "echo", "hello", "ping", "quit", "reset", "select", "wait", "waitaof",
+                ]
+                .contains(name),
                 _ => false,
             })
             .collect()

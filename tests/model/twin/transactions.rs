@@ -49,6 +49,9 @@ impl Twin {
             Name::BgSave if super::server::are_save_words(name, words) => {
                 Some("ERR Command not allowed inside a transaction")
             }
+            Name::WaitAof if super::compatibility::are_wait_words(words) => {
+                Some("ERR Command not allowed inside a transaction")
+            }
             Name::ConfigRewrite => Some("ERR Command not allowed inside a transaction"),
             Name::Shutdown if self.shutdown_words(words) => Some("ERR Command not allowed inside a transaction"),
             _ if spreads(name, words) || self.msetex_spreads(name, words) => {

@@ -36,6 +36,20 @@ pub(crate) struct PubSub {
     gone: VecDeque<Subscriber>,
     /// The id of the next subscriber.
     next_id: u64,
+    /// Connections that subscribe to something.
+    subscribers: usize,
+}
+
+impl PubSub {
+    /// Connections that subscribe to something.
+    pub(crate) fn subscribers(&self) -> usize {
+        self.subscribers
+    }
+
+    /// Channels, patterns and shard channels with subscribers on this worker.
+    pub(crate) fn topic_counts(&self) -> [u64; TopicKind::ALL.len()] {
+        TopicKind::ALL.map(|kind| self.registry.of_kind(kind).len() as u64)
+    }
 }
 
 impl Engine {
@@ -80,6 +94,7 @@ impl Engine {
         reply_queue.session.subscriptions = [0; TopicKind::ALL.len()];
         if let Some(subscriber) = reply_queue.subscriber.take() {
             reply_queue.account.remove(subscriber.bytes());
+            self.pubsub.subscribers -= 1;
             self.pubsub.gone.push_back(*subscriber);
             self.wake_for_work();
         }

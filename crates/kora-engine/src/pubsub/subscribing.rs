@@ -108,6 +108,7 @@ impl Engine {
         let reply_queue = self.reply_queues.get(id);
         let subscriber = reply_queue.subscriber.get_or_insert_with(|| {
             self.pubsub.next_id += 1;
+            self.pubsub.subscribers += 1;
             Box::new(Subscriber {
                 id: self.pubsub.next_id,
                 names: Default::default(),
@@ -140,6 +141,7 @@ impl Engine {
             count = subscriber.count(kind);
             if subscriber.len() == 0 {
                 reply_queue.subscriber = None;
+                self.pubsub.subscribers -= 1;
             }
         }
         confirmation(kind.unsubscribe_word(), Reply::Bulk(name), count)

@@ -14,7 +14,11 @@ impl Shard {
         place: ResolvedKey<'_>,
         action: AttributesAction,
     ) -> Result<Reply, ClientError> {
-        match self.keyspace.kind(place) {
+        let kind = self.keyspace.kind(place);
+        if matches!(action, AttributesAction::Get(_)) {
+            self.lookups.note(kind.is_some());
+        }
+        match kind {
             Some(KeyType::String | KeyType::Hash) => return Err(ClientError::WrongType),
             Some(KeyType::Vector) => {}
             None | Some(KeyType::VectorSet) => {

@@ -92,11 +92,18 @@ impl Shard {
             }
             RequestBody::Describe(schema) => PartialReply::Description(self.describe(&schema)),
             RequestBody::Sample { schema, random } => PartialReply::Vector(self.sample(&schema, random)),
+            RequestBody::Untouched(body) => {
+                self.keyspace.set_touching(false);
+                let begun = self.execute(*body, origin, at_ms, work);
+                self.keyspace.set_touching(true);
+                return begun;
+            }
             RequestBody::Clients { .. }
             | RequestBody::Kill { .. }
             | RequestBody::Stats
             | RequestBody::ResetStats
             | RequestBody::ReleaseMemory
+            | RequestBody::Unpause
             | RequestBody::ChangeSubscriptions(_)
             | RequestBody::Publish(_)
             | RequestBody::Topics(_)

@@ -166,6 +166,12 @@ impl Shard {
             found: Bulks::default(),
             is_in_batch: false,
         };
+        if matches!(
+            progress.purpose,
+            Purpose::Get(_) | Purpose::Walk { .. } | Purpose::Draw { .. }
+        ) {
+            self.lookups.note(self.keyspace.exists(place));
+        }
         match self.work_on(place, &mut progress, work) {
             Some(reply) => Begun::Done(reply),
             // The key is copied only now: most hashes are small.

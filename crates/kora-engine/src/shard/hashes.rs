@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use kora_keyspace::ResolvedKey;
 use kora_resp::Reply;
-use kora_values::{FieldValue, LongDouble, ValueError};
+use kora_values::{FieldValue, HashRef, LongDouble, ValueError};
 use kora_vector::Work;
 
 use super::Shard;
@@ -47,9 +47,8 @@ impl Shard {
                 length(value.map_or(0, |value| value.bytes().len()))
             }),
             HashAction::Length => {
-                let hash = self.keyspace.hash(place);
+                let hash = self.read_hash(place);
                 hash.map(|hash| length(hash.map_or(0, |hash| hash.len())))
-                    .map_err(refused)
             }
             HashAction::Add(field, amount) => self.add_to_field(place, &field, amount),
             HashAction::AddFloat(field, amount) => self.add_float_to_field(place, &field, &amount),
@@ -64,8 +63,15 @@ impl Shard {
         field: &Bytes,
         show: impl FnOnce(Option<FieldValue<'_>>) -> Reply,
     ) -> Result<Reply, ClientError> {
-        let hash = self.keyspace.hash(place).map_err(refused)?;
+        let hash = self.read_hash(place)?;
         Ok(show(hash.and_then(|hash| hash.get(field))))
+    }
+
+    /// The hash at a key, for a command that reads it.
+    pub(super) fn read_hash(&self, place: ResolvedKey<'_>) -> Result<Option<HashRef<'_>>, ClientError> {
+        let hash = self.keyspace.hash(place);
+        self.lookups.note(!matches!(hash, Ok(None)));
+        hash.map_err(refused)
     }
 
     fn set_field_if_absent(
@@ -108,7 +114,7 @@ impl Shard {
 
     fn random_field(&mut self, place: ResolvedKey<'_>) -> Result<Reply, ClientError> {
         let mut draws = self.draw();
-        let Some(hash) = self.keyspace.hash(place).map_err(refused)? else {
+        let Some(hash) = self.read_hash(place)? else {
             return Ok(Reply::Null);
         };
         let field = hash.random(|| super::keys::next_draw(&mut draws));
@@ -128,7 +134,10 @@ impl Shard {
         scan: Result<HashScan, ClientError>,
     ) -> Result<Option<HashScan>, ClientError> {
         match self.keyspace.hash(place).map_err(refused)? {
-            None => Ok(None),
+            None => {
+                self.lookups.note(false);
+                Ok(None)
+            }
             Some(_) => scan.map(Some),
         }
     }

@@ -33,6 +33,9 @@ impl Shard {
     }
 
     fn act_on_key(&mut self, place: ResolvedKey<'_>, action: KeyAction) -> Result<Reply, ClientError> {
+        if action.only_reads() {
+            self.lookups.note(self.keyspace.exists(place));
+        }
         Ok(match action {
             KeyAction::Type => Reply::Simple(self.keyspace.kind(place).map_or("none", KeyType::name)),
             KeyAction::Delete => Reply::Integer(i64::from(self.keyspace.remove(place, Cause::Command))),

@@ -65,6 +65,7 @@ use crate::leased::ReadLeases;
 use crate::mail::{Origin, PartialReply, ReplyId, RequestBody};
 use crate::router::{Placement, ShardId};
 use crate::setup::Setup;
+use crate::stats::Lookups;
 
 /// One shard. Owned by one worker, and never leaves its thread, except the collections while they are leased.
 pub(crate) struct Shard {
@@ -89,6 +90,7 @@ pub(crate) struct Shard {
     transfers: Vec<u64>,
     /// Parts of collections whose capture was given up and is to be ended.
     given_up: Vec<GivenUp>,
+    lookups: Lookups,
     /// Runs scripts, from the first one on.
     interpreter: Option<Rc<Interpreter>>,
     /// Scripts have left much behind that is to be freed.
@@ -113,6 +115,7 @@ impl Shard {
             capture: None,
             transfers: Vec::new(),
             given_up: Vec::new(),
+            lookups: Lookups::default(),
             interpreter: None,
             has_script_garbage: false,
             messages: Vec::new(),
@@ -198,6 +201,21 @@ impl Shard {
                 None
             }
         }
+    }
+
+    /// Counts of reads that found their key, and of others.
+    pub(crate) fn lookups(&self) -> &Lookups {
+        &self.lookups
+    }
+
+    /// Clients that watch keys.
+    pub(crate) fn watchers(&self) -> u64 {
+        self.keyspace.observers().watches.watchers()
+    }
+
+    /// Keys that clients watch, or watched a moment ago.
+    pub(crate) fn watched_keys(&self) -> u64 {
+        self.keyspace.observers().watches.watched_keys()
     }
 
     /// Frees what was dropped, for one slice.

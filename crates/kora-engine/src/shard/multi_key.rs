@@ -240,6 +240,9 @@ impl Shard {
                     } else {
                         self.keyspace.exists(place)
                     };
+                    if !*are_pairs {
+                        self.lookups.note(is_there);
+                    }
                     *counted += u64::from(is_there);
                     None
                 }
@@ -249,7 +252,7 @@ impl Shard {
                 Some(key) => {
                     let place = self.resolve_live(key, now_ms);
                     // What is no string is nothing to MGET.
-                    match self.keyspace.string(place) {
+                    match self.read_string(place) {
                         Ok(Some(string)) => match string.shared() {
                             Some(bytes) => strings.push_bytes(bytes),
                             None => strings.push(string.bytes(&mut Digits::new())),

@@ -3,6 +3,7 @@
 use kora_keyspace::keys::Value;
 use kora_keyspace::{Cause, NEVER_MS, ResolvedKey};
 use kora_resp::Reply;
+use kora_values::StringRef;
 
 use super::Shard;
 use super::keys::refused;
@@ -36,11 +37,11 @@ impl Shard {
                 appended.map(length).map_err(refused)
             }
             StringAction::Length => {
-                let string = self.keyspace.string(place).map_err(refused)?;
+                let string = self.read_string(place)?;
                 Ok(length(string.map_or(0, |string| string.len())))
             }
             StringAction::Range(start, end) => {
-                let string = self.keyspace.string(place).map_err(refused)?;
+                let string = self.read_string(place)?;
                 Ok(Reply::Bulk(
                     string.map(|string| string.range(start, end)).unwrap_or_default(),
                 ))
@@ -62,8 +63,15 @@ impl Shard {
     }
 
     pub(super) fn get_string(&self, place: ResolvedKey<'_>) -> Result<Reply, ClientError> {
-        let string = self.keyspace.string(place).map_err(refused)?;
+        let string = self.read_string(place)?;
         Ok(string.map_or(Reply::Null, |string| Reply::Bulk(string.to_bytes())))
+    }
+
+    /// The string at a key, for a command that reads it.
+    pub(super) fn read_string(&self, place: ResolvedKey<'_>) -> Result<Option<StringRef<'_>>, ClientError> {
+        let string = self.keyspace.string(place);
+        self.lookups.note(!matches!(string, Ok(None)));
+        string.map_err(refused)
     }
 
     fn set_string(&mut self, place: ResolvedKey<'_>, setting: StringSetting) -> Result<Reply, ClientError> {

@@ -60,10 +60,13 @@ impl Shard {
 
     pub(super) fn get(&mut self, element: &Element, at_ms: u64) -> Result<Option<Box<[f32]>>, ClientError> {
         let Element { collection, name } = element;
-        match self.keyspace.use_vector(collection, name, at_ms) {
-            None => self.vet_element(collection, name, at_ms).map_or(Ok(None), Err),
-            vector => Ok(vector),
-        }
+        let vector = self.keyspace.use_vector(collection, name, at_ms);
+        let refusal = match vector {
+            None => self.vet_element(collection, name, at_ms),
+            Some(_) => None,
+        };
+        self.lookups.note(vector.is_some() || refusal.is_some());
+        refusal.map_or(Ok(vector), Err)
     }
 
     /// Why the key of a vector that is not there can't be one: it holds a string or a hash.

@@ -40,6 +40,14 @@ impl Watches {
         self.watchers.is_empty()
     }
 
+    pub(crate) fn watchers(&self) -> u64 {
+        self.watchers.len() as u64
+    }
+
+    pub(crate) fn watched_keys(&self) -> u64 {
+        self.watched.len() as u64
+    }
+
     pub(crate) fn watch(&mut self, origin: Origin, key: Bytes) {
         let begun = &mut self.begun;
         let watcher = self.watchers.entry(origin).or_insert_with(|| {

@@ -246,11 +246,16 @@ impl<O: Observer> Keyspace<O> {
 
     /// A vector that has not expired, which counts as used then.
     pub fn use_vector(&mut self, collection: &[u8], name: &[u8], now_ms: u64) -> Option<Box<[f32]>> {
+        let is_touching = self.is_touching;
         let part = self.current_part_mut(collection, now_ms)?;
         let is_there = part
             .deadline_of_name(name)
             .is_some_and(|deadline_ms| deadline_ms > now_ms);
-        is_there.then(|| part.use_vector(name, seconds(now_ms))).flatten()
+        let used_s = match is_touching {
+            true => seconds(now_ms),
+            false => part.used_s(name)?,
+        };
+        is_there.then(|| part.use_vector(name, used_s)).flatten()
     }
 
     /// True if there is such a vector and it has not expired.

@@ -67,6 +67,11 @@ impl KeyTable {
         self.deadlines.len()
     }
 
+    /// How long keys that expire have left on average, in milliseconds, as far as a few tell; none if no key expires.
+    pub fn time_left_ms(&self, now_ms: u64) -> Option<u64> {
+        self.deadlines.mean_ms().map(|mean_ms| mean_ms.saturating_sub(now_ms))
+    }
+
     /// Bytes held of all there is in it: the blocks that the allocator gave.
     pub fn bytes(&self) -> usize {
         self.entries.bytes().saturating_sub(self.empty_bytes) + self.heap_bytes + self.deadlines.bytes()

@@ -79,7 +79,7 @@ fn engine_for(shards: usize, load_bytes: u64) -> Engine {
     let config = Config::default();
     let live = Arc::new(Live::new(&config));
     let settings = RunningSettings::new(&config, live, Arc::new(Semaphore::new(0)));
-    let setup = Arc::new(serve::setup(&config, 1, shards, &[], Process::new(), settings));
+    let setup = Arc::new(serve::setup(&config, 1, shards, (&[], &[]), Process::new(), settings));
     setup.durability.load_bytes.set(load_bytes);
     let mesh_end = mesh_ends(setup.placement, 1).pop().expect("there is one worker");
     Engine::new(mesh_end, setup)

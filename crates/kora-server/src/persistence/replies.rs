@@ -22,7 +22,7 @@ impl Connection {
         }
     }
 
-    /// Waits until what the replies tell of is safe, if `appendfsync` asks for it. False if they must not be sent.
+    /// Waits until what the replies tell of is safe, if `appendfsync` or the client asks for it. False if they must not be sent.
     pub(crate) async fn is_output_safe(&mut self) -> bool {
         let Some(persistence) = &self.persistence else {
             return true;
@@ -30,7 +30,7 @@ impl Connection {
         if self.output.is_empty() {
             return true;
         }
-        let is_safe = persistence.settle().await;
+        let is_safe = persistence.settle(std::mem::take(&mut self.awaits_log)).await;
         is_safe || !std::mem::take(&mut self.may_have_written)
     }
 }

@@ -1,0 +1,97 @@
+//! What INFO says of the data: memory, keys, recall, and what each worker holds.
+
+use std::fmt::Write as _;
+
+use super::{Fields, sum};
+use crate::gather::Context;
+use crate::limits::{SAMPLE_K, SAMPLED_COLLECTIONS_MAX};
+use crate::memory_report::MemoryReport;
+use crate::stats::{RecallStats, WorkerStats};
+
+pub(super) fn memory(fields: &mut Fields<'_>, stats: &[WorkerStats], context: &Context<'_>) {
+    for (name, value) in MemoryReport::of(stats, context).fields() {
+        fields.add(name, value);
+    }
+    fields.add("maxmemory_clients", context.setup.client_bytes_max());
+    fields.add("number_of_cached_scripts", context.setup.scripts.count());
+}
+
+pub(super) fn keyspace(fields: &mut Fields<'_>, stats: &[WorkerStats], context: &Context<'_>) {
+    let keys = sum(stats, |stats| stats.vector_keys + stats.keys);
+    if keys > 0 {
+        let expires = sum(stats, |stats| stats.expiring);
+        let left_ms: u128 = stats.iter().map(|stats| stats.time_left_ms.0).sum();
+        let average_ms = left_ms / u128::from(sum(stats, |stats| stats.time_left_ms.1).max(1));
+        fields.add(
+            "db0",
+            format_args!("keys={keys},expires={expires},avg_ttl={average_ms},subexpiry=0"),
+        );
+    }
+    fields.add("kora_collections", context.setup.catalog.len());
+    fields.add("kora_collections_expiring", context.setup.catalog.expiring());
+}
+
+/// The collections sampled last, in the order of their names.
+pub(super) fn recall(fields: &mut Fields<'_>, stats: &[WorkerStats], _: &Context<'_>) {
+    let mut all: Vec<&RecallStats> = stats.iter().flat_map(|stats| &stats.recall).collect();
+    all.sort_unstable_by_key(|one| std::cmp::Reverse(one.sampled_s));
+    all.truncate(SAMPLED_COLLECTIONS_MAX);
+    all.sort_unstable_by(|one, other| one.collection.cmp(&other.collection));
+    for (number, one) in all.into_iter().enumerate() {
+        let Some(recall) = one.found.recall() else { continue };
+        fields.add(
+            &format!("recall{number}"),
+            format_args!(
+                "collection={},recall={recall:.4},k={SAMPLE_K},ef={},samples={},sampled_at={}",
+                plain(&one.collection),
+                one.ef.max(SAMPLE_K),
+                one.found.samples,
+                one.sampled_s
+            ),
+        );
+    }
+}
+
+/// A name without what ends a field or a line: such bytes stand as `\xHH`.
+fn plain(name: &[u8]) -> String {
+    let mut text = String::with_capacity(name.len());
+    for byte in name {
+        match byte {
+            b',' | b'=' | b'\\' => write!(text, "\\x{byte:02x}").expect("writing to a string cannot fail"),
+            b' '..=b'~' => text.push(char::from(*byte)),
+            _ => write!(text, "\\x{byte:02x}").expect("writing to a string cannot fail"),
+        }
+    }
+    text
+}
+
+pub(super) fn workers(fields: &mut Fields<'_>, stats: &[WorkerStats], _: &Context<'_>) {
+    for stats in stats {
+        fields.add(&format!("worker{}", stats.worker), numbers(stats));
+    }
+}
+
+fn numbers(stats: &WorkerStats) -> String {
+    let numbers = [
+        ("shards", stats.shards as u64),
+        ("vectors", stats.vectors),
+        ("keys", stats.keys),
+        ("expiring", stats.expiring),
+        ("clients", stats.clients),
+        ("client_bytes", stats.client_bytes),
+        ("connections", stats.connections),
+        ("commands", stats.commands),
+        ("turns", stats.turns),
+        ("turn_us_max", stats.turn_us_max),
+        ("slices", stats.slices),
+        ("slice_us_max", stats.slice_us_max),
+        ("queue_depth", stats.queue_depth),
+        ("queue_depth_max", stats.queue_depth_max),
+        ("unanswered", stats.unanswered),
+        ("requests_sent", stats.requests_sent),
+        ("credit_waits", stats.credit_waits),
+        ("bells_rung", stats.bells_rung),
+        ("sleeps", stats.sleeps),
+    ];
+    numbers.map(|(name, number)| format!("{name}={number}")).join(",")
+}
