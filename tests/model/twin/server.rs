@@ -171,7 +171,10 @@ pub(super) fn set_settings(words: &Words<'_>) -> Answer {
         .chunks(2)
         .map(|pair| (String::from_utf8_lossy(&pair[0]).to_ascii_lowercase(), &pair[1]))
         .collect();
-    for (index, (name, _)) in changes.iter().enumerate() {
+    for (index, (name, value)) in changes.iter().enumerate() {
+        if std::str::from_utf8(value).is_err() {
+            return refuse(name, "the value is no UTF-8 text");
+        }
         if changes[..index].iter().any(|(other, _)| other == name) {
             return refuse(name, "duplicate parameter");
         }

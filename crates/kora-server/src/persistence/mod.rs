@@ -398,8 +398,8 @@ impl WorkerPersistence {
         waiting > WAITING_BYTES_MAX && self.durability.trouble().is_none()
     }
 
-    /// Waits until what replies may tell of by now is safe, if it has to be or is wanted. False if it could not be made safe: then the
-    /// replies must not be sent, unless they are to commands that only read.
+    /// Waits until what replies may tell of by now is safe, if it has to be or is wanted. False if it could not be made safe:
+    /// then the replies must not be sent, unless they are to commands that only read.
     pub(crate) async fn settle(&self, is_wanted: bool) -> bool {
         if !self.policy.is_log_on || (self.policy.live.is_fsync_always.get() == 0 && !is_wanted) {
             return true;
