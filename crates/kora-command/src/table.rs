@@ -137,7 +137,7 @@ pub const UNKNOWN: &CommandEntry = &CommandEntry {
 };
 
 /// Every command stands in its family's file, beside its parser.
-const FAMILIES: [&[CommandEntry]; 10] = [
+const FAMILIES: [&[CommandEntry]; 11] = [
     admin_entries::ENTRIES,
     compatibility::ENTRIES,
     connection::ENTRIES,
