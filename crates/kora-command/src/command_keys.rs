@@ -67,10 +67,10 @@ fn key_places(arguments: &Arguments<'_>) -> Result<(&'static CommandEntry, Vec<u
 
 fn named(arguments: &Arguments<'_>) -> Option<&'static CommandEntry> {
     let entry = table::find(arguments.word(FIRST)).filter(|entry| !entry.name.contains('|'))?;
-    if entry.subcommands.is_empty() {
+    if entry.subcommands.is_empty() || arguments.count() == FIRST + 1 {
         return Some(entry);
     }
-    let subcommand = (arguments.count() > FIRST + 1).then(|| arguments.word(FIRST + 1))?;
+    let subcommand = arguments.word(FIRST + 1);
     let name: Bytes = [entry.name.as_bytes(), b"|", subcommand].concat().into();
     table::find(&name)
 }
