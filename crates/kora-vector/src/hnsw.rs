@@ -225,6 +225,7 @@ impl Index {
             built.proofs.note_change();
         }
         self.keep_scratch(std::mem::take(&mut insertion.scratch));
+        self.prove_some(work);
         Step::Done(insertion.slot())
     }
 

@@ -6,14 +6,16 @@
 //! linking is left out, what moved is followed; and a node that is linked but not finished is walked and not returned, as
 //! a dead one is.
 
+use crate::astray::{enter_from, is_astray};
 use crate::beam::Candidate;
 use crate::consolidate::{Consolidation, Reader};
 use crate::graph::{Graph, Link};
 use crate::hnsw::Slot;
 use crate::replace::{Replacement, SHORT_EF, is_offered, keep_links, near, take_over};
+use crate::route::Route;
 use crate::scratch::Scratch;
 use crate::search::{begin_beam, begin_descent, descend, enter, expand};
-use crate::select::{Offer, fill_up, is_diverse, offer};
+use crate::select::{Offer, fill_up, is_diverse, link_both, offer};
 use crate::slot_states::SlotStates;
 use crate::space::Space;
 use crate::tree::find_host;
@@ -39,6 +41,8 @@ pub struct Insertion {
     linked_at_start: usize,
     /// Where the links chosen on each layer begin in `scratch.chosen`, the topmost layer first.
     layers: Vec<usize>,
+    /// How a search for the vector goes.
+    route: Route,
     /// None before it knows other slots than its own. Given up with the rest when the insertion ends.
     reader: Option<Reader>,
 }
@@ -105,6 +109,7 @@ impl Insertion {
             spent: 0,
             linked_at_start: 0,
             layers: Vec::new(),
+            route: Route::default(),
             reader: None,
         }
     }
@@ -175,6 +180,7 @@ impl Insertion {
                 self.linked_at_start = graph.linked_count();
                 chosen.clear();
                 self.layers.clear();
+                self.route.clear();
                 let both = self
                     .predecessor
                     .and_then(|old| Replacement::of(graph, states, old, self.slot));
@@ -192,36 +198,22 @@ impl Insertion {
                 };
             }
             InsertionStage::Descend { layer, at } => {
-                if *layer <= graph.level(self.slot) {
-                    begin_beam(walk, self.ef, None, *at, !states.is_leaving(at.slot()));
-                    self.stage = InsertionStage::beam(*layer);
-                } else if !descend(space, graph, states, (*layer, at), probe, walk, work) {
+                let top = graph.level(self.slot).min(graph.height());
+                if *layer > 0 && descend(space, graph, states, (*layer, at), probe, walk, work) {
+                    return Step::More;
+                }
+                if *layer > top {
+                    self.route.pass(*layer, *at);
                     *layer -= 1;
+                } else {
+                    if top > 0 {
+                        self.route.stop_at(*at);
+                    }
+                    begin_beam(walk, self.ef, None, *at, !states.is_leaving(at.slot()));
+                    self.stage = InsertionStage::beam(top);
                 }
             }
-            InsertionStage::Beam {
-                layer,
-                expanded,
-                leaving,
-            } => {
-                // Those that are on their way out make no neighbours. As long as they are few they may take places all the
-                // same: to walk on until as many others are found would make an insertion dearer by their share.
-                let ef = if self.is_short { self.ef.min(SHORT_EF) } else { self.ef };
-                let places = ef / 2;
-                // Where nearly all are leaving, the neighbours are sought among so many.
-                let others = walk.beam.result_count().saturating_sub((*leaving).min(places));
-                let is_enough = *expanded > PATIENCE * self.ef && others > 0;
-                let mut admits = |slot| {
-                    let is_leaving = states.is_leaving(slot);
-                    *leaving += usize::from(is_leaving);
-                    !is_leaving || *leaving <= places
-                };
-                *expanded += 1;
-                if is_enough || !expand(space, graph, states, *layer, probe, walk, &mut admits, work) {
-                    self.layers.push(chosen.len());
-                    self.stage = InsertionStage::Choose { layer: *layer, next: 0 };
-                }
-            }
+            InsertionStage::Beam { .. } => self.beam(space, graph, states, work),
             InsertionStage::Choose { .. } => self.choose(space, graph, states, work),
             InsertionStage::Link { .. } => {
                 let step = self.link(space, graph, states, work);
@@ -236,6 +228,61 @@ impl Insertion {
         Step::More
     }
 
+    /// One step of the beam on a layer; then its results are considered, or it begins again from the top and more widely.
+    fn beam(&mut self, space: &Space, graph: &Graph, states: &SlotStates, work: &mut Work) {
+        let InsertionStage::Beam {
+            layer,
+            expanded,
+            leaving,
+        } = &mut self.stage
+        else {
+            unreachable!("called in this stage")
+        };
+        let layer = *layer;
+        let Scratch {
+            query,
+            walk,
+            chosen,
+            bench,
+            ..
+        } = &mut *self.scratch;
+        let probe = query.probe();
+        // Those that are on their way out make no neighbours. As long as they are few they may take places all the
+        // same: to walk on until as many others are found would make an insertion dearer by their share.
+        let ef = if self.is_short { self.ef.min(SHORT_EF) } else { self.ef };
+        let places = ef / 2;
+        // Where nearly all are leaving, the neighbours are sought among so many.
+        let others = walk.beam.result_count().saturating_sub((*leaving).min(places));
+        let is_enough = *expanded > PATIENCE * self.ef && others > 0;
+        let mut admits = |slot| {
+            let is_leaving = states.is_leaving(slot);
+            *leaving += usize::from(is_leaving);
+            !is_leaving || *leaving <= places
+        };
+        *expanded += 1;
+        if !self.is_short {
+            self.route.watch(&mut walk.beam);
+        }
+        if !is_enough && expand(space, graph, states, layer, probe, walk, &mut admits, work) {
+            return;
+        }
+        let may_look_widely = layer == 0 && !self.is_short && self.route.may_look_widely(graph);
+        if may_look_widely && is_astray(space, walk.beam.results(), &mut bench.measured, work) {
+            self.route.look_widely();
+            chosen.clear();
+            self.layers.clear();
+            let root = graph.root().expect("a graph that was walked has a root");
+            let at = begin_descent(space, probe, root, walk);
+            begin_beam(walk, self.ef, None, at, !states.is_leaving(root));
+            self.stage = InsertionStage::beam(graph.height());
+            return;
+        }
+        if layer <= graph.level(self.slot) {
+            self.layers.push(chosen.len());
+        }
+        self.stage = InsertionStage::Choose { layer, next: 0 };
+    }
+
     /// Considers one more result of the beam; then the next layer down, or linking.
     fn choose(&mut self, space: &Space, graph: &mut Graph, states: &SlotStates, work: &mut Work) {
         let InsertionStage::Choose { layer, next } = &mut self.stage else {
@@ -246,6 +293,13 @@ impl Insertion {
             walk, bench, chosen, ..
         } = &mut *self.scratch;
         let results = walk.beam.results();
+        if layer > graph.level(self.slot) {
+            let nearest = results.first().map(|nearest| nearest.unexpanded());
+            if let Some((stop, nearest)) = nearest.and_then(|nearest| self.route.missed(layer, nearest)) {
+                link_both(space, graph, states, (layer, stop, nearest), bench, work);
+            }
+            return self.end_layer(space, graph, states, layer, nearest);
+        }
         let first = *self.layers.last().expect("this layer's beginning was pushed");
         // M links, on the base layer too: the other half of its places is for links back.
         if *next < results.len() && chosen.len() - first < graph.capacity(1) {
@@ -302,7 +356,12 @@ impl Insertion {
                 enter(space, query.probe(), root, &mut walk.distances)
             });
             let ef = if self.is_short { self.ef.min(SHORT_EF) } else { self.ef };
-            begin_beam(walk, ef, None, nearest, !states.is_leaving(nearest.slot()));
+            // From all that was found here: what is near on the next layer may be in parts that meet only on this one.
+            let entries = &mut self.route.entries;
+            entries.clear();
+            entries.push(nearest);
+            entries.extend(walk.beam.results().iter().skip(1).map(|near| near.unexpanded()));
+            enter_from(walk, entries, (ef, None), |slot| !states.is_leaving(slot));
             self.stage = InsertionStage::beam(layer - 1);
             return;
         }
@@ -351,7 +410,18 @@ impl Insertion {
             bench
                 .links
                 .extend(staying.iter().map(|candidate| Link::new(candidate.slot(), false)));
-            *host = find_host(graph, *layer, &staying, self.slot);
+            // Where a search ends before it comes so far, the pinned link begins there.
+            let is_highest = *layer + 1 == self.layers.len();
+            let mut hosts = match self
+                .route
+                .stop()
+                .filter(|stops| is_highest && stops[0].slot() != staying[0].slot())
+            {
+                Some(stops) => self::staying(states, stops),
+                None => Vec::new(),
+            };
+            hosts.extend(staying);
+            *host = find_host(graph, *layer, &hosts, self.slot);
             let is_known = bench.links.iter().any(|link| link.slot() == *host);
             if bench.links.len() < graph.capacity(*layer) && !is_known && !states.is_retired(*host) {
                 bench.links.push(Link::new(*host, false));

@@ -37,6 +37,13 @@ pub(crate) struct Proofs {
     sweep: Option<Sweep>,
     /// The proof under way: given up when the dead begin to leave, for which it would have to be waited.
     proof: Option<Box<Proof>>,
+    /// Insertions since one was followed by a proof.
+    unproved: usize,
+    /// So many slots from `next` on are proved beside the next insertions.
+    suspected: usize,
+    next: usize,
+    /// Which vector was proved last beside an insertion, as a part of all, in units of 2^-32.
+    chosen: u32,
 }
 
 /// One look at all nodes, or at some.
@@ -91,7 +98,7 @@ impl Proofs {
     /// Whether there is something to prove.
     pub(crate) fn has_work(&self, space: &Space, states: &SlotStates) -> bool {
         let is_due = self.changes * CHANGED_ONE_IN >= states.live_count().max(1);
-        space.metric() != Metric::InnerProduct && (self.sweep.is_some() || is_due)
+        space.metric() != Metric::InnerProduct && (self.proof.is_some() || self.sweep.is_some() || is_due)
     }
 
     /// Gives up the proof under way; the sweep goes on behind it.
@@ -106,14 +113,8 @@ impl Proofs {
         take: impl FnOnce() -> (Box<Scratch>, Reader),
         work: &mut Work,
     ) -> Option<Box<Scratch>> {
-        if let Some(proof) = &mut self.proof {
-            let Step::Done(verdict) = proof.resume(space, graph, states, work) else {
-                return None;
-            };
-            if let Some(sweep) = &mut self.sweep {
-                sweep.failed += usize::from(verdict == Verdict::Linked);
-            }
-            return self.give_up_proof();
+        if self.proof.is_some() {
+            return self.resume((space, graph, states), work);
         }
         let changes = &mut self.changes;
         let sweep = self.sweep.get_or_insert_with(|| {
@@ -122,22 +123,77 @@ impl Proofs {
         });
         work.spend(LOOK_WORK);
         match sweep.next_slot(states.slots()) {
-            Some(slot) if states.is_live(slot) && graph.host(0, slot).is_some() => {
-                let (scratch, reader) = take();
-                self.proof = Some(Box::new(Proof {
-                    slot,
-                    scratch,
-                    stage: ProofStage::Begin,
-                    _reader: reader,
-                }));
-            }
-            Some(_) => {}
+            Some(slot) => self.begin((graph, states), slot, take),
             None => {
                 let round = sweep.round + 1;
                 self.sweep = (sweep.failed > 0 && round < ROUNDS_MAX).then(|| Sweep::new(round));
             }
         }
         None
+    }
+
+    /// What follows an insertion: now and then a proof of some vector, and of those behind it if that was not met. Vectors that
+    /// came one after the other are lost together.
+    pub(crate) fn sample(
+        &mut self,
+        (space, graph, states): (&Space, &mut Graph, &SlotStates),
+        take: impl FnOnce() -> (Box<Scratch>, Reader),
+        work: &mut Work,
+    ) -> Option<Box<Scratch>> {
+        if space.metric() == Metric::InnerProduct {
+            return None;
+        }
+        self.unproved += 1;
+        if self.proof.is_none() && self.suspected > 0 {
+            self.suspected -= 1;
+            self.next += 1;
+            self.begin((graph, states), (self.next - 1) as u32, take);
+        } else if self.proof.is_none() && self.unproved >= SAMPLED_ONE_IN {
+            self.unproved = 0;
+            self.chosen = self.chosen.wrapping_add(STRIDE);
+            let slot = ((u64::from(self.chosen) * states.slots() as u64) >> 32) as u32;
+            self.begin((graph, states), slot, take);
+        }
+        self.proof.as_ref()?;
+        self.resume((space, graph, states), work)
+    }
+
+    /// Goes on with the proof under way.
+    fn resume(
+        &mut self,
+        (space, graph, states): (&Space, &mut Graph, &SlotStates),
+        work: &mut Work,
+    ) -> Option<Box<Scratch>> {
+        let proof = self.proof.as_mut()?;
+        let slot = proof.slot as usize;
+        let Step::Done(verdict) = proof.resume(space, graph, states, work) else {
+            return None;
+        };
+        if verdict == Verdict::Linked {
+            (self.next, self.suspected) = (slot + 1, SUSPECTED);
+        }
+        if let Some(sweep) = &mut self.sweep {
+            sweep.failed += usize::from(verdict == Verdict::Linked);
+        }
+        self.give_up_proof()
+    }
+
+    /// Begins the proof of a vector, if there is one.
+    fn begin(
+        &mut self,
+        (graph, states): (&Graph, &SlotStates),
+        slot: u32,
+        take: impl FnOnce() -> (Box<Scratch>, Reader),
+    ) {
+        if (slot as usize) < states.slots() && states.is_live(slot) && graph.host(0, slot).is_some() {
+            let (scratch, reader) = take();
+            self.proof = Some(Box::new(Proof {
+                slot,
+                scratch,
+                stage: ProofStage::Begin,
+                _reader: reader,
+            }));
+        }
     }
 }
 
@@ -285,6 +341,15 @@ const CHANGED_ONE_IN: usize = 4;
 /// A first look is at one slot in so many: 5 in 1,000 that are not met are seen in 2,000 slots with a probability of 0.7, and
 /// where fewer are lost in more, so are they.
 const LOOK_ONE_IN: usize = 8;
+
+/// One insertion in so many is followed by a proof, which costs about a tenth of one.
+const SAMPLED_ONE_IN: usize = 16;
+
+/// After a vector that was not met so many others are proved, one beside each insertion.
+const SUSPECTED: usize = 8;
+
+/// The golden section of 2^32: multiples of it are spread evenly, however many there are.
+const STRIDE: u32 = 0x9E37_79B9;
 
 /// A look at a slot.
 const LOOK_WORK: u64 = 128;

@@ -28,6 +28,8 @@ pub struct Search {
     pub(crate) parameters: SearchParameters,
     /// Whether it walks for the second time, with a larger ef.
     pub(crate) has_widened: bool,
+    /// Whether it walks for the second time, from other entries.
+    pub(crate) has_begun_again: bool,
     pub(crate) statistics: Statistics,
     pub(crate) stage: SearchStage,
     /// None before its first pause.
@@ -53,6 +55,8 @@ pub(crate) enum SearchStage {
     Descend { layer: usize, at: Candidate },
     /// On the base layer.
     Beam,
+    /// Above it, once more and more widely, since the walk went astray.
+    Wide { layer: usize },
     /// The beam is done; so many of its results have been measured on the rows.
     Refine { hits: Vec<Candidate> },
     /// No walk: every live vector is measured.
@@ -96,6 +100,7 @@ impl Search {
             scratch,
             parameters,
             has_widened: false,
+            has_begun_again: false,
             statistics,
             stage,
             meanwhile: None,
@@ -112,6 +117,7 @@ impl Search {
             scratch,
             parameters,
             has_widened: false,
+            has_begun_again: false,
             statistics,
             stage: SearchStage::Scan(Scan::new(parameters.k.min(parameters.ef))),
             meanwhile: None,
@@ -192,6 +198,7 @@ impl Search {
                 self.statistics.distances += walk.visited.fresh().len() as u64;
             }
             SearchStage::Beam => return self.beam(view, graph, admission, work),
+            SearchStage::Wide { .. } => self.look_widely(view, graph, work),
             SearchStage::Refine { .. } => self.refine(view, graph, work),
             SearchStage::Rank(sorting) => {
                 if let Step::Done(sorted) = sorting.resume(work) {
@@ -255,6 +262,10 @@ impl Search {
                     return Step::More;
                 }
             }
+            if matches!(admission, Admission::All) && self.begins_again(view, graph, work) {
+                return Step::More;
+            }
+            let walk = &mut self.scratch.walk;
             self.stage = match walk.beam.take_unsorted() {
                 Some(results) => SearchStage::Rank(Sorting::new(results)),
                 None => refining(self.parameters.k),
