@@ -185,8 +185,8 @@ impl Beam {
         Some(candidate)
     }
 
-    /// Whether so many of the nearest results are expanded: a beam that keeps no more of them would end here. Told a step late, and
-    /// never of a beam of heaps.
+    /// Whether so many of the nearest results are expanded: a beam that keeps no more of them would end here. Told a step
+    /// late, and never of a beam of heaps.
     pub(crate) fn has_expanded(&self, rank: usize) -> bool {
         self.cursor >= rank
     }

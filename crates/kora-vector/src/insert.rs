@@ -128,6 +128,11 @@ impl Insertion {
         }
     }
 
+    /// Whether its first walk ended in the wrong place.
+    pub(crate) fn went_astray(&self) -> bool {
+        self.route.is_wide()
+    }
+
     /// The slot of its vector, from its beginning on.
     pub fn slot(&self) -> Slot {
         Slot::from_index(self.slot as usize)
@@ -207,7 +212,7 @@ impl Insertion {
                     *layer -= 1;
                 } else {
                     if top > 0 {
-                        self.route.stop_at(*at);
+                        self.route.end(top, *at);
                     }
                     begin_beam(walk, self.ef, None, *at, !states.is_leaving(at.slot()));
                     self.stage = InsertionStage::beam(top);
@@ -229,7 +234,7 @@ impl Insertion {
     }
 
     /// One step of the beam on a layer; then its results are considered, or it begins again from the top and more widely.
-    fn beam(&mut self, space: &Space, graph: &Graph, states: &SlotStates, work: &mut Work) {
+    fn beam(&mut self, space: &Space, graph: &mut Graph, states: &SlotStates, work: &mut Work) {
         let InsertionStage::Beam {
             layer,
             expanded,
@@ -269,6 +274,8 @@ impl Insertion {
         let may_look_widely = layer == 0 && !self.is_short && self.route.may_look_widely(graph);
         if may_look_widely && is_astray(space, walk.beam.results(), &mut bench.measured, work) {
             self.route.look_widely();
+            // Where no other leads to, perhaps: then it leads to those that will come beside it.
+            graph.lift(self.slot, 1);
             chosen.clear();
             self.layers.clear();
             let root = graph.root().expect("a graph that was walked has a root");
@@ -295,8 +302,9 @@ impl Insertion {
         let results = walk.beam.results();
         if layer > graph.level(self.slot) {
             let nearest = results.first().map(|nearest| nearest.unexpanded());
-            if let Some((stop, nearest)) = nearest.and_then(|nearest| self.route.missed(layer, nearest)) {
-                link_both(space, graph, states, (layer, stop, nearest), bench, work);
+            let stop = nearest.and_then(|nearest| Some((self.route.stops(layer, nearest).next()?, nearest)));
+            if let Some((stop, nearest)) = stop {
+                link_both(space, graph, states, (layer, stop.slot(), nearest.slot()), bench, work);
             }
             return self.end_layer(space, graph, states, layer, nearest);
         }
@@ -410,24 +418,29 @@ impl Insertion {
             bench
                 .links
                 .extend(staying.iter().map(|candidate| Link::new(candidate.slot(), false)));
-            // Where a search ends before it comes so far, the pinned link begins there.
-            let is_highest = *layer + 1 == self.layers.len();
-            let mut hosts = match self
-                .route
-                .stop()
-                .filter(|stops| is_highest && stops[0].slot() != staying[0].slot())
-            {
-                Some(stops) => self::staying(states, stops),
-                None => Vec::new(),
-            };
-            hosts.extend(staying);
-            *host = find_host(graph, *layer, &hosts, self.slot);
+            *host = find_host(graph, *layer, &staying, self.slot);
             let is_known = bench.links.iter().any(|link| link.slot() == *host);
             if bench.links.len() < graph.capacity(*layer) && !is_known && !states.is_retired(*host) {
                 bench.links.push(Link::new(*host, false));
             }
             graph.set_links(*layer, self.slot, &bench.links);
             offer(space, graph, (*layer, *host), self.slot, Offer::Pinned, bench, work);
+            // Where a search ends before it comes so far, links begin as well.
+            let stops: Vec<Candidate> = self.route.stops(*layer, staying[0]).collect();
+            for stop in self::staying(states, &stops) {
+                let stands = graph.is_linked(stop.slot()) && graph.level(stop.slot()) >= *layer;
+                if stands && !leads_to(graph, *layer, stop.slot(), self.slot) {
+                    offer(
+                        space,
+                        graph,
+                        (*layer, stop.slot()),
+                        self.slot,
+                        Offer::Ordinary,
+                        bench,
+                        work,
+                    );
+                }
+            }
             return Step::More;
         }
         let chosen = range.map_or(&root[..], |range| &chosen[range]);

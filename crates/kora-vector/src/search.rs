@@ -45,6 +45,8 @@ pub struct Statistics {
     pub distances: u64,
     /// Nodes whose links were read.
     pub nodes: u64,
+    /// Walks that ended in the wrong place, as it seems, so that it was looked again, more widely.
+    pub astray: u64,
     /// Whether every admissible vector was measured, so that nothing nearer can have been missed.
     pub is_exact: bool,
 }
@@ -93,8 +95,7 @@ impl Search {
         let stage = begin_walk(space, graph, root, &mut scratch);
         let statistics = Statistics {
             distances: 1,
-            nodes: 0,
-            is_exact: false,
+            ..Statistics::default()
         };
         Search {
             scratch,
