@@ -46,7 +46,7 @@ def test_a_query_says_what_it_cost(line, protocol):
     assert keys(hits) == [b"line:4", b"line:3", b"line:5"]
     if protocol == 2:
         info = dict(zip(info[::2], info[1::2]))
-    assert info == {b"distances": 10, b"nodes": 0, b"mode": b"exact", b"rounds": 1}
+    assert info == {b"distances": 10, b"nodes": 0, b"mode": b"exact", b"rounds": 1, b"astray": 0}
     assert vecquery(line, "nothing", 3, [4, 0], "WITHINFO")[0] == []
 
 

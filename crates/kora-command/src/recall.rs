@@ -52,8 +52,8 @@ fn recall(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
 /// How it stands in the list of commands.
 pub(crate) const ENTRY: CommandEntry = CommandEntry {
     name: "vecrecall",
-    reply: "A map: `recall` (the share of the true neighbours that were found; null if there is no vector), `k`, `ef`, `samples` (how many were taken). Null if there is no such collection.",
-    notes: "Random stored vectors, moved by a tenth of their length, are queried with `EF` (the collection's `EF_SEARCH` otherwise), and the answers are compared with an exact search. `K` is 10 and `SAMPLES` 100 if not given. Each sample costs as much as an exact search of the whole collection. It runs in slices, so other clients are served meanwhile, but it is not meant to be called every second.",
+    reply: "A map: `recall` (the share of the true neighbours that were found; null if there is no vector), `worst_decile` (the same of the tenth of the samples that found least, in whole tenths), `lost` (the share of the stored vectors that a query for exactly them, k 1, did not find; null with IP), `k`, `ef`, `samples` (how many were taken). Null if there is no such collection.",
+    notes: "Stored vectors are chosen, half of them evenly, a quarter where vectors are sparse, and a quarter among those that were found hardest, so a crowd does not hide the others. A query as far from each as its neighbours are, in a random direction, is answered with `EF` (the collection's `EF_SEARCH` otherwise) and compared with an exact search; then the vector itself is sought. Both are compared with what is stored: what QUANT loses is not in it, and queries of users may be farther from all vectors than these. `K` is 10 and `SAMPLES` 100 if not given. Each sample costs as much as an exact search of the whole collection. It runs in slices, so other clients are served meanwhile, but it is not meant to be called every second.",
     arity: -2,
     summary: "Measures the recall of a collection's queries on samples of its own vectors.",
     arguments: VECRECALL,

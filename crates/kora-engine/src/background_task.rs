@@ -176,7 +176,7 @@ impl Engine {
             (TaskPurpose::CollectEmpty(_), ..) => {}
             (TaskPurpose::Sampling(candidate), reply, _) => {
                 let unix_us = self.unix_us(now_us);
-                self.sampling.note(&candidate, Found::of_numbers(reply), unix_us);
+                self.sampling.note(&candidate, Found::of_reply(reply), unix_us);
             }
         }
         true

@@ -118,7 +118,7 @@ pub(crate) enum RequestBody {
     ReleaseBefore(Generation),
     /// What this shard holds of a collection.
     Describe(Arc<Schema>),
-    /// Some vector of a collection, chosen by this number, and slightly perturbed.
+    /// Some vector of a collection, chosen by this number, and a query near it.
     Sample { schema: Arc<Schema>, random: u64 },
     /// Number of vectors on this shard.
     Count,
@@ -394,6 +394,7 @@ pub(crate) enum PartialReply {
     Elsewhere(ShardId, Box<ScriptRun>),
     Count(u64),
     Vector(Option<Box<[f32]>>),
+    Sample(Option<Box<Sample>>),
     Holds(bool),
     Hits(Hits),
     Decided(Result<Arc<Schema>, ClientError>),
@@ -468,6 +469,15 @@ pub(crate) struct Scanned {
     pub(crate) bytes_left: usize,
     /// Where to go on; `None` if the shard has no more.
     pub(crate) next: Option<ScanPlace>,
+}
+
+/// What recall is measured with.
+#[derive(Default)]
+pub(crate) struct Sample {
+    /// A vector that is stored.
+    pub(crate) vector: Box<[f32]>,
+    /// What is sought: as far from it as its neighbours are.
+    pub(crate) query: Box<[f32]>,
 }
 
 /// What one shard found.

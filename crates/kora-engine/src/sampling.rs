@@ -218,11 +218,7 @@ mod tests {
     #[test]
     fn an_unchanged_collection_is_sampled_often_enough_and_then_left_alone() {
         let mut sampling = Sampling::default();
-        let found = Found {
-            found: 9,
-            wanted: 10,
-            samples: 1,
-        };
+        let found = Found::of_sample(9, 10);
         let mut taken = 0;
         while sampling.wants(&candidate(1, 5)) {
             sampling.note(&candidate(1, 5), found, taken);
@@ -240,11 +236,7 @@ mod tests {
     #[test]
     fn the_collections_known_are_bounded_and_the_one_sampled_longest_ago_gives_way() {
         let mut sampling = Sampling::default();
-        let found = Found {
-            found: 1,
-            wanted: 1,
-            samples: 1,
-        };
+        let found = Found::of_sample(1, 1);
         for generation in 0..2 * SAMPLED_COLLECTIONS_MAX as u64 {
             sampling.note(&candidate(generation, 1), found, generation);
         }

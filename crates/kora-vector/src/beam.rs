@@ -185,6 +185,12 @@ impl Beam {
         Some(candidate)
     }
 
+    /// Whether so many of the nearest results are expanded: a beam that keeps no more of them would end here. Told a step
+    /// late, and never of a beam of heaps.
+    pub(crate) fn has_expanded(&self, rank: usize) -> bool {
+        self.cursor >= rank
+    }
+
     /// The candidates that `next` will most likely return, for the caches' sake.
     #[inline]
     pub(crate) fn upcoming(&self) -> impl Iterator<Item = Candidate> + '_ {

@@ -201,6 +201,9 @@ impl Index {
                     return Step::More;
                 }
                 built.insert_work = insertion.spent;
+                if insertion.went_astray() {
+                    built.proofs.hardest.note(insertion.slot().number());
+                }
                 built.learn(insertion, self.space.metric());
             }
             insertion.progress = Progress::Helping(LOOSE_PER_INSERT);
@@ -225,6 +228,7 @@ impl Index {
             built.proofs.note_change();
         }
         self.keep_scratch(std::mem::take(&mut insertion.scratch));
+        self.prove_some(work);
         Step::Done(insertion.slot())
     }
 
@@ -325,11 +329,14 @@ impl Index {
         self.consolidation.take_moves()
     }
 
-    /// A live vector, chosen by this number; none if there is none. Those behind a gap are chosen more often.
-    pub fn sample(&self, random: u64) -> Option<Slot> {
-        let from = (random % self.states.slots().max(1) as u64) as usize;
+    /// The first live vector from a slot on, or else the first of all.
+    pub(crate) fn live_behind(&self, from: usize) -> Option<Slot> {
         let mut live = self.states.live_from(from).chain(self.states.live_from(0));
         live.next().map(Slot)
+    }
+
+    pub(crate) fn graph_parts(&self) -> Option<&GraphParts> {
+        self.built.as_deref()
     }
 
     /// How many vectors searches return.

@@ -6,14 +6,16 @@
 //! linking is left out, what moved is followed; and a node that is linked but not finished is walked and not returned, as
 //! a dead one is.
 
+use crate::astray::{enter_from, is_astray};
 use crate::beam::Candidate;
 use crate::consolidate::{Consolidation, Reader};
 use crate::graph::{Graph, Link};
 use crate::hnsw::Slot;
 use crate::replace::{Replacement, SHORT_EF, is_offered, keep_links, near, take_over};
+use crate::route::Route;
 use crate::scratch::Scratch;
 use crate::search::{begin_beam, begin_descent, descend, enter, expand};
-use crate::select::{Offer, fill_up, is_diverse, offer};
+use crate::select::{Offer, fill_up, is_diverse, link_both, offer};
 use crate::slot_states::SlotStates;
 use crate::space::Space;
 use crate::tree::find_host;
@@ -39,6 +41,8 @@ pub struct Insertion {
     linked_at_start: usize,
     /// Where the links chosen on each layer begin in `scratch.chosen`, the topmost layer first.
     layers: Vec<usize>,
+    /// How a search for the vector goes.
+    route: Route,
     /// None before it knows other slots than its own. Given up with the rest when the insertion ends.
     reader: Option<Reader>,
 }
@@ -105,6 +109,7 @@ impl Insertion {
             spent: 0,
             linked_at_start: 0,
             layers: Vec::new(),
+            route: Route::default(),
             reader: None,
         }
     }
@@ -121,6 +126,11 @@ impl Insertion {
             true => &[],
             false => self.scratch.walk.beam.results(),
         }
+    }
+
+    /// Whether its first walk ended in the wrong place.
+    pub(crate) fn went_astray(&self) -> bool {
+        self.route.is_wide()
     }
 
     /// The slot of its vector, from its beginning on.
@@ -175,6 +185,7 @@ impl Insertion {
                 self.linked_at_start = graph.linked_count();
                 chosen.clear();
                 self.layers.clear();
+                self.route.clear();
                 let both = self
                     .predecessor
                     .and_then(|old| Replacement::of(graph, states, old, self.slot));
@@ -192,36 +203,22 @@ impl Insertion {
                 };
             }
             InsertionStage::Descend { layer, at } => {
-                if *layer <= graph.level(self.slot) {
-                    begin_beam(walk, self.ef, None, *at, !states.is_leaving(at.slot()));
-                    self.stage = InsertionStage::beam(*layer);
-                } else if !descend(space, graph, states, (*layer, at), probe, walk, work) {
+                let top = graph.level(self.slot).min(graph.height());
+                if *layer > 0 && descend(space, graph, states, (*layer, at), probe, walk, work) {
+                    return Step::More;
+                }
+                if *layer > top {
+                    self.route.pass(*layer, *at);
                     *layer -= 1;
+                } else {
+                    if top > 0 {
+                        self.route.end(top, *at);
+                    }
+                    begin_beam(walk, self.ef, None, *at, !states.is_leaving(at.slot()));
+                    self.stage = InsertionStage::beam(top);
                 }
             }
-            InsertionStage::Beam {
-                layer,
-                expanded,
-                leaving,
-            } => {
-                // Those that are on their way out make no neighbours. As long as they are few they may take places all the
-                // same: to walk on until as many others are found would make an insertion dearer by their share.
-                let ef = if self.is_short { self.ef.min(SHORT_EF) } else { self.ef };
-                let places = ef / 2;
-                // Where nearly all are leaving, the neighbours are sought among so many.
-                let others = walk.beam.result_count().saturating_sub((*leaving).min(places));
-                let is_enough = *expanded > PATIENCE * self.ef && others > 0;
-                let mut admits = |slot| {
-                    let is_leaving = states.is_leaving(slot);
-                    *leaving += usize::from(is_leaving);
-                    !is_leaving || *leaving <= places
-                };
-                *expanded += 1;
-                if is_enough || !expand(space, graph, states, *layer, probe, walk, &mut admits, work) {
-                    self.layers.push(chosen.len());
-                    self.stage = InsertionStage::Choose { layer: *layer, next: 0 };
-                }
-            }
+            InsertionStage::Beam { .. } => self.beam(space, graph, states, work),
             InsertionStage::Choose { .. } => self.choose(space, graph, states, work),
             InsertionStage::Link { .. } => {
                 let step = self.link(space, graph, states, work);
@@ -236,6 +233,63 @@ impl Insertion {
         Step::More
     }
 
+    /// One step of the beam on a layer; then its results are considered, or it begins again from the top and more widely.
+    fn beam(&mut self, space: &Space, graph: &mut Graph, states: &SlotStates, work: &mut Work) {
+        let InsertionStage::Beam {
+            layer,
+            expanded,
+            leaving,
+        } = &mut self.stage
+        else {
+            unreachable!("called in this stage")
+        };
+        let layer = *layer;
+        let Scratch {
+            query,
+            walk,
+            chosen,
+            bench,
+            ..
+        } = &mut *self.scratch;
+        let probe = query.probe();
+        // Those that are on their way out make no neighbours. As long as they are few they may take places all the
+        // same: to walk on until as many others are found would make an insertion dearer by their share.
+        let ef = if self.is_short { self.ef.min(SHORT_EF) } else { self.ef };
+        let places = ef / 2;
+        // Where nearly all are leaving, the neighbours are sought among so many.
+        let others = walk.beam.result_count().saturating_sub((*leaving).min(places));
+        let is_enough = *expanded > PATIENCE * self.ef && others > 0;
+        let mut admits = |slot| {
+            let is_leaving = states.is_leaving(slot);
+            *leaving += usize::from(is_leaving);
+            !is_leaving || *leaving <= places
+        };
+        *expanded += 1;
+        if !self.is_short {
+            self.route.watch(&mut walk.beam);
+        }
+        if !is_enough && expand(space, graph, states, layer, probe, walk, &mut admits, work) {
+            return;
+        }
+        let may_look_widely = layer == 0 && !self.is_short && self.route.may_look_widely(graph);
+        if may_look_widely && is_astray(space, walk.beam.results(), &mut bench.measured, work) {
+            self.route.look_widely();
+            // Where no other leads to, perhaps: then it leads to those that will come beside it.
+            graph.lift(self.slot, 1);
+            chosen.clear();
+            self.layers.clear();
+            let root = graph.root().expect("a graph that was walked has a root");
+            let at = begin_descent(space, probe, root, walk);
+            begin_beam(walk, self.ef, None, at, !states.is_leaving(root));
+            self.stage = InsertionStage::beam(graph.height());
+            return;
+        }
+        if layer <= graph.level(self.slot) {
+            self.layers.push(chosen.len());
+        }
+        self.stage = InsertionStage::Choose { layer, next: 0 };
+    }
+
     /// Considers one more result of the beam; then the next layer down, or linking.
     fn choose(&mut self, space: &Space, graph: &mut Graph, states: &SlotStates, work: &mut Work) {
         let InsertionStage::Choose { layer, next } = &mut self.stage else {
@@ -246,6 +300,14 @@ impl Insertion {
             walk, bench, chosen, ..
         } = &mut *self.scratch;
         let results = walk.beam.results();
+        if layer > graph.level(self.slot) {
+            let nearest = results.first().map(|nearest| nearest.unexpanded());
+            let stop = nearest.and_then(|nearest| Some((self.route.stops(layer, nearest).next()?, nearest)));
+            if let Some((stop, nearest)) = stop {
+                link_both(space, graph, states, (layer, stop.slot(), nearest.slot()), bench, work);
+            }
+            return self.end_layer(space, graph, states, layer, nearest);
+        }
         let first = *self.layers.last().expect("this layer's beginning was pushed");
         // M links, on the base layer too: the other half of its places is for links back.
         if *next < results.len() && chosen.len() - first < graph.capacity(1) {
@@ -302,7 +364,12 @@ impl Insertion {
                 enter(space, query.probe(), root, &mut walk.distances)
             });
             let ef = if self.is_short { self.ef.min(SHORT_EF) } else { self.ef };
-            begin_beam(walk, ef, None, nearest, !states.is_leaving(nearest.slot()));
+            // From all that was found here: what is near on the next layer may be in parts that meet only on this one.
+            let entries = &mut self.route.entries;
+            entries.clear();
+            entries.push(nearest);
+            entries.extend(walk.beam.results().iter().skip(1).map(|near| near.unexpanded()));
+            enter_from(walk, entries, (ef, None), |slot| !states.is_leaving(slot));
             self.stage = InsertionStage::beam(layer - 1);
             return;
         }
@@ -358,6 +425,22 @@ impl Insertion {
             }
             graph.set_links(*layer, self.slot, &bench.links);
             offer(space, graph, (*layer, *host), self.slot, Offer::Pinned, bench, work);
+            // Where a search ends before it comes so far, links begin as well.
+            let stops: Vec<Candidate> = self.route.stops(*layer, staying[0]).collect();
+            for stop in self::staying(states, &stops) {
+                let stands = graph.is_linked(stop.slot()) && graph.level(stop.slot()) >= *layer;
+                if stands && !leads_to(graph, *layer, stop.slot(), self.slot) {
+                    offer(
+                        space,
+                        graph,
+                        (*layer, stop.slot()),
+                        self.slot,
+                        Offer::Ordinary,
+                        bench,
+                        work,
+                    );
+                }
+            }
             return Step::More;
         }
         let chosen = range.map_or(&root[..], |range| &chosen[range]);

@@ -10,9 +10,10 @@
 //! `select` chooses links, `insert` searches and then links, `replacement` lets a vector take the place of one near
 //! it, `exact` measures everything, `in_place` searches what another thread owns. `among` searches those that a filter
 //! admits, a set of which `matches` keeps, and `listed` measures all of them. `meanwhile` knows what came and went while a search
-//! paused. `consolidate` lets the dead leave
-//! and gives memory back; it mends the `tree` that makes all reachable and, with `reconnect`, `repair_links` and
-//! `reselect_links`, their neighbours' lists. `proof` walks to stored vectors and links those that are not met.
+//! paused. `route` knows how a search for a new vector goes, `astray` tells which walks ended in the wrong place, and `proof`
+//! walks to stored vectors and links those that are not met. `sample` chooses vectors to measure recall with.
+//! `consolidate` lets the dead leave and gives memory back; it mends the `tree` that makes all reachable and, with
+//! `reconnect`, `repair_links` and `reselect_links`, their neighbours' lists.
 //! `persist` is what the parts of a snapshot are read with, which `hnsw`, `graph` and `space` each have in a file of that name.
 //!
 //! # Departures from the paper
@@ -39,6 +40,7 @@
 mod admission;
 mod among;
 mod arena;
+mod astray;
 mod beam;
 #[cfg(feature = "bench")]
 pub mod bench;
@@ -74,6 +76,8 @@ mod replace;
 mod rerank;
 mod reselect_links;
 mod residual;
+mod route;
+mod sample;
 mod scratch;
 mod search;
 mod search_parameters;

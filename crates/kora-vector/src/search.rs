@@ -28,6 +28,8 @@ pub struct Search {
     pub(crate) parameters: SearchParameters,
     /// Whether it walks for the second time, with a larger ef.
     pub(crate) has_widened: bool,
+    /// Whether it walks for the second time, from other entries.
+    pub(crate) has_begun_again: bool,
     pub(crate) statistics: Statistics,
     pub(crate) stage: SearchStage,
     /// None before its first pause.
@@ -43,6 +45,8 @@ pub struct Statistics {
     pub distances: u64,
     /// Nodes whose links were read.
     pub nodes: u64,
+    /// Walks that ended in the wrong place, as it seems, so that it was looked again, more widely.
+    pub astray: u64,
     /// Whether every admissible vector was measured, so that nothing nearer can have been missed.
     pub is_exact: bool,
 }
@@ -53,6 +57,8 @@ pub(crate) enum SearchStage {
     Descend { layer: usize, at: Candidate },
     /// On the base layer.
     Beam,
+    /// Above it, once more and more widely, since the walk went astray.
+    Wide { layer: usize },
     /// The beam is done; so many of its results have been measured on the rows.
     Refine { hits: Vec<Candidate> },
     /// No walk: every live vector is measured.
@@ -89,13 +95,13 @@ impl Search {
         let stage = begin_walk(space, graph, root, &mut scratch);
         let statistics = Statistics {
             distances: 1,
-            nodes: 0,
-            is_exact: false,
+            ..Statistics::default()
         };
         Search {
             scratch,
             parameters,
             has_widened: false,
+            has_begun_again: false,
             statistics,
             stage,
             meanwhile: None,
@@ -112,6 +118,7 @@ impl Search {
             scratch,
             parameters,
             has_widened: false,
+            has_begun_again: false,
             statistics,
             stage: SearchStage::Scan(Scan::new(parameters.k.min(parameters.ef))),
             meanwhile: None,
@@ -192,6 +199,7 @@ impl Search {
                 self.statistics.distances += walk.visited.fresh().len() as u64;
             }
             SearchStage::Beam => return self.beam(view, graph, admission, work),
+            SearchStage::Wide { .. } => self.look_widely(view, graph, work),
             SearchStage::Refine { .. } => self.refine(view, graph, work),
             SearchStage::Rank(sorting) => {
                 if let Step::Done(sorted) = sorting.resume(work) {
@@ -255,6 +263,10 @@ impl Search {
                     return Step::More;
                 }
             }
+            if matches!(admission, Admission::All) && self.begins_again(view, graph, work) {
+                return Step::More;
+            }
+            let walk = &mut self.scratch.walk;
             self.stage = match walk.beam.take_unsorted() {
                 Some(results) => SearchStage::Rank(Sorting::new(results)),
                 None => refining(self.parameters.k),

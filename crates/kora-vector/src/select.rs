@@ -3,6 +3,7 @@
 use crate::beam::Candidate;
 use crate::graph::{Graph, Link};
 use crate::scratch::{Bench, Measured};
+use crate::slot_states::SlotStates;
 use crate::space::Space;
 use crate::work::Work;
 
@@ -140,6 +141,27 @@ pub(crate) fn offer(
     }
     graph.set_links(layer, node, &links);
     bench.slots.contains(&newcomer)
+}
+
+/// Offers each of two nodes a link to the other one, on a layer where both stand and if they stay.
+pub(crate) fn link_both(
+    space: &Space,
+    graph: &mut Graph,
+    states: &SlotStates,
+    (layer, one, other): (usize, u32, u32),
+    bench: &mut Bench,
+    work: &mut Work,
+) {
+    let stays = |slot: &u32| states.is_live(*slot) && graph.is_linked(*slot) && graph.level(*slot) >= layer;
+    let both = [one, other].map(|slot| states.resolve(slot).filter(stays));
+    let [Some(one), Some(other)] = both else {
+        return;
+    };
+    for (from, to) in [(one, other), (other, one)] {
+        if from != to && graph.links(layer, from).all(|link| link.slot() != to) {
+            offer(space, graph, (layer, from), to, Offer::Ordinary, bench, work);
+        }
+    }
 }
 
 /// Kept links that are measured together. A guess: the first four refuse most of what is refused.

@@ -122,7 +122,7 @@ impl StopRule {
 }
 
 /// What makes a square of a walk distance, up to a factor.
-fn shift(metric: Metric) -> Option<f32> {
+pub(crate) fn shift(metric: Metric) -> Option<f32> {
     match metric {
         Metric::L2 => Some(0.0),
         // The square between two unit vectors is 2 − 2 cos.

@@ -94,6 +94,7 @@ impl Asked {
         };
         let (distances, rounds) = (number("distances")?, number("rounds")?);
         number("nodes")?;
+        number("astray")?;
         let is_exact = match info.field("mode").and_then(Value::bytes).map(|mode| mode.as_ref()) {
             Some(b"exact") => true,
             Some(b"approximate") => false,

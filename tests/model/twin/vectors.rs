@@ -274,8 +274,18 @@ impl Twin {
             return Ok(Expected::Reply(Say::Null));
         };
         let is_empty = collection.vectors.is_empty();
+        let is_product = collection.metric == Metric::InnerProduct;
         let fields = [
             ("recall", if is_empty { Say::Null } else { Say::Double(1.0) }),
+            ("worst_decile", if is_empty { Say::Null } else { Say::Double(1.0) }),
+            (
+                "lost",
+                if is_empty || is_product {
+                    Say::Null
+                } else {
+                    Say::Double(0.0)
+                },
+            ),
             ("k", Say::count(k)),
             ("ef", Say::count(ef.unwrap_or(collection.ef_search).max(k))),
             ("samples", Say::count(if is_empty { 0 } else { samples })),

@@ -343,7 +343,7 @@ impl Gather {
             (Gather::Fetching(fetching), PartialReply::Vector(vector)) => fetching.fetched(vector, context),
             (Gather::Finding(finding), PartialReply::Holds(there)) => finding.found(there, context),
             (Gather::Querying(querying), PartialReply::Hits(hits)) => querying.absorb(from, hits, context),
-            (Gather::Recalling(recalling), PartialReply::Vector(sample)) => recalling.sampled(sample, context),
+            (Gather::Recalling(recalling), PartialReply::Sample(sample)) => recalling.sampled(sample, context),
             (Gather::Scanning(scanning), PartialReply::Scanned(part)) => scanning.absorb(*part, context),
             (Gather::Describing(describing), PartialReply::Description(part)) => describing.absorb(from, part),
             (Gather::ListingClients(listing), PartialReply::Clients(page)) => listing.absorb(from, page),

@@ -51,6 +51,8 @@ enum QueryPurpose {
 struct Cost {
     distances: u64,
     nodes: u64,
+    /// Walks that ended in the wrong place, as it seemed.
+    astray: u64,
     /// Every part of the answer that counts was exact.
     is_exact: bool,
     rounds: i64,
@@ -178,6 +180,7 @@ impl Querying {
     fn take(&mut self, place: usize, found: Hits) {
         self.cost.distances += found.statistics.distances;
         self.cost.nodes += found.statistics.nodes;
+        self.cost.astray += found.statistics.astray;
         self.parts[place].found = found;
     }
 
@@ -416,6 +419,7 @@ impl Cost {
             ("nodes", Reply::Integer(integer(self.nodes))),
             ("mode", text(if self.is_exact { "exact" } else { "approximate" })),
             ("rounds", Reply::Integer(self.rounds)),
+            ("astray", Reply::Integer(integer(self.astray))),
         ];
         if wish.filter.is_some() {
             let plan = match (self.is_exact, self.nodes) {

@@ -1,19 +1,21 @@
 //! VECRECALL: how many of the true neighbours queries find.
 //!
-//! One sample after the other: a shard gives one of its vectors, slightly perturbed; its neighbours are sought exactly,
-//! then as VECQUERY seeks them, and the two are compared. So nothing but one sample is held at a time, and every step is
-//! one that takes slices.
+//! One sample after the other: a shard gives one of its vectors and a query near it, as far away as the vector's neighbours are.
+//! The query's neighbours are sought exactly, then as VECQUERY seeks them, and the two are compared; at last the vector itself
+//! is sought. So nothing but one sample is held at a time, and every step is one that takes slices. Which vectors are given:
+//! see `sample.rs` of kora-vector.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use kora_resp::Reply;
+use kora_vector::Metric;
 
 use super::{Context, Gate, Gather, Next, Querying};
 use crate::command::RecallRequest;
 use crate::counts::integer;
 use crate::limits::SAMPLE_K;
-use crate::mail::{Question, RequestBody, Target};
+use crate::mail::{Question, RequestBody, Sample, Target};
 use crate::recall::Found;
 use crate::router::ShardId;
 use kora_keyspace::catalog::Schema;
@@ -31,11 +33,20 @@ pub(crate) struct Recalling {
     without: usize,
     /// The state of a generator.
     random: u64,
-    sample: Box<[f32]>,
-    /// The true neighbours of the sample, once they are known.
-    truth: Option<Vec<(Bytes, f32)>>,
+    sample: Sample,
+    stage: RecallStage,
     found: Found,
     form: RecallForm,
+}
+
+/// What is sought now.
+enum RecallStage {
+    /// The query's true neighbours.
+    Truth,
+    /// Its neighbours as a client would find them; these are the true ones.
+    Found(Vec<(Bytes, f32)>),
+    /// The stored vector.
+    Itself,
 }
 
 /// How it is told.
@@ -43,7 +54,7 @@ pub(crate) struct Recalling {
 enum RecallForm {
     /// To a client.
     Map,
-    /// As numbers, to the worker itself: those of [`Found`], in this order.
+    /// As numbers, to the worker itself: see [`Found::reply`].
     Numbers,
 }
 
@@ -56,7 +67,7 @@ impl Recalling {
         Recalling::new(schema, (request.k, ef, request.samples), RecallForm::Map, context).request()
     }
 
-    /// So many samples with the collection's ef, for the worker itself; the reply is for [`Found::of_numbers`].
+    /// So many samples with the collection's ef, for the worker itself; the reply is for [`Found::of_reply`].
     pub(crate) fn sample(schema: Arc<Schema>, samples: usize, context: &Context<'_>) -> Next {
         let ef = schema.graph.ef_search;
         Recalling::new(schema, (SAMPLE_K, ef, samples), RecallForm::Numbers, context).request()
@@ -76,8 +87,8 @@ impl Recalling {
             turn: 0,
             without: 0,
             random: context.host.now_us() ^ schema.generation.0.rotate_left(32),
-            sample: Box::default(),
-            truth: None,
+            sample: Sample::default(),
+            stage: RecallStage::Truth,
             found: Found::default(),
             form,
             schema,
@@ -107,24 +118,29 @@ impl Recalling {
     }
 
     /// A shard has given a sample, if it has any.
-    pub(crate) fn sampled(mut self: Box<Self>, sample: Option<Box<[f32]>>, context: &Context<'_>) -> Next {
+    pub(crate) fn sampled(mut self: Box<Self>, sample: Option<Box<Sample>>, context: &Context<'_>) -> Next {
         let Some(sample) = sample else {
             self.without += 1;
             return self.request();
         };
         self.without = 0;
-        self.sample = sample;
-        self.seek(true, context)
+        self.sample = *sample;
+        self.stage = RecallStage::Truth;
+        self.seek(context)
     }
 
-    fn seek(self: Box<Self>, exact: bool, context: &Context<'_>) -> Next {
+    fn seek(self: Box<Self>, context: &Context<'_>) -> Next {
+        let (vector, k) = match self.stage {
+            RecallStage::Truth | RecallStage::Found(_) => (self.sample.query.clone(), self.k),
+            RecallStage::Itself => (self.sample.vector.clone(), 1),
+        };
         let question = Question {
             schema: Arc::clone(&self.schema),
-            vector: self.sample.clone(),
-            k: self.k,
+            vector,
+            k,
             radius: None,
             own: None,
-            exact,
+            exact: matches!(self.stage, RecallStage::Truth),
             filter: None,
             with_attributes: false,
             parts: context.placement().part_count(&self.schema),
@@ -132,40 +148,59 @@ impl Recalling {
         Querying::for_recall(question, self.ef, self, context)
     }
 
-    /// The neighbours of the sample have been found, first the true ones.
+    /// What was sought has been found.
     pub(super) fn took(mut self: Box<Self>, hits: Vec<(Bytes, f32)>, context: &Context<'_>) -> Next {
-        let Some(truth) = self.truth.take() else {
-            self.truth = Some(hits);
-            return self.seek(false, context);
-        };
-        // Of several at the distance of the last one it does not matter which.
-        let farthest = truth.last().map_or(f32::NEG_INFINITY, |(_, distance)| *distance);
-        let found = hits.iter().filter(|(_, distance)| *distance <= farthest).count();
-        self.found = self.found.plus(Found {
-            found: found.min(truth.len()) as u64,
-            wanted: truth.len() as u64,
-            samples: 1,
-        });
+        match std::mem::replace(&mut self.stage, RecallStage::Truth) {
+            RecallStage::Truth => {
+                self.stage = RecallStage::Found(hits);
+                return self.seek(context);
+            }
+            RecallStage::Found(truth) => {
+                // Of several at the distance of the last one it does not matter which.
+                let farthest = truth.last().map_or(f32::NEG_INFINITY, |(_, distance)| *distance);
+                let found = hits.iter().filter(|(_, distance)| *distance <= farthest).count();
+                let found = Found::of_sample(found.min(truth.len()) as u64, truth.len() as u64);
+                self.found = self.found.plus(found);
+                // Under inner product a vector's nearest is another one, mostly.
+                if self.schema.graph.metric != Metric::InnerProduct {
+                    self.stage = RecallStage::Itself;
+                    return self.seek(context);
+                }
+            }
+            RecallStage::Itself => {
+                let square: f64 = self.sample.vector.iter().map(|x| f64::from(*x).powi(2)).sum();
+                let rounding = match self.schema.graph.metric {
+                    Metric::L2 => ROUNDING * square.sqrt(),
+                    _ => ROUNDING,
+                };
+                let is_found = hits
+                    .first()
+                    .is_some_and(|(_, distance)| f64::from(*distance) <= rounding);
+                self.found = self.found.plus(Found::of_sought(is_found));
+            }
+        }
         self.left -= 1;
         self.request()
     }
 
     /// What is known by now.
     pub(super) fn end(self) -> Next {
-        let Found { found, wanted, samples } = self.found;
         if self.form == RecallForm::Numbers {
-            let numbers = [found, wanted, samples].map(|number| Reply::Integer(integer(number)));
-            return Next::Reply(Reply::Array(numbers.into()));
+            return Next::Reply(self.found.reply());
         }
-        let recall = self.found.recall();
-        let recall = recall.map_or(Reply::Null, |recall| Reply::Double(recall as f32));
+        let share = |share: Option<f64>| share.map_or(Reply::Null, |share| Reply::Double(share as f32));
         let fields = [
-            ("recall", recall),
+            ("recall", share(self.found.recall())),
+            ("worst_decile", share(self.found.worst_decile())),
+            ("lost", share(self.found.lost_share())),
             ("k", Reply::Integer(integer(self.k as u64))),
             ("ef", Reply::Integer(integer(self.ef as u64))),
-            ("samples", Reply::Integer(integer(samples))),
+            ("samples", Reply::Integer(integer(self.found.samples))),
         ];
         let map = fields.map(|(name, value)| (Reply::Bulk(Bytes::from_static(name.as_bytes())), value));
         Next::Reply(Reply::Map(map.into()))
     }
 }
+
+/// A vector that is stored less precisely may be so far from itself, when it is given back and sought.
+const ROUNDING: f64 = 1e-6;

@@ -39,11 +39,14 @@ pub(super) fn recall(fields: &mut Fields<'_>, stats: &[WorkerStats], _: &Context
     all.sort_unstable_by(|one, other| one.collection.cmp(&other.collection));
     for (number, one) in all.into_iter().enumerate() {
         let Some(recall) = one.found.recall() else { continue };
+        let (worst, lost) = (one.found.worst_decile(), one.found.lost_share());
         fields.add(
             &format!("recall{number}"),
             format_args!(
-                "collection={},recall={recall:.4},k={SAMPLE_K},ef={},samples={},sampled_at={}",
+                "collection={},recall={recall:.4},worst_decile={:.4},lost={:.4},k={SAMPLE_K},ef={},samples={},sampled_at={}",
                 plain(&one.collection),
+                worst.unwrap_or(recall),
+                lost.unwrap_or(0.0),
                 one.ef.max(SAMPLE_K),
                 one.found.samples,
                 one.sampled_s

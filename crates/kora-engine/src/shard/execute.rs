@@ -91,7 +91,7 @@ impl Shard {
                 PartialReply::Done
             }
             RequestBody::Describe(schema) => PartialReply::Description(self.describe(&schema)),
-            RequestBody::Sample { schema, random } => PartialReply::Vector(self.sample(&schema, random)),
+            RequestBody::Sample { schema, random } => PartialReply::Sample(self.sample(&schema, random).map(Box::new)),
             RequestBody::Untouched(body) => {
                 self.keyspace.set_touching(false);
                 let begun = self.execute(*body, origin, at_ms, work);

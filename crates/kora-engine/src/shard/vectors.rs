@@ -11,6 +11,7 @@ use super::task::Task;
 use crate::budgets::ELEMENT_WORK;
 use crate::command::{self, Element, ElementList};
 use crate::error::ClientError;
+use crate::mail::Sample;
 
 impl Task for Delete {
     type Answer = Result<u64, ClientError>;
@@ -99,12 +100,12 @@ impl Shard {
         part.map_or_else(Description::default, |collection| collection.describe())
     }
 
-    /// Some vector, perturbed by a tenth of its length: so near that its neighbours are about those of a stored vector, and
-    /// so far that it is none.
-    pub(super) fn sample(&self, schema: &Schema, random: u64) -> Option<Box<[f32]>> {
-        let part = self.keyspace.part_of(schema);
-        let vector = part.and_then(|collection| collection.sample(random));
-        vector.map(|vector| perturbed(vector, schema, random))
+    /// Some vector, and a query near it: as far away as its neighbours are, in a direction of its own.
+    pub(super) fn sample(&self, schema: &Schema, random: u64) -> Option<Sample> {
+        let (vector, spacing) = self.keyspace.part_of(schema)?.sample(random)?;
+        let spacing = spacing.map_or(PERTURBATION, f64::from);
+        let query = perturbed(&vector, spacing, schema, random).unwrap_or_else(|| vector.clone());
+        Some(Sample { vector, query })
     }
 
     pub(super) fn assert_owns(&self, schema: &Schema, name: &[u8]) {
@@ -113,10 +114,11 @@ impl Shard {
     }
 }
 
-fn perturbed(vector: Box<[f32]>, schema: &Schema, mut random: u64) -> Box<[f32]> {
+/// A vector moved by so many of its lengths; none if nothing is left of it.
+fn perturbed(vector: &[f32], lengths: f64, schema: &Schema, mut random: u64) -> Option<Box<[f32]>> {
     let square: f64 = vector.iter().map(|component| f64::from(*component).powi(2)).sum();
     // Uniform in ±1, a component has a variance of a third.
-    let step = PERTURBATION * (3.0 * square / vector.len() as f64).sqrt();
+    let step = lengths * (3.0 * square / vector.len() as f64).sqrt();
     let moved: Box<[f32]> = vector
         .iter()
         .map(|component| {
@@ -128,14 +130,10 @@ fn perturbed(vector: Box<[f32]>, schema: &Schema, mut random: u64) -> Box<[f32]>
             moved.clamp(f64::from(f32::MIN), f64::from(f32::MAX)) as f32
         })
         .collect();
-    // A vector of next to no length may lose the rest of it.
-    match command::vet(&moved, schema.graph.metric) {
-        Ok(()) => moved,
-        Err(_) => vector,
-    }
+    command::vet(&moved, schema.graph.metric).is_ok().then_some(moved)
 }
 
-/// How far a sample is from the vector that it was, in lengths of that.
+/// How far a query is from the vector that it was, in lengths of that, where nothing is known of its neighbours.
 const PERTURBATION: f64 = 0.1;
 
 /// A VECDEL between two slices.

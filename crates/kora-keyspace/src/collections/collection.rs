@@ -345,11 +345,11 @@ impl Collection {
         self.index.levels() > 0
     }
 
-    /// Some vector, chosen by a number.
-    pub fn sample(&self, random: u64) -> Option<Box<[f32]>> {
-        let mut vector = Vec::new();
-        self.index.copy_vector(self.index.sample(random)?, &mut vector);
-        Some(vector.into_boxed_slice())
+    /// Some vector, chosen by a number, and how far it is from its neighbours in units of its length, if that is known.
+    pub fn sample(&self, random: u64) -> Option<(Box<[f32]>, Option<f32>)> {
+        let (slot, mut vector) = (self.index.sample(random)?, Vec::new());
+        self.index.copy_vector(slot, &mut vector);
+        Some((vector.into_boxed_slice(), self.index.spacing(slot)))
     }
 
     /// Begins a search along the graph, which holds its place in the index until its hits are resolved.

@@ -118,6 +118,20 @@ impl Index {
         spare.into_iter().for_each(|scratch| built.keep_scratch(scratch));
     }
 
+    /// What follows an insertion for the proof that vectors are found.
+    pub(super) fn prove_some(&mut self, work: &mut Work) {
+        if self.has_unlinked() || self.consolidation.progress().is_some() {
+            return;
+        }
+        let Some(built) = self.built.as_deref_mut() else {
+            return;
+        };
+        let (graph, scratches, consolidation) = (&mut built.graph, &mut built.scratches, &self.consolidation);
+        let take = || (scratches.pop().unwrap_or_default(), consolidation.reader());
+        let spare = built.proofs.sample((&self.space, graph, &self.states), take, work);
+        spare.into_iter().for_each(|scratch| built.keep_scratch(scratch));
+    }
+
     /// What an insertion is to do for consolidation, by what insertions cost: the more, the more are dead.
     pub(super) fn share(&self) -> u64 {
         let spent = self.built.as_ref().map_or(0, |built| built.insert_work);

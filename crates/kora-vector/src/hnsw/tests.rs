@@ -1,5 +1,6 @@
 //! The index against brute force, at once and in slices.
 
+mod astray;
 mod churn;
 mod meanwhile;
 mod operations;

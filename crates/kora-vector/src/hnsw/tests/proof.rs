@@ -1,4 +1,4 @@
-//! Data in the orders in which it comes, after a rest: every vector is found.
+//! Data in the orders in which it comes: every vector is found, at once and after a rest.
 
 use proptest::prelude::*;
 
@@ -25,32 +25,80 @@ fn documents() -> Vec<Vec<f32>> {
     vectors
 }
 
+/// As a collection is made that says nothing else.
+fn default_parameters(metric: Metric, dimension: usize) -> Parameters {
+    Parameters {
+        ef_construction: 200,
+        ..parameters(metric, dimension, 16)
+    }
+}
+
 /// How many vectors a search for them does not find.
 fn lost(index: &mut Index, vectors: &[Vec<f32>]) -> usize {
     let is_lost = |vector: &&Vec<f32>| walk(index, vector, 1, 100)[0].distance > 1e-6;
     vectors.iter().filter(is_lost).count()
 }
 
+/// 60 clusters that lie as far from each other as they can, one after the other: none leads to another.
+fn clusters() -> Vec<Vec<f32>> {
+    let mut random = Random::new(9);
+    let mut vectors = Vec::new();
+    for _ in 0..60 {
+        let centre: Vec<f32> = (0..64).map(|_| random.unit()).collect();
+        let near = |random: &mut Random| centre.iter().map(|x| x + 0.003 * random.unit()).collect();
+        vectors.extend((0..120).map(|_| near(&mut random)));
+    }
+    vectors
+}
+
 #[test]
-fn what_came_in_order_is_found_after_a_rest() {
-    // One of the path may be left: links are offered, and most nodes there stand too deep to be hung elsewhere.
-    for (name, vectors, most) in [("path", path(), 4), ("documents", documents(), 0)] {
+fn what_comes_in_order_is_found_at_once_and_after_a_rest() {
+    for (name, vectors) in [("path", path()), ("documents", documents()), ("clusters", clusters())] {
         for metric in [Metric::L2, Metric::Cosine] {
-            let mut index = graphed(parameters(metric, vectors[0].len(), 16));
-            for vector in &vectors {
-                index.insert(vector);
+            for is_reversed in [false, true] {
+                let mut index = graphed(default_parameters(metric, vectors[0].len()));
+                let mut ordered = vectors.clone();
+                if is_reversed {
+                    ordered.reverse();
+                }
+                for vector in &ordered {
+                    index.insert(vector);
+                }
+                let at_once = lost(&mut index, &vectors);
+                while index.tend(&mut Work::new(100_000)) == Step::More {}
+                assert!(!index.has_upkeep());
+                assert_eq!(index.check(), Ok(()));
+                let rested = lost(&mut index, &vectors);
+                println!("{name} {metric}: {at_once} lost, after a rest {rested}");
+                // Kernels round differently: one or the other may be lost at once.
+                assert!(at_once <= 3 && rested == 0, "{name} {metric}, reversed: {is_reversed}");
             }
-            let before = lost(&mut index, &vectors);
-            let mut slices = 0;
-            while index.tend(&mut Work::new(100_000)) == Step::More {
-                slices += 1;
-            }
-            assert!(slices > 10 && !index.has_upkeep());
-            assert_eq!(index.check(), Ok(()));
-            let after = lost(&mut index, &vectors);
-            println!("{name} {metric}: {before} lost, after a rest {after}");
-            assert!(after <= most, "{name} {metric}: {before} lost, after a rest {after}");
         }
+    }
+}
+
+/// Half of it goes, then all of it comes again elsewhere.
+#[test]
+fn what_stays_is_found_when_others_went_and_came() {
+    for metric in [Metric::L2, Metric::Cosine] {
+        let mut vectors = clusters();
+        let mut index = graphed(default_parameters(metric, 64));
+        let mut slots: Vec<Slot> = vectors.iter().map(|vector| index.insert(vector)).collect();
+        for (place, slot) in slots.drain(..3_600).enumerate() {
+            index.remove(slot);
+            vectors[place].iter_mut().for_each(|x| *x = -*x);
+            index.insert(&vectors[place]);
+            let _ = index.take_moves();
+        }
+        let at_once = lost(&mut index, &vectors);
+        while index.tend(&mut Work::new(100_000)) == Step::More {}
+        assert_eq!(index.check(), Ok(()));
+        let rested = lost(&mut index, &vectors);
+        println!("{metric}: {at_once} lost, after a rest {rested}");
+        assert!(
+            at_once <= 20 && rested <= 1,
+            "{metric}: {at_once} lost, after a rest {rested}"
+        );
     }
 }
 
