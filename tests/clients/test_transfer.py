@@ -423,6 +423,43 @@ def check_vector_sets(one: redis.Redis, other: redis.Redis) -> None:
             assert np.allclose([float(x) for x in copied], vector, atol=scale * error)
 
 
+@pytest.mark.parametrize("way", ["file", "server", "array"])
+def test_vector_sets_travel(clients, source, target, tmp_path, way):
+    one, other = clients
+    rng = random.Random(9)
+    soon_ms = int(time.time() * 1000) + 3_600_000
+    pipe = one.pipeline(transaction=False)
+    for number in range(1_200):
+        blob = np.array([rng.gauss(0, 1) for _ in range(8)], "<f4").tobytes()
+        element = b"e:%d" % number if number else b"\xff*"
+        attributes = ["SETATTR", ['{"n": 1}', "no object", "\n"][number % 3]] if number % 4 else []
+        pipe.execute_command("VADD", "set:a", "FP32", blob, element, "NOQUANT", *attributes, "M", 20)
+    pipe.pexpireat("set:a", soon_ms)
+    pipe.execute_command("VADD", "small", "VALUES", 2, 1, 2, "x", "BIN")
+    pipe.execute()
+    if way == "file":
+        kora("export", tmp_path / "a.jsonl", "--from", address(source))
+        kora("import", tmp_path / "a.jsonl", "--to", address(target))
+    elif way == "server":
+        kora("import", "--from", address(source), "--to", address(target))
+    else:
+        kora("export", tmp_path / "a.npy", "--from", address(source), "--collection", "set:a", status=3)
+        kora("import", tmp_path / "a.npy", "--keys", tmp_path / "a.keys.jsonl", "--to", address(target))
+    names = ["set:a"] if way == "array" else ["set:a", "small"]
+    for name in names:
+        elements = one.execute_command("VRANGE", name, "-", "+")
+        assert other.execute_command("VRANGE", name, "-", "+") == elements
+        for element in random.Random(2).sample(elements, min(60, len(elements))):
+            for command in ["VEMB", "VGETATTR"]:
+                found = [client.execute_command(command, name, element) for client in (one, other)]
+                assert found[0] == found[1]
+        infos = [fields(client.execute_command("VINFO", name)) for client in (one, other)]
+        for field in [b"quant-type", b"hnsw-m", b"vector-dim", b"size", b"attributes-count"]:
+            assert infos[0][field] == infos[1][field]
+    if way != "array":
+        assert other.pexpiretime("set:a") == soon_ms and other.pexpiretime("small") == -1
+
+
 def test_a_copy_that_was_killed_goes_on(clients, running_redis, target, tmp_path):
     _, other = clients
     progress = tmp_path / "progress"

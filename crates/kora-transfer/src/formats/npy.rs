@@ -217,6 +217,10 @@ impl RowSink for NpyWriter {
             // The file of keys may begin with it: an export that goes on tells it once more.
             Content::Collection(_) if self.labels.length() > 0 => return Ok(()),
             Content::Collection(_) => {}
+            Content::SetDeadline => {
+                let text = "npy has no place for the deadline of a vector set";
+                return Err(Unwritten::Row(text.into()));
+            }
             _ => return Err(Unwritten::Row("npy holds vectors only".into())),
         }
         self.line.clear();
