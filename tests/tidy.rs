@@ -112,7 +112,7 @@ fn atomics_stand_in_the_mesh_and_in_the_graph() {
 #[test]
 fn time_comes_in_as_an_argument() {
     refuse_words(&["Instant::now", "SystemTime"], |path| {
-        path.starts_with("crates/kora-server/")
+        path.starts_with("crates/kora-server/") || path.starts_with("crates/kora-transfer/")
     });
 }
 
@@ -294,11 +294,13 @@ const ARROWS: &[(&str, &[&str])] = &[
             "kora-log",
             "kora-mesh",
             "kora-resp",
+            "kora-transfer",
             "kora-values",
             "kora-vector",
         ],
     ),
     ("kora-script", &["kora-resp"]),
+    ("kora-transfer", &[]),
     ("kora-values", &[]),
     ("kora-vector", &[]),
 ];

@@ -51,6 +51,9 @@ pub(crate) struct Connection {
     pub(crate) was_killed: bool,
     /// It is on its way to `worker`, and with none.
     migrating_client: Option<MigratingClient>,
+    /// Replies that have left the engine and tell of what may not be safe on disk. They are sent when everything up to this stamp
+    /// is; until then the connection does nothing else.
+    unsafe_until: Option<(u64, BytesMut)>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -92,6 +95,8 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) names: &'a dyn Fn() -> Names,
     /// The true time of day, in microseconds of Unix time.
     pub(crate) unix_us: &'a dyn Fn() -> u64,
+    /// The stamp of the last change, in a world with a disk.
+    pub(crate) last_stamp: Option<&'a dyn Fn() -> u64>,
 }
 
 /// Whether a connection is still there after its step.
@@ -126,6 +131,7 @@ impl Connection {
             again: false,
             was_killed: false,
             migrating_client: None,
+            unsafe_until: None,
         }
     }
 
@@ -136,7 +142,7 @@ impl Connection {
 
     /// True if every command was answered and every reply was read.
     pub(crate) fn is_at_rest(&self) -> bool {
-        self.ahead() == 0 && self.output.is_empty()
+        self.ahead() == 0 && self.output.is_empty() && self.unsafe_until.is_none()
     }
 
     pub(crate) fn send(&mut self, command: Command, scenario: &Scenario) {
@@ -161,6 +167,7 @@ impl Connection {
     /// True if the server's side may send it to another worker.
     pub(crate) fn may_depart(&self, engine: &mut Engine) -> bool {
         !self.is_migrating()
+            && self.unsafe_until.is_none()
             && self.intake == Intake::Open
             && self.input.is_empty()
             && self.held.is_none()
@@ -183,15 +190,32 @@ impl Connection {
     }
 
     pub(crate) fn can_read_input(&self) -> bool {
-        !self.is_migrating() && self.intake == Intake::Open && self.held.is_none() && !self.wire.is_empty()
+        self.is_free() && self.intake == Intake::Open && self.held.is_none() && !self.wire.is_empty()
     }
 
     pub(crate) fn can_wake(&self) -> bool {
-        !self.is_migrating() && (self.again || self.woken.is_up())
+        self.is_free() && (self.again || self.woken.is_up())
     }
 
     pub(crate) fn can_read_output(&self) -> bool {
-        !self.is_migrating() && !self.output.is_empty()
+        self.is_free() && !self.output.is_empty()
+    }
+
+    /// True if replies wait for the disk that has everything up to this stamp safe.
+    pub(crate) fn can_confirm(&self, durable: u64) -> bool {
+        self.unsafe_until.as_ref().is_some_and(|(until, _)| *until <= durable)
+    }
+
+    /// What the replies tell of is safe: they leave.
+    pub(crate) fn confirm(&mut self, surroundings: &mut Surroundings<'_>) -> Life {
+        let (_, replies) = self.unsafe_until.take().expect("some wait");
+        self.take_replies(&replies, surroundings);
+        self.go_on(false, surroundings)
+    }
+
+    /// It is with a worker, and waits for nothing but what wakes it.
+    fn is_free(&self) -> bool {
+        !self.is_migrating() && self.unsafe_until.is_none()
     }
 
     /// The server reads a part of what the client has sent.
@@ -252,6 +276,17 @@ impl Connection {
         self.again = false;
         let burst = self.decode(surroundings);
         self.drain(surroundings);
+        match self.unsafe_until {
+            Some(_) => {
+                self.again = burst;
+                Life::Goes
+            }
+            None => self.go_on(burst, surroundings),
+        }
+    }
+
+    /// The rest of the loop, when the replies have been written.
+    fn go_on(&mut self, burst: bool, surroundings: &mut Surroundings<'_>) -> Life {
         match self.standing {
             Standing::Killed | Standing::Dropped { .. } => return Life::Ends,
             Standing::Finished if self.output.is_empty() => {
@@ -264,7 +299,7 @@ impl Connection {
             }
             _ => {}
         }
-        self.again = burst || self.has_something(surroundings);
+        self.again |= burst || self.has_something(surroundings);
         Life::Goes
     }
 
@@ -366,7 +401,18 @@ impl Connection {
         while let Standing::Served { ready: true, .. } = self.standing {
             self.standing = surroundings.engine.drain(self.reply_queue, &mut self.output);
         }
-        let mut new = BytesMut::from(&self.output[length..]);
+        let new = self.output.split_off(length);
+        match surroundings.last_stamp {
+            // A reply tells at most of what was written down by now.
+            Some(last_stamp) if !new.is_empty() => self.unsafe_until = Some((last_stamp(), new)),
+            _ => self.take_replies(&new, surroundings),
+        }
+    }
+
+    /// Sends replies to the client, and holds each against its command.
+    fn take_replies(&mut self, replies: &[u8], surroundings: &mut Surroundings<'_>) {
+        self.output.extend_from_slice(replies);
+        let mut new = BytesMut::from(replies);
         while !new.is_empty() {
             let event = *self.owed.front().unwrap_or_else(|| panic!("nobody is owed {new:?}"));
             self.owed.pop_front();

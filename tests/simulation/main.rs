@@ -22,8 +22,10 @@ mod history;
 mod keys;
 mod replies;
 mod scenario;
+mod storage;
 mod world;
 
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use kora_tests::random::Random;
@@ -48,6 +50,34 @@ fn every_schedule_keeps_the_promises() {
         world.end();
         keys::check(&world.history, &world.scenario);
     });
+}
+
+/// The same with a disk below and `appendfsync always`: the power goes at any step, once or twice in a row, and what was not
+/// synced is there in part. What was acknowledged is there, and what was not is whole or not at all.
+#[test]
+fn what_was_acknowledged_survives_every_crash() {
+    let (rounds, crashes, saved) = (Cell::new(0), Cell::new(0), Cell::new(0));
+    for_each_seed("what_was_acknowledged_survives_every_crash", 200, |seed| {
+        let mut random = Random::new(seed);
+        let mut scenario = Scenario::new(&mut random);
+        scenario.commands = scenario.commands.min(200);
+        let mut world = World::new(scenario, Random::new(random.any()), random).with_disk();
+        for _ in 0..world.scenario.rounds {
+            world.run_by_chance(world.scenario.commands, false);
+            audit::run(&mut world);
+            world.crash();
+            audit::run(&mut world);
+        }
+        world.end();
+        keys::check(&world.history, &world.scenario);
+        rounds.set(rounds.get() + world.scenario.rounds);
+        crashes.set(crashes.get() + world.crashes);
+        saved.set(saved.get() + world.saved());
+    });
+    // Not only at quiet points, and not only of the log.
+    let (rounds, crashes, saved) = (rounds.get(), crashes.get(), saved.get());
+    println!("{crashes} crashes, {rounds} of them first at quiet points; {saved} snapshots");
+    assert!(rounds < 100 || (crashes > rounds * 3 / 2 && saved > rounds / 4));
 }
 
 #[test]

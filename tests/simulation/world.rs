@@ -3,21 +3,22 @@
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::task::Waker;
+use std::task::{Wake, Waker};
 
 use kora_engine::{
     Catalog, CpuTime, Engine, Facts, GraphSettings, Host, LiveSettings, Placement, Progress, Scripts, Setup, mesh_ends,
 };
-use kora_mesh::{Armed, Budget};
+use kora_log::simulated::SimulatedDisk;
+use kora_mesh::{Armed, Budget, Durability};
 use kora_tests::random::Random;
 use kora_tests::rebuilt::Rebuilt;
 use kora_tests::reply::Value;
-use kora_vector::Storage;
 
 use crate::command::{Command, Speaker, Victim};
 use crate::connection::{Connection, Life, Surroundings, Woken};
 use crate::history::{CLOCKS_DIFFER_US, History, names};
 use crate::scenario::{Occurrence, Scenario};
+use crate::storage::{self, Now, Storage};
 
 /// Everything there is.
 pub(crate) struct World {
@@ -25,8 +26,18 @@ pub(crate) struct World {
     pub(crate) history: History,
     setup: Arc<Setup>,
     engines: Vec<Worker>,
-    /// What the engines hold, if their shards told of every change.
-    rebuilt: Rebuilt,
+    /// What the engines hold, if their shards told of every change. None after a crash: what is loaded is not told.
+    rebuilt: Option<Rebuilt>,
+    /// The disk, in a world that has one.
+    storage: Option<Storage>,
+    pub(crate) crashes: usize,
+    /// Snapshots that were completed before the last crash.
+    saved: usize,
+    /// Chance wills that a crash or a snapshot may be the next step.
+    is_crash_due: bool,
+    is_save_due: bool,
+    /// What is asked at quiet points is answered.
+    may_crash: bool,
     clients: Vec<Client>,
     /// Decides the schedule, and nothing of what is said.
     random: Random,
@@ -113,47 +124,19 @@ enum Move {
     Wake(usize),
     Depart(usize),
     Arrive(usize),
+    Confirm(usize),
+    WriteLog,
+    SyncLog,
+    Save,
+    Crash,
 }
 
 impl World {
     /// The words of the clients follow from the scripts' chance, the order of the steps from the schedule's.
     pub(crate) fn new(scenario: Scenario, mut scripts: Random, schedule: Random) -> World {
-        let setup = Arc::new(Setup {
-            placement: Placement::new(scenario.shards, scenario.workers),
-            catalog: Arc::new(Catalog::new(1)),
-            scripts: Arc::new(Scripts::new(scenario.shards, 1)),
-            graph: GraphSettings {
-                metric: scenario.metric,
-                storage: Storage::F32,
-                m: 4,
-                ef_construction: 20,
-                ef_search: 10,
-                graph_min: scenario.graph_min,
-            },
-            live: Arc::new(LiveSettings {
-                client_memory: Arc::new(Budget::new(scenario.client_bytes_max as u64)),
-                ..LiveSettings::default()
-            }),
-            durability: Arc::new(kora_mesh::Durability::new(scenario.workers)),
-            slice_work: scenario.slice_work,
-            settings: Box::new(Vec::new()),
-            facts: Facts::default(),
-        });
+        let setup = new_setup(&scenario);
         let rebuilt = Rebuilt::new(setup.placement);
-        let new_engine = |mesh_end| {
-            let mut engine = Engine::new(mesh_end, Arc::clone(&setup));
-            rebuilt.follow(&mut engine);
-            engine
-        };
-        let engines = mesh_ends(setup.placement, scenario.credit)
-            .into_iter()
-            .map(|mesh_end| Worker {
-                engine: new_engine(mesh_end),
-                woken: Arc::new(Woken::default()),
-                asleep: false,
-                stalled_until: 0,
-            })
-            .collect();
+        let engines = new_engines(&scenario, &setup, Some(&rebuilt));
         let clients = (0..scenario.clients)
             .map(|_| Client {
                 speaker: Speaker {
@@ -175,7 +158,13 @@ impl World {
             history: History::default(),
             setup,
             engines,
-            rebuilt,
+            rebuilt: Some(rebuilt),
+            storage: None,
+            crashes: 0,
+            saved: 0,
+            is_crash_due: false,
+            is_save_due: false,
+            may_crash: false,
             clients,
             random: schedule,
             clock,
@@ -183,6 +172,66 @@ impl World {
             connections: 0,
             steps: 0,
             trace: VecDeque::new(),
+        }
+    }
+
+    /// Puts a disk below it, which is empty: from now on everything is logged, and it may crash.
+    pub(crate) fn with_disk(mut self) -> World {
+        self.open(SimulatedDisk::new(), None);
+        self
+    }
+
+    /// Loads what a disk holds into engines that are empty. If that is known, it must be what there was before.
+    fn open(&mut self, disk: SimulatedDisk, before: Option<&Rebuilt>) {
+        let at = self.now();
+        let mut engines: Vec<&mut Engine> = self.engines.iter_mut().map(|worker| &mut worker.engine).collect();
+        let mut storage = Storage::open(disk, &mut engines, &self.setup.durability, at);
+        for worker in &mut self.engines {
+            worker.engine.assert_sound();
+            if let Some(before) = before {
+                before.assert_equal(&worker.engine);
+            }
+            // It sees that loading has ended, before anything is said to it.
+            let _ = worker.engine.turn(&self.clock, 0);
+            storage.take_from(&mut worker.engine);
+        }
+        self.storage = Some(storage);
+    }
+
+    /// Snapshots that were completed.
+    pub(crate) fn saved(&self) -> usize {
+        self.saved + self.storage.as_ref().map_or(0, |storage| storage.saved)
+    }
+
+    fn now(&mut self) -> Now {
+        Now {
+            shards: self.scenario.shards as u32,
+            unix_ms: self.clock.unix_us() / 1000,
+            random: self.random.any(),
+        }
+    }
+
+    /// The power goes and comes again, perhaps twice: what was safe on disk is loaded by new engines, and all connections are
+    /// gone.
+    pub(crate) fn crash(&mut self) {
+        let storage = self.storage.take().expect("only worlds with a disk crash");
+        let was_safe = !storage.is_behind();
+        self.saved += storage.saved;
+        let disk = storage.disk;
+        for client in &mut self.clients {
+            client.connection = None;
+        }
+        // If everything was safe, everything is there.
+        let before = self.rebuilt.take().filter(|_| was_safe);
+        for is_last in [self.random.percent(75), true] {
+            self.crashes += 1;
+            storage::crash(&disk, &mut self.random);
+            self.setup = new_setup(&self.scenario);
+            self.engines = new_engines(&self.scenario, &self.setup, None);
+            self.open(disk.clone(), before.as_ref());
+            if is_last {
+                break;
+            }
         }
     }
 
@@ -197,7 +246,9 @@ impl World {
             client.left = commands;
             client.speaker.only_reads = only_reads;
         }
+        self.may_crash = true;
         self.run();
+        self.may_crash = false;
     }
 
     /// Lets one client, on whichever worker, say these commands; returns their events.
@@ -254,7 +305,9 @@ impl World {
     fn assert_sound(&self) {
         for worker in &self.engines {
             worker.engine.assert_sound();
-            self.rebuilt.assert_equal(&worker.engine);
+            if let Some(rebuilt) = &self.rebuilt {
+                rebuilt.assert_equal(&worker.engine);
+            }
         }
     }
 
@@ -307,6 +360,7 @@ impl World {
             }
         }
         moves.extend(self.travels(!moves.is_empty()));
+        moves.extend(self.disk_moves(!moves.is_empty()));
         let total: usize = moves.iter().map(|(_, weight)| weight).sum();
         if total == 0 {
             // Only those who are stalled can go on, or nobody can.
@@ -337,6 +391,35 @@ impl World {
         moves
     }
 
+    /// What the disk may do next, and to it. A snapshot and a crash begin only while there is something else to do.
+    fn disk_moves(&self, is_busy: bool) -> Vec<(Move, usize)> {
+        let Some(storage) = &self.storage else {
+            return Vec::new();
+        };
+        let durable = self.setup.durability.durable.get();
+        let mut moves = Vec::new();
+        for (number, client) in self.clients.iter().enumerate() {
+            if client
+                .connection
+                .as_ref()
+                .is_some_and(|connection| connection.can_confirm(durable))
+            {
+                moves.push((Move::Confirm(number), client.weight));
+            }
+        }
+        if storage.is_behind() {
+            moves.extend([(Move::WriteLog, 2), (Move::SyncLog, 2)]);
+        }
+        if storage.is_saving() {
+            moves.push((Move::Save, 2));
+        }
+        moves
+            .into_iter()
+            .chain(is_busy.then_some((Move::Crash, usize::from(self.is_crash_due && self.may_crash))))
+            .chain((is_busy && !storage.is_saving()).then_some((Move::Save, usize::from(self.is_save_due))))
+            .collect()
+    }
+
     fn step(&mut self, next: Move) {
         if self.trace.len() == TRACE_STEPS {
             self.trace.pop_front();
@@ -363,11 +446,45 @@ impl World {
                 let connection = self.clients[client].connection.as_mut().expect("it is on its way");
                 connection.arrive(&mut self.engines[connection.worker].engine);
             }
+            Move::Confirm(client) => self.move_connection(client, Connection::confirm),
+            Move::WriteLog => self.storage.as_mut().expect("there is a disk").write(),
+            Move::SyncLog => {
+                let storage = self.storage.as_mut().expect("there is a disk");
+                storage.write();
+                storage.sync(&self.setup.durability);
+            }
+            Move::Save => self.save(),
+            Move::Crash => {
+                self.is_crash_due = false;
+                self.crash();
+            }
+        }
+        if let Some(storage) = &mut self.storage {
+            self.engines
+                .iter_mut()
+                .for_each(|worker| storage.take_from(&mut worker.engine));
+        }
+    }
+
+    /// A snapshot begins, or takes its next step.
+    fn save(&mut self) {
+        self.is_save_due = false;
+        let at = self.now();
+        let storage = self.storage.as_mut().expect("there is a disk");
+        match storage.is_saving() {
+            true => storage.go_on_saving(&self.setup.durability, at),
+            false => storage.begin_save(self.engines.len(), &self.setup.durability),
+        }
+        // As a server rings its workers, which see by that what is to be done.
+        for worker in &self.engines {
+            Arc::clone(&worker.woken).wake();
         }
     }
 
     /// Somebody becomes slow, or quick again; time passes.
     fn disturb(&mut self) {
+        self.is_crash_due |= self.random.percent(CRASH_PERCENT);
+        self.is_save_due |= self.random.percent(SAVE_PERCENT);
         let worker = self.random.below(self.engines.len());
         self.engines[worker].stalled_until = self.steps + self.random.below(400);
         let client = self.random.below(self.clients.len());
@@ -426,6 +543,8 @@ impl World {
         let connection = client.connection.as_mut().expect("only those who are there move");
         let leaves = self.random.below(1000) < self.scenario.leaves_per_mille;
         let engine = &mut self.engines[connection.worker].engine;
+        let durability: &Durability = &self.setup.durability;
+        let last_stamp = || durability.stamps.last();
         let answered = self.history.events.len();
         let life = if leaves {
             Life::Ends
@@ -440,6 +559,7 @@ impl World {
                     random: &mut self.random,
                     names: &|| names(&self.scenario, &self.setup.catalog, self.clock.true_unix_us()),
                     unix_us: &|| self.clock.true_unix_us(),
+                    last_stamp: self.storage.as_ref().map(|_| &last_stamp as &dyn Fn() -> u64),
                 },
             )
         };
@@ -485,6 +605,49 @@ impl World {
     }
 }
 
+fn new_setup(scenario: &Scenario) -> Arc<Setup> {
+    Arc::new(Setup {
+        placement: Placement::new(scenario.shards, scenario.workers),
+        catalog: Arc::new(Catalog::new(1)),
+        scripts: Arc::new(Scripts::new(scenario.shards, 1)),
+        graph: GraphSettings {
+            metric: scenario.metric,
+            storage: kora_vector::Storage::F32,
+            m: 4,
+            ef_construction: 20,
+            ef_search: 10,
+            graph_min: scenario.graph_min,
+        },
+        live: Arc::new(LiveSettings {
+            client_memory: Arc::new(Budget::new(scenario.client_bytes_max as u64)),
+            ..LiveSettings::default()
+        }),
+        durability: Arc::new(Durability::new(scenario.workers)),
+        slice_work: scenario.slice_work,
+        settings: Box::new(Vec::new()),
+        facts: Facts::default(),
+    })
+}
+
+fn new_engines(scenario: &Scenario, setup: &Arc<Setup>, rebuilt: Option<&Rebuilt>) -> Vec<Worker> {
+    let new_engine = |mesh_end| {
+        let mut engine = Engine::new(mesh_end, Arc::clone(setup));
+        if let Some(rebuilt) = rebuilt {
+            rebuilt.follow(&mut engine);
+        }
+        engine
+    };
+    mesh_ends(setup.placement, scenario.credit)
+        .into_iter()
+        .map(|mesh_end| Worker {
+            engine: new_engine(mesh_end),
+            woken: Arc::new(Woken::default()),
+            asleep: false,
+            stalled_until: 0,
+        })
+        .collect()
+}
+
 impl Drop for World {
     fn drop(&mut self) {
         if std::thread::panicking() {
@@ -498,6 +661,10 @@ impl Drop for World {
 
 /// Steps of one run. The longest seen took a tenth of it; a livelock reaches it in some seconds.
 const STEPS_MAX: usize = 2_000_000;
+
+/// How often a disturbance, which comes once in 300 steps, is followed by a crash or a snapshot, in a world with a disk.
+const CRASH_PERCENT: usize = 20;
+const SAVE_PERCENT: usize = 40;
 
 /// Steps shown when something fails.
 const TRACE_STEPS: usize = 60;

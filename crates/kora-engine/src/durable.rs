@@ -14,6 +14,8 @@ use crate::command::table::DataAccess;
 use crate::command::table::Parsed;
 use crate::engine::Engine;
 use crate::error::ClientError;
+use crate::reply_queue::Encoded;
+use crate::reply_queues::ReplyQueueId;
 use crate::setup::Setup;
 use crate::shard::{ReplayFault, Shard};
 
@@ -177,6 +179,16 @@ impl Engine {
     /// Whether commands that write are refused because the disk fails.
     pub fn refuses_writes(&self) -> bool {
         self.setup.durability.trouble().is_some()
+    }
+
+    /// The error that clients get for commands that write while the disk fails.
+    pub fn refusal_of_writes(&self) -> Option<String> {
+        refusal_of_writes(&self.setup).map(|error| error.to_string())
+    }
+
+    /// What was encoded for a connection so far.
+    pub fn encoded(&mut self, id: ReplyQueueId) -> Encoded {
+        self.reply_queues.get(id).encoded
     }
 
     /// Refuses a command that may not be done as things are: while the data is loaded, and writes while the disk fails.

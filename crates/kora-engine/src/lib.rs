@@ -60,6 +60,7 @@ pub use engine::{Admission, Engine, Progress, Standing};
 pub use kora_keyspace::catalog::{Catalog, Generation, GraphSettings, MadeBy, Schema};
 pub use mail::{Request, Response};
 pub use memory::{Buffers, Reading};
+pub use reply_queue::Encoded;
 pub use reply_queues::ReplyQueueId;
 pub use router::{Placement, ShardId};
 pub use scripts::Scripts;

@@ -50,6 +50,8 @@ pub(crate) struct ReplyQueue {
     pushes: VecDeque<Piece>,
     /// The reply that is being encoded: of the slot that was before the head.
     leaving: Option<WritingReply>,
+    /// What was encoded so far.
+    pub(crate) encoded: Encoded,
     /// Slots that still gather.
     waiting: usize,
     /// How many of them await no more than some keys' shards, which takes microseconds.
@@ -75,6 +77,17 @@ pub(crate) struct ReplyQueue {
     pub(crate) is_abandoned: bool,
     /// What it held when it was dropped for that.
     pub(crate) dropped_bytes: usize,
+}
+
+/// What was encoded for a client: between two of them lies what was encoded meanwhile.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Encoded {
+    /// Replies, whole.
+    pub replies: u64,
+    /// Messages that are no replies, or parts of them.
+    pub pushes: u64,
+    /// The beginning of another reply is encoded, too.
+    pub is_within_reply: bool,
 }
 
 /// Whether the client still reads replies. A later state may follow an earlier one, not the other way round.
@@ -160,6 +173,7 @@ impl ReplyQueue {
             slots: VecDeque::new(),
             head: 0,
             leaving: None,
+            encoded: Encoded::default(),
             waiting: 0,
             briefly_waiting: 0,
             unread: 0,
@@ -334,6 +348,7 @@ impl ReplyQueue {
         let end = out.len() + bytes_max;
         while out.len() < end {
             if self.is_push_next() {
+                self.encoded.pushes += 1;
                 self.write_push(end, out);
                 continue;
             }
@@ -342,6 +357,8 @@ impl ReplyQueue {
             };
             let start = out.len();
             if leaving.writing.write(end - start, out) {
+                self.encoded.replies += 1;
+                self.encoded.is_within_reply = false;
                 self.account.remove(leaving.bytes);
                 self.account.remove_shared(&leaving.shared);
                 continue;
@@ -351,6 +368,7 @@ impl ReplyQueue {
             self.account.remove(written);
             leaving.bytes -= written;
             self.leaving = Some(leaving);
+            self.encoded.is_within_reply = true;
         }
     }
 

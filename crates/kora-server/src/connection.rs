@@ -244,11 +244,12 @@ impl Connection {
             // A client that does not take what it was sent is not sent more: its replies share their values with the data
             // until they are spelled.
             let spelled_bytes_max = self.engine.borrow_mut().spelled_bytes_max(self.reply_queue);
+            let confirmed = self.confirmed();
             let standing = match self.output.len() < spelled_bytes_max {
                 true => self.engine.borrow_mut().drain(self.reply_queue, self.output.room()),
                 false => self.engine.borrow_mut().standing(self.reply_queue),
             };
-            if !self.is_output_safe().await {
+            if !self.make_output_safe(confirmed).await {
                 tracing::warn!(
                     client = self.id,
                     "dropped: what its replies would tell of could not be made safe on disk"

@@ -26,5 +26,6 @@ pub mod settings;
 mod signals;
 mod socket_pair;
 mod tls;
+pub mod transfer;
 mod turn;
 mod worker;

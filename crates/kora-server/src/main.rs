@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::thread;
 
 use kora_server::config::{self, Config, Invocation};
-use kora_server::{check, demo, log, ping, returning, serve};
+use kora_server::{check, demo, log, ping, returning, serve, transfer};
 
 fn main() -> ExitCode {
     allocator::give_back_at_once();
@@ -42,6 +42,8 @@ fn main() -> ExitCode {
         Ok(Invocation::Ping(options)) => ping::run(&options),
         Ok(Invocation::Check(options)) => check::check(&options),
         Ok(Invocation::Repair(options)) => check::repair(&options),
+        Ok(Invocation::Import(options)) => transfer::import(&options),
+        Ok(Invocation::Export(options)) => transfer::export(&options),
         Err(error) => error.report(),
     }
 }

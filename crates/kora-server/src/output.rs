@@ -32,6 +32,17 @@ impl Output {
         self.chunks.iter().map(BytesMut::len).sum()
     }
 
+    /// Forgets what is behind the first `length` bytes.
+    pub(crate) fn truncate(&mut self, mut length: usize) {
+        for chunk in &mut self.chunks {
+            chunk.truncate(length);
+            length -= chunk.len();
+        }
+        while self.chunks.len() > 1 && self.chunks.back().is_some_and(BytesMut::is_empty) {
+            self.chunks.pop_back();
+        }
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.chunks.front().is_none_or(BytesMut::is_empty)
     }

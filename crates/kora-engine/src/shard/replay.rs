@@ -178,7 +178,8 @@ impl Shard {
                 self.keyspace.put_part(*part).map_err(refuse)?;
                 None
             }
-            (PartPiece::End, Some(PartInLoad::Unknown)) | (PartPiece::Abandoned, Some(_)) => None,
+            // A part may have been dropped before even its head was written.
+            (PartPiece::End, Some(PartInLoad::Unknown)) | (PartPiece::Abandoned, _) => None,
             _ => return Err(fault("the pieces of a collection are not in order")),
         };
         Ok(())

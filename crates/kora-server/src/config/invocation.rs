@@ -8,6 +8,7 @@ use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, value_parser};
 use crate::check::{CheckOptions, RepairOptions};
 use crate::demo::DemoOptions;
 use crate::ping::PingOptions;
+use crate::transfer::{ExportArguments, ImportArguments};
 
 use super::{CONFIG_FLAG, CONFIG_PATH, Config, ConfigError};
 
@@ -24,6 +25,10 @@ pub enum Invocation {
     Check(CheckOptions),
     /// Cut a log that is damaged: `kora repair`.
     Repair(RepairOptions),
+    /// Copy a file or a running server into a server: `kora import`.
+    Import(Box<ImportArguments>),
+    /// Copy a server into a file: `kora export`.
+    Export(Box<ExportArguments>),
 }
 
 /// Reads this process's command line and environment.
@@ -49,6 +54,14 @@ pub fn parse_from(words: impl IntoIterator<Item = OsString>) -> Result<Invocatio
         }
         Some(("check", flags)) => Ok(Invocation::Check(CheckOptions::from_arg_matches(flags)?)),
         Some(("repair", flags)) => Ok(Invocation::Repair(RepairOptions::from_arg_matches(flags)?)),
+        Some(("import", flags)) => {
+            let arguments = ImportArguments::from_arg_matches(flags)?;
+            Ok(Invocation::Import(Box::new(arguments)))
+        }
+        Some(("export", flags)) => {
+            let arguments = ExportArguments::from_arg_matches(flags)?;
+            Ok(Invocation::Export(Box::new(arguments)))
+        }
         Some((_, flags)) => Ok(Invocation::Serve(load(flags)?)),
         None => Ok(Invocation::Serve(load(&matches)?)),
     }
@@ -100,6 +113,8 @@ pub(super) fn command() -> Command {
     let ping = PingOptions::augment_args(with_config_file(Command::new("ping")));
     let check = CheckOptions::augment_args(Command::new("check"));
     let repair = RepairOptions::augment_args(Command::new("repair"));
+    let import = ImportArguments::augment_args(Command::new("import"));
+    let export = ExportArguments::augment_args(Command::new("export"));
     describe(
         with_settings(Command::new("kora")),
         "Kōra, the cache that knows vectors",
@@ -112,6 +127,8 @@ pub(super) fn command() -> Command {
         describe(ping, "Checks that a server answers"),
         describe(check, "Checks what a server has kept on disk"),
         describe(repair, "Cuts a damaged log, once it was said what goes"),
+        describe(import, "Copies a file or a running server into a server"),
+        describe(export, "Copies a server into a file"),
     ])
 }
 
