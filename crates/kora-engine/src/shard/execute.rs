@@ -96,6 +96,7 @@ impl Shard {
             | RequestBody::Kill { .. }
             | RequestBody::Stats
             | RequestBody::ResetStats
+            | RequestBody::ReviewUsers { .. }
             | RequestBody::ReleaseMemory
             | RequestBody::ChangeSubscriptions(_)
             | RequestBody::Publish(_)
