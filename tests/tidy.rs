@@ -261,6 +261,7 @@ fn every_command_is_in_a_seed_of_the_fuzzer() {
 
 /// Which crates a crate may know.
 const ARROWS: &[(&str, &[&str])] = &[
+    ("kora-access", &["kora-command", "kora-resp"]),
     (
         "kora-command",
         &["kora-filter", "kora-resp", "kora-values", "kora-vector"],
@@ -268,6 +269,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "kora-engine",
         &[
+            "kora-access",
             "kora-command",
             "kora-filter",
             "kora-keyspace",
@@ -290,6 +292,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "kora-server",
         &[
+            "kora-access",
             "kora-engine",
             "kora-log",
             "kora-mesh",

@@ -39,8 +39,8 @@ pub(crate) fn program(mut random: Random) -> Vec<Step> {
             let name = name(author);
             let mut words = request(name, author);
             let adds_floats = matches!(name, Name::IncrByFloat | Name::HIncrByFloat);
-            // With one more word it would be a subscription.
-            let is_alone = words[0].ends_with(b"SUBSCRIBE");
+            // With one more word it would be a subscription; with another one it would change the users.
+            let is_alone = words[0].ends_with(b"SUBSCRIBE") || words[0] == b"ACL";
             if author.random.percent(8) && !adds_floats && !is_alone {
                 spoil(&mut words, author);
             }
@@ -146,6 +146,25 @@ fn forms(name: Name) -> &'static [&'static str] {
             unreachable!("made of names")
         }
         Name::ClientKill | Name::Echo | Name::Scan => unreachable!("made of sessions, numbers and names"),
+        Name::Acl => &["ACL", "ACL NOTHING"],
+        Name::AclCat => &["ACL CAT nothing", "ACL CAT a b"],
+        Name::AclDelUser => &["ACL DELUSER nobody other", "ACL DELUSER default"],
+        Name::AclDryRun => &[
+            "ACL DRYRUN nobody GET k",
+            "ACL DRYRUN default GET k",
+            "ACL DRYRUN default GET",
+            "ACL DRYRUN default NOTHING",
+        ],
+        Name::AclGenPass => &["ACL GENPASS 0", "ACL GENPASS 4097", "ACL GENPASS x", "ACL GENPASS 1 2"],
+        Name::AclGetUser => &["ACL GETUSER nobody", "ACL GETUSER"],
+        Name::AclHelp => &["ACL HELP"],
+        Name::AclList => &["ACL LIST now"],
+        Name::AclLoad => &["ACL LOAD"],
+        Name::AclLog => &["ACL LOG RESET", "ACL LOG 0", "ACL LOG -1", "ACL LOG 1 2"],
+        Name::AclSave => &["ACL SAVE"],
+        Name::AclSetUser => &["ACL SETUSER u on foo", "ACL SETUSER"],
+        Name::AclUsers => &["ACL USERS"],
+        Name::AclWhoAmI => &["ACL WHOAMI"],
         Name::Discard => &["DISCARD"],
         Name::Exec => &["EXEC"],
         Name::Multi => &["MULTI"],

@@ -4,6 +4,20 @@
 /// One command, or one subcommand of a container.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Name {
+    Acl,
+    AclCat,
+    AclDelUser,
+    AclDryRun,
+    AclGenPass,
+    AclGetUser,
+    AclHelp,
+    AclList,
+    AclLoad,
+    AclLog,
+    AclSave,
+    AclSetUser,
+    AclUsers,
+    AclWhoAmI,
     Auth,
     Client,
     ClientGetname,
@@ -190,7 +204,21 @@ pub(crate) enum Name {
 }
 
 impl Name {
-    pub(crate) const ALL: [Name; 183] = [
+    pub(crate) const ALL: [Name; 197] = [
+        Name::Acl,
+        Name::AclCat,
+        Name::AclDelUser,
+        Name::AclDryRun,
+        Name::AclGenPass,
+        Name::AclGetUser,
+        Name::AclHelp,
+        Name::AclList,
+        Name::AclLoad,
+        Name::AclLog,
+        Name::AclSave,
+        Name::AclSetUser,
+        Name::AclUsers,
+        Name::AclWhoAmI,
         Name::Auth,
         Name::Client,
         Name::ClientGetname,
@@ -379,6 +407,20 @@ impl Name {
     /// As in the table: `container|subcommand`, and the number of words, negative for at least that many.
     pub(crate) fn facts(self) -> (&'static str, i32) {
         match self {
+            Name::Acl => ("acl", -2),
+            Name::AclCat => ("acl|cat", -2),
+            Name::AclDelUser => ("acl|deluser", -3),
+            Name::AclDryRun => ("acl|dryrun", -4),
+            Name::AclGenPass => ("acl|genpass", -2),
+            Name::AclGetUser => ("acl|getuser", 3),
+            Name::AclHelp => ("acl|help", 2),
+            Name::AclList => ("acl|list", 2),
+            Name::AclLoad => ("acl|load", 2),
+            Name::AclLog => ("acl|log", -2),
+            Name::AclSave => ("acl|save", 2),
+            Name::AclSetUser => ("acl|setuser", -3),
+            Name::AclUsers => ("acl|users", 2),
+            Name::AclWhoAmI => ("acl|whoami", 2),
             Name::Auth => ("auth", -2),
             Name::Client => ("client", -2),
             Name::ClientGetname => ("client|getname", 2),
@@ -576,7 +618,8 @@ impl Name {
     pub(crate) fn is_container(self) -> bool {
         matches!(
             self,
-            Name::Client
+            Name::Acl
+                | Name::Client
                 | Name::Command
                 | Name::Config
                 | Name::Memory

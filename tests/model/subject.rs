@@ -11,7 +11,7 @@ use kora_engine::{
     Admission, Catalog, CpuTime, Engine, Facts, GraphSettings, Host, LiveSettings, Placement, Progress, ReplyQueueId,
     Scripts, Session, Setup, Standing, mesh_ends,
 };
-use kora_mesh::{Gauge, Latest};
+use kora_mesh::Gauge;
 use kora_resp::{Reader, ReaderLimits};
 use kora_tests::rebuilt::Rebuilt;
 use kora_tests::request::encode;
@@ -77,16 +77,17 @@ impl Host for Clock {
 impl Subject {
     pub(crate) fn new(workers: usize, shards: usize, password: Option<&str>) -> Subject {
         let settings = SETTINGS.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let live = LiveSettings {
+            clients_max: Gauge::new(77),
+            ..LiveSettings::default()
+        };
+        live.access.set_password(password);
         let setup = Arc::new(Setup {
             placement: Placement::new(shards, workers),
             catalog: Arc::new(Catalog::new(1)),
             scripts: Arc::new(Scripts::new(shards, 1)),
             graph: DEFAULTS,
-            live: Arc::new(LiveSettings {
-                password: Latest::new(password.map(str::to_owned)),
-                clients_max: Gauge::new(77),
-                ..LiveSettings::default()
-            }),
+            live: Arc::new(live),
             durability: Arc::new(kora_mesh::Durability::new(workers)),
             slice_work: SLICE_WORK,
             settings: Box::new(settings.to_vec()),

@@ -10,6 +10,10 @@ use crate::setting_error::SettingError;
 #[derive(Clone, PartialEq, Debug)]
 #[expect(missing_docs, reason = "each variant says what its fields are")]
 pub enum ClientError {
+    /// Its user may not do that; what, in Redis's words.
+    NoPermission(String),
+    /// Its user may not say EXEC: the transaction is over all the same.
+    ExecDenied(String),
     /// The data is being loaded.
     Loading,
     /// The log can't be written; what the disk says.
@@ -223,6 +227,8 @@ impl ClientError {
                 | Self::UnknownSubcommand { .. }
                 | Self::WrongArity { .. }
                 | Self::NotAuthenticated
+                | Self::NoPermission(_)
+                | Self::ExecDenied(_)
         )
     }
 }
@@ -232,6 +238,8 @@ impl fmt::Display for ClientError {
         use crate::limits::{COLLECTION_NAME_BYTES_MAX, KEY_BYTES_MAX};
         match self {
             Self::Said(text) => f.write_str(text),
+            Self::ExecDenied(text) => write!(f, "EXECABORT Transaction discarded because of: NOPERM {text}"),
+            Self::NoPermission(text) => write!(f, "NOPERM {text}"),
             Self::Loading => f.write_str("LOADING Redis is loading the dataset in memory"),
             Self::LogFails(error) => write!(f, "MISCONF Errors writing to the AOF file: {error}"),
             Self::SnapshotFails => f.write_str(

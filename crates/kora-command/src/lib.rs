@@ -4,6 +4,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod acl;
 mod action;
 mod admin;
 mod admin_entries;
@@ -21,11 +22,12 @@ mod key_entries;
 mod keys;
 mod lifetime;
 pub mod limits;
+pub mod names_used;
 mod pubsub;
 mod recall;
 pub mod reference;
 mod row;
-mod scripting;
+pub mod scripting;
 mod setting_error;
 mod string_entries;
 mod strings;
@@ -95,6 +97,8 @@ pub enum Command {
     Hello(Box<Hello>),
     /// `AUTH [user] password`
     Authenticate(Credentials),
+    /// `ACL …`
+    Acl(Box<acl::AclRequest>),
     /// `SELECT 0`
     Select,
     /// `CLIENT ID`
@@ -340,6 +344,7 @@ impl Command {
             Command::Evaluate(evaluation) => evaluation.bytes_held(),
             Command::ScriptLoad(text) => text.len(),
             Command::ScriptExists(names) => bytes_of(names),
+            Command::Acl(request) => request.bytes_held(),
             _ => 0,
         };
         payload + SEAT_BYTES

@@ -61,3 +61,6 @@ pub const SUBSCRIPTIONS_MAX: usize = 100_000;
 
 /// Channels that one PUBSUB NUMSUB counts the subscribers of: its reply is made in one piece.
 pub const COUNTED_CHANNELS_MAX: usize = 16_384;
+
+/// Bits of a password that ACL GENPASS draws: Redis's bound.
+pub const PASSWORD_BITS_MAX: usize = 4096;

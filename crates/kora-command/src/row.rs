@@ -118,7 +118,13 @@ impl CommandEntry {
             .to_owned()
     }
 
-    pub(crate) fn accepts(&self, words: usize) -> bool {
+    /// True if what its connection may say can be different behind it.
+    pub fn may_change_rights(&self) -> bool {
+        self.before_auth || self.is_admin || self.name == "multi"
+    }
+
+    /// True if its arity allows so many words.
+    pub fn accepts(&self, words: usize) -> bool {
         let words = i32::try_from(words).unwrap_or(i32::MAX);
         if self.arity >= 0 {
             words == self.arity

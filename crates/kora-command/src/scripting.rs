@@ -1,7 +1,10 @@
 //! Syntax of scripts.
 
+use std::fmt;
+use std::sync::Arc;
+
 use bytes::Bytes;
-use kora_resp::Version;
+use kora_resp::{Version, Words};
 
 use crate::Command;
 use crate::arguments::Arguments;
@@ -20,8 +23,25 @@ pub struct Evaluation {
     pub arguments: Vec<Bytes>,
     /// It may write nothing.
     pub is_read_only: bool,
+    /// What it may call, if its client's user may not do everything: the engine knows.
+    pub rights: Option<Arc<dyn ScriptRights>>,
     /// In which the client is answered: the engine knows.
     pub version: Version,
+}
+
+/// The rights that a script's calls are held against.
+pub trait ScriptRights: fmt::Debug + Send + Sync {
+    /// Whether the script may send this request. `is_collection` says whether a key is the name of a collection.
+    ///
+    /// # Errors
+    /// What it may not do, for the script to be told.
+    fn check(
+        &self,
+        entry: &CommandEntry,
+        words: &Words,
+        is_collection: &dyn Fn(&[u8]) -> bool,
+        at_ms: u64,
+    ) -> Result<(), String>;
 }
 
 /// How a client says which script it means.
@@ -59,6 +79,7 @@ fn evaluation(
         keys: keys.collect::<Result<_, _>>()?,
         arguments: arguments.owned_from(3 + count),
         is_read_only,
+        rights: None,
         version: Version::Resp2,
     })))
 }

@@ -1,14 +1,14 @@
 //! The list of all commands, one row for each: how a request finds its command, and what is wrong with it if it finds none.
 //! What a row says stands in `row.rs`.
 
-use kora_resp::Request;
+use kora_resp::{Request, Words};
 
 use crate::arguments::Arguments;
 use crate::error::ClientError;
 use crate::row::PLAIN;
 pub use crate::row::{CommandEntry, DataAccess, Filter};
 use crate::{
-    Command, admin_entries, compatibility, connection, hashes, key_entries, pubsub, scripting, string_entries,
+    Command, acl, admin_entries, compatibility, connection, hashes, key_entries, pubsub, scripting, string_entries,
     transactions, vector_entries, vector_set_entries,
 };
 
@@ -36,6 +36,8 @@ pub struct Parsed {
     pub entry: &'static CommandEntry,
     /// The slot of the key of a command on one key, once the engine has computed it: it is wanted more than once.
     pub slot: Option<u16>,
+    /// All words of the request, if its client's rights are held against them.
+    pub words: Option<Words>,
 }
 
 /// Whether the connection may say everything or must authenticate first.
@@ -59,6 +61,7 @@ pub fn parse(request: &Request<'_>, access: Access) -> Parsed {
         command: command.unwrap_or_else(Command::Refused),
         entry,
         slot: None,
+        words: None,
     }
 }
 
@@ -137,7 +140,8 @@ pub const UNKNOWN: &CommandEntry = &CommandEntry {
 };
 
 /// Every command stands in its family's file, beside its parser.
-const FAMILIES: [&[CommandEntry]; 11] = [
+const FAMILIES: [&[CommandEntry]; 12] = [
+    acl::ENTRIES,
     admin_entries::ENTRIES,
     compatibility::ENTRIES,
     connection::ENTRIES,

@@ -1,9 +1,11 @@
 //! The commands that a connection's own worker answers by itself.
 
 use bytes::Bytes;
+use kora_access::{Context, Denial, Reason};
 use kora_resp::glob::{Case, Pattern};
 use kora_resp::{Reply, Version};
 
+use crate::access;
 use crate::command::table::{self, Access};
 use crate::command::{ClientSwitch, Command, Credentials, Hello, LibraryAttribute, ReplyMode, SaveWish, docs};
 use crate::counts::integer;
@@ -51,10 +53,12 @@ pub(crate) fn answer(
             Ok(reply) => return Ok((Some(reply), Effect::Save(wish))),
             Err(error) => Reply::Error(error.to_string()),
         },
-        Command::Hello(hello) => or_error(greet(*hello, session, setup)),
+        Command::Hello(hello) => or_error(greet(*hello, session, setup, (now_us, unix_us))),
         Command::Authenticate(credentials) => {
-            or_error(authenticate(&credentials, session, setup).map(|()| Reply::ok()))
+            let outcome = authenticate("AUTH", &credentials, session, setup, (now_us, unix_us));
+            or_error(outcome.map(|()| Reply::ok()))
         }
+        Command::Acl(request) => access::answer(request, session, setup, unix_us / 1000).map_err(Command::Acl)?,
         Command::Time => {
             let text = |number: u64| Reply::Text(number.to_string());
             Reply::Array(vec![text(unix_us / 1_000_000), text(unix_us % 1_000_000)])
@@ -156,9 +160,9 @@ fn or_error(outcome: Result<Reply, ClientError>) -> Reply {
     outcome.unwrap_or_else(|error| Reply::Error(error.to_string()))
 }
 
-fn greet(hello: Hello, session: &mut Session, setup: &Setup) -> Result<Reply, ClientError> {
+fn greet(hello: Hello, session: &mut Session, setup: &Setup, at_us: (u64, u64)) -> Result<Reply, ClientError> {
     if let Some(credentials) = &hello.credentials {
-        authenticate(credentials, session, setup)?;
+        authenticate("HELLO", credentials, session, setup, at_us)?;
     }
     if session.access == Access::BeforeAuth {
         return Err(ClientError::HelloNotAuthenticated);
@@ -183,26 +187,34 @@ fn greet(hello: Hello, session: &mut Session, setup: &Setup) -> Result<Reply, Cl
     ]))
 }
 
-fn authenticate(credentials: &Credentials, session: &mut Session, setup: &Setup) -> Result<(), ClientError> {
-    let default_user = credentials.user.as_ref().is_none_or(|user| user.as_ref() == b"default");
-    match setup.live.password.get().as_ref() {
-        None if credentials.user.is_none() => Err(ClientError::NoPasswordConfigured),
-        // As in Redis: a user without a password may bring any.
-        None if default_user => Ok(()),
-        Some(password) if default_user && is_same(password.as_bytes(), &credentials.password) => {
-            session.access = Access::Full;
+fn authenticate(
+    command: &str,
+    credentials: &Credentials,
+    session: &mut Session,
+    setup: &Setup,
+    (now_us, unix_us): (u64, u64),
+) -> Result<(), ClientError> {
+    let access = &setup.live.access;
+    let users = access.users();
+    if credentials.user.is_none() && users.default_user().needs_no_password {
+        return Err(ClientError::NoPasswordConfigured);
+    }
+    let name = credentials.user.as_deref().unwrap_or(b"default");
+    match users.authenticate(name, &credentials.password) {
+        Some(user) => {
+            session.log_in(user, users.version());
             Ok(())
         }
-        _ => Err(ClientError::WrongPassword),
+        None => {
+            let denial = Denial {
+                reason: Reason::Authentication,
+                object: command.as_bytes().to_vec(),
+            };
+            let client = session.line(now_us);
+            access.note((denial, Context::TopLevel), name, client, unix_us / 1000);
+            Err(ClientError::WrongPassword)
+        }
     }
-}
-
-/// Compares without stopping at the first difference, so that the time taken tells nothing about where it is.
-fn is_same(password: &[u8], given: &[u8]) -> bool {
-    let differences = (0..password.len().max(given.len())).fold(0, |differences, index| {
-        differences | (password.get(index).unwrap_or(&0) ^ given.get(index).unwrap_or(&0))
-    });
-    differences == 0 && password.len() == given.len()
 }
 
 fn settings(patterns: &[Bytes], setup: &Setup) -> Reply {

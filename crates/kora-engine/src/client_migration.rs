@@ -177,6 +177,7 @@ impl Engine {
         if is_killed {
             self.reply_queues.get(id).set_presence(Presence::Killed);
         }
+        self.review(id, None);
         id
     }
 

@@ -28,6 +28,7 @@ impl Engine {
                 host.release_memory();
                 PartialReply::Done
             }
+            RequestBody::ReviewUsers { me } => self.review_users(me),
             RequestBody::ResetStats => {
                 self.reset_stats();
                 PartialReply::Done

@@ -235,7 +235,7 @@ impl Engine {
 
     /// Takes a connection in.
     pub fn connect(&mut self, mut session: Session) -> ReplyQueueId {
-        session.access = self.setup.first_access();
+        session.begin_as_default(&self.setup.live.access.users());
         self.stats.connections += 1;
         let account = self.ledger_of(&session).open();
         self.reply_queues
@@ -292,6 +292,9 @@ impl Engine {
         let mut parsed = table::parse(request, self.access(reply_queue));
         if let Command::OnKey(key, _) = &parsed.command {
             parsed.slot = self.setup.placement.slot_of(key);
+        }
+        if self.keeps_words(reply_queue) {
+            parsed.words = Some(request.words(0));
         }
         parsed
     }

@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+mod access;
 mod answer;
 mod background_task;
 pub mod budgets;
@@ -53,6 +54,7 @@ pub use kora_command as command;
 pub use kora_command::SaveWish;
 use kora_command::error;
 
+pub use access::{AccessControl, UsersFile};
 pub use client_migration::MigratingClient;
 pub use cursor::Cursor;
 pub use durable::{CapturedPiece, Holdings};

@@ -11,6 +11,7 @@ use kora_resp::{Bulks, Reply, Words};
 use kora_script::Run;
 use kora_vector::{SearchParameters, Statistics};
 
+use crate::command::scripting::ScriptRights;
 use crate::command::{
     Action, ClientFilter, Element, ElementList, Lifetime, Message, Only, ScanFilter, ShortKey, Transfer,
 };
@@ -143,6 +144,8 @@ pub(crate) enum RequestBody {
     Topics(Box<TopicsRequest>),
     /// To a worker: its counters.
     Stats,
+    /// To a worker: the users have changed, so look at those of all connections. `me` is the client that changed them.
+    ReviewUsers { me: u64 },
     /// To a worker: count from 0 again.
     ResetStats,
     /// To a worker: let clients try again that wait because of CLIENT PAUSE.
@@ -427,6 +430,8 @@ impl PartialReply {
 pub(crate) struct ScriptRun {
     pub(crate) run: Run,
     pub(crate) is_read_only: bool,
+    /// What it may call, if not everything.
+    pub(crate) rights: Option<Arc<dyn ScriptRights>>,
     /// The slot of its keys; `None` if it has declared none.
     pub(crate) slot: Option<u16>,
     /// It may still go to the shard of the first key that it calls for.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use kora_resp::{Reply, Words};
 
+use crate::access;
 use crate::command::table::{DataAccess, Parsed};
 use crate::command::{
     Action, Center, Command, Creation, Element, ElementList, Evaluation, KeyAction, MemoryRequest, Message,
@@ -148,6 +149,7 @@ pub(crate) fn plan(parsed: &Parsed, placement: Placement, catalog: CatalogView<'
         // What its client published before must not reach it, and what it began before must be confirmed.
         Command::ChangeSubscriptions(_) => (Order::AfterAll, Route::Here, First::Steps),
         Command::Shutdown(_) | Command::WaitLog { .. } => (Order::AfterAll, Route::Here, First::Answer),
+        Command::Acl(request) if request.changes_users() => (Order::AfterAll, Route::All, First::Steps),
         Command::Refused(_)
         | Command::Multi
         | Command::Time
@@ -157,6 +159,7 @@ pub(crate) fn plan(parsed: &Parsed, placement: Placement, catalog: CatalogView<'
         | Command::Reset
         | Command::Hello(_)
         | Command::Authenticate(_)
+        | Command::Acl(_)
         | Command::Select
         | Command::ClientId
         | Command::ClientGetName
@@ -279,6 +282,7 @@ pub(crate) fn start(command: Command, first: First, me: u64, here: Target, conte
         )),
         Command::Memory(MemoryRequest::Purge) => ask_all_workers(context, || RequestBody::ReleaseMemory),
         Command::Save(_) => Next::Again(Gather::Saving(context.setup.durability.told.saves_ended.get())),
+        Command::Acl(request) => access::change(*request, me, context),
         Command::ConfigRewrite => Next::Again(Gather::Rewriting(context.setup.settings.rewrite())),
         Command::ClientUnpause => {
             context.setup.live.pause.end();
@@ -329,6 +333,7 @@ fn evaluate(evaluation: Evaluation, here: Target, context: &Context<'_>) -> Next
             version: evaluation.version,
         },
         is_read_only: evaluation.is_read_only,
+        rights: evaluation.rights,
         slot,
         may_move: slot.is_none(),
     };

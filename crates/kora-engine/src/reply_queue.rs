@@ -197,6 +197,7 @@ impl ReplyQueue {
                 Command::Multi | Command::Exec | Command::Discard | Command::Watch(_) | Command::Unwatch => true,
                 Command::Reset => true,
                 Command::Refused(ClientError::WrongArity { command }) => command == "exec",
+                Command::Refused(ClientError::ExecDenied(_)) => true,
                 _ => false,
             }
     }

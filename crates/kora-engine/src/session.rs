@@ -1,8 +1,10 @@
 //! What a connection has said about itself.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use bytes::Bytes;
+use kora_access::{User, Users};
 use kora_resp::Version;
 
 use crate::command::table::Access;
@@ -21,6 +23,12 @@ pub struct Session {
     pub since_us: u64,
     pub(crate) version: Version,
     pub(crate) access: Access,
+    /// Who it is. `None` if it is no client's: then it may do everything.
+    pub(crate) user: Option<Arc<User>>,
+    /// Its user may not do everything.
+    pub(crate) is_limited: bool,
+    /// Which users `user` is one of.
+    pub(crate) users_version: u64,
     pub(crate) name: Option<Bytes>,
     pub(crate) library_name: Bytes,
     pub(crate) library_version: Bytes,
@@ -46,6 +54,9 @@ impl Session {
             since_us,
             version: Version::Resp2,
             access: Access::BeforeAuth,
+            user: None,
+            is_limited: false,
+            users_version: 0,
             name: None,
             library_name: Bytes::new(),
             library_version: Bytes::new(),
@@ -69,9 +80,9 @@ impl Session {
     }
 
     /// Puts it into the state in which it began.
-    pub(crate) fn reset(&mut self, access: Access) {
+    pub(crate) fn reset(&mut self, users: &Users) {
         self.version = Version::Resp2;
-        self.access = access;
+        self.begin_as_default(users);
         self.name = None;
         self.reply_mode = ReplyMode::On;
         self.is_kept = false;
@@ -120,6 +131,41 @@ impl Session {
         }
     }
 
+    /// It is the user `default`, as connections are that have not logged in.
+    pub(crate) fn begin_as_default(&mut self, users: &Users) {
+        self.access = match users.need_login() {
+            true => Access::BeforeAuth,
+            false => Access::Full,
+        };
+        self.set_user(Arc::clone(users.default_user()), users.version());
+    }
+
+    /// It has logged in.
+    pub(crate) fn log_in(&mut self, user: Arc<User>, users_version: u64) {
+        self.access = Access::Full;
+        self.set_user(user, users_version);
+    }
+
+    fn set_user(&mut self, user: Arc<User>, users_version: u64) {
+        self.is_limited = !user.is_unlimited();
+        self.user = Some(user);
+        self.users_version = users_version;
+    }
+
+    /// The name of its user.
+    pub(crate) fn user_name(&self) -> Bytes {
+        let name = self.user.as_ref().map(|user| user.name.clone());
+        name.unwrap_or(Bytes::from_static(b"default"))
+    }
+
+    /// Its line of CLIENT LIST, without the end of the line.
+    pub(crate) fn line(&self, now_us: u64) -> String {
+        let mut line = String::new();
+        self.describe(now_us, &mut line);
+        line.truncate(line.trim_end().len());
+        line
+    }
+
     /// True if the filter means this client; `me` is the client that asks.
     pub(crate) fn is_meant(&self, filter: &ClientFilter, me: u64) -> bool {
         filter.ids.as_ref().is_none_or(|ids| ids.contains(&self.id))
@@ -131,7 +177,7 @@ impl Session {
                 .local_address
                 .as_ref()
                 .is_none_or(|address| address == self.local_address.as_bytes())
-            && filter.user.as_ref().is_none_or(|user| user.as_ref() == b"default")
+            && filter.user.as_ref().is_none_or(|user| *user == self.user_name())
             && match self.is_subscribed() {
                 true => !filter.no_subscribed,
                 false => !filter.no_ordinary,
@@ -154,7 +200,7 @@ impl Session {
         writeln!(
             out,
             "id={} addr={} laddr={} name={} age={} idle={} flags={} db=0 sub={} psub={} ssub={} cmd={command} \
-             user=default resp={resp} lib-name={} lib-ver={}",
+             user={} resp={resp} lib-name={} lib-ver={}",
             self.id,
             self.address,
             self.local_address,
@@ -165,6 +211,7 @@ impl Session {
             self.subscriptions[0],
             self.subscriptions[1],
             self.subscriptions[2],
+            text(&self.user_name()),
             text(&self.library_name),
             text(&self.library_version),
         )

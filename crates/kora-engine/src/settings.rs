@@ -7,7 +7,9 @@ use std::sync::{Arc, mpsc};
 
 pub use crate::pause::Pause;
 pub use kora_command::SettingError;
-use kora_mesh::{Budget, Gauge, Latest, SharedCounter};
+use kora_mesh::{Budget, Gauge, SharedCounter};
+
+use crate::access::{AccessControl, UsersFile};
 
 /// Settings that CONFIG SET may change and engines read. A worker reads them without a lock, each time that it needs them:
 /// a change applies from its next look on.
@@ -32,8 +34,8 @@ pub struct LiveSettings {
     pub busy_reply_ms: Gauge,
     /// 1 if the keys of a script may have several slots, as long as one shard holds them.
     pub scripts_across_slots: Gauge,
-    /// What AUTH must bring, if anything.
-    pub password: Latest<Option<String>>,
+    /// Who may do what.
+    pub access: AccessControl,
 }
 
 impl Default for LiveSettings {
@@ -49,7 +51,7 @@ impl Default for LiveSettings {
             client_memory: Arc::new(Budget::new(1 << 30)),
             data_memory: DataMemory::default(),
             stranger_memory: Arc::new(Budget::new(16 << 20)),
-            password: Latest::new(None),
+            access: AccessControl::default(),
         }
     }
 }
@@ -93,6 +95,17 @@ pub trait Settings: Send + Sync {
 
     /// Begins to write the settings into the file that they came from. The outcome follows when it is on disk.
     fn rewrite(&self) -> mpsc::Receiver<Result<(), SettingError>>;
+
+    /// Begins to read the file of users. `None` if there is none.
+    fn read_users(&self) -> Option<mpsc::Receiver<Result<UsersFile, String>>> {
+        None
+    }
+
+    /// Begins to write the file of users. `None` if there is none.
+    fn write_users(&self, text: Vec<u8>) -> Option<mpsc::Receiver<Result<(), String>>> {
+        drop(text);
+        None
+    }
 }
 
 /// Settings that never change: those of a simulation.

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use kora_mesh::{Durability, Gauge, Port, ReadLease, WorkerId};
 
-use crate::command::table::Access;
 use crate::error::ClientError;
 use crate::leased::ReadLeases;
 use crate::limits::REPLY_BYTES_MAX;
@@ -116,14 +115,6 @@ impl Setup {
     pub(crate) fn too_large(&self, bytes_hint: usize) -> Option<ClientError> {
         let bytes_max = self.client_bytes_max().min(REPLY_BYTES_MAX);
         (2 * bytes_hint > bytes_max).then_some(ClientError::ReplyTooLarge { bytes_max })
-    }
-
-    /// What a connection may say that has not authenticated.
-    pub(crate) fn first_access(&self) -> Access {
-        match self.live.password.get().is_some() {
-            true => Access::BeforeAuth,
-            false => Access::Full,
-        }
     }
 
     /// The longest string that commands may make of shorter ones now, in bytes.

@@ -49,9 +49,10 @@ impl Engine {
     /// That time is the caller's, who takes many commands at one time: it is not before the last of a command's bytes came,
     /// and not before that of the command before it, nor before [`Engine::clock_us`].
     pub fn submit(&mut self, id: ReplyQueueId, mut parsed: Parsed, since_us: u64, host: &dyn Host) -> Admission {
-        self.gate(&mut parsed);
         debug_assert!(since_us >= self.clock_us, "time goes on");
         self.look_at_day(since_us, host);
+        self.check_rights(id, &mut parsed, since_us);
+        self.gate(&mut parsed);
         if self.reply_queues.get(id).is_closed() {
             self.reply_queues.get(id).block();
             return Admission::Later(parsed);

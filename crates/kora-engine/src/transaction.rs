@@ -5,8 +5,10 @@ use std::mem::take;
 use kora_resp::{Reply, Words};
 use kora_vector::Work;
 
+use crate::access::refusal_at_exec;
 use crate::answer::answer;
 use crate::budgets::{WATCHED_BYTE_WORK, WATCHED_KEY_WORK};
+use crate::command::acl::AclRequest;
 use crate::command::table::Parsed;
 use crate::command::{Command, MultiKeyCommand, Only};
 use crate::engine::Engine;
@@ -74,7 +76,18 @@ impl Engine {
         let setup = &self.setup;
         let expected = reply_bytes_expected(&parsed.command, setup, self.reply_queues.len(), &self.shards);
         let reply_queue = self.reply_queues.get(id);
-        let Parsed { command, entry, slot } = parsed;
+        let Parsed {
+            command,
+            entry,
+            slot,
+            words,
+        } = parsed;
+        let parsed = |command| Parsed {
+            command,
+            entry,
+            slot,
+            words,
+        };
         let reply = match (command, &mut reply_queue.transaction) {
             (Command::Exec, Some(_)) => {
                 return self.execute(id, taken, here, host);
@@ -84,8 +97,12 @@ impl Engine {
                 self.forget_transaction(id);
                 return self.unwatch(id, refuse(ClientError::ExecArity), taken);
             }
+            (Command::Refused(error @ ClientError::ExecDenied(_)), _) => {
+                self.forget_transaction(id);
+                return self.unwatch(id, refuse(error), taken);
+            }
             (Command::Reset, _) => {
-                reply_queue.session.reset(setup.first_access());
+                reply_queue.session.reset(&setup.live.access.users());
                 self.forget_transaction(id);
                 self.forget_subscriptions(id);
                 return self.unwatch(id, Reply::Simple("RESET"), taken);
@@ -115,16 +132,12 @@ impl Engine {
                     refuse(error)
                 }
                 Command::Quit => {
-                    return Intercepted::No(Parsed {
-                        command: Command::Quit,
-                        entry,
-                        slot,
-                    });
+                    return Intercepted::No(parsed(Command::Quit));
                 }
-                command => reply_queue.queue(Parsed { command, entry, slot }, expected),
+                command => reply_queue.queue(parsed(command), expected),
             },
-            (command, Some(_)) => reply_queue.queue(Parsed { command, entry, slot }, expected),
-            (command, None) => return Intercepted::No(Parsed { command, entry, slot }),
+            (command, Some(_)) => reply_queue.queue(parsed(command), expected),
+            (command, None) => return Intercepted::No(parsed(command)),
         };
         Intercepted::Answered(reply)
     }
@@ -201,11 +214,24 @@ impl Engine {
     ) -> Next {
         let unix_us = self.unix_us(now_us);
         let reply_queue = self.reply_queues.get(id);
-        for Parsed { command, entry, slot } in preparing.queued.next().unwrap_or_default() {
+        for parsed in preparing.queued.next().unwrap_or_default() {
+            if let Some(refusal) = refusal_at_exec(&reply_queue.session, &parsed, &self.setup, (now_us, unix_us / 1000))
+            {
+                preparing.places.push(QueuedCommand::Done(refusal));
+                continue;
+            }
+            let Parsed {
+                command, entry, slot, ..
+            } = parsed;
             let place = match answer(command, &mut reply_queue.session, &self.setup, now_us, unix_us) {
                 Ok((reply, _)) => QueuedCommand::Done(reply.unwrap_or_else(Reply::ok)),
                 Err(Command::Unwatch) => QueuedCommand::Done(Reply::ok()),
-                Err(command) => QueuedCommand::Queued(Parsed { command, entry, slot }),
+                Err(command) => QueuedCommand::Queued(Parsed {
+                    command,
+                    entry,
+                    slot,
+                    words: None,
+                }),
             };
             preparing.places.push(place);
         }
@@ -262,6 +288,9 @@ impl ReplyQueue {
             | Command::ConfigRewrite
             | Command::ChangeSubscriptions(_)
             | Command::Save(_) => Some(ClientError::NotInTransaction),
+            Command::Acl(request) if matches!(**request, AclRequest::Load | AclRequest::Save) => {
+                Some(ClientError::NotInTransaction)
+            }
             command if spreads(command) => Some(ClientError::CrossSlot),
             _ if transaction.count >= TRANSACTION_COMMANDS_MAX => Some(ClientError::TransactionTooLong),
             _ => None,
@@ -272,7 +301,7 @@ impl ReplyQueue {
         }
         // A spoiled transaction does nothing, so that nothing more of it need be kept.
         if !transaction.is_spoiled {
-            let bytes = parsed.command.bytes_held();
+            let bytes = parsed.command.bytes_held() + parsed.words.as_ref().map_or(0, Words::bytes_held);
             transaction.bytes += bytes;
             transaction.expected += expected;
             transaction.count += 1;

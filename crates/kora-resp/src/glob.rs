@@ -78,6 +78,11 @@ impl Pattern {
         }
     }
 
+    /// True if its last element is a star: with a text it matches all that begin with that text.
+    pub fn ends_in_star(&self) -> bool {
+        self.stars[self.elements / 64] >> (self.elements % 64) & 1 == 1
+    }
+
     /// Memory that it holds.
     pub fn bytes(&self) -> usize {
         (self.matching.len() + self.stars.len()) * size_of::<u64>()

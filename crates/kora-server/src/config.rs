@@ -6,12 +6,15 @@
 //!
 //! `value.rs` and `bind.rs` have the fields' types: each is read from text and says what is right when it refuses.
 
+mod access;
 mod bind;
 mod error;
-mod invocation;
+pub(crate) mod invocation;
 mod memory;
 mod persistence;
 mod rewrite;
+mod secret_files;
+mod shown;
 mod text;
 mod tls;
 mod value;
@@ -27,14 +30,18 @@ use kora_engine::SettingError;
 use kora_vector::Storage;
 use serde::{Deserialize, Serialize};
 
+pub use self::access::AclPubsubDefault;
 pub use self::bind::{Bind, ListenAddress, Necessity};
 pub use self::error::ConfigError;
 pub use self::invocation::{Invocation, is_service_link, parse, parse_from, unknown_variables};
 pub use self::memory::{ClientMemory, OutputLimit, OutputLimits};
 pub use self::persistence::{AppendFsync, OptionalPath, SavePoints, YesNo};
 pub(crate) use self::rewrite::rewrite;
+pub use self::shown::ShownConfig;
 pub use self::tls::{TlsAuthClients, TlsProtocols};
-pub use self::value::{IdleLaps, LogLevel, MemorySize, Number, PinWorkers, Secret, VectorMetric, VectorQuant};
+pub use self::value::{
+    IdleLaps, LogFormat, LogLevel, MemorySize, Number, PinWorkers, Secret, VectorMetric, VectorQuant,
+};
 
 /// Everything that can be set, with its effective value.
 ///
@@ -57,6 +64,21 @@ pub struct Config {
     #[arg(long, env = "KORA_REQUIREPASS", hide_env_values = true, value_name = "PASSWORD")]
     #[serde(with = "text")]
     pub requirepass: Secret,
+
+    /// File with the users and their rules, as ACL SAVE writes it; empty keeps users in memory only [default: none]
+    #[arg(long, env = "KORA_ACLFILE", value_name = "FILE")]
+    #[serde(with = "text")]
+    pub aclfile: OptionalPath,
+
+    /// Which channels a new user may hear: resetchannels (none) or allchannels [default: resetchannels]
+    #[arg(long, env = "KORA_ACL_PUBSUB_DEFAULT", value_name = "CHANNELS")]
+    #[serde(with = "text")]
+    pub acl_pubsub_default: AclPubsubDefault,
+
+    /// Entries of the log of what users were denied, 0 to 10000 [default: 128]
+    #[arg(long, env = "KORA_ACLLOG_MAX_LEN", value_name = "ENTRIES")]
+    #[serde(with = "text")]
+    pub acllog_max_len: Number<u64, 0, 10_000>,
 
     /// Clients connected at once, 1 to 1000000; one more is told so and closed [default: 10000]
     #[arg(long, env = "KORA_MAXCLIENTS", value_name = "CLIENTS")]
@@ -177,6 +199,11 @@ pub struct Config {
     #[serde(with = "text")]
     pub loglevel: LogLevel,
 
+    /// How the log is written: text, or json with an object on each line [default: text]
+    #[arg(long, env = "KORA_LOG_FORMAT", value_name = "FORMAT")]
+    #[serde(with = "text")]
+    pub log_format: LogFormat,
+
     /// Worker threads, 0 to 256; 0 is one for each core that the process may use, a container's quota included [default: 0]
     #[arg(long, env = "KORA_WORKERS")]
     #[serde(with = "text")]
@@ -241,6 +268,9 @@ impl Default for Config {
             bind: Bind::Automatic,
             port: Number::constant(6379),
             requirepass: Secret::default(),
+            aclfile: OptionalPath::default(),
+            acl_pubsub_default: AclPubsubDefault::ResetChannels,
+            acllog_max_len: Number::constant(128),
             maxclients: Number::constant(10_000),
             timeout: Number::constant(0),
             tcp_keepalive: Number::constant(300),
@@ -264,6 +294,7 @@ impl Default for Config {
             appendfsync: AppendFsync::Everysec,
             save: SavePoints::usual(),
             loglevel: LogLevel::Notice,
+            log_format: LogFormat::Text,
             workers: Number::constant(0),
             pin_workers: PinWorkers::Automatic,
             shards: Number::constant(0),
@@ -285,6 +316,7 @@ impl Config {
     pub fn load(flags: &ArgMatches) -> Result<Self, ConfigError> {
         let mut config = Self::from_file(invocation::config_path(flags))?;
         config.update_from_arg_matches(flags)?;
+        config.take_secrets(flags)?;
         Ok(config)
     }
 
@@ -376,11 +408,32 @@ impl Config {
         Ok(changed)
     }
 
-    /// Every setting's name and the text that it is read from, the password's too.
-    fn texts(&self) -> BTreeMap<String, String> {
+    /// The settings that are not what they are by default, for the log.
+    pub(crate) fn departures(&self) -> String {
+        let defaults = Self::default().public_texts();
+        let mut texts = self.public_texts();
+        texts.retain(|name, text| defaults.get(name) != Some(text));
+        let pairs: Vec<String> = texts.iter().map(|(name, text)| format!("{name}={text:?}")).collect();
+        pairs.join(" ")
+    }
+
+    /// The settings that the file names; its values may have been overruled.
+    fn names_in_file(&self) -> Vec<String> {
+        let text = self.file.as_ref().and_then(|path| fs::read_to_string(path).ok());
+        let table = text.and_then(|text| toml::from_str::<toml::Table>(&text).ok());
+        table.map(|table| table.keys().cloned().collect()).unwrap_or_default()
+    }
+
+    /// Every setting's name and the text that it is read from, but for the password.
+    fn public_texts(&self) -> BTreeMap<String, String> {
         let table = toml::Table::try_from(self).expect("every field is written as a text");
         let text = |value: &toml::Value| value.as_str().expect("every field is written as a text").to_owned();
-        let mut texts: BTreeMap<_, _> = table.iter().map(|(name, value)| (name.clone(), text(value))).collect();
+        table.iter().map(|(name, value)| (name.clone(), text(value))).collect()
+    }
+
+    /// Every setting's name and the text that it is read from, the password's too.
+    fn texts(&self) -> BTreeMap<String, String> {
+        let mut texts = self.public_texts();
         let password = self.requirepass.reveal().unwrap_or_default();
         texts.insert("requirepass".to_owned(), password.to_owned());
         texts

@@ -112,7 +112,12 @@ impl Connection {
                 return Read::All;
             }
             if !request.is_empty() {
-                self.ahead.push_back(engine.parse(self.reply_queue, &request));
+                let parsed = engine.parse(self.reply_queue, &request);
+                let may_change_rights = parsed.entry.may_change_rights();
+                self.ahead.push_back(parsed);
+                if may_change_rights {
+                    break;
+                }
             }
             if *consumed - start > AHEAD_BYTES_MAX {
                 break;

@@ -20,13 +20,13 @@ use tracing_subscriber::reload::{self, Handle};
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Registry, fmt};
 
-use crate::config::LogLevel;
+use crate::config::{LogFormat, LogLevel};
 
-/// Begins to log at this level; RUST_LOG overrides it. Once for a process.
+/// Begins to log at this level in this form; RUST_LOG overrides the level. Once for a process.
 ///
 /// # Errors
 /// If there is no thread for it.
-pub fn start(level: &str) -> io::Result<()> {
+pub fn start(level: &str, format: LogFormat) -> io::Result<()> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
     let (filter, handle) = reload::Layer::new(filter);
     let (queue, lines) = sync_channel(LINES_MAX);
@@ -35,19 +35,28 @@ pub fn start(level: &str) -> io::Result<()> {
         kinds: HashMap::new(),
         lost: Arc::clone(&lost),
         lost_told: 0,
+        format,
     };
     thread::Builder::new()
         .name("kora-log".to_owned())
         .spawn(move || writer.run(&lines, io::stderr()))?;
+    let queued = Queue {
+        lines: queue.clone(),
+        lost,
+        format,
+    };
+    // See no-color.org.
+    let may_colour = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let layer = fmt::layer()
-        .with_writer(Queue {
-            lines: queue.clone(),
-            lost,
-        })
+        .with_writer(queued)
         .with_target(false)
-        .with_ansi(io::stderr().is_terminal())
+        .with_ansi(may_colour && io::stderr().is_terminal())
         .log_internal_errors(false);
-    tracing_subscriber::registry().with(filter).with(layer).init();
+    let registry = tracing_subscriber::registry().with(filter);
+    match format {
+        LogFormat::Text => registry.with(layer).init(),
+        LogFormat::Json => registry.with(layer.json().flatten_event(true)).init(),
+    }
     // Set twice is a program that would have ended one line above.
     let _ = LOG.set(Log { filter: handle, queue });
     Ok(())
@@ -90,6 +99,7 @@ struct Queue {
     lines: SyncSender<Message>,
     /// Lines for which there was no room.
     lost: Arc<SharedCounter>,
+    format: LogFormat,
 }
 
 /// One line that is being made; it is sent when it is whole.
@@ -134,7 +144,12 @@ impl Write for Line<'_> {
 impl Drop for Line<'_> {
     fn drop(&mut self) {
         let Some(kind) = self.kind.take() else { return };
-        let message = Message::Line(kind, std::mem::take(&mut self.text));
+        let mut text = std::mem::take(&mut self.text);
+        if self.queue.format == LogFormat::Json && text.last() != Some(&b'\n') {
+            // Half an object is none.
+            text = own_line(LogFormat::Json, "a line was too long and is left out").into_bytes();
+        }
+        let message = Message::Line(kind, text);
         if self.queue.lines.try_send(message).is_err() {
             self.queue.lost.add();
         }
@@ -148,6 +163,7 @@ struct Writer {
     lost: Arc<SharedCounter>,
     /// Of the lost lines, how many the log has told of.
     lost_told: u64,
+    format: LogFormat,
 }
 
 impl Writer {
@@ -200,7 +216,8 @@ impl Writer {
             let is_over = since.is_some_and(|since| now.saturating_duration_since(since) >= SECOND);
             if *folded > 0 && is_over {
                 let name = kind_name(kind);
-                write(out, format!("{name}: {folded} more such lines\n").as_bytes());
+                let text = format!("{name}: {folded} more such lines");
+                write(out, own_line(self.format, &text).as_bytes());
                 *folded = 0;
             }
         }
@@ -211,11 +228,17 @@ impl Writer {
         if lost > self.lost_told {
             let count = lost - self.lost_told;
             self.lost_told = lost;
-            write(
-                out,
-                format!("{count} lines were lost: the log is read too slowly\n").as_bytes(),
-            );
+            let text = format!("{count} lines were lost: the log is read too slowly");
+            write(out, own_line(self.format, &text).as_bytes());
         }
+    }
+}
+
+/// What the log says of itself.
+fn own_line(format: LogFormat, text: &str) -> String {
+    match format {
+        LogFormat::Text => format!("{text}\n"),
+        LogFormat::Json => format!("{}\n", serde_json::json!({"level": "WARN", "message": text})),
     }
 }
 

@@ -8,8 +8,8 @@ use std::fmt::Display;
 use std::process::ExitCode;
 use std::thread;
 
-use kora_server::config::{self, Config, Invocation};
-use kora_server::{check, demo, log, ping, returning, serve, transfer};
+use kora_server::config::{self, Config, Invocation, LogFormat};
+use kora_server::{check, demo, log, packaging, ping, returning, serve, transfer};
 
 fn main() -> ExitCode {
     allocator::give_back_at_once();
@@ -17,7 +17,7 @@ fn main() -> ExitCode {
     let _ = returning::COLLECT_FREED.set(allocator::collect_freed);
     match config::parse() {
         Ok(Invocation::Serve(config)) => {
-            if let Err(error) = log::start(config.loglevel.tracing_name()) {
+            if let Err(error) = log::start(config.loglevel.tracing_name(), config.log_format) {
                 return report::<std::io::Error>(Err(error));
             }
             if config::is_service_link() {
@@ -34,12 +34,16 @@ fn main() -> ExitCode {
         }
         Ok(Invocation::Demo(options, config)) => {
             // The show is what stands on the screen; what a server logs at its start would stand in between.
-            if let Err(error) = log::start(quiet(&config)) {
+            if let Err(error) = log::start(quiet(&config), LogFormat::Text) {
                 return report::<std::io::Error>(Err(error));
             }
             report(demo::run(&options, *config))
         }
         Ok(Invocation::Ping(options)) => ping::run(&options),
+        Ok(Invocation::ShowConfig(config)) => config.show(),
+        Ok(Invocation::CheckConfig(config)) => config.check(),
+        Ok(Invocation::Completions(shell)) => packaging::completions(shell),
+        Ok(Invocation::Manual) => packaging::manual(),
         Ok(Invocation::Check(options)) => check::check(&options),
         Ok(Invocation::Repair(options)) => check::repair(&options),
         Ok(Invocation::Import(options)) => transfer::import(&options),

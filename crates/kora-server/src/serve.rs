@@ -27,7 +27,9 @@ use crate::persistence::{Opened, Persistence, Policy, Surroundings, prepare};
 use crate::returning::Returning;
 use crate::settings::{Live, RunningSettings, read_certificates};
 use crate::signals::Signals;
+use crate::supervisor;
 use crate::tls::Tls;
+use crate::users_file;
 use crate::worker::Worker;
 
 /// A server that runs.
@@ -80,6 +82,8 @@ pub enum StartError {
     Persistence(String),
     /// The certificates for TLS cannot be used.
     Certificates(String),
+    /// The file of users cannot be used.
+    Users(String),
 }
 
 impl fmt::Display for StartError {
@@ -88,6 +92,7 @@ impl fmt::Display for StartError {
             Self::Listen { address, error } => write!(f, "cannot listen on {address}: {error}"),
             Self::NoAddress => f.write_str("none of the addresses in `bind` is there to listen on"),
             Self::Persistence(what) | Self::Certificates(what) => f.write_str(what),
+            Self::Users(what) => write!(f, "Aborting because of ACL errors: {what}"),
             Self::Thread(error) if error.raw_os_error() == Some(Errno::MFILE.raw_os_error()) => write!(
                 f,
                 "cannot start a thread: too many open files; raise the limit (`ulimit -n`), to 64 at least"
@@ -98,6 +103,15 @@ impl fmt::Display for StartError {
 }
 
 impl std::error::Error for StartError {}
+
+/// Replaces the users by those of their file, if there is one.
+fn read_users(config: &Config, live: &Live) -> Result<(), StartError> {
+    let Some(path) = config.aclfile.path() else {
+        return Ok(());
+    };
+    let read = users_file::read(path).and_then(|file| live.engine.access.read(&file.text, &file.path));
+    read.map_err(StartError::Users)
+}
 
 /// Runs a server until it is stopped.
 pub fn run(config: &Config) -> Result<(), StartError> {
@@ -125,6 +139,7 @@ pub fn start(config: &Config) -> Result<Running, StartError> {
     let live = Arc::new(Live::new(config));
     let clients = Arc::new(Semaphore::new(CLIENTS_MAX));
     read_certificates(config, &live).map_err(|error| StartError::Certificates(error.to_string()))?;
+    read_users(config, &live)?;
     let settings = RunningSettings::new(config, Arc::clone(&live), Arc::clone(&clients));
     let reload = settings.reloader();
     let setup = Arc::new(setup(
@@ -136,7 +151,6 @@ pub fn start(config: &Config) -> Result<Running, StartError> {
         settings,
     ));
     let is_pinned = config.pin_workers.applies(cores.len(), machine_cores());
-    tell_start(config, &setup, &addresses, cores.len());
 
     let (stopping, stopping_seen) = watch::channel(false);
     let (shutdown, shutdown_asked) = mpsc::channel(1);
@@ -267,6 +281,9 @@ pub fn start(config: &Config) -> Result<Running, StartError> {
     // When all is open that the server itself needs.
     let maxclients = room_for(config.maxclients.get(), 0);
     live.engine.clients_max.set(maxclients.into());
+    // Not before signals are heard: whoever reads that line may send one.
+    tell_start(config, &setup, &addresses, cores.len());
+    supervisor::tell_ready();
     Ok(Running {
         addresses,
         shutdown,
@@ -296,6 +313,7 @@ fn wind_up(
     threads: Vec<JoinHandle<io::Result<()>>>,
     persistence: Option<Persistence>,
 ) {
+    supervisor::tell_stopping();
     if let Some(persistence) = &persistence
         && !persistence.save_last()
     {
@@ -468,14 +486,22 @@ fn tell_start(config: &Config, setup: &Setup, addresses: &[SocketAddr], cores: u
         "Kōra {}",
         setup.facts.kora_version
     );
+    let file = config.file.as_ref().map(|path| path.display().to_string());
+    let file = file.as_deref().unwrap_or("no file");
+    match config.departures() {
+        departures if departures.is_empty() => tracing::info!("settings: all by default ({file})"),
+        departures => tracing::info!("settings: {departures} ({file}), all others by default"),
+    }
     match config.exposure() {
-        Exposure::LoopbackOnly if !config.requirepass.is_set() => {
+        _ if setup.live.access.need_login() => {}
+        Exposure::LoopbackOnly => {
             tracing::info!("no password is set, so only this machine can connect; see `bind` and `requirepass`");
         }
         Exposure::NetworkWithoutPassword => {
             tracing::warn!("anybody who can reach this machine can connect: no password is set");
         }
-        Exposure::LoopbackOnly | Exposure::NetworkWithPassword => {}
+        // A file of users may have taken the password away again.
+        Exposure::NetworkWithPassword => tracing::warn!("`requirepass` means nothing: `aclfile` says otherwise"),
     }
     for address in addresses {
         tracing::info!("listening on {address}");

@@ -7,18 +7,21 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 
-use kora_engine::{LiveSettings, SettingError, Settings};
+use kora_engine::{LiveSettings, SettingError, Settings, UsersFile};
 use kora_mesh::{Gauge, Latest};
 use tokio::sync::{Semaphore, watch};
 
 use crate::acceptor::CLIENTS_MAX;
-use crate::config::{self, AppendFsync, Config, OutputLimit, SavePoints};
+use crate::config::{self, AclPubsubDefault, AppendFsync, Config, OutputLimit, SavePoints};
 use crate::descriptors::room_for;
 use crate::log;
 use crate::tls::{self, CertificateError, TlsConfig};
+use crate::users_file;
 
 /// Settings that CONFIG SET may change.
-pub const CHANGEABLE: [&str; 18] = [
+pub const CHANGEABLE: [&str; 20] = [
+    "acl-pubsub-default",
+    "acllog-max-len",
     "appendfsync",
     "busy-reply-threshold",
     "client-output-buffer-limit",
@@ -94,6 +97,9 @@ impl Live {
         };
         live.engine.clients_max.set(config.maxclients.get().into());
         live.publish(config);
+        if config.requirepass.is_set() {
+            live.engine.access.set_password(config.requirepass.reveal());
+        }
         live
     }
 
@@ -114,8 +120,10 @@ impl Live {
         self.engine.client_memory.set_limit(client_bytes);
         let stranger_bytes = (client_bytes / STRANGERS_SHARE).min(STRANGER_BYTES_MAX);
         self.engine.stranger_memory.set_limit(stranger_bytes);
-        let password = config.requirepass.reveal().map(str::to_owned);
-        let _: Result<(), ()> = self.engine.password.replace(|_| Ok(password));
+        let access = &self.engine.access;
+        access.log_entries_max.set(config.acllog_max_len.get());
+        let hear_all = config.acl_pubsub_default == AclPubsubDefault::AllChannels;
+        access.new_users_hear_all.set(u64::from(hear_all));
         let limits = config.client_output_buffer_limit;
         self.output.set(limits.normal);
         self.output_to_subscribers.set(limits.pubsub);
@@ -230,6 +238,10 @@ impl Settings for RunningSettings {
                 self.make_room_for(next.maxclients.get())?;
             }
             self.live.publish(&next);
+            if next.requirepass != config.requirepass {
+                // Only then: ACL SETUSER may have given the user another password meanwhile.
+                self.live.engine.access.set_password(next.requirepass.reveal());
+            }
             if next.loglevel != config.loglevel {
                 log::set_level(next.loglevel);
             }
@@ -267,6 +279,15 @@ impl Settings for RunningSettings {
             let _ = said.send(Err(refuse(&error.to_string())));
         }
         heard
+    }
+
+    fn read_users(&self) -> Option<Receiver<Result<UsersFile, String>>> {
+        self.config.get().aclfile.path().map(users_file::begin_reading)
+    }
+
+    fn write_users(&self, text: Vec<u8>) -> Option<Receiver<Result<(), String>>> {
+        let config = self.config.get();
+        config.aclfile.path().map(|path| users_file::begin_writing(path, text))
     }
 }
 

@@ -14,6 +14,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod acl;
 pub mod command;
 pub mod config;
 pub mod files;
@@ -25,7 +26,8 @@ pub mod reader;
 pub type Check = fn(&[u8]);
 
 /// Every target by the name of its folder of seeds.
-pub const TARGETS: [(&str, Check); 6] = [
+pub const TARGETS: [(&str, Check); 7] = [
+    ("acl", acl::check),
     ("command", command::check),
     ("config", config::check),
     ("files", files::check),

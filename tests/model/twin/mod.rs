@@ -13,6 +13,7 @@ mod scripts;
 mod server;
 mod subscriptions;
 mod transactions;
+mod users;
 mod values;
 mod vector_sets;
 mod vectors;
@@ -268,7 +269,8 @@ impl Twin {
             Name::ClientList => self.client_list(words),
             Name::ClientSetInfo => self.client_setinfo(id, words),
             Name::ClientSetname => self.client_setname(id, words),
-            Name::ClientHelp
+            Name::AclHelp
+            | Name::ClientHelp
             | Name::CommandHelp
             | Name::ConfigHelp
             | Name::MemoryHelp
@@ -287,9 +289,28 @@ impl Twin {
                 ("keys.count", Say::count(self.size())),
                 ("kora.dropped.bytes", Say::Integer(0)),
             ])),
-            Name::Client | Name::Config | Name::Memory | Name::Module | Name::Object | Name::PubSub | Name::Script => {
+            Name::Acl
+            | Name::Client
+            | Name::Config
+            | Name::Memory
+            | Name::Module
+            | Name::Object
+            | Name::PubSub
+            | Name::Script => {
                 unreachable!("a container alone has too few words")
             }
+            Name::AclCat
+            | Name::AclDelUser
+            | Name::AclDryRun
+            | Name::AclGenPass
+            | Name::AclGetUser
+            | Name::AclList
+            | Name::AclLoad
+            | Name::AclLog
+            | Name::AclSave
+            | Name::AclSetUser
+            | Name::AclUsers
+            | Name::AclWhoAmI => users::answer(name, words),
             Name::Command => Ok(Expected::Described(server::commands().map(Some).collect())),
             Name::CommandCount => Ok(Expected::Reply(Say::count(server::commands().count()))),
             Name::CommandDocs => Ok(server::documented(words)),

@@ -45,7 +45,9 @@ impl Twin {
             return None;
         }
         let refusal = match name {
-            Name::BgRewriteAof | Name::Save => Some("ERR Command not allowed inside a transaction"),
+            Name::AclLoad | Name::AclSave | Name::BgRewriteAof | Name::Save => {
+                Some("ERR Command not allowed inside a transaction")
+            }
             Name::BgSave if super::server::are_save_words(name, words) => {
                 Some("ERR Command not allowed inside a transaction")
             }

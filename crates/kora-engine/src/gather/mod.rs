@@ -34,6 +34,7 @@ pub(crate) use self::scanning::Scanning;
 pub(crate) use self::splitting::{Splitting, multi_key};
 pub(crate) use self::topics::AskingTopics;
 
+use crate::access::{self, UsersFile};
 use crate::command::{Element, VectorForm};
 use crate::counts::integer;
 use crate::error::ClientError;
@@ -105,6 +106,10 @@ pub(crate) enum Gather {
     Informing(Box<Informing>),
     /// CONFIG REWRITE: a thread of its own writes the file.
     Rewriting(Receiver<Result<(), SettingError>>),
+    /// ACL LOAD of this client: a thread of its own reads the file.
+    LoadingUsers(Receiver<Result<UsersFile, String>>, u64),
+    /// ACL SAVE: a thread of its own writes the file.
+    SavingUsers(Receiver<Result<(), String>>),
     /// SUBSCRIBE and its like: what comes behind meets its client as a subscriber, or as none.
     Subscribing,
     /// PUBSUB.
@@ -219,12 +224,13 @@ impl Gather {
             | Gather::Describing(_)
             | Gather::ListingClients(_)
             | Gather::Rewriting(_)
+            | Gather::SavingUsers(_)
             | Gather::AskingTopics(_)
             | Gather::Saving(_)
             | Gather::Informing(_) => Gate::Open,
             // What comes behind it may concern keys of the shard that it goes to.
             Gather::Scripting => Gate::Closed,
-            Gather::Subscribing => Gate::Closed,
+            Gather::Subscribing | Gather::LoadingUsers(..) => Gate::Closed,
             Gather::Creating | Gather::ImplicitCreate(_) | Gather::Dropping(_) | Gather::Flushing(_) => Gate::Closed,
             Gather::ExpireCollection => Gate::Closed,
             // Nothing was asked yet, and what comes behind it must not be asked before.
@@ -276,6 +282,8 @@ impl Gather {
             Gather::Querying(querying) => querying.go_on(context),
             Gather::Executing(executing) => executing.go_on(context),
             Gather::Rewriting(outcome) => prefetch(outcome),
+            Gather::LoadingUsers(file, me) => access::load(file, me, context),
+            Gather::SavingUsers(outcome) => access::save(outcome),
             Gather::Saving(ended) => look_for_snapshot(ended, context),
             _ => unreachable!("all others are done with a part in one step"),
         }

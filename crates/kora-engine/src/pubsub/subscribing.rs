@@ -42,6 +42,12 @@ impl Subscriber {
             .find_map(|kind| Some((kind, self.names[kind as usize].pop_first()?)))
     }
 
+    /// All that it hears.
+    pub(crate) fn names(&self) -> impl Iterator<Item = (TopicKind, &[u8])> {
+        let of = |kind: TopicKind| self.names[kind as usize].iter().map(move |name| (kind, name.as_ref()));
+        TopicKind::ALL.into_iter().flat_map(of)
+    }
+
     fn len(&self) -> usize {
         self.names.iter().map(BTreeSet::len).sum()
     }

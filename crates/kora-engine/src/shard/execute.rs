@@ -102,6 +102,7 @@ impl Shard {
             | RequestBody::Kill { .. }
             | RequestBody::Stats
             | RequestBody::ResetStats
+            | RequestBody::ReviewUsers { .. }
             | RequestBody::ReleaseMemory
             | RequestBody::Unpause
             | RequestBody::ChangeSubscriptions(_)

@@ -9,7 +9,9 @@ use kora_vector::{Step, Work};
 
 use super::Shard;
 use super::task::{Begun, Task, Unfinished};
+use crate::access::is_collection;
 use crate::answer::answer;
+use crate::command::scripting::ScriptRights;
 use crate::command::table::{self, DataAccess, Parsed};
 use crate::command::{Action, Command, Element, Message, MultiKeyCommand, StringsReply};
 use crate::error::ClientError;
@@ -28,6 +30,7 @@ pub(super) struct Scripting {
     /// What it began with, while it may be begun anew on another shard.
     begun_with: Option<ScriptRun>,
     is_read_only: bool,
+    rights: Option<Arc<dyn ScriptRights>>,
     slot: Option<u16>,
     has_written: bool,
     /// What it publishes, once it has ended.
@@ -75,6 +78,7 @@ impl Shard {
             running,
             next: Next::Resume(Resume::GoOn),
             is_read_only: body.is_read_only || body.run.script.is_read_only,
+            rights: body.rights.clone(),
             slot: body.slot,
             begun_with: body.may_move.then_some(body),
             has_written: false,
@@ -135,6 +139,14 @@ impl Shard {
             Ok(None) | Err(_) => return ClientError::Said("ERR the command is longer than a client's may be").into(),
         };
         let parsed = table::parse(&request, table::Access::Full);
+        if let Some(rights) = &script.rights
+            && !matches!(&parsed.command, Command::Refused(error) if error.is_about_the_words())
+        {
+            let is_collection = |key: &[u8]| is_collection(&self.setup, key, script.at_ms);
+            if let Err(text) = rights.check(parsed.entry, &request.words(0), &is_collection, script.at_ms) {
+                return Called::Reply(Reply::Error(format!("ERR ACL failure in script: {text}")));
+            }
+        }
         match self.vet_call(parsed, script) {
             Ok((command, is_write)) => self.do_call(command, is_write, script, work),
             Err(error) => error.into(),

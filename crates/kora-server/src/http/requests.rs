@@ -115,7 +115,7 @@ impl Site {
     /// names are answered that no other site can have.
     fn is_ours(&self, request: &Request<Incoming>) -> bool {
         let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
-        self.live.engine.password.get().is_some() || host.is_none_or(is_local_name)
+        self.live.engine.access.need_login() || host.is_none_or(is_local_name)
     }
 }
 
