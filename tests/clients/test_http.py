@@ -117,7 +117,6 @@ ONLY_AT_TIMES = {
     "rejected_connections",
     "keyspace_hits",
     "keyspace_misses",
-    "evicted_keys",
     "total_net_input_bytes",
     "total_net_output_bytes",
 }

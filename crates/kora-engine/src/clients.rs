@@ -110,6 +110,7 @@ impl Engine {
         let mesh = self.port.stats();
         self.forgotten = Forgotten {
             expired: self.expired(),
+            evicted: self.evicted(),
             sleeps: mesh.sleeps,
             requests_sent: mesh.requests_sent,
             bells_rung: mesh.bells_rung,
@@ -130,6 +131,7 @@ impl Engine {
             keys: self.shards.iter().map(|shard| shard.key_counts().keys).sum(),
             expiring: self.shards.iter().map(|shard| shard.key_counts().expiring).sum(),
             expired: self.expired() - forgotten.expired,
+            evicted: self.evicted() - forgotten.evicted,
             clients: (self.reply_queues.len() - self.background_tasks.len()) as u64,
             memory: self.shards.iter().map(|shard| shard.keyspace().memory_use()).sum(),
             client_bytes: self.ledger.held() as u64,
@@ -144,6 +146,11 @@ impl Engine {
         }
     }
 
+    /// How many entries were evicted here.
+    pub fn evicted(&self) -> u64 {
+        self.shards.iter().map(|shard| shard.keyspace().evicted()).sum()
+    }
+
     fn expired(&self) -> u64 {
         self.shards.iter().map(|shard| shard.key_counts().expired).sum()
     }
@@ -153,6 +160,7 @@ impl Engine {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Forgotten {
     expired: u64,
+    evicted: u64,
     sleeps: u64,
     requests_sent: u64,
     bells_rung: u64,

@@ -15,6 +15,7 @@ use kora_mesh::{Port, WorkerId};
 use kora_resp::Reply;
 
 use crate::background_task::BackgroundTask;
+use crate::claims::Claims;
 use crate::client_migration::{KillFlag, Migrations};
 use crate::clients::Forgotten;
 use crate::command::Command;
@@ -88,6 +89,8 @@ pub struct Engine {
     /// Time spent on commands outside of turns since the last one.
     pub(crate) inline_us: u64,
     pub(crate) shutdown: bool,
+    /// When the last turn began.
+    pub(crate) turn_start_us: u64,
     /// When the last turn ended.
     pub(crate) turned_us: u64,
     /// When a command was last begun or answered outside of a turn.
@@ -104,6 +107,16 @@ pub struct Engine {
     pub(crate) migrations: Migrations,
     /// What it has to do with the disk.
     pub(crate) durable: Durable,
+    /// What workers could let go when memory is needed.
+    pub(crate) claims: Claims,
+    /// Connections whose command waits for memory. Bounded by the connections.
+    pub(crate) memory_waiters: Vec<ReplyQueueId>,
+    /// Bytes that the largest of these commands needs which were tried in this turn.
+    pub(crate) memory_needed: u64,
+    /// Until when it was counted how long they wait.
+    pub(crate) memory_waited_us: u64,
+    /// The rules of eviction that it goes by.
+    pub(crate) memory_rules_version: u64,
     _not_send: PhantomData<Rc<()>>,
 }
 
@@ -184,7 +197,8 @@ impl Engine {
             "the mesh and the placement agree"
         );
         let leases = mesh_end.leases;
-        let new_shard = |id| Shard::new(id, placement, Arc::clone(&setup), Arc::clone(&leases));
+        let claims = Claims::new(&mesh_end.claims, worker.index());
+        let new_shard = |id| Shard::new(id, placement, Arc::clone(&setup), Arc::clone(&leases), claims.clone());
         Engine {
             worker,
             shards: placement.shards_of(worker).map(new_shard).collect(),
@@ -208,6 +222,7 @@ impl Engine {
             reply_is_ready: false,
             inline_us: 0,
             shutdown: false,
+            turn_start_us: 0,
             turned_us: 0,
             clock_us: 0,
             cpu_look: CpuLook::default(),
@@ -215,6 +230,11 @@ impl Engine {
             maintenance: Maintenance::default(),
             migrations: Migrations::new(mesh_end.loads),
             durable: Durable::default(),
+            claims: claims.clone(),
+            memory_waiters: Vec::new(),
+            memory_needed: 0,
+            memory_waited_us: 0,
+            memory_rules_version: 0,
             forgotten: Forgotten::default(),
             stats: WorkerStats {
                 worker: worker.index(),

@@ -166,6 +166,9 @@ fn counters(fields: &mut Fields<'_>, stats: &[WorkerStats], _: &Context<'_>) {
         stats.iter().map(|stats| stats.commands).sum::<u64>(),
     );
     fields.add("expired_keys", stats.iter().map(|stats| stats.expired).sum::<u64>());
+    fields.add("evicted_keys", stats.iter().map(|stats| stats.evicted).sum::<u64>());
+    let waits_us: u64 = stats.iter().map(|stats| stats.memory_waits_us).sum();
+    fields.add("total_eviction_exceeded_time", waits_us / 1000);
     fields.add(
         "evicted_clients",
         stats.iter().map(|stats| stats.clients_dropped).sum::<u64>(),

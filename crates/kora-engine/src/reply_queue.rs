@@ -18,6 +18,7 @@ use crate::ledger::{Account, ReplyMemory};
 use crate::limits::PIPELINE_DEPTH;
 use crate::pubsub::Subscriber;
 use crate::session::Session;
+use crate::settings::Reserved;
 use crate::stats::CounterId;
 use crate::transaction::{Transaction, Watched};
 
@@ -67,8 +68,12 @@ pub(crate) struct ReplyQueue {
     pub(crate) queues_for_credit: bool,
     /// Bytes of a reply for which it stands in the engine's queue for memory.
     pub(crate) awaited_bytes: Option<usize>,
+    /// Since when its next command waits for memory for data, in microseconds of the host's clock.
+    pub(crate) waits_for_memory_since_us: Option<u64>,
     /// Its command has waited for memory for too long, and is refused when it is tried again.
     pub(crate) is_refused_memory: bool,
+    /// Memory for data that is kept for the command that begins now.
+    pub(crate) reserved: Option<Reserved>,
     presence: Presence,
     /// Its client has gone: what it asked to read need not be read. The lines of a worker's own background tasks are not
     /// abandoned.
@@ -99,6 +104,8 @@ struct ReplySlot {
     /// It awaits, or awaited, no more than some keys' shards.
     is_brief: bool,
     state: State,
+    /// Memory for data that is kept for it until it is answered.
+    reserved: Option<Reserved>,
     /// Values that its reply shares, as the account has them.
     shared: Vec<(usize, usize)>,
 }
@@ -168,6 +175,8 @@ impl ReplyQueue {
             queues_for_credit: false,
             awaited_bytes: None,
             is_refused_memory: false,
+            waits_for_memory_since_us: None,
+            reserved: None,
             presence: Presence::Here,
             is_abandoned: false,
             dropped_bytes: 0,
@@ -238,6 +247,7 @@ impl ReplyQueue {
             taken,
             is_brief,
             state: State::Waiting(gather),
+            reserved: self.reserved.take(),
             shared: Vec::new(),
         });
         self.waiting += 1;
@@ -265,11 +275,13 @@ impl ReplyQueue {
             bytes: memory.own,
             ..taken
         };
+        self.reserved = None;
         self.slots.push_back(ReplySlot {
             version: self.session.version,
             taken,
             is_brief: false,
             state: State::Ready(reply),
+            reserved: None,
             shared: memory.shared,
         });
         self.wake_if_head_ready();
@@ -304,6 +316,7 @@ impl ReplyQueue {
         let slot = self.slot(sequence);
         debug_assert!(matches!(slot.state, State::Taken));
         slot.state = State::Ready(reply);
+        slot.reserved = None;
         let (taken, is_brief) = (slot.taken, slot.is_brief);
         slot.taken.bytes = memory.own;
         slot.shared = memory.shared;

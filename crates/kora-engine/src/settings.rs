@@ -6,6 +6,7 @@
 use std::sync::{Arc, mpsc};
 
 pub use kora_command::SettingError;
+pub use kora_keyspace::{EvictionChoice, EvictionPolicy, UseRule};
 use kora_mesh::{Budget, Gauge, Latest};
 
 /// Settings that CONFIG SET may change and engines read. A worker reads them without a lock, each time that it needs them:
@@ -53,15 +54,50 @@ impl Default for LiveSettings {
 pub struct DataMemory {
     /// What the data takes, and how much it may: [`NO_LIMIT`] if there is no limit.
     pub used: Budget,
+    /// What the data would take with what comes back by itself given back: by that it is decided whether something goes. Its
+    /// limit is not used.
+    pub wanted: Budget,
+    /// What large commands may add that are under way. Its limit is not used.
+    pub under_way: Budget,
     /// The most that it has taken.
     pub peak: Gauge,
+    /// What goes when there is too much.
+    rules: Latest<EvictionRules>,
+    /// How often the rules were changed: read by workers often, which read the rules only then.
+    version: Gauge,
+}
+
+/// What goes when memory is needed, and by what that is chosen.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct EvictionRules {
+    /// Which entries, and how they are sampled.
+    pub choice: EvictionChoice,
+    /// What is noted of an entry's use.
+    pub uses: UseRule,
+}
+
+impl Default for EvictionRules {
+    /// Redis's defaults.
+    fn default() -> EvictionRules {
+        EvictionRules {
+            choice: EvictionChoice {
+                policy: EvictionPolicy::NoEviction,
+                samples: 5,
+            },
+            uses: UseRule::default(),
+        }
+    }
 }
 
 impl Default for DataMemory {
     fn default() -> DataMemory {
         DataMemory {
             used: Budget::new(NO_LIMIT),
+            wanted: Budget::new(NO_LIMIT),
+            under_way: Budget::new(NO_LIMIT),
             peak: Gauge::new(0),
+            rules: Latest::new(EvictionRules::default()),
+            version: Gauge::new(0),
         }
     }
 }
@@ -70,6 +106,43 @@ impl DataMemory {
     /// How many bytes the data may take, if there is a limit.
     pub fn limit(&self) -> Option<u64> {
         Some(self.used.limit()).filter(|limit| *limit != NO_LIMIT)
+    }
+
+    /// The rules as they are now.
+    pub fn rules(&self) -> Arc<EvictionRules> {
+        self.rules.get()
+    }
+
+    /// Changes limit and rules. A worker goes by them from its next command on.
+    pub fn set(&self, limit: Option<u64>, rules: EvictionRules) {
+        let _: Result<(), ()> = self.rules.replace(|_| Ok(rules));
+        self.used.set_limit(limit.unwrap_or(NO_LIMIT));
+        self.version.set(self.version.get() + 1);
+    }
+
+    pub(crate) fn version(&self) -> u64 {
+        self.version.get()
+    }
+}
+
+/// Memory for data that is kept for one command while it is under way, so that several large ones don't all find room that
+/// is there for one of them.
+pub(crate) struct Reserved {
+    live: Arc<LiveSettings>,
+    bytes: u64,
+}
+
+impl Reserved {
+    pub(crate) fn new(live: &Arc<LiveSettings>, bytes: u64) -> Reserved {
+        live.data_memory.under_way.take(bytes);
+        let live = Arc::clone(live);
+        Reserved { live, bytes }
+    }
+}
+
+impl Drop for Reserved {
+    fn drop(&mut self) {
+        self.live.data_memory.under_way.give_back(self.bytes);
     }
 }
 

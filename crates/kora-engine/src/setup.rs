@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use kora_mesh::{Durability, Gauge, Port, ReadLease, WorkerId};
 
+use crate::claims::Claim;
 use crate::command::table::Access;
 use crate::error::ClientError;
 use crate::leased::ReadLeases;
@@ -61,6 +62,7 @@ pub struct MeshEnd {
     /// Thousandths of its time that each worker works.
     pub(crate) loads: Arc<[Gauge]>,
     pub(crate) leases: ReadLeases,
+    pub(crate) claims: Arc<[Claim]>,
 }
 
 impl MeshEnd {
@@ -80,12 +82,15 @@ pub fn mesh_ends(placement: Placement, credit: usize) -> Vec<MeshEnd> {
     let workers = placement.worker_count();
     let loads: Arc<[Gauge]> = (0..workers).map(|_| Gauge::new(0)).collect();
     let leases: ReadLeases = placement.shards().map(|_| ReadLease::new()).collect();
-    kora_mesh::build(workers, credit)
+    let ports = kora_mesh::build(workers, credit);
+    let claims: Arc<[Claim]> = ports.iter().map(|port| Claim::new(port.doorbell())).collect();
+    ports
         .into_iter()
         .map(|port| MeshEnd {
             port,
             loads: Arc::clone(&loads),
             leases: Arc::clone(&leases),
+            claims: Arc::clone(&claims),
         })
         .collect()
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 
-use kora_engine::{LiveSettings, SettingError, Settings};
+use kora_engine::{EvictionChoice, EvictionRules, LiveSettings, SettingError, Settings, UseRule};
 use kora_mesh::{Gauge, Latest};
 use tokio::sync::{Semaphore, watch};
 
@@ -18,13 +18,18 @@ use crate::log;
 use crate::tls::{self, CertificateError, TlsConfig};
 
 /// Settings that CONFIG SET may change.
-pub const CHANGEABLE: [&str; 18] = [
+pub const CHANGEABLE: [&str; 23] = [
     "appendfsync",
     "busy-reply-threshold",
     "client-output-buffer-limit",
+    "lfu-decay-time",
+    "lfu-log-factor",
     "loglevel",
     "maxclients",
+    "maxmemory",
     "maxmemory-clients",
+    "maxmemory-policy",
+    "maxmemory-samples",
     "proto-max-bulk-len",
     "requirepass",
     "save",
@@ -110,6 +115,18 @@ impl Live {
         self.engine
             .scripts_across_slots
             .set(u64::from(config.scripts_across_slots.0));
+        let uses = UseRule {
+            counts: config.maxmemory_policy.0.counts_uses(),
+            log_factor: config.lfu_log_factor.get(),
+            decay_minutes: config.lfu_decay_time.get(),
+            ..UseRule::default()
+        };
+        let choice = EvictionChoice {
+            policy: config.maxmemory_policy.0,
+            samples: config.maxmemory_samples.get() as usize,
+        };
+        let rules = EvictionRules { choice, uses };
+        self.engine.data_memory.set(config.maxmemory.bytes(), rules);
         let client_bytes = config.maxmemory_clients.bytes();
         self.engine.client_memory.set_limit(client_bytes);
         let stranger_bytes = (client_bytes / STRANGERS_SHARE).min(STRANGER_BYTES_MAX);

@@ -8,13 +8,14 @@ use kora_vector::{
 };
 
 use super::attributes::Attributes;
-use super::counting::PartCount;
+use super::counting::{PartCount, is_worth_packing};
 use super::description::Description;
 use super::dropped::DroppedPart;
 use super::element_deadlines::ElementDeadlines;
 use super::elements::Elements;
 use super::resolve_keys::{ResolveKeys, Resolved};
 use crate::catalog::Schema;
+use crate::eviction::{UseNote, UseRule};
 use crate::limits::SCAN_PREFIX_BITS;
 use crate::outcome::VectorRow;
 use crate::time::NEVER_MS;
@@ -104,7 +105,7 @@ impl Collection {
         &mut self,
         unlinked: &mut Unlinked,
         deadline_ms: Option<u64>,
-        used_s: u32,
+        uses: (&UseRule, u64),
         work: &mut Work,
     ) -> Step<Slot> {
         let step = self.index.resume_insert(&mut unlinked.insertion, work);
@@ -114,7 +115,13 @@ impl Collection {
         };
         self.suspended -= 1;
         self.version = self.version.wrapping_add(1);
-        let before = self.elements.insert(slot, used_s);
+        let before = self.elements.insert(slot);
+        let (rule, now_ms) = uses;
+        let used = match before {
+            Some(before) => rule.used(self.elements.used(before), now_ms),
+            None => rule.fresh(now_ms),
+        };
+        self.elements.note_use(slot, used);
         let before_ms = before.map_or(NEVER_MS, |before| self.deadline_of(before));
         if let Some(before) = before {
             if let Some(attributes) = &mut self.attributes {
@@ -239,21 +246,80 @@ impl Collection {
     }
 
     /// A vector, which counts as used then.
-    pub(crate) fn use_vector(&mut self, name: &[u8], used_s: u32) -> Option<Box<[f32]>> {
-        let slot = self.elements.touch(name, used_s)?;
+    pub(crate) fn use_vector(&mut self, name: &[u8], rule: &UseRule, now_ms: u64) -> Option<Box<[f32]>> {
+        let slot = self.elements.find(name)?;
+        self.touch_slot(slot, rule, now_ms);
         let mut vector = Vec::new();
         self.index.copy_vector(slot, &mut vector);
         Some(vector.into_boxed_slice())
     }
 
     /// Lets a vector count as used; false if there is none of that name.
-    pub(crate) fn touch(&mut self, name: &[u8], used_s: u32) -> bool {
-        self.elements.touch(name, used_s).is_some()
+    pub(crate) fn touch(&mut self, name: &[u8], rule: &UseRule, now_ms: u64) -> bool {
+        let slot = self.elements.find(name);
+        slot.into_iter().for_each(|slot| self.touch_slot(slot, rule, now_ms));
+        slot.is_some()
     }
 
-    /// When a vector was last used, in seconds of Unix time.
-    pub fn used_s(&self, name: &[u8]) -> Option<u32> {
-        self.elements.used_s(name)
+    /// Lets the vector of a slot count as used, wherever it has moved.
+    pub(super) fn touch_slot(&self, slot: Slot, rule: &UseRule, now_ms: u64) {
+        if let Some(slot) = self.index.find(slot) {
+            self.elements
+                .note_use(slot, rule.used(self.elements.used(slot), now_ms));
+        }
+    }
+
+    /// What is noted of the use of a vector: see [`UseRule`].
+    pub fn used(&self, name: &[u8]) -> Option<u32> {
+        self.elements.find(name).map(|slot| self.elements.used(slot))
+    }
+
+    pub(crate) fn elements(&self) -> &Elements {
+        &self.elements
+    }
+
+    /// Its place in the table of the shard's collections.
+    pub(crate) fn place(&self) -> u32 {
+        self.place
+    }
+
+    pub(crate) fn is_live(&self, slot: Slot) -> bool {
+        self.index.is_live(slot)
+    }
+
+    /// Slots whose vectors expire, from a slot on.
+    pub(crate) fn expiring_from(&self, slot: Slot) -> impl Iterator<Item = Slot> {
+        self.deadlines
+            .iter()
+            .flat_map(move |deadlines| deadlines.slots_from(slot))
+    }
+
+    /// The slot of the vector that expires first.
+    pub(crate) fn first_slot_to_expire(&self) -> Option<Slot> {
+        self.deadlines.as_ref()?.first().map(|(_, slot)| slot)
+    }
+
+    /// True if it would give memory back by having its vectors copied, and nothing remembers where they are.
+    pub(super) fn can_pack(&self) -> bool {
+        self.suspended == 0 && self.index.is_packable() && is_worth_packing(&self.index)
+    }
+
+    /// Copies the vectors that are there into an index of no other slots, with their names and what belongs to them.
+    pub(super) fn pack(&mut self) {
+        let (index, places) = self.index.packed();
+        let mut elements = self.elements.empty_like();
+        let mut deadlines = ElementDeadlines::default();
+        let mut attributes = Attributes::default();
+        for (from, to) in &places {
+            elements.set_name(*to, self.elements.name(*from));
+            elements.insert(*to);
+            elements.note_use(*to, self.elements.used(*from));
+            deadlines.set(*to, self.deadline_of(*from));
+            attributes.put(*to, self.attributes_at(*from));
+        }
+        (self.index, self.elements) = (index, elements);
+        self.deadlines = (deadlines.len() > 0).then(|| Box::new(deadlines));
+        self.attributes = (attributes.count() > 0).then(|| Box::new(attributes));
     }
 
     /// What a vector that is there takes: its share of the index and of the table of names, and its name.
@@ -275,7 +341,7 @@ impl Collection {
         self.elements.bytes() + deadlines + attributes
     }
 
-    pub(super) fn index(&self) -> &Index {
+    pub(crate) fn index(&self) -> &Index {
         &self.index
     }
 
@@ -394,12 +460,12 @@ impl Collection {
         &self,
         vector: &[f32],
         (k, parameters): (usize, SearchParameters),
-        bytes_left: usize,
+        (bytes_left, note): (usize, UseNote),
         buffers: &mut SearchBuffers,
         work: &mut Work,
     ) -> Option<(Resolved, Statistics)> {
         let (hits, statistics) = self.index.search_in_place(buffers, vector, parameters, work)?;
-        match ResolveKeys::new(hits, k, bytes_left).resume(self, work) {
+        match ResolveKeys::new(hits, k, bytes_left).noting(note).resume(self, work) {
             Step::Done(resolved) => Some((resolved, statistics)),
             Step::More => None,
         }
@@ -438,12 +504,13 @@ impl Collection {
         self.elements.scan(from, wanted)
     }
 
-    /// Names a slot of the index that is read for this part; false if the name leads to another one.
+    /// Names a slot of the index that is read for this part, and notes its use; false if the name leads to another one.
     #[must_use]
-    pub(super) fn name_slot(&mut self, slot: Slot, name: &[u8], used_s: u32) -> bool {
+    pub(super) fn name_slot(&mut self, slot: Slot, name: &[u8], used: u32) -> bool {
         self.measure(name);
         self.elements.set_name(slot, name);
-        self.elements.insert(slot, used_s).is_none()
+        self.elements.note_use(slot, used);
+        self.elements.insert(slot).is_none()
     }
 
     /// Gives a part the index whose slots were named.
@@ -453,22 +520,32 @@ impl Collection {
 
     /// True if it has something to do that is not noted yet.
     pub(crate) fn begin_upkeep(&mut self) -> bool {
-        let is_news = !self.in_upkeep && (self.index.has_upkeep() || self.has_spare_names());
+        let has_work = self.index.has_upkeep() || self.has_spare_names() || self.can_pack();
+        let is_news = !self.in_upkeep && has_work;
         self.in_upkeep |= is_news;
         is_news
     }
 
     /// True if it should do so although others wait.
     pub(crate) fn is_overdue(&self) -> bool {
-        self.index.is_overdue()
+        self.index.is_overdue() || self.can_pack()
     }
 
     /// Does what it has to do.
     pub(crate) fn keep_up(&mut self, work: &mut Work) -> Step<()> {
-        let step = self.index.tend(work);
-        self.follow_moves();
+        let step = self.work(work);
         self.in_upkeep = step == Step::More || self.has_spare_names();
         if self.in_upkeep { Step::More } else { Step::Done(()) }
+    }
+
+    /// Does some of it.
+    pub(crate) fn work(&mut self, work: &mut Work) -> Step<()> {
+        if self.can_pack() {
+            self.pack();
+        }
+        let step = self.index.tend(work);
+        self.follow_moves();
+        step
     }
 
     /// True if names are held for slots that have gone.

@@ -17,6 +17,8 @@ pub struct PartCount {
     /// eviction is decided, because an evicted vector gives its slot back later. More than `bytes` while the reserve is not
     /// there.
     pub wanted_bytes: usize,
+    /// Vectors that are there.
+    pub live: usize,
 }
 
 impl PartCount {
@@ -24,6 +26,7 @@ impl PartCount {
     pub(crate) fn exchange(&mut self, before: PartCount, now: PartCount) {
         self.bytes = self.bytes - before.bytes + now.bytes;
         self.wanted_bytes = self.wanted_bytes - before.wanted_bytes + now.wanted_bytes;
+        self.live = self.live - before.live + now.live;
     }
 }
 
@@ -50,6 +53,7 @@ impl Collection {
             bytes,
             wanted_bytes: (bytes + reserve_of(index) * index.slot_bytes())
                 .saturating_sub(returnable_of(index) * index.slot_bytes()),
+            live: self.live(),
         }
     }
 }
@@ -59,8 +63,44 @@ impl<O: Observer> Keyspace<O> {
     pub fn count_part(&mut self, schema: &Schema) {
         if let Some(part) = self.part_of_mut(schema) {
             let now = part.count();
-            let before = std::mem::replace(&mut part.counted, now);
+            let (place, before) = (part.place(), std::mem::replace(&mut part.counted, now));
             self.parts_counted.exchange(before, now);
+            self.part_weights.change(place, before.live, now.live);
+        }
+    }
+}
+
+/// What a collection needs for one vector more.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct SlotNeed {
+    /// Bytes by which its tables would grow: 0 if there is a slot, or memory for one.
+    pub growth_bytes: usize,
+    /// It has so few slots without a vector that none comes free before others have gone, or so many vectors that the next one
+    /// needs a graph.
+    pub lacks_spare: bool,
+}
+
+impl<O: Observer> Keyspace<O> {
+    /// What the collection of this name needs here for one vector more.
+    pub fn slot_need(&self, name: &[u8], now_ms: u64) -> SlotNeed {
+        let Some(part) = self.current_part(name, now_ms) else {
+            return SlotNeed::default();
+        };
+        let index = part.index();
+        SlotNeed {
+            growth_bytes: index.growth_bytes(),
+            lacks_spare: index.plants_next() || index.spare() * (RESERVE_ONE_IN + 1) <= index.slots(),
+        }
+    }
+
+    /// Packs a part of few slots of which a vector has gone: else it would give nothing back before its last one goes.
+    pub(crate) fn pack_if_small(&mut self, schema: &Schema) {
+        let Some(part) = self.part_of_mut(schema) else {
+            return;
+        };
+        if part.index().slots() <= SMALL_SLOTS && part.can_pack() {
+            part.pack();
+            self.count_part(schema);
         }
     }
 }

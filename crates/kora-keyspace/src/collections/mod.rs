@@ -19,11 +19,12 @@ mod slot_names;
 mod ties;
 mod upkeep;
 mod vectors;
+mod weights;
 
 pub use self::collection::{Collection, Unlinked};
 pub use self::collection_table::CollectionTable;
 pub(crate) use self::collection_table::DroppedTable;
-pub use self::counting::PartCount;
+pub use self::counting::{PartCount, SlotNeed};
 pub use self::description::Description;
 pub(crate) use self::dropped::DroppedPart;
 pub(crate) use self::expiring::ExpiringCollections;
@@ -31,3 +32,4 @@ pub use self::filtered::FilteredSearch;
 pub use self::persist::{MorePiece, PartCapture, PartLoading, PartPiece};
 pub use self::resolve_keys::{ResolveKeys, Resolved};
 pub use self::vectors::{VectorEnd, VectorInsertion};
+pub(crate) use self::weights::Weights;

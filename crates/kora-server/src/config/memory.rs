@@ -146,7 +146,7 @@ impl fmt::Display for OutputLimit {
 }
 
 /// The memory that this process may use: the machine's, or its control group's if that is less.
-fn machine_bytes() -> u64 {
+pub(super) fn machine_bytes() -> u64 {
     let machine = fs::read_to_string("/proc/meminfo").ok().and_then(|text| {
         let line = text.lines().find(|line| line.starts_with("MemTotal:"))?;
         let kib: u64 = line.split_ascii_whitespace().nth(1)?.parse().ok()?;
