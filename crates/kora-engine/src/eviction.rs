@@ -12,6 +12,7 @@ use crate::limits::{MEMORY_WAIT_US_MAX, VICTIMS_PER_CHORE};
 use crate::reply_queues::ReplyQueueId;
 use crate::settings::Reserved;
 use crate::setup::Host;
+use crate::shard::Shard;
 
 /// What becomes of a command that may need memory.
 pub(crate) enum Room {
@@ -76,7 +77,8 @@ impl Engine {
 
     /// Lets connections try again whose commands wait for memory.
     pub(crate) fn wake_memory_waiters(&mut self, now_us: u64) {
-        let needed = std::mem::take(&mut self.memory_needed);
+        let by_vectors = self.shards.iter_mut().map(Shard::take_needed).max().unwrap_or(0);
+        let needed = std::mem::take(&mut self.memory_needed).max(by_vectors);
         self.claims.tell_needed(needed);
         if self.memory_waiters.is_empty() {
             self.memory_waited_us = now_us;

@@ -1,10 +1,11 @@
 //! What a shard takes of the memory, as all workers hear of it; and what it lets go when that is too much.
 
+use kora_keyspace::UseNote;
 use kora_keyspace::catalog::Schema;
-use kora_keyspace::{EvictionChoice, UseNote};
 
 use super::Shard;
 use crate::claims::Claims;
+use crate::limits::VICTIMS_PER_CHORE;
 use crate::settings::{EvictionRules, NO_LIMIT};
 
 /// What a shard knows of the limit.
@@ -15,6 +16,8 @@ pub(super) struct ShardMemory {
     wanted: u64,
     rules: EvictionRules,
     claims: Claims,
+    /// Bytes that a vector waits for, since that was asked last.
+    needed: u64,
 }
 
 impl ShardMemory {
@@ -24,6 +27,7 @@ impl ShardMemory {
             wanted: 0,
             rules: EvictionRules::default(),
             claims,
+            needed: 0,
         }
     }
 }
@@ -35,10 +39,6 @@ impl Shard {
             self.memory.rules = rules.clone();
             self.keyspace.set_use_rule(rules.uses.clone());
         }
-    }
-
-    pub(super) fn eviction_choice(&self) -> EvictionChoice {
-        self.memory.rules.choice
     }
 
     /// True if all data together takes more than it is to.
@@ -91,6 +91,32 @@ impl Shard {
         let use_now = self.keyspace.memory_use();
         let is_freed = use_now.dropped_bytes > 0 || self.keyspace.has_upkeep();
         victim.or(is_freed.then_some(0))
+    }
+
+    /// Bytes that a vector has waited for since this was asked last; 0 if none has.
+    pub(crate) fn take_needed(&mut self) -> u64 {
+        std::mem::take(&mut self.memory.needed)
+    }
+
+    /// Evicts some entries for tables that grow by so many bytes, or gives some memory back. If there was nothing to do: whether
+    /// the memory may come yet, because other workers evict, or what was evicted is freed.
+    pub(super) fn make_room_for(&mut self, bytes: u64, now_ms: u64) -> Result<(), bool> {
+        let (limit, choice) = (self.setup.live.data_memory.used.limit(), self.memory.rules.choice);
+        if bytes > limit {
+            return Err(false);
+        }
+        self.memory.needed = self.memory.needed.max(bytes);
+        let is_enough = |shard: &Shard| shard.wanted_by_all().saturating_add(bytes) <= limit;
+        let victims = 0..VICTIMS_PER_CHORE;
+        let evicted = victims
+            .take_while(|_| !is_enough(self) && choice.policy.evicts() && self.keyspace.evict(choice, now_ms))
+            .count();
+        let has_given_back = self.keyspace.give_back();
+        self.tell_memory();
+        match evicted > 0 || has_given_back {
+            true => Ok(()),
+            false => Err(is_enough(self) || (choice.policy.evicts() && self.memory.claims.ring_those_with_some())),
+        }
     }
 
     fn make_room(&mut self, limit: u64, now_ms: u64, most: usize) -> bool {

@@ -10,7 +10,7 @@ use super::Shard;
 use super::task::{Begun, Task, Unfinished};
 use crate::command::Transfer;
 use crate::error::ClientError;
-use crate::limits::{SLOT_WAIT_SLICES_MAX, VICTIMS_PER_CHORE};
+use crate::limits::{SLOT_WAIT_IDLE_SLICES_MAX, SLOT_WAIT_SLICES_MAX};
 use crate::mail::{PartialReply, PutValue, SetVector};
 use crate::moved::MovedData;
 
@@ -30,7 +30,10 @@ struct SlotWait {
     placing: Option<Placing>,
     begun: Option<Unfinished>,
     at_ms: u64,
+    /// Slices in which something was done for a slot.
     slices: u32,
+    /// Slices in which a reader or a snapshot was waited for.
+    idle_slices: u32,
 }
 
 impl Shard {
@@ -44,6 +47,7 @@ impl Shard {
             begun: None,
             at_ms,
             slices: 0,
+            idle_slices: 0,
         };
         self.run(wait, work)
     }
@@ -67,17 +71,22 @@ impl Shard {
         }
     }
 
-    /// Comes nearer to a free slot of a collection; false if there will be none.
-    fn make_slot(&mut self, collection: &[u8], need: SlotNeed, at_ms: u64, work: &mut Work) -> bool {
-        if !need.lacks_spare {
-            self.keyspace.keep_up_part(collection, work);
-            return true;
+    /// Comes nearer to a free slot of a collection, or to memory for more of them; false if there will be none.
+    fn make_slot(&mut self, collection: &[u8], need: SlotNeed, wait: &mut SlotWait, work: &mut Work) -> bool {
+        let has_done = match need.lacks_spare {
+            true => self.make_room_for(need.growth_bytes as u64, wait.at_ms),
+            false => self.keyspace.vacate(collection, work).then_some(()).ok_or(true),
+        };
+        match has_done {
+            Ok(()) => wait.slices += 1,
+            Err(may_come) => {
+                wait.idle_slices += 1;
+                if !may_come {
+                    return false;
+                }
+            }
         }
-        let choice = self.eviction_choice();
-        let victims = 0..VICTIMS_PER_CHORE;
-        let evicted =
-            victims.take_while(|_| choice.policy.evicts() && self.keyspace.evict_from(collection, choice, at_ms));
-        evicted.count() > 0
+        wait.slices <= SLOT_WAIT_SLICES_MAX && wait.idle_slices <= SLOT_WAIT_IDLE_SLICES_MAX
     }
 }
 
@@ -93,11 +102,10 @@ impl Task for SlotWait {
         };
         let need = placing.need(shard, self.at_ms);
         let has_slot = need.growth_bytes == 0 || shard.has_memory_for(need.growth_bytes);
-        self.slices += 1;
         let collection = placing.collection().unwrap_or_default();
         let begun = if has_slot {
             shard.do_place(placing, self.at_ms, work)
-        } else if self.slices <= SLOT_WAIT_SLICES_MAX && shard.make_slot(collection, need, self.at_ms, work) {
+        } else if shard.make_slot(collection, need, self, work) {
             self.placing = Some(placing);
             return Step::More;
         } else {

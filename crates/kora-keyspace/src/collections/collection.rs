@@ -8,7 +8,7 @@ use kora_vector::{
 };
 
 use super::attributes::Attributes;
-use super::counting::{PartCount, is_worth_packing};
+use super::counting::PartCount;
 use super::description::Description;
 use super::dropped::DroppedPart;
 use super::element_deadlines::ElementDeadlines;
@@ -25,9 +25,9 @@ pub struct Collection {
     schema: Arc<Schema>,
     pub(super) index: Index,
     /// Invariant: a name for each live slot of `index`, which leads there, and for each of an insertion under way.
-    elements: Elements,
+    pub(super) elements: Elements,
     /// Invariant: of live slots only; none if no vector expires.
-    deadlines: Option<Box<ElementDeadlines>>,
+    pub(super) deadlines: Option<Box<ElementDeadlines>>,
     /// Invariant: of live slots only; none if no vector ever had some.
     pub(super) attributes: Option<Box<Attributes>>,
     /// Under which deadline the shard's index of deadlines has it; [`NEVER_MS`] if it does not stand there.
@@ -43,7 +43,7 @@ pub struct Collection {
     /// How often a vector was set or deleted. It may wrap: versions that far apart are never compared.
     version: u32,
     /// It stands in the shard's list of those that have something to do.
-    in_upkeep: bool,
+    pub(super) in_upkeep: bool,
     /// What it took when it was last counted. Invariant between two commands: what it takes.
     pub(crate) counted: PartCount,
 }
@@ -245,83 +245,6 @@ impl Collection {
         found.is_some()
     }
 
-    /// A vector, which counts as used then.
-    pub(crate) fn use_vector(&mut self, name: &[u8], rule: &UseRule, now_ms: u64) -> Option<Box<[f32]>> {
-        let slot = self.elements.find(name)?;
-        self.touch_slot(slot, rule, now_ms);
-        let mut vector = Vec::new();
-        self.index.copy_vector(slot, &mut vector);
-        Some(vector.into_boxed_slice())
-    }
-
-    /// Lets a vector count as used; false if there is none of that name.
-    pub(crate) fn touch(&mut self, name: &[u8], rule: &UseRule, now_ms: u64) -> bool {
-        let slot = self.elements.find(name);
-        slot.into_iter().for_each(|slot| self.touch_slot(slot, rule, now_ms));
-        slot.is_some()
-    }
-
-    /// Lets the vector of a slot count as used, wherever it has moved.
-    pub(super) fn touch_slot(&self, slot: Slot, rule: &UseRule, now_ms: u64) {
-        if let Some(slot) = self.index.find(slot) {
-            self.elements
-                .note_use(slot, rule.used(self.elements.used(slot), now_ms));
-        }
-    }
-
-    /// What is noted of the use of a vector: see [`UseRule`].
-    pub fn used(&self, name: &[u8]) -> Option<u32> {
-        self.elements.find(name).map(|slot| self.elements.used(slot))
-    }
-
-    pub(crate) fn elements(&self) -> &Elements {
-        &self.elements
-    }
-
-    /// Its place in the table of the shard's collections.
-    pub(crate) fn place(&self) -> u32 {
-        self.place
-    }
-
-    pub(crate) fn is_live(&self, slot: Slot) -> bool {
-        self.index.is_live(slot)
-    }
-
-    /// Slots whose vectors expire, from a slot on.
-    pub(crate) fn expiring_from(&self, slot: Slot) -> impl Iterator<Item = Slot> {
-        self.deadlines
-            .iter()
-            .flat_map(move |deadlines| deadlines.slots_from(slot))
-    }
-
-    /// The slot of the vector that expires first.
-    pub(crate) fn first_slot_to_expire(&self) -> Option<Slot> {
-        self.deadlines.as_ref()?.first().map(|(_, slot)| slot)
-    }
-
-    /// True if it would give memory back by having its vectors copied, and nothing remembers where they are.
-    pub(super) fn can_pack(&self) -> bool {
-        self.suspended == 0 && self.index.is_packable() && is_worth_packing(&self.index)
-    }
-
-    /// Copies the vectors that are there into an index of no other slots, with their names and what belongs to them.
-    pub(super) fn pack(&mut self) {
-        let (index, places) = self.index.packed();
-        let mut elements = self.elements.empty_like();
-        let mut deadlines = ElementDeadlines::default();
-        let mut attributes = Attributes::default();
-        for (from, to) in &places {
-            elements.set_name(*to, self.elements.name(*from));
-            elements.insert(*to);
-            elements.note_use(*to, self.elements.used(*from));
-            deadlines.set(*to, self.deadline_of(*from));
-            attributes.put(*to, self.attributes_at(*from));
-        }
-        (self.index, self.elements) = (index, elements);
-        self.deadlines = (deadlines.len() > 0).then(|| Box::new(deadlines));
-        self.attributes = (attributes.count() > 0).then(|| Box::new(attributes));
-    }
-
     /// What a vector that is there takes: its share of the index and of the table of names, and its name.
     pub fn bytes_of(&self, name: &[u8]) -> usize {
         let memory = self.index.memory();
@@ -516,41 +439,6 @@ impl Collection {
     /// Gives a part the index whose slots were named.
     pub(super) fn set_index(&mut self, index: Index) {
         self.index = index;
-    }
-
-    /// True if it has something to do that is not noted yet.
-    pub(crate) fn begin_upkeep(&mut self) -> bool {
-        let has_work = self.index.has_upkeep() || self.has_spare_names() || self.can_pack();
-        let is_news = !self.in_upkeep && has_work;
-        self.in_upkeep |= is_news;
-        is_news
-    }
-
-    /// True if it should do so although others wait.
-    pub(crate) fn is_overdue(&self) -> bool {
-        self.index.is_overdue() || self.can_pack()
-    }
-
-    /// Does what it has to do.
-    pub(crate) fn keep_up(&mut self, work: &mut Work) -> Step<()> {
-        let step = self.work(work);
-        self.in_upkeep = step == Step::More || self.has_spare_names();
-        if self.in_upkeep { Step::More } else { Step::Done(()) }
-    }
-
-    /// Does some of it.
-    pub(crate) fn work(&mut self, work: &mut Work) -> Step<()> {
-        if self.can_pack() {
-            self.pack();
-        }
-        let step = self.index.tend(work);
-        self.follow_moves();
-        step
-    }
-
-    /// True if names are held for slots that have gone.
-    fn has_spare_names(&self) -> bool {
-        self.elements.reaches_beyond(self.index.slots())
     }
 
     /// An index of nothing but deleted vectors is replaced by a new one; returns the old one, to be freed in slices.

@@ -5,8 +5,6 @@ use kora_vector::Index;
 use super::collection::Collection;
 use super::dropped::index_bytes;
 use crate::catalog::Schema;
-use crate::changes::Observer;
-use crate::keyspace::Keyspace;
 
 /// What one part takes, or all parts of a shard.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -58,53 +56,6 @@ impl Collection {
     }
 }
 
-impl<O: Observer> Keyspace<O> {
-    /// Counts a part again, which may take more or less than it did.
-    pub fn count_part(&mut self, schema: &Schema) {
-        if let Some(part) = self.part_of_mut(schema) {
-            let now = part.count();
-            let (place, before) = (part.place(), std::mem::replace(&mut part.counted, now));
-            self.parts_counted.exchange(before, now);
-            self.part_weights.change(place, before.live, now.live);
-        }
-    }
-}
-
-/// What a collection needs for one vector more.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub struct SlotNeed {
-    /// Bytes by which its tables would grow: 0 if there is a slot, or memory for one.
-    pub growth_bytes: usize,
-    /// It has so few slots without a vector that none comes free before others have gone, or so many vectors that the next one
-    /// needs a graph.
-    pub lacks_spare: bool,
-}
-
-impl<O: Observer> Keyspace<O> {
-    /// What the collection of this name needs here for one vector more.
-    pub fn slot_need(&self, name: &[u8], now_ms: u64) -> SlotNeed {
-        let Some(part) = self.current_part(name, now_ms) else {
-            return SlotNeed::default();
-        };
-        let index = part.index();
-        SlotNeed {
-            growth_bytes: index.growth_bytes(),
-            lacks_spare: index.plants_next() || index.spare() * (RESERVE_ONE_IN + 1) <= index.slots(),
-        }
-    }
-
-    /// Packs a part of few slots of which a vector has gone: else it would give nothing back before its last one goes.
-    pub(crate) fn pack_if_small(&mut self, schema: &Schema) {
-        let Some(part) = self.part_of_mut(schema) else {
-            return;
-        };
-        if part.index().slots() <= SMALL_SLOTS && part.can_pack() {
-            part.pack();
-            self.count_part(schema);
-        }
-    }
-}
-
 /// Slots without a vector that an index is to have, so that the next vector finds one before memory is needed: as many as
 /// wait at most while others replace them one by one (see `kora_vector`'s consolidation).
 fn reserve_of(index: &Index) -> usize {
@@ -130,17 +81,21 @@ pub(super) fn is_worth_packing(index: &Index) -> bool {
     } else {
         PACKED_ONE_IN
     };
-    index.levels() == 0 && index.spare() > 0 && index.spare() * one_in >= index.slots()
+    let is_sparse = index.spare() > 0 && index.spare() * one_in >= index.slots();
+    index.levels() == 0 && is_sparse && index.slots() * index.slot_bytes() <= PACKED_BYTES_MAX
 }
 
 /// One slot in so many. Steady replacement leaves one in fifteen without a vector.
-const RESERVE_ONE_IN: usize = 14;
+pub(super) const RESERVE_ONE_IN: usize = 14;
 
 /// An index without a graph is packed when one slot in so many has no vector: so copying costs eight rows for each that goes.
 const PACKED_ONE_IN: usize = 8;
 
+/// A larger one is not packed, because that would take more than two milliseconds.
+const PACKED_BYTES_MAX: usize = 8 << 20;
+
 /// Up to so many slots it is packed for each: that copies some KiB.
-const SMALL_SLOTS: usize = 32;
+pub(super) const SMALL_SLOTS: usize = 32;
 
 /// What the catalog takes for a collection beside its schema: counts of references, and its place in the map, of which two
 /// versions exist for a moment.

@@ -46,18 +46,6 @@ impl<O: Observer> Keyspace<O> {
         }
     }
 
-    /// Lets the collection of this name work for a slice.
-    pub fn keep_up_part(&mut self, name: &[u8], work: &mut Work) {
-        if let Some(part) = self.collections.get_mut(name) {
-            // It stays in the list of those that have something to do, if it stands there.
-            let _: Step<()> = part.work(work);
-            let schema = Arc::clone(part.schema());
-            self.count_part(&schema);
-            self.note_upkeep(&schema.name, schema.generation);
-            self.has_changed = true;
-        }
-    }
-
     /// True if the collection whose turn it is has so much to do that others have to wait for it. If not, it is another one's
     /// turn: of many, one is looked at.
     pub fn finds_overdue(&mut self) -> bool {

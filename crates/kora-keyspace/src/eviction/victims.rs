@@ -2,79 +2,12 @@
 
 use kora_vector::Slot;
 
-use super::EvictionPolicy;
+use super::candidates::{EvictionChoice, Victim};
+use super::{EvictionPolicy, below};
 use crate::changes::Observer;
-use crate::collections::Collection;
 use crate::keyspace::Keyspace;
 use crate::outcome::Cause;
 use crate::time::NEVER_MS;
-
-/// How victims are chosen.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct EvictionChoice {
-    /// Among which, and by what.
-    pub policy: EvictionPolicy,
-    /// Entries looked at for each victim.
-    pub samples: usize,
-}
-
-/// The best victims that were met and have not gone: what is looked at for one eviction serves the next ones, too. As Redis
-/// does, and as many.
-#[derive(Default)]
-pub(crate) struct Candidates {
-    /// The best last. Invariant: at most [`CANDIDATES_MAX`].
-    met: Vec<Candidate>,
-    /// What chance comes from.
-    draws: u64,
-}
-
-#[derive(Clone, Copy)]
-struct Candidate {
-    rank: u32,
-    victim: Victim,
-}
-
-/// Something that may go, if what is noted of its use is still the same.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Victim {
-    Key { hash: u32, used: u32 },
-    Vector { place: u32, slot: Slot, used: u32 },
-}
-
-impl Candidates {
-    pub(crate) fn new(seed: u64) -> Candidates {
-        Candidates {
-            met: Vec::new(),
-            draws: seed,
-        }
-    }
-
-    /// Forgets them, because others are wanted.
-    pub(crate) fn clear(&mut self) {
-        self.met.clear();
-    }
-
-    fn add(&mut self, rank: u32, victim: Victim) {
-        let is_full = self.met.len() == CANDIDATES_MAX;
-        if is_full && self.met[0].rank >= rank || self.met.iter().any(|candidate| candidate.victim == victim) {
-            return;
-        }
-        if is_full {
-            self.met.remove(0);
-        }
-        let place = self.met.partition_point(|candidate| candidate.rank <= rank);
-        self.met.insert(place, Candidate { rank, victim });
-    }
-
-    /// Splitmix64: it need not be secret, and a simulation must be able to repeat it.
-    fn draw(&mut self) -> u64 {
-        self.draws = self.draws.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.draws;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        mixed ^ (mixed >> 31)
-    }
-}
 
 impl<O: Observer> Keyspace<O> {
     /// How many entries were evicted.
@@ -110,27 +43,6 @@ impl<O: Observer> Keyspace<O> {
             }
         }
         false
-    }
-
-    /// Lets one vector of a collection go; false if none of it may.
-    pub fn evict_from(&mut self, name: &[u8], choice: EvictionChoice, now_ms: u64) -> bool {
-        let (draw, rule) = (self.candidates.draw(), self.keys.uses.clone());
-        let Some(part) = self.current_part(name, now_ms) else {
-            return false;
-        };
-        let (place, mut best): (u32, Option<(u32, Slot, u32)>) = (part.place(), None);
-        part.sample_uses(
-            draw,
-            choice.samples.max(1),
-            choice.policy.is_volatile(),
-            |slot, used| {
-                let rank = rule.rank(used, now_ms);
-                if best.is_none_or(|(known, ..)| rank > known) {
-                    best = Some((rank, slot, used));
-                }
-            },
-        );
-        best.is_some_and(|(_, slot, used)| self.evict_vector(place, (slot, used), choice.policy, now_ms))
     }
 
     /// Looks at some entries side by side, of keys or of vectors as these are many.
@@ -262,36 +174,8 @@ impl<O: Observer> Keyspace<O> {
     }
 }
 
-impl Collection {
-    /// Some slots side by side, from a random one on, whose vectors may go, with what is noted of their use.
-    pub(crate) fn sample_uses(&self, draw: u64, wanted: usize, expiring: bool, mut visit: impl FnMut(Slot, u32)) {
-        let start = below(draw, self.index().slots());
-        if expiring {
-            let slots = self.expiring_from(Slot::from_index(start)).take(wanted);
-            slots.for_each(|slot| visit(slot, self.elements().used(slot)));
-            return;
-        }
-        let slots = (start..self.index().slots())
-            .chain(0..start)
-            .take(wanted * LOOKS_PER_SAMPLE);
-        let live = slots.map(Slot::from_index).filter(|slot| self.is_live(*slot));
-        live.take(wanted)
-            .for_each(|slot| visit(slot, self.elements().used(slot)));
-    }
-}
-
-fn below(draw: u64, bound: usize) -> usize {
-    ((u128::from(draw) * bound as u128) >> 64) as usize
-}
-
-/// Redis's EVPOOL_SIZE.
-const CANDIDATES_MAX: usize = 16;
-
 /// Victims that were used since they were met, before one is given up for now.
 const TRIES_MAX: usize = 32;
-
-/// Where many slots have no live vector, so many are looked at for each that is wanted.
-const LOOKS_PER_SAMPLE: usize = 16;
 
 /// Records are moved together when one byte in so many is needed no more: to free a byte so costs the copying of so many.
 const DEAD_ONE_IN: usize = 32;
