@@ -82,13 +82,13 @@ fn the_reply_to_a_query_does_not_depend_on_the_schedule() {
     });
 }
 
-/// What was written may be gone, so replies are held against nothing but their commands; what is counted is held against a
-/// recount at each look, and whoever waits for memory finds it.
+/// What was written may have been evicted, so replies are compared with their commands only. Counted memory is compared with a
+/// recount at each look, and each command that waits for memory is answered.
 #[test]
-fn a_limit_holds_in_every_schedule_and_nobody_waits_for_ever() {
+fn a_limit_holds_in_every_schedule_and_no_command_waits_for_ever() {
     let evicted = std::cell::Cell::new(0);
     for_each_seed(
-        "a_limit_holds_in_every_schedule_and_nobody_waits_for_ever",
+        "a_limit_holds_in_every_schedule_and_no_command_waits_for_ever",
         60,
         |seed| {
             let mut random = Random::new(seed);

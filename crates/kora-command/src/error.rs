@@ -18,7 +18,7 @@ pub enum ClientError {
     SnapshotFails,
     /// There is no directory to save to.
     NoDirectory,
-    /// There is too much data, and nothing may go.
+    /// There is too much data, and nothing may be evicted.
     OutOfMemory,
     /// The same, for a transaction.
     ExecOutOfMemory,

@@ -1,51 +1,98 @@
-//! What workers tell each other of their evictions: who has the best victim, and what the largest waiting command needs.
+//! What shards tell each other of their evictions: which has the best victim, and what the largest waiting command needs.
 
 use std::sync::Arc;
 
 use kora_mesh::{Doorbell, Gauge};
 
-/// What a worker tells the others of what it could let go.
-pub(crate) struct Claim {
-    /// How good its best victim is, and one; 0 if nothing of its data may go or comes back by itself.
+use crate::router::{Placement, ShardId};
+
+/// What one shard tells the others of what it could evict.
+struct Claim {
+    /// How good its best victim is, plus one; 0 if none of its data may be evicted or is being freed.
     rank: Gauge,
-    /// Bytes that the largest of its commands needs that wait for memory.
+    /// Bytes that the largest of its worker's commands needs that wait for memory. Told by one shard of each worker.
     needed: Gauge,
+    /// The last round in which it told its rank.
+    round: Gauge,
+    /// The bell of its worker.
     bell: Arc<Doorbell>,
 }
 
-impl Claim {
-    pub(crate) fn new(bell: &Arc<Doorbell>) -> Claim {
-        Claim {
+/// The claims of all shards.
+pub(crate) struct ClaimBoard {
+    /// By shard.
+    claims: Box<[Claim]>,
+    /// Counts how often all shards were asked to tell their ranks. Of two that ask at the same moment both may get one number.
+    round: Gauge,
+}
+
+impl ClaimBoard {
+    /// The bells are those of the workers.
+    pub(crate) fn new(placement: Placement, bells: &[Arc<Doorbell>]) -> ClaimBoard {
+        let claim = |shard: ShardId| Claim {
             rank: Gauge::new(0),
             needed: Gauge::new(0),
-            bell: Arc::clone(bell),
+            round: Gauge::new(0),
+            bell: Arc::clone(&bells[placement.worker_of(shard).index()]),
+        };
+        ClaimBoard {
+            claims: placement.shards().map(claim).collect(),
+            round: Gauge::new(0),
         }
     }
 }
 
-/// One worker's view of all claims.
+/// One shard's view of all claims.
 #[derive(Clone)]
 pub(crate) struct Claims {
-    all: Arc<[Claim]>,
-    own: usize,
+    board: Arc<ClaimBoard>,
+    own: ShardId,
 }
 
 impl Claims {
-    pub(crate) fn new(all: &Arc<[Claim]>, own: usize) -> Claims {
+    pub(crate) fn new(board: &Arc<ClaimBoard>, own: ShardId) -> Claims {
         Claims {
-            all: Arc::clone(all),
+            board: Arc::clone(board),
             own,
         }
     }
 
-    /// Tells what this worker could let go: nothing, or a victim of this rank at best.
+    /// Tells what this shard could evict: nothing, or a victim of this rank at best.
     pub(crate) fn tell(&self, rank: Option<u64>) {
-        self.all[self.own].rank.set(rank.map_or(0, |rank| rank + 1));
+        let round = self.round();
+        let own = &self.board.claims[self.own.index()];
+        own.rank.set(rank.map_or(0, |rank| rank + 1));
+        own.round.set(round);
+    }
+
+    /// Asks all shards to tell their ranks. They have told once [`Claims::have_told`] says so of the number returned.
+    pub(crate) fn ask(&self) -> u64 {
+        let round = self.round() + 1;
+        self.board.round.set(round);
+        for claim in &self.board.claims {
+            claim.bell.ring();
+        }
+        round
+    }
+
+    /// The number of the last time that all shards were asked.
+    pub(crate) fn round(&self) -> u64 {
+        self.board.round.get()
+    }
+
+    /// True if this shard was asked since it told its rank.
+    pub(crate) fn is_asked(&self) -> bool {
+        self.board.claims[self.own.index()].round.get() != self.round()
+    }
+
+    /// True if all shards have told their ranks since they were asked for this round.
+    pub(crate) fn have_told(&self, round: u64) -> bool {
+        self.board.claims.iter().all(|claim| claim.round.get() >= round)
     }
 
     /// Tells what the largest waiting command of this worker needs, in bytes; 0 if none waits.
     pub(crate) fn tell_needed(&self, needed: u64) {
-        let told = &self.all[self.own].needed;
+        let told = &self.board.claims[self.own.index()].needed;
         if told.get() != needed {
             told.set(needed);
         }
@@ -53,12 +100,14 @@ impl Claims {
 
     /// What the largest waiting command of all workers needs, in bytes.
     pub(crate) fn most_needed(&self) -> u64 {
-        self.all.iter().map(|claim| claim.needed.get()).max().unwrap_or(0)
+        let claims = self.board.claims.iter();
+        claims.map(|claim| claim.needed.get()).max().unwrap_or(0)
     }
 
-    /// Rings the worker that has a clearly better victim than this one's; false if there is none.
+    /// Rings the worker of the shard that has a clearly better victim than this one's; false if there is none.
     pub(crate) fn leave_it_to_other(&self, rank: u64) -> bool {
-        let others = self.all.iter().enumerate().filter(|(worker, _)| *worker != self.own);
+        let others = self.board.claims.iter().enumerate();
+        let others = others.filter(|(shard, _)| *shard != self.own.index());
         let best = others.map(|(_, claim)| claim).max_by_key(|claim| claim.rank.get());
         let better = best.filter(|claim| claim.rank.get() > rank + 1 + rank / BETTER_ONE_IN + BETTER_MIN);
         better.is_some_and(|claim| {
@@ -67,13 +116,13 @@ impl Claims {
         })
     }
 
-    /// True if some worker has something that may go or comes back by itself. Rings those, so that they let it go.
+    /// True if some shard has something to evict or to free. Rings the workers of these shards.
     pub(crate) fn ring_those_with_some(&self) -> bool {
         let mut has_some = false;
-        for (worker, claim) in self.all.iter().enumerate() {
+        for (shard, claim) in self.board.claims.iter().enumerate() {
             if claim.rank.get() > 0 {
                 has_some = true;
-                if worker != self.own {
+                if shard != self.own.index() {
                     claim.bell.ring();
                 }
             }

@@ -107,15 +107,17 @@ pub struct Engine {
     pub(crate) migrations: Migrations,
     /// What it has to do with the disk.
     pub(crate) durable: Durable,
-    /// What workers could let go when memory is needed.
+    /// What workers could evict when memory is needed.
     pub(crate) claims: Claims,
     /// Connections whose command waits for memory. Bounded by the connections.
     pub(crate) memory_waiters: Vec<ReplyQueueId>,
     /// Bytes that the largest of these commands needs which were tried in this turn.
     pub(crate) memory_needed: u64,
+    /// When a command was refused last because no shard has anything to evict.
+    pub(crate) memory_refused_us: Option<u64>,
     /// Until when it was counted how long they wait.
     pub(crate) memory_waited_us: u64,
-    /// The rules of eviction that it goes by.
+    /// The version of the rules of eviction that its shards apply.
     pub(crate) memory_rules_version: u64,
     _not_send: PhantomData<Rc<()>>,
 }
@@ -197,8 +199,12 @@ impl Engine {
             "the mesh and the placement agree"
         );
         let leases = mesh_end.leases;
-        let claims = Claims::new(&mesh_end.claims, worker.index());
-        let new_shard = |id| Shard::new(id, placement, Arc::clone(&setup), Arc::clone(&leases), claims.clone());
+        let board = Arc::clone(&mesh_end.claims);
+        let first_shard = placement.shards_of(worker).next().expect("a worker has a shard");
+        let new_shard = |id| {
+            let claims = Claims::new(&board, id);
+            Shard::new(id, placement, Arc::clone(&setup), Arc::clone(&leases), claims)
+        };
         Engine {
             worker,
             shards: placement.shards_of(worker).map(new_shard).collect(),
@@ -230,9 +236,10 @@ impl Engine {
             maintenance: Maintenance::default(),
             migrations: Migrations::new(mesh_end.loads),
             durable: Durable::default(),
-            claims: claims.clone(),
+            claims: Claims::new(&board, first_shard),
             memory_waiters: Vec::new(),
             memory_needed: 0,
+            memory_refused_us: None,
             memory_waited_us: 0,
             memory_rules_version: 0,
             forgotten: Forgotten::default(),

@@ -1,31 +1,32 @@
-//! The limit of the data's memory: what goes when it is reached, who waits, and who is refused.
+//! The limit of the data's memory: what is evicted when it is reached, which commands wait, and which are refused.
 //!
-//! A worker makes room for what its own shards take: after each command it looks whether all data together is near the limit,
-//! and lets some entries go. Where another worker has older ones it is rung instead, so that what nobody uses any more goes
-//! first wherever it lies. A command that would lead beyond the limit waits until there is room, and is refused if there will
-//! be none.
+//! A worker makes room for what its own shards take: after each command it checks whether all data together is near the limit,
+//! and evicts some entries. If another worker has older ones, that worker is rung instead, so that the oldest entries are
+//! evicted first, wherever they are. A command that would pass the limit waits until there is room, and is refused if there
+//! will be none.
 
 use crate::command::Command;
 use crate::command::table::Parsed;
 use crate::engine::Engine;
 use crate::limits::{MEMORY_WAIT_US_MAX, VICTIMS_PER_CHORE};
+use crate::reply_queue::MemoryWait;
 use crate::reply_queues::ReplyQueueId;
 use crate::settings::Reserved;
 use crate::setup::Host;
 use crate::shard::Shard;
 
-/// What becomes of a command that may need memory.
+/// Whether a command that may need memory begins.
 pub(crate) enum Room {
     /// There is some.
     Found(Option<Reserved>),
     /// There will be, for so many bytes.
     Awaited(u64),
-    /// There is none, and nothing may go.
+    /// There is none, and nothing may be evicted.
     Refused,
 }
 
 impl Engine {
-    /// Goes by the rules of eviction as they are now, if they were changed.
+    /// Applies the rules of eviction as they are now, if they were changed.
     pub(crate) fn look_at_memory_rules(&mut self) {
         let memory = &self.setup.live.data_memory;
         let version = memory.version();
@@ -51,28 +52,43 @@ impl Engine {
             _ => return Room::Found(None),
         };
         if self.fits_data(needed, limit) {
-            self.reply_queues.get(id).waits_for_memory_since_us = None;
+            self.reply_queues.get(id).memory_wait = None;
             return Room::Found(self.reserve(needed));
         }
-        let evicts = self.setup.live.data_memory.rules().choice.policy.evicts();
+        self.wait_for_data(id, (needed, limit), since_us, now_ms)
+    }
+
+    /// Lets this worker make room for a command that finds none, and says whether it is worth waiting for more.
+    fn wait_for_data(&mut self, id: ReplyQueueId, (needed, limit): (usize, u64), since_us: u64, now_ms: u64) -> Room {
+        let wait = self.reply_queues.get(id).memory_wait.take();
+        let is_refused = |refused_us: u64| since_us.saturating_sub(refused_us) < REFUSED_AGAIN_US_MAX;
+        let wait = wait.unwrap_or_else(|| MemoryWait {
+            since_us,
+            // What all shards told a moment ago still holds.
+            round: match self.memory_refused_us.is_some_and(is_refused) {
+                true => self.claims.round(),
+                false => self.claims.ask(),
+            },
+        });
         for shard in &mut self.shards {
             if shard.end_lease() {
                 shard.settle_memory(now_ms, VICTIMS_PER_CHORE);
                 shard.tell_claim(now_ms);
             }
         }
-        let since = self.reply_queues.get(id).waits_for_memory_since_us.unwrap_or(since_us);
-        let room = if self.fits_data(needed, limit) {
-            Room::Found(self.reserve(needed))
-        } else if needed as u64 > limit || since_us.saturating_sub(since) > MEMORY_WAIT_US_MAX {
-            Room::Refused
-        } else if self.claims.ring_those_with_some() && (evicts || self.some_is_freed()) {
-            Room::Awaited(needed as u64)
-        } else {
-            Room::Refused
-        };
-        self.reply_queues.get(id).waits_for_memory_since_us = matches!(room, Room::Awaited(_)).then_some(since);
-        room
+        if self.fits_data(needed, limit) {
+            return Room::Found(self.reserve(needed));
+        }
+        let evicts = self.setup.live.data_memory.rules().choice.policy.evicts();
+        let is_hopeless = needed as u64 > limit || since_us.saturating_sub(wait.since_us) > MEMORY_WAIT_US_MAX;
+        let may_come = (evicts || self.some_is_freed())
+            && (self.claims.ring_those_with_some() || !self.claims.have_told(wait.round));
+        if is_hopeless || !may_come {
+            self.memory_refused_us = Some(since_us);
+            return Room::Refused;
+        }
+        self.reply_queues.get(id).memory_wait = Some(wait);
+        Room::Awaited(needed as u64)
     }
 
     /// Lets connections try again whose commands wait for memory.
@@ -103,7 +119,7 @@ impl Engine {
         self.memory_waiters.push(id);
     }
 
-    /// Lets some entries of this worker go, if there is too much data. False if there is nothing to do.
+    /// Evicts some entries of this worker, if there is too much data. False if there is nothing to do.
     pub(crate) fn evict(&mut self, host: &dyn Host) -> bool {
         if self.setup.live.data_memory.limit().is_none() {
             return false;
@@ -126,15 +142,18 @@ impl Engine {
         (needed >= RESERVED_BYTES_MIN).then(|| Reserved::new(&self.setup.live, needed as u64))
     }
 
-    /// True if what was dropped is being freed on some worker.
+    /// True if some worker frees what was dropped.
     fn some_is_freed(&self) -> bool {
         let memory = &self.setup.live.data_memory;
         memory.used.taken() > memory.wanted.taken().saturating_add(FREED_BYTES_MIN)
     }
 }
 
+/// When a command was refused, the next ones within so many microseconds are refused without asking all shards again.
+const REFUSED_AGAIN_US_MAX: u64 = 10_000;
+
 /// What needs less is under way for a moment, and the room above the goal of eviction is kept for it.
 const RESERVED_BYTES_MIN: usize = 64 << 10;
 
-/// Less comes back with what is done to the data anyway.
+/// Less is freed by the commands that change the data anyway.
 const FREED_BYTES_MIN: u64 = 1 << 20;

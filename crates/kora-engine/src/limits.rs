@@ -116,7 +116,7 @@ pub const VICTIMS_PER_CHORE: usize = 32;
 /// takes fewer.
 pub const SLOT_WAIT_SLICES_MAX: u32 = 20_000;
 
-/// And slices in which it can only wait until a query or a snapshot lets go of slots: such a slice takes about a microsecond,
+/// And slices in which it can only wait until a query or a snapshot frees slots: such a slice takes about a microsecond,
 /// and a snapshot holds them for some tenths of a second.
 pub const SLOT_WAIT_IDLE_SLICES_MAX: u32 = 10_000_000;
 

@@ -34,7 +34,7 @@ enum MaintenanceKind {
     Discard,
     Reclaim,
     KeepUp,
-    /// Entries go because there is too much data.
+    /// Entries are evicted because there is too much data.
     Evict,
     /// A slice of a snapshot.
     Capture,

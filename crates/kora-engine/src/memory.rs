@@ -147,7 +147,7 @@ impl Engine {
         reply_queue.put_reply(Reply::Error(ClientError::OutOfClientMemory.to_string()), taken);
     }
 
-    /// Answers a command that needs memory with an error: there is too much data, and nothing may go.
+    /// Answers a command that needs memory with an error: there is too much data, and nothing may be evicted.
     pub(crate) fn refuse_for_data(&mut self, id: ReplyQueueId, parsed: &Parsed, since_us: u64, host: &dyn Host) {
         let counter = self.stats.by_command.counter(parsed.entry.name);
         self.stats.by_command.count(counter, CommandOutcome::Rejected, 0);

@@ -68,8 +68,8 @@ pub(crate) struct ReplyQueue {
     pub(crate) queues_for_credit: bool,
     /// Bytes of a reply for which it stands in the engine's queue for memory.
     pub(crate) awaited_bytes: Option<usize>,
-    /// Since when its next command waits for memory for data, in microseconds of the host's clock.
-    pub(crate) waits_for_memory_since_us: Option<u64>,
+    /// Its next command waits for memory for data.
+    pub(crate) memory_wait: Option<MemoryWait>,
     /// Its command has waited for memory for too long, and is refused when it is tried again.
     pub(crate) is_refused_memory: bool,
     /// Memory for data that is kept for the command that begins now.
@@ -125,6 +125,15 @@ struct WritingReply {
     shared: Vec<(usize, usize)>,
 }
 
+/// A command's wait for memory for data.
+#[derive(Clone, Copy)]
+pub(crate) struct MemoryWait {
+    /// When it began, in microseconds of the host's clock.
+    pub(crate) since_us: u64,
+    /// In which round all shards were asked what they could evict.
+    pub(crate) round: u64,
+}
+
 /// When a slot was taken, and for what.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Taken {
@@ -175,7 +184,7 @@ impl ReplyQueue {
             queues_for_credit: false,
             awaited_bytes: None,
             is_refused_memory: false,
-            waits_for_memory_since_us: None,
+            memory_wait: None,
             reserved: None,
             presence: Presence::Here,
             is_abandoned: false,

@@ -54,20 +54,20 @@ impl Default for LiveSettings {
 pub struct DataMemory {
     /// What the data takes, and how much it may: [`NO_LIMIT`] if there is no limit.
     pub used: Budget,
-    /// What the data would take with what comes back by itself given back: by that it is decided whether something goes. Its
+    /// What the data would take once everything that is being freed is free: this decides whether something is evicted. Its
     /// limit is not used.
     pub wanted: Budget,
     /// What large commands may add that are under way. Its limit is not used.
     pub under_way: Budget,
     /// The most that it has taken.
     pub peak: Gauge,
-    /// What goes when there is too much.
+    /// What is evicted when there is too much.
     rules: Latest<EvictionRules>,
-    /// How often the rules were changed: read by workers often, which read the rules only then.
+    /// How often the rules were changed. Workers read this often, and the rules only when it has changed.
     version: Gauge,
 }
 
-/// What goes when memory is needed, and by what that is chosen.
+/// What is evicted when memory is needed, and how it is chosen.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct EvictionRules {
     /// Which entries, and how they are sampled.
@@ -113,7 +113,7 @@ impl DataMemory {
         self.rules.get()
     }
 
-    /// Changes limit and rules. A worker goes by them from its next command on.
+    /// Changes limit and rules. A worker applies them from its next command on.
     pub fn set(&self, limit: Option<u64>, rules: EvictionRules) {
         let _: Result<(), ()> = self.rules.replace(|_| Ok(rules));
         self.used.set_limit(limit.unwrap_or(NO_LIMIT));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use kora_mesh::{Durability, Gauge, Port, ReadLease, WorkerId};
 
-use crate::claims::Claim;
+use crate::claims::ClaimBoard;
 use crate::command::table::Access;
 use crate::error::ClientError;
 use crate::leased::ReadLeases;
@@ -62,7 +62,7 @@ pub struct MeshEnd {
     /// Thousandths of its time that each worker works.
     pub(crate) loads: Arc<[Gauge]>,
     pub(crate) leases: ReadLeases,
-    pub(crate) claims: Arc<[Claim]>,
+    pub(crate) claims: Arc<ClaimBoard>,
 }
 
 impl MeshEnd {
@@ -83,7 +83,8 @@ pub fn mesh_ends(placement: Placement, credit: usize) -> Vec<MeshEnd> {
     let loads: Arc<[Gauge]> = (0..workers).map(|_| Gauge::new(0)).collect();
     let leases: ReadLeases = placement.shards().map(|_| ReadLease::new()).collect();
     let ports = kora_mesh::build(workers, credit);
-    let claims: Arc<[Claim]> = ports.iter().map(|port| Claim::new(port.doorbell())).collect();
+    let bells: Vec<_> = ports.iter().map(|port| Arc::clone(port.doorbell())).collect();
+    let claims = Arc::new(ClaimBoard::new(placement, &bells));
     ports
         .into_iter()
         .map(|port| MeshEnd {

@@ -45,7 +45,8 @@ impl Engine {
         if !self.durable.is_loading {
             let now_ms = self.unix_us(start_us) / 1000;
             for shard in &mut self.shards {
-                if progress == Progress::Worked && shard.keyspace().has_collections() {
+                let has_news = progress == Progress::Worked && shard.keyspace().has_collections();
+                if has_news || (shard.is_asked_for_claim() && shard.end_lease()) {
                     shard.tell_claim(now_ms);
                 }
                 shard.grant_lease();

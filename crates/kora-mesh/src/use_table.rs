@@ -2,9 +2,9 @@
 
 use crate::sync::{AtomicU32, Ordering};
 
-/// Words by number. The owner of the table makes room for them; whoever reads a thing, on any thread, may write its word.
+/// Words by number. The owner of the table makes room for them; a reader on any thread may write a word.
 ///
-/// A word is a note and no lock: nothing else is made visible by it, and of two that are written at once one is lost.
+/// A word is only a note: it makes nothing else visible, and of two writes at the same moment one is lost.
 #[derive(Debug, Default)]
 pub struct UseTable {
     /// The words of [`CHUNK_WORDS`] things each; the first chunk may be shorter.

@@ -131,13 +131,13 @@ pub struct Config {
     #[serde(with = "text")]
     pub maxmemory: DataMemoryLimit,
 
-    /// What goes when data takes more: noeviction, allkeys-lru, allkeys-lfu, allkeys-random, volatile-lru, volatile-lfu,
+    /// What is evicted when data takes more: noeviction, allkeys-lru, allkeys-lfu, allkeys-random, volatile-lru, volatile-lfu,
     /// volatile-random or volatile-ttl [default: noeviction]
     #[arg(long, env = "KORA_MAXMEMORY_POLICY", value_name = "POLICY")]
     #[serde(with = "text")]
     pub maxmemory_policy: MaxmemoryPolicy,
 
-    /// Entries looked at for each that goes, 1 to 64 [default: 5]
+    /// Entries compared for each eviction, 1 to 64 [default: 5]
     #[arg(long, env = "KORA_MAXMEMORY_SAMPLES", value_name = "ENTRIES")]
     #[serde(with = "text")]
     pub maxmemory_samples: Number<u32, 1, 64>,

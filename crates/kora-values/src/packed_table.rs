@@ -29,7 +29,7 @@ pub struct PackedTable<X> {
     len: usize,
     /// What the segments hold. Invariant: the sum of their `bytes`.
     bytes: usize,
-    /// Bytes of records that are needed no more. Invariant: the sum of the segments' `dead`.
+    /// Bytes of dead records. Invariant: the sum of the segments' `dead`.
     dead_bytes: usize,
     /// The segment that [`PackedTable::compact_some`] looks at next.
     compact_next: usize,
@@ -293,8 +293,8 @@ impl<X> PackedTable<X> {
             .find_map(|segment| Some(segment.record(segment.slots.iter().next()?)))
     }
 
-    /// Some records that lie side by side, each about as likely as any other: their hashes and their notes, without a look at
-    /// the records themselves. Calls `visit` with `wanted` of them, fewer where there are fewer around.
+    /// Some neighbouring records, each about as likely as any other: their hashes and their notes, without reading the records
+    /// themselves. Calls `visit` with `wanted` of them, fewer where there are fewer around.
     pub fn sample(&self, random: u64, wanted: usize, mut visit: impl FnMut(u32, u32)) {
         let mut index = self.directory.index_of((random >> 32) as u32);
         let mut met = 0;
@@ -314,12 +314,12 @@ impl<X> PackedTable<X> {
         }
     }
 
-    /// Bytes of records that are needed no more, which come back when their segments are compacted.
+    /// Bytes of dead records, which are freed when their segments are compacted.
     pub fn dead_bytes(&self) -> usize {
         self.dead_bytes
     }
 
-    /// Compacts the next segment of which one byte in `one_in` is needed no more; false if there is none among some.
+    /// Compacts the next segment of which one byte in `one_in` is dead; false if there is none among some.
     pub fn compact_some(&mut self, one_in: usize) -> bool {
         let count = self.directory.segments().len();
         for _ in 0..count.min(SEGMENTS_PER_SCAN) {

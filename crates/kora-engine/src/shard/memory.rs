@@ -1,4 +1,4 @@
-//! What a shard takes of the memory, as all workers hear of it; and what it lets go when that is too much.
+//! What a shard tells all workers of the memory that it takes, and what it evicts when that is too much.
 
 use kora_keyspace::UseNote;
 use kora_keyspace::catalog::Schema;
@@ -33,7 +33,7 @@ impl ShardMemory {
 }
 
 impl Shard {
-    /// Goes by these rules from now on.
+    /// Applies these rules from now on.
     pub(crate) fn set_eviction_rules(&mut self, rules: &EvictionRules) {
         if self.memory.rules != *rules {
             self.memory.rules = rules.clone();
@@ -41,16 +41,15 @@ impl Shard {
         }
     }
 
-    /// True if all data together takes more than it is to.
+    /// True if all data together takes more than the goal.
     pub(crate) fn is_short_of_memory(&self) -> bool {
         let limit = self.setup.live.data_memory.used.limit();
         limit != NO_LIMIT && self.used_by_all() > self.goal(limit)
     }
 
-    /// What a query notes of its hits: of k wanted from all parts, a part's share counts as used, twice over because shares
-    /// differ.
+    /// What a query notes of its hits: of the k nearest of all parts, twice a part's share counts as used, because shares differ.
     pub(super) fn use_note(&self, schema: &Schema, k: usize, now_ms: u64) -> UseNote {
-        let parts = self.placement.parts_of(&schema.name).count();
+        let parts = self.placement.part_count(schema);
         UseNote {
             rule: self.keyspace.use_rule().clone(),
             hits: used_hits(k, parts),
@@ -58,27 +57,32 @@ impl Shard {
         }
     }
 
-    /// Tells what the data takes now, and lets up to `most` entries go if all data together takes too much. To be called when
-    /// something was done to the data, while its collections are here. True if something has gone or was given back.
+    /// Tells what the data takes now, and evicts up to `most` entries if all data together takes too much. To be called when
+    /// the data has changed, while its collections are here. True if something was evicted or given back.
     pub(crate) fn settle_memory(&mut self, now_ms: u64, most: usize) -> bool {
         self.tell_memory();
         let limit = self.setup.live.data_memory.used.limit();
-        // In the middle of what must not be come between, nothing goes.
+        // Nothing is evicted between two slices of an operation that has the shard to itself.
         if limit == NO_LIMIT || self.queue.is_taken() || !self.is_beyond(limit) {
             return false;
         }
         self.make_room(limit, now_ms, most)
     }
 
-    /// Tells the other workers what could go here. To be called before the worker sleeps, while its collections are here.
-    pub(crate) fn tell_claim(&mut self, now_ms: u64) {
-        if self.setup.live.data_memory.used.limit() != NO_LIMIT {
-            let rank = self.best_rank(now_ms);
-            self.memory.claims.tell(rank);
-        }
+    /// True if another worker wants to know what could be evicted here.
+    pub(crate) fn is_asked_for_claim(&self) -> bool {
+        self.memory.claims.is_asked()
     }
 
-    /// How good a victim there is here; 0 if something only comes back by itself.
+    /// Tells the other workers what could be evicted here. To be called before the worker sleeps, while its collections are
+    /// here.
+    pub(crate) fn tell_claim(&mut self, now_ms: u64) {
+        let has_limit = self.setup.live.data_memory.used.limit() != NO_LIMIT;
+        let rank = if has_limit { self.best_rank(now_ms) } else { None };
+        self.memory.claims.tell(rank);
+    }
+
+    /// How good a victim there is here; 0 if there is none, but something is being freed.
     fn best_rank(&mut self, now_ms: u64) -> Option<u64> {
         let choice = self.memory.rules.choice;
         let victim = match choice.policy.evicts() {
@@ -99,8 +103,8 @@ impl Shard {
     }
 
     /// Evicts some entries for tables that grow by so many bytes, or gives some memory back. If there was nothing to do: whether
-    /// the memory may come yet, because other workers evict, or what was evicted is freed.
-    pub(super) fn make_room_for(&mut self, bytes: u64, now_ms: u64) -> Result<(), bool> {
+    /// the memory may come yet, because other workers evict, or what was evicted is freed. `round` is when all shards were asked.
+    pub(super) fn make_room_for(&mut self, bytes: u64, round: &mut Option<u64>, now_ms: u64) -> Result<(), bool> {
         let (limit, choice) = (self.setup.live.data_memory.used.limit(), self.memory.rules.choice);
         if bytes > limit {
             return Err(false);
@@ -113,10 +117,16 @@ impl Shard {
             .count();
         let has_given_back = self.keyspace.give_back();
         self.tell_memory();
-        match evicted > 0 || has_given_back {
-            true => Ok(()),
-            false => Err(is_enough(self) || (choice.policy.evicts() && self.memory.claims.ring_those_with_some())),
+        if evicted > 0 || has_given_back {
+            return Ok(());
         }
+        if is_enough(self) || !choice.policy.evicts() {
+            return Err(is_enough(self));
+        }
+        let round = *round.get_or_insert_with(|| self.memory.claims.ask());
+        self.tell_claim(now_ms);
+        let claims = &self.memory.claims;
+        Err(claims.ring_those_with_some() || !claims.have_told(round))
     }
 
     fn make_room(&mut self, limit: u64, now_ms: u64, most: usize) -> bool {

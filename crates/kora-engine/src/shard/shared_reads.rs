@@ -102,7 +102,7 @@ impl SharedReads<'_> {
         let Some(collection) = held.filter(|collection| collection.live() > 0) else {
             return Some(Hits::nothing_in(schema.generation));
         };
-        let parts = self.setup.placement.parts_of(&schema.name).count();
+        let parts = self.setup.placement.part_count(schema);
         let note = UseNote {
             rule: self.setup.live.data_memory.rules().uses.clone(),
             hits: used_hits(question.k, parts),

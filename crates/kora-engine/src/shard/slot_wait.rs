@@ -1,7 +1,6 @@
 //! A vector for which a collection has no slot left, while there is no memory for more of them: others are evicted first, and
 //! it waits until their slots are free.
 
-use kora_keyspace::collections::SlotNeed;
 use kora_keyspace::{KeyType, element_of};
 use kora_resp::Reply;
 use kora_vector::{Step, Work};
@@ -25,15 +24,33 @@ pub(super) enum Placing {
 }
 
 /// A command that waits for a slot, between two slices, and then what it does.
-struct SlotWait {
+struct PlacingTask {
     /// Taken out when there is a slot.
     placing: Option<Placing>,
     begun: Option<Unfinished>,
     at_ms: u64,
+    wait: SlotWait,
+}
+
+/// How long a slot has been waited for.
+#[derive(Default)]
+pub(super) struct SlotWait {
     /// Slices in which something was done for a slot.
     slices: u32,
-    /// Slices in which a reader or a snapshot was waited for.
+    /// Slices in which a reader, a snapshot or another worker was waited for.
     idle_slices: u32,
+    /// In which round all shards were asked what they could evict.
+    round: Option<u64>,
+}
+
+/// What a slice of waiting has come to.
+pub(super) enum SlotStep {
+    /// There is a slot.
+    Found,
+    /// There may be one.
+    More,
+    /// There will be none.
+    Refused,
 }
 
 impl Shard {
@@ -42,14 +59,19 @@ impl Shard {
         if self.setup.live.data_memory.limit().is_none() || !self.is_of_vector(&placing, at_ms) {
             return self.do_place(placing, at_ms, work);
         }
-        let wait = SlotWait {
+        let task = PlacingTask {
             placing: Some(placing),
             begun: None,
             at_ms,
-            slices: 0,
-            idle_slices: 0,
+            wait: SlotWait::default(),
         };
-        self.run(wait, work)
+        self.run(task, work)
+    }
+
+    /// True if the collection of this name has a slot for one vector more, or memory for one.
+    pub(super) fn has_slot(&self, collection: &[u8], at_ms: u64) -> bool {
+        let need = self.keyspace.slot_need(collection, at_ms);
+        need.growth_bytes == 0 || self.has_memory_for(need.growth_bytes)
     }
 
     fn is_of_vector(&mut self, placing: &Placing, at_ms: u64) -> bool {
@@ -70,27 +92,35 @@ impl Shard {
             Placing::Put(put) => self.put_value(put, at_ms, work),
         }
     }
+}
 
-    /// Comes nearer to a free slot of a collection, or to memory for more of them; false if there will be none.
-    fn make_slot(&mut self, collection: &[u8], need: SlotNeed, wait: &mut SlotWait, work: &mut Work) -> bool {
-        let has_done = match need.lacks_spare {
-            true => self.make_room_for(need.growth_bytes as u64, wait.at_ms),
-            false => self.keyspace.vacate(collection, work).then_some(()).ok_or(true),
-        };
-        match has_done {
-            Ok(()) => wait.slices += 1,
-            Err(may_come) => {
-                wait.idle_slices += 1;
-                if !may_come {
-                    return false;
-                }
-            }
+impl SlotWait {
+    /// Comes nearer to a free slot of a collection, or to memory for more of them.
+    pub(super) fn step(&mut self, shard: &mut Shard, collection: &[u8], at_ms: u64, work: &mut Work) -> SlotStep {
+        if shard.has_slot(collection, at_ms) {
+            return SlotStep::Found;
         }
-        wait.slices <= SLOT_WAIT_SLICES_MAX && wait.idle_slices <= SLOT_WAIT_IDLE_SLICES_MAX
+        let need = shard.keyspace.slot_need(collection, at_ms);
+        let done = match need.lacks_spare {
+            true => shard.make_room_for(need.growth_bytes as u64, &mut self.round, at_ms),
+            false => match shard.keyspace.vacate(collection, work) {
+                true => Ok(()),
+                false => Err(true),
+            },
+        };
+        match done {
+            Ok(()) => self.slices += 1,
+            Err(true) => self.idle_slices += 1,
+            Err(false) => return SlotStep::Refused,
+        }
+        match self.slices <= SLOT_WAIT_SLICES_MAX && self.idle_slices <= SLOT_WAIT_IDLE_SLICES_MAX {
+            true => SlotStep::More,
+            false => SlotStep::Refused,
+        }
     }
 }
 
-impl Task for SlotWait {
+impl Task for PlacingTask {
     type Answer = PartialReply;
 
     fn slice(&mut self, shard: &mut Shard, work: &mut Work) -> Step<PartialReply> {
@@ -100,16 +130,17 @@ impl Task for SlotWait {
         let Some(placing) = self.placing.take() else {
             return Step::Done(PartialReply::Done);
         };
-        let need = placing.need(shard, self.at_ms);
-        let has_slot = need.growth_bytes == 0 || shard.has_memory_for(need.growth_bytes);
-        let collection = placing.collection().unwrap_or_default();
-        let begun = if has_slot {
-            shard.do_place(placing, self.at_ms, work)
-        } else if shard.make_slot(collection, need, self, work) {
-            self.placing = Some(placing);
-            return Step::More;
-        } else {
-            placing.refuse(shard, self.at_ms, work)
+        let step = match placing.collection() {
+            Some(collection) => self.wait.step(shard, collection, self.at_ms, work),
+            None => SlotStep::Found,
+        };
+        let begun = match step {
+            SlotStep::Found => shard.do_place(placing, self.at_ms, work),
+            SlotStep::Refused => placing.refuse(shard, self.at_ms, work),
+            SlotStep::More => {
+                self.placing = Some(placing);
+                return Step::More;
+            }
         };
         match begun {
             Begun::Done(part) => Step::Done(part),
@@ -133,13 +164,6 @@ impl Placing {
             Placing::Transfer(transfer) => element_of(&transfer.to).map(|(collection, _)| collection),
             Placing::Put(put) => element_of(&put.key).map(|(collection, _)| collection),
         }
-    }
-
-    fn need(&self, shard: &Shard, at_ms: u64) -> SlotNeed {
-        let collection = self.collection();
-        collection.map_or_else(SlotNeed::default, |collection| {
-            shard.keyspace.slot_need(collection, at_ms)
-        })
     }
 
     /// There is no slot, and there will be none.

@@ -65,7 +65,7 @@ fn reserve_of(index: &Index) -> usize {
     }
 }
 
-/// Slots without a vector that an index gives back when it is let work.
+/// Slots without a vector that upkeep frees.
 fn returnable_of(index: &Index) -> usize {
     let has_graph = index.levels() > 0;
     match has_graph || is_worth_packing(index) {

@@ -23,7 +23,7 @@ impl Collection {
         slot.is_some()
     }
 
-    /// Lets the vector of a slot count as used, wherever it has moved.
+    /// Lets the vector of a slot count as used, also if it has moved.
     pub(super) fn touch_slot(&self, slot: Slot, rule: &UseRule, now_ms: u64) {
         if let Some(slot) = self.index.find(slot) {
             self.elements
@@ -61,7 +61,7 @@ impl Collection {
         self.deadlines.as_ref()?.first().map(|(_, slot)| slot)
     }
 
-    /// Some slots side by side, from a random one on, whose vectors may go, with what is noted of their use.
+    /// Some slots side by side, from a random one on, whose vectors may be evicted, with what is noted of their use.
     pub(crate) fn sample_uses(&self, draw: u64, wanted: usize, expiring: bool, mut visit: impl FnMut(Slot, u32)) {
         let start = below(draw, self.index().slots());
         if expiring {

@@ -13,13 +13,13 @@ pub struct EvictionChoice {
     pub samples: usize,
 }
 
-/// The best victims that were met and have not gone: what is looked at for one eviction serves the next ones, too. As Redis
-/// does, and as many.
+/// The best victims that were met and not evicted: entries sampled for one eviction serve the next ones, too. Redis keeps as
+/// many.
 #[derive(Default)]
 pub(crate) struct Candidates {
     /// The best last. Invariant: at most [`CANDIDATES_MAX`].
     pub(super) met: Vec<Candidate>,
-    /// What chance comes from.
+    /// The state of the generator.
     draws: u64,
 }
 
@@ -29,7 +29,7 @@ pub(super) struct Candidate {
     pub(super) victim: Victim,
 }
 
-/// Something that may go, if what is noted of its use is still the same.
+/// Something that may be evicted, if what is noted of its use has not changed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Victim {
     Key { hash: u32, used: u32 },
@@ -44,7 +44,7 @@ impl Candidates {
         }
     }
 
-    /// Forgets them, because others are wanted.
+    /// Forgets them, because the rules have changed.
     pub(crate) fn clear(&mut self) {
         self.met.clear();
     }

@@ -1,4 +1,4 @@
-//! What is noted of the use of entries, and which of them go when memory is needed.
+//! What is noted of the use of entries, and which of them are evicted when memory is needed.
 
 mod candidates;
 mod policy;

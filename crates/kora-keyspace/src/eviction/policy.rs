@@ -6,19 +6,19 @@ pub enum EvictionPolicy {
     /// Nothing is evicted: commands that need memory are refused.
     #[default]
     NoEviction,
-    /// Of all, what was used longest ago.
+    /// Among all, the least recently used.
     AllKeysLru,
-    /// Of all, what is used least often.
+    /// Among all, the least frequently used.
     AllKeysLfu,
-    /// Any.
+    /// Any entry.
     AllKeysRandom,
-    /// Of those that expire, what was used longest ago.
+    /// Among those that expire, the least recently used.
     VolatileLru,
-    /// Of those that expire, what is used least often.
+    /// Among those that expire, the least frequently used.
     VolatileLfu,
     /// Any of those that expire.
     VolatileRandom,
-    /// What expires first.
+    /// The one that expires first.
     VolatileTtl,
 }
 

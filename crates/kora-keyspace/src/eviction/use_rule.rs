@@ -15,7 +15,7 @@ pub struct UseRule {
     pub log_factor: u32,
     /// After so many minutes without a use a counter is one less; 0 is never. `lfu-decay-time`.
     pub decay_minutes: u32,
-    /// What chance comes from: it need not be secret, and a simulation must be able to repeat it.
+    /// The seed of draws: it need not be secret, and a simulation must be able to repeat it.
     pub draws: u32,
 }
 
@@ -59,7 +59,7 @@ impl UseRule {
         let counter = self.frequency(word, now_ms);
         let beyond = u32::from(counter.saturating_sub(COUNTER_INITIAL));
         let one_in = u64::from(beyond) * u64::from(self.log_factor) + 1;
-        // Chance depends on the entry, on the time and on what the word was, which is another for each use that counted.
+        // The draw depends on the time and on the word, which changes with each use that counts.
         let draw = mix(self.draws ^ word ^ (now_ms as u32).rotate_left(16));
         let grows = counter < u8::MAX && u64::from(draw) * one_in < 1 << 32;
         frequency_word(now_ms, counter + u8::from(grows))
@@ -95,7 +95,7 @@ impl UseRule {
 /// The mark of a word of frequency: as seconds of Unix time it would be in the year 2105.
 const FREQUENCY_MARK: u32 = 0xFF00_0000;
 
-/// What a new entry starts with, so that it is not the next to go: Redis's LFU_INIT_VAL.
+/// What a new entry starts with, so that it is not the next victim: Redis's LFU_INIT_VAL.
 const COUNTER_INITIAL: u8 = 5;
 
 fn is_frequency(word: u32) -> bool {
@@ -141,7 +141,7 @@ mod tests {
 
     #[test]
     fn a_counter_grows_with_the_logarithm_of_uses_as_redis_says() {
-        // Redis's table (redis.conf), where tests of another generator of chance came to.
+        // Redis's table (redis.conf), which was made with another generator.
         for (factor, uses, expected) in [
             (0, 100, 105_u8),
             (0, 1_000, 255),

@@ -1,4 +1,4 @@
-//! Choosing what goes, and letting it go.
+//! Chooses victims and evicts them.
 
 use kora_vector::Slot;
 
@@ -15,7 +15,7 @@ impl<O: Observer> Keyspace<O> {
         self.evicted
     }
 
-    /// How good a victim there is; none if there is nothing that may go. The larger, the better.
+    /// How good a victim there is; none if nothing may be evicted. The larger, the better.
     pub fn eviction_rank(&mut self, choice: EvictionChoice, now_ms: u64) -> Option<u32> {
         if choice.policy == EvictionPolicy::VolatileTtl {
             return (self.keys.expiring() + self.expiring_vectors > 0).then_some(0);
@@ -24,7 +24,7 @@ impl<O: Observer> Keyspace<O> {
         self.candidates.met.last().map(|candidate| candidate.rank)
     }
 
-    /// Lets one entry go; false if there is none that may.
+    /// Evicts one entry; false if none may be evicted.
     pub fn evict(&mut self, choice: EvictionChoice, now_ms: u64) -> bool {
         if choice.policy == EvictionPolicy::VolatileTtl {
             return self.evict_first_to_expire(now_ms);
@@ -121,7 +121,7 @@ impl<O: Observer> Keyspace<O> {
         }
         let schema = part.schema().clone();
         if self.catalog.at(now_ms).generation_of(&schema.name) != Some(schema.generation) {
-            // It was withdrawn, and this shard has not heard of it yet: all of it goes.
+            // It was withdrawn, and this shard has not been told yet: all of it is dropped.
             self.detach(&schema.name, Cause::Dropped);
             return true;
         }
@@ -158,8 +158,7 @@ impl<O: Observer> Keyspace<O> {
         is_gone
     }
 
-    /// Bytes of a key's records and of collections' slots come back in pieces: does some of that, where it is worth it. False
-    /// if it is not.
+    /// Compacts some records of keys, where that is worth it. False if it is not.
     pub fn give_back(&mut self) -> bool {
         if self.keys.dead_bytes() * DEAD_ONE_IN <= self.keys.bytes() {
             return false;
@@ -177,5 +176,5 @@ impl<O: Observer> Keyspace<O> {
 /// Victims that were used since they were met, before one is given up for now.
 const TRIES_MAX: usize = 32;
 
-/// Records are moved together when one byte in so many is needed no more: to free a byte so costs the copying of so many.
+/// Records are compacted when one byte in so many is dead: freeing one byte costs copying so many.
 const DEAD_ONE_IN: usize = 32;

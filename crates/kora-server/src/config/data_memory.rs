@@ -57,7 +57,7 @@ impl fmt::Display for DataMemoryLimit {
     }
 }
 
-/// What goes when data takes too much memory.
+/// What is evicted when data takes too much memory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MaxmemoryPolicy(pub EvictionPolicy);
 
