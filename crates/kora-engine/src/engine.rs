@@ -15,7 +15,7 @@ use kora_mesh::{Port, WorkerId};
 use kora_resp::Reply;
 
 use crate::background_task::BackgroundTask;
-use crate::claims::Claims;
+use crate::claims::{ClaimBoard, Claims};
 use crate::client_migration::{KillFlag, Migrations};
 use crate::clients::Forgotten;
 use crate::command::Command;
@@ -108,7 +108,7 @@ pub struct Engine {
     /// What it has to do with the disk.
     pub(crate) durable: Durable,
     /// What workers could evict when memory is needed.
-    pub(crate) claims: Claims,
+    pub(crate) claims: Arc<ClaimBoard>,
     /// Connections whose command waits for memory. Bounded by the connections.
     pub(crate) memory_waiters: Vec<ReplyQueueId>,
     /// Bytes that the largest of these commands needs which were tried in this turn.
@@ -200,7 +200,6 @@ impl Engine {
         );
         let leases = mesh_end.leases;
         let board = Arc::clone(&mesh_end.claims);
-        let first_shard = placement.shards_of(worker).next().expect("a worker has a shard");
         let new_shard = |id| {
             let claims = Claims::new(&board, id);
             Shard::new(id, placement, Arc::clone(&setup), Arc::clone(&leases), claims)
@@ -236,7 +235,7 @@ impl Engine {
             maintenance: Maintenance::default(),
             migrations: Migrations::new(mesh_end.loads),
             durable: Durable::default(),
-            claims: Claims::new(&board, first_shard),
+            claims: Arc::clone(&board),
             memory_waiters: Vec::new(),
             memory_needed: 0,
             memory_refused_us: None,

@@ -95,7 +95,7 @@ impl Engine {
     pub(crate) fn wake_memory_waiters(&mut self, now_us: u64) {
         let by_vectors = self.shards.iter_mut().map(Shard::take_needed).max().unwrap_or(0);
         let needed = std::mem::take(&mut self.memory_needed).max(by_vectors);
-        self.claims.tell_needed(needed);
+        self.claims.tell_needed(self.worker, needed);
         if self.memory_waiters.is_empty() {
             self.memory_waited_us = now_us;
             return;
@@ -114,7 +114,7 @@ impl Engine {
         self.reply_queues.get(id).block();
         if needed > self.memory_needed {
             self.memory_needed = needed;
-            self.claims.tell_needed(needed);
+            self.claims.tell_needed(self.worker, needed);
         }
         self.memory_waiters.push(id);
     }

@@ -123,9 +123,9 @@ impl Shard {
         if is_enough(self) || !choice.policy.evicts() {
             return Err(is_enough(self));
         }
-        let round = *round.get_or_insert_with(|| self.memory.claims.ask());
+        let round = *round.get_or_insert_with(|| self.memory.claims.board().ask());
         self.tell_claim(now_ms);
-        let claims = &self.memory.claims;
+        let claims = self.memory.claims.board();
         Err(claims.ring_those_with_some() || !claims.have_told(round))
     }
 
@@ -148,7 +148,7 @@ impl Shard {
                 break;
             }
             if !self.keyspace.evict(choice, now_ms) {
-                self.memory.claims.ring_those_with_some();
+                self.memory.claims.board().ring_those_with_some();
                 break;
             }
             has_done = true;
@@ -166,7 +166,7 @@ impl Shard {
     /// Entries are evicted when there is more data than that: the rest is room for what commands under way on other workers
     /// add, and for the largest command that waits.
     fn goal(&self, limit: u64) -> u64 {
-        limit.saturating_sub((limit / GOAL_ONE_IN).max(self.memory.claims.most_needed()))
+        limit.saturating_sub((limit / GOAL_ONE_IN).max(self.memory.claims.board().most_needed()))
     }
 
     fn is_beyond(&self, limit: u64) -> bool {
