@@ -57,9 +57,7 @@ impl Engine {
     pub fn account(&mut self, id: ReplyQueueId, buffers: Buffers, now_us: u64) -> Reading {
         self.stats.traffic.add(buffers.traffic);
         self.recent.input_bytes.note(self.clock_us, buffers.input as u64);
-        self.recent
-            .output_bytes
-            .note(self.clock_us, buffers.output as u64);
+        self.recent.output_bytes.note(self.clock_us, buffers.output as u64);
         let connections = self.reply_queues.len();
         let reply_queue = self.reply_queues.get(id);
         reply_queue.account.set_buffers(buffers.input, buffers.output);
