@@ -317,7 +317,7 @@ const CIRCLES: &[(&str, usize)] = &[
     ("kora-command", 16),
     // The engine's parts are methods of `Engine`, which holds the states of all of them; messages between workers hold what
     // all parts send; and a `Gather` is one of all kinds.
-    ("kora-engine", 32),
+    ("kora-engine", 33),
     ("kora-keyspace", 9),
     ("kora-script", 15),
     ("kora-vector", 22),

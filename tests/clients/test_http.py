@@ -114,7 +114,6 @@ class TestMetrics:
 ONLY_AT_TIMES = {
     "loading_loaded_bytes",
     "loading_total_bytes",
-    "evicted_keys",
 }
 
 

@@ -112,6 +112,32 @@ fn the_reply_to_a_query_does_not_depend_on_the_schedule() {
     });
 }
 
+/// What was written may have been evicted, so replies are compared with their commands only. Counted memory is compared with a
+/// recount at each look, and each command that waits for memory is answered.
+#[test]
+fn a_limit_holds_in_every_schedule_and_no_command_waits_for_ever() {
+    let evicted = Cell::new(0);
+    for_each_seed(
+        "a_limit_holds_in_every_schedule_and_no_command_waits_for_ever",
+        60,
+        |seed| {
+            let mut random = Random::new(seed);
+            let mut scenario = Scenario::new(&mut random);
+            let limit = 200_000 + 40_000 * scenario.shards as u64;
+            scenario.data_bytes_max = Some(limit);
+            let mut world = World::new(scenario, Random::new(random.any()), random);
+            for _ in 0..world.scenario.rounds {
+                world.run_by_chance(world.scenario.commands, false);
+                let (gone, used) = world.memory();
+                evicted.set(evicted.get() + gone);
+                assert!(used <= limit + limit / 10, "{used} of {limit}");
+            }
+            world.end();
+        },
+    );
+    assert!(evicted.get() > 0, "in some world something is evicted");
+}
+
 #[test]
 fn a_seed_is_replayed_exactly() {
     let history = |seed| {

@@ -18,6 +18,8 @@ pub(crate) struct Scenario {
     pub(crate) credit: usize,
     /// What clients of one worker may hold: in some worlds so little that replies wait for each other.
     pub(crate) client_bytes_max: usize,
+    /// What data may take, in worlds where entries are evicted.
+    pub(crate) data_bytes_max: Option<u64>,
     /// Vectors of one shard that have a graph: in some worlds so few that most of what happens happens to graphs.
     pub(crate) graph_min: usize,
     /// Components read in a slice: in those worlds so few that insertions, queries and consolidation are left in the middle.
@@ -94,6 +96,7 @@ impl Scenario {
                 _ if deep => 1024,
                 _ => random.between(1, 4),
             },
+            data_bytes_max: None,
             client_bytes_max: if deep || is_wide || random.percent(50) {
                 CLIENT_BYTES_PLENTY
             } else {

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::task::{Wake, Waker};
 
 use kora_engine::{
-    Catalog, CpuTime, Engine, Facts, GraphSettings, Host, LiveSettings, Placement, Progress, Scripts, Setup, mesh_ends,
+    Catalog, CpuTime, Engine, EvictionPolicy, EvictionRules, Facts, GraphSettings, Host, LiveSettings, Placement,
+    Progress, Scripts, Setup, mesh_ends,
 };
 use kora_log::simulated::SimulatedDisk;
 use kora_mesh::{Armed, Budget, Durability};
@@ -135,6 +136,18 @@ impl World {
     /// The words of the clients follow from the scripts' chance, the order of the steps from the schedule's.
     pub(crate) fn new(scenario: Scenario, mut scripts: Random, schedule: Random) -> World {
         let setup = new_setup(&scenario);
+        if scenario.data_bytes_max.is_some() {
+            let policies = [
+                EvictionPolicy::AllKeysLru,
+                EvictionPolicy::AllKeysLfu,
+                EvictionPolicy::AllKeysRandom,
+            ];
+            let policy = policies[scripts.below(policies.len())];
+            let mut rules = EvictionRules::default();
+            rules.choice.policy = policy;
+            rules.uses.counts = policy.counts_uses();
+            setup.live.data_memory.set(scenario.data_bytes_max, rules);
+        }
         let rebuilt = Rebuilt::new(setup.placement);
         let engines = new_engines(&scenario, &setup, Some(&rebuilt));
         let clients = (0..scenario.clients)
@@ -580,6 +593,12 @@ impl World {
     }
 
     /// Everybody whom a CLIENT KILL meant is gone: closed by it, or before.
+    /// How many entries were evicted on all workers, and how much the data takes as they have told.
+    pub(crate) fn memory(&self) -> (u64, u64) {
+        let evicted = self.engines.iter().map(|worker| worker.engine.evicted()).sum();
+        (evicted, self.setup.live.data_memory.used.taken())
+    }
+
     pub(crate) fn check_kills(&self) {
         for event in &self.history.events {
             if let (Command::Kill(id, Victim::Other), Some(Value::Integer(_))) = (&event.command, event.reply()) {

@@ -22,6 +22,10 @@ pub enum ClientError {
     SnapshotFails,
     /// There is no directory to save to.
     NoDirectory,
+    /// There is too much data, and nothing may be evicted.
+    OutOfMemory,
+    /// The same, for a transaction.
+    ExecOutOfMemory,
     /// A snapshot is under way.
     SaveUnderWay,
     /// The snapshot failed that was waited for.
@@ -86,6 +90,8 @@ pub enum ClientError {
     NoSuchCollection { collection: Vec<u8> },
     /// OBJECT FREQ where nothing counts.
     NoFrequency,
+    /// How long ago keys were used is not noted under this policy.
+    NoIdleTime,
     /// KEYS of more than a reply may hold.
     TooManyKeys,
     /// MULTI within MULTI.
@@ -233,6 +239,9 @@ impl ClientError {
     }
 }
 
+/// In Redis's words, which clients know.
+const OUT_OF_MEMORY: &str = "OOM command not allowed when used memory > 'maxmemory'.";
+
 impl fmt::Display for ClientError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         use crate::limits::{COLLECTION_NAME_BYTES_MAX, KEY_BYTES_MAX};
@@ -345,6 +354,12 @@ impl fmt::Display for ClientError {
                 f,
                 "ERR '{}' is the name of a collection: DEL or VECDROP drops it with all its vectors",
                 Quoted(name)
+            ),
+            Self::OutOfMemory => f.write_str(OUT_OF_MEMORY),
+            Self::ExecOutOfMemory => write!(f, "EXECABORT Transaction discarded because of: {OUT_OF_MEMORY}"),
+            Self::NoIdleTime => f.write_str(
+                "ERR An LFU maxmemory policy is selected, idle time not tracked. Please note that when switching between \
+                 policies at runtime LRU and LFU data will take some time to adjust.",
             ),
             Self::NoFrequency => f.write_str(
                 "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when \

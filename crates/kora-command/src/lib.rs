@@ -305,6 +305,17 @@ impl TransferKind {
 }
 
 impl Command {
+    /// Memory that the data may take more for it, roughly: what the command carries, or the length to which it extends a
+    /// string.
+    pub fn data_bytes(&self) -> usize {
+        match self {
+            Command::OnKey(_, Action::String(StringAction::SetRange(offset, part))) if !part.is_empty() => {
+                offset.saturating_add(part.len())
+            }
+            command => command.bytes_held() - SEAT_BYTES,
+        }
+    }
+
     /// Memory that the command holds until it is answered, roughly: what its client is charged for it.
     pub fn bytes_held(&self) -> usize {
         let payload = match self {

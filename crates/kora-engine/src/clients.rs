@@ -116,6 +116,7 @@ impl Engine {
         let mesh = self.port.stats();
         self.forgotten = Forgotten {
             expired: self.expired(),
+            evicted: self.evicted(),
             sleeps: mesh.sleeps,
             requests_sent: mesh.requests_sent,
             bells_rung: mesh.bells_rung,
@@ -150,6 +151,7 @@ impl Engine {
                 self.recent.input_bytes.get(self.clock_us),
                 self.recent.output_bytes.get(self.clock_us),
             ],
+            evicted: self.evicted() - forgotten.evicted,
             clients: (self.reply_queues.len() - self.background_tasks.len()) as u64,
             memory: self.shards.iter().map(|shard| shard.keyspace().memory_use()).sum(),
             client_bytes: self.ledger.held() as u64,
@@ -173,6 +175,11 @@ impl Engine {
         })
     }
 
+    /// How many entries were evicted here.
+    pub fn evicted(&self) -> u64 {
+        self.shards.iter().map(|shard| shard.keyspace().evicted()).sum()
+    }
+
     fn expired(&self) -> u64 {
         self.shards.iter().map(|shard| shard.key_counts().expired).sum()
     }
@@ -182,6 +189,7 @@ impl Engine {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Forgotten {
     expired: u64,
+    evicted: u64,
     sleeps: u64,
     requests_sent: u64,
     bells_rung: u64,

@@ -15,6 +15,7 @@ use kora_mesh::{Port, WorkerId};
 use kora_resp::Reply;
 
 use crate::background_task::BackgroundTask;
+use crate::claims::{ClaimBoard, Claims};
 use crate::client_migration::{KillFlag, Migrations};
 use crate::clients::Forgotten;
 use crate::command::Command;
@@ -91,6 +92,8 @@ pub struct Engine {
     /// Time spent on commands outside of turns since the last one.
     pub(crate) inline_us: u64,
     pub(crate) shutdown: bool,
+    /// When the last turn began.
+    pub(crate) turn_start_us: u64,
     /// When the last turn ended.
     pub(crate) turned_us: u64,
     /// When a command was last begun or answered outside of a turn.
@@ -109,6 +112,18 @@ pub struct Engine {
     pub(crate) migrations: Migrations,
     /// What it has to do with the disk.
     pub(crate) durable: Durable,
+    /// What workers could evict when memory is needed.
+    pub(crate) claims: Arc<ClaimBoard>,
+    /// Connections whose command waits for memory. Bounded by the connections.
+    pub(crate) memory_waiters: Vec<ReplyQueueId>,
+    /// Bytes that the largest of these commands needs which were tried in this turn.
+    pub(crate) memory_needed: u64,
+    /// When a command was refused last because no shard has anything to evict.
+    pub(crate) memory_refused_us: Option<u64>,
+    /// Until when it was counted how long they wait.
+    pub(crate) memory_waited_us: u64,
+    /// The version of the rules of eviction that its shards apply.
+    pub(crate) memory_rules_version: u64,
     _not_send: PhantomData<Rc<()>>,
 }
 
@@ -189,7 +204,11 @@ impl Engine {
             "the mesh and the placement agree"
         );
         let leases = mesh_end.leases;
-        let new_shard = |id| Shard::new(id, placement, Arc::clone(&setup), Arc::clone(&leases));
+        let board = Arc::clone(&mesh_end.claims);
+        let new_shard = |id| {
+            let claims = Claims::new(&board, id);
+            Shard::new(id, placement, Arc::clone(&setup), Arc::clone(&leases), claims)
+        };
         Engine {
             worker,
             shards: placement.shards_of(worker).map(new_shard).collect(),
@@ -214,6 +233,7 @@ impl Engine {
             reply_is_ready: false,
             inline_us: 0,
             shutdown: false,
+            turn_start_us: 0,
             turned_us: 0,
             clock_us: 0,
             cpu_look: CpuLook::default(),
@@ -221,6 +241,12 @@ impl Engine {
             maintenance: Maintenance::default(),
             migrations: Migrations::new(mesh_end.loads),
             durable: Durable::default(),
+            claims: Arc::clone(&board),
+            memory_waiters: Vec::new(),
+            memory_needed: 0,
+            memory_refused_us: None,
+            memory_waited_us: 0,
+            memory_rules_version: 0,
             forgotten: Forgotten::default(),
             recent: Recent::default(),
             stats: WorkerStats {

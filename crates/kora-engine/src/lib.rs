@@ -11,6 +11,7 @@ mod answer;
 mod background_task;
 pub mod budgets;
 mod candidate;
+mod claims;
 mod client_migration;
 mod clients;
 mod counts;
@@ -18,6 +19,7 @@ mod cursor;
 mod durable;
 mod engine;
 mod epochs;
+mod eviction;
 mod fit;
 mod gather;
 mod info;
@@ -67,7 +69,10 @@ pub use reply_queues::ReplyQueueId;
 pub use router::{Placement, ShardId};
 pub use scripts::Scripts;
 pub use session::Session;
-pub use settings::{DataMemory, LiveSettings, NO_LIMIT, Pause, SettingError, Settings};
+pub use settings::{
+    DataMemory, EvictionChoice, EvictionPolicy, EvictionRules, LiveSettings, NO_LIMIT, Pause, SettingError, Settings,
+    UseRule,
+};
 pub use setup::{CpuTime, Facts, Host, MeshEnd, Setup, mesh_ends};
 pub use shard::{Recorder, ReplayFault};
 pub use stats::{CommandCounter, CommandStats, ErrorStats, Histogram, LookupCounts, Traffic, WorkerStats};

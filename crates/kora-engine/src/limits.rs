@@ -105,6 +105,24 @@ pub const STRING_ROOM_BYTES_MAX: usize = 1 << 20;
 /// Commands of one pipeline that travel to another worker as one message. So many small ones take some ten microseconds.
 pub const ACTS_MAX: usize = 32;
 
+/// Entries evicted after one command if there is too much data: each takes some microseconds. More than one, so that a
+/// larger entry finds room; a much larger one waits.
+pub const VICTIMS_PER_COMMAND: usize = 8;
+
+/// Entries evicted in one slice that does nothing else.
+pub const VICTIMS_PER_CHORE: usize = 32;
+
+/// Slices for which a VECSET waits until a slot of its collection is free, before it is refused: a batch of a million vectors
+/// takes fewer.
+pub const SLOT_WAIT_SLICES_MAX: u32 = 20_000;
+
+/// And slices in which it can only wait until a query or a snapshot frees slots: such a slice takes about a microsecond,
+/// and a snapshot holds them for some tenths of a second.
+pub const SLOT_WAIT_IDLE_SLICES_MAX: u32 = 10_000_000;
+
+/// A command that has found no memory for so long, in microseconds, is refused.
+pub const MEMORY_WAIT_US_MAX: u64 = 5_000_000;
+
 /// Bytes of one reply, however much clients may hold: as many as one string may have at most. A request of a few bytes may
 /// ask for one value a thousand times.
 pub const REPLY_BYTES_MAX: usize = kora_resp::limits::BULK_BYTES_CEILING;

@@ -5,6 +5,7 @@
 //! up to 3 ms in which no client was served (a million vectors that expire beside queries).
 
 use crate::engine::Engine;
+use crate::limits::VICTIMS_PER_COMMAND;
 use crate::setup::Host;
 use crate::shard::Shard;
 
@@ -33,6 +34,8 @@ enum MaintenanceKind {
     Discard,
     Reclaim,
     KeepUp,
+    /// Entries are evicted because there is too much data.
+    Evict,
     /// A slice of a snapshot.
     Capture,
 }
@@ -67,6 +70,7 @@ impl Engine {
             (MaintenanceKind::Free, _) => self.some_shard(|shard| shard.has_drops(), Shard::free),
             (MaintenanceKind::Discard, _) => self.free_discarded(),
             (MaintenanceKind::Reclaim, _) => self.reclaim(host),
+            (MaintenanceKind::Evict, _) => self.evict(host),
             (MaintenanceKind::Capture, _) => {
                 self.has_capture_work() && self.some_shard(|shard| shard.has_capture_work(), Shard::go_on_capturing)
             }
@@ -74,7 +78,11 @@ impl Engine {
                 self.some_shard(|shard| shard.keyspace().has_upkeep(), Shard::keep_up)
             }
             (MaintenanceKind::KeepUp, Leisure::Asked) => self.some_shard(
-                |shard| shard.keyspace().has_upkeep() && shard.end_lease() && shard.keyspace_mut().finds_overdue(),
+                |shard| {
+                    shard.keyspace().has_upkeep()
+                        && shard.end_lease()
+                        && (shard.is_short_of_memory() || shard.keyspace_mut().finds_overdue())
+                },
                 Shard::keep_up,
             ),
         }
@@ -92,6 +100,7 @@ impl Engine {
     /// Runs `act` on a shard that has work and whose collections no other worker reads, beginning each time with another shard.
     /// False if there is none.
     fn some_shard(&mut self, mut has_work: impl FnMut(&mut Shard) -> bool, act: impl FnOnce(&mut Shard)) -> bool {
+        let now_ms = self.unix_us(self.clock_us.max(self.turn_start_us)) / 1000;
         let count = self.shards.len();
         let first = self.maintenance.turns / KINDS.len();
         let found = (first..first + count).find(|place| {
@@ -101,16 +110,17 @@ impl Engine {
         let acted = found.map(|place| {
             let shard = &mut self.shards[place % count];
             act(shard);
-            shard.tell_memory();
+            shard.settle_memory(now_ms, VICTIMS_PER_COMMAND);
         });
         acted.is_some()
     }
 }
 
-const KINDS: [MaintenanceKind; 5] = [
+const KINDS: [MaintenanceKind; 6] = [
     MaintenanceKind::Free,
     MaintenanceKind::Discard,
     MaintenanceKind::Reclaim,
     MaintenanceKind::KeepUp,
+    MaintenanceKind::Evict,
     MaintenanceKind::Capture,
 ];

@@ -6,14 +6,17 @@
 
 use kora_resp::Reply;
 
-use crate::command::table::Access;
+use crate::command::Command;
+use crate::command::table::{Access, Parsed};
 use crate::engine::Engine;
 use crate::error::ClientError;
 use crate::limits::{SPELLED_BYTES_MAX, SPELLED_BYTES_MAX_SHORT, STALLED_US, STALLED_US_SHORT};
 use crate::reply_queue::{Presence, Taken};
 use crate::reply_queues::ReplyQueueId;
 use crate::session::Session;
-use crate::stats::Traffic;
+use crate::setup::Host;
+use crate::stats::{CommandOutcome, Traffic};
+use crate::transaction::Intercepted;
 
 /// What a connection holds outside of the engine.
 #[derive(Clone, Copy, Default, Debug)]
@@ -57,9 +60,7 @@ impl Engine {
     pub fn account(&mut self, id: ReplyQueueId, buffers: Buffers, now_us: u64) -> Reading {
         self.stats.traffic.add(buffers.traffic);
         self.recent.input_bytes.note(self.clock_us, buffers.input as u64);
-        self.recent
-            .output_bytes
-            .note(self.clock_us, buffers.output as u64);
+        self.recent.output_bytes.note(self.clock_us, buffers.output as u64);
         let connections = self.reply_queues.len();
         let reply_queue = self.reply_queues.get(id);
         reply_queue.account.set_buffers(buffers.input, buffers.output);
@@ -181,6 +182,32 @@ impl Engine {
         let reply_queue = self.reply_queues.get(id);
         reply_queue.spoil_transaction();
         reply_queue.put_reply(reply, taken);
+    }
+
+    /// Answers a command that needs memory with an error: there is too much data, and nothing may be evicted.
+    pub(crate) fn refuse_for_data(&mut self, id: ReplyQueueId, parsed: &Parsed, since_us: u64, host: &dyn Host) {
+        let counter = self.stats.by_command.counter(parsed.entry.name);
+        self.stats.by_command.count(counter, CommandOutcome::Rejected, 0);
+        self.clock_us = since_us;
+        let taken = Taken {
+            counter,
+            since_us,
+            bytes: 0,
+            expected: 0,
+            epoch: None,
+        };
+        if matches!(parsed.command, Command::Exec) {
+            let reply = Reply::Error(ClientError::ExecOutOfMemory.to_string());
+            match self.abort_transaction(id, reply, taken) {
+                Intercepted::Answered(reply) => self.put_answer(id, Some(reply), taken, host),
+                Intercepted::Begun(next, taken) => self.take_slot(id, next, taken, host),
+                Intercepted::No(_) => {}
+            }
+            return;
+        }
+        let reply_queue = self.reply_queues.get(id);
+        reply_queue.spoil_transaction();
+        reply_queue.put_reply(Reply::Error(ClientError::OutOfMemory.to_string()), taken);
     }
 
     /// Keeps room for as many waiting connections as there is room for, and lets them try again.

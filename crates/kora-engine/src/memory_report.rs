@@ -1,7 +1,7 @@
 //! What is told about the memory: INFO memory, MEMORY STATS and MEMORY DOCTOR. Names are Redis's.
 
 use bytes::Bytes;
-use kora_keyspace::MemoryUse;
+use kora_keyspace::{EvictionPolicy, MemoryUse};
 use kora_resp::Reply;
 
 use crate::counts::integer;
@@ -20,6 +20,7 @@ pub(crate) struct MemoryReport {
     peak: u64,
     /// 0 if there is none.
     limit: u64,
+    policy: EvictionPolicy,
 }
 
 impl MemoryReport {
@@ -35,6 +36,7 @@ impl MemoryReport {
             resident: context.host.resident_bytes(),
             peak: memory.peak.get(),
             limit: memory.limit().unwrap_or(0),
+            policy: memory.rules().choice.policy,
         };
         report.peak = report.peak.max(report.used());
         report
@@ -63,7 +65,7 @@ impl MemoryReport {
             ),
             ("maxmemory", self.limit.to_string()),
             ("maxmemory_human", human(self.limit)),
-            ("maxmemory_policy", "noeviction".to_owned()),
+            ("maxmemory_policy", self.policy.name().to_owned()),
             ("mem_fragmentation_ratio", format!("{:.2}", self.fragmentation())),
             ("mem_fragmentation_bytes", self.fragmentation_bytes().to_string()),
             // The limit is of the data.
@@ -150,6 +152,15 @@ impl MemoryReport {
                 "Clients hold {}: what they sent that is not answered, and replies that they have not taken. CLIENT LIST \
                  shows how much each holds.",
                 human(self.clients)
+            ));
+        }
+        let is_nearly_full = self.limit > 0 && self.dataset() > self.limit / 10 * 9;
+        if is_nearly_full && self.policy == EvictionPolicy::NoEviction {
+            findings.push(format!(
+                "The data takes {} of the {} that it may, and maxmemory-policy is noeviction: commands that need memory \
+                 will be refused.",
+                human(self.dataset()),
+                human(self.limit)
             ));
         }
         match findings.is_empty() {

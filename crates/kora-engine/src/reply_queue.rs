@@ -18,6 +18,7 @@ use crate::ledger::{Account, ReplyMemory};
 use crate::limits::PIPELINE_DEPTH;
 use crate::pubsub::Subscriber;
 use crate::session::Session;
+use crate::settings::Reserved;
 use crate::stats::CounterId;
 use crate::transaction::{Transaction, Watched};
 
@@ -69,8 +70,12 @@ pub(crate) struct ReplyQueue {
     pub(crate) queues_for_credit: bool,
     /// Bytes of a reply for which it stands in the engine's queue for memory.
     pub(crate) awaited_bytes: Option<usize>,
+    /// Its next command waits for memory for data.
+    pub(crate) memory_wait: Option<MemoryWait>,
     /// Its command has waited for memory for too long, and is refused when it is tried again.
     pub(crate) is_refused_memory: bool,
+    /// Memory for data that is kept for the command that begins now.
+    pub(crate) reserved: Option<Reserved>,
     presence: Presence,
     /// Its client has gone: what it asked to read need not be read. The lines of a worker's own background tasks are not
     /// abandoned.
@@ -112,6 +117,8 @@ struct ReplySlot {
     /// It awaits, or awaited, no more than some keys' shards.
     is_brief: bool,
     state: State,
+    /// Memory for data that is kept for it until it is answered.
+    reserved: Option<Reserved>,
     /// Values that its reply shares, as the account has them.
     shared: Vec<(usize, usize)>,
     /// Its reply is not sent: CLIENT REPLY.
@@ -131,6 +138,15 @@ struct WritingReply {
     /// What the account still holds for it.
     bytes: usize,
     shared: Vec<(usize, usize)>,
+}
+
+/// A command's wait for memory for data.
+#[derive(Clone, Copy)]
+pub(crate) struct MemoryWait {
+    /// When it began, in microseconds of the host's clock.
+    pub(crate) since_us: u64,
+    /// In which round all shards were asked what they could evict.
+    pub(crate) round: u64,
 }
 
 /// When a slot was taken, and for what.
@@ -184,6 +200,8 @@ impl ReplyQueue {
             queues_for_credit: false,
             awaited_bytes: None,
             is_refused_memory: false,
+            memory_wait: None,
+            reserved: None,
             presence: Presence::Here,
             is_abandoned: false,
             dropped_bytes: 0,
@@ -256,6 +274,7 @@ impl ReplyQueue {
             taken,
             is_brief,
             state: State::Waiting(gather),
+            reserved: self.reserved.take(),
             shared: Vec::new(),
         });
         self.waiting += 1;
@@ -288,6 +307,7 @@ impl ReplyQueue {
             bytes: memory.own,
             ..taken
         };
+        self.reserved = None;
         let is_mute = self.session.take_mute();
         self.slots.push_back(ReplySlot {
             is_mute,
@@ -295,6 +315,7 @@ impl ReplyQueue {
             taken,
             is_brief: false,
             state: State::Ready(reply),
+            reserved: None,
             shared: memory.shared,
         });
         self.wake_if_head_ready();
@@ -329,6 +350,7 @@ impl ReplyQueue {
         let slot = self.slot(sequence);
         debug_assert!(matches!(slot.state, State::Taken));
         slot.state = State::Ready(reply);
+        slot.reserved = None;
         let (taken, is_brief) = (slot.taken, slot.is_brief);
         slot.taken.bytes = memory.own;
         slot.shared = memory.shared;

@@ -7,7 +7,8 @@ use std::sync::{Arc, mpsc};
 
 pub use crate::pause::Pause;
 pub use kora_command::SettingError;
-use kora_mesh::{Budget, Gauge, SharedCounter};
+pub use kora_keyspace::{EvictionChoice, EvictionPolicy, UseRule};
+use kora_mesh::{Budget, Gauge, Latest, SharedCounter};
 
 use crate::access::{AccessControl, UsersFile};
 
@@ -62,15 +63,50 @@ impl Default for LiveSettings {
 pub struct DataMemory {
     /// What the data takes, and how much it may: [`NO_LIMIT`] if there is no limit.
     pub used: Budget,
+    /// What the data would take once everything that is being freed is free: this decides whether something is evicted. Its
+    /// limit is not used.
+    pub wanted: Budget,
+    /// What large commands may add that are under way. Its limit is not used.
+    pub under_way: Budget,
     /// The most that it has taken.
     pub peak: Gauge,
+    /// What is evicted when there is too much.
+    rules: Latest<EvictionRules>,
+    /// How often the rules were changed. Workers read this often, and the rules only when it has changed.
+    version: Gauge,
+}
+
+/// What is evicted when memory is needed, and how it is chosen.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct EvictionRules {
+    /// Which entries, and how they are sampled.
+    pub choice: EvictionChoice,
+    /// What is noted of an entry's use.
+    pub uses: UseRule,
+}
+
+impl Default for EvictionRules {
+    /// Redis's defaults.
+    fn default() -> EvictionRules {
+        EvictionRules {
+            choice: EvictionChoice {
+                policy: EvictionPolicy::NoEviction,
+                samples: 5,
+            },
+            uses: UseRule::default(),
+        }
+    }
 }
 
 impl Default for DataMemory {
     fn default() -> DataMemory {
         DataMemory {
             used: Budget::new(NO_LIMIT),
+            wanted: Budget::new(NO_LIMIT),
+            under_way: Budget::new(NO_LIMIT),
             peak: Gauge::new(0),
+            rules: Latest::new(EvictionRules::default()),
+            version: Gauge::new(0),
         }
     }
 }
@@ -79,6 +115,43 @@ impl DataMemory {
     /// How many bytes the data may take, if there is a limit.
     pub fn limit(&self) -> Option<u64> {
         Some(self.used.limit()).filter(|limit| *limit != NO_LIMIT)
+    }
+
+    /// The rules as they are now.
+    pub fn rules(&self) -> Arc<EvictionRules> {
+        self.rules.get()
+    }
+
+    /// Changes limit and rules. A worker applies them from its next command on.
+    pub fn set(&self, limit: Option<u64>, rules: EvictionRules) {
+        let _: Result<(), ()> = self.rules.replace(|_| Ok(rules));
+        self.used.set_limit(limit.unwrap_or(NO_LIMIT));
+        self.version.set(self.version.get() + 1);
+    }
+
+    pub(crate) fn version(&self) -> u64 {
+        self.version.get()
+    }
+}
+
+/// Memory for data that is kept for one command while it is under way, so that several large ones don't all find room that
+/// is there for one of them.
+pub(crate) struct Reserved {
+    live: Arc<LiveSettings>,
+    bytes: u64,
+}
+
+impl Reserved {
+    pub(crate) fn new(live: &Arc<LiveSettings>, bytes: u64) -> Reserved {
+        live.data_memory.under_way.take(bytes);
+        let live = Arc::clone(live);
+        Reserved { live, bytes }
+    }
+}
+
+impl Drop for Reserved {
+    fn drop(&mut self) {
+        self.live.data_memory.under_way.give_back(self.bytes);
     }
 }
 

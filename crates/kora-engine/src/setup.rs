@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use kora_mesh::{Durability, Gauge, Port, ReadLease, WorkerId};
 
+use crate::claims::ClaimBoard;
 use crate::error::ClientError;
 use crate::leased::ReadLeases;
 use crate::limits::REPLY_BYTES_MAX;
@@ -66,6 +67,7 @@ pub struct MeshEnd {
     /// Thousandths of its time that each worker works.
     pub(crate) loads: Arc<[Gauge]>,
     pub(crate) leases: ReadLeases,
+    pub(crate) claims: Arc<ClaimBoard>,
 }
 
 impl MeshEnd {
@@ -85,12 +87,16 @@ pub fn mesh_ends(placement: Placement, credit: usize) -> Vec<MeshEnd> {
     let workers = placement.worker_count();
     let loads: Arc<[Gauge]> = (0..workers).map(|_| Gauge::new(0)).collect();
     let leases: ReadLeases = placement.shards().map(|_| ReadLease::new()).collect();
-    kora_mesh::build(workers, credit)
+    let ports = kora_mesh::build(workers, credit);
+    let bells: Vec<_> = ports.iter().map(|port| Arc::clone(port.doorbell())).collect();
+    let claims = Arc::new(ClaimBoard::new(placement, &bells));
+    ports
         .into_iter()
         .map(|port| MeshEnd {
             port,
             loads: Arc::clone(&loads),
             leases: Arc::clone(&leases),
+            claims: Arc::clone(&claims),
         })
         .collect()
 }

@@ -66,6 +66,10 @@ pub struct WorkerStats {
     pub clients_moved: u64,
     /// Connections it dropped because they held too much memory.
     pub clients_dropped: u64,
+    /// Entries that were evicted.
+    pub evicted: u64,
+    /// How long commands waited for memory, in microseconds of wall-clock time.
+    pub memory_waits_us: u64,
     /// What the data of its shards takes of the memory.
     pub memory: MemoryUse,
     /// Bytes that its connections hold: input, requests under way, replies not yet taken.

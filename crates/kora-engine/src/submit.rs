@@ -8,8 +8,9 @@ use crate::command::table::{DataAccess, Parsed};
 use crate::command::{Action, Command};
 use crate::engine::{Admission, Engine};
 use crate::error::ClientError;
+use crate::eviction::Room;
 use crate::gather::{Gather, Next, ReadTiming, Shape};
-use crate::limits::{ACTS_MAX, FEW_KEYS_MAX};
+use crate::limits::{ACTS_MAX, FEW_KEYS_MAX, VICTIMS_PER_COMMAND};
 use crate::mail::{KeyOperation, MultiKeyRequest, PartialReply, ReplyId, Request, RequestBody, Response, Step, Target};
 use crate::plan::{self, First, Order, Plan, Route};
 use crate::reply_estimate::reply_bytes_expected;
@@ -53,6 +54,7 @@ impl Engine {
         self.look_at_day(since_us, host);
         self.check_rights(id, &mut parsed, since_us);
         self.gate(&mut parsed);
+        self.look_at_memory_rules();
         if self.reply_queues.get(id).is_closed() {
             self.reply_queues.get(id).block();
             return Admission::Later(parsed);
@@ -89,6 +91,17 @@ impl Engine {
             self.queue_for_credit(id);
             return Admission::Later(parsed);
         }
+        let reserved = match self.room_for_data(id, &parsed, since_us, at_ms) {
+            Room::Found(reserved) => reserved,
+            Room::Awaited(needed) => {
+                self.queue_for_memory(id, needed);
+                return Admission::Later(parsed);
+            }
+            Room::Refused => {
+                self.refuse_for_data(id, &parsed, since_us, host);
+                return Admission::Taken;
+            }
+        };
         let expected = reply_bytes_expected(&parsed.command, &self.setup, self.reply_queues.len(), &self.shards);
         if std::mem::take(&mut self.reply_queues.get(id).is_refused_memory) {
             self.refuse_for_now(id, parsed.entry.name, since_us);
@@ -120,6 +133,7 @@ impl Engine {
         );
         let epoch = may_set.then(|| self.epochs.current());
         let reply_queue = self.reply_queues.get(id);
+        reply_queue.reserved = reserved;
         reply_queue.session.last_us = since_us;
         reply_queue.session.last_command = name;
         let taken = Taken {
@@ -231,7 +245,7 @@ impl Engine {
         let at_ms = self.unix_us(taken.since_us) / 1000;
         let mut work = self.shards[shard].slice_work();
         let begun = self.shards[shard].operate(key, action, at_ms, &mut work);
-        self.shards[shard].tell_memory();
+        self.shards[shard].settle_memory(at_ms, VICTIMS_PER_COMMAND);
         match begun.or_unfinished(PartialReply::Reply) {
             Ok(reply) => {
                 self.put_answer(id, Some(reply), taken, host);
@@ -350,7 +364,7 @@ impl Engine {
         let from = Target::Shard(shard.id());
         let mut work = shard.slice_work();
         let begun = shard.begin_multi_key(body, at_ms, FEW_KEYS_MAX, &mut work);
-        shard.tell_memory();
+        shard.settle_memory(at_ms, VICTIMS_PER_COMMAND);
         match begun {
             Begun::Done(part) => self.absorb(Response { reply_id, from, part }, host),
             Begun::More(task) => {
@@ -362,7 +376,7 @@ impl Engine {
         self.look_at_cpu(self.clock_us, host);
     }
 
-    fn take_slot(&mut self, id: ReplyQueueId, next: Next, taken: Taken, host: &dyn Host) {
+    pub(crate) fn take_slot(&mut self, id: ReplyQueueId, next: Next, taken: Taken, host: &dyn Host) {
         match next {
             Next::Reply(reply) => self.put_answer(id, Some(reply), taken, host),
             Next::Wait(_) => unreachable!("a command waits for what it asked"),
@@ -390,7 +404,7 @@ impl Engine {
         }
     }
 
-    fn put_answer(&mut self, id: ReplyQueueId, reply: Option<Reply>, taken: Taken, host: &dyn Host) {
+    pub(crate) fn put_answer(&mut self, id: ReplyQueueId, reply: Option<Reply>, taken: Taken, host: &dyn Host) {
         let Some(reply) = reply else { return };
         self.clock_us = host.now_us();
         self.look_at_cpu(self.clock_us, host);

@@ -276,7 +276,26 @@ impl Engine {
     }
 }
 
+impl Engine {
+    /// Ends a transaction that can't be executed.
+    pub(crate) fn abort_transaction(&mut self, id: ReplyQueueId, reply: Reply, taken: Taken) -> Intercepted {
+        self.forget_transaction(id);
+        self.unwatch(id, reply, taken)
+    }
+}
+
 impl ReplyQueue {
+    /// Bytes of the commands of a transaction of which one may need memory.
+    pub(crate) fn queued_bytes(&self) -> Option<usize> {
+        let transaction = self.transaction.as_ref()?;
+        let adds_memory = transaction
+            .queued
+            .iter()
+            .flatten()
+            .any(|parsed| parsed.entry.adds_memory);
+        adds_memory.then_some(transaction.bytes)
+    }
+
     /// Puts a command behind those that wait for EXEC.
     fn queue(&mut self, parsed: Parsed, expected: usize) -> Reply {
         let transaction = self.transaction.as_mut().expect("looked at a moment ago");

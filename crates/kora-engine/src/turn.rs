@@ -8,6 +8,7 @@ use kora_resp::Reply;
 use crate::budgets::{CPU_LOOK_US, DELIVERY_US, INLINE_BUDGET_US, TURN_DUE_US};
 use crate::engine::{CpuLook, Engine, Progress};
 use crate::gather::{Context, Gather, Next, ReadTiming, Shape};
+use crate::limits::VICTIMS_PER_COMMAND;
 use crate::mail::{Origin, PartialReply, ReplyId, Request, RequestBody, Response, Target};
 use crate::maintenance::Leisure;
 use crate::plan::Route;
@@ -24,6 +25,8 @@ impl Engine {
         let start_us = host.now_us();
         self.look_at_phase();
         self.look_at_day(start_us, host);
+        self.turn_start_us = start_us;
+        self.look_at_memory_rules();
         self.look_at_load(start_us, host);
         self.start_cpu_look(start_us, host);
         self.reply_is_ready = false;
@@ -32,6 +35,7 @@ impl Engine {
         self.wake_credit_waiters();
         self.wake_room_waiters();
         self.wake_paused_if_due(self.unix_us(start_us) / 1000);
+        self.wake_memory_waiters(start_us);
         // Before anything is executed here, so that the other shards of a query work at the same time as ours.
         self.port.flush();
         if self.execute_for(start_us, budget_us, host) == Progress::Worked {
@@ -39,7 +43,14 @@ impl Engine {
         }
         self.port.flush();
         if !self.durable.is_loading {
-            self.shards.iter_mut().for_each(Shard::grant_lease);
+            let now_ms = self.unix_us(start_us) / 1000;
+            for shard in &mut self.shards {
+                let has_news = progress == Progress::Worked && shard.keyspace().has_collections();
+                if has_news || (shard.is_asked_for_claim() && shard.end_lease()) {
+                    shard.tell_claim(now_ms);
+                }
+                shard.grant_lease();
+            }
         }
         self.turned_us = start_us;
         if progress == Progress::Worked {
@@ -175,6 +186,7 @@ impl Engine {
         let has_phase_news = || self.setup.durability.phase() != self.setup.durability.seen_by(self.worker.index());
         !self.worker_requests.is_empty()
             || !self.unfinished.is_empty()
+            || !self.memory_waiters.is_empty()
             || !self.discarded.is_empty()
             || self.epochs.has_news()
             || self.has_publications()
@@ -330,6 +342,7 @@ impl Engine {
     /// One slice of each shard that is asked something, and one ask to this worker itself; false if there was none.
     fn execute_round(&mut self, host: &dyn Host) -> bool {
         let mut worked = false;
+        let now_ms = self.unix_us(self.clock_us.max(self.turn_start_us)) / 1000;
         for index in 0..self.shards.len() {
             let shard = &mut self.shards[index];
             if shard.has_requests() && shard.end_lease() {
@@ -337,7 +350,7 @@ impl Engine {
                 self.stats.slices += 1;
                 let from = Target::Shard(shard.id());
                 let answered = shard.slice();
-                shard.tell_memory();
+                shard.settle_memory(now_ms, VICTIMS_PER_COMMAND);
                 let messages = shard.take_messages();
                 self.publish_for_scripts(messages, host);
                 if let Some((origin, reply_id, part)) = answered {

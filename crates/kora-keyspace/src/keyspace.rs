@@ -11,8 +11,9 @@ use kora_vector::Work;
 
 use crate::catalog::{Catalog, Generation, Schema};
 use crate::changes::{Changes, Observer, Sequence, Totals};
-use crate::collections::{Collection, CollectionTable, ExpiringCollections, PartCount};
+use crate::collections::{Collection, CollectionTable, ExpiringCollections, PartCount, Weights};
 use crate::drop_queue::DropQueue;
+use crate::eviction::{Candidates, UseRule};
 use crate::key::{KeyType, ResolvedKey, element_of};
 use crate::keys::{KeyEntry, KeyTable, Value, ValueRef};
 
@@ -52,6 +53,12 @@ pub struct Keyspace<O> {
     pub(crate) table_bytes: usize,
     /// Keys that the parts held stand for: a vector set is one, whatever it holds.
     pub(crate) vector_keys: usize,
+    /// How many vectors each part has.
+    pub(crate) part_weights: Weights,
+    /// Entries that may be evicted next.
+    pub(crate) candidates: Candidates,
+    /// Entries that were evicted.
+    pub(crate) evicted: u64,
     /// Keys, vectors and collections that have expired and been removed.
     pub(crate) expired: u64,
     /// What is read counts as used.
@@ -106,6 +113,9 @@ impl MemoryUse {
     }
 }
 
+/// Of the keys' bytes one in so many is left to records that are needed no more.
+const LOST_ONE_IN: usize = 24;
+
 impl Sum for MemoryUse {
     fn sum<I: Iterator<Item = MemoryUse>>(uses: I) -> MemoryUse {
         uses.fold(MemoryUse::default(), |sum, one| MemoryUse {
@@ -154,6 +164,9 @@ impl<O: Observer> Keyspace<O> {
             live: 0,
             parts_counted: PartCount::default(),
             vector_keys: 0,
+            part_weights: Weights::default(),
+            candidates: Candidates::new(hash_seed),
+            evicted: 0,
             expired: 0,
             is_touching: true,
             has_changed: false,
@@ -240,6 +253,36 @@ impl<O: Observer> Keyspace<O> {
         }
     }
 
+    /// What is noted of an entry that is used.
+    pub fn use_rule(&self) -> &UseRule {
+        &self.keys.uses
+    }
+
+    /// From now on something else is noted of an entry that is used.
+    pub fn set_use_rule(&mut self, rule: UseRule) {
+        self.keys.uses = rule;
+        self.candidates.clear();
+    }
+
+    /// Lets a key count as used; false if it holds no string, no hash and no vector.
+    pub fn touch(&mut self, place: ResolvedKey<'_>) -> bool {
+        match self.keys.find(place.hash, place.key) {
+            Some(entry) => {
+                entry.touch(&self.keys.uses, place.now_ms);
+                true
+            }
+            None => self.touch_vector(place),
+        }
+    }
+
+    /// What is noted of the use of a key that holds a string, a hash or a vector.
+    pub fn used(&self, place: ResolvedKey<'_>) -> Option<u32> {
+        match self.keys.find(place.hash, place.key) {
+            Some(entry) => Some(entry.used()),
+            None => self.vector_at(place).and_then(|(part, name)| part.used(name)),
+        }
+    }
+
     /// The hash at a key, which counts as used.
     ///
     /// # Errors
@@ -278,13 +321,16 @@ impl<O: Observer> Keyspace<O> {
 
     /// What the data takes of the memory.
     pub fn memory_use(&self) -> MemoryUse {
-        let index_bytes = self.vector_deadlines.len() * size_of::<(u64, u32)>() * 3 / 2;
+        let index_bytes = self.vector_deadlines.len() * size_of::<(u64, u32)>() * 3 / 2 + self.part_weights.bytes();
+        // As it is after records were moved together, with the little that is not worth it.
+        let dead_bytes = self.keys.dead_bytes();
         MemoryUse {
             keys_bytes: self.keys.bytes(),
             collections_bytes: self.parts_counted.bytes + self.table_bytes + index_bytes,
             dropped_bytes: self.drops.bytes(),
-            awaited_bytes: self.parts_counted.bytes.saturating_sub(self.parts_counted.wanted_bytes),
-            missing_bytes: self.parts_counted.wanted_bytes.saturating_sub(self.parts_counted.bytes),
+            awaited_bytes: self.parts_counted.bytes.saturating_sub(self.parts_counted.wanted_bytes) + dead_bytes,
+            missing_bytes: self.parts_counted.wanted_bytes.saturating_sub(self.parts_counted.bytes)
+                + self.keys.bytes() / LOST_ONE_IN,
         }
     }
 
@@ -372,7 +418,7 @@ impl<O: Observer> Keyspace<O> {
         match self.keys.find(place.hash, place.key) {
             Some(entry) => {
                 if self.is_touching {
-                    entry.touch(place.now_ms);
+                    entry.touch(&self.keys.uses, place.now_ms);
                 }
                 Ok(Some(entry.value()))
             }
@@ -418,6 +464,13 @@ impl<O: Observer> Keyspace<O> {
             Some(Value::Hash(hash)) if hash.len() > SMALL_FIELDS_MAX => self.drops.push_hash(hash),
             small => drop(small),
         }
+    }
+}
+
+impl Collections {
+    /// The parts, unless they are lent.
+    pub(crate) fn here(&self) -> Option<&CollectionTable> {
+        self.here.as_ref()
     }
 }
 

@@ -12,6 +12,7 @@ mod changes;
 pub mod collections;
 mod compare;
 mod drop_queue;
+mod eviction;
 mod expiry;
 mod key;
 pub mod keys;
@@ -21,6 +22,7 @@ mod outcome;
 mod time;
 
 pub use self::changes::{Observer, Sequence, Totals};
+pub use self::eviction::{EvictionChoice, EvictionPolicy, UseNote, UseRule};
 pub use self::key::{KeyType, ResolvedKey, element_of, key_of};
 pub use self::keys::ValueRef;
 pub use self::keyspace::{KeyCounts, Keyspace, MemoryUse, Refusal};

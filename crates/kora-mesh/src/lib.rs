@@ -73,6 +73,7 @@ mod sequence;
 mod shared_counter;
 mod shared_deadline;
 mod sync;
+mod use_table;
 
 pub use budget::Budget;
 pub use copy_on_write_map::{Bucket, CopyOnWriteMap, Decision};
@@ -87,3 +88,4 @@ pub use read_lease::ReadLease;
 pub use sequence::Sequence;
 pub use shared_counter::SharedCounter;
 pub use shared_deadline::SharedDeadline;
+pub use use_table::UseTable;

@@ -84,6 +84,25 @@ pub(crate) fn give_back_at_once() {
     unsafe { libmimalloc_sys::mi_option_set(PURGE_DELAY, 0) }
 }
 
+/// Lets all threads share one arena of libc's allocator, which serves only libc itself. By default each thread reserves 64 MiB of
+/// addresses for one, so that under a limit of the address space data found no room in a third of it.
+#[cfg(target_env = "gnu")]
+pub(crate) fn share_arena_of_libc() {
+    unsafe extern "C" {
+        fn mallopt(parameter: core::ffi::c_int, value: core::ffi::c_int) -> core::ffi::c_int;
+    }
+    // SAFETY: sets one number of libc's, from the only thread there is yet; a parameter that it does not know is ignored.
+    unsafe { mallopt(ARENA_MAX, 1) };
+}
+
+/// Other C libraries have no such arenas.
+#[cfg(not(target_env = "gnu"))]
+pub(crate) fn share_arena_of_libc() {}
+
+/// `M_ARENA_MAX` in glibc's malloc.h.
+#[cfg(target_env = "gnu")]
+const ARENA_MAX: core::ffi::c_int = -8;
+
 /// Takes in what other threads have freed of what this thread allocated, and gives it back: until then no thread can use it.
 pub(crate) fn collect_freed() {
     // SAFETY: looks at the calling thread's own heap.

@@ -8,6 +8,7 @@
 
 mod access;
 mod bind;
+mod data_memory;
 mod error;
 pub(crate) mod invocation;
 mod memory;
@@ -32,6 +33,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::access::AclPubsubDefault;
 pub use self::bind::{Bind, ListenAddress, Necessity};
+pub use self::data_memory::{DataMemoryLimit, MaxmemoryPolicy};
 pub use self::error::ConfigError;
 pub use self::invocation::{Invocation, is_service_link, parse, parse_from, unknown_variables};
 pub use self::memory::{ClientMemory, OutputLimit, OutputLimits};
@@ -145,6 +147,32 @@ pub struct Config {
     #[arg(long, env = "KORA_PROTO_MAX_BULK_LEN", value_name = "MEMORY")]
     #[serde(with = "text")]
     pub proto_max_bulk_len: MemorySize<{ 1 << 20 }, { 512 << 20 }>,
+
+    /// Memory that data may take, in bytes or in percent of the memory that the process may use; 0 is no limit [default: 0]
+    #[arg(long, env = "KORA_MAXMEMORY", value_name = "MEMORY")]
+    #[serde(with = "text")]
+    pub maxmemory: DataMemoryLimit,
+
+    /// What is evicted when data takes more: noeviction, allkeys-lru, allkeys-lfu, allkeys-random, volatile-lru, volatile-lfu,
+    /// volatile-random or volatile-ttl [default: noeviction]
+    #[arg(long, env = "KORA_MAXMEMORY_POLICY", value_name = "POLICY")]
+    #[serde(with = "text")]
+    pub maxmemory_policy: MaxmemoryPolicy,
+
+    /// Entries compared for each eviction, 1 to 64 [default: 5]
+    #[arg(long, env = "KORA_MAXMEMORY_SAMPLES", value_name = "ENTRIES")]
+    #[serde(with = "text")]
+    pub maxmemory_samples: Number<u32, 1, 64>,
+
+    /// How hard it is for the counter of an entry's uses to grow, 0 to 2147483647 [default: 10]
+    #[arg(long, env = "KORA_LFU_LOG_FACTOR", value_name = "FACTOR")]
+    #[serde(with = "text")]
+    pub lfu_log_factor: Number<u32, 0, 2_147_483_647>,
+
+    /// Minutes without a use after which such a counter is one less, 0 to 2147483647; 0 is never [default: 1]
+    #[arg(long, env = "KORA_LFU_DECAY_TIME", value_name = "MINUTES")]
+    #[serde(with = "text")]
+    pub lfu_decay_time: Number<u32, 0, 2_147_483_647>,
 
     /// Memory that clients may hold in all, in bytes or percent: requests not answered and replies not taken. `auto`: a
     /// quarter of the memory or 256mb, whichever is less [default: auto]
@@ -284,6 +312,11 @@ impl Default for Config {
             tls_auth_clients: TlsAuthClients::Yes,
             tls_protocols: TlsProtocols::default(),
             proto_max_bulk_len: MemorySize::constant(64 << 20),
+            maxmemory: DataMemoryLimit::default(),
+            maxmemory_policy: MaxmemoryPolicy::default(),
+            maxmemory_samples: Number::constant(5),
+            lfu_log_factor: Number::constant(10),
+            lfu_decay_time: Number::constant(1),
             maxmemory_clients: ClientMemory::Automatic,
             client_output_buffer_limit: OutputLimits::default(),
             busy_reply_threshold: Number::constant(5_000),
@@ -368,8 +401,11 @@ impl Config {
     pub fn settings(&self) -> Vec<(String, String)> {
         let mut settings: Vec<_> = self.texts().into_iter().collect();
         for (name, value) in &mut settings {
-            if name == "bind" {
-                *value = self.listening();
+            match name.as_str() {
+                "bind" => *value = self.listening(),
+                // Clients expect a number of bytes.
+                "maxmemory" => *value = self.maxmemory.bytes().unwrap_or(0).to_string(),
+                _ => {}
             }
         }
         settings

@@ -13,6 +13,7 @@ use kora_server::{check, demo, log, packaging, ping, returning, serve, transfer}
 
 fn main() -> ExitCode {
     allocator::give_back_at_once();
+    allocator::share_arena_of_libc();
     // Set once: nothing else does.
     let _ = returning::COLLECT_FREED.set(allocator::collect_freed);
     match config::parse() {

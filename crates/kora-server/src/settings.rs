@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 
-use kora_engine::{LiveSettings, SettingError, Settings, UsersFile};
+use kora_engine::{EvictionChoice, EvictionRules, LiveSettings, SettingError, Settings, UseRule, UsersFile};
 use kora_mesh::{Gauge, Latest};
 use tokio::sync::{Semaphore, watch};
 
@@ -19,15 +19,20 @@ use crate::tls::{self, CertificateError, TlsConfig};
 use crate::users_file;
 
 /// Settings that CONFIG SET may change.
-pub const CHANGEABLE: [&str; 20] = [
+pub const CHANGEABLE: [&str; 25] = [
     "acl-pubsub-default",
     "acllog-max-len",
     "appendfsync",
     "busy-reply-threshold",
     "client-output-buffer-limit",
+    "lfu-decay-time",
+    "lfu-log-factor",
     "loglevel",
     "maxclients",
+    "maxmemory",
     "maxmemory-clients",
+    "maxmemory-policy",
+    "maxmemory-samples",
     "proto-max-bulk-len",
     "requirepass",
     "save",
@@ -116,6 +121,18 @@ impl Live {
         self.engine
             .scripts_across_slots
             .set(u64::from(config.scripts_across_slots.0));
+        let uses = UseRule {
+            counts: config.maxmemory_policy.0.counts_uses(),
+            log_factor: config.lfu_log_factor.get(),
+            decay_minutes: config.lfu_decay_time.get(),
+            ..UseRule::default()
+        };
+        let choice = EvictionChoice {
+            policy: config.maxmemory_policy.0,
+            samples: config.maxmemory_samples.get() as usize,
+        };
+        let rules = EvictionRules { choice, uses };
+        self.engine.data_memory.set(config.maxmemory.bytes(), rules);
         let client_bytes = config.maxmemory_clients.bytes();
         self.engine.client_memory.set_limit(client_bytes);
         let stranger_bytes = (client_bytes / STRANGERS_SHARE).min(STRANGER_BYTES_MAX);

@@ -45,6 +45,19 @@ impl DeadlineIndex {
         self.pieces.first().map(Piece::first)
     }
 
+    /// Some pairs in a row, from a random one on: `wanted` of them, fewer where there are no more. Each is about as likely as
+    /// any other.
+    pub fn sample(&self, random: u64, wanted: usize) -> impl Iterator<Item = (u64, u32)> {
+        let piece = below((random >> 32) as u32, self.pieces.len());
+        let first = self
+            .pieces
+            .get(piece)
+            .map_or(0, |piece| below(random as u32, piece.items.len()));
+        let rest = self.pieces.iter().skip(piece);
+        let pairs = rest.flat_map(|piece| piece.items.iter().map(|item| pair(piece.base_ms, *item)));
+        pairs.skip(first).take(wanted)
+    }
+
     /// Adds a pair, unless it is there.
     pub fn insert(&mut self, at_ms: u64, number: u32) {
         let index = self.piece_before(at_ms, number);
@@ -228,6 +241,11 @@ impl Piece {
     fn bytes(&self) -> usize {
         block_bytes(self.items.capacity() * size_of::<u64>())
     }
+}
+
+/// A number below `bound`, each about as likely; 0 if there is none.
+fn below(random: u32, bound: usize) -> usize {
+    ((u64::from(random) * bound as u64) >> 32) as usize
 }
 
 fn item_of(base_ms: u64, at_ms: u64, number: u32) -> Option<u64> {

@@ -29,6 +29,10 @@ pub struct PackedTable<X> {
     len: usize,
     /// What the segments hold. Invariant: the sum of their `bytes`.
     bytes: usize,
+    /// Bytes of dead records. Invariant: the sum of the segments' `dead`.
+    dead_bytes: usize,
+    /// The segment that [`PackedTable::compact_some`] looks at next.
+    compact_next: usize,
 }
 
 /// Where a record lies, until the table changes.
@@ -86,6 +90,8 @@ impl<X> PackedTable<X> {
             directory: Directory::new(Segment::new(0, 0)),
             len: 0,
             bytes: 0,
+            dead_bytes: 0,
+            compact_next: 0,
         }
     }
 
@@ -168,12 +174,14 @@ impl<X> PackedTable<X> {
     pub fn insert_new(&mut self, hash: u32, name: &[u8], used: u32, content: Content<'_, X>) {
         let mut index = self.directory.index_of(hash);
         while self.directory.get(index).slots.len() >= SEGMENT_RECORDS_MAX {
-            let before = self.directory.get(index).bytes();
+            let (before, dead) = (self.directory.get(index).bytes(), self.directory.get(index).dead());
             if !self.directory.split(index) {
                 break;
             }
             let last = self.directory.segments().len() - 1;
-            self.bytes = self.bytes + self.directory.get(index).bytes() + self.directory.get(last).bytes() - before;
+            let (lower, upper) = (self.directory.get(index), self.directory.get(last));
+            self.bytes = self.bytes + lower.bytes() + upper.bytes() - before;
+            self.dead_bytes = self.dead_bytes + lower.dead() + upper.dead() - dead;
             index = self.directory.index_of(hash);
         }
         self.change(index, |segment| {
@@ -285,6 +293,46 @@ impl<X> PackedTable<X> {
             .find_map(|segment| Some(segment.record(segment.slots.iter().next()?)))
     }
 
+    /// Some neighbouring records, each about as likely as any other: their hashes and their notes, without reading the records
+    /// themselves. Calls `visit` with `wanted` of them, fewer where there are fewer around.
+    pub fn sample(&self, random: u64, wanted: usize, mut visit: impl FnMut(u32, u32)) {
+        let mut index = self.directory.index_of((random >> 32) as u32);
+        let mut met = 0;
+        for _ in 0..SEGMENTS_PER_SAMPLE {
+            let segment = self.directory.get(index);
+            let capacity = segment.slots.capacity();
+            let start = below(random as u32, capacity);
+            let places = (start..capacity).chain(0..start);
+            for slot in places.filter_map(|place| segment.slots.get(place)) {
+                if met == wanted {
+                    return;
+                }
+                visit(slot.hash, slot.used.get());
+                met += 1;
+            }
+            index = (index + 1) % self.directory.segments().len();
+        }
+    }
+
+    /// Bytes of dead records, which are freed when their segments are compacted.
+    pub fn dead_bytes(&self) -> usize {
+        self.dead_bytes
+    }
+
+    /// Compacts the next segment of which one byte in `one_in` is dead; false if there is none among some.
+    pub fn compact_some(&mut self, one_in: usize) -> bool {
+        let count = self.directory.segments().len();
+        for _ in 0..count.min(SEGMENTS_PER_SCAN) {
+            self.compact_next = (self.compact_next + 1) % count;
+            let segment = self.directory.get(self.compact_next);
+            if segment.dead() > 0 && segment.dead() * one_in >= segment.records.live() {
+                self.change(self.compact_next, Segment::compact);
+                return true;
+            }
+        }
+        false
+    }
+
     /// Every record, in no order.
     pub fn iter(&self) -> impl Iterator<Item = Record<'_, X>> {
         let segments = self.directory.segments().iter();
@@ -313,6 +361,7 @@ impl<X> PackedTable<X> {
             let gone = self.directory.pop()?;
             self.len -= gone.slots.len();
             self.bytes -= gone.bytes();
+            self.dead_bytes -= gone.dead();
         }
         Some(taken)
     }
@@ -342,26 +391,30 @@ impl<X> PackedTable<X> {
             self.len
         );
         assert_eq!(segments.iter().map(Segment::bytes).sum::<usize>(), self.bytes);
+        assert_eq!(segments.iter().map(Segment::dead).sum::<usize>(), self.dead_bytes);
     }
 
     /// Changes a segment, and counts what it holds then.
     fn change<R>(&mut self, index: usize, change: impl FnOnce(&mut Segment<X>) -> R) -> R {
         let segment = self.directory.get_mut(index);
-        let before = segment.bytes();
+        let (before, dead) = (segment.bytes(), segment.dead());
         let outcome = change(segment);
         self.bytes = self.bytes + segment.bytes() - before;
+        self.dead_bytes = self.dead_bytes + segment.dead() - dead;
         outcome
     }
 
     /// Makes one of the segment of `hash` and its other half, while both are sparse.
     fn merge(&mut self, hash: u32) {
-        let mut before = 0;
+        let (mut before, mut dead) = (0, 0);
         while self.directory.merge(hash, |one, other| {
             before = one.bytes() + other.bytes();
+            dead = one.dead() + other.dead();
             one.slots.len() + other.slots.len() <= MERGED_RECORDS_MAX
         }) {
             let merged = self.directory.get(self.directory.index_of(hash));
             self.bytes = self.bytes + merged.bytes() - before;
+            self.dead_bytes = self.dead_bytes + merged.dead() - dead;
         }
     }
 }
@@ -404,6 +457,10 @@ impl<X> Segment<X> {
 
     fn bytes(&self) -> usize {
         self.slots.bytes() + self.records.bytes()
+    }
+
+    fn dead(&self) -> usize {
+        self.records.dead()
     }
 }
 
@@ -481,6 +538,9 @@ const MERGED_RECORDS_MAX: usize = SEGMENT_RECORDS_MAX / 4;
 
 /// Segments looked through in one scan. Only after mass deletion are more than a few empty.
 const SEGMENTS_PER_SCAN: usize = 16;
+
+/// Segments looked at for one sample, where some are empty.
+const SEGMENTS_PER_SAMPLE: usize = 4;
 
 /// Half of a segment's places have a slot at least, but for segments of a few: of 64 tries one succeeds nearly always.
 const RANDOM_TRIES: usize = 64;

@@ -156,7 +156,7 @@ impl Index {
         assert!((slot as usize) < SLOTS_MAX, "an index holds at most {SLOTS_MAX} slots");
         let slots = self.space.len() as u32;
         self.space.put(slot, vector);
-        if self.built.is_none() && self.states.live_count() >= self.small_max as usize {
+        if self.plants_next() {
             self.plant_graph(slots);
         }
         let mut predecessor = None;
@@ -447,6 +447,11 @@ impl Index {
             states: &self.states,
             growth: self.built.as_ref().map_or_else(Growth::default, |built| built.growth),
         }
+    }
+
+    /// True if the next vector is one too many to be found without a graph.
+    pub fn plants_next(&self) -> bool {
+        self.built.is_none() && self.states.live_count() >= self.small_max as usize
     }
 
     /// Makes the graph, with room for every slot below `slots` and none of them linked.

@@ -24,6 +24,9 @@ pub(super) fn stats(fields: &mut Fields<'_>, stats: &[WorkerStats], context: &Co
     fields.add("rejected_connections", context.setup.live.connections_rejected.get());
     fields.add_zeros(&["sync_full", "sync_partial_ok", "sync_partial_err"]);
     fields.add("expired_keys", sum(stats, |stats| stats.expired));
+    fields.add("evicted_keys", sum(stats, |stats| stats.evicted));
+    let waits_us = sum(stats, |stats| stats.memory_waits_us);
+    fields.add("total_eviction_exceeded_time", waits_us / 1000);
     fields.add("evicted_clients", sum(stats, |stats| stats.clients_dropped));
     fields.add("keyspace_hits", lookups.hits);
     fields.add("keyspace_misses", lookups.misses);

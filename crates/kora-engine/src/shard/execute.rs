@@ -11,6 +11,7 @@ use super::ownership::{Listing, Release, Sweep};
 use super::pipeline::Pipeline;
 use super::scan::Scan;
 use super::searching::Query;
+use super::slot_wait::Placing;
 use super::task::Begun;
 use super::vectors::Delete;
 use super::watching::Watching;
@@ -37,13 +38,13 @@ impl Shard {
                 return begun.map(|(replies, parts)| PartialReply::Pipeline(replies, parts));
             }
             RequestBody::MultiKey(body) => return self.begin_multi_key(body, at_ms, 0, work),
-            RequestBody::Transfer(transfer) => return self.transfer(*transfer, at_ms, work),
+            RequestBody::Transfer(transfer) => return self.place(Placing::Transfer(*transfer), at_ms, work),
             RequestBody::TakeValue(take_value) => return self.take_value(*take_value, at_ms, work),
-            RequestBody::PutValue(put) => return self.put_value(*put, at_ms, work),
+            RequestBody::PutValue(put) => return self.place(Placing::Put(*put), at_ms, work),
             RequestBody::Watch(keys) => return self.run(Watching::new(keys, origin, at_ms), work).map(done),
             RequestBody::Script(body) => return self.begin_script(*body, origin, at_ms, work),
             RequestBody::Batch(batch) => return self.begin_batch(*batch, origin, at_ms, work),
-            RequestBody::Set(setting) => return self.set(*setting, at_ms, work),
+            RequestBody::Set(setting) => return self.place(Placing::Set(*setting), at_ms, work),
             RequestBody::Delete(elements) => return self.run(Delete::new(elements, at_ms), work).map(counted),
             RequestBody::Query { question, ef } => {
                 return self.run(Query::new(question, ef, at_ms), work).map(PartialReply::Hits);

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use kora_keyspace::keys::{KeyEntry, ValueRef};
-use kora_keyspace::{Cause, KeyType, NEVER_MS, Refusal, ResolvedKey, seconds};
+use kora_keyspace::{Cause, KeyType, NEVER_MS, Refusal, ResolvedKey};
 use kora_resp::Reply;
 use kora_vector::Work;
 
@@ -51,11 +51,8 @@ impl Shard {
             }
             KeyAction::Lifetime(form) => Reply::Integer(self.lifetime(place, form)),
             KeyAction::Encoding => self.encoding(place),
-            KeyAction::Frequency if self.keyspace.exists(place) => return Err(ClientError::NoFrequency),
-            KeyAction::Frequency => Reply::Null,
-            KeyAction::IdleTime => self.used_s(place).map_or(Reply::Null, |used_s| {
-                Reply::Integer(i64::from(seconds(place.now_ms).saturating_sub(used_s)))
-            }),
+            KeyAction::Frequency => return self.frequency(place),
+            KeyAction::IdleTime => return self.idle_time(place),
             KeyAction::ReferenceCount if self.keyspace.exists(place) => Reply::Integer(1),
             KeyAction::ReferenceCount => Reply::Null,
             KeyAction::MemoryUsage => self
@@ -66,24 +63,34 @@ impl Shard {
 
     /// Lets a key count as used; false if there is none.
     pub(super) fn touch(&mut self, place: ResolvedKey<'_>) -> bool {
-        match self.keyspace.entry(place) {
-            Some(entry) => {
-                entry.touch(place.now_ms);
-                true
-            }
-            None => self.keyspace.touch_vector(place) || self.keyspace.exists(place),
+        self.keyspace.touch(place) || self.keyspace.exists(place)
+    }
+
+    /// How often a key is used. Of a collection this is not noted as a whole: as of one that is new.
+    fn frequency(&self, place: ResolvedKey<'_>) -> Result<Reply, ClientError> {
+        let rule = self.keyspace.use_rule();
+        match self.used(place) {
+            None => Ok(Reply::Null),
+            Some(_) if !rule.counts => Err(ClientError::NoFrequency),
+            Some(used) => Ok(Reply::Integer(i64::from(rule.frequency(used, place.now_ms)))),
         }
     }
 
-    /// When a key was last used, in seconds of Unix time. Of a collection this is not noted as a whole.
-    fn used_s(&self, place: ResolvedKey<'_>) -> Option<u32> {
-        match self.keyspace.entry(place) {
-            Some(entry) => Some(entry.used_s()),
-            None => match self.keyspace.vector_at(place) {
-                Some((part, name)) => part.used_s(name),
-                None => self.keyspace.kind(place).map(|_| seconds(place.now_ms)),
-            },
+    /// How long ago a key was used, in seconds.
+    fn idle_time(&self, place: ResolvedKey<'_>) -> Result<Reply, ClientError> {
+        let rule = self.keyspace.use_rule();
+        match self.used(place) {
+            None => Ok(Reply::Null),
+            Some(_) if rule.counts => Err(ClientError::NoIdleTime),
+            Some(used) => Ok(Reply::Integer(i64::from(rule.idle_s(used, place.now_ms)))),
         }
+    }
+
+    /// What is noted of a key's use.
+    fn used(&self, place: ResolvedKey<'_>) -> Option<u32> {
+        let fresh = || self.keyspace.use_rule().fresh(place.now_ms);
+        let used = self.keyspace.used(place);
+        used.or_else(|| self.keyspace.exists(place).then(fresh))
     }
 
     /// What a key takes in memory, with what it holds.

@@ -30,6 +30,7 @@ mod searching;
 mod set_elements;
 mod shared_reads;
 mod similar;
+mod slot_wait;
 mod strings;
 mod task;
 mod transfer;
@@ -49,7 +50,7 @@ use kora_vector::{Step, Work};
 pub(crate) use self::capture::Capture;
 use self::capture::GivenUp;
 use self::journal::Journal;
-use self::memory::ToldMemory;
+use self::memory::ShardMemory;
 pub use self::observers::Recorder;
 pub(crate) use self::observers::ShardObservers;
 use self::queue::{Queue, QueueStage};
@@ -60,6 +61,7 @@ pub(crate) use self::shared_reads::{SharedReader, SharedReads};
 pub(crate) use self::task::Begun;
 use self::task::Unfinished;
 use crate::budgets::CHORE_PART;
+use crate::claims::Claims;
 use crate::command::Message;
 use crate::leased::ReadLeases;
 use crate::mail::{Origin, PartialReply, ReplyId, RequestBody};
@@ -82,8 +84,8 @@ pub(crate) struct Shard {
     queue: Queue,
     /// What is remembered while the data is loaded.
     replay: Box<Replay>,
-    /// What all workers have heard of its memory.
-    told_memory: ToldMemory,
+    /// What it tells of its memory, and what it knows of the limit.
+    memory: ShardMemory,
     /// Its part of a snapshot that is being taken.
     capture: Option<Box<Capture>>,
     /// Values that left for another shard, or came from one, since that was asked last.
@@ -102,7 +104,13 @@ pub(crate) struct Shard {
 }
 
 impl Shard {
-    pub(crate) fn new(id: ShardId, placement: Placement, setup: Arc<Setup>, leases: ReadLeases) -> Shard {
+    pub(crate) fn new(
+        id: ShardId,
+        placement: Placement,
+        setup: Arc<Setup>,
+        leases: ReadLeases,
+        claims: Claims,
+    ) -> Shard {
         Shard {
             id,
             placement,
@@ -111,7 +119,7 @@ impl Shard {
                 ShardObservers::new(Journal::new(Arc::clone(&setup.durability), u32::from(id.0))),
             ),
             replay: Box::default(),
-            told_memory: ToldMemory::default(),
+            memory: ShardMemory::new(claims),
             capture: None,
             transfers: Vec::new(),
             given_up: Vec::new(),

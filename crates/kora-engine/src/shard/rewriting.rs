@@ -12,6 +12,7 @@ use super::strings::length;
 use super::task::{Begun, Task};
 use crate::budgets::STRING_BYTE_WORK;
 use crate::command::StringAction;
+use crate::error::ClientError;
 use crate::limits::{STRING_BYTES_AT_ONCE_MAX, STRING_ROOM_BYTES_MAX};
 
 /// Such a command between two slices.
@@ -45,14 +46,13 @@ impl Shard {
             return None;
         }
         let before = string.map_or_else(Bytes::new, |string| string.to_bytes());
-        let total = len.max(end);
         Some(Begun::More(Box::new(Rewriting {
             key: Bytes::copy_from_slice(place.key),
             now_ms: place.now_ms,
             before,
             part: part.clone(),
             offset,
-            written: Vec::with_capacity(total + total.min(STRING_ROOM_BYTES_MAX)),
+            written: Vec::new(),
         })))
     }
 }
@@ -61,6 +61,9 @@ impl Task for Rewriting {
     type Answer = Reply;
 
     fn slice(&mut self, shard: &mut Shard, work: &mut Work) -> Step<Reply> {
+        if !self.has_memory() {
+            return Step::Done(Reply::Error(ClientError::OutOfMemory.to_string()));
+        }
         self.write(work);
         if !self.is_done() {
             return Step::More;
@@ -77,6 +80,13 @@ impl Task for Rewriting {
 }
 
 impl Rewriting {
+    /// False if the system has less memory than the settings allow.
+    fn has_memory(&mut self) -> bool {
+        let total = self.before.len().max(self.offset + self.part.len());
+        let capacity = total + total.min(STRING_ROOM_BYTES_MAX);
+        self.written.capacity() > 0 || self.written.try_reserve_exact(capacity).is_ok()
+    }
+
     /// Copies and clears some.
     fn write(&mut self, work: &mut Work) {
         let end_of_part = self.offset + self.part.len();

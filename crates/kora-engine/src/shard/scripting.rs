@@ -182,6 +182,10 @@ impl Shard {
         if is_write && let Some(error) = crate::durable::refusal_of_writes(&self.setup) {
             return Err(error);
         }
+        // No entry goes while a script runs: it would miss what it has just read.
+        if entry.adds_memory && !self.has_memory_for(command.data_bytes()) {
+            return Err(ClientError::OutOfMemory);
+        }
         Ok((command, is_write))
     }
 

@@ -62,6 +62,7 @@ impl Query {
             }
         }
         let question = &self.question;
+        let note = shard.use_note(&question.schema, question.k, self.at_ms);
         let bytes_left = shard.setup.hits_bytes_max(&question.schema.name);
         let (Some(collection), Some(search)) = (shard.keyspace.part_of_mut(&question.schema), &mut self.search) else {
             return Step::Done(Hits::default());
@@ -69,8 +70,8 @@ impl Query {
         let resolving = match &mut self.resolving {
             Some(resolving) => resolving,
             resolving @ None => match search.resume(collection, (question.k, bytes_left), work) {
-                Step::Done(found) if question.with_attributes => resolving.insert(found.with_attributes()),
-                Step::Done(found) => resolving.insert(found),
+                Step::Done(found) if question.with_attributes => resolving.insert(found.with_attributes().noting(note)),
+                Step::Done(found) => resolving.insert(found.noting(note)),
                 Step::More => return Step::More,
             },
         };

@@ -3,10 +3,12 @@
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
+use kora_keyspace::UseNote;
 use kora_keyspace::collections::Resolved;
 use kora_mesh::{Gauge, WorkerId};
 use kora_vector::{SearchBuffers, Statistics, Work};
 
+use super::memory::used_hits;
 use crate::leased::{LeasedCollections, ReadLeases};
 use crate::mail::{Hits, Question};
 use crate::router::ShardId;
@@ -100,6 +102,12 @@ impl SharedReads<'_> {
         let Some(collection) = held.filter(|collection| collection.live() > 0) else {
             return Some(Hits::nothing_in(schema.generation));
         };
+        let parts = self.setup.placement.part_count(schema);
+        let note = UseNote {
+            rule: self.setup.live.data_memory.rules().uses.clone(),
+            hits: used_hits(question.k, parts),
+            now_ms: self.at_ms,
+        };
         let (bytes_left, buffers) = (
             self.setup.hits_bytes_max(&schema.name),
             &mut self.reader.buffers.borrow_mut(),
@@ -107,7 +115,7 @@ impl SharedReads<'_> {
         let (resolved, statistics) = collection.query_in_place(
             &question.vector,
             (question.k, question.search_parameters(ef, collection)),
-            bytes_left,
+            (bytes_left, note),
             buffers,
             work,
         )?;

@@ -13,18 +13,21 @@ use kora_vector::{Metric, Quantisation, Step, Work};
 use super::Shard;
 use super::insert::{Insert, Then};
 use super::similar::{SimilarShape, nearest};
+use super::slot_wait::{SlotStep, SlotWait};
 use super::task::{Begun, Task};
 use crate::command::{Addition, Lifetime, Similar, SimilarTo, SimilarWish, VectorSetAction};
 use crate::counts::integer;
 use crate::error::ClientError;
 use crate::mail::{IfThere, PartialReply, Proposal, Question};
 
-/// A command on a vector set that waits until what has expired is deleted.
+/// A command on a vector set that waits until what has expired is deleted, or until there is a slot.
 struct Waiting {
     key: Bytes,
     /// Taken out when it begins.
     action: Option<VectorSetAction>,
     now_ms: u64,
+    /// An element that is added waits for a slot, too.
+    slot_wait: SlotWait,
     /// What it has become, once it has begun.
     task: Option<Box<dyn Task<Answer = Reply>>>,
 }
@@ -43,6 +46,16 @@ impl Task for Waiting {
         let Some(action) = self.action.take() else {
             return Step::Done(Reply::Null);
         };
+        if matches!(action, VectorSetAction::Add(_)) {
+            match self.slot_wait.step(shard, &self.key, self.now_ms, work) {
+                SlotStep::Found => {}
+                SlotStep::Refused => return Step::Done(Reply::Error(ClientError::OutOfMemory.to_string())),
+                SlotStep::More => {
+                    self.action = Some(action);
+                    return Step::More;
+                }
+            }
+        }
         let place = shard.keyspace.resolve_live(&self.key, self.now_ms);
         match shard.act_on_live_set(place, action, work) {
             Begun::Done(reply) => Step::Done(reply),
@@ -78,13 +91,17 @@ impl Shard {
             return refusal(&ClientError::WrongType);
         }
         // What has expired is in no reply: it is deleted first, in slices if it is much.
-        if !self.keyspace.has_due_vector(place.now_ms) {
+        let needs_slot = matches!(action, VectorSetAction::Add(_))
+            && self.setup.live.data_memory.limit().is_some()
+            && !self.has_slot(place.key, place.now_ms);
+        if !needs_slot && !self.keyspace.has_due_vector(place.now_ms) {
             return self.act_on_live_set(place, action, work);
         }
         let waiting = Waiting {
             key: Bytes::copy_from_slice(place.key),
             action: Some(action),
             now_ms: place.now_ms,
+            slot_wait: SlotWait::default(),
             task: None,
         };
         self.run(waiting, work)

@@ -15,6 +15,7 @@ use super::element_deadlines::ElementDeadlines;
 use super::elements::Elements;
 use super::resolve_keys::{ResolveKeys, Resolved};
 use crate::catalog::Schema;
+use crate::eviction::{UseNote, UseRule};
 use crate::limits::SCAN_PREFIX_BITS;
 use crate::outcome::VectorRow;
 use crate::time::NEVER_MS;
@@ -24,9 +25,9 @@ pub struct Collection {
     schema: Arc<Schema>,
     pub(super) index: Index,
     /// Invariant: a name for each live slot of `index`, which leads there, and for each of an insertion under way.
-    elements: Elements,
+    pub(super) elements: Elements,
     /// Invariant: of live slots only; none if no vector expires.
-    deadlines: Option<Box<ElementDeadlines>>,
+    pub(super) deadlines: Option<Box<ElementDeadlines>>,
     /// Invariant: of live slots only; none if no vector ever had some.
     pub(super) attributes: Option<Box<Attributes>>,
     /// Under which deadline the shard's index of deadlines has it; [`NEVER_MS`] if it does not stand there.
@@ -42,7 +43,7 @@ pub struct Collection {
     /// How often a vector was set or deleted. It may wrap: versions that far apart are never compared.
     version: u32,
     /// It stands in the shard's list of those that have something to do.
-    in_upkeep: bool,
+    pub(super) in_upkeep: bool,
     /// What it took when it was last counted. Invariant between two commands: what it takes.
     pub(crate) counted: PartCount,
 }
@@ -104,7 +105,7 @@ impl Collection {
         &mut self,
         unlinked: &mut Unlinked,
         deadline_ms: Option<u64>,
-        used_s: u32,
+        uses: (&UseRule, u64),
         work: &mut Work,
     ) -> Step<Slot> {
         let step = self.index.resume_insert(&mut unlinked.insertion, work);
@@ -114,7 +115,13 @@ impl Collection {
         };
         self.suspended -= 1;
         self.version = self.version.wrapping_add(1);
-        let before = self.elements.insert(slot, used_s);
+        let before = self.elements.insert(slot);
+        let (rule, now_ms) = uses;
+        let used = match before {
+            Some(before) => rule.used(self.elements.used(before), now_ms),
+            None => rule.fresh(now_ms),
+        };
+        self.elements.note_use(slot, used);
         let before_ms = before.map_or(NEVER_MS, |before| self.deadline_of(before));
         if let Some(before) = before {
             if let Some(attributes) = &mut self.attributes {
@@ -238,24 +245,6 @@ impl Collection {
         found.is_some()
     }
 
-    /// A vector, which counts as used then.
-    pub(crate) fn use_vector(&mut self, name: &[u8], used_s: u32) -> Option<Box<[f32]>> {
-        let slot = self.elements.touch(name, used_s)?;
-        let mut vector = Vec::new();
-        self.index.copy_vector(slot, &mut vector);
-        Some(vector.into_boxed_slice())
-    }
-
-    /// Lets a vector count as used; false if there is none of that name.
-    pub(crate) fn touch(&mut self, name: &[u8], used_s: u32) -> bool {
-        self.elements.touch(name, used_s).is_some()
-    }
-
-    /// When a vector was last used, in seconds of Unix time.
-    pub fn used_s(&self, name: &[u8]) -> Option<u32> {
-        self.elements.used_s(name)
-    }
-
     /// What a vector that is there takes: its share of the index and of the table of names, and its name.
     pub fn bytes_of(&self, name: &[u8]) -> usize {
         let memory = self.index.memory();
@@ -275,7 +264,7 @@ impl Collection {
         self.elements.bytes() + deadlines + attributes
     }
 
-    pub(super) fn index(&self) -> &Index {
+    pub(crate) fn index(&self) -> &Index {
         &self.index
     }
 
@@ -394,12 +383,12 @@ impl Collection {
         &self,
         vector: &[f32],
         (k, parameters): (usize, SearchParameters),
-        bytes_left: usize,
+        (bytes_left, note): (usize, UseNote),
         buffers: &mut SearchBuffers,
         work: &mut Work,
     ) -> Option<(Resolved, Statistics)> {
         let (hits, statistics) = self.index.search_in_place(buffers, vector, parameters, work)?;
-        match ResolveKeys::new(hits, k, bytes_left).resume(self, work) {
+        match ResolveKeys::new(hits, k, bytes_left).noting(note).resume(self, work) {
             Step::Done(resolved) => Some((resolved, statistics)),
             Step::More => None,
         }
@@ -438,42 +427,18 @@ impl Collection {
         self.elements.scan(from, wanted)
     }
 
-    /// Names a slot of the index that is read for this part; false if the name leads to another one.
+    /// Names a slot of the index that is read for this part, and notes its use; false if the name leads to another one.
     #[must_use]
-    pub(super) fn name_slot(&mut self, slot: Slot, name: &[u8], used_s: u32) -> bool {
+    pub(super) fn name_slot(&mut self, slot: Slot, name: &[u8], used: u32) -> bool {
         self.measure(name);
         self.elements.set_name(slot, name);
-        self.elements.insert(slot, used_s).is_none()
+        self.elements.note_use(slot, used);
+        self.elements.insert(slot).is_none()
     }
 
     /// Gives a part the index whose slots were named.
     pub(super) fn set_index(&mut self, index: Index) {
         self.index = index;
-    }
-
-    /// True if it has something to do that is not noted yet.
-    pub(crate) fn begin_upkeep(&mut self) -> bool {
-        let is_news = !self.in_upkeep && (self.index.has_upkeep() || self.has_spare_names());
-        self.in_upkeep |= is_news;
-        is_news
-    }
-
-    /// True if it should do so although others wait.
-    pub(crate) fn is_overdue(&self) -> bool {
-        self.index.is_overdue()
-    }
-
-    /// Does what it has to do.
-    pub(crate) fn keep_up(&mut self, work: &mut Work) -> Step<()> {
-        let step = self.index.tend(work);
-        self.follow_moves();
-        self.in_upkeep = step == Step::More || self.has_spare_names();
-        if self.in_upkeep { Step::More } else { Step::Done(()) }
-    }
-
-    /// True if names are held for slots that have gone.
-    fn has_spare_names(&self) -> bool {
-        self.elements.reaches_beyond(self.index.slots())
     }
 
     /// An index of nothing but deleted vectors is replaced by a new one; returns the old one, to be freed in slices.

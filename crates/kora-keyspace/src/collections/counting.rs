@@ -5,8 +5,6 @@ use kora_vector::Index;
 use super::collection::Collection;
 use super::dropped::index_bytes;
 use crate::catalog::Schema;
-use crate::changes::Observer;
-use crate::keyspace::Keyspace;
 
 /// What one part takes, or all parts of a shard.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -17,6 +15,8 @@ pub struct PartCount {
     /// eviction is decided, because an evicted vector gives its slot back later. More than `bytes` while the reserve is not
     /// there.
     pub wanted_bytes: usize,
+    /// Vectors that are there.
+    pub live: usize,
 }
 
 impl PartCount {
@@ -24,6 +24,7 @@ impl PartCount {
     pub(crate) fn exchange(&mut self, before: PartCount, now: PartCount) {
         self.bytes = self.bytes - before.bytes + now.bytes;
         self.wanted_bytes = self.wanted_bytes - before.wanted_bytes + now.wanted_bytes;
+        self.live = self.live - before.live + now.live;
     }
 }
 
@@ -50,17 +51,7 @@ impl Collection {
             bytes,
             wanted_bytes: (bytes + reserve_of(index) * index.slot_bytes())
                 .saturating_sub(returnable_of(index) * index.slot_bytes()),
-        }
-    }
-}
-
-impl<O: Observer> Keyspace<O> {
-    /// Counts a part again, which may take more or less than it did.
-    pub fn count_part(&mut self, schema: &Schema) {
-        if let Some(part) = self.part_of_mut(schema) {
-            let now = part.count();
-            let before = std::mem::replace(&mut part.counted, now);
-            self.parts_counted.exchange(before, now);
+            live: self.live(),
         }
     }
 }
@@ -74,7 +65,7 @@ fn reserve_of(index: &Index) -> usize {
     }
 }
 
-/// Slots without a vector that an index gives back when it is let work.
+/// Slots without a vector that upkeep frees.
 fn returnable_of(index: &Index) -> usize {
     let has_graph = index.levels() > 0;
     match has_graph || is_worth_packing(index) {
@@ -90,17 +81,21 @@ pub(super) fn is_worth_packing(index: &Index) -> bool {
     } else {
         PACKED_ONE_IN
     };
-    index.levels() == 0 && index.spare() > 0 && index.spare() * one_in >= index.slots()
+    let is_sparse = index.spare() > 0 && index.spare() * one_in >= index.slots();
+    index.levels() == 0 && is_sparse && index.slots() * index.slot_bytes() <= PACKED_BYTES_MAX
 }
 
 /// One slot in so many. Steady replacement leaves one in fifteen without a vector.
-const RESERVE_ONE_IN: usize = 14;
+pub(super) const RESERVE_ONE_IN: usize = 14;
 
 /// An index without a graph is packed when one slot in so many has no vector: so copying costs eight rows for each that goes.
 const PACKED_ONE_IN: usize = 8;
 
+/// A larger one is not packed, because that would take more than two milliseconds.
+const PACKED_BYTES_MAX: usize = 8 << 20;
+
 /// Up to so many slots it is packed for each: that copies some KiB.
-const SMALL_SLOTS: usize = 32;
+pub(super) const SMALL_SLOTS: usize = 32;
 
 /// What the catalog takes for a collection beside its schema: counts of references, and its place in the map, of which two
 /// versions exist for a moment.

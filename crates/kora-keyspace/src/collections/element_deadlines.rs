@@ -56,6 +56,12 @@ impl ElementDeadlines {
         self.order.first().copied()
     }
 
+    /// Slots whose vectors expire, from a slot on and then from the first.
+    pub(crate) fn slots_from(&self, slot: Slot) -> impl Iterator<Item = Slot> {
+        let behind = self.by_slot.range(slot..);
+        behind.chain(self.by_slot.range(..slot)).map(|(slot, _)| *slot)
+    }
+
     /// Bytes held, about: the trees' nodes are two thirds full.
     pub(crate) fn bytes(&self) -> usize {
         self.len() * (size_of::<(u64, Slot)>() + size_of::<u64>() + size_of::<Slot>()) * 3 / 2

@@ -18,8 +18,6 @@ struct ElementEntry {
     /// Kept, so that a split need not read the names.
     hash: u32,
     slot: Slot,
-    /// When it was last used, in seconds of Unix time.
-    used_s: u32,
 }
 
 impl Hashed for ElementEntry {
@@ -44,30 +42,14 @@ impl ElementTable {
         self.entry(name, names).map(|entry| entry.slot)
     }
 
-    /// When a name was last used, in seconds of Unix time.
-    pub(crate) fn used_s(&self, name: &[u8], names: &SlotNames) -> Option<u32> {
-        self.entry(name, names).map(|entry| entry.used_s)
-    }
-
-    /// Lets a name count as used; returns its slot.
-    pub(crate) fn touch(&mut self, name: &[u8], used_s: u32, names: &SlotNames) -> Option<Slot> {
-        let hash = hash(self.hash_seed, name);
-        let entry = self.entries.find_mut(hash, |entry| names.name(entry.slot) == name)?;
-        entry.used_s = used_s;
-        Some(entry.slot)
-    }
-
-    /// Names a slot, which is used then; returns the slot that had this name before.
-    pub(crate) fn insert(&mut self, slot: Slot, used_s: u32, names: &SlotNames) -> Option<Slot> {
+    /// Names a slot; returns the slot that had this name before.
+    pub(crate) fn insert(&mut self, slot: Slot, names: &SlotNames) -> Option<Slot> {
         let name = names.name(slot);
         let hash = hash(self.hash_seed, name);
         match self.entries.find_mut(hash, |entry| names.name(entry.slot) == name) {
-            Some(entry) => {
-                entry.used_s = used_s;
-                Some(std::mem::replace(&mut entry.slot, slot))
-            }
+            Some(entry) => Some(std::mem::replace(&mut entry.slot, slot)),
             None => {
-                self.entries.insert_new(ElementEntry { hash, slot, used_s });
+                self.entries.insert_new(ElementEntry { hash, slot });
                 None
             }
         }
@@ -139,11 +121,7 @@ mod tests {
             }
             let slot = Slot::from_index(index);
             names.set(slot, &name);
-            assert_eq!(
-                table.insert(slot, index as u32, &names),
-                twin.insert(name, slot),
-                "at step {index}"
-            );
+            assert_eq!(table.insert(slot, &names), twin.insert(name, slot), "at step {index}");
             assert_eq!(table.len(), twin.len());
         }
         assert!(
@@ -167,7 +145,7 @@ mod tests {
         let mut add = |table: &mut ElementTable, index: u32| {
             let slot = Slot::from_index(index as usize);
             names.set(slot, &index.to_le_bytes());
-            table.insert(slot, 0, &names);
+            table.insert(slot, &names);
         };
         (0..3000).for_each(|index| add(&mut table, index));
         let (mut next, mut met, mut added, mut steps) = (Some(0), Vec::new(), 3000, 0);
@@ -198,7 +176,7 @@ mod tests {
         for index in 0..10_000_u32 {
             let slot = Slot::from_index(index as usize);
             names.set(slot, &index.to_le_bytes());
-            table.insert(slot, 0, &names);
+            table.insert(slot, &names);
         }
         let steps = (0..).take_while(|_| table.dismantle()).count();
         assert!(steps > 10_000 / DISMANTLED_MAX, "{steps} steps");

@@ -3,6 +3,7 @@
 //! Most collections are small where every user has one. So a few names stand one after the other in one piece of memory,
 //! which is looked through from its beginning; many stand in a table, and apart from it in the order of their slots.
 
+use kora_mesh::UseTable;
 use kora_values::segment_table::hash;
 use kora_vector::Slot;
 
@@ -15,6 +16,8 @@ pub(crate) struct Elements {
     /// Keys the hash: random in a server, so that no client can choose names that collide.
     hash_seed: u64,
     kept: Kept,
+    /// What is noted of the use of each slot's vector: see [`UseRule`](crate::UseRule).
+    uses: UseTable,
 }
 
 enum Kept {
@@ -34,6 +37,7 @@ impl Elements {
         Elements {
             hash_seed,
             kept: Kept::Few(FewElements::default()),
+            uses: UseTable::default(),
         }
     }
 
@@ -41,6 +45,11 @@ impl Elements {
     pub(crate) fn renew(&mut self) -> Elements {
         let empty = Elements::new(self.hash_seed);
         std::mem::replace(self, empty)
+    }
+
+    /// None, for the same kind of names.
+    pub(crate) fn empty_like(&self) -> Elements {
+        Elements::new(self.hash_seed)
     }
 
     /// How many names lead to a slot.
@@ -53,6 +62,7 @@ impl Elements {
 
     /// Names a slot, whatever its name was. The name does not lead there yet.
     pub(crate) fn set_name(&mut self, slot: Slot, name: &[u8]) {
+        self.uses.reach(slot.index());
         if let Kept::Few(few) = &mut self.kept {
             if few.set_name(slot, name) {
                 return;
@@ -106,6 +116,7 @@ impl Elements {
 
     /// Gives back some of what is held for the slots from `slots` on, which have gone.
     pub(crate) fn truncate(&mut self, slots: usize) {
+        self.uses.truncate(slots);
         if let Kept::Many(many) = &mut self.kept {
             many.names.truncate(slots);
         }
@@ -114,32 +125,26 @@ impl Elements {
     /// The slot to which a name leads.
     pub(crate) fn find(&self, name: &[u8]) -> Option<Slot> {
         match &self.kept {
-            Kept::Few(few) => few.find(name).map(|(slot, _)| slot),
+            Kept::Few(few) => few.find(name),
             Kept::Many(many) => many.table.find(name, &many.names),
         }
     }
 
-    /// When a name was last used, in seconds of Unix time.
-    pub(crate) fn used_s(&self, name: &[u8]) -> Option<u32> {
-        match &self.kept {
-            Kept::Few(few) => few.find(name).map(|(_, used_s)| used_s),
-            Kept::Many(many) => many.table.used_s(name, &many.names),
-        }
+    /// What is noted of the use of a slot's vector.
+    pub(crate) fn used(&self, slot: Slot) -> u32 {
+        self.uses.get(slot.index())
     }
 
-    /// Lets a name count as used; returns its slot.
-    pub(crate) fn touch(&mut self, name: &[u8], used_s: u32) -> Option<Slot> {
-        match &mut self.kept {
-            Kept::Few(few) => few.touch(name, used_s),
-            Kept::Many(many) => many.table.touch(name, used_s, &many.names),
-        }
+    /// Notes something else. Readers on other threads may do that too.
+    pub(crate) fn note_use(&self, slot: Slot, used: u32) {
+        self.uses.set(slot.index(), used);
     }
 
-    /// Lets a slot's name lead to it, which is used then; returns the slot to which that name led before.
-    pub(crate) fn insert(&mut self, slot: Slot, used_s: u32) -> Option<Slot> {
+    /// Lets a slot's name lead to it; returns the slot to which that name led before.
+    pub(crate) fn insert(&mut self, slot: Slot) -> Option<Slot> {
         match &mut self.kept {
-            Kept::Few(few) => few.insert(slot, used_s),
-            Kept::Many(many) => many.table.insert(slot, used_s, &many.names),
+            Kept::Few(few) => few.insert(slot),
+            Kept::Many(many) => many.table.insert(slot, &many.names),
         }
     }
 
@@ -147,6 +152,7 @@ impl Elements {
     pub(crate) fn redirect(&mut self, from: Slot, to: Slot) {
         let name = self.name(from).to_vec();
         self.set_name(to, &name);
+        self.note_use(to, self.used(from));
         match &mut self.kept {
             Kept::Few(few) => few.redirect(from, to),
             Kept::Many(many) => many.table.redirect(from, to, &many.names),
@@ -171,17 +177,18 @@ impl Elements {
 
     /// Bytes held beside its own.
     pub(crate) fn bytes(&self) -> usize {
-        match &self.kept {
+        let names = match &self.kept {
             Kept::Few(few) => few.bytes(),
             Kept::Many(many) => many.table.bytes() + many.names.bytes() + size_of::<Many>(),
-        }
+        };
+        names + self.uses.bytes()
     }
 
     /// Frees some; false when there is nothing left. For names that are no longer used.
     pub(crate) fn dismantle(&mut self) -> bool {
         match &mut self.kept {
             Kept::Few(_) => false,
-            Kept::Many(many) => many.table.dismantle() || many.names.dismantle(),
+            Kept::Many(many) => many.table.dismantle() || many.names.dismantle() || self.uses.dismantle(),
         }
     }
 }
@@ -195,8 +202,8 @@ impl Many {
         };
         for element in few.iter() {
             many.names.set(element.slot, element.name);
-            if let Some(used_s) = element.used_s {
-                let before = many.table.insert(element.slot, used_s, &many.names);
+            if element.leads {
+                let before = many.table.insert(element.slot, &many.names);
                 debug_assert_eq!(before, None, "a name leads to one slot");
             }
             if element.is_stale {
@@ -256,7 +263,8 @@ mod tests {
                         let slot = Slot::from_index(free);
                         elements.set_name(slot, &name_of(number));
                         let before = twin.insert(number, (slot, time)).map(|(slot, _)| slot);
-                        prop_assert_eq!(elements.insert(slot, time), before);
+                        prop_assert_eq!(elements.insert(slot), before);
+                        elements.note_use(slot, time);
                         if let Some(before) = before {
                             elements.retire(before);
                             prop_assert_eq!(elements.name(before), &name_of(number)[..]);
@@ -276,14 +284,15 @@ mod tests {
                     Operation::Touch(number) => {
                         let entry = twin.get_mut(&number);
                         let slot = entry.map(|entry| { entry.1 = time; entry.0 });
-                        prop_assert_eq!(elements.touch(&name_of(number), time), slot);
+                        prop_assert_eq!(elements.find(&name_of(number)), slot);
+                        slot.into_iter().for_each(|slot| elements.note_use(slot, time));
                     }
                 }
                 prop_assert_eq!(elements.len(), twin.len());
             }
             for (number, (slot, used_s)) in &twin {
                 prop_assert_eq!(elements.find(&name_of(*number)), Some(*slot));
-                prop_assert_eq!(elements.used_s(&name_of(*number)), Some(*used_s));
+                prop_assert_eq!(elements.used(*slot), *used_s);
                 prop_assert_eq!(elements.name(*slot), &name_of(*number)[..]);
             }
             let mut want: Vec<Slot> = twin.values().map(|(slot, _)| *slot).collect();
@@ -306,7 +315,7 @@ mod tests {
         let add = |elements: &mut Elements, number: u8| {
             let slot = Slot::from_index(usize::from(number));
             elements.set_name(slot, &[number]);
-            assert_eq!(elements.insert(slot, 0), None);
+            assert_eq!(elements.insert(slot), None);
         };
         (0..20).for_each(|number| add(&mut elements, number));
         let (mut met, next) = elements.scan(0, 7);
@@ -327,8 +336,8 @@ mod tests {
         for number in 0..10 {
             let slot = Slot::from_index(number);
             elements.set_name(slot, format!("element {number}").as_bytes());
-            elements.insert(slot, 0);
+            elements.insert(slot);
         }
-        assert!(elements.bytes() <= 10 * (9 + 8), "{}", elements.bytes());
+        assert!(elements.bytes() <= 10 * (9 + 10), "{}", elements.bytes());
     }
 }

@@ -7,8 +7,8 @@ use crate::limits::SCAN_PREFIX_BITS;
 /// The names of a few slots, and which of them lead there, in one piece of memory.
 #[derive(Default)]
 pub(crate) struct FewElements {
-    /// A record for each slot that has a name, in any order: its number, whether its name leads to it, when that was last
-    /// used, how long it is, and the name.
+    /// A record for each slot that has a name, in any order: its number, whether its name leads to it, how long it is, and the
+    /// name.
     records: Vec<u8>,
 }
 
@@ -16,8 +16,8 @@ pub(crate) struct FewElements {
 pub(crate) struct Record<'a> {
     pub(crate) slot: Slot,
     pub(crate) name: &'a [u8],
-    /// When the name was last used, in seconds of Unix time, if it leads to the slot.
-    pub(crate) used_s: Option<u32>,
+    /// The name leads to the slot.
+    pub(crate) leads: bool,
     /// It is to be forgotten.
     pub(crate) is_stale: bool,
     at: usize,
@@ -26,7 +26,7 @@ pub(crate) struct Record<'a> {
 impl FewElements {
     /// How many names lead to a slot.
     pub(crate) fn len(&self) -> usize {
-        self.iter().filter(|record| record.used_s.is_some()).count()
+        self.iter().filter(|record| record.leads).count()
     }
 
     /// Names a slot, whatever its name was; false, and nothing has happened, if that would be too many or too long.
@@ -37,8 +37,7 @@ impl FewElements {
         }
         self.forget_name(slot);
         self.records.reserve_exact(bytes);
-        self.records
-            .extend([slot.index() as u8, UNLED, 0, 0, 0, 0, name.len() as u8]);
+        self.records.extend([slot.index() as u8, UNLED, name.len() as u8]);
         self.records.extend_from_slice(name);
         true
     }
@@ -60,7 +59,7 @@ impl FewElements {
     /// Lets a slot's name, which does not lead there, be forgotten later.
     pub(crate) fn retire(&mut self, slot: Slot) {
         if let Some(record) = self.of(slot) {
-            debug_assert_eq!(record.used_s, None, "nobody finds it");
+            debug_assert!(!record.leads, "nobody finds it");
             let at = record.at;
             self.records[at + 1] = STALE;
         }
@@ -73,51 +72,43 @@ impl FewElements {
         Some(slot)
     }
 
-    /// The slot to which a name leads, and when it was last used.
-    pub(crate) fn find(&self, name: &[u8]) -> Option<(Slot, u32)> {
-        let record = self.leading(name)?;
-        record.used_s.map(|used_s| (record.slot, used_s))
-    }
-
-    /// Lets a name count as used; returns its slot.
-    pub(crate) fn touch(&mut self, name: &[u8], used_s: u32) -> Option<Slot> {
-        let Record { at, slot, .. } = self.leading(name)?;
-        self.lead(at, Some(used_s));
-        Some(slot)
+    /// The slot to which a name leads.
+    pub(crate) fn find(&self, name: &[u8]) -> Option<Slot> {
+        self.leading(name).map(|record| record.slot)
     }
 
     /// Lets a slot's name lead to it; returns the slot to which it led before.
-    pub(crate) fn insert(&mut self, slot: Slot, used_s: u32) -> Option<Slot> {
+    pub(crate) fn insert(&mut self, slot: Slot) -> Option<Slot> {
         let record = self.of(slot).expect("it was named before");
         let at = record.at;
         let before = self.leading(record.name).map(|before| (before.at, before.slot));
         if let Some((before, _)) = before {
-            self.lead(before, None);
+            self.lead(before, false);
         }
-        self.lead(at, Some(used_s));
+        self.lead(at, true);
         before.map(|(_, slot)| slot)
     }
 
     /// The name of `from`, which `to` has too, leads to `to` from now on.
     pub(crate) fn redirect(&mut self, from: Slot, to: Slot) {
         let record = self.of(from).expect("a live slot has a name");
-        let (at, used_s) = (record.at, record.used_s);
+        let (at, leads) = (record.at, record.leads);
         let to = self.of(to).expect("it was named before").at;
-        self.lead(at, None);
-        self.lead(to, used_s);
+        self.lead(at, false);
+        self.lead(to, leads);
     }
 
     /// Lets a name lead nowhere; returns the slot to which it led.
     pub(crate) fn remove(&mut self, name: &[u8]) -> Option<Slot> {
         let Record { at, slot, .. } = self.leading(name)?;
-        self.lead(at, None);
+        self.lead(at, false);
         Some(slot)
     }
 
     /// The slots of the names whose hash has a prefix from `from` on, in that order: `wanted` of them, and all that share
     /// the last one's prefix. And the prefix to go on from, if there are more.
     pub(crate) fn scan(&self, from: u32, wanted: usize, hash: impl Fn(&[u8]) -> u32) -> (Vec<Slot>, Option<u32>) {
-        let leading = self.iter().filter(|record| record.used_s.is_some());
+        let leading = self.iter().filter(|record| record.leads);
         let mut met: Vec<(u32, Slot)> = leading
             .map(|record| (hash(record.name) >> (32 - SCAN_PREFIX_BITS), record.slot))
             .filter(|(prefix, _)| *prefix >= from)
@@ -138,12 +129,12 @@ impl FewElements {
     pub(crate) fn iter(&self) -> impl Iterator<Item = Record<'_>> {
         let mut at = 0;
         std::iter::from_fn(move || {
-            let [slot, led, used_s @ .., length] = *self.records[at..].first_chunk::<HEAD>()?;
+            let [slot, led, length] = *self.records[at..].first_chunk::<HEAD>()?;
             let start = at + HEAD;
             let record = Record {
                 slot: Slot::from_index(usize::from(slot)),
                 name: &self.records[start..start + usize::from(length)],
-                used_s: (led == LED).then_some(u32::from_le_bytes(used_s)),
+                leads: led == LED,
                 is_stale: led == STALE,
                 at,
             };
@@ -158,14 +149,12 @@ impl FewElements {
 
     /// The record to whose slot a name leads.
     fn leading(&self, name: &[u8]) -> Option<Record<'_>> {
-        self.iter()
-            .find(|record| record.used_s.is_some() && record.name == name)
+        self.iter().find(|record| record.leads && record.name == name)
     }
 
-    /// Writes whether the name of the record there leads to its slot, and when it was last used.
-    fn lead(&mut self, at: usize, used_s: Option<u32>) {
-        self.records[at + 1] = if used_s.is_some() { LED } else { UNLED };
-        self.records[at + 2..at + 6].copy_from_slice(&used_s.unwrap_or(0).to_le_bytes());
+    /// Writes whether the name of the record there leads to its slot.
+    fn lead(&mut self, at: usize, leads: bool) {
+        self.records[at + 1] = if leads { LED } else { UNLED };
     }
 }
 
@@ -179,7 +168,7 @@ const NAME_BYTES_MAX: usize = u8::MAX as usize;
 const BYTES_MAX: usize = 2_048;
 
 /// The bytes of a record before its name.
-const HEAD: usize = 7;
+const HEAD: usize = 3;
 
 /// The name leads to its slot.
 const LED: u8 = 1;

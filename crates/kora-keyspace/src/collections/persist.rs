@@ -22,10 +22,10 @@ use kora_vector::{IndexCapture, IndexLoading, LoadFault, Step, Work};
 use super::collection::{Collection, parameters_of};
 use crate::catalog::{Generation, Schema};
 use crate::changes::{Changed, Observer};
+use crate::eviction::UseRule;
 use crate::keyspace::Keyspace;
 use crate::limits::KEY_BYTES_MAX;
 use crate::outcome::{Cause, Outcome};
-use crate::time::seconds;
 
 /// A part that is being written down.
 #[derive(Debug)]
@@ -220,8 +220,8 @@ pub struct PartLoading {
     index: IndexLoading,
     /// All of the part but its index.
     part: Collection,
-    /// When its vectors count as used, in seconds of Unix time.
-    used_s: u32,
+    /// What is noted of the use of its vectors.
+    used: u32,
     /// Slots below this are named, if they are.
     next_named: usize,
     is_whole: bool,
@@ -302,7 +302,7 @@ impl PartLoading {
         Ok(PartLoading {
             index: IndexLoading::begin(parameters_of(schema), schema.graph.graph_min, head, bytes_max)?,
             part: Collection::new(Arc::clone(schema), hash_seed),
-            used_s: seconds(now_ms),
+            used: UseRule::default().fresh(now_ms),
             next_named: 0,
             is_whole: false,
         })
@@ -342,7 +342,7 @@ impl PartLoading {
             let key: Bytes = [&self.schema().name[..], b":", name].concat().into();
             fault_unless(belongs(&key), "a vector of another shard")?;
             fault_unless(
-                self.part.name_slot(slot, name, self.used_s),
+                self.part.name_slot(slot, name, self.used),
                 "a vector's name is there twice",
             )?;
             self.part.set_deadline(slot, deadline_ms);

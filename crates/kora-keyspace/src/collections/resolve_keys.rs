@@ -8,6 +8,7 @@ use kora_vector::{Hit, Slot, Step, Work};
 
 use super::collection::Collection;
 use super::ties::Ties;
+use crate::eviction::UseNote;
 
 /// What a search has found, while its keys are put together. The answer is that of the moment when the search ended: what is
 /// removed later is in it, and the name of its slot stays for as long.
@@ -27,6 +28,7 @@ pub struct ResolveKeys {
     attributes: Option<Vec<Bytes>>,
     /// Bytes that keys may still take.
     bytes_left: usize,
+    note: Option<UseNote>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -51,7 +53,15 @@ impl ResolveKeys {
             resolved: Vec::new(),
             attributes: None,
             bytes_left,
+            note: None,
         }
+    }
+
+    /// Lets the first hits count as used.
+    #[must_use]
+    pub fn noting(mut self, note: UseNote) -> ResolveKeys {
+        self.note = Some(note);
+        self
     }
 
     /// Finds attributes, too.
@@ -89,6 +99,10 @@ impl ResolveKeys {
                         return Step::Done(None);
                     }
                     self.bytes_left -= bytes + HIT_BYTES;
+                    let rank = self.resolved.len() + ends.len();
+                    if let Some(note) = self.note.as_ref().filter(|note| rank < note.hits) {
+                        collection.touch_slot(slot, &note.rule, note.now_ms);
+                    }
                     keys.put_slice(&collection.schema().name);
                     keys.put_u8(b':');
                     keys.put_slice(name);

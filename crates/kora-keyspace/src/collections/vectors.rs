@@ -7,13 +7,14 @@ use kora_vector::{Step, Work};
 
 use super::collection::{Collection, Unlinked};
 use super::counting::PartCount;
+use super::weights::Weights;
 use crate::catalog::{Generation, Schema};
 use crate::changes::{Changed, Observer};
 use crate::key::{ResolvedKey, element_of};
 use crate::keyspace::Keyspace;
 use crate::limits::PLACES_PER_SLICE;
 use crate::outcome::{Cause, Outcome};
-use crate::time::{NEVER_MS, seconds};
+use crate::time::NEVER_MS;
 
 /// A vector that is being set. Nothing can be seen of it before [`Keyspace::resume_vector`] is done.
 pub struct VectorInsertion {
@@ -88,11 +89,12 @@ impl<O: Observer> Keyspace<O> {
         work: &mut Work,
     ) -> Step<VectorEnd> {
         let schema = Arc::clone(&insertion.schema);
+        let rule = self.keys.uses.clone();
         let Some(part) = self.part_of_mut(&schema) else {
             return Step::Done(VectorEnd::Dropped);
         };
         let (live_before, keys_before) = (part.live(), part.keys());
-        let step = part.resume_set(&mut insertion.unlinked, deadline_ms, seconds(now_ms), work);
+        let step = part.resume_set(&mut insertion.unlinked, deadline_ms, (&rule, now_ms), work);
         let (live, keys) = (part.live(), part.keys());
         self.live += live - live_before;
         self.vector_keys += keys - keys_before;
@@ -232,9 +234,9 @@ impl<O: Observer> Keyspace<O> {
     /// Lets a vector count as used; false if there is none.
     pub fn touch_vector(&mut self, place: ResolvedKey<'_>) -> bool {
         let now_ms = place.now_ms;
-        let element = self.keyed_element(place.key);
+        let (element, rule) = (self.keyed_element(place.key), self.keys.uses.clone());
         let part = element.and_then(|(collection, name)| Some((self.current_part_mut(collection, now_ms)?, name)));
-        part.is_some_and(|(part, name)| part.touch(name, seconds(now_ms)))
+        part.is_some_and(|(part, name)| part.touch(name, &rule, now_ms))
     }
 
     /// What this shard holds of the collection whose vector has this key, if there is one, and its name there.
@@ -246,16 +248,18 @@ impl<O: Observer> Keyspace<O> {
 
     /// A vector that has not expired, which counts as used then.
     pub fn use_vector(&mut self, collection: &[u8], name: &[u8], now_ms: u64) -> Option<Box<[f32]>> {
-        let is_touching = self.is_touching;
+        let (is_touching, rule) = (self.is_touching, self.keys.uses.clone());
         let part = self.current_part_mut(collection, now_ms)?;
         let is_there = part
             .deadline_of_name(name)
             .is_some_and(|deadline_ms| deadline_ms > now_ms);
-        let used_s = match is_touching {
-            true => seconds(now_ms),
-            false => part.used_s(name)?,
-        };
-        is_there.then(|| part.use_vector(name, used_s)).flatten()
+        if !is_there {
+            return None;
+        }
+        match is_touching {
+            true => part.use_vector(name, &rule, now_ms),
+            false => part.copy_vector(name),
+        }
     }
 
     /// True if there is such a vector and it has not expired.
@@ -354,6 +358,7 @@ impl<O: Observer> Keyspace<O> {
             self.expiring_vectors = 0;
             let bytes = self.parts_counted.bytes + self.collections.bytes();
             self.parts_counted = PartCount::default();
+            self.part_weights = Weights::default();
             let table = self.collections.clear();
             self.drops.push_table(table, bytes);
             self.table_bytes = self.collections.bytes();
@@ -381,6 +386,7 @@ impl<O: Observer> Keyspace<O> {
         self.vector_keys -= part.keys();
         self.expiring_vectors -= part.counted_expiring;
         self.parts_counted.exchange(part.counted, PartCount::default());
+        self.part_weights.change(part.place(), part.counted.live, 0);
         self.table_bytes = self.collections.bytes();
         if part.live() > 0 {
             self.changes

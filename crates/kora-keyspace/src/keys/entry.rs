@@ -3,8 +3,9 @@
 use kora_values::packed_table::Record;
 use kora_values::{HashRef, HashValue, StringPacking, StringRef, StringValue};
 
+use crate::eviction::UseRule;
 use crate::key::KeyType;
-use crate::time::{NEVER_MS, seconds};
+use crate::time::NEVER_MS;
 
 /// What a key holds beside a vector.
 #[derive(Debug)]
@@ -165,14 +166,14 @@ impl<'t> KeyEntry<'t> {
         }
     }
 
-    /// When it was last used, in seconds of Unix time.
-    pub fn used_s(self) -> u32 {
+    /// What is noted of its use: see [`UseRule`].
+    pub fn used(self) -> u32 {
         self.record.used.get()
     }
 
     /// Notes that it is used now.
-    pub fn touch(self, now_ms: u64) {
-        self.record.used.set(seconds(now_ms));
+    pub(crate) fn touch(self, uses: &UseRule, now_ms: u64) {
+        self.record.used.set(uses.used(self.record.used.get(), now_ms));
     }
 
     pub(super) fn deadline(self) -> Deadline {

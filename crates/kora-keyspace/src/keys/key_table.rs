@@ -6,8 +6,9 @@ use kora_values::{DeadlineIndex, HashValue, PackedTable, StringValue};
 
 use super::entry::{Deadline, Form, KeyEntry, MovedValue, Value, ValueRef};
 use crate::changes::Changed;
+use crate::eviction::UseRule;
 use crate::key::ResolvedKey;
-use crate::time::{NEVER_MS, seconds};
+use crate::time::NEVER_MS;
 
 /// Keys with what they hold.
 ///
@@ -29,6 +30,8 @@ pub struct KeyTable {
     /// stands, to be moved when its time has come: caches do that all the time, and to move it costs as much as a third of a
     /// SET (with 100,000 keys at depth 16).
     deadlines: DeadlineIndex,
+    /// What is noted of an entry that is used.
+    pub(crate) uses: UseRule,
     /// A hash to edit small ones in, which have none of their own.
     buffers: Option<Box<HashValue>>,
 }
@@ -42,13 +45,15 @@ impl KeyTable {
             entries,
             heap_bytes: 0,
             deadlines: DeadlineIndex::new(),
+            uses: UseRule::default(),
             buffers: None,
         }
     }
 
     /// Makes it empty; returns it as it was.
     pub(crate) fn renew(&mut self) -> KeyTable {
-        let empty = KeyTable::new(self.hash_seed);
+        let mut empty = KeyTable::new(self.hash_seed);
+        empty.uses = self.uses.clone();
         std::mem::replace(self, empty)
     }
 
@@ -144,7 +149,7 @@ impl KeyTable {
         let position = self.entries.find_name(place.hash, place.key)?;
         let before = self.bytes();
         let entry = self.entry(position);
-        entry.touch(place.now_ms);
+        entry.touch(&self.uses, place.now_ms);
         let deadline = entry.deadline();
         let outcome = match self.entries.get_mut(position).1 {
             Some(value) => {
@@ -182,7 +187,7 @@ impl KeyTable {
         };
         let before = self.bytes();
         let entry = self.entry(position);
-        entry.touch(now_ms);
+        entry.touch(&self.uses, now_ms);
         let old = entry.deadline();
         let new = deadline_ms.map_or(old, |deadline_ms| moved_on(old, deadline_ms));
         let gone = self.write_again(position, key, new, value);
@@ -211,7 +216,7 @@ impl KeyTable {
             body: [&deadline[..len], bytes],
             outside,
         };
-        self.entries.insert_new(hash, key, seconds(now_ms), content);
+        self.entries.insert_new(hash, key, self.uses.fresh(now_ms), content);
         Changed::between(before, self.bytes())
     }
 
@@ -254,6 +259,59 @@ impl KeyTable {
     /// When the next key may expire: not later than one does.
     pub fn next_expiry_ms(&self) -> Option<u64> {
         self.deadlines.first().map(|(look_ms, _)| look_ms)
+    }
+
+    /// When the first key expires, and which that is. What is to be looked at before it expires is moved on.
+    pub(crate) fn first_to_expire(&mut self) -> (Option<(u64, Box<[u8]>)>, Changed) {
+        let before = self.bytes();
+        let mut first = None;
+        while let Some((look_ms, hash)) = self.deadlines.first() {
+            let is_it = |record: Record<'_, Value>| self.entry_of(record).deadline().look_ms() == look_ms;
+            let position = self.entries.find(hash, is_it).expect("an item stands for an entry");
+            let entry = self.entry(position);
+            let (key, old): (Box<[u8]>, Deadline) = (Box::from(entry.key()), entry.deadline());
+            if old.at_ms == look_ms {
+                first = Some((look_ms, key));
+                break;
+            }
+            let new = Deadline::at(old.at_ms);
+            self.write_deadline(position, &key, old, new);
+            self.look_then(hash, old, new);
+        }
+        (first, Changed::between(before, self.bytes()))
+    }
+
+    /// The entry with this hash of whose use this is noted.
+    pub(crate) fn find_used(&self, hash: u32, used: u32) -> Option<KeyEntry<'_>> {
+        let position = self.entries.find(hash, |record| record.used.get() == used)?;
+        Some(self.entry(position))
+    }
+
+    /// Some keys side by side: their hashes, and what is noted of their use.
+    pub(crate) fn sample(&self, random: u64, wanted: usize, visit: &mut impl FnMut(u32, u32)) {
+        self.entries.sample(random, wanted, visit);
+    }
+
+    /// Some keys that expire one after the other, likewise.
+    pub(crate) fn sample_expiring(&self, random: u64, wanted: usize, visit: &mut impl FnMut(u32, u32)) {
+        for (look_ms, hash) in self.deadlines.sample(random, wanted) {
+            let is_it = |record: Record<'_, Value>| self.entry_of(record).deadline().look_ms() == look_ms;
+            if let Some(position) = self.entries.find(hash, is_it) {
+                visit(hash, self.entry(position).used());
+            }
+        }
+    }
+
+    /// Bytes of records that are needed no more.
+    pub fn dead_bytes(&self) -> usize {
+        self.entries.dead_bytes()
+    }
+
+    /// Has some records moved together where one byte in `one_in` is needed no more; none if there are none.
+    pub(crate) fn compact_some(&mut self, one_in: usize) -> Option<Changed> {
+        let before = self.bytes();
+        let is_done = self.entries.compact_some(one_in);
+        is_done.then(|| Changed::between(before, self.bytes()))
     }
 
     /// Looks at the key that is to be looked at first, if one is by then. Takes it out if it has expired.

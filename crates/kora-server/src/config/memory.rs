@@ -4,6 +4,8 @@ use std::fmt;
 use std::fs;
 use std::str::FromStr;
 
+use rustix::process::{Resource, getrlimit};
+
 use crate::control_group;
 
 use super::error::BadValue;
@@ -145,15 +147,16 @@ impl fmt::Display for OutputLimit {
     }
 }
 
-/// The memory that this process may use: the machine's, or its control group's if that is less.
-fn machine_bytes() -> u64 {
+/// The memory that this process may use: the machine's, its control group's or its address space, whichever is least.
+pub(super) fn machine_bytes() -> u64 {
     let machine = fs::read_to_string("/proc/meminfo").ok().and_then(|text| {
         let line = text.lines().find(|line| line.starts_with("MemTotal:"))?;
         let kib: u64 = line.split_ascii_whitespace().nth(1)?.parse().ok()?;
         Some(kib * 1024)
     });
     let group = control_group::memory_bytes_max().unwrap_or(u64::MAX);
-    machine.unwrap_or(UNKNOWN_MACHINE_BYTES).min(group)
+    let addresses = getrlimit(Resource::As).current.unwrap_or(u64::MAX);
+    machine.unwrap_or(UNKNOWN_MACHINE_BYTES).min(group).min(addresses)
 }
 
 /// Less could not hold one largest argument beside a few ordinary connections.

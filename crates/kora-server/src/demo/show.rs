@@ -105,7 +105,8 @@ pub(super) fn lines_to_try(out: &mut impl Write, target: &Target) -> Result<(), 
     writeln!(
         out,
         "\nTry it:\n  {login}{cli} VECINFO {COLLECTION}\n  \
-         {cli} VECQUERY {COLLECTION} 5 $({cli} VECGET {COLLECTION}:music)\n\n  \
+         {cli} VECQUERY {COLLECTION} 5 $({cli} VECGET {COLLECTION}:music)\n  \
+         {cli} CONFIG SET maxmemory 1gb maxmemory-policy allkeys-lru  # evicts what was used least recently\n\n  \
          # Python, with `pip install redis`\n  \
          import redis\n  \
          r = redis.Redis(\"{host}\", {port}{password})\n  \

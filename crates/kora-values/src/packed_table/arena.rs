@@ -87,6 +87,11 @@ impl Arena {
         self.used - self.dead
     }
 
+    /// Bytes of records that are needed no more.
+    pub(super) fn dead(&self) -> usize {
+        self.dead
+    }
+
     /// True if it is time that all that is needed goes to another arena: before a record of `len` bytes takes a chunk more,
     /// if a fifth is lost.
     pub(super) fn should_move_before(&self, len: usize) -> bool {

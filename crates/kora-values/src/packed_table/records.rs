@@ -164,6 +164,11 @@ impl<X> Records<X> {
         self.arena.should_move() || (self.vacant.len() > OUTSIDE_MIN && self.vacant.len() > self.outside.len() / 2)
     }
 
+    /// Bytes of records that are needed no more.
+    pub(super) fn dead(&self) -> usize {
+        self.arena.dead()
+    }
+
     /// Bytes of the records.
     pub(super) fn live(&self) -> usize {
         self.arena.live()

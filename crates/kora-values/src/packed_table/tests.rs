@@ -296,3 +296,55 @@ fn a_table_is_dismantled_in_steps() {
     assert_eq!((outside, table.len(), table.bytes), (5000, 0, 0));
     assert!(steps > 5000 / DISMANTLED_MAX, "{steps} steps");
 }
+
+#[test]
+fn what_is_needed_no_more_comes_back_when_segments_are_compacted() {
+    let mut table: PackedTable<()> = PackedTable::new();
+    let content = || Content {
+        tag: 0,
+        body: [&[7; 40][..], &[]],
+        outside: None,
+    };
+    let hash = |number: u32| number.wrapping_mul(0x9E37_79B9);
+    (0..20_000_u32).for_each(|number| table.insert_new(hash(number), &number.to_le_bytes(), number, content()));
+    for number in (0..20_000_u32).step_by(6) {
+        let position = table.find_name(hash(number), &number.to_le_bytes());
+        table.remove(position.expect("it was added"));
+    }
+    let (bytes, dead) = (table.bytes(), table.dead_bytes());
+    assert!(dead > 3_000 * 40, "{dead}");
+    while table.compact_some(32) {}
+    table.assert_sound();
+    assert_eq!(table.dead_bytes(), 0);
+    assert!(table.bytes() + dead / 2 < bytes, "{} of {bytes} left", table.bytes());
+}
+
+#[test]
+fn a_sample_has_as_many_records_as_are_wanted_each_about_as_often() {
+    let mut table: PackedTable<()> = PackedTable::new();
+    let content = || Content {
+        tag: 0,
+        body: [&[], &[]],
+        outside: None,
+    };
+    let mut sampled = 0;
+    table.sample(7, 5, |_, _| sampled += 1);
+    assert_eq!(sampled, 0);
+    let hash = |number: u32| number.wrapping_mul(0x9E37_79B9) ^ number.rotate_left(13);
+    (0..5_000_u32).for_each(|number| table.insert_new(hash(number), &number.to_le_bytes(), number, content()));
+    let mut times = vec![0; 5_000];
+    let mut random = 5_u64;
+    for _ in 0..40_000 {
+        random = random
+            .wrapping_mul(0x5851_F42D_4C95_7F2D)
+            .wrapping_add(0x1405_7B7E_F767_814F);
+        let mut wanted = 0;
+        table.sample(random, 5, |_, used| {
+            times[used as usize] += 1;
+            wanted += 1;
+        });
+        assert_eq!(wanted, 5);
+    }
+    assert!(times.iter().filter(|times| **times > 0).count() > 4_990);
+    assert!(times.iter().all(|times| *times < 400), "forty on average");
+}

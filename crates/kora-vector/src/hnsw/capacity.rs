@@ -23,13 +23,23 @@ impl Index {
         self.space.slot_bytes() + graph
     }
 
-    /// Bytes that the tables grow by if a vector is inserted now: 0 if a slot is vacant, or has its memory already.
+    /// Bytes that the tables grow by if a vector is inserted now: 0 if a slot is vacant, or has its memory already, unless a
+    /// graph is made of all vectors then.
     pub fn growth_bytes(&self) -> usize {
-        if self.states.vacant_count() > 0 {
-            return 0;
-        }
-        let graph = self.built.as_ref().map_or(0, |built| built.graph.growth_bytes());
-        self.space.growth_bytes() + graph
+        let rows = match self.states.vacant_count() {
+            0 => self.space.growth_bytes(),
+            _ => 0,
+        };
+        let links = match &self.built {
+            Some(_) if self.states.vacant_count() > 0 => 0,
+            Some(built) => built.graph.growth_bytes(),
+            None if self.plants_next() => {
+                let slots = self.states.slots() + 1;
+                Graph::new(usize::from(self.m)).slot_bytes() * slots.next_power_of_two()
+            }
+            None => 0,
+        };
+        rows + links
     }
 
     /// Slots that hold no vector that is there: dead, on their way out, or vacant.

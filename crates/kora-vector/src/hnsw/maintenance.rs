@@ -40,6 +40,25 @@ impl Index {
         Step::Done(())
     }
 
+    /// Goes on with what frees a slot, until one is vacant. Never cuts the tables, as [`Index::tend`] does: a vector waits for
+    /// the slot. Done if one is vacant, or if there is nothing to do before a search, an insertion or a capture has ended.
+    pub fn vacate(&mut self, work: &mut Work) -> Step<()> {
+        while self.states.vacant_count() == 0 {
+            let step = match self.has_unlinked() {
+                true => self.link_unlinked(work),
+                false if self.consolidates(Urgency::Insert) => match self.consolidate(Urgency::Insert, work) {
+                    Step::More => Step::More,
+                    Step::Done(()) => return Step::Done(()),
+                },
+                false => return Step::Done(()),
+            };
+            if work.is_spent() || (self.has_unlinked() && step == Step::More) {
+                return Step::More;
+            }
+        }
+        Step::Done(())
+    }
+
     /// Frees some of the index's memory, so that dropping a large one causes no stall. After the first step the index is
     /// good for nothing but the next; after `Done`, dropping it costs nothing.
     pub fn dismantle_step(&mut self, work: &mut Work) -> Step<()> {
