@@ -44,6 +44,7 @@ pub(crate) enum Name {
     VecGet,
     VecInfo,
     VecList,
+    VecMSet,
     VecQuery,
     VecRecall,
     VecSet,
@@ -171,7 +172,7 @@ pub(crate) enum Name {
 }
 
 impl Name {
-    pub(crate) const ALL: [Name; 164] = [
+    pub(crate) const ALL: [Name; 165] = [
         Name::Auth,
         Name::Client,
         Name::ClientGetname,
@@ -212,6 +213,7 @@ impl Name {
         Name::VecGet,
         Name::VecInfo,
         Name::VecList,
+        Name::VecMSet,
         Name::VecQuery,
         Name::VecRecall,
         Name::VecSet,
@@ -381,6 +383,7 @@ impl Name {
             Name::VecGet => ("vecget", -2),
             Name::VecInfo => ("vecinfo", 2),
             Name::VecList => ("veclist", 1),
+            Name::VecMSet => ("vecmset", -4),
             Name::VecQuery => ("vecquery", -4),
             Name::VecRecall => ("vecrecall", -2),
             Name::VecSet => ("vecset", -4),
@@ -566,7 +569,9 @@ impl Name {
             Name::VecCreate | Name::VecDel | Name::VecDrop | Name::VecGet | Name::VecInfo | Name::VecList => {
                 Family::Vector
             }
-            Name::VecGetAttr | Name::VecQuery | Name::VecRecall | Name::VecSet | Name::VecSetAttr => Family::Vector,
+            Name::VecGetAttr | Name::VecMSet | Name::VecQuery | Name::VecRecall | Name::VecSet | Name::VecSetAttr => {
+                Family::Vector
+            }
             Name::VAdd | Name::VCard | Name::VDim | Name::VEmb | Name::VGetAttr | Name::VInfo | Name::VIsMember => {
                 Family::VectorSet
             }

@@ -111,7 +111,11 @@ impl Engine {
         let refused = matches!(parsed.command, Command::Refused(_));
         let may_set = matches!(
             parsed.command,
-            Command::VectorSet(..) | Command::Transfer(_) | Command::Exec | Command::Evaluate(_)
+            Command::VectorSet(..)
+                | Command::VectorSetMany(_)
+                | Command::Transfer(_)
+                | Command::Exec
+                | Command::Evaluate(_)
         );
         let epoch = may_set.then(|| self.epochs.current());
         let reply_queue = self.reply_queues.get(id);

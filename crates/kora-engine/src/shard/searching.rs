@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use kora_keyspace::collections::{Collection, FilteredSearch, ResolveKeys};
+use kora_vector::limits::EF_MAX;
 use kora_vector::{Search, Statistics, Step, Work};
 
 use super::Shard;
@@ -69,8 +70,7 @@ impl Query {
         let resolving = match &mut self.resolving {
             Some(resolving) => resolving,
             resolving @ None => match search.resume(collection, (question.k, bytes_left), work) {
-                Step::Done(found) if question.with_attributes => resolving.insert(found.with_attributes()),
-                Step::Done(found) => resolving.insert(found),
+                Step::Done(found) => resolving.insert(with_what_is_wanted(found, question)),
                 Step::More => return Step::More,
             },
         };
@@ -79,7 +79,7 @@ impl Query {
         };
         let live = collection.live();
         let matches = search.matches().unwrap_or(live);
-        let attributes = resolving.take_attributes();
+        let (attributes, vectors) = (resolving.take_attributes(), resolving.take_vectors());
         let statistics = search.statistics();
         // It may be the last for which consolidation waits.
         self.search = None;
@@ -87,6 +87,7 @@ impl Query {
         let hits = hits_of(resolved, statistics, question, self.ef, matches);
         Step::Done(Hits {
             attributes,
+            vectors,
             live,
             ..hits
         })
@@ -109,6 +110,18 @@ impl Task for Query {
     }
 }
 
+/// Finds attributes and components, too, if they are wanted.
+fn with_what_is_wanted(resolving: ResolveKeys, question: &Question) -> ResolveKeys {
+    let resolving = match question.with_attributes {
+        true => resolving.with_attributes(),
+        false => resolving,
+    };
+    match question.with_vectors {
+        true => resolving.with_vectors(),
+        false => resolving,
+    }
+}
+
 /// A search of a part, among all or among those that pass a filter.
 enum Searching {
     All(Search),
@@ -119,6 +132,8 @@ impl Searching {
     fn begin(part: &mut Collection, question: &Question, ef: usize) -> Searching {
         match &question.filter {
             Some(filter) => {
+                // With the largest ef all that pass are measured.
+                let ef = if question.exact { EF_MAX } else { ef };
                 let parameters = question.search_parameters(ef, part);
                 Searching::Filtered(part.begin_filtered(&question.vector, parameters, filter))
             }
