@@ -67,7 +67,7 @@ fn name(author: &mut Author) -> Name {
         89 => *author
             .random
             .pick(&[Name::VSim, Name::VRem, Name::VCard, Name::VIsMember, Name::VGetAttr]),
-        75 => Name::VecInfo,
+        75 => *author.random.pick(&[Name::VecInfo, Name::VecMSet, Name::VecMSet]),
         76..80 => Name::Set,
         80..83 => Name::HSet,
         83..85 => Name::Exec,
@@ -81,6 +81,7 @@ fn name(author: &mut Author) -> Name {
 fn request(name: Name, author: &mut Author) -> Vec<Vec<u8>> {
     let text = match name {
         Name::VecSet => return set(author),
+        Name::VecMSet => return set_many(author),
         Name::VecQuery => return query(author),
         Name::VecCreate => create(author),
         Name::VecDel => {
@@ -134,6 +135,7 @@ fn request(name: Name, author: &mut Author) -> Vec<Vec<u8>> {
 fn forms(name: Name) -> &'static [&'static str] {
     match name {
         Name::VecSet
+        | Name::VecMSet
         | Name::VecQuery
         | Name::VecCreate
         | Name::VecDel
@@ -464,6 +466,21 @@ fn set(author: &mut Author) -> Vec<Vec<u8>> {
     request
 }
 
+fn set_many(author: &mut Author) -> Vec<Vec<u8>> {
+    let collection = collection(author);
+    let dimension = dimension(author, collection);
+    let mut request = words(&format!("VECMSET {dimension}"));
+    for _ in 0..author.random.between(1, 4) {
+        let key = match author.random.below(20) {
+            0 => key(author),
+            number => format!("{collection}:{number}"),
+        };
+        let vector = vector(author, dimension);
+        request.extend([key.into_bytes(), blob(&vector)]);
+    }
+    request
+}
+
 fn query(author: &mut Author) -> Vec<Vec<u8>> {
     let target = match author.random.below(10) {
         0..6 => collection(author).to_owned(),
@@ -487,6 +504,11 @@ fn query(author: &mut Author) -> Vec<Vec<u8>> {
         "RADIUS 0.5",
         "radius -1.25",
         "RADIUS 3",
+        "OFFSET 2",
+        "offset 99990",
+        "NOT a:1",
+        "NOT a:2 {t}b:1 b:3",
+        "GROUP BY .n",
         "WITHINFO",
         "WithInfo",
     ] {
@@ -513,6 +535,7 @@ fn create(author: &mut Author) -> String {
         "M 4",
         "EF_CONSTRUCTION 50",
         "EF_SEARCH 25",
+        "LABEL model-2",
     ] {
         if author.random.percent(20) {
             request.push_str(&format!(" {option}"));

@@ -77,6 +77,7 @@ pub(crate) enum Name {
     VecGet,
     VecInfo,
     VecList,
+    VecMSet,
     VecQuery,
     VecRecall,
     VecSet,
@@ -204,7 +205,7 @@ pub(crate) enum Name {
 }
 
 impl Name {
-    pub(crate) const ALL: [Name; 197] = [
+    pub(crate) const ALL: [Name; 198] = [
         Name::Acl,
         Name::AclCat,
         Name::AclDelUser,
@@ -278,6 +279,7 @@ impl Name {
         Name::VecGet,
         Name::VecInfo,
         Name::VecList,
+        Name::VecMSet,
         Name::VecQuery,
         Name::VecRecall,
         Name::VecSet,
@@ -480,6 +482,7 @@ impl Name {
             Name::VecGet => ("vecget", -2),
             Name::VecInfo => ("vecinfo", 2),
             Name::VecList => ("veclist", 1),
+            Name::VecMSet => ("vecmset", -4),
             Name::VecQuery => ("vecquery", -4),
             Name::VecRecall => ("vecrecall", -2),
             Name::VecSet => ("vecset", -4),
@@ -673,7 +676,9 @@ impl Name {
             Name::VecCreate | Name::VecDel | Name::VecDrop | Name::VecGet | Name::VecInfo | Name::VecList => {
                 Family::Vector
             }
-            Name::VecGetAttr | Name::VecQuery | Name::VecRecall | Name::VecSet | Name::VecSetAttr => Family::Vector,
+            Name::VecGetAttr | Name::VecMSet | Name::VecQuery | Name::VecRecall | Name::VecSet | Name::VecSetAttr => {
+                Family::Vector
+            }
             Name::VAdd | Name::VCard | Name::VDim | Name::VEmb | Name::VGetAttr | Name::VInfo | Name::VIsMember => {
                 Family::VectorSet
             }

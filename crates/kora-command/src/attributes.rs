@@ -8,9 +8,8 @@ use crate::Command;
 use crate::action::{Action, AttributesAction};
 use crate::arguments::Arguments;
 use crate::error::ClientError;
-use crate::row::CommandEntry;
+use crate::row::{CommandEntry, VECTOR_READ, VECTOR_WRITE};
 use crate::syntax::Argument;
-use crate::vector_entries::{VECTOR_READ, VECTOR_WRITE};
 
 /// `VECSETATTR`
 pub(crate) const SET_ENTRY: CommandEntry = CommandEntry {

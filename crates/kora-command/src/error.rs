@@ -185,8 +185,24 @@ pub enum ClientError {
     NotNumber { position: usize, got: Vec<u8> },
     /// A component that is NaN, infinite, or too large for 32 bits.
     NotFinite { position: usize, got: Vec<u8> },
-    /// VECQUERY RADIUS with something that is no distance.
-    Radius { got: Vec<u8> },
+    /// An option whose value is no finite number.
+    NotFiniteOption { what: &'static str, got: Vec<u8> },
+    /// VECQUERY with more keys than a mean is made of.
+    TooManyCenterKeys,
+    /// VECQUERY with an OFFSET or keys behind NOT that make more neighbours necessary than a query finds.
+    TooManyNeighbours { nearest: usize },
+    /// A label longer than the limit.
+    LabelTooLong { bytes: usize },
+    /// VECMSET with more vectors than one command sets.
+    TooManyVectors,
+    /// VECMSET with keys of several collections.
+    SeveralCollections,
+    /// GROUP without what belongs to it.
+    GroupSyntax,
+    /// VECQUERY with the keys of vectors of several dimensions.
+    MixedDimensions,
+    /// VECQUERY with keys whose weights are all zero.
+    NoMean,
     /// VECQUERY KEY of a vector that is not there.
     NoSuchVector { key: Vec<u8> },
     /// A vector without direction, under cosine.
@@ -472,7 +488,29 @@ impl fmt::Display for ClientError {
             Self::Filter { error, .. } if error.is_too_long() => write!(f, "ERR invalid FILTER: {error}"),
             Self::Filter { near, .. } => write!(f, "ERR syntax error in FILTER expression near: {}", Quoted(near)),
             Self::Path { got, error } => write!(f, "ERR invalid path '{}': {error}", Quoted(got)),
-            Self::Radius { got } => write!(f, "ERR RADIUS must be a finite 32-bit float, got '{}'", Quoted(got)),
+            Self::NotFiniteOption { what, got } => {
+                write!(f, "ERR {what} must be a finite 32-bit float, got '{}'", Quoted(got))
+            }
+            Self::TooManyCenterKeys => {
+                let max = crate::limits::CENTER_KEYS_MAX;
+                write!(f, "ERR too many keys to search near, at most {max} are allowed")
+            }
+            Self::TooManyNeighbours { nearest } => {
+                let max = crate::limits::K_MAX;
+                write!(f, "ERR k, OFFSET and the number of keys behind NOT together are {nearest}, at most {max} are allowed")
+            }
+            Self::LabelTooLong { bytes } => {
+                let max = crate::limits::LABEL_BYTES_MAX;
+                write!(f, "ERR the label has {bytes} bytes, at most {max} are allowed")
+            }
+            Self::TooManyVectors => {
+                let max = crate::limits::VECTORS_SET_MAX;
+                write!(f, "ERR too many vectors, at most {max} are set at once")
+            }
+            Self::SeveralCollections => f.write_str("ERR the keys are of several collections"),
+            Self::GroupSyntax => f.write_str("ERR syntax error: GROUP is followed by BY path LIMIT n"),
+            Self::MixedDimensions => f.write_str("ERR the vectors of these keys have different dimensions"),
+            Self::NoMean => f.write_str("ERR the vectors of these keys with these weights have no mean"),
             Self::NoSuchVector { key } => write!(f, "ERR no such vector '{}'", Quoted(key)),
             Self::ZeroVector => {
                 f.write_str("ERR invalid vector: a zero vector has no direction, so it has no cosine distance")

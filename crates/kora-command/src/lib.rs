@@ -22,8 +22,10 @@ mod key_entries;
 mod keys;
 mod lifetime;
 pub mod limits;
+mod many_vectors;
 pub mod names_used;
 mod pubsub;
+mod query;
 mod recall;
 pub mod reference;
 mod row;
@@ -39,6 +41,7 @@ mod vector_set_action;
 mod vector_set_entries;
 mod vector_sets;
 mod vectors;
+mod wish;
 
 use bytes::Bytes;
 use kora_resp::glob::Pattern;
@@ -62,7 +65,8 @@ pub use self::recall::RecallRequest;
 pub use self::scripting::{Evaluation, ScriptSource};
 pub use self::setting_error::SettingError;
 pub use self::vector_set_action::{Addition, ElementRange, RangeEnd, Similar, SimilarTo, SimilarWish, VectorSetAction};
-pub use self::vectors::{Center, Creation, VectorForm, VectorOptions, VectorQuery, Wish, vet};
+pub use self::vectors::{Creation, VectorForm, VectorOptions, vet};
+pub use self::wish::{Center, Grouping, VectorQuery, Wish};
 
 /// How a client wants a snapshot.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -212,6 +216,8 @@ pub enum Command {
 
     /// `VECSET key dim …`
     VectorSet(Element, Box<[f32]>, VectorOptions),
+    /// `VECMSET dim key blob [key blob …]`: all of one collection.
+    VectorSetMany(Vec<(Element, Box<[f32]>)>),
     /// `VECGET key [FP32]`
     VectorGet(Element, VectorForm),
     /// `VECDEL key [key …]`
@@ -323,13 +329,13 @@ impl Command {
                 let attributes = options.attributes.as_ref().map_or(0, |text| text.len());
                 element.collection.len() + element.name.len() + size_of_val::<[f32]>(vector) + attributes
             }
-            Command::VectorQuery(query) => {
-                let center = match &query.center {
-                    Center::Given(vector) => size_of_val::<[f32]>(vector),
-                    Center::Stored(key) => key.collection.len() + key.name.len(),
+            Command::VectorSetMany(vectors) => {
+                let bytes = |(element, vector): &(Element, Box<[f32]>)| {
+                    element.collection.len() + element.name.len() + size_of_val::<[f32]>(vector) + VECTOR_BYTES
                 };
-                query.target.len() + center + query.wish.bytes_held()
+                vectors.iter().map(bytes).sum()
             }
+            Command::VectorQuery(query) => query.target.len() + query.center.bytes_held() + query.wish.bytes_held(),
             Command::VectorDelete(elements) => elements.bytes(),
             Command::Answered(reply) => reply.bytes_hint(),
             Command::Ping(Some(text)) | Command::Echo(text) => text.len(),
@@ -365,6 +371,9 @@ impl Command {
 fn bytes_of(names: &[Bytes]) -> usize {
     names.iter().map(|name| name.len() + size_of::<Bytes>()).sum()
 }
+
+/// A vector of several that are set, beside its key and its components.
+const VECTOR_BYTES: usize = size_of::<(Element, Box<[f32]>)>();
 
 /// A slot in the reply queue and a request under way, without what they point to.
 const SEAT_BYTES: usize = 256;

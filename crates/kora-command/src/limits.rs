@@ -13,6 +13,18 @@ pub const K_MAX: usize = kora_vector::limits::K_MAX;
 /// Largest ef of a query.
 pub const EF_MAX: usize = kora_vector::limits::EF_MAX;
 
+/// Keys of which a VECQUERY takes the mean: each is fetched, one after the other.
+pub const CENTER_KEYS_MAX: usize = 64;
+
+/// Bytes of a collection's label: the name of a model, its version, and a remark.
+pub const LABEL_BYTES_MAX: usize = 256;
+
+/// Vectors of one VECMSET: so many of usual length are checked and sent to their shards in about a millisecond.
+pub const VECTORS_SET_MAX: usize = 1024;
+
+/// Vectors of one group that a VECQUERY may ask for.
+pub const GROUP_LIMIT_MAX: usize = K_MAX;
+
 /// Largest k of a VECRECALL: it holds that many keys while it compares.
 pub const RECALL_K_MAX: usize = 1_000;
 

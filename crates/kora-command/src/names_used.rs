@@ -4,6 +4,7 @@
 use kora_resp::{Words, number};
 use smallvec::SmallVec;
 
+use crate::limits::CENTER_KEYS_MAX;
 use crate::table::{CommandEntry, DataAccess};
 
 /// What a command does to a key. `exists` and the like do neither: any pattern of a user lets them.
@@ -158,17 +159,28 @@ impl NameTraits {
             ranges.push(range(first_use, first, end.min(first + 1), step));
             ranges.push(range(self.others, first + step, end, step));
         }
-        let is_by_key = |words: &Words| {
-            words
-                .iter()
-                .nth(3)
-                .is_some_and(|word| word.eq_ignore_ascii_case(b"key"))
-        };
-        if self.option == NameOption::KeyOfQuery && words.len() > 4 && is_by_key(words) {
-            ranges.push(range(Named::Key(KeyUse::READ), 4, 5, 1));
+        if self.option == NameOption::KeyOfQuery {
+            ranges.extend(keys_of_query(words));
         }
         ranges
     }
+}
+
+/// The keys of `KEY key [WEIGHT w]`, again and again, from the third word on. The parser refuses more than so many.
+fn keys_of_query(words: &Words) -> impl Iterator<Item = NameRange> {
+    let (mut words, mut at) = (words.iter().skip(3).peekable(), 3);
+    let keys = std::iter::from_fn(move || {
+        words.next_if(|word| word.eq_ignore_ascii_case(b"key"))?;
+        words.next()?;
+        let key = range(Named::Key(KeyUse::READ), at + 1, at + 2, 1);
+        at += 2;
+        if words.next_if(|word| word.eq_ignore_ascii_case(b"weight")).is_some() {
+            words.next();
+            at += 2;
+        }
+        Some(key)
+    });
+    keys.take(CENTER_KEYS_MAX)
 }
 
 fn range(named: Named, first: usize, end: usize, step: usize) -> NameRange {

@@ -6,9 +6,8 @@ use crate::Command;
 use crate::arguments::Arguments;
 use crate::error::ClientError;
 use crate::limits::{EF_MAX, RECALL_K_MAX, RECALL_SAMPLES_MAX};
-use crate::row::CommandEntry;
+use crate::row::{CommandEntry, VECTOR_READ};
 use crate::syntax::Argument;
-use crate::vector_entries::VECTOR_READ;
 
 /// `VECRECALL collection [K k] [SAMPLES n] [EF n]`
 #[derive(Debug)]

@@ -171,3 +171,20 @@ fn true_of<const COUNT: usize>(words: [(bool, &'static str); COUNT]) -> impl Ite
 fn container(_: &Arguments<'_>) -> Result<Command, ClientError> {
     unreachable!("a container's arity is -2, so it is never parsed itself")
 }
+
+/// What reading commands on vectors have in common.
+pub(crate) const VECTOR_READ: CommandEntry = CommandEntry {
+    group: "vector",
+    categories: &["@vector"],
+    access: DataAccess::Read,
+    other_flags: &[],
+    keys: (1, 1, 1),
+    ..PLAIN
+};
+
+/// What writing commands on vectors have in common.
+pub(crate) const VECTOR_WRITE: CommandEntry = CommandEntry {
+    access: DataAccess::Write,
+    adds_memory: true,
+    ..VECTOR_READ
+};

@@ -1,15 +1,15 @@
 //! The commands on vectors and collections, as the table lists them. Their syntax stands in `vectors.rs`.
 
-use crate::row::{CommandEntry, DataAccess, PLAIN};
+use crate::row::{CommandEntry, VECTOR_READ, VECTOR_WRITE};
 use crate::syntax::Argument;
-use crate::{attributes, recall, vectors};
+use crate::{attributes, many_vectors, query, recall, vectors};
 
 /// The commands of this family.
 pub(crate) const ENTRIES: &[CommandEntry] = &[
     CommandEntry {
         name: "veccreate",
         reply: "`OK`.",
-        notes: "An error if the collection exists. The collection stays until it is dropped, even without vectors; one that a first VECSET made does not. Parameters that are not given are taken from the settings `vector-metric`, `vector-quant`, `vector-m`, `vector-ef-construction`, `vector-ef-search`. A larger M or EF_CONSTRUCTION builds a better graph more slowly; M also costs memory: 4 bytes for each of 2·M links of a vector.\n\n`QUANT` says how components are stored:\n\n| | bytes of a vector at 50 and 384 dimensions | maximum error per component | recall@10 of an exact search |\n|---|---|---|---|\n| `F32` | 320, 2,000 | none: the same bits | 1 |\n| `F16` | 128, 832 | 1/2,048 of the vector's largest component | 0.995 |\n| `Q16` | 128, 784 | 1/62,000 of the vector's largest component | 0.995 |\n| `Q8` | 64, 400 | 1/253 of the vector's largest component | 0.95 |\n\nLinks and keys come on top. Where codes of four bits are enough to walk the graph (mostly, from 96 dimensions on), `F32` takes half a byte less for each component. With another `QUANT` than `F32`, VECGET returns the stored vector, and distances are measured to it.",
+        notes: "An error if the collection exists. The collection stays until it is dropped, even without vectors; one that a first VECSET made does not. Parameters that are not given are taken from the settings `vector-metric`, `vector-quant`, `vector-m`, `vector-ef-construction`, `vector-ef-search`. `LABEL` is any text of at most 256 bytes that VECINFO shows, such as the name of the model that made the vectors. A larger M or EF_CONSTRUCTION builds a better graph more slowly; M also costs memory: 4 bytes for each of 2·M links of a vector.\n\n`QUANT` says how components are stored:\n\n| | bytes of a vector at 50 and 384 dimensions | maximum error per component | recall@10 of an exact search |\n|---|---|---|---|\n| `F32` | 320, 2,000 | none: the same bits | 1 |\n| `F16` | 128, 832 | 1/2,048 of the vector's largest component | 0.995 |\n| `Q16` | 128, 784 | 1/62,000 of the vector's largest component | 0.995 |\n| `Q8` | 64, 400 | 1/253 of the vector's largest component | 0.95 |\n\nLinks and keys come on top. Where codes of four bits are enough to walk the graph (mostly, from 96 dimensions on), `F32` takes half a byte less for each component. With another `QUANT` than `F32`, VECGET returns the stored vector, and distances are measured to it.",
         arity: -4,
         summary: "Creates an empty collection.",
         arguments: VECCREATE,
@@ -52,7 +52,7 @@ pub(crate) const ENTRIES: &[CommandEntry] = &[
     attributes::GET_ENTRY,
     CommandEntry {
         name: "vecinfo",
-        reply: "A map: `collection`, `dimension`, `metric`, `quant`, `m`, `ef_construction`, `ef_search`, `made_by` (`VECSET`: the collection is withdrawn with its last vector; or `VECCREATE`: it stays), then for all shards together `vectors` (live ones), `deleted` (marked ones that still hold a slot), `dead_share` (`deleted` as a share of both), `consolidated` (progress of the running consolidation, on the shard that is least far; null if none runs), `slots`, `slots_free` (for the next vectors), `chunks` (blocks of memory, of two mebibytes at most), `levels`, `vectors_bytes`, `links_bytes`, `keys_bytes`, `attributes` (vectors that have attributes), `attributes_bytes` (including the remembered results of filters), and under `shards` the same for each shard. Null if there is no such collection.",
+        reply: "A map: `collection`, `dimension`, `metric`, `quant`, `m`, `ef_construction`, `ef_search`, `made_by` (`VECSET`: the collection is withdrawn with its last vector; or `VECCREATE`: it stays; or `VADD`: it is a vector set), `label` if it has one, then for all shards together `vectors` (live ones), `deleted` (marked ones that still hold a slot), `dead_share` (`deleted` as a share of both), `consolidated` (progress of the running consolidation, on the shard that is least far; null if none runs), `slots`, `slots_free` (for the next vectors), `chunks` (blocks of memory, of two mebibytes at most), `levels`, `vectors_bytes`, `links_bytes`, `keys_bytes`, `attributes` (vectors that have attributes), `attributes_bytes` (including the remembered results of filters), and under `shards` the same for each shard. Null if there is no such collection.",
         notes: "Deleted vectors are removed from a shard in batches: during VECSETs at 1 for 20 live vectors (queries walk a twentieth more until then); on an idle shard at 1 for 64 (with fewer, reading every list of links costs more than it gains); at 1 for 16 where a shard holds fewer than 1,024 vectors and has no graph. Each VECSET does a share of that work, which grows with the number of deleted vectors, at most four times its own work; above 1 for 4 the shard also works on it between other commands. The slots of a batch are reused. When a quarter of the slots is free, 1 in 24 on an idle shard, and at least 16, vectors move to lower slots and the memory behind them returns to the operating system; constant replacement leaves fewer than a quarter free, so it moves nothing. When half of the vectors have been removed, the remaining ones select their links anew.",
         arity: 2,
         summary: "Describes a collection: dimension, metric, parameters, vectors and memory per shard and in total.",
@@ -68,17 +68,8 @@ pub(crate) const ENTRIES: &[CommandEntry] = &[
         parse: vectors::list,
         ..VECTOR_READ
     },
-    CommandEntry {
-        name: "vecquery",
-        reply: "The nearest vectors with their distances, nearest first: in RESP2 a flat array `key, distance, key, …`, in RESP3 an array of `[key, distance]`. Empty if nothing of that name exists.",
-        notes: "`collection` is a collection's exact name, or that name followed by `:*`, or the key of a vector that exists (its collection is meant), in this order. Distances: cosine = 1 − cosine similarity, in [0, 2]; l2 = the Euclidean distance; ip = the negative inner product; lower is nearer for all three. A vector is at cosine and l2 distance exactly 0 from itself. Ties are broken by key among the vectors that were found; of more equal ones than EF, or than a thousand, which are found is not defined. A distance beyond the largest 32-bit float is shown as that float. Distances are printed with the fewest digits that read back to the same 32-bit float, whole numbers without a point.\n\n`EF` is how many candidates are kept while searching (at least k; the collection's `EF_SEARCH` otherwise): more finds more of the true neighbours and costs more. Up to 1,024 it is an average: half as many for a query whose neighbours are far from other vectors, up to three times as many where many vectors lie at nearly the same distance. With `IP` it is exact. A collection that is spread over S shards is searched on each with ⌈EF/√S⌉. `FILTER` returns only vectors whose attributes pass the expression: the k nearest of them, and fewer only if fewer pass. The language is that of Redis's vector sets: numbers, texts in either quotes, lists (`[1, \"a\"]`), fields (`.year`), and from tight to loose `not`, `**`, `* / %`, `+ -`, then `< <= > >= == != in`, then `and`, then `or`; a field that is missing makes the whole expression false. Beyond it there are `true`, `false`, `null` in lists, inner fields (`.author.name`, `.tags[0]`), ranges with both ends (`.year in 1980..1989`), `.name starts \"A\"`, `exists .field`, and the escapes `\\n`, `\\r`, `\\t`. Each shard tests all attributes the first time and then remembers which vectors pass; for up to 16 expressions of a collection it keeps the result up to date. Where few pass, each of them is measured, and the answer is exact.\n\n`RADIUS` leaves out vectors farther than `r`, in the distances of the reply; the reply holds at most k. `KEY` searches for the neighbours of the vector with this key. With cosine and l2 it is among them itself, unless k others are its equals and come first by key; with IP others may be nearer.\n\n`WITHATTR` adds the attributes to each neighbour, as the third of each in RESP3 and behind the distance in RESP2: their JSON text or null, or with paths, each of which begins with a dot, an array of the values' JSON texts.\n\nWith `WITHINFO` the reply is an array of two: the neighbours, and a map of `distances` (how many were computed), `nodes` (whose links were read), `mode` (`exact` if every vector was measured on every shard, so that nothing nearer can exist, else `approximate`) and `rounds` (0 if there is nothing of that name, else 1, and one more each time that a shard was queried again) and `astray` (walks whose results lie much nearer to each other than to the query: then the shard was searched once more, from more entries, and if that did not help a collection of few vectors was measured whole; 0 for nearly all queries); with `FILTER` also `matches` (how many vectors pass), `vectors` (how many there are) and `plan` (`exact`: those that pass were measured; `walk`: the graph was walked; `walk+exact`: the one and then the other).",
-        arity: -4,
-        summary: "Returns the k nearest vectors of a collection with their distances, nearest first. The collection is \
-                  named exactly, or as name:*, or by the key of one of its vectors.",
-        arguments: VECQUERY,
-        parse: vectors::query,
-        ..VECTOR_READ
-    },
+    many_vectors::ENTRY,
+    query::ENTRY,
     recall::ENTRY,
     CommandEntry {
         name: "vecset",
@@ -92,15 +83,6 @@ pub(crate) const ENTRIES: &[CommandEntry] = &[
     },
     attributes::SET_ENTRY,
 ];
-
-const CENTER: Argument = Argument::one_of(
-    "center",
-    &[
-        Argument::double("component").multiple(),
-        Argument::string("blob").after("FP32"),
-        Argument::key("key").after("KEY"),
-    ],
-);
 
 const VECTOR: Argument = Argument::one_of(
     "vector",
@@ -117,17 +99,6 @@ const VECSET: &[Argument] = &[
     Argument::one_of("condition", &[Argument::word("nx", "NX"), Argument::word("xx", "XX")]).optional(),
     Argument::one_of("expiration", crate::string_entries::SET_TIMES).optional(),
     Argument::string("json").after("ATTR").optional(),
-];
-
-const VECQUERY: &[Argument] = &[
-    Argument::key("collection"),
-    Argument::integer("k"),
-    CENTER,
-    Argument::integer("n").after("EF").optional(),
-    Argument::double("r").after("RADIUS").optional(),
-    Argument::string("expression").after("FILTER").optional(),
-    Argument::string("path").multiple().after("WITHATTR").optional(),
-    Argument::word("withinfo", vectors::WITH_INFO).optional(),
 ];
 
 const VECCREATE: &[Argument] = &[
@@ -157,19 +128,5 @@ const VECCREATE: &[Argument] = &[
     Argument::integer("m").after("M").optional(),
     Argument::integer("n").after("EF_CONSTRUCTION").optional(),
     Argument::integer("n").after("EF_SEARCH").optional(),
+    Argument::string("text").after("LABEL").optional(),
 ];
-
-pub(crate) const VECTOR_READ: CommandEntry = CommandEntry {
-    group: "vector",
-    categories: &["@vector"],
-    access: DataAccess::Read,
-    other_flags: &[],
-    keys: (1, 1, 1),
-    ..PLAIN
-};
-
-pub(crate) const VECTOR_WRITE: CommandEntry = CommandEntry {
-    access: DataAccess::Write,
-    adds_memory: true,
-    ..VECTOR_READ
-};

@@ -99,3 +99,6 @@ pub const NAME_WORK: u64 = SLICE_WORK / 1024;
 
 /// The price of a hit of a query that is merged with those of other shards: about a tenth of a microsecond.
 pub const HIT_WORK: u64 = SLICE_WORK / 4096;
+
+/// The price of a byte of attributes in which the value of a path is looked for: about a nanosecond.
+pub const ATTRIBUTE_BYTE_WORK: u64 = SLICE_WORK / (256 << 10);

@@ -91,6 +91,8 @@ pub(crate) enum RequestBody {
     Leave,
     /// Set a vector in this generation of its collection.
     Set(Box<SetVector>),
+    /// Set several of one collection, one after the other; answers the last refusal if there is one.
+    SetMany(Vec<SetVector>),
     /// Delete vectors; answers their number, or [`PartialReply::Refused`] if one of the keys holds a string or a hash.
     Delete(ElementList),
     /// Answers [`PartialReply::Refused`] if this key holds a string or a hash.
@@ -314,6 +316,7 @@ pub(crate) struct SetVector {
 }
 
 /// A query, the same for all shards that are asked.
+#[derive(Clone)]
 pub(crate) struct Question {
     pub(crate) schema: Arc<Schema>,
     pub(crate) vector: Box<[f32]>,
@@ -327,6 +330,8 @@ pub(crate) struct Question {
     pub(crate) filter: Option<Arc<AskedFilter>>,
     /// Whether the attributes of the hits are wanted.
     pub(crate) with_attributes: bool,
+    /// Whether their components are wanted.
+    pub(crate) with_vectors: bool,
     /// Of how many shards the collection has a part.
     pub(crate) parts: usize,
 }
@@ -361,6 +366,8 @@ pub(crate) struct Proposal {
     pub(crate) dimension: usize,
     pub(crate) graph: GraphSettings,
     pub(crate) made_by: MadeBy,
+    /// In memory of its own.
+    pub(crate) label: Bytes,
     pub(crate) if_there: IfThere,
 }
 
@@ -499,6 +506,8 @@ pub(crate) struct Hits {
     pub(crate) statistics: Statistics,
     /// The attributes of each of them, if they are wanted.
     pub(crate) attributes: Vec<Bytes>,
+    /// The components of each of them as little-endian 32-bit floats, if they are wanted.
+    pub(crate) vectors: Vec<Bytes>,
     /// How many vectors of the shard are meant, of how many.
     pub(crate) matches: usize,
     pub(crate) live: usize,

@@ -9,13 +9,12 @@ use crate::access;
 use crate::command::table::{DataAccess, Parsed};
 use crate::command::{
     Action, Center, Command, Creation, Element, ElementList, Evaluation, KeyAction, MemoryRequest, Message,
-    MultiKeyCommand, Only, ScanRequest, ScriptSource, ShortKey, VectorOptions, VectorSetAction,
+    MultiKeyCommand, ScanRequest, ScriptSource, ShortKey, VectorSetAction,
 };
 use crate::cursor::Cursor;
 use crate::error::ClientError;
 use crate::gather::{
-    self, AskingTopics, Context, DescribeForm, Describing, Dropping, Flushing, Gather, ImplicitCreate, Informing,
-    RandomKey, Report,
+    self, AskingTopics, Context, DescribeForm, Describing, Dropping, Flushing, Gather, Informing, RandomKey, Report,
 };
 use crate::gather::{KillingClients, ListingClients, Next, Recalling, RenameOrCopy, Scanning, Shape};
 use crate::limits::{KEY_BYTES_ROUTED_MAX, KEYS_ROUTED_MAX};
@@ -103,6 +102,10 @@ pub(crate) fn plan(parsed: &Parsed, placement: Placement, catalog: CatalogView<'
             true => (by_access, Route::One(home(element)), First::OneStep),
             false => (Order::AfterAll, Route::All, First::Steps),
         },
+        Command::VectorSetMany(vectors) => match catalog.takes_vectors(&vectors[0].0.collection) {
+            true => (by_access, Route::All, First::OneStep),
+            false => (Order::AfterAll, Route::All, First::Steps),
+        },
         Command::VectorDelete(elements) if elements.len() == 1 => {
             let (collection, name) = elements.element(0);
             let shard = placement.shard_of_name(catalog, collection, name);
@@ -112,7 +115,7 @@ pub(crate) fn plan(parsed: &Parsed, placement: Placement, catalog: CatalogView<'
         Command::VectorGet(element, _) => (by_access, Route::One(home(element)), First::OneStep),
         Command::VectorQuery(query) => match query.center {
             Center::Given(_) => (by_access, route_of_query(&query.target, placement), First::Steps),
-            Center::Stored(_) => (by_access, Route::All, First::Steps),
+            Center::Stored(_) | Center::Mean(_) => (by_access, Route::All, First::Steps),
         },
         Command::Scan(request) => (by_access, route_of_scan(request, placement), First::Steps),
         Command::VectorCreate(_) | Command::VectorDrop(_) | Command::Flush => {
@@ -197,7 +200,8 @@ pub(crate) fn start(command: Command, first: First, me: u64, here: Target, conte
         Command::Transfer(transfer) => RenameOrCopy::start(*transfer, context),
         Command::Keys(pattern) => Scanning::list(pattern, context),
         Command::RandomKey => RandomKey::start(context),
-        Command::VectorSet(element, vector, options) => set(element, vector, options, context),
+        Command::VectorSet(element, vector, options) => gather::set_vector(element, vector, options, context),
+        Command::VectorSetMany(vectors) => gather::set_vectors(vectors, context),
         Command::VectorGet(element, form) => {
             let shard = context.home_of(&element);
             Next::Request(
@@ -211,12 +215,13 @@ pub(crate) fn start(command: Command, first: First, me: u64, here: Target, conte
         Command::VectorCreate(creation) => {
             let owner = Target::Shard(placement.shard_of(&creation.collection));
             let graph = graph_settings(&creation, context.setup.graph);
-            let (name, dimension) = (creation.collection, creation.dimension);
+            let (name, dimension, label) = (creation.collection, creation.dimension, creation.label);
             let proposal = Proposal {
                 name,
                 dimension,
                 graph,
                 made_by: MadeBy::Veccreate,
+                label,
                 if_there: IfThere::Refuse,
             };
             Next::Request(Gather::Creating, vec![(owner, RequestBody::Create(Box::new(proposal)))])
@@ -389,27 +394,6 @@ fn describe(name: &[u8], form: DescribeForm, context: &Context<'_>) -> Next {
         (Some(schema), form) => Describing::start(schema, form, context),
         (None, DescribeForm::All) => Next::reply_unless_wrong_type(Reply::Null, name, context),
         (None, DescribeForm::Bytes) => Next::Reply(Reply::Null),
-    }
-}
-
-fn set(element: Element, vector: Box<[f32]>, options: VectorOptions, context: &Context<'_>) -> Next {
-    let schema = match context.catalog().find(&element.collection) {
-        Some(schema) if !schema.is_leaving() => schema,
-        there => {
-            // Refused here, before it makes a collection that would then be empty.
-            if let Err(error) = crate::command::vet(&vector, context.setup.graph.metric) {
-                return Next::error(&error);
-            }
-            // No vector is there, and no collection is made for one that may not be set.
-            if there.is_none() && options.only == Only::IfPresent {
-                return Next::Reply(Reply::Null);
-            }
-            return ImplicitCreate::start(element, vector, options, context);
-        }
-    };
-    match gather::set(&schema, element, vector, options, context) {
-        Ok((gather, body)) => Next::Request(gather, vec![body]),
-        Err(error) => Next::error(&error),
     }
 }
 

@@ -204,6 +204,7 @@ mod tests {
                 graph_min: kora_vector::hnsw::GRAPH_MIN,
             },
             made_by: MadeBy::Vecset,
+            label: Bytes::new(),
             name_bytes: Gauge::new(0),
             leaving: Gauge::new(0),
             deadline: SharedDeadline::new(),

@@ -53,8 +53,8 @@ impl Engine {
         debug_assert!(since_us >= self.clock_us, "time goes on");
         self.look_at_day(since_us, host);
         self.check_rights(id, &mut parsed, since_us);
-        self.gate(&mut parsed);
         self.look_at_memory_rules();
+        self.gate(&mut parsed);
         if self.reply_queues.get(id).is_closed() {
             self.reply_queues.get(id).block();
             return Admission::Later(parsed);
@@ -129,7 +129,11 @@ impl Engine {
         let refused = matches!(parsed.command, Command::Refused(_));
         let may_set = matches!(
             parsed.command,
-            Command::VectorSet(..) | Command::Transfer(_) | Command::Exec | Command::Evaluate(_)
+            Command::VectorSet(..)
+                | Command::VectorSetMany(_)
+                | Command::Transfer(_)
+                | Command::Exec
+                | Command::Evaluate(_)
         );
         let epoch = may_set.then(|| self.epochs.current());
         let reply_queue = self.reply_queues.get(id);

@@ -162,6 +162,7 @@ impl<O: Observer> Keyspace<O> {
                 self.withdraw(&schema.name, crate::Cause::Dropped);
                 let schema = Arc::new(Schema {
                     name: schema.name.clone(),
+                    label: schema.label.clone(),
                     name_bytes: Gauge::new(0),
                     leaving: Gauge::new(0),
                     deadline: SharedDeadline::new(),

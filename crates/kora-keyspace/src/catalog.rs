@@ -27,6 +27,8 @@ pub struct Schema {
     pub graph: GraphSettings,
     /// How it came to be.
     pub made_by: MadeBy,
+    /// What the client that made it wants to remember of it; empty if nothing.
+    pub label: Bytes,
     /// How long an element's name is on average, roughly: what replies about many of them will cost.
     pub name_bytes: Gauge,
     /// Which attempt to let it go is under way, if one is; otherwise 0. Only the owner of its name moves it.

@@ -53,6 +53,7 @@ impl<O: Observer> Keyspace<O> {
             assert_eq!(schema.dimension, twin.dimension, "the dimension of {name:?}");
             assert_eq!(schema.graph, twin.graph, "the settings of {name:?}");
             assert_eq!(schema.made_by, twin.made_by, "how {name:?} was made");
+            assert_eq!(schema.label, twin.label, "the label of {name:?}");
             assert_eq!(schema.deadline.end(), twin.deadline.end(), "the deadline of {name:?}");
         }
     }

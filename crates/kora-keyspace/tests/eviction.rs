@@ -53,6 +53,7 @@ impl World {
 
     fn create(&mut self, name: &str) -> Arc<Schema> {
         let schema = Arc::new(Schema {
+            label: Bytes::new(),
             name: Bytes::copy_from_slice(name.as_bytes()),
             generation: self.catalog.next_generation(),
             dimension: 24,

@@ -220,6 +220,7 @@ impl Subject {
                 graph_min: 16,
             },
             made_by: if stays { MadeBy::Veccreate } else { MadeBy::Vecset },
+            label: Bytes::new(),
             name_bytes: Gauge::new(0),
             leaving: Gauge::new(0),
             deadline: SharedDeadline::new(),

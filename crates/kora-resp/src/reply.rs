@@ -71,8 +71,8 @@ pub enum Reply {
     Set(Vec<Reply>),
     /// Names with scores: an array of `[bulk, double]` pairs, in RESP2 an array in which names and bulk texts alternate.
     Scored(Vec<(Bytes, f32)>),
-    /// An array of arrays of three, in RESP2 one array of all of them.
-    Rows(Vec<[Reply; 3]>),
+    /// An array of arrays, in RESP2 one array of all that these hold.
+    Rows(Vec<Box<[Reply]>>),
     /// A map of the first of each three to an array of the other two, in RESP2 one array of all of them.
     MapOfPairs(Vec<[Reply; 3]>),
     /// An array of doubles, in RESP2 of bulk texts.
@@ -138,7 +138,8 @@ impl Reply {
             Reply::Bulks(bulks) | Reply::BulkMap(bulks) | Reply::BulkPairs(bulks) => bulks.bytes_hint(),
             Reply::Interleaved(interleaved) => interleaved.bytes_hint(),
             Reply::Scored(pairs) => pairs.iter().map(|(name, _)| name.len() + SCORED_BYTES).sum(),
-            Reply::Rows(rows) | Reply::MapOfPairs(rows) => rows.iter().map(|row| inside(row) + SCALAR_BYTES).sum(),
+            Reply::Rows(rows) => rows.iter().map(|row| inside(row) + SCALAR_BYTES).sum(),
+            Reply::MapOfPairs(rows) => rows.iter().map(|row| inside(row) + SCALAR_BYTES).sum(),
             Reply::Floats(values) => values.len() * FLOAT_BYTES,
         };
         held + SCALAR_BYTES
@@ -174,7 +175,7 @@ enum Rest {
     Replies(vec::IntoIter<Reply>),
     Pairs(vec::IntoIter<(Reply, Reply)>),
     Scored(vec::IntoIter<(Bytes, f32)>),
-    Rows(vec::IntoIter<[Reply; 3]>),
+    Rows(vec::IntoIter<Box<[Reply]>>),
     MapOfPairs(vec::IntoIter<[Reply; 3]>),
     Floats(vec::IntoIter<f32>),
     Bulks {
@@ -241,7 +242,7 @@ impl Writing {
                         if version == Version::Resp3 {
                             header(b'*', row.len(), out);
                         }
-                        self.rest.push(Rest::Replies(Vec::from(row).into_iter()));
+                        self.rest.push(Rest::Replies(row.into_vec().into_iter()));
                         false
                     }
                     None => true,
@@ -337,7 +338,10 @@ impl Writing {
                 Version::Resp3 => (b'*', pairs.len(), Rest::Scored(pairs.into_iter())),
             },
             Reply::Rows(rows) => match version {
-                Version::Resp2 => (b'*', rows.len() * 3, Rest::Rows(rows.into_iter())),
+                Version::Resp2 => {
+                    let count = rows.iter().map(|row| row.len()).sum();
+                    (b'*', count, Rest::Rows(rows.into_iter()))
+                }
                 Version::Resp3 => (b'*', rows.len(), Rest::Rows(rows.into_iter())),
             },
             Reply::MapOfPairs(rows) => match version {

@@ -19,10 +19,11 @@ impl Connection {
 
     /// Goes on at another worker.
     pub(crate) async fn go_to(self, worker: usize) {
-        let mut engine = self.engine.borrow_mut();
-        engine.count_traffic(self.traffic);
-        let migrating_client = engine.depart(self.reply_queue);
-        drop(engine);
+        let migrating_client = {
+            let mut engine = self.engine.borrow_mut();
+            engine.count_traffic(self.traffic);
+            engine.depart(self.reply_queue)
+        };
         let id = migrating_client.id();
         let stream = match self.stream.into_std() {
             Ok(stream) => stream,

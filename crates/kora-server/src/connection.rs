@@ -206,10 +206,11 @@ impl Connection {
         if let Ok(End::Moves(worker)) = end {
             return self.go_to(worker).await;
         }
-        let mut engine = self.engine.borrow_mut();
-        engine.count_traffic(std::mem::take(&mut self.traffic));
-        engine.disconnect(self.reply_queue);
-        drop(engine);
+        {
+            let mut engine = self.engine.borrow_mut();
+            engine.count_traffic(std::mem::take(&mut self.traffic));
+            engine.disconnect(self.reply_queue);
+        }
         let parted = match end {
             Ok(End::Finished) => self.part().await,
             Ok(End::Cut | End::Moves(_)) => Ok(()),

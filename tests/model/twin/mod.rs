@@ -83,6 +83,8 @@ pub(crate) struct Collection {
     vectors: BTreeMap<Bytes, Vec<f32>>,
     /// When it expires, in milliseconds of Unix time.
     expires_ms: Option<i64>,
+    /// What its maker wanted to remember.
+    label: Option<Bytes>,
     /// What only a vector set has.
     set: Option<VectorSet>,
 }
@@ -380,6 +382,7 @@ impl Twin {
                 let names = self.collections.keys().cloned().map(Say::Bulk);
                 Ok(Expected::Reply(Say::Array(names.collect())))
             }
+            Name::VecMSet => self.set_many(words),
             Name::VecQuery => self.query(words),
             _ => self.set(words),
         }

@@ -19,6 +19,10 @@ pub(crate) struct Asked {
     pub(crate) vectors: Vec<(Bytes, Vec<f32>)>,
     pub(crate) vector: Vec<f32>,
     pub(crate) k: usize,
+    /// Neighbours that are left out before those.
+    pub(crate) offset: usize,
+    /// Keys that are left out, of vectors that may be among `vectors`.
+    pub(crate) without: Vec<Bytes>,
     pub(crate) ef: usize,
     pub(crate) radius: Option<f32>,
     pub(crate) with_info: bool,
@@ -40,7 +44,7 @@ impl Asked {
     pub(crate) fn judge(&self, reply: &Value, protocol: Protocol) -> Result<Recall, String> {
         let (reply, is_exact) = self.open(reply)?;
         let hits = reply.scored(protocol).ok_or("not keys with distances")?;
-        let wanted = self.k.min(self.within());
+        let wanted = self.k.min(self.within().saturating_sub(self.offset));
         if self.radius.is_none() && hits.len() != wanted {
             return Err(format!("{} hits instead of {wanted}", hits.len()));
         }
@@ -52,7 +56,7 @@ impl Asked {
             return Err(format!("more than {} hits, or farther than {:?}", self.k, self.radius));
         }
         for (key, distance) in &hits {
-            let Some((_, vector)) = self.vectors.iter().find(|(there, _)| there == key) else {
+            let Some((_, vector)) = self.candidates().find(|(there, _)| there == key) else {
                 return Err(format!("{key:?} is not there"));
             };
             let right = self.distance(vector);
@@ -73,7 +77,8 @@ impl Asked {
             if recall.found < recall.wanted {
                 return Err(format!("{recall:?}, though every candidate was kept"));
             }
-            if !self.is_mixed {
+            // With an offset the first of equal ones may be left out.
+            if !self.is_mixed && self.offset == 0 {
                 self.check_ties(&hits)?;
             }
         }
@@ -112,12 +117,17 @@ impl Asked {
     /// How many vectors are surely within the radius.
     fn within(&self) -> usize {
         let Some(radius) = self.radius else {
-            return self.vectors.len();
+            return self.candidates().count();
         };
-        let vectors = self.vectors.iter().map(|(_, vector)| vector);
+        let vectors = self.candidates().map(|(_, vector)| vector);
         vectors
             .filter(|vector| self.distance(vector) <= f64::from(radius) && !self.is_near(radius, vector))
             .count()
+    }
+
+    /// Those that may be returned.
+    fn candidates(&self) -> impl Iterator<Item = &(Bytes, Vec<f32>)> {
+        self.vectors.iter().filter(|(key, _)| !self.without.contains(key))
     }
 
     fn distance(&self, vector: &[f32]) -> f64 {
@@ -148,14 +158,13 @@ impl Asked {
         if wanted == 0 {
             return Recall::default();
         }
-        let mut distances: Vec<f64> = self.vectors.iter().map(|(_, vector)| self.distance(vector)).collect();
+        let mut distances: Vec<f64> = self.candidates().map(|(_, vector)| self.distance(vector)).collect();
         distances.sort_by(f64::total_cmp);
         let error = self
-            .vectors
-            .iter()
+            .candidates()
             .map(|(_, vector)| self.error(vector))
             .fold(0.0, f64::max);
-        let last = distances[wanted - 1] + error;
+        let last = distances[self.offset + wanted - 1] + error;
         let found = hits
             .iter()
             .filter(|(_, distance)| f64::from(*distance) <= last || is_close(*distance, last));
@@ -168,8 +177,8 @@ impl Asked {
     /// Of equal vectors, those with the smaller keys are found.
     fn check_ties(&self, hits: &[(Bytes, f32)]) -> Result<(), String> {
         let is_hit = |key: &Bytes| hits.iter().any(|(hit, _)| hit == key);
-        for (key, vector) in self.vectors.iter().filter(|(key, _)| !is_hit(key)) {
-            let mut equals = self.vectors.iter().filter(|(_, other)| other == vector);
+        for (key, vector) in self.candidates().filter(|(key, _)| !is_hit(key)) {
+            let mut equals = self.candidates().filter(|(_, other)| other == vector);
             if let Some((worse, _)) = equals.find(|(other, _)| is_hit(other) && other > key) {
                 return Err(format!("{worse:?} was found and {key:?}, the same vector, was not"));
             }

@@ -162,6 +162,7 @@ impl Twin {
                 stays: false,
                 vectors: BTreeMap::new(),
                 expires_ms: None,
+                label: None,
                 set: Some(VectorSet {
                     form: addition.form,
                     m: addition.m,
@@ -384,6 +385,7 @@ fn links_options(words: &Words<'_>) -> bool {
 }
 
 /// What a VECSET says of an element.
+#[derive(Default)]
 pub(super) struct SetElement {
     pub(super) if_absent: bool,
     pub(super) if_present: bool,

@@ -7,7 +7,8 @@ use kora_vector::Metric;
 
 use super::form::Form;
 use super::vector_sets::SetElement;
-use super::{Answer, Collection, Expected, Twin, Words, quoted, syntax};
+use super::{Answer, Collection, Expected, Twin, Words, quoted, syntax, wrong_arity};
+use crate::name::Name;
 use crate::say::Say;
 use crate::subject::DEFAULTS;
 
@@ -41,19 +42,7 @@ impl Twin {
         let has = |word| options.flags.contains(&word);
         let expires_ms = options.expires_ms?;
         let text = words.attributes_of_options(end)?;
-        let made = Collection {
-            dimension,
-            metric: DEFAULTS.metric,
-            form: Form::ALL[0],
-            blur: Form::ALL[0],
-            m: DEFAULTS.m,
-            ef_construction: DEFAULTS.ef_construction,
-            ef_search: DEFAULTS.ef_search,
-            stays: false,
-            vectors: BTreeMap::new(),
-            expires_ms: None,
-            set: None,
-        };
+        let made = Collection::made_by_vecset(dimension);
         let there = self.collections.get(&name).unwrap_or(&made);
         there.vet(&name, &vector)?;
         let key = words.owned(1);
@@ -94,6 +83,59 @@ impl Twin {
         collection.vectors.insert(element, vector);
         self.expire();
         Ok(Expected::Reply(Say::ok()))
+    }
+
+    pub(super) fn set_many(&mut self, words: &Words<'_>) -> Answer {
+        let dimension = words.number(1, "dim", 1, DIMENSION_MAX)?;
+        if words.count() % 2 == 1 {
+            return Err(wrong_arity(Name::VecMSet));
+        }
+        let (name, _) = words.key(2)?;
+        let mut vectors = Vec::new();
+        for at in (2..words.count()).step_by(2) {
+            let (collection, element) = words.key(at)?;
+            let (bytes, got) = (dimension * 4, words.0[at + 1].len());
+            if got != bytes {
+                return Say::error(format!(
+                    "ERR vector dimension mismatch - dim {dimension} takes a blob of {bytes} bytes but got {got}"
+                ));
+            }
+            if collection != name {
+                return Say::error("ERR the keys are of several collections");
+            }
+            vectors.push((words.owned(at), element, words.blob(at + 1)?));
+        }
+        let made = Collection::made_by_vecset(dimension);
+        let there = self.collections.get(&name).unwrap_or(&made);
+        vectors.iter().try_for_each(|(_, _, vector)| there.vet(&name, vector))?;
+        if self.is_set(&name) {
+            for (_, element, vector) in vectors {
+                self.set_element(&name, element, vector, SetElement::default())?;
+            }
+            return Ok(Expected::Reply(Say::ok()));
+        }
+        if !self.collections.contains_key(&name) {
+            if self.values.contains_key(&vectors[0].0) || self.values.contains_key(&name) {
+                return super::values::wrong_type();
+            }
+            self.collections.insert(name.clone(), made);
+            self.touch(&name);
+        }
+        let mut is_refused = false;
+        for (key, element, vector) in vectors {
+            if self.values.contains_key(&key) {
+                is_refused = true;
+                continue;
+            }
+            self.touch(&key);
+            self.vector_expiries.remove(&key);
+            let collection = self.collections.get_mut(&name).expect("made a moment ago");
+            collection.vectors.insert(element, vector);
+        }
+        match is_refused {
+            true => super::values::wrong_type(),
+            false => Ok(Expected::Reply(Say::ok())),
+        }
     }
 
     pub(super) fn get(&mut self, words: &Words<'_>) -> Answer {
@@ -175,6 +217,7 @@ impl Twin {
             vectors: BTreeMap::new(),
             expires_ms: None,
             set: None,
+            label: None,
         };
         for option in (2..words.count()).step_by(2) {
             let value = option + 1;
@@ -208,6 +251,12 @@ impl Twin {
                 made.ef_construction = words.number(value, "EF_CONSTRUCTION", 1, EF_MAX)?;
             } else if words.is(option, "EF_SEARCH") {
                 made.ef_search = words.number(value, "EF_SEARCH", 1, EF_MAX)?;
+            } else if words.is(option, "LABEL") {
+                let bytes = words.0[value].len();
+                if bytes > 256 {
+                    return Say::error(format!("ERR the label has {bytes} bytes, at most 256 are allowed"));
+                }
+                made.label = Some(words.owned(value)).filter(|label| !label.is_empty());
             } else {
                 return syntax();
             }
@@ -232,7 +281,7 @@ impl Twin {
             self.refuse_other_type(&name)?;
             return Ok(Expected::Reply(Say::Null));
         };
-        let fields = vec![
+        let mut fields = vec![
             ("collection", Say::Bulk(name)),
             ("dimension", Say::count(collection.dimension)),
             ("metric", Say::bulk(collection.metric.name())),
@@ -250,6 +299,7 @@ impl Twin {
             ),
             ("vectors", Say::count(collection.vectors.len())),
         ];
+        fields.extend(collection.label.clone().map(|label| ("label", Say::Bulk(label))));
         Ok(Expected::Fields(fields, collection.vectors.len()))
     }
 
@@ -355,6 +405,24 @@ impl Twin {
 }
 
 impl Collection {
+    /// What a first VECSET makes.
+    fn made_by_vecset(dimension: usize) -> Collection {
+        Collection {
+            dimension,
+            metric: DEFAULTS.metric,
+            form: Form::ALL[0],
+            blur: Form::ALL[0],
+            m: DEFAULTS.m,
+            ef_construction: DEFAULTS.ef_construction,
+            ef_search: DEFAULTS.ef_search,
+            stays: false,
+            vectors: BTreeMap::new(),
+            expires_ms: None,
+            set: None,
+            label: None,
+        }
+    }
+
     pub(super) fn vet(&self, name: &[u8], vector: &[f32]) -> Result<(), Say> {
         if vector.len() != self.dimension {
             return Say::error(format!(

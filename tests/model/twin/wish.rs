@@ -9,8 +9,10 @@ use super::{Answer, Asked, Expected, Twin, Words, quoted};
 use crate::say::Say;
 
 /// The options of a query.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Default)]
 struct Wish {
+    offset: usize,
+    without: Vec<Bytes>,
     ef: Option<usize>,
     radius: Option<f32>,
     with_info: bool,
@@ -26,16 +28,19 @@ impl Twin {
         let mut wish = Wish::default();
         let (vector, center_form) = if words.is(3, "FP32") && words.count() > 4 {
             let vector = words.blob(4)?;
-            wish.read(words, 5)?;
+            wish.read(words, 5, k)?;
             (vector, Form::ALL[0])
         } else if words.is(3, "KEY") && words.count() > 4 {
-            wish.read(words, 5)?;
+            // The key is read before the options.
+            words.key(4)?;
+            wish.read(words, 5, k)?;
             self.stored(words)?
         } else {
             let start = Wish::start(words);
-            wish.read(words, start)?;
+            wish.read(words, start, k)?;
             (words.components(3, start)?, Form::ALL[0])
         };
+        let nearest = k + wish.offset + wish.without.len();
         let Some((name, collection)) = self.meant(&words.owned(1)) else {
             self.refuse_other_element(&words.owned(1))?;
             let asked = Asked {
@@ -45,6 +50,8 @@ impl Twin {
                 vectors: Vec::new(),
                 vector,
                 k,
+                offset: wish.offset,
+                without: wish.without,
                 ef: k,
                 radius: wish.radius,
                 with_info: wish.with_info,
@@ -68,7 +75,9 @@ impl Twin {
             vectors: vectors.collect(),
             vector,
             k,
-            ef: wish.ef.unwrap_or(collection.ef_search).max(k),
+            offset: wish.offset,
+            without: wish.without,
+            ef: wish.ef.unwrap_or(collection.ef_search).max(nearest),
             radius: wish.radius,
             with_info: wish.with_info,
             is_filtered: wish.filter.is_some(),
@@ -92,23 +101,40 @@ impl Wish {
     /// Where the options behind the components begin.
     fn start(words: &Words<'_>) -> usize {
         let is_option = |index: &usize| {
-            let mut names = VALUED.iter().chain(["WITHINFO"].iter());
+            let mut names = VALUED.iter().chain(["WITHINFO", "GROUP"].iter());
             names.any(|name| words.is(*index, name))
         };
         (4..words.count()).find(is_option).unwrap_or(words.count())
     }
 
-    fn read(&mut self, words: &Words<'_>, mut at: usize) -> Result<(), Say> {
+    fn read(&mut self, words: &Words<'_>, mut at: usize, k: usize) -> Result<(), Say> {
         while at < words.count() {
             if words.is(at, "WITHINFO") {
                 self.with_info = true;
                 at += 1;
                 continue;
             }
+            if at + 1 < words.count() && words.is(at, "NOT") {
+                words.key(at + 1)?;
+                self.without.push(words.owned(at + 1));
+                at += 2;
+                while at < words.count() && words.0[at].contains(&b':') {
+                    words.key(at)?;
+                    self.without.push(words.owned(at));
+                    at += 1;
+                }
+                continue;
+            }
+            if at + 1 < words.count() && words.is(at, "GROUP") {
+                // Programs never say it whole.
+                return Say::error("ERR syntax error: GROUP is followed by BY path LIMIT n");
+            }
             if at + 1 == words.count() || !VALUED.iter().any(|name| words.is(at, name)) {
                 return wrong_option(words, at);
             } else if words.is(at, "EF") {
                 self.ef = Some(words.number(at + 1, "EF", 1, EF_MAX)?);
+            } else if words.is(at, "OFFSET") {
+                self.offset = words.number(at + 1, "OFFSET", 0, K_MAX)?;
             } else if words.is(at, "RADIUS") {
                 let got = quoted(&words.0[at + 1]);
                 let radius = got.parse().ok().filter(|radius: &f32| radius.is_finite());
@@ -119,7 +145,12 @@ impl Wish {
             }
             at += 2;
         }
-        Ok(())
+        match k + self.offset + self.without.len() {
+            nearest if nearest > K_MAX => Say::error(format!(
+                "ERR k, OFFSET and the number of keys behind NOT together are {nearest}, at most {K_MAX} are allowed"
+            )),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -131,7 +162,7 @@ fn wrong_option<T>(words: &Words<'_>, at: usize) -> Result<T, Say> {
 }
 
 /// The options that have a value.
-const VALUED: &[&str] = &["EF", "RADIUS", "FILTER"];
+const VALUED: &[&str] = &["EF", "RADIUS", "OFFSET", "FILTER", "NOT"];
 
 // The limits as they are documented, and not as the code names them.
 const K_MAX: usize = 100_000;

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use kora_resp::Reply;
 
 use super::{Context, Gather, Next, Shape};
-use crate::command::{Action, Element, KeyAction, VectorOptions};
+use crate::command::{Action, Element, KeyAction, Lifetime, Only, VectorOptions};
 use crate::counts::integer;
 use crate::error::ClientError;
 use crate::fit::vet;
@@ -15,26 +15,58 @@ use kora_keyspace::KeyType;
 use kora_keyspace::catalog::{Generation, MadeBy, Schema};
 use kora_keyspace::collections::Description;
 
-/// A VECSET whose collection is not there yet.
+/// Sets one vector.
+pub(crate) fn set_vector(element: Element, vector: Box<[f32]>, options: VectorOptions, context: &Context<'_>) -> Next {
+    set(vec![(element, vector)], options, context)
+}
+
+/// Sets several vectors of one collection.
+pub(crate) fn set_vectors(vectors: Vec<(Element, Box<[f32]>)>, context: &Context<'_>) -> Next {
+    let options = VectorOptions {
+        lifetime: Lifetime::Forever,
+        only: Only::Always,
+        attributes: None,
+    };
+    set(vectors, options, context)
+}
+
+fn set(vectors: Vec<(Element, Box<[f32]>)>, options: VectorOptions, context: &Context<'_>) -> Next {
+    let there = context.catalog().find(&vectors[0].0.collection);
+    if let Some(schema) = there.as_ref().filter(|schema| !schema.is_leaving()) {
+        return set_in(schema, vectors, options, context);
+    }
+    // Refused here, before it makes a collection that would then be empty.
+    let metric = context.setup.graph.metric;
+    let refusal = vectors
+        .iter()
+        .find_map(|(_, vector)| crate::command::vet(vector, metric).err());
+    if let Some(error) = refusal {
+        return Next::error(&error);
+    }
+    // No vector is there, and no collection is made for one that may not be set.
+    if there.is_none() && options.only == Only::IfPresent {
+        return Next::Reply(Reply::Null);
+    }
+    ImplicitCreate::start(vectors, options, context)
+}
+
+/// Vectors whose collection is not there yet.
 pub(crate) struct ImplicitCreate {
-    element: Element,
-    vector: Box<[f32]>,
+    /// At least one.
+    vectors: Vec<(Element, Box<[f32]>)>,
     options: VectorOptions,
 }
 
 impl ImplicitCreate {
-    /// First its key: if that holds something else, no collection is made.
-    pub(crate) fn start(element: Element, vector: Box<[f32]>, options: VectorOptions, context: &Context<'_>) -> Next {
-        let shard = context.home_of(&element);
+    /// First the key of the first: if that holds something else, no collection is made.
+    fn start(vectors: Vec<(Element, Box<[f32]>)>, options: VectorOptions, context: &Context<'_>) -> Next {
+        let element = &vectors[0].0;
+        let shard = context.home_of(element);
         let look = KeyOperation {
             key: element.key().into(),
             action: Action::Key(KeyAction::Type),
         };
-        let create = Gather::ImplicitCreate(Box::new(ImplicitCreate {
-            element,
-            vector,
-            options,
-        }));
+        let create = Gather::ImplicitCreate(Box::new(ImplicitCreate { vectors, options }));
         Next::Request(
             create,
             vec![(Target::Shard(shard), RequestBody::KeyOperation(Box::new(look)))],
@@ -55,13 +87,15 @@ impl ImplicitCreate {
 
     /// The owner of the name makes the collection.
     fn propose(self: Box<Self>, context: &Context<'_>) -> Next {
-        let name = self.element.collection.clone();
+        let (element, vector) = &self.vectors[0];
+        let name = element.collection.clone();
         let owner = Target::Shard(context.placement().shard_of(&name));
         let proposal = Proposal {
             name,
-            dimension: self.vector.len(),
+            dimension: vector.len(),
             graph: context.setup.graph,
             made_by: MadeBy::Vecset,
+            label: Bytes::new(),
             if_there: IfThere::Take,
         };
         Next::Request(
@@ -72,35 +106,55 @@ impl ImplicitCreate {
 
     /// The owner has decided which collection has this name now: the one wanted, or one that another client made first.
     fn decided(self, decision: Result<Arc<Schema>, ClientError>, context: &Context<'_>) -> Next {
-        match decision.and_then(|schema| set(&schema, self.element, self.vector, self.options, context)) {
-            Ok((gather, body)) => Next::Request(gather, vec![body]),
+        match decision {
+            Ok(schema) => set_in(&schema, self.vectors, self.options, context),
             Err(error) => Next::error(&error),
         }
     }
 }
 
-/// Sets a vector in this collection, if it fits.
-pub(crate) fn set(
-    schema: &Schema,
-    element: Element,
-    vector: Box<[f32]>,
-    options: VectorOptions,
-    context: &Context<'_>,
-) -> Result<(Gather, (Target, RequestBody)), ClientError> {
-    vet(schema, &vector)?;
-    let shard = context.placement().shard_of_vector(schema, &element.name);
-    let setting = SetVector {
-        element,
-        generation: schema.generation,
-        vector,
-        lifetime: options.lifetime,
-        only: options.only,
-        attributes: options.attributes.map(Bytes::from),
+/// Sets vectors in this collection, if all fit.
+fn set_in(schema: &Schema, vectors: Vec<(Element, Box<[f32]>)>, options: VectorOptions, context: &Context<'_>) -> Next {
+    if let Some(error) = vectors.iter().find_map(|(_, vector)| vet(schema, vector).err()) {
+        return Next::error(&error);
+    }
+    let placement = context.placement();
+    let attributes = options.attributes.map(Bytes::from);
+    let is_single = vectors.len() == 1;
+    let mut of_shard: Vec<Vec<SetVector>> = (0..placement.shard_count()).map(|_| Vec::new()).collect();
+    for (element, vector) in vectors {
+        let shard = placement.shard_of_vector(schema, &element.name);
+        of_shard[shard.index()].push(SetVector {
+            element,
+            generation: schema.generation,
+            vector,
+            lifetime: options.lifetime,
+            only: options.only,
+            attributes: attributes.clone(),
+        });
+    }
+    let shards = placement
+        .shards()
+        .zip(of_shard)
+        .filter(|(_, settings)| !settings.is_empty());
+    let body = |mut settings: Vec<SetVector>| match settings.pop() {
+        Some(setting) if is_single => RequestBody::Set(Box::new(setting)),
+        last => {
+            settings.extend(last);
+            RequestBody::SetMany(settings)
+        }
     };
-    Ok((
-        Gather::One(Shape::Ok),
-        (Target::Shard(shard), RequestBody::Set(Box::new(setting))),
-    ))
+    let requests: Vec<_> = shards
+        .map(|(shard, settings)| (Target::Shard(shard), body(settings)))
+        .collect();
+    let gather = match is_single {
+        true => Gather::One(Shape::Ok),
+        false => Gather::AllDone {
+            missing: requests.len(),
+            reply: Reply::ok(),
+        },
+    };
+    Next::Request(gather, requests)
 }
 
 /// VECDROP: first the owner withdraws the collection, then every shard lets go of its part.
@@ -268,6 +322,9 @@ impl Describing {
                 Reply::Bulk(Bytes::from_static(self.schema.made_by.name().as_bytes())),
             ),
         ];
+        if !self.schema.label.is_empty() {
+            fields.push(("label", Reply::Bulk(self.schema.label.clone())));
+        }
         fields.extend(fields_of(&total));
         let shards = self.parts.iter().map(|(shard, part)| {
             let mut fields = vec![("shard", count(usize::from(*shard)))];

@@ -1,8 +1,11 @@
-//! What a VECQUERY must hear before it can be asked: the vector that a key stands for, and which collection is meant.
+//! What a VECQUERY must hear before it can be asked: the vectors that keys stand for, and which collection is meant.
+
+use std::collections::VecDeque;
 
 use bytes::Bytes;
+use kora_vector::Metric;
 
-use super::query::nothing;
+use super::query_reply::nothing;
 use super::{Context, Gather, Next, Querying};
 use crate::command::{Center, Element, VectorQuery, Wish};
 use crate::error::ClientError;
@@ -11,32 +14,99 @@ use crate::mail::{RequestBody, Target};
 /// Begins a VECQUERY.
 pub(crate) fn query(query: VectorQuery, context: &Context<'_>) -> Next {
     let VectorQuery { target, center, wish } = query;
-    match center {
-        Center::Given(vector) => find(target, vector, None, wish, context),
-        Center::Stored(element) => {
-            let key = [&element.collection, b":".as_slice(), &element.name].concat();
-            let shard = context.home_of(&element);
-            let fetching = Fetching { key, target, wish };
-            Next::Request(
-                Gather::Fetching(Box::new(fetching)),
-                vec![(Target::Shard(shard), RequestBody::Get(element))],
-            )
-        }
-    }
+    let (keys, is_mean) = match center {
+        Center::Given(vector) => return find(target, vector, None, wish, context),
+        Center::Stored(element) => (vec![(element, 1.0)], false),
+        Center::Mean(keys) => (keys, true),
+    };
+    let fetching = Fetching {
+        keys: keys.into(),
+        mean: is_mean.then(Mean::default),
+        target,
+        wish,
+    };
+    fetching.fetch(context)
 }
 
-/// A query for the neighbours of a stored vector, waiting for that vector.
+/// A query for the neighbours of stored vectors, which are fetched one after the other.
 pub(crate) struct Fetching {
-    key: Vec<u8>,
+    /// The one that is under way, and those that come next, each with its weight. Never empty.
+    keys: VecDeque<(Element, f32)>,
+    /// None if the one vector itself is meant.
+    mean: Option<Mean>,
     target: Bytes,
     wish: Wish,
 }
 
 impl Fetching {
-    pub(crate) fn fetched(self, vector: Option<Box<[f32]>>, context: &Context<'_>) -> Next {
-        match vector {
-            Some(vector) => find(self.target, vector, Some(self.key.into()), self.wish, context),
-            None => Next::error(&ClientError::NoSuchVector { key: self.key }),
+    fn fetch(self, context: &Context<'_>) -> Next {
+        let element = self.keys[0].0.clone();
+        let shard = context.home_of(&element);
+        Next::Request(
+            Gather::Fetching(Box::new(self)),
+            vec![(Target::Shard(shard), RequestBody::Get(element))],
+        )
+    }
+
+    pub(crate) fn fetched(mut self, vector: Option<Box<[f32]>>, context: &Context<'_>) -> Next {
+        let (element, weight) = self.keys.pop_front().expect("one was under way");
+        let Some(vector) = vector else {
+            return Next::error(&ClientError::NoSuchVector { key: element.key() });
+        };
+        let Some(mean) = &mut self.mean else {
+            let own = Some(element.key().into());
+            return find(self.target, vector, own, self.wish, context);
+        };
+        let schema = context.catalog().find(&element.collection);
+        let has_length_1 = schema.is_some_and(|schema| schema.graph.metric == Metric::Cosine);
+        let center = match mean.add(&vector, weight, has_length_1) {
+            Ok(()) if !self.keys.is_empty() => return self.fetch(context),
+            Ok(()) => mean.vector(),
+            Err(error) => Err(error),
+        };
+        match center {
+            Ok(center) => find(self.target, center, None, self.wish, context),
+            Err(error) => Next::error(&error),
+        }
+    }
+}
+
+/// The weighted mean of vectors.
+#[derive(Default)]
+struct Mean {
+    sum: Vec<f64>,
+    /// Without their signs.
+    weights: f64,
+}
+
+impl Mean {
+    /// Adds a vector, which is brought to length 1 before if so.
+    fn add(&mut self, vector: &[f32], weight: f32, has_length_1: bool) -> Result<(), ClientError> {
+        if self.sum.is_empty() {
+            self.sum.resize(vector.len(), 0.0);
+        }
+        if self.sum.len() != vector.len() {
+            return Err(ClientError::MixedDimensions);
+        }
+        let square: f64 = vector.iter().map(|component| f64::from(*component).powi(2)).sum();
+        let length = if has_length_1 && square > 0.0 {
+            square.sqrt()
+        } else {
+            1.0
+        };
+        let factor = f64::from(weight) / length;
+        for (sum, component) in self.sum.iter_mut().zip(vector) {
+            *sum += factor * f64::from(*component);
+        }
+        self.weights += f64::from(weight.abs());
+        Ok(())
+    }
+
+    fn vector(&self) -> Result<Box<[f32]>, ClientError> {
+        match self.weights {
+            0.0 => Err(ClientError::NoMean),
+            // No component is larger than the largest of all vectors.
+            weights => Ok(self.sum.iter().map(|sum| (sum / weights) as f32).collect()),
         }
     }
 }

@@ -10,6 +10,7 @@ mod executing;
 mod finding;
 mod multi_key;
 mod query;
+mod query_reply;
 mod recalling;
 mod rename;
 mod scanning;
@@ -23,7 +24,9 @@ use kora_resp::Reply;
 
 pub(crate) use self::clients::{Informing, KillingClients, ListingClients, Report};
 pub(crate) use self::collect_empty::CollectEmpty;
-pub(crate) use self::collections::{DescribeForm, Describing, Dropping, Flushing, ImplicitCreate, set};
+pub(crate) use self::collections::{
+    DescribeForm, Describing, Dropping, Flushing, ImplicitCreate, set_vector, set_vectors,
+};
 pub(crate) use self::executing::{Executing, Preparing, QueuedCommand};
 pub(crate) use self::finding::{Fetching, Finding, query};
 pub(crate) use self::multi_key::{Deleting, MultiGet, RandomKey, SettingIf};

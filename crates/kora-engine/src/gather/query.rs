@@ -6,14 +6,13 @@ use std::collections::binary_heap::PeekMut;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use kora_filter::Path;
-use kora_resp::Reply;
+use kora_vector::limits::K_MAX;
 use kora_vector::{Step, Work};
 
+use super::query_reply::{Choosing, Cost, Neighbours, nothing};
 use super::{Context, Gate, Gather, Next, ReadTiming, Recalling};
 use crate::budgets::HIT_WORK;
 use crate::command::Wish;
-use crate::counts::integer;
 use crate::error::ClientError;
 use crate::fit::vet;
 use crate::limits::QUERY_AGAIN_MAX;
@@ -34,6 +33,8 @@ pub(crate) struct Querying {
     is_unread: bool,
     /// What has been merged, once all parts are in.
     merging: Merging,
+    /// Which of the neighbours are returned, once they are merged.
+    choosing: Option<Box<Choosing>>,
     /// Times that the whole query was asked again, because its parts knew different generations.
     again: u8,
 }
@@ -44,21 +45,6 @@ enum QueryPurpose {
     Answer(Wish),
     /// To be compared with others.
     Recall(Box<Recalling>),
-}
-
-/// What a query has cost so far, on all shards together.
-#[derive(Clone, Copy, Default)]
-struct Cost {
-    distances: u64,
-    nodes: u64,
-    /// Walks that ended in the wrong place, as it seemed.
-    astray: u64,
-    /// Every part of the answer that counts was exact.
-    is_exact: bool,
-    rounds: i64,
-    /// Vectors that pass the filter, or all.
-    matches: usize,
-    vectors: usize,
 }
 
 struct QueryPart {
@@ -84,17 +70,18 @@ impl Querying {
         if let Err(error) = vet(&schema, &vector) {
             return Next::error(&error);
         }
-        let ef = wish.ef.unwrap_or(schema.graph.ef_search).max(wish.k);
+        let ef = wish.ef.unwrap_or(schema.graph.ef_search).max(wish.nearest());
         let question = Question {
             parts: context.placement().part_count(&schema),
             schema,
             vector,
-            k: wish.k,
+            k: wish.nearest(),
             radius: wish.radius,
             own: own.and_then(|key| name_within(&key, collection)),
             exact: false,
             filter: wish.filter.clone(),
-            with_attributes: wish.with_attributes.is_some(),
+            with_attributes: wish.with_attributes.is_some() || wish.group.is_some(),
+            with_vectors: wish.with_vector,
         };
         Querying::new(question, ef, QueryPurpose::Answer(wish)).request(context)
     }
@@ -114,6 +101,7 @@ impl Querying {
             missing: 0,
             is_unread: false,
             merging: Merging::default(),
+            choosing: None,
             again: 0,
         }
     }
@@ -208,10 +196,13 @@ impl Querying {
         self.go_on(context)
     }
 
-    /// Begins, if no request was sent yet; else merges some hits, and shows them when that is done.
+    /// Begins, if no request was sent yet; else merges some hits, chooses some of them, and shows them when that is done.
     pub(crate) fn go_on(mut self: Box<Self>, context: &Context<'_>) -> Next {
         if std::mem::take(&mut self.is_unread) {
             return self.ask_parts(context);
+        }
+        if let Some(choosing) = self.choosing.take() {
+            return self.choose(choosing, &mut Work::new(context.setup.slice_work), context);
         }
         let k = self.question.k;
         let mut work = Work::new(context.setup.slice_work);
@@ -219,24 +210,59 @@ impl Querying {
             return Next::Again(Gather::Querying(self));
         }
         let crowded = self.crowded();
-        if crowded.is_empty() {
-            self.cost.is_exact = self.parts.iter().all(|part| part.found.statistics.is_exact);
-            let count = |of: fn(&Hits) -> usize| self.parts.iter().map(|part| of(&part.found)).sum();
-            self.cost.matches = count(|found| found.matches);
-            self.cost.vectors = count(|found| found.live);
-            let (merged, attributes) = merge(self.parts, &self.merging.order);
-            let wish = match self.purpose {
-                QueryPurpose::Recall(recalling) => return recalling.took(merged, context),
-                QueryPurpose::Answer(wish) => wish,
-            };
-            let reply = self.cost.reply(merged, attributes, &wish);
-            return match context.setup.too_large(reply.bytes_hint()) {
-                Some(error) => Next::error(&error),
-                None => Next::Reply(reply),
-            };
+        if !crowded.is_empty() {
+            let ef = self.ef;
+            return self.seek(crowded, ef, context);
         }
-        let ef = self.ef;
-        self.seek(crowded, ef, context)
+        self.cost.is_exact = self.parts.iter().all(|part| part.found.statistics.is_exact);
+        let count = |of: fn(&Hits) -> usize| self.parts.iter().map(|part| of(&part.found)).sum();
+        self.cost.matches = count(|found| found.matches);
+        self.cost.vectors = count(|found| found.live);
+        let merged = merge(std::mem::take(&mut self.parts), &self.merging.order);
+        let wish = match self.purpose {
+            QueryPurpose::Recall(recalling) => return recalling.took(merged.hits, context),
+            QueryPurpose::Answer(ref wish) => wish,
+        };
+        match wish.nearest() > wish.k || wish.group.is_some() {
+            true => {
+                let choosing = Choosing::new(merged, wish);
+                self.choose(Box::new(choosing), &mut work, context)
+            }
+            false => self.show(merged, context),
+        }
+    }
+
+    /// Chooses those neighbours that are returned. If GROUP leaves too few of them, more are looked for.
+    fn choose(mut self: Box<Self>, mut choosing: Box<Choosing>, work: &mut Work, context: &Context<'_>) -> Next {
+        let QueryPurpose::Answer(wish) = &self.purpose else {
+            unreachable!("what is compared is taken whole");
+        };
+        if choosing.step(wish, work) == Step::More {
+            self.choosing = Some(choosing);
+            return Next::Again(Gather::Querying(self));
+        }
+        let k = self.question.k;
+        if wish.group.is_some() && choosing.is_short(wish) && choosing.is_full(k) && k < K_MAX {
+            let k = (GROUP_GROWTH * k).min(K_MAX);
+            self.question = Arc::new(Question {
+                k,
+                ..(*self.question).clone()
+            });
+            self.ef = self.ef.max(k);
+            return self.request(context);
+        }
+        self.show(choosing.finish(), context)
+    }
+
+    fn show(self: Box<Self>, found: Neighbours, context: &Context<'_>) -> Next {
+        let QueryPurpose::Answer(wish) = &self.purpose else {
+            unreachable!("what is compared is not shown");
+        };
+        let reply = self.cost.reply(found, wish);
+        match context.setup.too_large(reply.bytes_hint()) {
+            Some(error) => Next::error(&error),
+            None => Next::Reply(reply),
+        }
     }
 
     /// The collection was dropped while it was being queried.
@@ -264,13 +290,7 @@ impl Querying {
         let question = Question {
             parts: context.placement().part_count(&schema),
             schema,
-            vector: self.question.vector.clone(),
-            k: self.question.k,
-            radius: self.question.radius,
-            own: self.question.own.clone(),
-            exact: false,
-            filter: self.question.filter.clone(),
-            with_attributes: self.question.with_attributes,
+            ..(*self.question).clone()
         };
         self.question = Arc::new(question);
         self.purpose = QueryPurpose::Answer(wish);
@@ -349,23 +369,37 @@ impl Merging {
     }
 }
 
-/// Puts together what the parts found, each sorted by (distance, key), and the attributes that they found with it.
-fn merge(mut parts: Vec<QueryPart>, order: &[usize]) -> (Vec<(Bytes, f32)>, Vec<Bytes>) {
+/// Puts together what the parts found, each sorted by (distance, key), and what they found with it.
+fn merge(mut parts: Vec<QueryPart>, order: &[usize]) -> Neighbours {
     if parts.len() == 1 {
         let found = parts.remove(0).found;
-        return (found.hits, found.attributes);
+        return Neighbours {
+            hits: found.hits,
+            attributes: found.attributes,
+            vectors: found.vectors,
+        };
     }
     let found = parts.into_iter().map(|part| part.found);
     let mut found: Vec<_> = found
-        .map(|found| (found.hits.into_iter(), found.attributes.into_iter()))
+        .map(|found| {
+            let Hits {
+                hits,
+                attributes,
+                vectors,
+                ..
+            } = found;
+            (hits.into_iter(), attributes.into_iter(), vectors.into_iter())
+        })
         .collect();
-    let mut attributes = Vec::new();
-    let next = |part: &usize| {
-        let (hits, texts) = &mut found[*part];
-        attributes.extend(texts.next());
-        hits.next().expect("each part has what it was said to give")
-    };
-    (order.iter().map(next).collect(), attributes)
+    let mut merged = Neighbours::default();
+    for part in order {
+        let (hits, attributes, vectors) = &mut found[*part];
+        let hit = hits.next().expect("each part has what it was said to give");
+        merged.hits.push(hit);
+        merged.attributes.extend(attributes.next());
+        merged.vectors.extend(vectors.next());
+    }
+    merged
 }
 
 /// The best hit of a part that was not taken yet. Total order: distance, then key; no two shards hold the same key.
@@ -404,71 +438,14 @@ impl Ord for Head<'_> {
     }
 }
 
-impl Cost {
-    fn reply(self, hits: Vec<(Bytes, f32)>, attributes: Vec<Bytes>, wish: &Wish) -> Reply {
-        let hits = match &wish.with_attributes {
-            None => Reply::Scored(hits),
-            Some(paths) => Reply::Rows(with_attributes(hits, attributes, paths)),
-        };
-        if !wish.with_info {
-            return hits;
-        }
-        let text = |text: &'static str| Reply::Bulk(Bytes::from_static(text.as_bytes()));
-        let mut fields = vec![
-            ("distances", Reply::Integer(integer(self.distances))),
-            ("nodes", Reply::Integer(integer(self.nodes))),
-            ("mode", text(if self.is_exact { "exact" } else { "approximate" })),
-            ("rounds", Reply::Integer(self.rounds)),
-            ("astray", Reply::Integer(integer(self.astray))),
-        ];
-        if wish.filter.is_some() {
-            let plan = match (self.is_exact, self.nodes) {
-                (true, 0) => "exact",
-                (true, _) => "walk+exact",
-                (false, _) => "walk",
-            };
-            fields.extend([
-                ("matches", Reply::Integer(integer(self.matches as u64))),
-                ("vectors", Reply::Integer(integer(self.vectors as u64))),
-                ("plan", text(plan)),
-            ]);
-        }
-        let map = fields.into_iter().map(|(name, value)| (text(name), value));
-        Reply::Array(vec![hits, Reply::Map(map.collect())])
-    }
-}
-
-/// Each hit with its attributes, or the values to which the paths lead in them.
-fn with_attributes(hits: Vec<(Bytes, f32)>, attributes: Vec<Bytes>, paths: &[Path]) -> Vec<[Reply; 3]> {
-    let value = |text: &Bytes, path: &Path| {
-        path.find(text)
-            .map_or(Reply::Null, |found| Reply::Bulk(text.slice_ref(found)))
-    };
-    let shown = |text: Bytes| match paths {
-        _ if text.is_empty() => Reply::Null,
-        [] => Reply::Bulk(text),
-        paths => Reply::Array(paths.iter().map(|path| value(&text, path)).collect()),
-    };
-    hits.into_iter()
-        .zip(attributes)
-        .map(|((key, distance), text)| [Reply::Bulk(key), Reply::Double(distance), shown(text)])
-        .collect()
-}
-
 /// The name of a vector within a collection, if its key belongs there.
 fn name_within(key: &Bytes, collection: &[u8]) -> Option<Bytes> {
     let name = key.strip_prefix(collection)?.strip_prefix(b":")?;
     Some(key.slice_ref(name))
 }
 
-/// There is nothing of that name, and that is certain.
-pub(super) fn nothing(wish: Wish) -> Reply {
-    let cost = Cost {
-        is_exact: true,
-        ..Cost::default()
-    };
-    cost.reply(Vec::new(), Vec::new(), &wish)
-}
-
 /// One in 16: k of 5 with 2 shards, of 3 with 4 or more.
 const CROWDED_BY_CHANCE: f64 = 16.0;
+
+/// If GROUP leaves too few of the nearest, so many times as many are looked for.
+const GROUP_GROWTH: usize = 4;

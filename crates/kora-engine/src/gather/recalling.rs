@@ -143,6 +143,7 @@ impl Recalling {
             exact: matches!(self.stage, RecallStage::Truth),
             filter: None,
             with_attributes: false,
+            with_vectors: false,
             parts: context.placement().part_count(&self.schema),
         };
         Querying::for_recall(question, self.ef, self, context)

@@ -129,6 +129,7 @@ impl RenameOrCopy {
             dimension: vector.from.dimension,
             graph: vector.from.graph,
             made_by: vector.from.made_by,
+            label: vector.from.label.clone(),
             if_there: IfThere::Take,
         };
         self.stage = RenameStage::Remaking(vector);

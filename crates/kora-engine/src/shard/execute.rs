@@ -7,6 +7,7 @@ use kora_vector::Work;
 
 use super::Shard;
 use super::counting::Counting;
+use super::insert::SetMany;
 use super::ownership::{Listing, Release, Sweep};
 use super::pipeline::Pipeline;
 use super::scan::Scan;
@@ -45,6 +46,7 @@ impl Shard {
             RequestBody::Script(body) => return self.begin_script(*body, origin, at_ms, work),
             RequestBody::Batch(batch) => return self.begin_batch(*batch, origin, at_ms, work),
             RequestBody::Set(setting) => return self.place(Placing::Set(*setting), at_ms, work),
+            RequestBody::SetMany(settings) => return self.run(SetMany::new(settings, at_ms), work),
             RequestBody::Delete(elements) => return self.run(Delete::new(elements, at_ms), work).map(counted),
             RequestBody::Query { question, ef } => {
                 return self.run(Query::new(question, ef, at_ms), work).map(PartialReply::Hits);

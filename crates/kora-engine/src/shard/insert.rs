@@ -1,6 +1,7 @@
 //! Vectors that get their place on this shard: by VECSET, or from another key.
 
 use std::sync::Arc;
+use std::vec;
 
 use bytes::Bytes;
 use kora_keyspace::catalog::Schema;
@@ -10,7 +11,8 @@ use kora_resp::Reply;
 use kora_vector::{Step, Work};
 
 use super::Shard;
-use super::task::{Begun, Task};
+use super::slot_wait::Placing;
+use super::task::{Begun, Task, Unfinished};
 use crate::command::{Lifetime, Only};
 use crate::error::ClientError;
 use crate::mail::{PartialReply, SetVector};
@@ -197,5 +199,59 @@ impl Shard {
         };
         self.keyspace.end_batch();
         part
+    }
+}
+
+/// Vectors that are set one after the other.
+pub(super) struct SetMany {
+    settings: vec::IntoIter<SetVector>,
+    /// The one that gets its place now, if that takes more than a slice.
+    current: Option<Unfinished>,
+    /// What is answered in the end if one was refused.
+    refusal: Option<PartialReply>,
+    now_ms: u64,
+}
+
+impl SetMany {
+    pub(super) fn new(settings: Vec<SetVector>, now_ms: u64) -> SetMany {
+        SetMany {
+            settings: settings.into_iter(),
+            current: None,
+            refusal: None,
+            now_ms,
+        }
+    }
+
+    fn note(&mut self, part: PartialReply) {
+        if let PartialReply::Refused(error) = part {
+            self.refusal = Some(PartialReply::Reply(Reply::Error(error.to_string())));
+        }
+    }
+}
+
+impl Task for SetMany {
+    type Answer = PartialReply;
+
+    fn slice(&mut self, shard: &mut Shard, work: &mut Work) -> Step<PartialReply> {
+        loop {
+            if let Some(task) = &mut self.current {
+                let Step::Done(part) = task.slice(shard, work) else {
+                    return Step::More;
+                };
+                self.current = None;
+                self.note(part);
+            } else {
+                let Some(setting) = self.settings.next() else {
+                    return Step::Done(self.refusal.take().unwrap_or(PartialReply::Done));
+                };
+                match shard.place(Placing::Set(setting), self.now_ms, work) {
+                    Begun::Done(part) => self.note(part),
+                    Begun::More(task) => self.current = Some(task),
+                }
+            }
+            if work.is_spent() {
+                return Step::More;
+            }
+        }
     }
 }

@@ -42,6 +42,7 @@ impl Shard {
                     dimension: proposal.dimension,
                     graph: proposal.graph,
                     made_by: proposal.made_by,
+                    label: proposal.label,
                     name_bytes: Gauge::new(0),
                     leaving: Gauge::new(0),
                     deadline: SharedDeadline::new(),

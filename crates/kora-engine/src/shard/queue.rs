@@ -38,7 +38,7 @@ impl QueueStage {
     /// True of what changes a collection in several steps, or begins to.
     pub(crate) fn is_long(&self) -> bool {
         match self {
-            QueueStage::Fresh(body, _) => matches!(body, RequestBody::Set(_)),
+            QueueStage::Fresh(body, _) => matches!(body, RequestBody::Set(_) | RequestBody::SetMany(_)),
             QueueStage::Suspended(task) => task.keeps_busy(),
         }
     }

@@ -8,8 +8,10 @@ use kora_mesh::{Gauge, SharedDeadline};
 use kora_vector::limits::{DIMENSION_MAX, EF_MAX, M_MAX, M_MIN};
 use kora_vector::{Metric, Quantisation, Storage};
 
+use crate::command::limits::LABEL_BYTES_MAX;
+
 /// The text: `dimension metric storage m ef_construction ef_search made_by`, with a blank between them; of a vector set also
-/// `quantisation m projected_from` as its first VADD said them.
+/// `quantisation m projected_from` as its first VADD said them; then `label` and its bytes in hexadecimal, if it has one.
 pub(super) fn schema_text(schema: &Schema) -> Vec<u8> {
     let GraphSettings {
         metric,
@@ -24,6 +26,13 @@ pub(super) fn schema_text(schema: &Schema) -> Vec<u8> {
     if let Some(form) = schema.set_form() {
         let (quantisation, m, from) = (form.quantisation.name(), form.m, form.projected_from);
         text.push_str(&format!(" {quantisation} {m} {from}"));
+    }
+    if !schema.label.is_empty() {
+        text.push_str(" label ");
+        schema
+            .label
+            .iter()
+            .for_each(|byte| text.push_str(&format!("{byte:02x}")));
     }
     text.into_bytes()
 }
@@ -57,6 +66,11 @@ pub(super) fn read_schema(name: &[u8], generation: u64, text: &[u8], graph_min: 
         }
         _ => return None,
     };
+    let label = match words.next() {
+        None => Bytes::new(),
+        Some("label") => bytes_of_hexadecimal(words.next()?)?,
+        Some(_) => return None,
+    };
     let is_whole = words.next().is_none();
     is_whole.then(|| {
         Arc::new(Schema {
@@ -72,11 +86,22 @@ pub(super) fn read_schema(name: &[u8], generation: u64, text: &[u8], graph_min: 
                 graph_min,
             },
             made_by,
+            label,
             name_bytes: Gauge::new(0),
             leaving: Gauge::new(0),
             deadline: SharedDeadline::new(),
         })
     })
+}
+
+fn bytes_of_hexadecimal(text: &str) -> Option<Bytes> {
+    let digits = text.as_bytes();
+    if !digits.len().is_multiple_of(2) || digits.len() / 2 > LABEL_BYTES_MAX {
+        return None;
+    }
+    let digit = |digit: u8| char::from(digit).to_digit(16).map(|value| value as u8);
+    let byte = |pair: &[u8]| Some(digit(pair[0])? << 4 | digit(pair[1])?);
+    digits.chunks(2).map(byte).collect()
 }
 
 /// The largest M that a VADD may say.

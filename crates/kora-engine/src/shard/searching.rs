@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use kora_keyspace::collections::{Collection, FilteredSearch, ResolveKeys};
+use kora_vector::limits::EF_MAX;
 use kora_vector::{Search, Statistics, Step, Work};
 
 use super::Shard;
@@ -33,15 +34,15 @@ impl Query {
     }
 
     /// Begins to search; or what is found if there is nothing to be searched.
-    fn begin(&self, shard: &mut Shard) -> Result<Searching, Hits> {
+    fn begin(&self, shard: &mut Shard) -> Result<Searching, Box<Hits>> {
         let (schema, generation) = (&self.question.schema, self.question.schema.generation);
         let newest = shard.setup.catalog.at(self.at_ms).generation_of(&schema.name);
         if newest != Some(generation) {
-            return Err(Hits::of_other(newest));
+            return Err(Box::new(Hits::of_other(newest)));
         }
         match shard.keyspace.part_of_mut(schema).filter(|part| part.live() > 0) {
             Some(part) => Ok(Searching::begin(part, &self.question, self.ef)),
-            None => Err(Hits::nothing_in(generation)),
+            None => Err(Box::new(Hits::nothing_in(generation))),
         }
     }
 }
@@ -58,7 +59,7 @@ impl Query {
             }
             match self.begin(shard) {
                 Ok(search) => self.search = Some(search),
-                Err(hits) => return Step::Done(hits),
+                Err(hits) => return Step::Done(*hits),
             }
         }
         let question = &self.question;
@@ -70,8 +71,7 @@ impl Query {
         let resolving = match &mut self.resolving {
             Some(resolving) => resolving,
             resolving @ None => match search.resume(collection, (question.k, bytes_left), work) {
-                Step::Done(found) if question.with_attributes => resolving.insert(found.with_attributes().noting(note)),
-                Step::Done(found) => resolving.insert(found.noting(note)),
+                Step::Done(found) => resolving.insert(with_what_is_wanted(found, question).noting(note)),
                 Step::More => return Step::More,
             },
         };
@@ -80,7 +80,7 @@ impl Query {
         };
         let live = collection.live();
         let matches = search.matches().unwrap_or(live);
-        let attributes = resolving.take_attributes();
+        let (attributes, vectors) = (resolving.take_attributes(), resolving.take_vectors());
         let statistics = search.statistics();
         // It may be the last for which consolidation waits.
         self.search = None;
@@ -88,6 +88,7 @@ impl Query {
         let hits = hits_of(resolved, statistics, question, self.ef, matches);
         Step::Done(Hits {
             attributes,
+            vectors,
             live,
             ..hits
         })
@@ -110,6 +111,18 @@ impl Task for Query {
     }
 }
 
+/// Finds attributes and components, too, if they are wanted.
+fn with_what_is_wanted(resolving: ResolveKeys, question: &Question) -> ResolveKeys {
+    let resolving = match question.with_attributes {
+        true => resolving.with_attributes(),
+        false => resolving,
+    };
+    match question.with_vectors {
+        true => resolving.with_vectors(),
+        false => resolving,
+    }
+}
+
 /// A search of a part, among all or among those that pass a filter.
 enum Searching {
     All(Search),
@@ -120,6 +133,8 @@ impl Searching {
     fn begin(part: &mut Collection, question: &Question, ef: usize) -> Searching {
         match &question.filter {
             Some(filter) => {
+                // With the largest ef all that pass are measured.
+                let ef = if question.exact { EF_MAX } else { ef };
                 let parameters = question.search_parameters(ef, part);
                 Searching::Filtered(part.begin_filtered(&question.vector, parameters, filter))
             }

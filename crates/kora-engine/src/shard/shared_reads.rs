@@ -89,7 +89,8 @@ impl SharedReads<'_> {
         ef: usize,
         work: &mut Work,
     ) -> Option<Hits> {
-        if question.exact || question.filter.is_some() || question.with_attributes || leased.due_ms <= self.at_ms {
+        let with_more = question.with_attributes || question.with_vectors;
+        if question.exact || question.filter.is_some() || with_more || leased.due_ms <= self.at_ms {
             return None;
         }
         let schema = &question.schema;
@@ -142,6 +143,7 @@ pub(super) fn hits_of(resolved: Resolved, statistics: Statistics, question: &Que
         too_many: false,
         statistics,
         attributes: Vec::new(),
+        vectors: Vec::new(),
         matches: live,
         live,
     }

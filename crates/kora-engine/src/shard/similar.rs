@@ -64,6 +64,7 @@ pub(super) fn nearest(schema: &Arc<Schema>, vector: Box<[f32]>, k: usize) -> Que
         exact: false,
         filter: None,
         with_attributes: false,
+        with_vectors: false,
         parts: 1,
     }
 }

@@ -242,6 +242,7 @@ impl Shard {
                 m: addition.m as u32,
                 projected_from: addition.reduce.map_or(0, |_| addition.vector.len() as u32),
             }),
+            label: Bytes::new(),
             if_there: IfThere::Refuse,
         };
         self.create(proposal, place.now_ms)

@@ -26,6 +26,8 @@ pub struct ResolveKeys {
     resolved: Vec<(Bytes, f32)>,
     /// The attributes of each that is resolved, empty if it has none; none at all unless they are wanted.
     attributes: Option<Vec<Bytes>>,
+    /// The components of each that is resolved; none at all unless they are wanted.
+    vectors: Option<Vec<Bytes>>,
     /// Bytes that keys may still take.
     bytes_left: usize,
     note: Option<UseNote>,
@@ -52,6 +54,7 @@ impl ResolveKeys {
             k,
             resolved: Vec::new(),
             attributes: None,
+            vectors: None,
             bytes_left,
             note: None,
         }
@@ -76,10 +79,23 @@ impl ResolveKeys {
         self.attributes.take().unwrap_or_default()
     }
 
+    /// Finds components, too.
+    #[must_use]
+    pub fn with_vectors(mut self) -> ResolveKeys {
+        self.vectors = Some(Vec::new());
+        self
+    }
+
+    /// The components of the hits as little-endian 32-bit floats, if they were wanted: as many, in the same order.
+    pub fn take_vectors(&mut self) -> Vec<Bytes> {
+        self.vectors.take().unwrap_or_default()
+    }
+
     /// Goes on for one slice.
     pub(crate) fn resume(&mut self, collection: &Collection, work: &mut Work) -> Step<Resolved> {
         // The keys of one slice share one piece of memory: one allocation instead of thousands.
         let (mut keys, mut ends) = self.make_room(collection);
+        let mut components = Vec::new();
         let step = loop {
             if self.resolved.len() + ends.len() == self.k {
                 break Step::Done(());
@@ -95,6 +111,10 @@ impl ResolveKeys {
                         bytes += text.len() + size_of::<Bytes>();
                         attributes.push(Bytes::copy_from_slice(text));
                     }
+                    let vector_bytes = size_of::<f32>() * collection.schema().dimension;
+                    if self.vectors.is_some() {
+                        bytes += vector_bytes + size_of::<Bytes>();
+                    }
                     if bytes + HIT_BYTES > self.bytes_left {
                         return Step::Done(None);
                     }
@@ -102,6 +122,12 @@ impl ResolveKeys {
                     let rank = self.resolved.len() + ends.len();
                     if let Some(note) = self.note.as_ref().filter(|note| rank < note.hits) {
                         collection.touch_slot(slot, &note.rule, note.now_ms);
+                    }
+                    if let Some(vectors) = &mut self.vectors {
+                        work.spend(NAME_WORK + vector_bytes as u64 / BYTES_PER_WORK);
+                        let mut vector = BytesMut::with_capacity(vector_bytes);
+                        collection.put_components_of_hit(slot, &mut components, &mut vector);
+                        vectors.push(vector.freeze());
                     }
                     keys.put_slice(&collection.schema().name);
                     keys.put_u8(b':');
@@ -168,6 +194,16 @@ impl ResolveKeys {
                 Some(first)
             }
         }
+    }
+}
+
+impl Collection {
+    /// Appends the components of a hit as little-endian 32-bit floats. Its slot keeps them for as long as the search is under way
+    /// that has found it.
+    fn put_components_of_hit(&self, slot: Slot, buffer: &mut Vec<f32>, bytes: &mut BytesMut) {
+        let index = self.index();
+        index.copy_vector(index.find(slot).unwrap_or(slot), buffer);
+        buffer.iter().for_each(|component| bytes.put_f32_le(*component));
     }
 }
 

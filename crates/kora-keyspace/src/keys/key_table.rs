@@ -36,6 +36,9 @@ pub struct KeyTable {
     buffers: Option<Box<HashValue>>,
 }
 
+/// When a key expires, in milliseconds of Unix time, and the key.
+pub(crate) type DueKey = (u64, Box<[u8]>);
+
 impl KeyTable {
     pub(crate) fn new(hash_seed: u64) -> KeyTable {
         let entries = PackedTable::new();
@@ -262,7 +265,7 @@ impl KeyTable {
     }
 
     /// When the first key expires, and which that is. What is to be looked at before it expires is moved on.
-    pub(crate) fn first_to_expire(&mut self) -> (Option<(u64, Box<[u8]>)>, Changed) {
+    pub(crate) fn first_to_expire(&mut self) -> (Option<DueKey>, Changed) {
         let before = self.bytes();
         let mut first = None;
         while let Some((look_ms, hash)) = self.deadlines.first() {

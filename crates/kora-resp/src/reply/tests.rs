@@ -124,7 +124,7 @@ fn aggregates_are_flat_arrays_in_resp2() {
     );
     assert_spelled_alike(Reply::Scored(vec![]), "*0\r\n");
     assert_spelled(
-        Reply::Rows(vec![[text("x"), Reply::Double(1.5), Reply::Null]]),
+        Reply::Rows(vec![[text("x"), Reply::Double(1.5), Reply::Null].into()]),
         "*3\r\n$1\r\nx\r\n$3\r\n1.5\r\n$-1\r\n",
         "*1\r\n*3\r\n$1\r\nx\r\n,1.5\r\n_\r\n",
     );
@@ -211,7 +211,11 @@ fn any_reply() -> impl Strategy<Value = Reply> {
         prop_oneof![
             several.clone().prop_map(Reply::Array),
             several.prop_map(Reply::Push),
-            prop::collection::vec([inner.clone(), inner.clone(), inner.clone()], 0..3).prop_map(Reply::Rows),
+            prop::collection::vec(
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Vec::into_boxed_slice),
+                0..3
+            )
+            .prop_map(Reply::Rows),
             prop::collection::btree_map("[a-z\\r\\n]{0,3}", inner, 0..4)
                 .prop_map(|map| Reply::Map(map.into_iter().map(|(key, value)| (Reply::Text(key), value)).collect())),
             prop::collection::btree_set(any::<i64>(), 0..4)
@@ -280,9 +284,8 @@ fn understood2(reply: &Reply) -> Decoded2 {
                 .collect(),
         ),
         Reply::Number(value) => bulk2(print_f64(*value)),
-        Reply::Rows(rows) | Reply::MapOfPairs(rows) => {
-            Decoded2::Array(rows.iter().flatten().map(understood2).collect())
-        }
+        Reply::Rows(rows) => Decoded2::Array(rows.iter().flatten().map(understood2).collect()),
+        Reply::MapOfPairs(rows) => Decoded2::Array(rows.iter().flatten().map(understood2).collect()),
         Reply::Floats(values) => Decoded2::Array(
             values
                 .iter()
@@ -342,10 +345,10 @@ fn understood3(reply: &Reply, decoded: &Decoded3) -> bool {
                 && replies.iter().all(|reply| data.iter().any(|frame| understood3(reply, frame)))
         }
         (Reply::Rows(rows), Decoded3::Array { data, .. }) => {
-            let is_row = |(row, frame): (&[Reply; 3], &Decoded3)| {
+            let is_row = |(row, frame): (&[Reply], &Decoded3)| {
                 matches!(frame, Decoded3::Array { data, .. } if all(row, data))
             };
-            rows.len() == data.len() && rows.iter().zip(data).all(is_row)
+            rows.len() == data.len() && rows.iter().map(AsRef::as_ref).zip(data).all(is_row)
         }
         (Reply::Scored(pairs), Decoded3::Array { data, .. }) => {
             pairs.len() == data.len()
