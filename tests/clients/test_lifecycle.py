@@ -222,7 +222,9 @@ class TestDemo:
                 shown.append(demo.stdout.readline())
                 assert shown[-1], "the demo ended early:\n" + "".join(shown)
             shell = [line.strip() for line in shown if line.startswith("  redis-cli")]
-            assert len(shell) == 2
+            assert len(shell) == 3
+            limited = subprocess.run(shell[2], shell=True, env=environment(), capture_output=True, text=True, check=True)
+            assert limited.stdout == "OK\n"
             ran = subprocess.run(shell[1], shell=True, env=environment(), capture_output=True, text=True, check=True)
             assert ran.stdout.splitlines()[:2] == ["glove:music", "0"]
             python = [line[2:] for line in shown if line.startswith(("  import", "  r ", "  r.", "  vector"))]

@@ -248,7 +248,11 @@ impl Load<'_, '_> {
         while let Some(item) = loader.next_item().unwrap_or_else(|error| panic!("{error}")) {
             match item {
                 Item::Passed => {}
-                Item::Piece { shard, kind, body } if kind == PieceKind::Index => {
+                Item::Piece {
+                    shard,
+                    kind: PieceKind::Index,
+                    body,
+                } => {
                     let now_ms = self.now_ms;
                     let replayed = self.engine_of(shard).replay_index(shard, &body, now_ms);
                     replayed.unwrap_or_else(|fault| panic!("{fault}"));

@@ -21,7 +21,7 @@ pub const SPELLED_BYTES_MAX_SHORT: usize = 16 * 1024;
 pub const STALLED_US: u64 = 5_000_000;
 
 /// The same while clients hold more than they may.
-pub const STALLED_US_SHORT: u64 = 4_000_000;
+pub const STALLED_US_SHORT: u64 = 1_000_000;
 
 /// Commands in a row that lead to one other worker, after which their client goes there: what the way costs, some ten
 /// microseconds for each thread, is small beside what so many crossings cost.

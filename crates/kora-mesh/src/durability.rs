@@ -16,6 +16,9 @@ pub struct Durability {
     pub transfers: Sequence,
     /// Everything up to this stamp is safe on disk. Moved by the log's thread.
     pub durable: Gauge,
+    /// A client waits until everything up to this stamp is safe, whatever `appendfsync` says (WAITAOF). Two clients that ask at
+    /// the same moment may overwrite each other's, so each asks again until it has its wish.
+    pub sync_wanted: Gauge,
     /// What the workers are to do: a [`Phase`].
     phase: Gauge,
     /// Which phase each worker has seen, as a number.
@@ -105,6 +108,7 @@ impl Durability {
             stamps: Sequence::new(),
             transfers: Sequence::new(),
             durable: zero(),
+            sync_wanted: zero(),
             phase: zero(),
             seen: (0..workers).map(|_| zero()).collect(),
             loaded_bytes: zero(),

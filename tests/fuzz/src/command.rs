@@ -7,7 +7,7 @@
 //! 3. Before the password only what leads to it is read.
 //! 4. What is set, asked for or created is within the limits: finite components, as many as were said, names that fit.
 
-use kora_command::limits::{COLLECTION_NAME_BYTES_MAX, EF_MAX, K_MAX, KEY_BYTES_MAX};
+use kora_command::limits::{CENTER_KEYS_MAX, COLLECTION_NAME_BYTES_MAX, EF_MAX, K_MAX, KEY_BYTES_MAX};
 use kora_command::table::{self, Access, Parsed};
 use kora_command::{Center, Command, Element};
 use kora_engine::Cursor;
@@ -90,6 +90,13 @@ fn check_command(command: &Command) {
             match &query.center {
                 Center::Given(vector) => check_vector(vector),
                 Center::Stored(element) => check_element(element),
+                Center::Mean(elements) => {
+                    assert!((1..=CENTER_KEYS_MAX).contains(&elements.len()));
+                    for (element, weight) in elements {
+                        check_element(element);
+                        assert!(weight.is_finite());
+                    }
+                }
             }
             assert!((1..=K_MAX).contains(&query.wish.k));
             assert!(query.wish.ef.is_none_or(|ef| (1..=EF_MAX).contains(&ef)));

@@ -20,8 +20,13 @@ impl<O: Observer> Keyspace<O> {
         if choice.policy == EvictionPolicy::VolatileTtl {
             return (self.keys.expiring() + self.expiring_vectors > 0).then_some(0);
         }
-        self.meet_candidates(choice, now_ms);
-        self.candidates.met.last().map(|candidate| candidate.rank)
+        for _ in 0..TRIES_MAX {
+            self.meet_candidates(choice, now_ms);
+            if let Some(candidate) = self.candidates.met.last() {
+                return Some(candidate.rank);
+            }
+        }
+        None
     }
 
     /// Evicts one entry; false if none may be evicted.
@@ -31,8 +36,9 @@ impl<O: Observer> Keyspace<O> {
         }
         for _ in 0..TRIES_MAX {
             self.meet_candidates(choice, now_ms);
+            // Where few entries are left among many empty places, a look may meet none.
             let Some(candidate) = self.candidates.met.pop() else {
-                return false;
+                continue;
             };
             let is_gone = match candidate.victim {
                 Victim::Key { hash, used } => self.evict_key(hash, used, choice.policy, now_ms),
@@ -173,7 +179,7 @@ impl<O: Observer> Keyspace<O> {
     }
 }
 
-/// Victims that were used since they were met, before one is given up for now.
+/// Looks that meet no entry, and victims that were used since they were met, before eviction is given up for now.
 const TRIES_MAX: usize = 32;
 
 /// Records are compacted when one byte in so many is dead: freeing one byte costs copying so many.

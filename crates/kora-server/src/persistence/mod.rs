@@ -15,6 +15,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError, channel, sync_channel};
 use std::thread;
+use std::time::Duration;
 
 use kora_engine::{Engine, Host as _, SaveWish};
 use kora_log::loader::{LoadError, Loader};
@@ -22,6 +23,7 @@ use kora_log::order::Chunk;
 use kora_log::{Manifest, Writer};
 use kora_mesh::{Doorbell, Durability, Trouble};
 use tokio::sync::watch;
+use tokio::time::timeout;
 
 pub(crate) use self::checking::{Found, check_directory, with_directory};
 use self::loading::{LoadMessage, load, load_collections};
@@ -409,12 +411,21 @@ impl WorkerPersistence {
             return true;
         }
         let mut settled = self.settled.clone();
-        let outcome = settled
-            .wait_for(|settled| settled.durable >= until || settled.is_failing)
-            .await;
-        outcome.is_ok_and(|settled| settled.durable >= until)
+        loop {
+            if is_wanted {
+                self.durability.sync_wanted.set(until);
+            }
+            let outcome = settled.wait_for(|settled| settled.durable >= until || settled.is_failing);
+            match timeout(WISH_AGAIN, outcome).await {
+                Ok(outcome) => return outcome.is_ok_and(|settled| settled.durable >= until),
+                Err(_) => continue,
+            }
+        }
     }
 }
+
+/// After so long a client that waits for the disk asks for a sync again.
+const WISH_AGAIN: Duration = Duration::from_millis(100);
 
 /// Pieces of a snapshot on their way to its thread, each of 256 KiB or one large entry.
 const PIECES_MAX: usize = 8;

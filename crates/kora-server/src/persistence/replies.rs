@@ -31,8 +31,9 @@ impl Connection {
         }
     }
 
-    /// Waits until what the new replies tell of is safe, if `appendfsync` or the client asks for it. If the disk fails, a client that
-    /// may have written gets its error for each of them: the changes are in memory, and it is not known whether they are on disk.
+    /// Waits until what the new replies tell of is safe, if `appendfsync` or the client asks for it. If the disk fails, a
+    /// client that may have written gets its error for each of them: the changes are in memory, and it is not known whether
+    /// they are on disk.
     /// False if there is something among them that no error can stand for; then nothing of it may be sent.
     pub(crate) async fn make_output_safe(&mut self, confirmed: Confirmed) -> bool {
         let Some(persistence) = &self.persistence else {

@@ -192,7 +192,10 @@ impl Writing {
         let is_due = match self.policy.live.persistence.get().fsync {
             AppendFsync::Always => true,
             AppendFsync::Everysec => now_us.saturating_sub(self.synced_us) >= SYNC_EVERY_US,
-            AppendFsync::No => false,
+            AppendFsync::No => {
+                let durability = &self.parts.durability;
+                durability.sync_wanted.get() > durability.durable.get()
+            }
         };
         if is_due && self.log.is_behind() {
             self.sync();
