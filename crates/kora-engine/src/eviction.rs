@@ -139,7 +139,9 @@ impl Engine {
     }
 
     fn reserve(&self, needed: usize) -> Option<Reserved> {
-        (needed >= RESERVED_BYTES_MIN).then(|| Reserved::new(&self.setup.live, needed as u64))
+        // What passes the limit is evicted a moment later, unless nothing may be evicted.
+        let is_reserved = needed >= RESERVED_BYTES_MIN || !self.setup.live.data_memory.rules().choice.policy.evicts();
+        is_reserved.then(|| Reserved::new(&self.setup.live, needed as u64))
     }
 
     /// True if some worker frees what was dropped.
@@ -152,7 +154,7 @@ impl Engine {
 /// When a command was refused, the next ones within so many microseconds are refused without asking all shards again.
 const REFUSED_AGAIN_US_MAX: u64 = 10_000;
 
-/// What needs less is under way for a moment, and the room above the goal of eviction is kept for it.
+/// What needs less is under way for a moment: where entries may be evicted, the room above the goal of eviction is kept for it.
 const RESERVED_BYTES_MIN: usize = 64 << 10;
 
 /// Less is freed by the commands that change the data anyway.

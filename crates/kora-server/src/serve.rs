@@ -281,7 +281,7 @@ pub fn start(config: &Config) -> Result<Running, StartError> {
     // When all is open that the server itself needs.
     let maxclients = room_for(config.maxclients.get(), 0);
     live.engine.clients_max.set(maxclients.into());
-    // Not before signals are heard: whoever reads that line may send one.
+    // Not before signals are heard: a program that reads that line may send one.
     tell_start(config, &setup, &addresses, cores.len());
     supervisor::tell_ready();
     Ok(Running {

@@ -64,7 +64,7 @@ fn write(path: &Path, text: &[u8]) -> std::io::Result<()> {
 }
 
 fn write_and_rename(beside: &Path, path: &Path, text: &[u8]) -> std::io::Result<()> {
-    // For the server only: whoever has the hash of a weak password can guess the password.
+    // For the server only: an attacker who has the hash of a weak password can guess the password.
     let mut options = File::options();
     let mut file = options
         .write(true)

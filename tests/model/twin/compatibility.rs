@@ -1,4 +1,4 @@
-//! What the twin says about commands that are there for clients' sake. Nobody is paused for longer than a moment, and all
+//! What the twin says about commands that are there for clients' sake. No client is paused for longer than a moment, and all
 //! hear their replies: tests/clients/test_compatibility.py does more.
 
 use super::{Answer, Expected, Words, syntax};

@@ -196,7 +196,7 @@ impl Shard {
             Ok(schema) => schema,
             Err(error) => return refusal(&error),
         };
-        // It is wanted: should somebody be about to let it go, it stays.
+        // It is wanted: should a command be about to let it go, it stays.
         schema.leaving.set(0);
         let key = Bytes::from(key_of(place.key, &addition.element));
         let mut insertion = self.keyspace.begin_vector(&schema, key, &vector);

@@ -119,7 +119,7 @@ pub(super) struct Output {
 impl Output {
     pub(super) fn create(path: &Path, length: Option<u64>) -> Result<Self, TransferError> {
         let opened = match length {
-            // What stands there belongs to somebody: it is replaced only where an export had begun it.
+            // What stands there is the user's: it is replaced only where an export had begun it.
             None => OpenOptions::new().write(true).create_new(true).open(path),
             Some(length) => OpenOptions::new().write(true).open(path).and_then(|mut file| {
                 if file.metadata()?.len() < length {
