@@ -397,7 +397,7 @@ impl Index {
         let scratch = self.frame(query, &parameters);
         let reader = Some(self.consolidation.reader());
         match self.graph() {
-            Some(graph) if !self.has_unlinked() => Search::walk(&self.space, graph, scratch, parameters, reader),
+            Some(_) if !self.has_unlinked() => Search::walk(scratch, parameters, reader),
             _ => Search::scan(scratch, parameters, reader),
         }
     }

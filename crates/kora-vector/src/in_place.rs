@@ -37,9 +37,7 @@ impl Index {
         }
         let (view, scratch) = (self.view(), std::mem::take(&mut buffers.scratch));
         let mut search = match view.graph {
-            Some(graph) if !self.is_scanned(parameters.ef) => {
-                Search::walk(view.space, graph, scratch, parameters, None)
-            }
+            Some(_) if !self.is_scanned(parameters.ef) => Search::walk(scratch, parameters, None),
             _ => Search::scan(scratch, parameters, None),
         };
         let step = match search.resume(view, &mut Admission::All, work) {

@@ -203,7 +203,8 @@ impl Insertion {
                 };
             }
             InsertionStage::Descend { layer, at } => {
-                let top = graph.level(self.slot).min(graph.height());
+                // Layers that the graph got after the walk began are none of its own: it never entered them.
+                let top = graph.level(self.slot).min(*layer);
                 if *layer > 0 && descend(space, graph, states, (*layer, at), probe, walk, work) {
                     return Step::More;
                 }

@@ -16,7 +16,7 @@ use crate::exact::Scan;
 use crate::hnsw::Hit;
 use crate::limits::{ARRIVALS_MAX, EF_MAX, SEARCHES_AGAIN_MAX};
 use crate::listed::Listed;
-use crate::search::{Admission, IndexView, Search, SearchStage, begin_walk, best};
+use crate::search::{Admission, IndexView, Search, SearchStage, best};
 use crate::slot_states::SlotStates;
 use crate::work::Work;
 
@@ -147,6 +147,11 @@ impl Search {
                 return None;
             }
             self.statistics.is_exact &= lacking == 0;
+        } else if view.states.has_moves() {
+            // A scan meets a vector that others have moved where it was as well.
+            follow(&mut found, view.states);
+            found.sort_unstable();
+            found.dedup();
         }
         self.add_also(&mut found, view, admission);
         let mut hits = best(&found, self.parameters.k);
@@ -183,15 +188,7 @@ impl Search {
             return;
         };
         let IndexView { space, states, .. } = view;
-        let before = found.len();
-        found.retain_mut(|candidate| match states.resolve_live(candidate.slot()) {
-            Some(there) => {
-                *candidate = Candidate::new(candidate.distance(), there);
-                true
-            }
-            None => false,
-        });
-        meanwhile.died += before - found.len();
+        meanwhile.died += follow(found, states);
         for there in meanwhile.arrived.iter().filter_map(|&slot| states.resolve_live(slot)) {
             if admission.admits(there) {
                 found.push(Candidate::new(space.refine(&mut self.scratch.query, there), there));
@@ -235,15 +232,26 @@ impl Search {
             (Admission::Among(matches), _) if self.statistics.is_exact => {
                 SearchStage::Listed(Listed::new(matches.slots().collect()))
             }
-            (_, Some(graph)) if !self.statistics.is_exact => {
+            (_, Some(_)) if !self.statistics.is_exact => {
                 self.parameters.ef = (self.parameters.ef + more).min(EF_MAX);
-                let root = graph.root().expect("a graph that was walked has a root");
-                self.statistics.distances += 1;
-                begin_walk(view.space, graph, root, &mut self.scratch)
+                SearchStage::Enter
             }
             _ => SearchStage::Scan(Scan::new(self.parameters.k.min(self.parameters.ef) + more)),
         };
     }
+}
+
+/// Names each result by the slot where it is now, and leaves out what has died; how many those are.
+fn follow(found: &mut Vec<Candidate>, states: &SlotStates) -> usize {
+    let before = found.len();
+    found.retain_mut(|candidate| match states.resolve_live(candidate.slot()) {
+        Some(there) => {
+            *candidate = Candidate::new(candidate.distance(), there);
+            true
+        }
+        None => false,
+    });
+    before - found.len()
 }
 
 /// A search that has paused measures so many more than it returns, and for so many returned another one. A guess: in the time

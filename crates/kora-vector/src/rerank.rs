@@ -1,17 +1,16 @@
 //! Reranking: a walk measures distances to codes, the answer to stored vectors, so the order of the walk's results is corrected.
 
 use crate::beam::Candidate;
-use crate::graph::Graph;
 use crate::limits::EF_MAX;
 use crate::scratch::Scratch;
-use crate::search::{IndexView, SHORT_ANSWER_MAX, Search, SearchStage, begin_walk};
+use crate::search::{IndexView, SHORT_ANSWER_MAX, Search, SearchStage};
 use crate::sort::Sorting;
 use crate::space::Space;
 use crate::work::Work;
 
 impl Search {
     /// Measures a few results of the beam on the rows; when it is enough, puts them in order, or walks again with a larger ef.
-    pub(crate) fn refine(&mut self, view: IndexView<'_>, graph: &Graph, work: &mut Work) {
+    pub(crate) fn refine(&mut self, view: IndexView<'_>, work: &mut Work) {
         let (space, k, spare) = (view.space, self.parameters.k, self.spare());
         let Scratch { query, walk, .. } = &mut *self.scratch;
         let SearchStage::Refine { hits } = &mut self.stage else {
@@ -50,9 +49,7 @@ impl Search {
         if may_widen && is_blurred(space, hits, results, k, &mut walk.distances) {
             self.has_widened = true;
             self.parameters.ef = (self.parameters.ef * WIDENED).min(EF_MAX);
-            let root = graph.root().expect("a graph that was walked has a root");
-            self.stage = begin_walk(space, graph, root, &mut self.scratch);
-            self.statistics.distances += 1;
+            self.stage = SearchStage::Enter;
         } else if to == worth || is_settled {
             let (hits, left) = (std::mem::take(hits), results.len() - to);
             self.stage = match left > 0 && self.wants_more(&hits, view.states) {

@@ -53,6 +53,8 @@ pub struct Statistics {
 
 #[derive(Debug)]
 pub(crate) enum SearchStage {
+    /// Not begun: nothing of the graph was read, so whatever happens before its first slice is of no concern to it.
+    Enter,
     /// Above the base layer, at the nearest node found so far.
     Descend { layer: usize, at: Candidate },
     /// On the base layer.
@@ -82,45 +84,25 @@ pub(crate) struct IndexView<'a> {
 
 impl Search {
     /// The query was framed into `scratch` before.
-    pub(crate) fn walk(
-        space: &Space,
-        graph: &Graph,
-        mut scratch: Box<Scratch>,
-        parameters: SearchParameters,
-        reader: Option<Reader>,
-    ) -> Search {
-        let Some(root) = graph.root() else {
-            return Search::scan(scratch, parameters, reader);
-        };
-        let stage = begin_walk(space, graph, root, &mut scratch);
-        let statistics = Statistics {
-            distances: 1,
-            ..Statistics::default()
-        };
-        Search {
-            scratch,
-            parameters,
-            has_widened: false,
-            has_begun_again: false,
-            statistics,
-            stage,
-            meanwhile: None,
-            _reader: reader,
-        }
+    pub(crate) fn walk(scratch: Box<Scratch>, parameters: SearchParameters, reader: Option<Reader>) -> Search {
+        Search::new(SearchStage::Enter, scratch, parameters, reader)
     }
 
     pub(crate) fn scan(scratch: Box<Scratch>, parameters: SearchParameters, reader: Option<Reader>) -> Search {
-        let statistics = Statistics {
-            is_exact: true,
-            ..Statistics::default()
-        };
+        let scan = Scan::new(parameters.k.min(parameters.ef));
+        let mut search = Search::new(SearchStage::Scan(scan), scratch, parameters, reader);
+        search.statistics.is_exact = true;
+        search
+    }
+
+    fn new(stage: SearchStage, scratch: Box<Scratch>, parameters: SearchParameters, reader: Option<Reader>) -> Search {
         Search {
             scratch,
             parameters,
             has_widened: false,
             has_begun_again: false,
-            statistics,
-            stage: SearchStage::Scan(Scan::new(parameters.k.min(parameters.ef))),
+            statistics: Statistics::default(),
+            stage,
             meanwhile: None,
             _reader: reader,
         }
@@ -180,6 +162,7 @@ impl Search {
             .graph
             .expect("a search that walks began on a graph, and graphs stay");
         match &mut self.stage {
+            SearchStage::Enter => self.enter(space, graph),
             SearchStage::Descend { layer: 0, at } => {
                 let here = view.states.resolve(at.slot()).unwrap_or(at.slot());
                 *at = Candidate::new(at.distance(), here);
@@ -200,7 +183,7 @@ impl Search {
             }
             SearchStage::Beam => return self.beam(view, graph, admission, work),
             SearchStage::Wide { .. } => self.look_widely(view, graph, work),
-            SearchStage::Refine { .. } => self.refine(view, graph, work),
+            SearchStage::Refine { .. } => self.refine(view, work),
             SearchStage::Rank(sorting) => {
                 if let Step::Done(sorted) = sorting.resume(work) {
                     walk.beam.put_sorted(sorted);
@@ -210,6 +193,20 @@ impl Search {
             SearchStage::Scan(_) | SearchStage::Listed(_) | SearchStage::Order(_) => unreachable!("handled above"),
         }
         Step::More
+    }
+
+    /// Begins the walk at the root, or a scan where all nodes have gone.
+    fn enter(&mut self, space: &Space, graph: &Graph) {
+        self.stage = match graph.root() {
+            Some(root) => {
+                self.statistics.distances += 1;
+                begin_walk(space, graph, root, &mut self.scratch)
+            }
+            None => {
+                self.statistics.is_exact = true;
+                SearchStage::Scan(Scan::new(self.parameters.k.min(self.parameters.ef)))
+            }
+        };
     }
 
     /// One node of the beam; then refining, or a scan where that is the shorter way.
@@ -450,7 +447,7 @@ fn prefetch_lists(graph: &Graph, beam: &Beam) {
 }
 
 /// At the root, on the highest layer.
-pub(crate) fn begin_walk(space: &Space, graph: &Graph, root: u32, scratch: &mut Scratch) -> SearchStage {
+fn begin_walk(space: &Space, graph: &Graph, root: u32, scratch: &mut Scratch) -> SearchStage {
     let at = begin_descent(space, scratch.query.probe(), root, &mut scratch.walk);
     let layer = graph.height();
     SearchStage::Descend { layer, at }
