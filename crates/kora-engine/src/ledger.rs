@@ -61,6 +61,8 @@ pub(crate) struct Account {
     arriving: usize,
     /// Since when the client takes nothing of what is written to it, in microseconds of the host's clock.
     pub(crate) stalled_since_us: Option<u64>,
+    /// Its client has shown that it reads.
+    pub(crate) is_read: bool,
     /// What it holds is no longer in the sum.
     has_left: bool,
 }
@@ -99,6 +101,7 @@ impl Ledger {
             reserved: None,
             arriving: 0,
             stalled_since_us: None,
+            is_read: false,
             has_left: false,
         }
     }

@@ -23,6 +23,10 @@ pub const STALLED_US: u64 = 5_000_000;
 /// The same while clients hold more than they may.
 pub const STALLED_US_SHORT: u64 = 1_000_000;
 
+/// The same for a client that has shown that it reads: on a busy machine, one of hundreds that a single thread reads for has
+/// waited for its turn for 4 seconds.
+pub const STALLED_US_READ: u64 = 20_000_000;
+
 /// Commands in a row that lead to one other worker, after which their client goes there: what the way costs, some ten
 /// microseconds for each thread, is small beside what so many crossings cost.
 pub const DRAWN_COMMANDS: u32 = 64;

@@ -10,7 +10,7 @@ use crate::command::Command;
 use crate::command::table::{Access, Parsed};
 use crate::engine::Engine;
 use crate::error::ClientError;
-use crate::limits::{SPELLED_BYTES_MAX, SPELLED_BYTES_MAX_SHORT, STALLED_US, STALLED_US_SHORT};
+use crate::limits::{SPELLED_BYTES_MAX, SPELLED_BYTES_MAX_SHORT, STALLED_US, STALLED_US_READ, STALLED_US_SHORT};
 use crate::reply_queue::{Presence, Taken};
 use crate::reply_queues::ReplyQueueId;
 use crate::session::Session;
@@ -31,6 +31,8 @@ pub struct Buffers {
     pub missing: usize,
     /// Since when it has had something to write and the client took none of it, in microseconds of the host's clock.
     pub stalled_since_us: Option<u64>,
+    /// Its client has shown that it reads, however slowly.
+    pub is_read: bool,
 }
 
 /// Whether a connection may be read from.
@@ -65,6 +67,7 @@ impl Engine {
         let reply_queue = self.reply_queues.get(id);
         reply_queue.account.set_buffers(buffers.input, buffers.output);
         reply_queue.account.stalled_since_us = buffers.stalled_since_us;
+        reply_queue.account.is_read = buffers.is_read;
         let reading = if reply_queue.account.can_never_hold(buffers.missing) {
             Reading::Impossible
         } else if reply_queue.awaited_bytes.is_none() && reply_queue.account.may_arrive(buffers.missing, connections) {
@@ -253,13 +256,14 @@ impl Engine {
             self.drop_largest(|reply_queue, strangers| reply_queue.account.is_in(strangers));
         }
         if self.ledger.is_short() {
-            let patience_us = if self.ledger.is_over() {
-                STALLED_US_SHORT
-            } else {
-                STALLED_US
-            };
+            let is_over = self.ledger.is_over();
             let stalled_us = |reply_queue: &crate::reply_queue::ReplyQueue| {
                 let since_us = reply_queue.account.stalled_since_us?;
+                let patience_us = match (reply_queue.account.is_read, is_over) {
+                    (true, _) => STALLED_US_READ,
+                    (false, true) => STALLED_US_SHORT,
+                    (false, false) => STALLED_US,
+                };
                 let holds_much = reply_queue.account.bytes_with_shared() > crate::ledger::SMALL_BYTES;
                 Some(now_us.saturating_sub(since_us)).filter(|us| *us >= patience_us && holds_much)
             };

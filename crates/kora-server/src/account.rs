@@ -29,6 +29,7 @@ impl Connection {
             self.count_sent(taken);
         }
         if taken > 0 {
+            self.resumed += u8::from(now_us.saturating_sub(since_us) >= RESUMED_US && self.resumed < RESUMED_ENOUGH);
             self.stalled_since_us = Some(now_us);
         }
         Ok(())
@@ -36,7 +37,13 @@ impl Connection {
 
     fn count_sent(&mut self, bytes: usize) {
         self.traffic.sent_bytes += bytes as u64;
+        self.sent_bytes = self.sent_bytes.saturating_add(bytes as u64);
         self.traffic.writes += u64::from(bytes > 0);
+    }
+
+    /// True if its client has shown that it reads what it is sent, however slowly.
+    fn is_read(&self) -> bool {
+        self.resumed >= RESUMED_ENOUGH || self.sent_bytes > KERNEL_BYTES_MAX
     }
 
     /// True if the client has taken nothing of what waits for it for so long.
@@ -79,6 +86,7 @@ impl Connection {
             traffic: std::mem::take(&mut self.traffic),
             missing: self.missing(),
             stalled_since_us: self.stalled_since_us,
+            is_read: self.is_read(),
         };
         let now_us = self.stalled_since_us.map_or(0, |_| self.host.now_us());
         let mut engine = self.engine.borrow_mut();
@@ -134,6 +142,17 @@ impl Connection {
 
 /// How long a client may make a pause within a large request without losing its claim to memory for the rest.
 const SILENCE: Duration = Duration::from_secs(1);
+
+/// A client that takes more of what it is sent after so long has read: what the kernels still moved between their buffers was
+/// moved long before.
+const RESUMED_US: u64 = 100_000;
+
+/// So often, since a busy machine may make any pause longer.
+const RESUMED_ENOUGH: u8 = 2;
+
+/// Bytes that the buffers of both kernels can hold of what nobody reads: Linux lets a sender's grow to 4 MB and a receiver's
+/// to 6 MB (`tcp_wmem`, `tcp_rmem`).
+const KERNEL_BYTES_MAX: u64 = 16 << 20;
 
 /// A little less, so that each such look finds the time over.
 const STALL_LOOK_US: u64 = 400_000;

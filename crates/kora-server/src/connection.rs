@@ -71,6 +71,10 @@ pub(crate) struct Connection {
     pub(crate) heard_at: Option<Instant>,
     /// Since when the client has taken nothing of what waits for it, in microseconds of the host's clock.
     pub(crate) stalled_since_us: Option<u64>,
+    /// How often it took more after a pause, counted to [`RESUMED_ENOUGH`](crate::account).
+    pub(crate) resumed: u8,
+    /// Bytes that its socket took.
+    pub(crate) sent_bytes: u64,
     /// Since when more replies than the soft limit have waited for the client.
     pub(crate) over_soft_since: Option<Instant>,
     /// Where the connections of all workers arrive.
@@ -192,6 +196,8 @@ impl Connection {
             rooms_given: 0,
             heard_at: None,
             stalled_since_us: None,
+            resumed: 0,
+            sent_bytes: 0,
             over_soft_since: None,
             peers,
             stopping,
