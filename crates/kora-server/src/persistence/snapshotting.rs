@@ -54,6 +54,9 @@ pub(super) fn write_snapshots(
     inbox: Receiver<SnapshotMessage>,
     log: &Sender<Message>,
 ) {
+    // A worker that shares its core with this thread gets it as soon as it is woken, and not when a time slice of the kernel's
+    // has ended. Without that PING's p99 grew from 1 to 4 ms. Where it is refused, snapshots are written all the same.
+    let _ = rustix::process::setpriority_process(None, NICE);
     let mut under_way: Option<UnderWay> = None;
     while let Ok(message) = inbox.recv() {
         let number = under_way.as_ref().map(|under_way| under_way.number);
@@ -120,6 +123,9 @@ fn finish(under_way: &mut Option<UnderWay>, worker: usize) -> Option<io::Result<
     *under_way = Some(whole);
     None
 }
+
+/// The thread's niceness. With it a tenth of a core is left where a worker is always busy.
+const NICE: i32 = 10;
 
 /// Removes the file of one that was not finished. If that fails, the next start does it.
 fn abandon(under_way: Option<UnderWay>) {
