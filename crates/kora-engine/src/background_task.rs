@@ -132,6 +132,7 @@ impl Engine {
             Session::new(0, String::new(), String::new(), now_us),
             KillFlag::default(),
             self.ledger.open(),
+            self.reply_queues.spare.clone(),
         );
         reply_queue.set_presence(Presence::Gone);
         let taken = Taken {

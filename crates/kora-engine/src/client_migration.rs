@@ -173,7 +173,10 @@ impl Engine {
         self.migrations.departed.remove(&session.id);
         let is_killed = kill_flag.is_raised();
         let account = self.ledger_of(&session).open();
-        let id = self.reply_queues.add(ReplyQueue::new(session, kill_flag, account));
+        let spare = self.reply_queues.spare.clone();
+        let id = self
+            .reply_queues
+            .add(ReplyQueue::new(session, kill_flag, account, spare));
         if is_killed {
             self.reply_queues.get(id).set_presence(Presence::Killed);
         }

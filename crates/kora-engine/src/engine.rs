@@ -264,8 +264,9 @@ impl Engine {
         session.begin_as_default(&self.setup.live.access.users());
         self.stats.connections += 1;
         let account = self.ledger_of(&session).open();
+        let spare = self.reply_queues.spare.clone();
         self.reply_queues
-            .add(ReplyQueue::new(session, KillFlag::default(), account))
+            .add(ReplyQueue::new(session, KillFlag::default(), account, spare))
     }
 
     /// The connection has gone. Commands that it began are finished; their replies are dropped.

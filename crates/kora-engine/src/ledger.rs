@@ -201,8 +201,9 @@ impl Account {
         self.change(|account| account.reply_queue -= bytes);
     }
 
-    pub(crate) fn add_reply(&mut self, memory: &ReplyMemory) {
-        self.add(memory.own);
+    /// A reply that waits, with so many bytes that it takes beside its own.
+    pub(crate) fn add_reply(&mut self, memory: &ReplyMemory, beside: usize) {
+        self.add(memory.own + beside);
         for (place, bytes) in &memory.shared {
             self.shared += bytes;
             let mut shared = self.ledger.sums.shared.borrow_mut();

@@ -40,6 +40,7 @@ mod recording;
 mod reply_estimate;
 mod reply_queue;
 mod reply_queues;
+mod reply_slots;
 pub mod router;
 mod sampling;
 mod scripts;

@@ -17,6 +17,7 @@ use crate::gather::{Gate, Gather, ReadTiming};
 use crate::ledger::{Account, ReplyMemory};
 use crate::limits::PIPELINE_DEPTH;
 use crate::pubsub::Subscriber;
+use crate::reply_slots::{ReplySlots, SpareSlots};
 use crate::session::Session;
 use crate::settings::Reserved;
 use crate::stats::CounterId;
@@ -45,7 +46,7 @@ pub(crate) struct ReplyQueue {
     pub(crate) subscriber: Option<Box<Subscriber>>,
     /// Invariant: `slots[i]` belongs to sequence `head + i`.
     /// Invariant: `slots.len() <= PIPELINE_DEPTH`, and two more for last words.
-    slots: VecDeque<ReplySlot>,
+    slots: ReplySlots<ReplySlot>,
     head: u32,
     /// Messages that the client did not request. Bounded by the limits on the client's output.
     pushes: VecDeque<Piece>,
@@ -110,7 +111,7 @@ pub(crate) enum Presence {
     Gone,
 }
 
-struct ReplySlot {
+pub(crate) struct ReplySlot {
     /// The version the client spoke when it asked: HELLO changes it for later replies only.
     version: Version,
     taken: Taken,
@@ -124,6 +125,12 @@ struct ReplySlot {
     /// Its reply is not sent: CLIENT REPLY.
     is_mute: bool,
 }
+
+/// The room of queues that are empty, for those of the same worker.
+pub(crate) type SpareReplySlots = SpareSlots<ReplySlot>;
+
+/// What a slot takes beside what it holds: the account has it from the command's beginning until its reply is written.
+const SLOT_BYTES: usize = size_of::<ReplySlot>();
 
 enum State {
     Waiting(Gather),
@@ -176,7 +183,7 @@ impl Taken {
 }
 
 impl ReplyQueue {
-    pub(crate) fn new(session: Session, kill_flag: KillFlag, account: Account) -> ReplyQueue {
+    pub(crate) fn new(session: Session, kill_flag: KillFlag, account: Account, spare: SpareReplySlots) -> ReplyQueue {
         ReplyQueue {
             session,
             account,
@@ -186,7 +193,7 @@ impl ReplyQueue {
             watched: None,
             subscriber: None,
             pushes: VecDeque::new(),
-            slots: VecDeque::new(),
+            slots: ReplySlots::new(spare),
             head: 0,
             leaving: None,
             encoded: Encoded::default(),
@@ -265,7 +272,7 @@ impl ReplyQueue {
     /// A slot for what is still to be done when the client has gone: there is always one.
     pub(crate) fn take_last_slot(&mut self, gather: Gather, taken: Taken) -> u32 {
         let sequence = self.head.wrapping_add(self.slots.len() as u32);
-        self.account.add(taken.bytes);
+        self.account.add(taken.bytes + SLOT_BYTES);
         self.account.expect(taken.expected);
         let (is_brief, is_mute) = (gather.is_brief(), self.session.take_mute());
         self.slots.push_back(ReplySlot {
@@ -302,7 +309,7 @@ impl ReplyQueue {
     /// The last reply of a connection, for which there is always a slot.
     pub(crate) fn put_last_reply(&mut self, reply: Reply, taken: Taken) {
         let memory = ReplyMemory::of(&reply);
-        self.account.add_reply(&memory);
+        self.account.add_reply(&memory, SLOT_BYTES);
         let taken = Taken {
             bytes: memory.own,
             ..taken
@@ -346,7 +353,7 @@ impl ReplyQueue {
             }
             false => (Reply::Null, ReplyMemory::default()),
         };
-        self.account.add_reply(&memory);
+        self.account.add_reply(&memory, 0);
         let slot = self.slot(sequence);
         debug_assert!(matches!(slot.state, State::Taken));
         slot.state = State::Ready(reply);
@@ -416,7 +423,7 @@ impl ReplyQueue {
         }
         Some(WritingReply {
             writing: Writing::new(reply, version),
-            bytes: taken.bytes,
+            bytes: taken.bytes + SLOT_BYTES,
             shared,
         })
     }
@@ -476,7 +483,7 @@ impl ReplyQueue {
             self.account.remove(leaving.bytes);
             self.account.remove_shared(&leaving.shared);
         }
-        for slot in &mut self.slots {
+        for slot in self.slots.iter_mut() {
             if let State::Ready(reply) = &mut slot.state {
                 *reply = Reply::Null;
                 self.account.remove(slot.taken.bytes);

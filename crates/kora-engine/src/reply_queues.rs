@@ -1,6 +1,6 @@
 //! The lines of all connections of one worker.
 
-use crate::reply_queue::{Presence, ReplyQueue};
+use crate::reply_queue::{Presence, ReplyQueue, SpareReplySlots};
 
 /// Names a reply queue of one worker while its connection lives, and until everything it began is finished.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -11,6 +11,8 @@ pub struct ReplyQueueId(pub(crate) u32);
 pub(crate) struct ReplyQueues {
     places: Vec<Option<ReplyQueue>>,
     free: Vec<u32>,
+    /// Room for slots that queues hand on to each other.
+    pub(crate) spare: SpareReplySlots,
 }
 
 impl ReplyQueues {

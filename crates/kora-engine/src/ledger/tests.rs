@@ -99,11 +99,11 @@ fn a_value_that_many_replies_share_counts_once() {
     let (mut one, mut two) = (ledger.open(), ledger.open());
     let value = Bytes::from(vec![b'x'; 100_000]);
     let memory: Vec<ReplyMemory> = (0..3).map(|_| ReplyMemory::of(&Reply::Bulk(value.clone()))).collect();
-    one.add_reply(&memory[0]);
+    one.add_reply(&memory[0], 0);
     let own = one.bytes();
     assert!(own < 100 && ledger.held() == own + 100_000);
-    one.add_reply(&memory[1]);
-    two.add_reply(&memory[2]);
+    one.add_reply(&memory[1], 0);
+    two.add_reply(&memory[2], 0);
     assert_eq!(
         (ledger.held(), one.bytes_with_shared()),
         (3 * own + 100_000, 2 * own + 200_000)

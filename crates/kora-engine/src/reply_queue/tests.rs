@@ -18,6 +18,7 @@ fn new_reply_queue() -> (ReplyQueue, Taken) {
             session,
             KillFlag::default(),
             Ledger::new(&std::sync::Arc::new(kora_mesh::Budget::new(1 << 30)), 1).open(),
+            SpareReplySlots::default(),
         ),
         taken,
     )
