@@ -30,6 +30,8 @@ pub enum ClientError {
     SaveUnderWay,
     /// The snapshot failed that was waited for.
     SaveFailed,
+    /// A part of an answer was of another kind than what was asked for: a fault of the server's.
+    OtherAnswer,
     /// No such command; its name and arguments as they were sent.
     UnknownCommand { name: Vec<u8>, arguments: Vec<Vec<u8>> },
     /// No such subcommand of a container command.
@@ -240,6 +242,12 @@ pub enum ClientError {
 }
 
 impl ClientError {
+    /// [`ClientError::OtherAnswer`]: the guards of two places have drifted apart. A client is told, and a test fails.
+    pub fn other_answer() -> ClientError {
+        debug_assert!(false, "a part is of another kind than what was asked for");
+        ClientError::OtherAnswer
+    }
+
     /// True if it is seen from the command's name and the number of its words, without what they mean: a transaction does
     /// not queue that.
     pub fn is_about_the_words(&self) -> bool {
@@ -275,6 +283,7 @@ impl fmt::Display for ClientError {
             ),
             Self::NoDirectory => f.write_str("ERR there is no directory to save to: see the setting `dir`"),
             Self::SaveUnderWay => f.write_str("ERR Background save already in progress"),
+            Self::OtherAnswer => f.write_str("ERR internal error: a part of the answer is of another kind than what was asked for"),
             Self::SaveFailed => f.write_str("ERR the snapshot could not be saved: the server's log says why"),
             Self::UnknownCommand { name, arguments } => {
                 write!(f, "ERR unknown command '{}', with args beginning with: ", Quoted(name))?;

@@ -2,6 +2,7 @@
 
 use crate::command::ClientFilter;
 use crate::engine::Engine;
+use crate::error::ClientError;
 use crate::limits::CLIENTS_PER_PART;
 use crate::mail::{ClientPage, ClientPlace, PartialReply, RequestBody};
 use crate::reply_queue::Presence;
@@ -33,7 +34,8 @@ impl Engine {
                 self.reset_stats();
                 PartialReply::Done
             }
-            _ => unreachable!("asks to a shard are answered by the shard"),
+            // Asks to a shard are answered by the shard.
+            _ => PartialReply::Refused(ClientError::other_answer()),
         }
     }
 

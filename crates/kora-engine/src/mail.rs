@@ -186,9 +186,6 @@ impl RequestBody {
     }
 
     /// The answer to a client that has gone.
-    ///
-    /// # Panics
-    /// If it is not one that only reads.
     pub(crate) fn unheard(self) -> PartialReply {
         match self {
             RequestBody::KeyOperation(_) => PartialReply::Reply(Reply::Null),
@@ -201,7 +198,8 @@ impl RequestBody {
                 bytes_left: scan.bytes_left,
                 next: None,
             })),
-            _ => unreachable!("it may change something"),
+            // It may change something.
+            _ => PartialReply::Refused(ClientError::other_answer()),
         }
     }
 }

@@ -383,7 +383,13 @@ impl Engine {
     pub(crate) fn take_slot(&mut self, id: ReplyQueueId, next: Next, taken: Taken, host: &dyn Host) {
         match next {
             Next::Reply(reply) => self.put_answer(id, Some(reply), taken, host),
-            Next::Wait(_) => unreachable!("a command waits for what it asked"),
+            // A command waits for what it asked.
+            Next::Wait(_) => self.put_answer(
+                id,
+                Some(Reply::Error(ClientError::other_answer().to_string())),
+                taken,
+                host,
+            ),
             Next::Request(gather, requests) => {
                 let sequence = self.reply_queues.get(id).take_slot(gather, taken);
                 taken.epoch.into_iter().for_each(|epoch| self.epochs.begin(epoch));

@@ -8,6 +8,7 @@ use kora_resp::Reply;
 
 use super::{Context, Gather, Next};
 use crate::command::table::Parsed;
+use crate::error::ClientError;
 use crate::limits::QUEUED_PER_SLICE;
 use crate::mail::{Batch, PartialReply, RequestBody, Target};
 use crate::plan::{self, First};
@@ -108,9 +109,9 @@ impl Executing {
                     self.under_way = UnderWay::GivenUp;
                     self.give_up()
                 }
-                _ => unreachable!("a batch answers a batch"),
+                _ => Next::other_answer(),
             },
-            UnderWay::Sorting | UnderWay::GivenUp => unreachable!("no shard was asked"),
+            UnderWay::Sorting | UnderWay::GivenUp => Next::other_answer(),
         }
     }
 
@@ -133,7 +134,7 @@ impl Executing {
                 return Next::Request(Gather::Executing(self), held);
             }
             let UnderWay::Batches(missing) = &mut self.under_way else {
-                unreachable!("batches were asked for");
+                return Next::other_answer();
             };
             *missing -= 1;
             if *missing == 0 {
@@ -203,14 +204,18 @@ impl Executing {
         self.places[index] = match self.take(index).absorb(from, part, context).settled(context) {
             Next::Wait(gather) => QueuedCommand::Gathering(gather),
             Next::Reply(reply) => QueuedCommand::Done(reply),
-            Next::Request(..) | Next::Again(_) => unreachable!("commands of one step ask no other shard"),
+            // Commands of one step ask no other shard.
+            Next::Request(..) | Next::Again(_) => {
+                QueuedCommand::Done(Reply::Error(ClientError::other_answer().to_string()))
+            }
         };
     }
 
     fn take(&mut self, index: usize) -> Gather {
         match std::mem::replace(&mut self.places[index], QueuedCommand::Taken) {
             QueuedCommand::Gathering(gather) => gather,
-            _ => unreachable!("an answer came for a command that awaits none"),
+            // An answer came for a command that awaits none.
+            _ => Gather::Replying(Reply::Error(ClientError::other_answer().to_string())),
         }
     }
 
@@ -242,13 +247,19 @@ impl Executing {
             };
             // All batches are sent together, so each command gives its requests at once.
             match plan::start(queued.command, first, self.asker.0, self.asker.1, context).settled(context) {
-                Next::Wait(_) | Next::Again(_) => unreachable!("a command waits for what it asked"),
+                // A command waits for what it asked.
+                Next::Wait(_) | Next::Again(_) => {
+                    self.places[index] = QueuedCommand::Done(Reply::Error(ClientError::other_answer().to_string()));
+                }
                 Next::Reply(reply) => self.places[index] = QueuedCommand::Done(reply),
                 Next::Request(gather, requests) if is_one_step && gather.is_one_step() => {
                     self.places[index] = QueuedCommand::Gathering(gather);
                     for (target, body) in requests {
                         let Target::Shard(shard) = target else {
-                            unreachable!("commands of one step ask shards");
+                            // Commands of one step ask shards.
+                            let error = Reply::Error(ClientError::other_answer().to_string());
+                            self.places[index] = QueuedCommand::Done(error);
+                            continue;
                         };
                         self.batches.entry(shard).or_default().push((index as u32, body));
                     }
@@ -293,7 +304,7 @@ impl Executing {
     fn reply(self) -> Reply {
         let replies = self.places.into_iter().map(|place| match place {
             QueuedCommand::Done(reply) => reply,
-            _ => unreachable!("all parts are in"),
+            _ => Reply::Error(ClientError::other_answer().to_string()),
         });
         Reply::Array(replies.collect())
     }

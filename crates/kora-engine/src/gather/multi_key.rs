@@ -43,7 +43,7 @@ impl MultiGet {
         match (part, from) {
             (Ok(bulks), Target::Shard(shard)) => self.lists[shard.index()] = bulks,
             (Err(error), _) => self.refusal = Some(error),
-            (Ok(_), Target::Worker(_)) => unreachable!("shards are asked"),
+            (Ok(_), Target::Worker(_)) => return Next::other_answer(),
         }
         let bytes = self.lists.iter().map(Bulks::bytes_hint).sum();
         self.refusal = self.refusal.or(context.setup.too_large(bytes));

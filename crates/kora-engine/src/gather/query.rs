@@ -235,7 +235,7 @@ impl Querying {
     /// Chooses those neighbours that are returned. If GROUP leaves too few of them, more are looked for.
     fn choose(mut self: Box<Self>, mut choosing: Box<Choosing>, work: &mut Work, context: &Context<'_>) -> Next {
         let QueryPurpose::Answer(wish) = &self.purpose else {
-            unreachable!("what is compared is taken whole");
+            return Next::other_answer();
         };
         if choosing.step(wish, work) == Step::More {
             self.choosing = Some(choosing);
@@ -256,7 +256,7 @@ impl Querying {
 
     fn show(self: Box<Self>, found: Neighbours, context: &Context<'_>) -> Next {
         let QueryPurpose::Answer(wish) = &self.purpose else {
-            unreachable!("what is compared is not shown");
+            return Next::other_answer();
         };
         let reply = self.cost.reply(found, wish);
         match context.setup.too_large(reply.bytes_hint()) {

@@ -108,7 +108,7 @@ impl RenameOrCopy {
             // Another client has made another collection of that name.
             (RenameStage::Remaking(_), PartialReply::Decided(_)) => self.refuse(),
             (RenameStage::Returning, PartialReply::Moved(_)) => self.refuse(),
-            _ => unreachable!("each request has one kind of partial reply"),
+            _ => Next::other_answer(),
         }
     }
 

@@ -112,7 +112,8 @@ impl Shard {
             | RequestBody::Publish(_)
             | RequestBody::Topics(_)
             | RequestBody::Drain => {
-                unreachable!("asks to a worker are answered by the engine")
+                // Asks to a worker are answered by the engine.
+                PartialReply::Refused(ClientError::other_answer())
             }
         })
     }

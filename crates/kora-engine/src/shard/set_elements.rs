@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use kora_keyspace::catalog::Schema;
 use kora_keyspace::collections::Collection;
-use kora_resp::Reply;
+use kora_resp::{Bulks, Reply};
 use kora_vector::{Step, Work};
 
 use super::Shard;
@@ -25,6 +25,9 @@ struct SetElements {
     /// How many names have been met.
     met: usize,
     wanted: Wanted,
+    /// Whether all that is wanted was collected, and the reply is being made of it.
+    is_collected: bool,
+    found: Bulks,
     /// Bytes that the reply may still take.
     bytes_left: usize,
     /// What random choices come from.
@@ -37,7 +40,7 @@ enum Wanted {
     /// So many distinct ones: each set of so many is as likely (Vitter's algorithm R).
     Sample(usize, Vec<Bytes>),
     /// So many, each of them any.
-    Draws(usize, Vec<Bytes>),
+    Draws(usize),
 }
 
 impl Shard {
@@ -54,7 +57,7 @@ impl Shard {
         let most = usize::try_from(count.unsigned_abs()).unwrap_or(usize::MAX);
         let wanted = match count {
             0.. => Wanted::Sample(most, Vec::new()),
-            ..0 => Wanted::Draws(most, Vec::new()),
+            ..0 => Wanted::Draws(most),
         };
         self.begin_set_elements(schema, wanted, work)
     }
@@ -75,6 +78,8 @@ impl Shard {
             from: 0,
             met: 0,
             wanted,
+            is_collected: false,
+            found: Bulks::default(),
             bytes_left: self.setup.client_bytes_max() / 2,
             draws: self.draw(),
         };
@@ -86,15 +91,17 @@ impl Task for SetElements {
     type Answer = Reply;
 
     fn slice(&mut self, shard: &mut Shard, work: &mut Work) -> Step<Reply> {
-        let part = shard.keyspace.part_of(&self.schema);
-        let part = part.expect("it was there, and nothing else has happened on the shard since");
-        let is_done = self.collect(part, work);
-        if self.bytes_left == 0 {
-            let bytes_max = shard.setup.client_bytes_max();
-            return Step::Done(Reply::Error(ClientError::ReplyTooLarge { bytes_max }.to_string()));
+        if !self.is_collected {
+            let part = shard.keyspace.part_of(&self.schema);
+            let part = part.expect("it was there, and nothing else has happened on the shard since");
+            self.is_collected = self.collect(part, work);
+            if self.bytes_left == 0 {
+                let bytes_max = shard.setup.client_bytes_max();
+                return Step::Done(Reply::Error(ClientError::ReplyTooLarge { bytes_max }.to_string()));
+            }
         }
-        match is_done {
-            true => Step::Done(self.reply()),
+        match self.is_collected && self.list(work) {
+            true => Step::Done(Reply::Bulks(Box::new(take(&mut self.found)))),
             false => Step::More,
         }
     }
@@ -108,7 +115,7 @@ impl SetElements {
     /// Goes on for a slice; true when all that is wanted was collected.
     fn collect(&mut self, part: &Collection, work: &mut Work) -> bool {
         let prefix = self.schema.name.len() + 1;
-        if let Wanted::Draws(left, found) = &mut self.wanted {
+        if let Wanted::Draws(left) = &mut self.wanted {
             for _ in 0..NAMES_PER_SLICE.min(*left) {
                 work.spend(ELEMENT_WORK);
                 let key = part.random(next_draw(&mut self.draws), 0);
@@ -116,7 +123,7 @@ impl SetElements {
                     return true;
                 };
                 self.bytes_left = self.bytes_left.saturating_sub(charge(&name));
-                found.push(name);
+                self.found.push(&name);
                 *left -= 1;
             }
             return *left == 0 || self.bytes_left == 0;
@@ -157,16 +164,24 @@ impl SetElements {
                     *replaced = name;
                 }
             }
-            Wanted::Draws(..) => unreachable!("they are drawn, not met"),
+            // They are drawn.
+            Wanted::Draws(_) => {}
         }
     }
 
-    fn reply(&mut self) -> Reply {
-        let array = |names: &mut dyn Iterator<Item = Bytes>| Reply::Array(names.map(Reply::Bulk).collect());
-        match &mut self.wanted {
-            Wanted::Range(_, found) => array(&mut take(found).into_iter()),
-            Wanted::Sample(_, found) | Wanted::Draws(_, found) => array(&mut take(found).into_iter()),
+    /// Puts some of the names that were collected into the reply; true when all are in it.
+    fn list(&mut self, work: &mut Work) -> bool {
+        for _ in 0..NAMES_PER_SLICE {
+            let name = match &mut self.wanted {
+                Wanted::Range(_, names) => names.pop_first(),
+                Wanted::Sample(_, names) => names.pop(),
+                Wanted::Draws(_) => None,
+            };
+            let Some(name) = name else { return true };
+            work.spend(ELEMENT_WORK);
+            self.found.push(&name);
         }
+        false
     }
 }
 

@@ -136,7 +136,8 @@ impl Shard {
     ) -> Begun<Reply> {
         let part = self.keyspace.part_of(schema).expect("the caller has seen it");
         Begun::Done(match action {
-            VectorSetAction::Add(_) => unreachable!("the caller has looked"),
+            // The caller has looked.
+            VectorSetAction::Add(_) => Reply::Error(ClientError::other_answer().to_string()),
             VectorSetAction::Similar(similar) => return self.similar(schema, *similar, now_ms, work),
             VectorSetAction::Links { element, with_scores } => {
                 return self.links(schema, element, with_scores, now_ms, work);
@@ -215,7 +216,7 @@ impl Shard {
         };
         self.run(insert, work).map(|part| match part {
             PartialReply::Reply(reply) => reply,
-            _ => unreachable!("an element that is added answers a reply"),
+            _ => Reply::Error(ClientError::other_answer().to_string()),
         })
     }
 
@@ -309,7 +310,8 @@ impl Shard {
 /// The reply where there is no such set.
 fn without_set(action: &VectorSetAction) -> Reply {
     match action {
-        VectorSetAction::Add(_) => unreachable!("it makes one"),
+        // It makes one.
+        VectorSetAction::Add(_) => Reply::Error(ClientError::other_answer().to_string()),
         VectorSetAction::Similar(_) | VectorSetAction::Range(_) | VectorSetAction::Random(Some(_)) => {
             Reply::Array(Vec::new())
         }
