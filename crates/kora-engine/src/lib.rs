@@ -51,6 +51,7 @@ mod stats;
 mod submit;
 mod transaction;
 mod turn;
+mod under_way;
 
 pub use kora_command as command;
 pub use kora_command::SaveWish;

@@ -18,7 +18,7 @@ use crate::ledger::{Account, ReplyMemory};
 use crate::limits::PIPELINE_DEPTH;
 use crate::pubsub::Subscriber;
 use crate::session::Session;
-use crate::settings::Reserved;
+use crate::under_way::Reserved;
 use crate::stats::CounterId;
 use crate::transaction::{Transaction, Watched};
 
