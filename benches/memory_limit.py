@@ -165,7 +165,7 @@ def hits(arguments):
     lines = ["| policy | keys that fit | Kōra | Redis 8.2.3 |", "|---|---|---|---|"]
     keys = arguments.zipf_keys
     numbers = zipf(keys, arguments.zipf_reads, 7)
-    for policy in ("allkeys-lru", "allkeys-lfu"):
+    for policy in arguments.policies:
         rates = []
         for make in (lambda *flags: kora(arguments.binary, 1, *flags), redis):
             probe = make()
@@ -231,7 +231,7 @@ def vector_hits(arguments):
     keys = arguments.zipf_vectors
     vectors = [vector(50, n) for n in range(keys)]
     numbers = zipf(keys, arguments.zipf_queries, 7)
-    for policy in ("allkeys-lru", "allkeys-lfu"):
+    for policy in arguments.policies:
         server = kora(arguments.binary, 1)
         try:
             server.ask([(b"VECSET", b"docs:%09d" % n, b"50", b"FP32", vectors[n]) for n in range(keys // 10)])
@@ -351,6 +351,7 @@ def main():
     parser.add_argument("--times", type=int, default=10, help="the limit is written through so often")
     parser.add_argument("--shapes", nargs="*", default=[""], help="parts of the names of loads")
     parser.add_argument("--evictions", type=int, default=5_000_000)
+    parser.add_argument("--policies", nargs="+", default=["allkeys-lru", "allkeys-lfu"])
     parser.add_argument("--zipf-keys", type=int, default=100_000)
     parser.add_argument("--zipf-reads", type=int, default=1_000_000)
     parser.add_argument("--zipf-vectors", type=int, default=50_000)

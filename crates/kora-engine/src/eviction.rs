@@ -136,7 +136,8 @@ impl Engine {
         let memory = &self.setup.live.data_memory;
         // In this order: what is under way no more is in use by then.
         let under_way = memory.under_way.taken();
-        memory.used.taken().saturating_add(under_way).saturating_add(needed as u64) <= limit
+        let taken = memory.used.taken().saturating_add(under_way);
+        taken.saturating_add(needed as u64) <= limit
     }
 
     /// Keeps so many bytes for a command, if there are so many.

@@ -18,9 +18,9 @@ use crate::ledger::{Account, ReplyMemory};
 use crate::limits::PIPELINE_DEPTH;
 use crate::pubsub::Subscriber;
 use crate::session::Session;
-use crate::under_way::Reserved;
 use crate::stats::CounterId;
 use crate::transaction::{Transaction, Watched};
+use crate::under_way::Reserved;
 
 /// The replies owed to one client, in the order its requests arrived.
 ///

@@ -70,7 +70,8 @@ mod tests {
     #[test]
     fn what_is_under_way_is_told_in_steps_and_given_back_whole() {
         let live = Arc::new(LiveSettings::default());
-        live.data_memory.set(Some(64 << 20), crate::settings::EvictionRules::default());
+        live.data_memory
+            .set(Some(64 << 20), crate::settings::EvictionRules::default());
         let told = || live.data_memory.under_way.taken();
         let under_way = Rc::new(UnderWay::new(&live));
         let small: Vec<Reserved> = (0..100).map(|_| Reserved::new(&under_way, 100)).collect();
