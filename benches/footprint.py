@@ -95,6 +95,17 @@ class Server:
             raise SystemExit(refused.decode())
         return lines
 
+    def pour(self, requests):
+        """Sends requests whose replies have a line each, none of which may be an error."""
+        encoded = [encode(words) for words in requests]
+        self.socket.sendall(b"".join(encoded))
+        received, ended = b"", 0
+        while ended < len(encoded):
+            received = self.socket.recv(1 << 20)
+            ended += received.count(b"\n")
+            if not received or b"-" in received:
+                raise SystemExit(received[:200].decode() or "the server has gone")
+
     def stop(self):
         self.process.kill()
         self.process.wait()
@@ -120,7 +131,7 @@ def measure(command_of, shape, count):
         time.sleep(0.3)
         before, started = server.resident_bytes(), server.processor_s()
         for first in range(0, count, WRITES_AT_ONCE):
-            server.ask([SHAPES[shape](number) for number in range(first, min(first + WRITES_AT_ONCE, count))])
+            server.pour(SHAPES[shape](number) for number in range(first, min(first + WRITES_AT_ONCE, count)))
         spent = server.processor_s() - started
         time.sleep(SETTLES_S)
         resident = (server.resident_bytes() - before) / count
@@ -158,8 +169,8 @@ def main():
     except ImportError:
         python = REPOSITORY / ".venv" / "bin" / "python"
         raise SystemExit(f"please run tests/setup, and this with {python}") from None
-    lines = ["| entry | keys | server | RSS, bytes a key | of Redis's | MEMORY USAGE | CPU µs a write |",
-             "|---|---|---|---|---|---|---|"]
+    lines = ["| entry | keys | server | RSS, bytes a key | of Redis's | MEMORY USAGE | of RSS | CPU µs a write |",
+             "|---|---|---|---|---|---|---|---|"]
     print("\n".join(lines), flush=True)
     for shape in [name for name in SHAPES if any(part in name for part in arguments.shapes)]:
         for count in arguments.counts:
@@ -168,7 +179,7 @@ def main():
                 resident, told, spent = measure(command, shape, count)
                 reference = reference or resident
                 lines.append(f"| {shape} | {count:,} | {name} | {resident:.1f} | {resident / reference:.2f} "
-                             f"| {told:.0f} | {spent:.2f} |")
+                             f"| {told:.1f} | {told / resident:.3f} | {spent:.2f} |")
                 print(lines[-1], flush=True)
     if arguments.write:
         heading = "# What small entries cost\n\nMade by `python3 benches/footprint.py`, which says what is measured.\n\n"

@@ -8,8 +8,8 @@
 holds:  the limit is written through several times; counted memory is read from INFO all the time, resident memory at the end.
 cost:   processor time of a write into a full server that evicts, over that of the same write without a limit.
 hits:   a Zipf load (0.99) over ten times more keys than fit; a miss is set. Kōra and Redis get the same keys.
-vectors: the same with vectors, which queries read: a hit is a nearest neighbour that is the vector itself. Redis gets strings,
-        of which as many fit as vectors stayed in Kōra.
+vectors: the same with vectors, which queries read: a query asks for what lies within a small radius, so that a miss reads
+        nothing, as in Redis, which gets strings, of which as many fit as vectors stayed in Kōra.
 recall: recall of a collection that evicts all the time, and of a fresh index of the vectors that stayed.
 flat:   resident memory while millions of strings are evicted.
 flush:  resident memory after FLUSHALL of a million strings, and of a fresh server.
@@ -37,19 +37,17 @@ def vector(dimension, number):
     return struct.pack(f"<{dimension}f", *(draws.gauss(0, 1) for _ in range(dimension)))
 
 
-def mixed(number):
-    return b"v" * random.Random(number).choice([16, 64, 300, 1_000, 4_000, 16_000, 65_536])
-
-
 VECTORS_50 = [vector(50, number) for number in range(20_000)]
 VECTORS_384 = [vector(384, number) for number in range(5_000)]
+MIXED = [b"v" * random.Random(number).choice([16, 64, 300, 1_000, 4_000, 16_000, 65_536]) for number in range(1_000)]
 
+# How a write of each load is made from a number, and about how many bytes it takes.
 SHAPES = {
-    "strings of 64 bytes": (lambda n: (b"SET", b"key:%09d" % n, b"v" * 64), 64),
-    "strings up to 64 KiB": (lambda n: (b"SET", b"key:%09d" % n, mixed(n)), 12_000),
-    "hashes of 5 fields": (lambda n: (b"HSET", b"key:%09d" % n, *footprint.fields(5, 6, n)), 90),
+    "strings of 64 bytes": (lambda n: (b"SET", b"key:%09d" % n, b"v" * 64), 96),
+    "strings up to 64 KiB": (lambda n: (b"SET", b"key:%09d" % n, MIXED[n % 1_000]), 12_000),
+    "hashes of 5 fields": (lambda n: (b"HSET", b"key:%09d" % n, *footprint.fields(5, 6, n)), 110),
     "vectors of 50": (lambda n: (b"VECSET", b"docs:%09d" % n, b"50", b"FP32", VECTORS_50[n % 20_000]), 420),
-    "vectors of 384": (lambda n: (b"VECSET", b"docs:%09d" % n, b"384", b"FP32", VECTORS_384[n % 5_000]), 2_000),
+    "vectors of 384": (lambda n: (b"VECSET", b"wide:%09d" % n, b"384", b"FP32", VECTORS_384[n % 5_000]), 2_000),
 }
 
 
@@ -81,31 +79,30 @@ def redis(*flags):
 
 
 def mixture(number):
-    return list(SHAPES.values())[number % 5][0](number)
+    return list(SHAPES.values())[number % 5][0](number // 5)
 
 
 def holds(arguments):
-    lines = ["| load | workers | limit | counted, most | of the limit | resident beyond counted | evicted | of writes |",
-             "|---|---|---|---|---|---|---|---|"]
+    lines = ["| load | workers | limit | counted, most | of the limit | resident, of counted and clients | resident beyond empty, of counted "
+             "| evicted | of writes |", "|---|---|---|---|---|---|---|---|---|"]
     shapes = {**SHAPES, "all of these": (mixture, 3_000)}
     shapes = {name: shape for name, shape in shapes.items() if any(part in name for part in arguments.shapes)}
     for (shape, (make, size)), workers in itertools.product(shapes.items(), arguments.workers):
-        limit = arguments.limit * MIB
+        limit_mib = arguments.limit if "string" in shape or "hash" in shape else arguments.limit_vectors
+        limit = limit_mib * MIB
         server = kora(arguments.binary, workers, "--maxmemory", limit, "--maxmemory-policy", "allkeys-lru")
         try:
             empty, most = server.resident_bytes(), 0
-            times = arguments.times if "vector" not in shape else arguments.times_vectors
-            count = times * limit // size
+            count = arguments.times * limit // size // AT_ONCE * AT_ONCE
             for first in range(0, count, AT_ONCE):
-                server.ask([make(number) for number in range(first, first + AT_ONCE)])
-                counted = int(server.info(b"memory")["used_memory_dataset"])
-                most = max(most, counted)
+                server.pour(make(number) for number in range(first, first + AT_ONCE))
+                most = max(most, int(server.info(b"memory")["used_memory_dataset"]))
             time.sleep(footprint.SETTLES_S)
-            counted = int(server.info(b"memory")["used_memory_dataset"])
-            beyond = (server.resident_bytes() - empty) / counted - 1
+            info, resident = server.info(b"memory"), server.resident_bytes()
             evicted = int(server.info(b"stats")["evicted_keys"])
-            lines.append(f"| {shape} | {workers} | {arguments.limit} MiB | {most / MIB:.1f} MiB | {most / limit:.4f} "
-                         f"| {beyond:+.1%} | {evicted:,} | {count:,} |")
+            lines.append(f"| {shape} | {workers} | {limit_mib} MiB | {most / MIB:.1f} MiB | {most / limit:.4f} "
+                         f"| {resident / int(info['used_memory']):.3f} | {(resident - empty) / int(info['used_memory_dataset']):.3f} "
+                         f"| {evicted:,} | {count:,} |")
             print(lines[-1], flush=True)
         finally:
             server.stop()
@@ -168,7 +165,7 @@ def hits(arguments):
     lines = ["| policy | keys that fit | Kōra | Redis 8.2.3 |", "|---|---|---|---|"]
     keys = arguments.zipf_keys
     numbers = zipf(keys, arguments.zipf_reads, 7)
-    for policy in ("allkeys-lru", "allkeys-lfu"):
+    for policy in arguments.policies:
         rates = []
         for make in (lambda *flags: kora(arguments.binary, 1, *flags), redis):
             probe = make()
@@ -219,7 +216,7 @@ def vector_hit_rate(server, numbers, vectors):
     hits, half = 0, len(numbers) // 2
     for first in range(0, len(numbers), AT_ONCE):
         some = numbers[first:first + AT_ONCE]
-        asked = [footprint.encode((b"VECQUERY", b"docs", b"1", b"FP32", vectors[n], b"EF", b"40")) for n in some]
+        asked = [footprint.encode((b"VECQUERY", b"docs", b"1", b"FP32", vectors[n], b"EF", b"40", b"RADIUS", b"0.01")) for n in some]
         server.socket.sendall(b"".join(asked))
         missing = [n for n, key in zip(some, read_whole(server, len(some))) if key != b"docs:%09d" % n]
         if first >= half:
@@ -234,7 +231,7 @@ def vector_hits(arguments):
     keys = arguments.zipf_vectors
     vectors = [vector(50, n) for n in range(keys)]
     numbers = zipf(keys, arguments.zipf_queries, 7)
-    for policy in ("allkeys-lru", "allkeys-lfu"):
+    for policy in arguments.policies:
         server = kora(arguments.binary, 1)
         try:
             server.ask([(b"VECSET", b"docs:%09d" % n, b"50", b"FP32", vectors[n]) for n in range(keys // 10)])
@@ -350,10 +347,11 @@ def main():
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--workers", nargs="+", type=int, default=[1, 2, 8])
     parser.add_argument("--limit", type=int, default=100, help="MiB")
+    parser.add_argument("--limit-vectors", type=int, default=64, help="MiB, where the limit is written through with vectors")
     parser.add_argument("--times", type=int, default=10, help="the limit is written through so often")
-    parser.add_argument("--times-vectors", type=int, default=10, help="the same for vectors")
     parser.add_argument("--shapes", nargs="*", default=[""], help="parts of the names of loads")
     parser.add_argument("--evictions", type=int, default=5_000_000)
+    parser.add_argument("--policies", nargs="+", default=["allkeys-lru", "allkeys-lfu"])
     parser.add_argument("--zipf-keys", type=int, default=100_000)
     parser.add_argument("--zipf-reads", type=int, default=1_000_000)
     parser.add_argument("--zipf-vectors", type=int, default=50_000)

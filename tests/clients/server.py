@@ -28,7 +28,7 @@ def environment(**variables: str) -> dict[str, str]:
 class Server:
     """`kora serve` with these flags, in an empty folder of its own (so no config/kora.toml is found).
 
-    `open_files` are the soft and the hard limit that it is started with.
+    `open_files` are the soft and the hard limit that it is started with, `address_bytes` is the limit of its address space.
     """
 
     def __init__(
@@ -37,10 +37,18 @@ class Server:
         variables: dict[str, str] | None = None,
         folder: pathlib.Path | None = None,
         open_files: tuple[int, int] | None = None,
+        address_bytes: int | None = None,
     ):
         self.temporary = tempfile.TemporaryDirectory()
         self.folder = folder or pathlib.Path(self.temporary.name)
         self.log = open(pathlib.Path(self.temporary.name) / "log", "w+b")
+
+        def limit():
+            if open_files:
+                resource.setrlimit(resource.RLIMIT_NOFILE, open_files)
+            if address_bytes:
+                resource.setrlimit(resource.RLIMIT_AS, (address_bytes, address_bytes))
+
         self.process = subprocess.Popen(
             [BINARY, "serve", *flags],
             cwd=self.folder,
@@ -48,7 +56,7 @@ class Server:
             stdin=subprocess.DEVNULL,
             stdout=self.log,
             stderr=subprocess.STDOUT,
-            preexec_fn=(lambda: resource.setrlimit(resource.RLIMIT_NOFILE, open_files)) if open_files else None,
+            preexec_fn=limit if open_files or address_bytes else None,
         )
         try:
             self.port = self.await_port()

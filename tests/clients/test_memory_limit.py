@@ -227,3 +227,23 @@ def test_a_script_is_told_of_the_limit_and_nothing_goes_while_it_runs(limited):
     # Some of them may be evicted behind it.
     assert limited.exists(*(f"{{key}}{number}" for number in range(1, written + 1))) >= written * 0.8
     assert limited.info("memory")["used_memory_dataset"] <= 8 * MIB * 1.01
+
+
+@pytest.mark.parametrize("flags", [(), ("--maxmemory", "1gb", "--maxmemory-policy", "allkeys-lru")], ids=["refuses", "evicts"])
+def test_a_limited_address_space_ends_no_server(flags):
+    with Server("--workers", "2", *flags, address_bytes=400 * MIB) as server, server.client(protocol=3) as client:
+        refused = 0
+        for turn in range(40):
+            pipe = client.pipeline(transaction=False)
+            for number in range(50):
+                pipe.set(f"key:{turn}:{number}", b"v" * [100, 10_000, 100_000, 1_000_000][number % 4])
+            outcomes = pipe.execute(raise_on_error=False)
+            refusals = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
+            assert all(OOM in str(refusal) for refusal in refusals), refusals[:3]
+            refused += len(refusals)
+        assert (refused == 0) == bool(flags)
+        assert client.info("memory")["maxmemory"] == 200 * MIB
+        # Refused before it is tried, or there is room for it.
+        with contextlib.suppress(redis.exceptions.ResponseError):
+            client.setrange("far", 150 * MIB, b"x")
+        assert client.ping() and client.dbsize() > 100

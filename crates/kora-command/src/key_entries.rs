@@ -326,7 +326,7 @@ const OBJECT: &[CommandEntry] = &[
     CommandEntry {
         name: "object|idletime",
         reply: "Seconds, or null if there is no such key.",
-        notes: "Commands that name a vector use it: VECSET, VECGET, VECQUERY KEY, COPY, TOUCH. Being found by a query does not count. For the name of a collection it is 0.",
+        notes: "Commands that name a vector use it: VECSET, VECGET, VECQUERY KEY, COPY, TOUCH. So do the nearest hits of a query. For the name of a collection it is 0.",
         summary: "Returns the seconds since the last use of a key.",
         parse: keys::object_idletime,
         ..OBJECT_ONE

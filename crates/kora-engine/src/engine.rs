@@ -37,6 +37,7 @@ use crate::session::Session;
 use crate::setup::{Host, MeshEnd, Setup};
 use crate::shard::{Shard, SharedReader};
 use crate::stats::{Recent, WorkerStats};
+use crate::under_way::UnderWay;
 
 /// One worker's part of the server. It stays on the thread it was made on:
 ///
@@ -114,6 +115,8 @@ pub struct Engine {
     pub(crate) durable: Durable,
     /// What workers could evict when memory is needed.
     pub(crate) claims: Arc<ClaimBoard>,
+    /// What the commands of its clients bring that are under way.
+    pub(crate) under_way: Rc<UnderWay>,
     /// Connections whose command waits for memory. Bounded by the connections.
     pub(crate) memory_waiters: Vec<ReplyQueueId>,
     /// Bytes that the largest of these commands needs which were tried in this turn.
@@ -242,6 +245,7 @@ impl Engine {
             migrations: Migrations::new(mesh_end.loads),
             durable: Durable::default(),
             claims: Arc::clone(&board),
+            under_way: Rc::new(UnderWay::new(&setup.live)),
             memory_waiters: Vec::new(),
             memory_needed: 0,
             memory_refused_us: None,

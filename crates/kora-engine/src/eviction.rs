@@ -11,9 +11,9 @@ use crate::engine::Engine;
 use crate::limits::{MEMORY_WAIT_US_MAX, VICTIMS_PER_CHORE};
 use crate::reply_queue::MemoryWait;
 use crate::reply_queues::ReplyQueueId;
-use crate::settings::Reserved;
 use crate::setup::Host;
 use crate::shard::Shard;
+use crate::under_way::Reserved;
 
 /// Whether a command that may need memory begins.
 pub(crate) enum Room {
@@ -40,7 +40,7 @@ impl Engine {
             .for_each(|shard| shard.set_eviction_rules(&rules));
     }
 
-    /// Whether there is memory for a command. If that needs much, what it needs is kept for it.
+    /// Whether there is memory for a command. What it needs is kept for it.
     pub(crate) fn room_for_data(&mut self, id: ReplyQueueId, parsed: &Parsed, since_us: u64, now_ms: u64) -> Room {
         let Some(limit) = self.setup.live.data_memory.limit() else {
             return Room::Found(None);
@@ -51,9 +51,9 @@ impl Engine {
             (_, queued) if parsed.entry.adds_memory => parsed.command.data_bytes() + queued.unwrap_or(0),
             _ => return Room::Found(None),
         };
-        if self.fits_data(needed, limit) {
+        if let Some(reserved) = self.reserve(needed, limit) {
             self.reply_queues.get(id).memory_wait = None;
-            return Room::Found(self.reserve(needed));
+            return Room::Found(Some(reserved));
         }
         self.wait_for_data(id, (needed, limit), since_us, now_ms)
     }
@@ -76,8 +76,8 @@ impl Engine {
                 shard.tell_claim(now_ms);
             }
         }
-        if self.fits_data(needed, limit) {
-            return Room::Found(self.reserve(needed));
+        if let Some(reserved) = self.reserve(needed, limit) {
+            return Room::Found(Some(reserved));
         }
         let evicts = self.setup.live.data_memory.rules().choice.policy.evicts();
         let is_hopeless = needed as u64 > limit || since_us.saturating_sub(wait.since_us) > MEMORY_WAIT_US_MAX;
@@ -134,14 +134,20 @@ impl Engine {
 
     fn fits_data(&self, needed: usize, limit: u64) -> bool {
         let memory = &self.setup.live.data_memory;
-        let used = memory.used.taken().saturating_add(memory.under_way.taken());
-        used.saturating_add(needed as u64) <= limit
+        // In this order: what is under way no more is in use by then.
+        let under_way = memory.under_way.taken();
+        let taken = memory.used.taken().saturating_add(under_way);
+        taken.saturating_add(needed as u64) <= limit
     }
 
-    fn reserve(&self, needed: usize) -> Option<Reserved> {
-        // What passes the limit is evicted a moment later, unless nothing may be evicted.
-        let is_reserved = needed >= RESERVED_BYTES_MIN || !self.setup.live.data_memory.rules().choice.policy.evicts();
-        is_reserved.then(|| Reserved::new(&self.setup.live, needed as u64))
+    /// Keeps so many bytes for a command, if there are so many.
+    fn reserve(&self, needed: usize, limit: u64) -> Option<Reserved> {
+        if !self.fits_data(needed, limit) {
+            return None;
+        }
+        let reserved = Reserved::new(&self.under_way, needed as u64);
+        // Of two workers that look at the same moment, one sees what the other has reserved.
+        self.fits_data(0, limit).then_some(reserved)
     }
 
     /// True if some worker frees what was dropped.
@@ -153,9 +159,6 @@ impl Engine {
 
 /// When a command was refused, the next ones within so many microseconds are refused without asking all shards again.
 const REFUSED_AGAIN_US_MAX: u64 = 10_000;
-
-/// What needs less is under way for a moment: where entries may be evicted, the room above the goal of eviction is kept for it.
-const RESERVED_BYTES_MIN: usize = 64 << 10;
 
 /// Less is freed by the commands that change the data anyway.
 const FREED_BYTES_MIN: u64 = 1 << 20;

@@ -52,6 +52,7 @@ mod stats;
 mod submit;
 mod transaction;
 mod turn;
+mod under_way;
 
 pub use kora_command as command;
 pub use kora_command::SaveWish;

@@ -19,9 +19,9 @@ use crate::limits::PIPELINE_DEPTH;
 use crate::pubsub::Subscriber;
 use crate::reply_slots::{ReplySlots, SpareSlots};
 use crate::session::Session;
-use crate::settings::Reserved;
 use crate::stats::CounterId;
 use crate::transaction::{Transaction, Watched};
+use crate::under_way::Reserved;
 
 /// The replies owed to one client, in the order its requests arrived.
 ///

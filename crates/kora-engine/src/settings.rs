@@ -132,28 +132,19 @@ impl DataMemory {
     pub(crate) fn version(&self) -> u64 {
         self.version.get()
     }
-}
 
-/// Memory for data that is kept for one command while it is under way, so that several large ones don't all find room that
-/// is there for one of them.
-pub(crate) struct Reserved {
-    live: Arc<LiveSettings>,
-    bytes: u64,
-}
-
-impl Reserved {
-    pub(crate) fn new(live: &Arc<LiveSettings>, bytes: u64) -> Reserved {
-        live.data_memory.under_way.take(bytes);
-        let live = Arc::clone(live);
-        Reserved { live, bytes }
+    /// A worker or a shard whose share has changed by no more does not tell it: the numbers are all workers', so they are to be
+    /// written seldom. No more than such a part of the limit, so that what many have not told yet is little.
+    pub(crate) fn told_step(&self) -> u64 {
+        (self.used.limit() / TOLD_ONE_IN).min(TOLD_BYTES_MAX)
     }
 }
 
-impl Drop for Reserved {
-    fn drop(&mut self) {
-        self.live.data_memory.under_way.give_back(self.bytes);
-    }
-}
+/// In bytes, whatever the limit.
+const TOLD_BYTES_MAX: u64 = 16 << 10;
+
+/// With eight workers less than a thousandth of the limit is not told.
+const TOLD_ONE_IN: u64 = 16 << 10;
 
 /// The limit of a [`Budget`] that has none.
 pub const NO_LIMIT: u64 = u64::MAX;

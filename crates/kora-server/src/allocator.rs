@@ -115,8 +115,29 @@ const LARGE_BLOCK_BYTES_MIN: usize = 1 << 20;
 /// Large blocks that wait to be freed; one more is freed by the thread that has it.
 const FREED_BLOCKS_MAX: usize = 1024;
 
+/// Runs before `main`, and so before the first allocation.
+#[cfg(target_os = "linux")]
+#[used]
+#[unsafe(link_section = ".init_array")]
+static BEFORE_MAIN: extern "C" fn() = spare_addresses;
+
+/// Does without arenas where the address space is limited. mimalloc reserves 1 GiB for the first of them and never gives
+/// addresses back: with 1.5 GB an allocation failed, and ended the process, when three fifths of them held data.
+#[cfg(target_os = "linux")]
+extern "C" fn spare_addresses() {
+    use rustix::process::{Resource, getrlimit};
+    if getrlimit(Resource::As).current.is_some() {
+        // SAFETY: sets one number of a static table, from the only thread there is yet.
+        unsafe { libmimalloc_sys::mi_option_set(DISALLOW_ARENA_ALLOC, 1) }
+    }
+}
+
 /// `mi_option_purge_delay` in mimalloc.h (version 3.3), for which the crate has no name.
 const PURGE_DELAY: libmimalloc_sys::mi_option_t = 15;
+
+/// `mi_option_disallow_arena_alloc`, likewise.
+#[cfg(target_os = "linux")]
+const DISALLOW_ARENA_ALLOC: libmimalloc_sys::mi_option_t = 26;
 
 #[cfg(test)]
 mod tests {

@@ -106,11 +106,12 @@ impl Shard {
     /// the memory may come yet, because other workers evict, or what was evicted is freed. `round` is when all shards were asked.
     pub(super) fn make_room_for(&mut self, bytes: u64, round: &mut Option<u64>, now_ms: u64) -> Result<(), bool> {
         let (limit, choice) = (self.setup.live.data_memory.used.limit(), self.memory.rules.choice);
-        if bytes > limit {
+        if bytes > limit - limit / GOAL_ONE_IN {
             return Err(false);
         }
         self.memory.needed = self.memory.needed.max(bytes);
-        let is_enough = |shard: &Shard| shard.wanted_by_all().saturating_add(bytes) <= limit;
+        let tables_max = limit - limit / GOAL_ONE_IN;
+        let is_enough = |shard: &Shard| shard.wanted_by_all().saturating_add(bytes) <= tables_max;
         let victims = 0..VICTIMS_PER_CHORE;
         let evicted = victims
             .take_while(|_| !is_enough(self) && choice.policy.evicts() && self.keyspace.evict(choice, now_ms))
@@ -163,6 +164,13 @@ impl Shard {
         limit == NO_LIMIT || self.used_by_all().saturating_add(bytes as u64) <= limit
     }
 
+    /// True if tables may grow by so many bytes. They leave room for what commands bring beside: they shrink long after their
+    /// vectors have gone, so with tables up to the limit a command would wait for that, even if it needs no slot.
+    pub(super) fn has_memory_for_tables(&self, bytes: usize) -> bool {
+        let limit = self.setup.live.data_memory.used.limit();
+        limit == NO_LIMIT || self.used_by_all().saturating_add(bytes as u64) <= limit - limit / GOAL_ONE_IN
+    }
+
     /// Entries are evicted when there is more data than that: the rest is room for what commands under way on other workers
     /// add, and for the largest command that waits.
     fn goal(&self, limit: u64) -> u64 {
@@ -189,7 +197,7 @@ impl Shard {
         let use_now = self.keyspace.memory_use();
         let (used, wanted) = (use_now.bytes() as u64, use_now.wanted_bytes() as u64);
         let memory = &self.setup.live.data_memory;
-        let step = (memory.used.limit() / TOLD_ONE_IN).min(TOLD_BYTES_MAX);
+        let step = memory.told_step();
         if used.abs_diff(self.memory.used) > step {
             if used > self.memory.used {
                 memory.used.take(used - self.memory.used);
@@ -216,12 +224,6 @@ impl Shard {
 pub(super) fn used_hits(k: usize, parts: usize) -> usize {
     (2 * k).div_ceil(parts.max(1))
 }
-
-/// So much more or less is told, at least: the number is all workers', so it is to be written seldom.
-const TOLD_BYTES_MAX: u64 = 16 << 10;
-
-/// And no more than such a part of the limit, so that what many shards have not told yet is little.
-const TOLD_ONE_IN: u64 = 16 << 10;
 
 /// Less than a hundredth.
 const GOAL_ONE_IN: u64 = 128;

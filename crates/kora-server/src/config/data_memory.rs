@@ -6,7 +6,7 @@ use std::str::FromStr;
 use kora_engine::EvictionPolicy;
 
 use super::error::BadValue;
-use super::memory::machine_bytes;
+use super::memory::{address_bytes, machine_bytes};
 use super::value::MemorySize;
 
 /// Memory that data may take.
@@ -19,12 +19,15 @@ pub enum DataMemoryLimit {
 }
 
 impl DataMemoryLimit {
-    /// The bytes that data may take on this machine, if there is a limit.
+    /// The bytes that data may take on this machine, if there is a limit. Where the address space is limited there is one, for
+    /// an allocation that fails ends the process.
     pub fn bytes(self) -> Option<u64> {
-        match self {
+        let said = match self {
             Self::Bytes(size) => Some(size.bytes()).filter(|bytes| *bytes > 0),
             Self::Percent(percent) => Some(machine_bytes() / 100 * u64::from(percent)),
-        }
+        };
+        let bearable = address_bytes().map(|bytes| bytes / DATA_OF_ADDRESSES_ONE_IN);
+        said.into_iter().chain(bearable).min()
     }
 }
 
@@ -78,6 +81,10 @@ impl fmt::Display for MaxmemoryPolicy {
         f.write_str(self.0.name())
     }
 }
+
+/// Of an address space of 1.5 GB data took nearly all when it held 1.05 GB: the rest lay between blocks of other sizes. And
+/// clients hold up to a quarter.
+const DATA_OF_ADDRESSES_ONE_IN: u64 = 2;
 
 /// Beyond any machine we expect to meet.
 const DATA_BYTES_MAX: u64 = 1 << 50;

@@ -155,8 +155,13 @@ pub(super) fn machine_bytes() -> u64 {
         Some(kib * 1024)
     });
     let group = control_group::memory_bytes_max().unwrap_or(u64::MAX);
-    let addresses = getrlimit(Resource::As).current.unwrap_or(u64::MAX);
+    let addresses = address_bytes().unwrap_or(u64::MAX);
     machine.unwrap_or(UNKNOWN_MACHINE_BYTES).min(group).min(addresses)
+}
+
+/// The limit of this process's address space, if it has one.
+pub(super) fn address_bytes() -> Option<u64> {
+    getrlimit(Resource::As).current
 }
 
 /// Less could not hold one largest argument beside a few ordinary connections.
