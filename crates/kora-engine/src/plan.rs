@@ -298,17 +298,17 @@ pub(crate) fn start(command: Command, first: First, me: u64, here: Target, conte
         Command::Save(_) => Next::Again(Gather::Saving(context.setup.durability.told.saves_ended.get())),
         Command::Acl(request) => access::change(*request, me, context),
         Command::ConfigRewrite => Next::Again(Gather::Rewriting(context.setup.settings.rewrite())),
-        Command::Slowlog(request) => AskingSlow::slowlog(request, context),
+        Command::Slowlog(request) => AskingSlow::slowlog(request, context.setup).into(),
         Command::Latency(request) => match *request {
             LatencyRequest::Histogram(names) => Informing::start(Report::Histogram(names), context),
-            request => AskingSlow::latency(request, context),
+            request => AskingSlow::latency(request, context.setup).into(),
         },
         Command::ClientTracking(options) => {
             let worker = match here {
                 Target::Shard(shard) => placement.worker_of(shard),
                 Target::Worker(worker) => worker,
             };
-            Switching::start(options, Target::Worker(worker), context)
+            Switching::start(options, Target::Worker(worker), context.setup).into()
         }
         Command::ClientUnpause => {
             context.setup.live.pause.end();

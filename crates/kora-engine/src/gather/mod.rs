@@ -36,9 +36,9 @@ pub(crate) use self::query::Querying;
 pub(crate) use self::recalling::Recalling;
 pub(crate) use self::rename::{RenameOrCopy, moves_into_closing};
 pub(crate) use self::scanning::Scanning;
-pub(crate) use self::slow::{AskingSlow, histogram};
+pub(crate) use self::slow::{Asked, AskingSlow, histogram};
 pub(crate) use self::splitting::{Splitting, multi_key};
-pub(crate) use self::switching::Switching;
+pub(crate) use self::switching::{Switched, Switching};
 pub(crate) use self::topics::AskingTopics;
 
 use crate::access::{self, UsersFile};
@@ -199,6 +199,22 @@ impl Context<'_> {
     /// The collections that are there for the command.
     pub(crate) fn catalog(&self) -> CatalogView<'_> {
         self.setup.catalog.at(self.at_ms)
+    }
+}
+
+impl From<Asked> for Next {
+    fn from((asking, requests): Asked) -> Next {
+        Next::Request(Gather::AskingSlow(asking), requests)
+    }
+}
+
+impl From<Switched> for Next {
+    fn from(switched: Switched) -> Next {
+        match switched {
+            Switched::Asks(switching, requests) => Next::Request(Gather::Switching(switching), requests),
+            Switched::Waits(switching) => Next::Wait(Gather::Switching(switching)),
+            Switched::Replies(reply) => Next::Reply(reply),
+        }
     }
 }
 
@@ -371,8 +387,11 @@ impl Gather {
                 killing.absorb(count, has_marked, context)
             }
             (Gather::Informing(informing), PartialReply::Stats(stats)) => informing.absorb(*stats, context),
-            (Gather::AskingSlow(asking), PartialReply::Slow(part)) => asking.absorb(*part, context),
-            (Gather::Switching(switching), part) => switching.absorb(part, context),
+            (Gather::AskingSlow(asking), PartialReply::Slow(part)) => match asking.absorb(*part, context.setup) {
+                Ok(reply) => Next::Reply(reply),
+                Err(asking) => Next::Wait(Gather::AskingSlow(asking)),
+            },
+            (Gather::Switching(switching), part) => switching.absorb(part, context.setup).into(),
             (Gather::AskingTopics(asking), PartialReply::Topics(page)) => asking.absorb(from, page, context),
             _ => unreachable!("each request has one kind of partial reply, and each gather sends its own kind"),
         }

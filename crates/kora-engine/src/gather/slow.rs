@@ -3,10 +3,10 @@
 use bytes::Bytes;
 use kora_resp::Reply;
 
-use super::{Context, Gather, Next};
 use crate::command::{LatencyRequest, SlowlogRequest};
 use crate::counts::integer;
 use crate::mail::{RequestBody, Target};
+use crate::setup::Setup;
 use crate::slow::{EventHistory, Events, Sample, SlowEntry, SlowPart, SlowQuestion};
 use crate::stats::{CommandStats, WorkerStats};
 
@@ -26,63 +26,67 @@ enum SlowReport {
     Latency(LatencyRequest),
 }
 
+/// The question, and what is sent to workers.
+pub(crate) type Asked = (Box<AskingSlow>, Vec<(Target, RequestBody)>);
+
 impl AskingSlow {
-    pub(crate) fn slowlog(request: SlowlogRequest, context: &Context<'_>) -> Next {
-        let entries_max = entries_max(context);
+    pub(crate) fn slowlog(request: SlowlogRequest, setup: &Setup) -> Asked {
+        let entries_max = entries_max(setup);
         match request {
             SlowlogRequest::Entries(count) => {
                 let count = count.unwrap_or(usize::MAX).min(entries_max);
-                Self::start(SlowReport::Entries(count), &SlowQuestion::Entries(count), context)
+                Self::start(SlowReport::Entries(count), &SlowQuestion::Entries(count), setup)
             }
-            SlowlogRequest::Count => Self::start(SlowReport::Count, &SlowQuestion::Count, context),
-            SlowlogRequest::Reset => Self::start(SlowReport::Ok, &SlowQuestion::ForgetEntries, context),
+            SlowlogRequest::Count => Self::start(SlowReport::Count, &SlowQuestion::Count, setup),
+            SlowlogRequest::Reset => Self::start(SlowReport::Ok, &SlowQuestion::ForgetEntries, setup),
         }
     }
 
     /// For all but the histogram, which is made of the counters of commands.
-    pub(crate) fn latency(request: LatencyRequest, context: &Context<'_>) -> Next {
+    pub(crate) fn latency(request: LatencyRequest, setup: &Setup) -> Asked {
         let question = match &request {
             LatencyRequest::Reset(names) => SlowQuestion::ForgetEvents(names.clone()),
             _ => SlowQuestion::Events,
         };
-        Self::start(SlowReport::Latency(request), &question, context)
+        Self::start(SlowReport::Latency(request), &question, setup)
     }
 
-    fn start(report: SlowReport, question: &SlowQuestion, context: &Context<'_>) -> Next {
+    fn start(report: SlowReport, question: &SlowQuestion, setup: &Setup) -> Asked {
         let body = |worker| (Target::Worker(worker), RequestBody::Slow(Box::new(question.clone())));
-        let requests: Vec<_> = context.setup.workers().map(body).collect();
+        let requests: Vec<_> = setup.workers().map(body).collect();
         let asking = AskingSlow {
             report,
             found: SlowPart::default(),
             missing: requests.len(),
         };
-        Next::Request(Gather::AskingSlow(Box::new(asking)), requests)
+        (Box::new(asking), requests)
     }
 
-    pub(crate) fn absorb(mut self: Box<Self>, part: SlowPart, context: &Context<'_>) -> Next {
-        let entries_max = entries_max(context);
+    /// The reply, once all parts are there.
+    pub(crate) fn absorb(mut self: Box<Self>, part: SlowPart, setup: &Setup) -> Result<Reply, Box<AskingSlow>> {
+        let entries_max = entries_max(setup);
         self.found.entries.extend(part.entries);
         self.found.count += part.count;
         self.found.events.merge(&part.events);
         self.missing -= 1;
         if self.missing > 0 {
-            return Next::Wait(Gather::AskingSlow(self));
+            return Err(self);
         }
         let AskingSlow { report, mut found, .. } = *self;
-        Next::Reply(match report {
+        Ok(match report {
             SlowReport::Ok => Reply::ok(),
             SlowReport::Count => Reply::Integer(integer(found.count.min(entries_max) as u64)),
             SlowReport::Entries(count) => {
                 found.entries.sort_unstable_by_key(|entry| std::cmp::Reverse(entry.id));
                 Reply::Array(found.entries.into_iter().take(count).map(shown).collect())
             }
-            SlowReport::Latency(request) => latency(&request, &found.events, context),
+            SlowReport::Latency(request) => latency(&request, &found.events, setup),
         })
     }
 }
 
-fn entries_max(context: &Context<'_>) -> usize {
-    usize::try_from(context.setup.live.slow.entries_max.get()).unwrap_or(usize::MAX)
+fn entries_max(setup: &Setup) -> usize {
+    usize::try_from(setup.live.slow.entries_max.get()).unwrap_or(usize::MAX)
 }
 
 fn shown(entry: SlowEntry) -> Reply {
@@ -98,7 +102,7 @@ fn shown(entry: SlowEntry) -> Reply {
     ])
 }
 
-fn latency(request: &LatencyRequest, events: &Events, context: &Context<'_>) -> Reply {
+fn latency(request: &LatencyRequest, events: &Events, setup: &Setup) -> Reply {
     let number = |number: u64| Reply::Integer(integer(number));
     match request {
         LatencyRequest::Latest => {
@@ -127,13 +131,13 @@ fn latency(request: &LatencyRequest, events: &Events, context: &Context<'_>) -> 
             let is_named = |name: &str| names.is_empty() || names.iter().any(|named| named == name);
             number(events.happened().filter(|(name, _)| is_named(name)).count() as u64)
         }
-        LatencyRequest::Doctor => Reply::Verbatim(diagnosis(events, context)),
+        LatencyRequest::Doctor => Reply::Verbatim(diagnosis(events, setup)),
         LatencyRequest::Histogram(_) => unreachable!("it is made of other counters"),
     }
 }
 
-fn diagnosis(events: &Events, context: &Context<'_>) -> String {
-    let threshold_ms = context.setup.live.slow.event_ms();
+fn diagnosis(events: &Events, setup: &Setup) -> String {
+    let threshold_ms = setup.live.slow.event_ms();
     if threshold_ms == 0 {
         return "Latencies are not watched. CONFIG SET latency-monitor-threshold <milliseconds> notes commands that take as long. \
                 INFO latencystats and LATENCY HISTOGRAM show the latencies of all commands.\n"
