@@ -61,3 +61,22 @@ def test_what_redis_8_2_does_not_have_is_about_vectors_or_of_a_later_redis(both)
     own = kora.keys() - redis.keys()
     newer = {"msetex", "vrange"}  # Redis 8.4
     assert own and all(name.startswith("vec") for name in own - newer), own
+
+
+def test_the_list_of_redis_is_what_redis_says_it_has():
+    """`docs/coverage.md` is made from it."""
+    server = servers.Redis()
+    connection = resp.Connection(server.port, 2)
+    found = []
+
+    def add(pairs):
+        for (_, name), (_, fields) in zip(pairs[0::2], pairs[1::2], strict=True):
+            named = {key: value for (_, key), value in zip(fields[0::2], fields[1::2], strict=True)}
+            found.append(f"{name.decode().lower()} {named[b'group'][1].decode()}")
+            add(named[b"subcommands"][1] if b"subcommands" in named else [])
+
+    add(connection.ask(b"COMMAND", b"DOCS")[1])
+    connection.close()
+    server.stop()
+    listed = servers.REPOSITORY / "crates" / "kora-command" / "src" / "redis_commands.txt"
+    assert sorted(found) == listed.read_text().splitlines()

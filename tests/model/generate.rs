@@ -39,8 +39,10 @@ pub(crate) fn program(mut random: Random) -> Vec<Step> {
             let name = name(author);
             let mut words = request(name, author);
             let adds_floats = matches!(name, Name::IncrByFloat | Name::HIncrByFloat);
-            // With one more word it would be a subscription; with another one it would change the users.
-            let is_alone = words[0].ends_with(b"SUBSCRIBE") || words[0] == b"ACL";
+            // With one more word it would be a subscription; with another one it would change the users, or its client would be
+            // told what it did not ask.
+            let is_told = words[0] == b"MONITOR" || words.get(1).is_some_and(|word| word == b"TRACKING");
+            let is_alone = words[0].ends_with(b"SUBSCRIBE") || words[0] == b"ACL" || is_told;
             if author.random.percent(8) && !adds_floats && !is_alone {
                 spoil(&mut words, author);
             }
@@ -214,6 +216,39 @@ fn forms(name: Name) -> &'static [&'static str] {
             "CLIENT UNBLOCK 1 ERROR 2",
         ],
         Name::ClientUnpause => &["CLIENT UNPAUSE"],
+        Name::ClientCaching => &["CLIENT CACHING YES", "CLIENT CACHING no", "CLIENT CACHING maybe"],
+        Name::ClientGetRedir => &["CLIENT GETREDIR"],
+        Name::ClientTracking => &[
+            "CLIENT TRACKING OFF",
+            "CLIENT TRACKING off BCAST PREFIX a",
+            "CLIENT TRACKING maybe",
+            "CLIENT TRACKING ON PREFIX a",
+            "CLIENT TRACKING ON BCAST OPTIN",
+            "CLIENT TRACKING ON OPTIN OPTOUT",
+            "CLIENT TRACKING ON REDIRECT x",
+            "CLIENT TRACKING ON REDIRECT 99999",
+            "CLIENT TRACKING ON BCAST PREFIX a PREFIX ab",
+        ],
+        Name::ClientTrackingInfo => &["CLIENT TRACKINGINFO"],
+        Name::Latency => &["LATENCY", "LATENCY NOTHING"],
+        Name::LatencyDoctor => &["LATENCY DOCTOR"],
+        Name::LatencyHelp => &["LATENCY HELP"],
+        Name::LatencyHistogram => &["LATENCY HISTOGRAM", "LATENCY HISTOGRAM get client nothing"],
+        Name::LatencyHistory => &["LATENCY HISTORY command", "LATENCY HISTORY nothing"],
+        Name::LatencyLatest => &["LATENCY LATEST"],
+        Name::LatencyReset => &["LATENCY RESET", "LATENCY RESET command nothing"],
+        Name::Slowlog => &["SLOWLOG", "SLOWLOG NOTHING"],
+        Name::SlowlogGet => &[
+            "SLOWLOG GET",
+            "SLOWLOG GET 3",
+            "SLOWLOG GET -1",
+            "SLOWLOG GET -2",
+            "SLOWLOG GET x",
+        ],
+        Name::SlowlogHelp => &["SLOWLOG HELP"],
+        Name::SlowlogLen => &["SLOWLOG LEN"],
+        Name::SlowlogReset => &["SLOWLOG RESET"],
+        Name::Monitor => &["MONITOR now"],
         Name::CommandGetKeys => &["COMMAND GETKEYS GET k1", "COMMAND GETKEYS PING"],
         Name::CommandGetKeysAndFlags => &["COMMAND GETKEYSANDFLAGS GET k1", "COMMAND GETKEYSANDFLAGS PING"],
         Name::Debug => &["DEBUG JMAP", "DEBUG SLEEP 0"],

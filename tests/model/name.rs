@@ -34,6 +34,23 @@ pub(crate) enum Name {
     ClientReply,
     ClientUnblock,
     ClientUnpause,
+    ClientCaching,
+    ClientGetRedir,
+    ClientTracking,
+    ClientTrackingInfo,
+    Latency,
+    LatencyDoctor,
+    LatencyHelp,
+    LatencyHistogram,
+    LatencyHistory,
+    LatencyLatest,
+    LatencyReset,
+    Slowlog,
+    SlowlogGet,
+    SlowlogHelp,
+    SlowlogLen,
+    SlowlogReset,
+    Monitor,
     CommandGetKeys,
     CommandGetKeysAndFlags,
     Debug,
@@ -205,7 +222,7 @@ pub(crate) enum Name {
 }
 
 impl Name {
-    pub(crate) const ALL: [Name; 198] = [
+    pub(crate) const ALL: [Name; 215] = [
         Name::Acl,
         Name::AclCat,
         Name::AclDelUser,
@@ -236,6 +253,23 @@ impl Name {
         Name::ClientReply,
         Name::ClientUnblock,
         Name::ClientUnpause,
+        Name::ClientCaching,
+        Name::ClientGetRedir,
+        Name::ClientTracking,
+        Name::ClientTrackingInfo,
+        Name::Latency,
+        Name::LatencyDoctor,
+        Name::LatencyHelp,
+        Name::LatencyHistogram,
+        Name::LatencyHistory,
+        Name::LatencyLatest,
+        Name::LatencyReset,
+        Name::Slowlog,
+        Name::SlowlogGet,
+        Name::SlowlogHelp,
+        Name::SlowlogLen,
+        Name::SlowlogReset,
+        Name::Monitor,
         Name::CommandGetKeys,
         Name::CommandGetKeysAndFlags,
         Name::Debug,
@@ -439,6 +473,23 @@ impl Name {
             Name::ClientReply => ("client|reply", 3),
             Name::ClientUnblock => ("client|unblock", -3),
             Name::ClientUnpause => ("client|unpause", 2),
+            Name::ClientCaching => ("client|caching", 3),
+            Name::ClientGetRedir => ("client|getredir", 2),
+            Name::ClientTracking => ("client|tracking", -3),
+            Name::ClientTrackingInfo => ("client|trackinginfo", 2),
+            Name::Latency => ("latency", -2),
+            Name::LatencyDoctor => ("latency|doctor", 2),
+            Name::LatencyHelp => ("latency|help", 2),
+            Name::LatencyHistogram => ("latency|histogram", -2),
+            Name::LatencyHistory => ("latency|history", 3),
+            Name::LatencyLatest => ("latency|latest", 2),
+            Name::LatencyReset => ("latency|reset", -2),
+            Name::Slowlog => ("slowlog", -2),
+            Name::SlowlogGet => ("slowlog|get", -2),
+            Name::SlowlogHelp => ("slowlog|help", 2),
+            Name::SlowlogLen => ("slowlog|len", 2),
+            Name::SlowlogReset => ("slowlog|reset", 2),
+            Name::Monitor => ("monitor", 1),
             Name::CommandGetKeys => ("command|getkeys", -3),
             Name::CommandGetKeysAndFlags => ("command|getkeysandflags", -3),
             Name::Debug => ("debug", -2),
@@ -625,11 +676,13 @@ impl Name {
                 | Name::Client
                 | Name::Command
                 | Name::Config
+                | Name::Latency
                 | Name::Memory
                 | Name::Module
                 | Name::Object
                 | Name::PubSub
                 | Name::Script
+                | Name::Slowlog
         )
     }
 

@@ -212,6 +212,22 @@ impl Action {
         }
     }
 
+    /// True of actions of commands that read only, as COMMAND INFO has it.
+    pub fn changes_nothing(&self) -> bool {
+        match self {
+            Action::String(action) => {
+                matches!(
+                    action,
+                    StringAction::Get | StringAction::Length | StringAction::Range(..)
+                )
+            }
+            Action::Hash(action) => action.changes_nothing(),
+            Action::Attributes(action) => matches!(action, AttributesAction::Get(_)),
+            Action::VectorSet(action) => !action.may_change(),
+            Action::Key(action) => action.only_reads() || matches!(action, KeyAction::MemoryUsage),
+        }
+    }
+
     /// Memory that it holds beside its own.
     pub fn bytes_held(&self) -> usize {
         match self {

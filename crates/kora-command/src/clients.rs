@@ -6,32 +6,10 @@ use crate::arguments::Arguments;
 use crate::connection::{CONNECTION, client_text};
 use crate::error::ClientError;
 use crate::row::{CommandEntry, PLAIN};
+
+use crate::server_requests::{ClientSwitch, ReplyMode};
 use crate::syntax::Argument;
-
-use crate::{Command, KillReply, LibraryAttribute, admin};
-
-/// Something of its own connection that a client switches.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum ClientSwitch {
-    /// `NO-EVICT`: it is not closed because clients hold too much memory.
-    NoEvict(bool),
-    /// `NO-TOUCH`: keys that it reads do not count as used.
-    NoTouch(bool),
-    /// `REPLY`: whether it is sent replies.
-    Reply(ReplyMode),
-}
-
-/// Whether a client is sent replies.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum ReplyMode {
-    /// It is.
-    #[default]
-    On,
-    /// It is not, until it says otherwise.
-    Off,
-    /// Not to the next command.
-    SkipNext,
-}
+use crate::{Command, KillReply, LibraryAttribute, admin, tracking};
 
 /// `CLIENT ID`
 pub(crate) fn client_id(_: &Arguments<'_>) -> Result<Command, ClientError> {
@@ -177,6 +155,10 @@ fn on_or_off(arguments: &Arguments<'_>) -> Result<bool, ClientError> {
 pub(crate) fn client_help(_: &Arguments<'_>) -> Result<Command, ClientError> {
     Ok(Command::Help(&[
         "CLIENT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+        "CACHING (YES|NO)",
+        "    Enable/disable tracking of the keys for next command in OPTIN/OPTOUT modes.",
+        "GETREDIR",
+        "    Return the client ID we are redirecting to when tracking is enabled.",
         "GETNAME",
         "    Return the name of the current connection.",
         "ID",
@@ -199,6 +181,11 @@ pub(crate) fn client_help(_: &Arguments<'_>) -> Result<Command, ClientError> {
         "    Set client library name or version.",
         "SETNAME <name>",
         "    Assign the name <name> to the current connection.",
+        "TRACKING (ON|OFF) [REDIRECT <id>] [BCAST] [PREFIX <prefix> [...]]",
+        "         [OPTIN] [OPTOUT] [NOLOOP]",
+        "    Control server assisted client side caching.",
+        "TRACKINGINFO",
+        "    Report tracking status for the current connection.",
         "UNBLOCK <clientid> [TIMEOUT|ERROR]",
         "    Unblock the specified blocked client. No command blocks.",
         "NO-EVICT (ON|OFF)",
@@ -212,6 +199,7 @@ pub(crate) fn client_help(_: &Arguments<'_>) -> Result<Command, ClientError> {
 
 /// The subcommands of CLIENT.
 pub(crate) const ENTRIES: &[CommandEntry] = &[
+    tracking::CACHING,
     CommandEntry {
         name: "client|getname",
         reply: "The name, or null if it has none.",
@@ -220,6 +208,7 @@ pub(crate) const ENTRIES: &[CommandEntry] = &[
         parse: client_getname,
         ..OF_CLIENT
     },
+    tracking::GET_REDIRECT,
     CommandEntry {
         name: "client|help",
         reply: "An array of lines.",
@@ -328,6 +317,8 @@ pub(crate) const ENTRIES: &[CommandEntry] = &[
         parse: client_setname,
         ..OF_CLIENT
     },
+    tracking::TRACKING,
+    tracking::TRACKING_INFO,
     CommandEntry {
         name: "client|unblock",
         reply: "0: no command blocks.",
@@ -349,7 +340,7 @@ pub(crate) const ENTRIES: &[CommandEntry] = &[
     },
 ];
 
-const OF_CLIENT: CommandEntry = CommandEntry {
+pub(crate) const OF_CLIENT: CommandEntry = CommandEntry {
     is_fast: false,
     other_flags: &["noscript", "loading", "stale"],
     ..CONNECTION

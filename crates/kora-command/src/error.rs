@@ -40,6 +40,12 @@ pub enum ClientError {
     UnknownSubcommandOrArguments { command: &'static str, subcommand: Vec<u8> },
     /// A command that a client may not say in RESP2 while it subscribes to something.
     Subscribed { command: String },
+    /// Prefixes of CLIENT TRACKING of which one begins with the other; `which` is that other.
+    PrefixesOverlap {
+        prefix: Vec<u8>,
+        other: Vec<u8>,
+        which: &'static str,
+    },
     /// More subscriptions than a connection may have.
     TooManySubscriptions,
     /// A channel's name longer than the limit.
@@ -266,6 +272,11 @@ impl ClientError {
 /// In Redis's words, which clients know.
 const OUT_OF_MEMORY: &str = "OOM command not allowed when used memory > 'maxmemory'.";
 
+impl ClientError {
+    /// More prefixes than CLIENT TRACKING takes.
+    pub const TOO_MANY_PREFIXES: ClientError = ClientError::Said("ERR a client can have at most 128 prefixes");
+}
+
 impl fmt::Display for ClientError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         use crate::limits::{COLLECTION_NAME_BYTES_MAX, KEY_BYTES_MAX};
@@ -314,6 +325,12 @@ impl fmt::Display for ClientError {
             Self::Subscribed { command } => write!(
                 f,
                 "ERR Can't execute '{command}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context"
+            ),
+            Self::PrefixesOverlap { prefix, other, which } => write!(
+                f,
+                "ERR Prefix '{}' overlaps with {which} prefix '{}'. Prefixes for a single client must not overlap.",
+                Quoted(prefix),
+                Quoted(other)
             ),
             Self::TooManySubscriptions => {
                 let max = crate::limits::SUBSCRIPTIONS_MAX;

@@ -85,6 +85,26 @@ pub struct HashScan {
 }
 
 impl HashAction {
+    /// True of commands that read only.
+    pub fn changes_nothing(&self) -> bool {
+        match self {
+            HashAction::Get(_)
+            | HashAction::GetMany(_)
+            | HashAction::All(_)
+            | HashAction::Random(_)
+            | HashAction::Scan(..)
+            | HashAction::Exists(_)
+            | HashAction::ValueLength(_)
+            | HashAction::Length => true,
+            HashAction::Set(..)
+            | HashAction::SetIfAbsent(..)
+            | HashAction::Delete(_)
+            | HashAction::Take(_)
+            | HashAction::Add(..)
+            | HashAction::AddFloat(..) => false,
+        }
+    }
+
     /// Memory that it holds beside its own.
     pub(crate) fn bytes_held(&self) -> usize {
         match self {

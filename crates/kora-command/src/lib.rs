@@ -14,15 +14,18 @@ mod clients;
 mod command_keys;
 mod compatibility;
 mod connection;
+pub mod coverage;
 pub mod docs;
 mod element;
 pub mod error;
+mod event_classes;
 mod hashes;
 mod key_entries;
 mod keys;
 mod lifetime;
 pub mod limits;
 mod many_vectors;
+mod monitoring;
 pub mod names_used;
 mod pubsub;
 mod query;
@@ -30,11 +33,14 @@ mod recall;
 pub mod reference;
 mod row;
 pub mod scripting;
+pub mod secrets;
+mod server_requests;
 mod setting_error;
 mod string_entries;
 mod strings;
 pub mod syntax;
 pub mod table;
+mod tracking;
 mod transactions;
 mod vector_entries;
 mod vector_set_action;
@@ -53,16 +59,17 @@ pub use self::action::{
 };
 pub use self::admin::ClientFilter;
 pub use self::arguments::vet_collection_name;
-pub use self::clients::{ClientSwitch, ReplyMode};
 pub use self::connection::{Credentials, Hello};
 pub use self::element::{Element, ElementList};
 pub use self::error::ClientError;
+pub use self::event_classes::{EventClass, EventClasses};
 pub use self::hashes::{HashAction, HashPart, HashScan, HashSetReply, Sample};
 pub use self::keys::{ScanFilter, ScanRequest};
 pub use self::lifetime::{Deadline, Lifetime};
 pub use self::pubsub::{Message, PubSubQuery, SubscriptionChange, TopicKind};
 pub use self::recall::RecallRequest;
 pub use self::scripting::{Evaluation, ScriptSource};
+pub use self::server_requests::{ClientSwitch, LatencyRequest, ReplyMode, SlowlogRequest, TrackingOptions};
 pub use self::setting_error::SettingError;
 pub use self::vector_set_action::{Addition, ElementRange, RangeEnd, Similar, SimilarTo, SimilarWish, VectorSetAction};
 pub use self::vectors::{Creation, VectorForm, VectorOptions, vet};
@@ -126,6 +133,20 @@ pub enum Command {
     },
     /// `CLIENT UNPAUSE`
     ClientUnpause,
+    /// `CLIENT TRACKING ON …`; none is OFF.
+    ClientTracking(Option<Box<TrackingOptions>>),
+    /// `CLIENT CACHING YES|NO`
+    ClientCaching(bool),
+    /// `CLIENT TRACKINGINFO`
+    ClientTrackingInfo,
+    /// `MONITOR`: all commands are told to this client from now on.
+    Monitor,
+    /// `CLIENT GETREDIR`
+    ClientGetRedirect,
+    /// `SLOWLOG …`
+    Slowlog(SlowlogRequest),
+    /// `LATENCY …`
+    Latency(Box<LatencyRequest>),
     /// `WAITAOF local replicas timeout`
     WaitLog {
         /// What was written is to be on this server's disk.
@@ -360,6 +381,8 @@ impl Command {
             Command::ClientList(filter) | Command::ClientKill(filter, _) => filter.bytes(),
             Command::Evaluate(evaluation) => evaluation.bytes_held(),
             Command::ScriptLoad(text) => text.len(),
+            Command::Latency(request) => request.bytes_held(),
+            Command::ClientTracking(Some(options)) => bytes_of(&options.prefixes),
             Command::ScriptExists(names) => bytes_of(names),
             Command::Acl(request) => request.bytes_held(),
             _ => 0,

@@ -48,6 +48,9 @@ pub const COLLECTIONS_MAX: usize = 1 << 25;
 /// memory: the million names that fit a request would take as many gigabytes. Tools ask for a command or two.
 pub const NAMES_MAX: usize = 128;
 
+/// Prefixes of one client's CLIENT TRACKING: each is held against each changed key.
+pub const TRACKED_PREFIXES_MAX: usize = 128;
+
 /// Keys of one command that COMMAND GETKEYS tells: its reply is made in one piece.
 pub const GIVEN_KEYS_MAX: usize = 16_384;
 

@@ -8,8 +8,8 @@ use crate::error::ClientError;
 use crate::row::PLAIN;
 pub use crate::row::{CommandEntry, DataAccess, Filter};
 use crate::{
-    Command, acl, admin_entries, compatibility, connection, hashes, key_entries, pubsub, scripting, string_entries,
-    transactions, vector_entries, vector_set_entries,
+    Command, acl, admin_entries, compatibility, connection, hashes, key_entries, monitoring, pubsub, scripting,
+    string_entries, transactions, vector_entries, vector_set_entries,
 };
 
 /// All commands, family by family, without subcommands.
@@ -34,6 +34,8 @@ pub struct Parsed {
     pub command: Command,
     /// Its row; [`UNKNOWN`] if there is no such command.
     pub entry: &'static CommandEntry,
+    /// Where the engine keeps the beginning of the request's words; 0 if it does not.
+    pub trail: u64,
     /// The slot of the key of a command on one key, once the engine has computed it: it is wanted more than once.
     pub slot: Option<u16>,
     /// All words of the request, if its client's rights are held against them.
@@ -60,6 +62,7 @@ pub fn parse(request: &Request<'_>, access: Access) -> Parsed {
     Parsed {
         command: command.unwrap_or_else(Command::Refused),
         entry,
+        trail: 0,
         slot: None,
         words: None,
     }
@@ -140,13 +143,14 @@ pub const UNKNOWN: &CommandEntry = &CommandEntry {
 };
 
 /// Every command stands in its family's file, beside its parser.
-const FAMILIES: [&[CommandEntry]; 12] = [
+const FAMILIES: [&[CommandEntry]; 13] = [
     acl::ENTRIES,
     admin_entries::ENTRIES,
     compatibility::ENTRIES,
     connection::ENTRIES,
     hashes::ENTRIES,
     key_entries::ENTRIES,
+    monitoring::ENTRIES,
     pubsub::ENTRIES,
     scripting::ENTRIES,
     string_entries::ENTRIES,

@@ -137,6 +137,14 @@ pub enum RangeEnd {
 
 impl VectorSetAction {
     /// True of what may take long and changes nothing.
+    pub(crate) fn may_change(&self) -> bool {
+        matches!(
+            self,
+            VectorSetAction::Add(_) | VectorSetAction::Remove(_) | VectorSetAction::SetAttributes { .. }
+        )
+    }
+
+    /// True of what may take long and changes nothing.
     pub(crate) fn only_reads(&self) -> bool {
         matches!(
             self,

@@ -15,6 +15,7 @@ use crate::scripts::Kill;
 use crate::session::Session;
 use crate::settings::SettingError;
 use crate::setup::Setup;
+use crate::tracking::Tracking;
 
 /// What follows from such a command beside its reply.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -26,6 +27,8 @@ pub(crate) enum Effect {
     Shutdown(Option<bool>),
     /// A snapshot is to be taken.
     Save(SaveWish),
+    /// The client is told of all commands from now on.
+    Monitor,
 }
 
 /// The reply to a command that needs no data, or the command back if it does need some.
@@ -46,6 +49,7 @@ pub(crate) fn answer(
         Command::Ping(None) => Reply::Simple("PONG"),
         Command::Ping(Some(message)) | Command::Echo(message) => Reply::Bulk(message),
         Command::Quit => return Ok((Some(Reply::ok()), Effect::Leave)),
+        Command::Monitor => return Ok((Some(Reply::ok()), Effect::Monitor)),
         Command::Shutdown(wish) => return Ok((None, Effect::Shutdown(wish))),
         Command::LastSave => Reply::Integer(integer(setup.durability.told.saved_s.get())),
         Command::Save(wish) => match begin_save(wish, setup, unix_us) {
@@ -97,6 +101,9 @@ pub(crate) fn answer(
             setup.live.pause.begin(unix_us / 1000, ms, writes_only);
             Reply::ok()
         }
+        Command::ClientCaching(caches) => Tracking::except_next(session.tracking.as_deref_mut(), caches),
+        Command::ClientTrackingInfo => Tracking::describe(session.tracking.as_deref()),
+        Command::ClientGetRedirect => Tracking::redirect(session.tracking.as_deref()),
         Command::WaitLog { local } => match local && setup.durability.told.is_log_on.get() == 0 {
             true => Reply::Error(NO_LOG.to_owned()),
             // The connection sends no reply of a client that says this before the log is safe.

@@ -3,15 +3,14 @@
 
 use std::sync::Arc;
 
-use kora_mesh::WorkerId;
 use kora_resp::Reply;
 
 use crate::candidate::Candidate;
 use crate::client_migration::KillFlag;
-use crate::command::Message;
 use crate::engine::{Engine, UNKNOWN};
 use crate::gather::{CollectEmpty, Context, Dropping, Gather, Next, ReadTiming, Recalling};
 use crate::mail::{ReplyId, RequestBody, Target};
+use crate::plan::Route;
 use crate::recall::Found;
 use crate::reply_queue::{Presence, ReplyQueue, Taken};
 use crate::reply_queues::ReplyQueueId;
@@ -19,6 +18,7 @@ use crate::sampling::Draw;
 use crate::session::Session;
 use crate::setup::Host;
 use crate::shard::Shard;
+use crate::slow::NO_TRAIL;
 use kora_keyspace::catalog::Schema;
 
 /// A running background task.
@@ -34,8 +34,8 @@ enum TaskPurpose {
     Releasing,
     /// The recall of a collection is sampled.
     Sampling(Candidate),
-    /// What scripts have published is sent.
-    Publishing,
+    /// What happened on shards, and what scripts have published, is told.
+    News,
 }
 
 impl Engine {
@@ -55,7 +55,7 @@ impl Engine {
     fn is_tidying(&self) -> bool {
         self.background_tasks
             .iter()
-            .any(|task| !matches!(task.purpose, TaskPurpose::Sampling(_) | TaskPurpose::Publishing))
+            .any(|task| !matches!(task.purpose, TaskPurpose::Sampling(_) | TaskPurpose::News))
     }
 
     /// Begins a background task, if there is one and none of its kind is running.
@@ -77,23 +77,17 @@ impl Engine {
         true
     }
 
-    /// Sends what scripts of a shard have published to all workers.
-    pub(crate) fn publish_for_scripts(&mut self, messages: Vec<Arc<Message>>, host: &dyn Host) {
-        if messages.is_empty() {
-            return;
-        }
-        let workers: Vec<WorkerId> = self.setup.workers().collect();
-        let requests = messages.iter().flat_map(|message| {
-            let body = |worker: &WorkerId| (Target::Worker(*worker), RequestBody::Publish(Arc::clone(message)));
-            workers.iter().map(body).collect::<Vec<_>>()
-        });
-        let requests: Vec<(Target, RequestBody)> = requests.collect();
-        let (missing, total) = (requests.len(), 0);
-        self.set_out(
-            Next::Request(Gather::Sum { missing, total }, requests),
-            TaskPurpose::Publishing,
-            host.now_us(),
-        );
+    /// How many tasks are under way that tell what happened.
+    pub(crate) fn news_tasks(&self) -> usize {
+        let tasks = self.background_tasks.iter();
+        tasks.filter(|task| matches!(task.purpose, TaskPurpose::News)).count()
+    }
+
+    /// Tells workers what happened.
+    pub(crate) fn begin_news_task(&mut self, requests: Vec<(Target, RequestBody)>, now_us: u64) {
+        let (missing, reply) = (requests.len(), Reply::Null);
+        let next = Next::Request(Gather::AllDone { missing, reply }, requests);
+        self.set_out(next, TaskPurpose::News, now_us);
     }
 
     fn begin_to_tidy(&mut self, now_us: u64, host: &dyn Host) -> bool {
@@ -142,6 +136,8 @@ impl Engine {
             bytes: 0,
             expected: 0,
             epoch: None,
+            trail: NO_TRAIL,
+            route: Route::Here,
         };
         let sequence = reply_queue.take_slot(gather, taken);
         let reply_queue = self.reply_queues.add(reply_queue);
@@ -170,7 +166,7 @@ impl Engine {
             reply,
             self.shards.first_mut(),
         ) {
-            (TaskPurpose::Publishing, ..) => {}
+            (TaskPurpose::News, ..) => {}
             (TaskPurpose::Releasing, ..) => self.setup.catalog.expiring_collections().subtract(),
             (TaskPurpose::CollectEmpty(schema), Reply::Integer(0), Some(shard)) => {
                 shard.keyspace_mut().note_emptied(&schema)

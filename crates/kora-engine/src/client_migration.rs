@@ -162,6 +162,7 @@ impl Engine {
         self.migrations.next_departure_us = self.clock_us + DEPARTURE_US;
         self.stats.clients_moved += 1;
         reply_queue.set_presence(Presence::Gone);
+        self.clients_by_id.remove(&session.id);
         self.reply_queues.give_up_if_done(id);
         self.wake_room_waiters();
         MigratingClient { session, kill_flag }
@@ -173,10 +174,12 @@ impl Engine {
         self.migrations.departed.remove(&session.id);
         let is_killed = kill_flag.is_raised();
         let account = self.ledger_of(&session).open();
+        let client = session.id;
         let spare = self.reply_queues.spare.clone();
         let id = self
             .reply_queues
             .add(ReplyQueue::new(session, kill_flag, account, spare));
+        self.clients_by_id.insert(client, id);
         if is_killed {
             self.reply_queues.get(id).set_presence(Presence::Killed);
         }
@@ -218,6 +221,8 @@ impl ReplyQueue {
             && self.transaction.is_none()
             && self.watched.is_none()
             && self.subscriber.is_none()
+            && self.session.tracking.is_none()
+            && !self.session.is_monitor
             && !self.is_blocked()
             && !self.queues_for_credit
             && self.awaited_bytes.is_none()

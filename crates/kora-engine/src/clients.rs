@@ -10,6 +10,7 @@ use crate::reply_queues::ReplyQueueId;
 use crate::session::Session;
 use crate::setup::Host;
 use crate::shard::Shard;
+use crate::slow::{SlowPart, SlowQuestion};
 use crate::stats::WorkerStats;
 
 impl Engine {
@@ -21,6 +22,8 @@ impl Engine {
             RequestBody::Kill { filter, me } => self.kill_clients(&filter, me),
             RequestBody::Stats => PartialReply::Stats(Box::new(self.count(host.now_us()))),
             RequestBody::Topics(body) => PartialReply::Topics(self.answer_topics(*body)),
+            RequestBody::Slow(question) => PartialReply::Slow(Box::new(self.answer_slow(*question))),
+            RequestBody::HasClient(client) => PartialReply::Count(u64::from(self.clients_by_id.contains_key(&client))),
             RequestBody::Unpause => {
                 self.wake_paused();
                 PartialReply::Done
@@ -144,6 +147,9 @@ impl Engine {
             expired: self.expired() - forgotten.expired,
             time_left_ms: self.time_left_ms(self.unix_us(now_us) / 1000),
             lookups: self.shards.iter().map(|shard| shard.lookups().counts()).sum(),
+            tracking_clients: self.tracking_clients as u64,
+            tracked: self.tracked(),
+            messages_dropped: self.news.dropped(),
             subscribed_clients: self.pubsub.subscribers() as u64,
             topics: self.pubsub.topic_counts(),
             watching_clients: self.shards.iter().map(Shard::watchers).sum(),
@@ -166,6 +172,26 @@ impl Engine {
             recall: self.recall(now_us),
             ..self.stats.clone()
         }
+    }
+
+    fn answer_slow(&mut self, question: SlowQuestion) -> SlowPart {
+        let mut part = SlowPart::default();
+        match question {
+            SlowQuestion::Entries(count) => part.entries = self.slow.newest(count),
+            SlowQuestion::Count => part.count = self.slow.count(),
+            SlowQuestion::ForgetEntries => self.slow.forget(),
+            SlowQuestion::Events => part.events = self.slow.events.clone(),
+            SlowQuestion::ForgetEvents(names) => {
+                part.events = self.slow.events.clone();
+                self.slow.events.forget(&names);
+            }
+        }
+        part
+    }
+
+    fn tracked(&self) -> [u64; 3] {
+        let of_shards = self.shards.iter().map(Shard::tracked);
+        of_shards.fold([0; 3], |sum, one| std::array::from_fn(|index| sum[index] + one[index]))
     }
 
     /// How long strings and hashes that expire have left in all, and how many there are.

@@ -54,7 +54,9 @@ impl Engine {
         let phase = self.setup.durability.look(self.worker.index());
         self.durable.is_loading = phase.is_loading;
         for shard in &mut self.shards {
-            shard.keyspace_mut().observers_mut().set_journal(phase.is_journal_on);
+            let observers = shard.keyspace_mut().observers_mut();
+            observers.set_journal(phase.is_journal_on);
+            observers.set_loading(phase.is_loading);
         }
         if phase.capture != self.durable.capture {
             self.durable.capture = phase.capture;

@@ -4,7 +4,7 @@
 //! with [`Engine::submit`], lets it work with [`Engine::turn`], and takes replies out with [`Engine::drain`]. A turn
 //! cannot wait, so it cannot wait for another worker.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::marker::PhantomData;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -19,6 +19,7 @@ use crate::claims::{ClaimBoard, Claims};
 use crate::client_migration::{KillFlag, Migrations};
 use crate::clients::Forgotten;
 use crate::command::Command;
+use crate::command::secrets::Secrets;
 use crate::command::table::{self, Access, Parsed};
 use crate::durable::Durable;
 use crate::epochs::Epochs;
@@ -28,6 +29,7 @@ use crate::limits::DAY_LOOK_US;
 use crate::mail::{Origin, ReplyId, Request, RequestBody, Response, Target};
 use crate::maintenance::Maintenance;
 use crate::pausing::Paused;
+use crate::plan::Route;
 use crate::pubsub::PubSub;
 use crate::reply_queue::{Presence, ReplyQueue, Taken};
 use crate::reply_queues::{ReplyQueueId, ReplyQueues};
@@ -36,7 +38,9 @@ use crate::sampling::Sampling;
 use crate::session::Session;
 use crate::setup::{Host, MeshEnd, Setup};
 use crate::shard::{Shard, SharedReader};
+use crate::slow::{NO_TRAIL, Slow};
 use crate::stats::{Recent, WorkerStats};
+use crate::tracking::News;
 use crate::under_way::UnderWay;
 
 /// One worker's part of the server. It stays on the thread it was made on:
@@ -105,6 +109,16 @@ pub struct Engine {
     pub(crate) stats: WorkerStats,
     /// What happened in the last seconds.
     pub(crate) recent: Recent,
+    /// Commands that took long.
+    pub(crate) slow: Slow,
+    /// What its shards have to tell clients.
+    pub(crate) news: News,
+    /// Connections with CLIENT TRACKING.
+    pub(crate) tracking_clients: usize,
+    /// Clients of this worker that MONITOR.
+    pub(crate) monitors: Vec<ReplyQueueId>,
+    /// Where the clients of this worker are, by their ids.
+    pub(crate) clients_by_id: BTreeMap<u64, ReplyQueueId>,
     /// What was counted elsewhere when a client last had it forgotten.
     pub(crate) forgotten: Forgotten,
     /// What there is to do beside what is asked.
@@ -253,6 +267,11 @@ impl Engine {
             memory_rules_version: 0,
             forgotten: Forgotten::default(),
             recent: Recent::default(),
+            slow: Slow::default(),
+            news: News::default(),
+            tracking_clients: 0,
+            monitors: Vec::new(),
+            clients_by_id: BTreeMap::new(),
             stats: WorkerStats {
                 worker: worker.index(),
                 ..WorkerStats::default()
@@ -268,9 +287,13 @@ impl Engine {
         session.begin_as_default(&self.setup.live.access.users());
         self.stats.connections += 1;
         let account = self.ledger_of(&session).open();
+        let client = session.id;
         let spare = self.reply_queues.spare.clone();
-        self.reply_queues
-            .add(ReplyQueue::new(session, KillFlag::default(), account, spare))
+        let id = self
+            .reply_queues
+            .add(ReplyQueue::new(session, KillFlag::default(), account, spare));
+        self.clients_by_id.insert(client, id);
+        id
     }
 
     /// The connection has gone. Commands that it began are finished; their replies are dropped.
@@ -284,6 +307,10 @@ impl Engine {
         self.reply_queues.get(reply_queue).kill_flag = KillFlag::default();
         let counter = self.stats.by_command.counter(UNKNOWN);
         self.forget_subscriptions(reply_queue);
+        self.end_monitoring(reply_queue);
+        let session = &mut self.reply_queues.get(reply_queue).session;
+        self.clients_by_id.remove(&session.id);
+        self.tracking_clients -= usize::from(session.end_tracking());
         self.forget_watched(reply_queue, counter);
         self.reply_queues.give_up_if_done(reply_queue);
         self.wake_room_waiters();
@@ -321,6 +348,9 @@ impl Engine {
     /// Reads a request as a command.
     pub fn parse(&mut self, reply_queue: ReplyQueueId, request: &kora_resp::Request<'_>) -> Parsed {
         let mut parsed = table::parse(request, self.access(reply_queue));
+        if self.setup.live.slow.is_logging() {
+            parsed.trail = self.slow.trail.remember(request, Secrets::of(parsed.entry));
+        }
         if let Command::OnKey(key, _) = &parsed.command {
             parsed.slot = self.setup.placement.slot_of(key);
         }
@@ -354,6 +384,8 @@ impl Engine {
             bytes: 0,
             expected: 0,
             epoch: None,
+            trail: NO_TRAIL,
+            route: Route::Here,
         };
         reply_queue.put_last_reply(reply, taken);
         reply_queue.set_presence(Presence::Leaving);
@@ -380,6 +412,11 @@ impl Engine {
     /// Whether a connection subscribes to something: for its messages there is another limit than for replies.
     pub fn is_subscribed(&mut self, id: ReplyQueueId) -> bool {
         self.reply_queues.get(id).session.is_subscribed()
+    }
+
+    /// Bytes of what waits for a connection that it has not asked for: messages and invalidations.
+    pub fn pushed_bytes(&mut self, id: ReplyQueueId) -> usize {
+        self.reply_queues.get(id).pushed_bytes()
     }
 
     /// Encodes the replies that are ready and in order, and says how the connection stands.

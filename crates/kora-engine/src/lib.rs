@@ -30,6 +30,7 @@ mod mail;
 mod maintenance;
 mod memory;
 mod memory_report;
+mod monitors;
 mod moved;
 mod pause;
 mod pausing;
@@ -48,8 +49,10 @@ mod session;
 mod settings;
 mod setup;
 mod shard;
+mod slow;
 mod stats;
 mod submit;
+mod tracking;
 mod transaction;
 mod turn;
 mod under_way;
@@ -73,7 +76,7 @@ pub use scripts::Scripts;
 pub use session::Session;
 pub use settings::{
     DataMemory, EvictionChoice, EvictionPolicy, EvictionRules, LiveSettings, NO_LIMIT, Pause, SettingError, Settings,
-    UseRule,
+    SlowSettings, UseRule,
 };
 pub use setup::{CpuTime, Facts, Host, MeshEnd, Setup, mesh_ends};
 pub use shard::{Recorder, ReplayFault};

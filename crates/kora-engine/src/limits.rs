@@ -161,3 +161,28 @@ pub const PATTERN_STEPS_PER_DELIVERY: usize = 256;
 
 /// A message of more bytes is shared by its subscribers until each is sent it; a shorter one is spelled once and copied.
 pub const COPIED_MESSAGE_BYTES_MAX: usize = 16 * 1024;
+
+/// What happened on shards is sent to workers in pieces of so many messages and invalidations.
+pub(crate) const NEWS_PER_TASK: usize = 256;
+
+/// Such pieces of one worker that are under way: a worker that lags behind is not sent more.
+pub(crate) const NEWS_TASKS_MAX: usize = 16;
+
+/// Messages and invalidations of one worker that wait meanwhile: some megabytes. Beyond, messages are dropped, as for a
+/// subscriber that is too slow, and clients with caches are told that everything may have changed.
+pub(crate) const NEWS_WAITING_MAX: usize = 1 << 16;
+
+/// Bytes of the same: a worker's share of what waits for slow workers.
+pub(crate) const NEWS_BYTES_MAX: usize = 16 << 20;
+
+/// Bytes of a word that MONITOR shows.
+pub(crate) const MONITOR_WORD_BYTES_MAX: usize = 4096;
+
+/// Bytes of a line of MONITOR, behind which it begins no further word.
+pub(crate) const MONITOR_LINE_BYTES_MAX: usize = 64 << 10;
+
+/// Clients that have read a key, on average of the keys that may be remembered: 8 bytes each.
+pub(crate) const TRACKERS_PER_KEY_MAX: u64 = 16;
+
+/// Keys that clients had read of a dropped collection and are told of one by one: some tens of microseconds.
+pub(crate) const TRACKED_OF_COLLECTION_MAX: usize = 256;

@@ -13,14 +13,17 @@ use kora_vector::{SearchParameters, Statistics};
 
 use crate::command::scripting::ScriptRights;
 use crate::command::{
-    Action, ClientFilter, Element, ElementList, Lifetime, Message, Only, ScanFilter, ShortKey, Transfer,
+    Action, ClientFilter, Element, ElementList, Lifetime, Message, Only, ScanFilter, ShortKey, TrackingOptions,
+    Transfer,
 };
 use crate::cursor::ScanPlace;
 use crate::error::ClientError;
 use crate::moved::MovedData;
 use crate::pubsub::{Subscribing, TopicPage, TopicsRequest};
 use crate::router::{ShardId, share_of_part};
+use crate::slow::{SlowPart, SlowQuestion};
 use crate::stats::WorkerStats;
+use crate::tracking::{NewsItem, PrefixList, Tracker};
 
 /// The slot of a reply: which client, and which place in its reply queue.
 ///
@@ -150,6 +153,18 @@ pub(crate) enum RequestBody {
     ReviewUsers { me: u64 },
     /// To a worker: count from 0 again.
     ResetStats,
+    /// To a worker: what it knows of slow commands.
+    Slow(Box<SlowQuestion>),
+    /// To a worker: tell its clients of this.
+    News(Vec<NewsItem>),
+    /// To a worker: answers 1 if the client with this id is one of its own.
+    HasClient(u64),
+    /// To the client's own worker: switch its tracking.
+    SwitchTracking(Option<Box<TrackingOptions>>),
+    /// To a shard: a client hears of all keys with these prefixes.
+    TrackPrefixes(PrefixList),
+    /// Note the client beside the keys that this reads, and do it.
+    Tracked(Box<(Arc<Tracker>, RequestBody)>),
     /// To a worker: let clients try again that wait because of CLIENT PAUSE.
     Unpause,
     /// Read this without counting the keys as used.
@@ -161,6 +176,35 @@ pub(crate) enum RequestBody {
 }
 
 impl RequestBody {
+    /// The same for a client that is told of changes to what it reads.
+    pub(crate) fn tracked(self, tracker: &Arc<Tracker>) -> RequestBody {
+        let mut reads = false;
+        self.for_each_key_read(&mut |_| reads = true);
+        match self {
+            RequestBody::Batch(mut batch) => {
+                let requests = batch.requests.into_iter();
+                batch.requests = requests.map(|(place, body)| (place, body.tracked(tracker))).collect();
+                RequestBody::Batch(batch)
+            }
+            body if reads => RequestBody::Tracked(Box::new((Arc::clone(tracker), body))),
+            body => body,
+        }
+    }
+
+    /// Calls `see` with each key that this reads: those of commands that change nothing, and all keys of a script.
+    pub(crate) fn for_each_key_read(&self, see: &mut dyn FnMut(&[u8])) {
+        match self {
+            RequestBody::KeyOperation(operation) if operation.action.changes_nothing() => see(&operation.key),
+            RequestBody::MultiKey(
+                MultiKeyRequest::GetStrings(keys) | MultiKeyRequest::Count(keys) | MultiKeyRequest::Touch(keys),
+            ) => keys.iter().for_each(see),
+            RequestBody::Get(element) => see(&element.key()),
+            RequestBody::Script(run) => run.run.keys.iter().for_each(|key| see(key)),
+            RequestBody::Untouched(body) => body.for_each_key_read(see),
+            _ => {}
+        }
+    }
+
     /// The same for a client whose reads do not count as uses.
     pub(crate) fn untouched(self) -> RequestBody {
         match self {
@@ -181,6 +225,7 @@ impl RequestBody {
             RequestBody::MultiKey(multi_key) => matches!(multi_key, MultiKeyRequest::GetStrings(_)),
             RequestBody::Query { .. } | RequestBody::Scan(_) => true,
             RequestBody::Untouched(body) => body.only_reads(),
+            RequestBody::Tracked(tracked) => tracked.1.only_reads(),
             _ => false,
         }
     }
@@ -192,6 +237,7 @@ impl RequestBody {
             RequestBody::MultiKey(_) => PartialReply::Refused(ClientError::OutOfClientMemory),
             RequestBody::Query { .. } => PartialReply::Hits(Hits::default()),
             RequestBody::Untouched(body) => body.unheard(),
+            RequestBody::Tracked(tracked) => tracked.1.unheard(),
             RequestBody::Scan(scan) => PartialReply::Scanned(Box::new(Scanned {
                 keys: Bulks::default(),
                 left: scan.left,
@@ -418,6 +464,9 @@ pub(crate) enum PartialReply {
     },
     Stats(Box<WorkerStats>),
     Topics(TopicPage),
+    Slow(Box<SlowPart>),
+    /// The client is tracking now, by these prefixes; or not by any.
+    Switched(Option<PrefixList>),
 }
 
 impl PartialReply {

@@ -11,10 +11,12 @@ use crate::command::table::{Access, Parsed};
 use crate::engine::Engine;
 use crate::error::ClientError;
 use crate::limits::{SPELLED_BYTES_MAX, SPELLED_BYTES_MAX_SHORT, STALLED_US, STALLED_US_READ, STALLED_US_SHORT};
+use crate::plan::Route;
 use crate::reply_queue::{Presence, Taken};
 use crate::reply_queues::ReplyQueueId;
 use crate::session::Session;
 use crate::setup::Host;
+use crate::slow::NO_TRAIL;
 use crate::stats::{CommandOutcome, Traffic};
 use crate::transaction::Intercepted;
 
@@ -181,6 +183,8 @@ impl Engine {
             bytes: 0,
             expected: 0,
             epoch: None,
+            trail: NO_TRAIL,
+            route: Route::Here,
         };
         let reply_queue = self.reply_queues.get(id);
         reply_queue.spoil_transaction();
@@ -198,6 +202,8 @@ impl Engine {
             bytes: 0,
             expected: 0,
             epoch: None,
+            trail: NO_TRAIL,
+            route: Route::Here,
         };
         if matches!(parsed.command, Command::Exec) {
             let reply = Reply::Error(ClientError::ExecOutOfMemory.to_string());

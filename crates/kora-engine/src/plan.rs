@@ -8,15 +8,16 @@ use kora_resp::{Reply, Words};
 use crate::access;
 use crate::command::table::{DataAccess, Parsed};
 use crate::command::{
-    Action, Center, Command, Creation, Element, ElementList, Evaluation, KeyAction, MemoryRequest, Message,
-    MultiKeyCommand, ScanRequest, ScriptSource, ShortKey, VectorSetAction,
+    Action, Center, Command, Creation, Element, ElementList, Evaluation, KeyAction, LatencyRequest, MemoryRequest,
+    Message, MultiKeyCommand, ScanRequest, ScriptSource, ShortKey, VectorSetAction,
 };
 use crate::cursor::Cursor;
 use crate::error::ClientError;
 use crate::gather::{
-    self, AskingTopics, Context, DescribeForm, Describing, Dropping, Flushing, Gather, Informing, RandomKey, Report,
+    self, AskingSlow, AskingTopics, Context, DescribeForm, Describing, Dropping, Flushing, Gather, Informing,
+    RandomKey, Report,
 };
-use crate::gather::{KillingClients, ListingClients, Next, Recalling, RenameOrCopy, Scanning, Shape};
+use crate::gather::{KillingClients, ListingClients, Next, Recalling, RenameOrCopy, Scanning, Shape, Switching};
 use crate::limits::{KEY_BYTES_ROUTED_MAX, KEYS_ROUTED_MAX};
 use crate::mail::{IfThere, KeyOperation, Proposal, RequestBody, ScriptRun, Target};
 use crate::pubsub::Subscribing;
@@ -139,6 +140,8 @@ pub(crate) fn plan(parsed: &Parsed, placement: Placement, catalog: CatalogView<'
         | Command::PubSub(_)
         | Command::Memory(_)
         | Command::ClientUnpause
+        | Command::Slowlog(_)
+        | Command::Latency(_)
         | Command::ConfigResetStat => (by_access, Route::All, First::Steps),
         Command::Watch(keys) => {
             // The others lie there, too, or are refused.
@@ -149,6 +152,8 @@ pub(crate) fn plan(parsed: &Parsed, placement: Placement, catalog: CatalogView<'
         }
         Command::Exec => (Order::AfterAll, Route::All, First::Answer),
         Command::Unwatch | Command::Discard => (Order::Any, Route::All, First::Answer),
+        // What it read before is not remembered, and what it reads behind it is.
+        Command::ClientTracking(_) => (Order::AfterAll, Route::All, First::Steps),
         // What its client published before must not reach it, and what it began before must be confirmed.
         Command::ChangeSubscriptions(_) => (Order::AfterAll, Route::Here, First::Steps),
         Command::Shutdown(_) | Command::WaitLog { .. } => (Order::AfterAll, Route::Here, First::Answer),
@@ -172,6 +177,10 @@ pub(crate) fn plan(parsed: &Parsed, placement: Placement, catalog: CatalogView<'
         | Command::Answered(_)
         | Command::ClientSwitch(_)
         | Command::ClientPause { .. }
+        | Command::ClientCaching(_)
+        | Command::Monitor
+        | Command::ClientTrackingInfo
+        | Command::ClientGetRedirect
         | Command::CommandInfo(_)
         | Command::CommandCount
         | Command::CommandList(_)
@@ -289,6 +298,18 @@ pub(crate) fn start(command: Command, first: First, me: u64, here: Target, conte
         Command::Save(_) => Next::Again(Gather::Saving(context.setup.durability.told.saves_ended.get())),
         Command::Acl(request) => access::change(*request, me, context),
         Command::ConfigRewrite => Next::Again(Gather::Rewriting(context.setup.settings.rewrite())),
+        Command::Slowlog(request) => AskingSlow::slowlog(request, context.setup).into(),
+        Command::Latency(request) => match *request {
+            LatencyRequest::Histogram(names) => Informing::start(Report::Histogram(names), context),
+            request => AskingSlow::latency(request, context.setup).into(),
+        },
+        Command::ClientTracking(options) => {
+            let worker = match here {
+                Target::Shard(shard) => placement.worker_of(shard),
+                Target::Worker(worker) => worker,
+            };
+            Switching::start(options, Target::Worker(worker), context.setup).into()
+        }
         Command::ClientUnpause => {
             context.setup.live.pause.end();
             ask_all_workers(context, || RequestBody::Unpause)

@@ -3,6 +3,7 @@
 mod pushes;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::task::Waker;
 
 use bytes::BytesMut;
@@ -16,10 +17,13 @@ use crate::error::ClientError;
 use crate::gather::{Gate, Gather, ReadTiming};
 use crate::ledger::{Account, ReplyMemory};
 use crate::limits::PIPELINE_DEPTH;
+use crate::plan::Route;
 use crate::pubsub::Subscriber;
 use crate::reply_slots::{ReplySlots, SpareSlots};
 use crate::session::Session;
+use crate::slow::NO_TRAIL;
 use crate::stats::CounterId;
+use crate::tracking::Tracker;
 use crate::transaction::{Transaction, Watched};
 use crate::under_way::Reserved;
 
@@ -50,6 +54,8 @@ pub(crate) struct ReplyQueue {
     head: u32,
     /// Messages that the client did not request. Bounded by the limits on the client's output.
     pushes: VecDeque<Piece>,
+    /// Invariant: what `pushes` are charged with.
+    pushed_bytes: usize,
     /// The reply that is being encoded: of the slot that was before the head.
     leaving: Option<WritingReply>,
     /// What was encoded so far.
@@ -64,6 +70,8 @@ pub(crate) struct ReplyQueue {
     closed_by: usize,
     /// Waiting slots behind which nothing may be written.
     read_only_by: usize,
+    /// Who is noted beside the keys that the command reads which takes the next slot.
+    pub(crate) next_tracker: Option<Arc<Tracker>>,
     waker: Option<Waker>,
     /// A command was refused for now; the next change wakes the connection so that it tries again.
     blocked: bool,
@@ -124,6 +132,8 @@ pub(crate) struct ReplySlot {
     shared: Vec<(usize, usize)>,
     /// Its reply is not sent: CLIENT REPLY.
     is_mute: bool,
+    /// Who is noted beside the keys that it reads.
+    tracker: Option<Arc<Tracker>>,
 }
 
 /// The room of queues that are empty, for those of the same worker.
@@ -167,6 +177,10 @@ pub(crate) struct Taken {
     pub(crate) expected: usize,
     /// In which epoch it was begun, if it may set vectors.
     pub(crate) epoch: Option<Epoch>,
+    /// Where its words are.
+    pub(crate) trail: u64,
+    /// Where it went.
+    pub(crate) route: Route,
 }
 
 impl Taken {
@@ -178,6 +192,8 @@ impl Taken {
             bytes: 0,
             expected: 0,
             epoch: None,
+            trail: NO_TRAIL,
+            route: Route::Here,
         }
     }
 }
@@ -193,6 +209,7 @@ impl ReplyQueue {
             watched: None,
             subscriber: None,
             pushes: VecDeque::new(),
+            pushed_bytes: 0,
             slots: ReplySlots::new(spare),
             head: 0,
             leaving: None,
@@ -202,6 +219,7 @@ impl ReplyQueue {
             unread: 0,
             closed_by: 0,
             read_only_by: 0,
+            next_tracker: None,
             waker: None,
             blocked: false,
             queues_for_credit: false,
@@ -275,8 +293,10 @@ impl ReplyQueue {
         self.account.add(taken.bytes + SLOT_BYTES);
         self.account.expect(taken.expected);
         let (is_brief, is_mute) = (gather.is_brief(), self.session.take_mute());
+        let tracker = self.next_tracker.take();
         self.slots.push_back(ReplySlot {
             is_mute,
+            tracker,
             version: self.session.version,
             taken,
             is_brief,
@@ -293,6 +313,11 @@ impl ReplyQueue {
     /// When the command of a slot was taken, in microseconds of the host's clock.
     pub(crate) fn since_us(&mut self, sequence: u32) -> u64 {
         self.slot(sequence).taken.since_us
+    }
+
+    /// Who is noted beside the keys that a slot's command reads.
+    pub(crate) fn tracker_of(&mut self, sequence: u32) -> Option<Arc<Tracker>> {
+        self.slot(sequence).tracker.clone()
     }
 
     /// What is known of the command of a slot.
@@ -318,6 +343,7 @@ impl ReplyQueue {
         let is_mute = self.session.take_mute();
         self.slots.push_back(ReplySlot {
             is_mute,
+            tracker: None,
             version: self.session.version,
             taken,
             is_brief: false,

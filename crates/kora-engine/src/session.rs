@@ -9,6 +9,7 @@ use kora_resp::Version;
 
 use crate::command::table::Access;
 use crate::command::{ClientFilter, ClientSwitch, ReplyMode, TopicKind};
+use crate::tracking::Tracking;
 
 /// One connection's state, apart from the replies owed to it.
 #[derive(Clone, Debug)]
@@ -36,6 +37,10 @@ pub struct Session {
     pub(crate) last_us: u64,
     /// Whether it is sent replies.
     reply_mode: ReplyMode,
+    /// It is told of changes to keys that it has read.
+    pub(crate) tracking: Option<Box<Tracking>>,
+    /// It is told of all commands.
+    pub(crate) is_monitor: bool,
     /// It is not closed because clients hold too much memory.
     pub(crate) is_kept: bool,
     /// Keys that it reads do not count as used.
@@ -63,6 +68,8 @@ impl Session {
             last_command: "",
             last_us: since_us,
             reply_mode: ReplyMode::On,
+            tracking: None,
+            is_monitor: false,
             is_kept: false,
             touches_nothing: false,
             subscriptions: [0; TopicKind::ALL.len()],
@@ -87,6 +94,17 @@ impl Session {
         self.reply_mode = ReplyMode::On;
         self.is_kept = false;
         self.touches_nothing = false;
+    }
+
+    /// True if shards are to know more of its reads than the keys.
+    pub(crate) fn is_read_apart(&self) -> bool {
+        self.touches_nothing || self.tracking.is_some()
+    }
+
+    /// The client wants to hear nothing any more, or has gone. True if it was tracking.
+    pub(crate) fn end_tracking(&mut self) -> bool {
+        let tracking = self.tracking.take();
+        tracking.is_some_and(|tracking| tracking.tracker.is_over.raise())
     }
 
     /// Does what CLIENT NO-EVICT or NO-TOUCH says.
@@ -119,8 +137,12 @@ impl Session {
 
     /// Its flags in CLIENT LIST.
     fn flags(&self) -> String {
+        let is_broadcast = self.tracking.as_ref().is_some_and(|tracking| tracking.is_broadcast);
         let flags = [
+            (self.is_monitor, 'O'),
             (self.is_subscribed(), 'P'),
+            (self.tracking.is_some(), 't'),
+            (is_broadcast, 'B'),
             (self.is_kept, 'e'),
             (self.touches_nothing, 'T'),
         ];

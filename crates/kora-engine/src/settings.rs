@@ -6,6 +6,7 @@
 use std::sync::{Arc, mpsc};
 
 pub use crate::pause::Pause;
+pub use crate::slow::SlowSettings;
 pub use kora_command::SettingError;
 pub use kora_keyspace::{EvictionChoice, EvictionPolicy, UseRule};
 use kora_mesh::{Budget, Gauge, Latest, SharedCounter};
@@ -29,6 +30,14 @@ pub struct LiveSettings {
     pub data_memory: DataMemory,
     /// The same as `client_memory` for clients that have not authenticated.
     pub stranger_memory: Arc<Budget>,
+    /// From which time on a command is slow.
+    pub slow: SlowSettings,
+    /// The bits of the [`EventClasses`](crate::command::EventClasses) that are told to channels.
+    pub notified_events: Gauge,
+    /// Keys that clients with caches of their own may have read, of all shards.
+    pub tracked_keys_max: Gauge,
+    /// Clients that MONITOR.
+    pub monitors: SharedCounter,
     /// What CLIENT PAUSE has said.
     pub pause: Pause,
     /// Milliseconds after which a script that runs lets other clients of its shard have an error.
@@ -46,6 +55,10 @@ impl Default for LiveSettings {
             string_bytes_max: Gauge::new(512 << 20),
             clients_max: Gauge::new(0),
             connections_rejected: SharedCounter::new(),
+            slow: SlowSettings::default(),
+            notified_events: Gauge::new(0),
+            tracked_keys_max: Gauge::new(1_000_000),
+            monitors: SharedCounter::new(),
             pause: Pause::default(),
             busy_reply_ms: Gauge::new(5_000),
             scripts_across_slots: Gauge::new(0),

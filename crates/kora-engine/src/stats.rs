@@ -48,6 +48,12 @@ pub struct WorkerStats {
     pub connections: u64,
     /// Those of them that subscribe to something.
     pub subscribed_clients: u64,
+    /// Those of them with CLIENT TRACKING.
+    pub tracking_clients: u64,
+    /// Keys that they have read, clients beside these keys, and prefixes.
+    pub tracked: [u64; 3],
+    /// Messages about keys that found no place while other workers were busy.
+    pub messages_dropped: u64,
     /// Those of them that watch keys.
     pub watching_clients: u64,
     /// Keys that they watch.

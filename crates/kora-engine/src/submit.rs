@@ -114,9 +114,10 @@ impl Engine {
             (Route::One(shard), First::Key) => Some(shard),
             _ => None,
         };
-        let acts_on = acts_on.filter(|_| !self.reply_queues.get(id).session.touches_nothing);
+        let acts_on = acts_on.filter(|_| !self.reply_queues.get(id).session.is_read_apart());
         let operates_at_once = acts_on.and_then(|shard| self.shard_at_once(id, shard));
         self.stats.commands += 1;
+        self.tell_monitors(id, &parsed, since_us, host);
         let name = parsed.entry.name;
         self.clock_us = since_us;
         self.look_at_cpu(since_us, host);
@@ -146,7 +147,12 @@ impl Engine {
             bytes,
             expected,
             epoch,
+            trail: parsed.trail,
+            route,
         };
+        let is_queueing = reply_queue.transaction.is_some() && !matches!(parsed.command, Command::Exec);
+        let tracking = reply_queue.session.tracking.as_mut();
+        reply_queue.next_tracker = tracking.and_then(|tracking| tracking.tracker_of_next(name, is_queueing));
         let parsed = match reply_queue.is_transacting(&parsed.command) {
             false => parsed,
             true => match self.intercept(id, parsed, taken, self.here(), host) {
@@ -247,13 +253,19 @@ impl Engine {
     ) {
         self.stats.slices += 1;
         let at_ms = self.unix_us(taken.since_us) / 1000;
+        let origin = self.origin(id);
         let mut work = self.shards[shard].slice_work();
+        self.shards[shard].set_changer(Some(origin));
         let begun = self.shards[shard].operate(key, action, at_ms, &mut work);
         self.shards[shard].settle_memory(at_ms, VICTIMS_PER_COMMAND);
+        self.shards[shard].set_changer(None);
         match begun.or_unfinished(PartialReply::Reply) {
             Ok(reply) => {
                 self.put_answer(id, Some(reply), taken, host);
                 self.inline_us += self.clock_us.saturating_sub(taken.since_us);
+                if self.shards[shard].has_news() {
+                    self.spread_news(host);
+                }
                 self.wake_for_work();
             }
             Err(task) => {
@@ -326,7 +338,7 @@ impl Engine {
             .reply_queues
             .get(ReplyQueueId(reply_id.reply_queue))
             .session
-            .touches_nothing
+            .is_read_apart()
         {
             return self.send(reply_id, requests);
         }
@@ -364,17 +376,20 @@ impl Engine {
     ) {
         self.stats.slices += 1;
         let at_ms = self.unix_us(taken.since_us) / 1000;
+        let origin = self.origin(ReplyQueueId(reply_id.reply_queue));
         let shard = &mut self.shards[place];
         let from = Target::Shard(shard.id());
         let mut work = shard.slice_work();
+        shard.set_changer(Some(origin));
         let begun = shard.begin_multi_key(body, at_ms, FEW_KEYS_MAX, &mut work);
         shard.settle_memory(at_ms, VICTIMS_PER_COMMAND);
+        shard.set_changer(None);
         match begun {
             Begun::Done(part) => self.absorb(Response { reply_id, from, part }, host),
-            Begun::More(task) => {
-                let origin = self.origin(ReplyQueueId(reply_id.reply_queue));
-                self.shards[place].suspend(origin, reply_id, task);
-            }
+            Begun::More(task) => self.shards[place].suspend(origin, reply_id, task),
+        }
+        if self.shards[place].has_news() {
+            self.spread_news(host);
         }
         self.clock_us = host.now_us();
         self.look_at_cpu(self.clock_us, host);
@@ -420,6 +435,7 @@ impl Engine {
         self.look_at_cpu(self.clock_us, host);
         let latency_us = self.clock_us.saturating_sub(taken.since_us);
         self.stats.note_reply(taken.counter, &reply, latency_us);
+        self.note_latency(id, taken, latency_us, self.clock_us);
         self.reply_queues.get(id).put_reply(reply, taken);
     }
 
@@ -430,6 +446,7 @@ impl Engine {
                 self.durable.wish = Some(wish);
                 return;
             }
+            Effect::Monitor => return self.begin_monitoring(id),
             Effect::Leave => {}
             Effect::Shutdown(wish) => {
                 self.shutdown = true;

@@ -79,12 +79,14 @@ impl Engine {
         let Parsed {
             command,
             entry,
+            trail,
             slot,
             words,
         } = parsed;
         let parsed = |command| Parsed {
             command,
             entry,
+            trail,
             slot,
             words,
         };
@@ -102,7 +104,9 @@ impl Engine {
                 return self.unwatch(id, refuse(error), taken);
             }
             (Command::Reset, _) => {
+                self.tracking_clients -= usize::from(reply_queue.session.end_tracking());
                 reply_queue.session.reset(&setup.live.access.users());
+                self.end_monitoring(id);
                 self.forget_transaction(id);
                 self.forget_subscriptions(id);
                 return self.unwatch(id, Reply::Simple("RESET"), taken);
@@ -221,7 +225,11 @@ impl Engine {
                 continue;
             }
             let Parsed {
-                command, entry, slot, ..
+                command,
+                entry,
+                trail,
+                slot,
+                ..
             } = parsed;
             let place = match answer(command, &mut reply_queue.session, &self.setup, now_us, unix_us) {
                 Ok((reply, _)) => QueuedCommand::Done(reply.unwrap_or_else(Reply::ok)),
@@ -229,6 +237,7 @@ impl Engine {
                 Err(command) => QueuedCommand::Queued(Parsed {
                     command,
                     entry,
+                    trail,
                     slot,
                     words: None,
                 }),
@@ -304,6 +313,8 @@ impl ReplyQueue {
             // WAITAOF waits where the connection sends its replies.
             Command::Shutdown(_)
             | Command::WaitLog { .. }
+            | Command::ClientTracking(_)
+            | Command::Monitor
             | Command::ConfigRewrite
             | Command::ChangeSubscriptions(_)
             | Command::Save(_) => Some(ClientError::NotInTransaction),

@@ -41,6 +41,7 @@ impl Engine {
         if self.execute_for(start_us, budget_us, host) == Progress::Worked {
             progress = Progress::Worked;
         }
+        self.spread_news(host);
         self.port.flush();
         if !self.durable.is_loading {
             let now_ms = self.unix_us(start_us) / 1000;
@@ -105,10 +106,15 @@ impl Engine {
 
     pub(crate) fn send(&mut self, reply_id: ReplyId, requests: Vec<(Target, RequestBody)>) {
         let at_ms = self.taken_ms(reply_id);
-        let session = &self.reply_queues.get(ReplyQueueId(reply_id.reply_queue)).session;
-        let touches_nothing = session.touches_nothing;
+        let reply_queue = self.reply_queues.get(ReplyQueueId(reply_id.reply_queue));
+        let touches_nothing = reply_queue.session.touches_nothing;
+        let tracker = reply_queue.tracker_of(reply_id.sequence);
         for (target, body) in requests {
             let body = if touches_nothing { body.untouched() } else { body };
+            let body = match &tracker {
+                Some(tracker) => body.tracked(tracker),
+                None => body,
+            };
             let request = Request {
                 reply_id,
                 target,
@@ -162,6 +168,7 @@ impl Engine {
     pub(crate) fn work_inline(&mut self, start_us: u64, host: &dyn Host) {
         let before_us = self.inline_us;
         while !self.port.has_staged() && self.inline_us < INLINE_BUDGET_US && self.execute_round(host) {
+            self.spread_news(host);
             let now_us = host.now_us();
             self.look_at_cpu(now_us, host);
             self.inline_us = before_us + now_us.saturating_sub(start_us);
@@ -351,8 +358,6 @@ impl Engine {
                 let from = Target::Shard(shard.id());
                 let answered = shard.slice();
                 shard.settle_memory(now_ms, VICTIMS_PER_COMMAND);
-                let messages = shard.take_messages();
-                self.publish_for_scripts(messages, host);
                 if let Some((origin, reply_id, part)) = answered {
                     self.answer(origin.worker, Response { reply_id, from, part }, host);
                 }
@@ -399,6 +404,8 @@ impl Engine {
         let part = match body {
             RequestBody::Drain => return self.epochs.wait(worker, reply_id),
             RequestBody::Publish(message) => return self.accept_message(worker, reply_id, message),
+            RequestBody::News(items) => return self.accept_news(worker, reply_id, items, host),
+            RequestBody::SwitchTracking(options) => self.switch_tracking(reply_id.reply_queue, options),
             RequestBody::ChangeSubscriptions(subscribing) => match self.subscribe_slice(reply_id, *subscribing) {
                 Ok(reply) => PartialReply::Reply(reply),
                 Err(unfinished) => {
@@ -518,6 +525,8 @@ impl Engine {
         let taken = reply_queue.taken(sequence);
         let latency_us = now_us.saturating_sub(taken.since_us);
         self.stats.note_reply(taken.counter, &reply, latency_us);
+        self.note_latency(id, taken, latency_us, now_us);
+        let reply_queue = self.reply_queues.get(id);
         let taken = reply_queue.fill(sequence, reply);
         taken.epoch.into_iter().for_each(|epoch| self.epochs.end(epoch));
         self.reply_is_ready |= reply_queue.has_ready();

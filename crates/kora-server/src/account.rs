@@ -120,6 +120,11 @@ impl Connection {
             true => &self.live.output_to_subscribers,
             false => &self.live.output,
         };
+        // What a client with a cache of its own is told of changed keys has the limit of messages.
+        let pushed_max = self.live.output_to_subscribers.hard_bytes.get();
+        if pushed_max > 0 && self.engine.borrow_mut().pushed_bytes(self.reply_queue) as u64 > pushed_max {
+            return true;
+        }
         let (hard_bytes, soft_bytes) = (limit.hard_bytes.get(), limit.soft_bytes.get());
         if hard_bytes == 0 && soft_bytes == 0 {
             return false;

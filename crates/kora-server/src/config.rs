@@ -12,6 +12,7 @@ mod data_memory;
 mod error;
 pub(crate) mod invocation;
 mod memory;
+mod observing;
 mod persistence;
 mod rewrite;
 mod secret_files;
@@ -37,6 +38,7 @@ pub use self::data_memory::{DataMemoryLimit, MaxmemoryPolicy};
 pub use self::error::ConfigError;
 pub use self::invocation::{Invocation, is_service_link, parse, parse_from, unknown_variables};
 pub use self::memory::{ClientMemory, OutputLimit, OutputLimits};
+pub use self::observing::{NotifiedEvents, OptionalNumber};
 pub use self::persistence::{AppendFsync, OptionalPath, SavePoints, YesNo};
 pub(crate) use self::rewrite::rewrite;
 pub use self::shown::ShownConfig;
@@ -196,6 +198,36 @@ pub struct Config {
     #[serde(with = "text")]
     pub scripts_across_slots: YesNo,
 
+    /// Microseconds from which on a command is entered into SLOWLOG, 0 to 4294967295, or -1 for none [default: 10000]
+    #[arg(
+        long,
+        env = "KORA_SLOWLOG_LOG_SLOWER_THAN",
+        value_name = "MICROSECONDS",
+        allow_negative_numbers = true
+    )]
+    #[serde(with = "text")]
+    pub slowlog_log_slower_than: OptionalNumber,
+
+    /// Entries that SLOWLOG keeps, 0 to 100000 [default: 128]
+    #[arg(long, env = "KORA_SLOWLOG_MAX_LEN", value_name = "ENTRIES")]
+    #[serde(with = "text")]
+    pub slowlog_max_len: Number<u64, 0, 100_000>,
+
+    /// Milliseconds from which on a command is an event of LATENCY, 0 to 4294967295; 0 is none [default: 0]
+    #[arg(long, env = "KORA_LATENCY_MONITOR_THRESHOLD", value_name = "MILLISECONDS")]
+    #[serde(with = "text")]
+    pub latency_monitor_threshold: Number<u64, 0, 4_294_967_295>,
+
+    /// Which events of keys are told to channels: letters of Ag$lshzxeKEtmdnoc, or nothing [default: nothing]
+    #[arg(long, env = "KORA_NOTIFY_KEYSPACE_EVENTS", value_name = "CLASSES")]
+    #[serde(with = "text")]
+    pub notify_keyspace_events: NotifiedEvents,
+
+    /// Keys that are remembered for clients with CLIENT TRACKING, 1 to 100000000 [default: 1000000]
+    #[arg(long, env = "KORA_TRACKING_TABLE_MAX_KEYS", value_name = "KEYS")]
+    #[serde(with = "text")]
+    pub tracking_table_max_keys: Number<u64, 1, 100_000_000>,
+
     /// Seconds a stopping server gives to requests that it has received, 0 to 86400 [default: 8]
     #[arg(long, env = "KORA_SHUTDOWN_TIMEOUT", value_name = "SECONDS")]
     #[serde(with = "text")]
@@ -321,6 +353,11 @@ impl Default for Config {
             client_output_buffer_limit: OutputLimits::default(),
             busy_reply_threshold: Number::constant(5_000),
             scripts_across_slots: YesNo(false),
+            slowlog_log_slower_than: OptionalNumber::of(10_000),
+            slowlog_max_len: Number::constant(128),
+            latency_monitor_threshold: Number::constant(0),
+            notify_keyspace_events: NotifiedEvents::default(),
+            tracking_table_max_keys: Number::constant(1_000_000),
             shutdown_timeout: Number::constant(8),
             dir: OptionalPath::default(),
             appendonly: YesNo(false),

@@ -19,12 +19,13 @@ use crate::tls::{self, CertificateError, TlsConfig};
 use crate::users_file;
 
 /// Settings that CONFIG SET may change.
-pub const CHANGEABLE: [&str; 25] = [
+pub const CHANGEABLE: [&str; 30] = [
     "acl-pubsub-default",
     "acllog-max-len",
     "appendfsync",
     "busy-reply-threshold",
     "client-output-buffer-limit",
+    "latency-monitor-threshold",
     "lfu-decay-time",
     "lfu-log-factor",
     "loglevel",
@@ -33,11 +34,14 @@ pub const CHANGEABLE: [&str; 25] = [
     "maxmemory-clients",
     "maxmemory-policy",
     "maxmemory-samples",
+    "notify-keyspace-events",
     "proto-max-bulk-len",
     "requirepass",
     "save",
     "scripts-across-slots",
     "shutdown-timeout",
+    "slowlog-log-slower-than",
+    "slowlog-max-len",
     "tcp-keepalive",
     "timeout",
     "tls-auth-clients",
@@ -45,6 +49,7 @@ pub const CHANGEABLE: [&str; 25] = [
     "tls-cert-file",
     "tls-key-file",
     "tls-protocols",
+    "tracking-table-max-keys",
 ];
 
 /// What may change while the server runs, as workers and the acceptor read it.
@@ -133,6 +138,14 @@ impl Live {
         };
         let rules = EvictionRules { choice, uses };
         self.engine.data_memory.set(config.maxmemory.bytes(), rules);
+        self.engine.slow.set(
+            config.slowlog_log_slower_than.get(),
+            config.slowlog_max_len.get(),
+            config.latency_monitor_threshold.get(),
+        );
+        let events = config.notify_keyspace_events.0;
+        self.engine.notified_events.set(events.bits());
+        self.engine.tracked_keys_max.set(config.tracking_table_max_keys.get());
         let client_bytes = config.maxmemory_clients.bytes();
         self.engine.client_memory.set_limit(client_bytes);
         let stranger_bytes = (client_bytes / STRANGERS_SHARE).min(STRANGER_BYTES_MAX);

@@ -118,7 +118,7 @@ fn number(word: &[u8]) -> Option<i64> {
     text.parse::<i64>().ok().filter(|number| number.to_string() == text)
 }
 
-fn integer(word: &[u8]) -> Result<i64, Say> {
+pub(super) fn integer(word: &[u8]) -> Result<i64, Say> {
     match number(word) {
         Some(number) => Ok(number),
         None => Say::error("ERR value is not an integer or out of range"),

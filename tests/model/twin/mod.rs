@@ -8,6 +8,7 @@ mod connection;
 mod form;
 mod keys;
 mod lifetimes;
+mod observing;
 mod query;
 mod scripts;
 mod server;
@@ -275,11 +276,13 @@ impl Twin {
             | Name::ClientHelp
             | Name::CommandHelp
             | Name::ConfigHelp
+            | Name::LatencyHelp
             | Name::MemoryHelp
             | Name::ModuleHelp
             | Name::ObjectHelp
             | Name::PubSubHelp
-            | Name::ScriptHelp => Ok(server::help(name)),
+            | Name::ScriptHelp
+            | Name::SlowlogHelp => Ok(server::help(name)),
             Name::MemoryDoctor => Ok(Expected::Lines(Vec::new())),
             Name::MemoryMallocStats => {
                 let text = "Stats not supported for the current allocator";
@@ -294,11 +297,13 @@ impl Twin {
             Name::Acl
             | Name::Client
             | Name::Config
+            | Name::Latency
             | Name::Memory
             | Name::Module
             | Name::Object
             | Name::PubSub
-            | Name::Script => {
+            | Name::Script
+            | Name::Slowlog => {
                 unreachable!("a container alone has too few words")
             }
             Name::AclCat
@@ -334,6 +339,18 @@ impl Twin {
                 Ok(Expected::Reply(Say::Array(parts)))
             }
             Name::Reset => self.reset(id),
+            Name::ClientCaching
+            | Name::ClientGetRedir
+            | Name::ClientTracking
+            | Name::ClientTrackingInfo
+            | Name::LatencyDoctor
+            | Name::LatencyHistogram
+            | Name::LatencyHistory
+            | Name::LatencyLatest
+            | Name::LatencyReset
+            | Name::SlowlogGet
+            | Name::SlowlogLen
+            | Name::SlowlogReset => observing::answer(name, words),
             Name::ClientNoEvict
             | Name::ClientNoTouch
             | Name::ClientPause

@@ -55,6 +55,9 @@ impl Twin {
                 Some("ERR Command not allowed inside a transaction")
             }
             Name::ConfigRewrite => Some("ERR Command not allowed inside a transaction"),
+            Name::ClientTracking if super::observing::are_tracking_words(words) => {
+                Some("ERR Command not allowed inside a transaction")
+            }
             Name::Shutdown if self.shutdown_words(words) => Some("ERR Command not allowed inside a transaction"),
             _ if spreads(name, words) || self.msetex_spreads(name, words) => {
                 Some("CROSSSLOT Keys in request don't hash to the same slot")

@@ -28,10 +28,13 @@ impl Engine {
     }
 
     /// True if the words of what this connection sends are to be kept with it: its user is limited, or may be when a
-    /// transaction is executed.
+    /// transaction is executed, or a client monitors.
     pub(crate) fn keeps_words(&mut self, id: ReplyQueueId) -> bool {
+        let is_monitored = self.setup.live.monitors.get() > 0;
         let reply_queue = self.reply_queues.get(id);
-        reply_queue.session.is_limited || (reply_queue.transaction.is_some() && self.setup.live.access.are_limited())
+        is_monitored
+            || reply_queue.session.is_limited
+            || (reply_queue.transaction.is_some() && self.setup.live.access.are_limited())
     }
 
     fn check_limited(&mut self, id: ReplyQueueId, parsed: &mut Parsed, now_us: u64) {

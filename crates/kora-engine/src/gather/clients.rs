@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use kora_resp::Reply;
 
-use super::{Context, Gather, Next};
+use super::{Context, Gather, Next, histogram};
 use crate::command::{ClientFilter, KillReply};
 use crate::counts::integer;
 use crate::error::ClientError;
@@ -140,6 +140,8 @@ pub(crate) enum Report {
     MemoryStats,
     /// MEMORY DOCTOR
     MemoryDoctor,
+    /// LATENCY HISTOGRAM, of these commands.
+    Histogram(Vec<Bytes>),
 }
 
 impl Informing {
@@ -166,6 +168,7 @@ impl Informing {
         self.stats.sort_unstable_by_key(|stats| stats.worker);
         Next::Reply(match self.report {
             Report::Info(sections) => Reply::Verbatim(info::text(&sections, &self.stats, context)),
+            Report::Histogram(names) => histogram(&names, &self.stats),
             Report::MemoryStats => MemoryReport::of(&self.stats, context).stats(),
             Report::MemoryDoctor => Reply::Verbatim(MemoryReport::of(&self.stats, context).diagnosis()),
         })

@@ -14,7 +14,9 @@ mod query_reply;
 mod recalling;
 mod rename;
 mod scanning;
+mod slow;
 mod splitting;
+mod switching;
 mod topics;
 
 use std::sync::mpsc::{Receiver, TryRecvError};
@@ -34,7 +36,9 @@ pub(crate) use self::query::Querying;
 pub(crate) use self::recalling::Recalling;
 pub(crate) use self::rename::{RenameOrCopy, moves_into_closing};
 pub(crate) use self::scanning::Scanning;
+pub(crate) use self::slow::{Asked, AskingSlow, histogram};
 pub(crate) use self::splitting::{Splitting, multi_key};
+pub(crate) use self::switching::{Switched, Switching};
 pub(crate) use self::topics::AskingTopics;
 
 use crate::access::{self, UsersFile};
@@ -115,6 +119,10 @@ pub(crate) enum Gather {
     SavingUsers(Receiver<Result<(), String>>),
     /// SUBSCRIBE and its like: what comes behind meets its client as a subscriber, or as none.
     Subscribing,
+    /// SLOWLOG, LATENCY.
+    AskingSlow(Box<AskingSlow>),
+    /// CLIENT TRACKING.
+    Switching(Box<Switching>),
     /// PUBSUB.
     AskingTopics(Box<AskingTopics>),
     /// SAVE: how many snapshots had ended when it began.
@@ -194,6 +202,22 @@ impl Context<'_> {
     }
 }
 
+impl From<Asked> for Next {
+    fn from((asking, requests): Asked) -> Next {
+        Next::Request(Gather::AskingSlow(asking), requests)
+    }
+}
+
+impl From<Switched> for Next {
+    fn from(switched: Switched) -> Next {
+        match switched {
+            Switched::Asks(switching, requests) => Next::Request(Gather::Switching(switching), requests),
+            Switched::Waits(switching) => Next::Wait(Gather::Switching(switching)),
+            Switched::Replies(reply) => Next::Reply(reply),
+        }
+    }
+}
+
 impl Next {
     /// What follows in the end, however long it takes.
     fn settled(mut self, context: &Context<'_>) -> Next {
@@ -235,11 +259,12 @@ impl Gather {
             | Gather::Rewriting(_)
             | Gather::SavingUsers(_)
             | Gather::AskingTopics(_)
+            | Gather::AskingSlow(_)
             | Gather::Saving(_)
             | Gather::Informing(_) => Gate::Open,
             // What comes behind it may concern keys of the shard that it goes to.
             Gather::Scripting => Gate::Closed,
-            Gather::Subscribing | Gather::LoadingUsers(..) => Gate::Closed,
+            Gather::Subscribing | Gather::Switching(_) | Gather::LoadingUsers(..) => Gate::Closed,
             Gather::Creating | Gather::ImplicitCreate(_) | Gather::Dropping(_) | Gather::Flushing(_) => Gate::Closed,
             Gather::ExpireCollection => Gate::Closed,
             // Nothing was asked yet, and what comes behind it must not be asked before.
@@ -369,6 +394,11 @@ impl Gather {
                 killing.absorb(count, has_marked, context)
             }
             (Gather::Informing(informing), PartialReply::Stats(stats)) => informing.absorb(*stats, context),
+            (Gather::AskingSlow(asking), PartialReply::Slow(part)) => match asking.absorb(*part, context.setup) {
+                Ok(reply) => Next::Reply(reply),
+                Err(asking) => Next::Wait(Gather::AskingSlow(asking)),
+            },
+            (Gather::Switching(switching), part) => switching.absorb(part, context.setup).into(),
             (Gather::AskingTopics(asking), PartialReply::Topics(page)) => asking.absorb(from, page, context),
             _ => Next::other_answer(),
         }

@@ -34,6 +34,10 @@ pub(super) fn stats(fields: &mut Fields<'_>, stats: &[WorkerStats], context: &Co
     fields.add("pubsub_patterns", topics(1));
     fields.add("pubsubshard_channels", topics(2));
     fields.add_zeros(&["latest_fork_usec", "total_forks", "migrate_cached_sockets"]);
+    for (index, name) in ["keys", "items", "prefixes"].into_iter().enumerate() {
+        let count = sum(stats, |stats| stats.tracked[index]);
+        fields.add(&format!("tracking_total_{name}"), count);
+    }
     fields.add("total_error_replies", all_errors(stats).total());
     fields.add("total_reads_processed", traffic.reads);
     fields.add("total_writes_processed", traffic.writes);
@@ -41,6 +45,7 @@ pub(super) fn stats(fields: &mut Fields<'_>, stats: &[WorkerStats], context: &Co
         "client_output_buffer_limit_disconnections",
         sum(stats, |stats| stats.clients_over_output_limit),
     );
+    fields.add("kora_messages_dropped", sum(stats, |stats| stats.messages_dropped));
     fields.add("kora_clients_moved", sum(stats, |stats| stats.clients_moved));
     fields.add("kora_query_parts_read_in_place", sum(stats, |stats| stats.parts_read));
 }

@@ -43,7 +43,7 @@ pub(super) fn clients(fields: &mut Fields<'_>, stats: &[WorkerStats], context: &
     fields.add("client_recent_max_output_buffer", longest(1).unwrap_or(0));
     // No command blocks.
     fields.add("blocked_clients", 0);
-    fields.add("tracking_clients", 0);
+    fields.add("tracking_clients", sum(stats, |stats| stats.tracking_clients));
     fields.add("pubsub_clients", sum(stats, |stats| stats.subscribed_clients));
     fields.add("watching_clients", sum(stats, |stats| stats.watching_clients));
     fields.add("clients_in_timeout_table", 0);

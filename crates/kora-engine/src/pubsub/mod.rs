@@ -25,6 +25,7 @@ use crate::limits::{DELIVERIES_PER_SLICE, TOPICS_PER_SLICE};
 use crate::mail::{PartialReply, ReplyId, Response, Target};
 use crate::reply_queues::ReplyQueueId;
 use crate::setup::Host;
+use crate::tracking::NewsItem;
 
 /// What one worker knows of subscriptions.
 #[derive(Default)]
@@ -59,6 +60,33 @@ impl Engine {
         self.pubsub.publications.push_back(publication);
     }
 
+    /// Takes in what happened on shards of a worker, which hears when all of it is delivered.
+    pub(crate) fn accept_news(&mut self, from: WorkerId, reply_id: ReplyId, items: Vec<NewsItem>, host: &dyn Host) {
+        let mut last = None;
+        for item in items {
+            match item {
+                NewsItem::Invalidation(invalidation) => self.deliver_invalidation(&invalidation),
+                NewsItem::Line(line) => self.deliver_line(&line),
+                NewsItem::Message(message) => {
+                    let publication = Publication::of_news(from, reply_id, message);
+                    self.pubsub.publications.extend(last.replace(publication));
+                }
+            }
+        }
+        match last {
+            Some(publication) => self.pubsub.publications.push_back(publication.answered()),
+            None => {
+                let (from_here, part) = (Target::Worker(self.worker), PartialReply::Done);
+                let from_worker = Response {
+                    reply_id,
+                    from: from_here,
+                    part,
+                };
+                self.answer(from, from_worker, host);
+            }
+        }
+    }
+
     pub(crate) fn has_publications(&self) -> bool {
         !self.pubsub.publications.is_empty() || !self.pubsub.gone.is_empty()
     }
@@ -68,7 +96,10 @@ impl Engine {
         if let Some(publication) = self.pubsub.publications.front_mut() {
             let is_done = publication.deliver(&self.pubsub.registry, &mut self.reply_queues, DELIVERIES_PER_SLICE);
             self.reply_is_ready = true;
-            if is_done && let Some(done) = self.pubsub.publications.pop_front() {
+            if is_done
+                && let Some(done) = self.pubsub.publications.pop_front()
+                && done.is_answered()
+            {
                 let (from, part) = (Target::Worker(self.worker), PartialReply::Count(done.receivers()));
                 let reply_id = done.reply_id();
                 self.answer(done.from(), Response { reply_id, from, part }, host);

@@ -24,6 +24,8 @@ pub(crate) struct Publication {
     message: Arc<Message>,
     at: PublicationPlace,
     receivers: u64,
+    /// Its sender awaits an answer.
+    is_answered: bool,
 }
 
 /// Where its delivery goes on.
@@ -43,7 +45,28 @@ impl Publication {
             message,
             at: PublicationPlace::Channel(0),
             receivers: 0,
+            is_answered: true,
         }
+    }
+
+    /// One of several messages, which no connection published: only to the last there is an answer.
+    pub(crate) fn of_news(from: WorkerId, reply_id: ReplyId, message: Arc<Message>) -> Publication {
+        Publication {
+            is_answered: false,
+            ..Publication::new(from, reply_id, false, message)
+        }
+    }
+
+    /// The same as the last of them.
+    pub(crate) fn answered(self) -> Publication {
+        Publication {
+            is_answered: true,
+            ..self
+        }
+    }
+
+    pub(crate) fn is_answered(&self) -> bool {
+        self.is_answered
     }
 
     pub(crate) fn from(&self) -> WorkerId {

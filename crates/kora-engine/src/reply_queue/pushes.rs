@@ -25,10 +25,16 @@ impl ReplyQueue {
         let place = self.pushes.len() - self.pushes.iter().rev().take_while(is_later).count();
         for bytes in pieces.iter().rev() {
             self.account.add(piece_bytes(bytes));
+            self.pushed_bytes += piece_bytes(bytes);
             let bytes = bytes.clone();
             self.pushes.insert(place, Piece { after, bytes });
         }
         self.wake_if_head_ready();
+    }
+
+    /// Bytes of pushes that wait to be written, as they are charged.
+    pub(crate) fn pushed_bytes(&self) -> usize {
+        self.pushed_bytes
     }
 
     /// True if a push is to be written before the next reply.
@@ -50,12 +56,14 @@ impl ReplyQueue {
             self.pushes.pop_front();
         }
         self.account.remove(before - left);
+        self.pushed_bytes -= before - left;
     }
 
     /// Forgets what will not be read.
     pub(super) fn forget_pushes(&mut self) {
         let bytes = self.pushes.iter().map(|piece| piece_bytes(&piece.bytes)).sum();
         self.account.remove(bytes);
+        self.pushed_bytes = 0;
         self.pushes.clear();
     }
 }

@@ -7,6 +7,8 @@ fn new_reply_queue() -> (ReplyQueue, Taken) {
     let session = Session::new(1, String::new(), String::new(), 0);
     let counter = CommandStats::default().counter("get");
     let taken = Taken {
+        trail: crate::slow::NO_TRAIL,
+        route: crate::plan::Route::Here,
         counter,
         since_us: 0,
         bytes: 256,

@@ -95,6 +95,15 @@ impl Shard {
             }
             RequestBody::Describe(schema) => PartialReply::Description(self.describe(&schema)),
             RequestBody::Sample { schema, random } => PartialReply::Sample(self.sample(&schema, random).map(Box::new)),
+            RequestBody::Tracked(tracked) => {
+                let (tracker, body) = *tracked;
+                self.track(&tracker, &body);
+                return self.execute(body, origin, at_ms, work);
+            }
+            RequestBody::TrackPrefixes(list) => {
+                self.track_prefixes(&list);
+                PartialReply::Done
+            }
             RequestBody::Untouched(body) => {
                 self.keyspace.set_touching(false);
                 let begun = self.execute(*body, origin, at_ms, work);
@@ -108,6 +117,10 @@ impl Shard {
             | RequestBody::ReviewUsers { .. }
             | RequestBody::ReleaseMemory
             | RequestBody::Unpause
+            | RequestBody::Slow(_)
+            | RequestBody::News(_)
+            | RequestBody::HasClient(_)
+            | RequestBody::SwitchTracking(_)
             | RequestBody::ChangeSubscriptions(_)
             | RequestBody::Publish(_)
             | RequestBody::Topics(_)

@@ -17,6 +17,16 @@ impl Shard {
     /// Does something to a key.
     pub(crate) fn operate(&mut self, key: &[u8], action: Action, now_ms: u64, work: &mut Work) -> Begun<Reply> {
         let place = self.resolve_live(key, now_ms);
+        self.hint_at_action(place, &action);
+        let misses = self.lookups.counts().misses;
+        let begun = self.do_action(place, action, work);
+        if self.lookups.counts().misses != misses {
+            self.note_miss(key);
+        }
+        begun
+    }
+
+    fn do_action(&mut self, place: ResolvedKey<'_>, action: Action, work: &mut Work) -> Begun<Reply> {
         let outcome = match action {
             Action::String(action) => {
                 if let Some(begun) = self.begin_rewriting(place, &action) {

@@ -16,6 +16,7 @@ mod journal;
 mod keys;
 mod memory;
 mod multi_key;
+mod notices;
 mod observers;
 mod ownership;
 mod pipeline;
@@ -33,6 +34,7 @@ mod similar;
 mod slot_wait;
 mod strings;
 mod task;
+mod tracking;
 mod transfer;
 mod upkeep;
 mod vector_sets;
@@ -116,7 +118,7 @@ impl Shard {
             placement,
             keyspace: Keyspace::new(
                 Arc::clone(&setup.catalog),
-                ShardObservers::new(Journal::new(Arc::clone(&setup.durability), u32::from(id.0))),
+                ShardObservers::new(Journal::new(Arc::clone(&setup.durability), u32::from(id.0)), &setup),
             ),
             replay: Box::default(),
             memory: ShardMemory::new(claims),
@@ -169,7 +171,14 @@ impl Shard {
 
     /// True if there is something to free.
     pub(crate) fn has_drops(&self) -> bool {
-        self.keyspace.has_drops() || self.has_script_garbage() || self.keyspace.observers().watches.has_left()
+        let observers = self.keyspace.observers();
+        let has_left = observers.watches.has_left() || observers.tracking.has_dropped();
+        self.keyspace.has_drops() || self.has_script_garbage() || has_left
+    }
+
+    /// True if clients are to be told something.
+    pub(crate) fn has_news(&self) -> bool {
+        !self.messages.is_empty() || self.has_notices() || self.has_invalidations()
     }
 
     /// Its data, for what concerns the whole of it.
@@ -188,6 +197,7 @@ impl Shard {
         if stage.is_long() {
             self.note_busy();
         }
+        self.set_changer(Some(origin));
         let mut work = self.slice_work();
         let begun = match stage {
             QueueStage::Fresh(body, _) if self.queue.is_gone(origin) && body.only_reads() => {
@@ -199,6 +209,7 @@ impl Shard {
                 Step::More => Begun::More(task),
             },
         };
+        self.set_changer(None);
         match begun {
             Begun::Done(part) => {
                 self.queue.finish(origin);
@@ -234,6 +245,9 @@ impl Shard {
         let mut work = Work::new(self.setup.slice_work.div_ceil(CHORE_PART));
         if self.keyspace.observers().watches.has_left() {
             return self.keyspace.observers_mut().watches.forget_left(&mut work);
+        }
+        if self.keyspace.observers().tracking.has_dropped() {
+            return self.keyspace.observers_mut().tracking.free(&mut work);
         }
         self.keyspace.free(&mut work);
     }

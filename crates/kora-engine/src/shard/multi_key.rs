@@ -10,6 +10,7 @@ use kora_values::{Digits, StringValue};
 use kora_vector::{Step, Work};
 
 use super::Shard;
+use super::notices::Hint;
 use super::task::{Begun, Task};
 use crate::budgets::{DELETION_WORK, KEY_BYTE_WORK, KEY_WORK};
 use crate::command::Only;
@@ -243,6 +244,9 @@ impl Shard {
                     if !*are_pairs {
                         self.lookups.note(is_there);
                     }
+                    if !*are_pairs && !is_there {
+                        self.keyspace.observers_mut().notices.tell_miss(key);
+                    }
                     *counted += u64::from(is_there);
                     None
                 }
@@ -257,7 +261,11 @@ impl Shard {
                             Some(bytes) => strings.push_bytes(bytes),
                             None => strings.push(string.bytes(&mut Digits::new())),
                         },
-                        Ok(None) | Err(_) => strings.push_null(),
+                        Ok(None) => {
+                            strings.push_null();
+                            self.keyspace.observers_mut().notices.tell_miss(key);
+                        }
+                        Err(_) => strings.push_null(),
                     }
                     // What is too much is not kept: a value may have been asked for a million times.
                     let too_large = self.setup.too_large(strings.bytes_hint());
@@ -285,6 +293,7 @@ impl Shard {
             return Some(PartialReply::Count(1));
         };
         let place = self.resolve_live(key, now_ms);
+        self.hint_at(place, Hint::set(part.lifetime));
         let value = Value::String(kept.map_or_else(|| StringValue::new(value), StringValue::keep));
         match self.put(place, value, part.lifetime) {
             Ok(()) => None,

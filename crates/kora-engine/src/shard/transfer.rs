@@ -12,6 +12,7 @@ use kora_vector::{Step, Work};
 
 use super::Shard;
 use super::insert::Then;
+use super::notices::Hint;
 use super::task::{Begun, Task};
 use crate::budgets::FIELD_WORK;
 use crate::command::{Transfer, TransferKind};
@@ -86,6 +87,7 @@ impl Shard {
             return self.begin_copy(from, Some(transfer.to.clone()), work);
         }
         self.keyspace.begin_batch();
+        self.hint_at(to, Hint::RENAME);
         let transfer = self.next_transfer();
         if let Some(moved) = self.keyspace.take(from, transfer) {
             self.put_moved(to, moved, Some(transfer));
@@ -152,6 +154,7 @@ impl Shard {
             }
             MovedData::Value(moved, transfer) => {
                 self.note_crossing(transfer);
+                self.hint_at(place, if transfer.is_some() { Hint::RENAME } else { Hint::COPY });
                 self.put_moved(place, moved, transfer);
                 Begun::Done(PartialReply::Moved(None))
             }
@@ -242,6 +245,7 @@ impl Shard {
             return PartialReply::Moved(Some(MovedData::Value(vector, None)));
         };
         let place = self.resolve_live(to, now_ms);
+        self.hint_at(place, Hint::COPY);
         self.put_moved(place, vector, None);
         PartialReply::Reply(Reply::Integer(1))
     }

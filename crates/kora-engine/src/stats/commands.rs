@@ -46,6 +46,11 @@ impl CommandStats {
         CounterId(u16::try_from(index).expect("the table of commands is short"))
     }
 
+    /// The name of a counter's command.
+    pub(crate) fn name(&self, id: CounterId) -> &'static str {
+        self.counters[usize::from(id.0)].name
+    }
+
     pub(crate) fn count(&mut self, id: CounterId, outcome: CommandOutcome, latency_us: u64) {
         let counter = &mut self.counters[usize::from(id.0)];
         match outcome {

@@ -28,6 +28,29 @@ impl Histogram {
         self.total += other.total;
     }
 
+    /// How many of the values are at most so many microseconds, at the steps at which Redis counts: each is about twice the one
+    /// before. Steps that add nothing are left out.
+    pub(crate) fn cumulative(&self) -> Vec<(u64, u64)> {
+        let mut steps: Vec<(u64, u64)> = Vec::new();
+        let (mut seen, mut index) = (0, 0);
+        for power in 0..STEPS_MAX {
+            // The largest value of its bucket in Redis, whose buckets are a 128th of their values wide, in nanoseconds.
+            let ns = 1024_u64 << power;
+            let us = (ns + ns / 128 - 1) / 1000;
+            while index < self.buckets.len() && upper_us(index) <= us {
+                seen += u64::from(self.buckets[index]);
+                index += 1;
+            }
+            if seen > steps.last().map_or(0, |(_, count)| *count) {
+                steps.push((us, seen));
+            }
+            if seen == self.total {
+                break;
+            }
+        }
+        steps
+    }
+
     /// The microseconds that `share` (0 to 1) of the values do not exceed; 0 if there are none.
     pub fn percentile_us(&self, share: f64) -> u64 {
         let wanted = (self.total as f64 * share).ceil().max(1.0) as u64;
@@ -72,6 +95,9 @@ const EXACT_BELOW: u64 = 16;
 /// Beyond 2^32 µs (an hour) everything is in the last bucket.
 const POWER_MAX: u32 = 31;
 
+/// Up to the last bucket.
+const STEPS_MAX: u32 = POWER_MAX + 2;
+
 const BUCKETS: usize = EXACT_BELOW as usize + (POWER_MAX as usize - 3) * 8;
 
 #[cfg(test)]
@@ -90,5 +116,17 @@ mod tests {
             }
         }
         assert_eq!(bucket_of(u64::MAX), BUCKETS - 1);
+    }
+
+    #[test]
+    fn steps_are_those_of_redis() {
+        let mut histogram = Histogram::default();
+        [0, 1, 3, 7, 33, 33, 250, 1_000_000, u64::MAX]
+            .into_iter()
+            .for_each(|us| histogram.record(us));
+        let steps = histogram.cumulative();
+        assert_eq!(steps[..3], [(1, 2), (4, 3), (8, 4)]);
+        assert!(steps.contains(&(264, 7)), "{steps:?}");
+        assert_eq!(steps.last().unwrap().1, 9);
     }
 }

@@ -85,7 +85,7 @@ fn the_help_of_every_setting_ends_with_its_default() {
 /// Both sides of both ends of every setting that has a range, and the range in its help and in the shipped file.
 #[test]
 fn a_range_includes_its_ends_and_nothing_beyond() {
-    let ranges: [(&str, u64, u64); 18] = [
+    let ranges: [(&str, u64, u64); 21] = [
         ("port", 0, 65_535),
         ("acllog-max-len", 0, 10_000),
         ("maxclients", 1, 1_000_000),
@@ -96,6 +96,9 @@ fn a_range_includes_its_ends_and_nothing_beyond() {
         ("tls-port", 0, 65_535),
         ("proto-max-bulk-len", 1 << 20, 512 << 20),
         ("busy-reply-threshold", 0, 4_294_967_295),
+        ("slowlog-max-len", 0, 100_000),
+        ("latency-monitor-threshold", 0, 4_294_967_295),
+        ("tracking-table-max-keys", 1, 100_000_000),
         ("shutdown-timeout", 0, 86_400),
         ("workers", 0, 256),
         ("shards", 0, 256),

@@ -1,0 +1,5 @@
+//! Prints `docs/coverage.md`.
+
+fn main() {
+    print!("{}", kora_command::coverage::markdown());
+}

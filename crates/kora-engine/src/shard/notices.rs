@@ -1,0 +1,273 @@
+//! Events of keys: what the setting `notify-keyspace-events` has told to channels.
+//!
+//! An outcome says what became true and not by which command, and Redis names most events after commands. So a command that
+//! begins leaves a hint: what it is called if it changes something.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use kora_keyspace::keys::ValueRef;
+use kora_keyspace::{Cause, KeyType, NEVER_MS, Outcome, ResolvedKey, key_of};
+
+use super::Shard;
+use crate::command::{Action, EventClass, EventClasses, HashAction, Lifetime, Message, StringAction};
+use crate::setup::Setup;
+
+/// The events of one shard.
+pub(crate) struct Notices {
+    setup: Arc<Setup>,
+    /// The data is being loaded: nothing happens.
+    is_loading: bool,
+    hint: Hint,
+    /// The key's type before the command, if that is looked at.
+    before: Option<KeyType>,
+    /// An event of fields was told for the command that is executed.
+    are_fields_told: bool,
+    /// What the worker is to publish. Bounded by the changes of one slice.
+    messages: Vec<Arc<Message>>,
+}
+
+/// What a command's changes are called.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Hint {
+    event: &'static str,
+    /// It gives the value a time to live.
+    expires: bool,
+    /// It gives the key a value whatever was there.
+    replaces: bool,
+}
+
+impl Hint {
+    const fn of(event: &'static str) -> Hint {
+        Hint {
+            event,
+            expires: false,
+            replaces: false,
+        }
+    }
+
+    /// SET and its like.
+    pub(super) fn set(lifetime: Lifetime) -> Hint {
+        Hint {
+            event: "set",
+            expires: matches!(lifetime, Lifetime::Until(_)),
+            replaces: true,
+        }
+    }
+
+    pub(super) const RENAME: Hint = Hint::of("rename_to");
+    pub(super) const COPY: Hint = Hint::of("copy_to");
+
+    fn of_action(action: &Action) -> Hint {
+        match action {
+            Action::String(action) => match action {
+                StringAction::Set(setting) => Hint::set(setting.lifetime),
+                StringAction::SetIfAbsent(_) => Hint::set(Lifetime::Forever),
+                StringAction::Append(_) => Hint::of("append"),
+                StringAction::SetRange(..) => Hint::of("setrange"),
+                StringAction::Add(_) => Hint::of("incrby"),
+                StringAction::AddFloat(_) => Hint::of("incrbyfloat"),
+                _ => Hint::of("set"),
+            },
+            Action::Hash(action) => match action {
+                HashAction::Add(..) => Hint::of("hincrby"),
+                HashAction::AddFloat(..) => Hint::of("hincrbyfloat"),
+                _ => Hint::of("hset"),
+            },
+            Action::Attributes(_) | Action::Key(_) | Action::VectorSet(_) => Hint::of("set"),
+        }
+    }
+}
+
+impl Shard {
+    /// A command on a key begins.
+    #[inline]
+    pub(super) fn hint_at_action(&mut self, place: ResolvedKey<'_>, action: &Action) {
+        if self.keyspace.observers().notices.is_listening() {
+            self.hint_at(place, Hint::of_action(action));
+        }
+    }
+
+    /// What happens to the key next is called so.
+    pub(super) fn hint_at(&mut self, place: ResolvedKey<'_>, hint: Hint) {
+        let notices = &self.keyspace.observers().notices;
+        if !notices.is_listening() {
+            return;
+        }
+        let looks = [EventClass::NEW, EventClass::OVERWRITTEN, EventClass::TYPE_CHANGED];
+        let looks = looks.iter().any(|class| notices.classes().has(*class));
+        let before = if looks { self.keyspace.kind(place) } else { None };
+        let notices = &mut self.keyspace.observers_mut().notices;
+        (notices.hint, notices.before, notices.are_fields_told) = (hint, before, false);
+    }
+
+    /// A key that is not there was read.
+    pub(super) fn note_miss(&mut self, key: &[u8]) {
+        self.keyspace.observers_mut().notices.tell_miss(key);
+    }
+
+    /// What is to be published of this shard's changes.
+    pub(crate) fn take_notices(&mut self) -> Vec<Arc<Message>> {
+        let notices = &mut self.keyspace.observers_mut().notices;
+        std::mem::take(&mut notices.messages)
+    }
+
+    pub(crate) fn has_notices(&self) -> bool {
+        !self.keyspace.observers().notices.messages.is_empty()
+    }
+}
+
+impl Notices {
+    pub(super) fn new(setup: Arc<Setup>) -> Notices {
+        Notices {
+            setup,
+            is_loading: false,
+            hint: Hint::of("set"),
+            before: None,
+            are_fields_told: false,
+            messages: Vec::new(),
+        }
+    }
+
+    pub(super) fn set_loading(&mut self, is_loading: bool) {
+        self.is_loading = is_loading;
+    }
+
+    /// A key that is not there was read.
+    pub(super) fn tell_miss(&mut self, key: &[u8]) {
+        if self.is_listening() {
+            self.tell(EventClass::MISS, "keymiss", key);
+        }
+    }
+
+    pub(super) fn is_listening(&self) -> bool {
+        self.classes().are_told() && !self.is_loading
+    }
+
+    fn classes(&self) -> EventClasses {
+        EventClasses::from_bits(self.setup.live.notified_events.get())
+    }
+
+    pub(super) fn see(&mut self, outcome: &Outcome<'_>) {
+        let Hint { event, expires, .. } = self.hint;
+        match *outcome {
+            Outcome::Put { key, value, .. } => self.see_put(key, value, expires),
+            Outcome::Edited { key, .. } => self.tell(EventClass::STRING, event, key),
+            Outcome::FieldSet { key, .. } if event.starts_with('h') => self.tell_fields(event, key),
+            Outcome::FieldGone { key, .. } => self.tell_fields("hdel", key),
+            Outcome::Deadline { key, deadline_ms } => self.tell_deadline(key, deadline_ms),
+            Outcome::Removed { key, cause } => self.tell_removal(key, cause),
+            // Elements of a vector set are no keys: the set is.
+            Outcome::VectorSet { schema, .. } if schema.set_form().is_some() => {
+                self.tell(EventClass::VECTOR, "vadd", &schema.name);
+            }
+            Outcome::VectorRemoved { schema, cause, .. } if schema.set_form().is_some() => match cause {
+                Cause::Evicted => self.tell(EventClass::EVICTED, "evicted", &schema.name),
+                _ => self.tell(EventClass::VECTOR, "vrem", &schema.name),
+            },
+            Outcome::Attributes { schema, .. } if schema.set_form().is_some() => {
+                self.tell(EventClass::VECTOR, "vsetattr", &schema.name);
+            }
+            Outcome::VectorSet { schema, name, .. } => {
+                self.tell(EventClass::VECTOR, "vecset", &key_of(&schema.name, name));
+            }
+            Outcome::VectorDeadline {
+                schema,
+                name,
+                deadline_ms,
+            } => self.tell_deadline(&key_of(&schema.name, name), deadline_ms),
+            Outcome::Attributes { schema, name, .. } => {
+                self.tell(EventClass::VECTOR, "vecsetattr", &key_of(&schema.name, name));
+            }
+            Outcome::VectorRemoved { schema, name, cause } => self.tell_removal(&key_of(&schema.name, name), cause),
+            Outcome::Created { schema } => self.tell(EventClass::VECTOR, "veccreate", &schema.name),
+            Outcome::CollectionDeadline { schema, deadline_ms } => self.tell_deadline(&schema.name, deadline_ms),
+            Outcome::Withdrawn { schema, cause } => self.tell_removal(&schema.name, cause),
+            Outcome::FieldSet { .. }
+            | Outcome::PartDropped { .. }
+            | Outcome::Flushed { .. }
+            | Outcome::Landed { .. }
+            | Outcome::BatchBegin
+            | Outcome::BatchEnd => {}
+        }
+    }
+
+    fn see_put(&mut self, key: &[u8], value: ValueRef<'_>, expires: bool) {
+        let Hint { event, replaces, .. } = self.hint;
+        let kind = value.kind();
+        // Of a value that was moved or copied Redis tells first that it is new, whatever was there.
+        let moves = matches!(event, "rename_to" | "copy_to");
+        if self.before.is_none() || moves {
+            self.tell(EventClass::NEW, "new", key);
+        }
+        if replaces {
+            self.tell_overwritten(key, kind);
+        }
+        match kind {
+            _ if moves => self.tell(EventClass::GENERIC, event, key),
+            // Its first field is part of the value.
+            KeyType::Hash if event.starts_with('h') => self.tell_fields(event, key),
+            KeyType::Hash => {}
+            _ => self.tell(EventClass::STRING, event, key),
+        }
+        if moves {
+            self.tell_overwritten(key, kind);
+        }
+        if expires {
+            self.tell(EventClass::GENERIC, "expire", key);
+        }
+    }
+
+    fn tell_overwritten(&mut self, key: &[u8], kind: KeyType) {
+        let Some(before) = self.before else { return };
+        self.tell(EventClass::OVERWRITTEN, "overwritten", key);
+        if before != kind {
+            self.tell(EventClass::TYPE_CHANGED, "type_changed", key);
+        }
+    }
+
+    /// Once for each command.
+    fn tell_fields(&mut self, event: &'static str, key: &[u8]) {
+        if !std::mem::replace(&mut self.are_fields_told, true) {
+            self.tell(EventClass::HASH, event, key);
+        }
+    }
+
+    fn tell_deadline(&mut self, key: &[u8], deadline_ms: u64) {
+        let event = if deadline_ms == NEVER_MS { "persist" } else { "expire" };
+        self.tell(EventClass::GENERIC, event, key);
+    }
+
+    fn tell_removal(&mut self, key: &[u8], cause: Cause) {
+        match cause {
+            Cause::Command | Cause::Dropped => self.tell(EventClass::GENERIC, "del", key),
+            Cause::Expired => self.tell(EventClass::EXPIRED, "expired", key),
+            Cause::Evicted => self.tell(EventClass::EVICTED, "evicted", key),
+            Cause::Moved { .. } => self.tell(EventClass::GENERIC, "rename_from", key),
+            Cause::Overwritten => {}
+        }
+    }
+
+    fn tell(&mut self, class: EventClass, event: &'static str, key: &[u8]) {
+        let classes = self.classes();
+        if !classes.has(class) {
+            return;
+        }
+        let message = |channel: Vec<u8>, payload: Bytes| {
+            Arc::new(Message {
+                channel: channel.into(),
+                payload,
+                is_sharded: false,
+            })
+        };
+        if classes.has(EventClass::KEYSPACE) {
+            let channel = [b"__keyspace@0__:", key].concat();
+            self.messages
+                .push(message(channel, Bytes::from_static(event.as_bytes())));
+        }
+        if classes.has(EventClass::KEYEVENT) {
+            let channel = format!("__keyevent@0__:{event}").into_bytes();
+            self.messages.push(message(channel, Bytes::copy_from_slice(key)));
+        }
+    }
+}
