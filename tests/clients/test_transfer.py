@@ -16,6 +16,9 @@ from server import BINARY, PATIENCE_S, Server, environment
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "differential"))
 
 
+PARQUET_FILES = pathlib.Path(__file__).resolve().parents[2] / "crates/kora-transfer/fixtures"
+
+
 @pytest.fixture(scope="module", params=[1, 3], ids=lambda workers: f"{workers}-workers")
 def source(request):
     with Server("--workers", str(request.param)) as server:
@@ -156,6 +159,54 @@ def test_one_collection_travels_alone(clients, source, target, tmp_path):
     assert "no collection" in kora(
         "export", tmp_path / "x.jsonl", "--from", address(source), "--collection", "nothing", status=1
     )
+
+
+def test_a_collection_travels_as_columns(clients, source, target, tmp_path):
+    one, other = clients
+    fill(one)
+    file = tmp_path / "words.parquet"
+    words = ["export", file, "--from", address(source), "--collection", "words"]
+    assert "--progress is for jsonl and npy" in kora(*words, "--progress", tmp_path / "progress", status=1)
+    assert kora(*words).startswith("3001 rows")
+    kora("import", file, "--to", address(target))
+    assert picture(other) == words_of(one)
+    assert "File exists" in kora(*words, status=1)
+    other.flushall()
+    (tmp_path / "cut.parquet").write_bytes(file.read_bytes()[:-1])
+    said = kora("import", tmp_path / "cut.parquet", "--to", address(target), status=1)
+    assert "this is no Parquet file, or its end is missing" in said
+    spoiled = bytearray(file.read_bytes())
+    spoiled[len(spoiled) // 2] ^= 1
+    (tmp_path / "spoiled.parquet").write_bytes(spoiled)
+    said = kora("import", tmp_path / "spoiled.parquet", "--to", address(target), status=1)
+    assert "row 1, column `" in said and "a page is damaged: its checksum is another" in said and "--skip 0" in said
+    assert not list(other.scan_iter("words:*"))
+
+
+def test_columns_of_other_writers_are_imported(clients, target, tmp_path):
+    """`write.py` beside the files says what is in them."""
+    _, other = clients
+    for name in ["snappy", "version-2", "polars", "duckdb"]:
+        other.flushall()
+        file = PARQUET_FILES / f"{name}.parquet"
+        words = ["import", file, "--collection", "c", "--metric", "L2", "--quant", "F32", "--to", address(target)]
+        assert "`title`, `year`, `rating`, `good`, `tags` are neither the key nor the vector" in kora(*words, status=1)
+        said = kora(*words, "--attributes", "title,tags", status=3)
+        assert "2 rows in" in said and "3 bad rows were left out" in said, said
+        assert "row 2: the vector is null" in said and "row 3: component 1 of the vector is no finite number" in said
+        assert "row 4: 1 components of the vector are null" in said
+        assert {key.decode() for key in other.scan_iter("c:*")} == {"c:a", "c:ä"}
+        assert other.execute_command("VECGET", "c:ä", "FP32") == np.array([0.25, 4], "<f4").tobytes()
+        assert json.loads(other.execute_command("VECGETATTR", "c:ä")) == {"title": '"quoted"', "tags": ["q"]}
+        # What stops an import is behind the rows that are there, and it goes on where it was.
+        progress = tmp_path / "progress"
+        words += ["--attributes", "none", "--progress", progress]
+        said = kora(*words, "--bad-rows-max", 0, status=1)
+        assert "too many bad rows: row 2: the vector is null" in said
+        before = json.loads(progress.read_text())["position"]["rows"]
+        assert before == 2
+        said = kora(*words, status=3)
+        assert "1 rows in" in said and "2 bad rows were left out" in said and not progress.exists()
 
 
 @pytest.mark.parametrize("dtype", ["<f2", "<f4", ">f4", "<f8", "|i1", "|u1", "<i4"])

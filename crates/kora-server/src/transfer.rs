@@ -13,7 +13,7 @@ use crate::config::{Number, Secret};
 /// The options of `kora import`.
 #[derive(Clone, Debug, Args)]
 pub struct ImportArguments {
-    /// File to import: .jsonl, .npy, .fvecs, .bvecs, or .txt and .vec with a word and its components on each line
+    /// File to import: .jsonl, .parquet, .npy, .fvecs, .bvecs, or .txt and .vec with a word and its components on each line
     #[arg(value_name = "FILE", required_unless_present = "from", conflicts_with = "from")]
     file: Option<PathBuf>,
 
@@ -41,7 +41,7 @@ pub struct ImportArguments {
     #[arg(long, value_name = "FILE")]
     tls_ca_cert_file: Option<PathBuf>,
 
-    /// Format of the file: jsonl, npy, fvecs, bvecs or text [default: what the name ends with]
+    /// Format of the file: jsonl, parquet, npy, fvecs, bvecs or text [default: what the name ends with]
     #[arg(long)]
     format: Option<Format>,
 
@@ -58,15 +58,15 @@ pub struct ImportArguments {
     #[arg(long, value_name = "TEXT")]
     colon: Option<String>,
 
-    /// Members of a JSON object that become attributes: all, none, or their names with commas between them
+    /// Members of a JSON object, or columns, that become attributes: all, none, or their names with commas between them
     #[arg(long, value_name = "NAMES")]
     attributes: Option<String>,
 
-    /// Member of a JSON object that names a vector within the collection [default: id]
+    /// Member of a JSON object, or column, that names a vector within the collection [default: id]
     #[arg(long, value_name = "NAME")]
     id: Option<String>,
 
-    /// Member of a JSON object that is the vector [default: vector]
+    /// Member of a JSON object, or column, that is the vector [default: vector, and for a column also embedding]
     #[arg(long, value_name = "NAME")]
     vector: Option<String>,
 
@@ -110,7 +110,7 @@ pub struct ImportArguments {
 /// The options of `kora export`.
 #[derive(Clone, Debug, Args)]
 pub struct ExportArguments {
-    /// File to write, .jsonl or .npy; it must not exist
+    /// File to write, .jsonl, .npy or .parquet; it must not exist
     #[arg(value_name = "FILE")]
     file: PathBuf,
 
@@ -126,7 +126,7 @@ pub struct ExportArguments {
     #[arg(long, value_name = "FILE")]
     tls_ca_cert_file: Option<PathBuf>,
 
-    /// Format of the file: jsonl or npy [default: what the name ends with]
+    /// Format of the file: jsonl, npy or parquet [default: what the name ends with]
     #[arg(long)]
     format: Option<Format>,
 

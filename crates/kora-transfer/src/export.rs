@@ -44,6 +44,9 @@ pub fn export(options: &ExportOptions) -> Result<Summary, TransferError> {
         let text = "--collection says which vectors; only jsonl holds everything";
         return Err(TransferError::Options(text.into()));
     }
+    if format == Format::Parquet && options.progress.is_some() {
+        return Err(TransferError::Options(formats::NOT_RESUMED.into()));
+    }
     let scope = Scope {
         collection: options.collection.clone(),
         pattern: options.pattern.clone(),

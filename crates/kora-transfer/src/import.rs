@@ -49,9 +49,9 @@ pub enum ImportFrom {
         collection: Option<String>,
         /// The file with the keys.
         keys: Option<PathBuf>,
-        /// Which members of a JSON object become attributes: `all`, `none`, or their names with commas.
+        /// Which members of a JSON object, or columns, become attributes: `all`, `none`, or their names with commas.
         attributes: Option<String>,
-        /// The member that names a vector, and the one that holds it.
+        /// The member or column that names a vector, and the one that holds it.
         members: (Option<String>, Option<String>),
         /// How the collection is created, if it does not exist.
         creation: Creation,
@@ -105,7 +105,7 @@ pub fn import(options: &ImportOptions) -> Result<Summary, TransferError> {
         (_, None) => return Err(TransferError::Options("there is nothing to import".into())),
     };
     let target = Target::open(&options.to)?;
-    let is_bytes = file.as_ref().is_some_and(|file| file.format != Format::Npy);
+    let is_bytes = file.as_ref().is_some_and(|file| file.format.has_bytes());
     let mut run = Import {
         bar: Bar::new("Importing", source.length(), is_bytes),
         loader: Loader::open(&options.to, options.connections.max(1))?,
@@ -309,7 +309,7 @@ fn file_of(options: &ImportOptions) -> Result<FileToRead, TransferError> {
         let text = "--metric, --quant, --m and the others are of the collection that --collection names";
         return Err(TransferError::Options(text.into()));
     }
-    if collection.is_none() && format != Format::JsonLines && keys.is_none() {
+    if collection.is_none() && !format.has_keys() && keys.is_none() {
         return Err(TransferError::Options(
             "--collection names the collection of the vectors".into(),
         ));

@@ -11,6 +11,12 @@ pub(crate) const LINE_BYTES_MAX: usize = 1 << 30;
 /// The header of a `.npy` file at most; NumPy's own are a few hundred bytes.
 pub(crate) const NPY_HEADER_BYTES_MAX: usize = 64 << 10;
 
+/// The footer of a Parquet file at most. Those of files with thousands of columns and groups have a few MiB.
+pub(crate) const PARQUET_FOOTER_BYTES_MAX: u64 = 64 << 20;
+
+/// A page of a Parquet file at most, before and after its compression. Most writers make pages of 1 MiB, DuckDB of 100 MB.
+pub(crate) const PARQUET_PAGE_BYTES_MAX: u64 = 256 << 20;
+
 /// The longest string that a server sends: Redis's default of `proto-max-bulk-len`.
 pub(crate) const BULK_BYTES_MAX: usize = 512 << 20;
 

@@ -6,6 +6,7 @@ mod labels;
 mod lines;
 mod npy;
 mod numbers;
+mod parquet;
 mod vecs;
 mod vector_text;
 
@@ -27,6 +28,8 @@ pub enum Format {
     Fvecs,
     /// The same with bytes.
     Bvecs,
+    /// Apache Parquet: columns with keys, vectors and attributes.
+    Parquet,
     /// A word and its components on each line: GloVe, and word2vec with its first line.
     VectorText,
 }
@@ -37,11 +40,22 @@ impl Format {
         matches!(self, Self::JsonLines | Self::VectorText)
     }
 
+    /// Whether its length is counted in bytes, and not in rows.
+    pub(crate) fn has_bytes(self) -> bool {
+        !matches!(self, Self::Npy | Self::Parquet)
+    }
+
+    /// Whether whole keys can be in it, so that no collection need be named.
+    pub(crate) fn has_keys(self) -> bool {
+        matches!(self, Self::JsonLines | Self::Parquet)
+    }
+
     /// The format that the ending of a file's name says.
     pub fn of_path(path: &Path) -> Option<Self> {
         let ending = path.extension()?.to_str()?;
         match ending.to_ascii_lowercase().as_str() {
             "txt" | "vec" => Some(Self::VectorText),
+            "pq" => Some(Self::Parquet),
             ending => ending.parse().ok(),
         }
     }
@@ -54,10 +68,13 @@ impl FromStr for Format {
         match text {
             "jsonl" | "ndjson" => Ok(Self::JsonLines),
             "npy" => Ok(Self::Npy),
+            "parquet" => Ok(Self::Parquet),
             "fvecs" => Ok(Self::Fvecs),
             "bvecs" => Ok(Self::Bvecs),
             "text" => Ok(Self::VectorText),
-            _ => Err(format!("`{text}` is no format: jsonl, npy, fvecs, bvecs or text")),
+            _ => Err(format!(
+                "`{text}` is no format: jsonl, npy, parquet, fvecs, bvecs or text"
+            )),
         }
     }
 }
@@ -70,12 +87,12 @@ pub(crate) struct FileToRead {
     pub(crate) naming: Naming,
     /// The file with the keys of the rows.
     pub(crate) keys: Option<PathBuf>,
-    /// Which members of a JSON object that this crate has no use for become attributes.
+    /// Which members of a JSON object, or columns, that this crate has no use for become attributes.
     pub(crate) attributes: AttributeChoice,
     pub(crate) members: MemberNames,
 }
 
-/// What a file of JSON Lines calls what this crate needs.
+/// What a file of JSON Lines, or of columns, calls what this crate needs.
 #[derive(Clone, Debug)]
 pub(crate) struct MemberNames {
     pub(crate) id: String,
@@ -102,15 +119,16 @@ impl FileToRead {
             Format::JsonLines => Box::new(json_lines::JsonLines::open(self, from)?),
             Format::Npy => Box::new(npy::NpyRows::open(self, from)?),
             Format::Fvecs | Format::Bvecs => Box::new(vecs::VecsRows::open(self, from)?),
+            Format::Parquet => Box::new(parquet::ParquetRows::open(self, from)?),
             Format::VectorText => Box::new(vector_text::VectorText::open(self, from)?),
         })
     }
 }
 
-/// Which of the other members of a JSON object become a vector's attributes.
+/// Which of the other members of a JSON object, or of the other columns, become a vector's attributes.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) enum AttributeChoice {
-    /// None; a line with one is bad, so that nothing is lost unnoticed.
+    /// None; a line with one is bad, and a file with such a column is refused, so that nothing is lost unnoticed.
     #[default]
     Refuse,
     /// None; they are passed over.
@@ -185,6 +203,9 @@ pub(crate) trait RowSink {
     fn finish(&mut self) -> Result<(), TransferError>;
 }
 
+/// What an export says that would have to go on with a file whose end tells of all that is before.
+pub(crate) const NOT_RESUMED: &str = "an export to parquet begins anew each time: --progress is for jsonl and npy";
+
 /// Why a row was not written.
 pub(crate) enum Unwritten {
     /// The format can't hold it.
@@ -204,8 +225,10 @@ pub(crate) fn create(path: &Path, format: Format, lengths: Option<&[u64]>) -> Re
     match format {
         Format::JsonLines => Ok(Box::new(json_lines::JsonLinesWriter::create(path, lengths)?)),
         Format::Npy => Ok(Box::new(npy::NpyWriter::create(path, lengths)?)),
+        Format::Parquet if lengths.is_some() => Err(TransferError::Options(NOT_RESUMED.into())),
+        Format::Parquet => Ok(Box::new(parquet::ParquetWriter::create(path)?)),
         Format::Fvecs | Format::Bvecs | Format::VectorText => {
-            let text = "this format has no room for deadlines and attributes; export writes jsonl and npy";
+            let text = "this format has no room for deadlines and attributes; export writes jsonl, npy and parquet";
             Err(TransferError::Options(text.into()))
         }
     }
