@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::formats::tests::{TemporaryFile, collection, file_to_read, read, survives_damage, vectors, write};
 use crate::formats::{AttributeChoice, FileToRead, Format, RowSink as _, Unwritten, create};
 use crate::row::{Content, Row};
-use crate::source::{Position, RowSource as _};
+use crate::source::Position;
 
 use super::ParquetWriter;
 
