@@ -22,14 +22,16 @@ impl Connection {
         }
         let now_us = self.host.now_us();
         let since_us = *self.stalled_since_us.get_or_insert(now_us);
-        if taken == 0 && now_us.saturating_sub(since_us) > STALL_LOOK_US {
+        let stalled_us = now_us.saturating_sub(since_us);
+        if taken == 0 && stalled_us > STALL_LOOK_US {
             // The kernel says that a socket can be written to when a third of its buffer is free, which takes a client on
-            // a slow line longer than the others should wait. It takes less all the same.
+            // a slow line longer than the others should wait. It takes less all the same, also where nobody reads.
             taken = self.output.press_to(&self.stream)?;
             self.count_sent(taken);
+        } else if taken > 0 && stalled_us >= RESUMED_US {
+            self.resumed = (self.resumed + 1).min(RESUMED_ENOUGH);
         }
         if taken > 0 {
-            self.resumed += u8::from(now_us.saturating_sub(since_us) >= RESUMED_US && self.resumed < RESUMED_ENOUGH);
             self.stalled_since_us = Some(now_us);
         }
         Ok(())
