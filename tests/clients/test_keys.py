@@ -55,6 +55,7 @@ def test_what_is_no_scan_is_refused(client):
         (["0", "COUNT", "0"], "syntax error"),
         (["0", "COUNT", "ten"], "value is not an integer or out of range"),
         (["0", "MATCH"], "syntax error"),
+        (["0", "NOVALUES"], "NOVALUES option can only be used in HSCAN"),
         (["0", "MATCH", "*" * 2000], "the pattern has 2000 bytes, at most 1024 are allowed"),
     ]:
         with pytest.raises(redis.ResponseError, match=error):

@@ -25,6 +25,10 @@ fn a_bad_vector_is_refused_with_the_reason_and_nothing_is_written() {
                 "ERR vector dimension mismatch - dim says 3 but 4 components follow",
             ),
             (
+                "VECSET v:2 3 VALUES 1 2 3",
+                "ERR invalid vector: component 1 is not a number: 'VALUES'",
+            ),
+            (
                 "VECSET v:2 3 1 nan 3",
                 "ERR invalid vector: component 2 is not a finite 32-bit float: 'nan'",
             ),

@@ -123,10 +123,19 @@ impl Footer {
         let mut rows = 0;
         reader.fields(|reader, number, kind| {
             match number {
-                2 => reader.items(kind, |reader, kind| Ok(footer.nodes.push(node(reader, kind)?)))?,
+                2 => reader.items(kind, |reader, kind| {
+                    footer.nodes.push(node(reader, kind)?);
+                    Ok(())
+                })?,
                 3 => rows = reader.count(kind)?,
-                4 => reader.items(kind, |reader, kind| Ok(footer.groups.push(group(reader, kind)?)))?,
-                5 => reader.items(kind, |reader, kind| Ok(footer.texts.push(text(reader, kind)?)))?,
+                4 => reader.items(kind, |reader, kind| {
+                    footer.groups.push(group(reader, kind)?);
+                    Ok(())
+                })?,
+                5 => reader.items(kind, |reader, kind| {
+                    footer.texts.push(text(reader, kind)?);
+                    Ok(())
+                })?,
                 8 => return Err("columns are encrypted".into()),
                 _ => return Ok(false),
             }
@@ -258,7 +267,10 @@ fn group(reader: &mut ThriftReader<'_>, kind: Kind) -> Result<RowGroup, String> 
     let mut group = RowGroup::default();
     reader.fields(|reader, number, kind| {
         match number {
-            1 => reader.items(kind, |reader, kind| Ok(group.chunks.push(chunk(reader, kind)?)))?,
+            1 => reader.items(kind, |reader, kind| {
+                group.chunks.push(chunk(reader, kind)?);
+                Ok(())
+            })?,
             3 => group.rows = reader.count(kind)?,
             _ => return Ok(false),
         }

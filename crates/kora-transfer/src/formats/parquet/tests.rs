@@ -38,8 +38,10 @@ fn to_read(path: &Path, choice: &str) -> FileToRead {
     }
 }
 
-/// Key, components and attributes of each good row, and what is wrong with each other.
-fn rows(file: &FileToRead, from: Position) -> Vec<Result<(String, Vec<f32>, String), String>> {
+/// Key, components and attributes of a good row, or what is wrong with it.
+type RowRead = Result<(String, Vec<f32>, String), String>;
+
+fn rows(file: &FileToRead, from: Position) -> Vec<RowRead> {
     let mut source = file.open(from).unwrap();
     let row = |row: Row| {
         let Content::Vector(vector) = row.content else { panic!() };
@@ -149,15 +151,15 @@ fn no_damage_to_what_is_written_makes_other_rows() {
     let footer = u32::from_le_bytes(bytes[tail..tail + 4].try_into().unwrap()) as usize;
     let damaged = fs::OpenOptions::new().write(true).open(&path.0).unwrap();
     let mut seen = 0;
-    for at in 0..tail - footer {
+    for (at, byte) in bytes[..tail - footer].iter().enumerate() {
         for bit in 0..8 {
-            damaged.write_all_at(&[bytes[at] ^ 1 << bit], at as u64).unwrap();
+            damaged.write_all_at(&[byte ^ 1 << bit], at as u64).unwrap();
             match read(&file) {
                 None => seen += 1,
                 Some(found) => assert_eq!(found, (vectors(3), 0), "byte {at}, bit {bit}"),
             }
         }
-        damaged.write_all_at(&[bytes[at]], at as u64).unwrap();
+        damaged.write_all_at(&[*byte], at as u64).unwrap();
     }
     assert!(seen > 6 * (tail - footer), "most damage is seen");
 }
