@@ -7,8 +7,8 @@ fn new_reply_queue() -> (ReplyQueue, Taken) {
     let session = Session::new(1, String::new(), String::new(), 0);
     let counter = CommandStats::default().counter("get");
     let taken = Taken {
-        trail: crate::slow::NO_TRAIL,
-        route: crate::plan::Route::Here,
+        trail: NO_TRAIL,
+        route: Route::Here,
         counter,
         since_us: 0,
         bytes: 256,
@@ -19,7 +19,7 @@ fn new_reply_queue() -> (ReplyQueue, Taken) {
         ReplyQueue::new(
             session,
             KillFlag::default(),
-            Ledger::new(&std::sync::Arc::new(kora_mesh::Budget::new(1 << 30)), 1).open(),
+            Ledger::new(&Arc::new(kora_mesh::Budget::new(1 << 30)), 1).open(),
         ),
         taken,
     )
