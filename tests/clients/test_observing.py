@@ -101,22 +101,23 @@ def test_refused_words_are_no_slow_commands(server, client):
 
 def test_latency_tells_of_commands_that_take_long(server, client):
     assert client.execute_command("LATENCY LATEST") == []
-    client.config_set("latency-monitor-threshold", 5)
+    client.config_set("latency-monitor-threshold", 1)
     client.eval("local t = 0 for i = 1, 3e6 do t = t + i end return t", 1, "looped")
     latest = client.execute_command("LATENCY LATEST")
     names = [one[0] for one in latest]
     assert b"command" in names, latest
     _, at, took, most = latest[names.index(b"command")]
-    assert abs(at - time.time()) < 60 and 5 <= took <= most
+    assert at > 1_700_000_000 and 1 <= took <= most
     history = client.execute_command("LATENCY", "HISTORY", "command")
-    assert history and history[-1][1] >= 5
+    assert history and history[-1][1] >= 1
     assert client.execute_command("LATENCY", "HISTORY", "nothing") == []
     doctor = client.execute_command("LATENCY DOCTOR")
-    assert b"took 5 ms or more" in (doctor if isinstance(doctor, bytes) else doctor.encode())
+    assert b"took 1 ms or more" in (doctor if isinstance(doctor, bytes) else doctor.encode())
+    # From here on nothing is noted, however slow the machine is.
+    client.config_set("latency-monitor-threshold", 0)
     assert client.execute_command("LATENCY", "RESET", "nothing") == 0
     assert client.execute_command("LATENCY", "RESET") >= 1
     assert client.execute_command("LATENCY", "HISTORY", "command") == []
-    client.config_set("latency-monitor-threshold", 0)
 
 
 def test_latency_histograms_count_calls(server):
