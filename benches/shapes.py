@@ -168,45 +168,61 @@ class Hnswlib:
         pass
 
 
-def distances(base, query, metric):
-    """To each row, in f64; rows of `base` are normalised under cosine already."""
+def distances(base, queries, metric):
+    """From each query to each row, in f64; rows of `base` are normalised under cosine already."""
     import numpy as np
 
+    products = queries @ base.T
     if metric == "L2":
-        return ((base - query) ** 2).sum(1)
-    return (1.0 if metric == "COSINE" else 0.0) - base @ (query / np.linalg.norm(query) if metric == "COSINE" else query)
-
-
-def look(engine, held, rows, queries, metric, lost_max):
-    """For each ef: how many of so many looked for are lost, and the recalls of the queries in order."""
-    import numpy as np
-
-    numbers = np.array(sorted(held))
-    base = rows[numbers].astype(np.float64)
+        return (queries**2).sum(1)[:, None] + (base**2).sum(1) - 2 * products
     if metric == "COSINE":
-        base /= np.linalg.norm(base, axis=1, keepdims=True)
-    place = {number: position for position, number in enumerate(numbers.tolist())}
-    sought = np.unique(np.linspace(0, len(numbers) - 1, min(lost_max, len(numbers))).astype(int))
-    truth = []
-    for query in queries:
-        all_distances = distances(base, query.astype(np.float64), metric)
-        kth = np.partition(all_distances, K - 1)[K - 1]
-        truth.append((all_distances, kth + 1e-6 * abs(kth) + 1e-12))
+        return 1.0 - products / np.linalg.norm(queries, axis=1)[:, None]
+    return -products
+
+
+class Truth:
+    """What is held in one part of a cell, and which of it is nearest to each query: the same for all engines."""
+
+    def __init__(self, held, rows, queries, metric, lost_max):
+        import numpy as np
+
+        self.queries, self.metric = queries, metric
+        self.numbers = np.array(sorted(held))
+        self.base = rows[self.numbers].astype(np.float64)
+        if metric == "COSINE":
+            self.base /= np.linalg.norm(self.base, axis=1, keepdims=True)
+        self.place = {number: position for position, number in enumerate(self.numbers.tolist())}
+        self.sought = np.unique(np.linspace(0, len(self.numbers) - 1, min(lost_max, len(self.numbers))).astype(int))
+        self.blobs = [rows[self.numbers[position]].tobytes() for position in self.sought]
+        self.distances = distances(self.base, queries.astype(np.float64), metric)
+        kth = np.partition(self.distances, K - 1, axis=1)[:, K - 1]
+        self.limits = kth + 1e-6 * np.abs(kth) + 1e-12
+
+    def lost(self, engine, ef):
+        """How many of those sought a query for themselves does not find."""
+        lost = 0
+        for position, got in zip(self.sought, engine.search(self.blobs, 1, ef)):
+            own = self.base[position]
+            # As near as f32 can tell from the vector itself: a copy of it does as well.
+            near = 1e-9 * max(own @ own, 1e-12)
+            lost += not got or got[0] not in self.place or ((self.base[self.place[got[0]]] - own) ** 2).sum() > near
+        return lost
+
+    def recalls(self, engine, ef):
+        """Those of all queries, in order."""
+        found = engine.search([query.tobytes() for query in self.queries], K, ef)
+        right = lambda got, row, limit: sum(1 for number in set(got) if number in self.place and row[self.place[number]] <= limit)
+        return sorted(right(got, row, limit) / K for got, row, limit in zip(found, self.distances, self.limits))
+
+
+def look(engine, truth):
+    """For each ef: how many of so many sought are lost, the mean recall, and that of the worst tenth."""
     seen = {}
     for ef in EFS:
-        lost = 0
-        if metric != "IP":
-            found = engine.search([rows[numbers[position]].tobytes() for position in sought], 1, ef)
-            for position, got in zip(sought, found):
-                own = base[position]
-                # As near as f32 can tell from the vector itself: a copy of it does as well.
-                near = 1e-9 * max(own @ own, 1e-12)
-                lost += not got or ((base[place[got[0]]] - own) ** 2).sum() > near
-        found = engine.search([query.tobytes() for query in queries], K, ef)
-        recalls = sorted(sum(1 for number in set(got) if number in place and all_distances[place[number]] <= limit) / K
-                         for got, (all_distances, limit) in zip(found, truth))
+        lost = truth.lost(engine, ef) if truth.metric != "IP" else 0
+        recalls = truth.recalls(engine, ef)
         tenth = max(len(recalls) // 10, 1)
-        seen[ef] = (lost, len(sought), sum(recalls) / len(recalls), sum(recalls[:tenth]) / tenth)
+        seen[ef] = (lost, len(truth.sought), sum(recalls) / len(recalls), sum(recalls[:tenth]) / tenth)
     return seen
 
 
@@ -219,18 +235,21 @@ def cell(engines, rows, queries, metric, arguments):
     moved = -rows[:half][::-1] if metric != "IP" else rows[:half][::-1]
     both = np.ascontiguousarray(np.concatenate([rows, moved]))
     blobs = [row.tobytes() for row in both]
+    count = len(rows)
+    truth = lambda held, queries: Truth(held, both, queries, metric, arguments.lost)
+    mixed = np.concatenate([queries[::2], -queries[1::2]]) if metric != "IP" else queries
+    truths = {"loaded": truth(range(count), queries), "half deleted": truth(range(half, count), queries),
+              "half replaced": truth(range(half, len(both)), mixed)}
     for engine in engines:
         if metric not in engine.metrics:
             continue
         engine.begin(rows.shape[1], metric)
-        engine.insert(range(len(rows)), blobs[: len(rows)])
-        parts = seen[engine.name] = {}
-        parts["loaded"] = look(engine, range(len(rows)), both, queries, metric, arguments.lost)
+        engine.insert(range(count), blobs[:count])
+        parts = seen[engine.name] = {"loaded": look(engine, truths["loaded"])}
         engine.delete(range(half))
-        parts["half deleted"] = look(engine, range(half, len(rows)), both, queries, metric, arguments.lost)
-        engine.insert(range(len(rows), len(both)), blobs[len(rows) :])
-        mixed = np.concatenate([queries[::2], -queries[1::2]]) if metric != "IP" else queries
-        parts["half replaced"] = look(engine, range(half, len(both)), both, mixed, metric, arguments.lost)
+        parts["half deleted"] = look(engine, truths["half deleted"])
+        engine.insert(range(count, len(both)), blobs[count:])
+        parts["half replaced"] = look(engine, truths["half replaced"])
     return seen
 
 
@@ -242,6 +261,7 @@ def main():
     parser.add_argument("--metrics")
     parser.add_argument("--engines", default="kora,hnswlib,redisearch,vectorset")
     parser.add_argument("--lost", type=int, help="so many vectors at most are sought in each cell")
+    parser.add_argument("--queries", type=int, default=300, help="so many are asked in each cell")
     parser.add_argument("--results", help="the name of a file under benches/results")
     arguments = parser.parse_args()
     arguments.lost = arguments.lost or (1_000_000 if arguments.whole else 1_000)
@@ -260,6 +280,7 @@ def main():
     begun = time.time()
     for shape in shapes:
         rows, queries = SHAPES[shape](np.random.default_rng(42))
+        queries = queries[np.linspace(0, len(queries) - 1, min(arguments.queries, len(queries))).astype(int)]
         metrics = arguments.metrics.split(",") if arguments.metrics else SHAPES[shape].metrics
         tables = {engine.name: [] for engine in engines}
         for metric in metrics:

@@ -106,6 +106,14 @@ def one_copied(np, random):
     return np.concatenate([random.normal(size=(10_000, 64)), np.repeat(same, 1062, axis=0)]), random.normal(size=(QUERIES, 64))
 
 
+@shape("mostly-copied")
+def mostly_copied(np, random):
+    """One vector ten times as often as all others together."""
+    same = np.repeat(random.normal(size=(1, 64)), 5000, axis=0)
+    others = random.normal(size=(500, 64))
+    return np.insert(same, np.arange(500) * 10, others, axis=0), random.normal(size=(QUERIES, 64))
+
+
 @shape("equal-groups")
 def equal_groups(np, random):
     """Groups of 10, 20, 50 and 100 equal vectors; a query is near one of them."""

@@ -45,6 +45,10 @@ impl Candidate {
         Candidate(self.0 & !EXPANDED)
     }
 
+    fn is_as_far(self, other: Candidate) -> bool {
+        self.0 >> 32 == other.0 >> 32
+    }
+
     fn is_expanded(self) -> bool {
         self.0 & EXPANDED != 0
     }
@@ -61,6 +65,9 @@ pub(crate) struct Beam {
     capacity: usize,
     /// The rule that ends the walk before the beam is full. Invariant: none in a beam of heaps.
     stop_rule: Option<StopRule>,
+    /// So many results at one and the same distance at most, where results are in order: others than copies of one vector have
+    /// places, too, and lead on.
+    equals_max: usize,
     /// Invariant: ascending, and no longer than `capacity`; empty in a beam of heaps.
     run: Vec<Candidate>,
     /// Invariant: every candidate of `run` before this place is expanded.
@@ -76,6 +83,7 @@ impl Beam {
     pub(crate) fn reset(&mut self, capacity: usize) {
         assert!(capacity > 0, "a beam has at least one place");
         self.capacity = capacity;
+        self.equals_max = capacity;
         self.stop_rule = None;
         self.run.clear();
         self.cursor = 0;
@@ -87,7 +95,13 @@ impl Beam {
     pub(crate) fn reset_within(&mut self, stop_rule: StopRule) {
         assert!(stop_rule.most <= SORTED_MAX, "a stop rule needs results in order");
         self.reset(stop_rule.most);
+        self.equals_max = (2 * stop_rule.least).max(EQUALS_MIN);
         self.stop_rule = Some(stop_rule);
+    }
+
+    /// Leaves half of its places to others than copies of one vector.
+    pub(crate) fn limit_equals(&mut self) {
+        self.equals_max = self.capacity.div_ceil(2);
     }
 
     /// Whether it holds so many results that the beam may end although there are other candidates.
@@ -147,12 +161,37 @@ impl Beam {
             self.frontier.push(Reverse(candidate));
             return;
         }
+        let place = self.run.partition_point(|&other| other < candidate);
+        let is_equal = |other: Option<&Candidate>| other.is_some_and(|other| other.is_as_far(candidate));
+        if is_equal(self.run.get(place)) || is_equal(self.run[..place].last()) {
+            return self.offer_equal(candidate, place);
+        }
+        self.take(candidate, place);
+    }
+
+    /// The same, beside others at its distance: of those there are never too many.
+    #[cold]
+    fn offer_equal(&mut self, candidate: Candidate, place: usize) {
+        let first = self.run[..place].partition_point(|other| !other.is_as_far(candidate));
+        let end = place + self.run[place..].partition_point(|other| other.is_as_far(candidate));
+        if end - first < self.equals_max {
+            return self.take(candidate, place);
+        }
+        // Of those the last one makes room.
+        if place < end {
+            self.run.copy_within(place..end - 1, place + 1);
+            self.run[place] = candidate;
+            self.cursor = self.cursor.min(place);
+        }
+    }
+
+    #[inline]
+    fn take(&mut self, candidate: Candidate, place: usize) {
         if self.run.len() < self.capacity {
             self.run.push(candidate);
         }
         // The last one makes room: it is the newcomer, or else the worst of a full beam.
         let last = self.run.len() - 1;
-        let place = self.run[..last].partition_point(|&other| other < candidate);
         self.run.copy_within(place..last, place + 1);
         self.run[place] = candidate;
         self.cursor = self.cursor.min(place);
@@ -235,6 +274,10 @@ const SIGN: u32 = 1 << 31;
 /// Places that are looked at for candidates to come.
 const UPCOMING_LOOK: usize = 4;
 
+/// So many equals have places in any case. By a stop rule as many as there are candidates on average, that is ef, which leaves a
+/// third of the places to others: of up to ef equals all are found.
+const EQUALS_MIN: usize = 64;
+
 /// The lowest bit of a candidate: it was expanded.
 const EXPANDED: u64 = 1;
 
@@ -259,6 +302,32 @@ mod tests {
             assert_eq!(candidate.distance().to_bits(), distance.to_bits());
             assert_eq!(candidate.slot(), 77);
             assert!(candidate < Candidate::new(distance, 78));
+        }
+    }
+
+    /// 40 copies, then others behind them: in whatever order they come, as many are kept of the copies as may be, those of the
+    /// lowest slots, and the others have the places behind.
+    #[test]
+    fn copies_leave_places_to_others() {
+        for is_reversed in [false, true] {
+            let mut all: Vec<Candidate> = (0..40).map(|slot| Candidate::new(1.0, slot)).collect();
+            all.extend((40..80).map(|slot| Candidate::new(slot as f32, slot)));
+            let kept: Vec<Candidate> = all
+                .iter()
+                .copied()
+                .filter(|near| !(16..40).contains(&near.slot()))
+                .take(32)
+                .collect();
+            if is_reversed {
+                all.reverse();
+            }
+            let mut beam = Beam::default();
+            beam.reset(32);
+            beam.limit_equals();
+            all.iter().for_each(|&candidate| beam.offer(candidate));
+            assert_eq!(beam.results(), kept);
+            let expanded: Vec<u32> = std::iter::from_fn(|| beam.next()).map(|next| next.slot()).collect();
+            assert_eq!(expanded, kept.iter().map(|near| near.slot()).collect::<Vec<_>>());
         }
     }
 

@@ -216,6 +216,7 @@ impl Insertion {
                         self.route.end(top, *at);
                     }
                     begin_beam(walk, self.ef, None, *at, !states.is_leaving(at.slot()));
+                    walk.beam.limit_equals();
                     self.stage = InsertionStage::beam(top);
                 }
             }
@@ -371,6 +372,7 @@ impl Insertion {
             entries.push(nearest);
             entries.extend(walk.beam.results().iter().skip(1).map(|near| near.unexpanded()));
             enter_from(walk, entries, (ef, None), |slot| !states.is_leaving(slot));
+            walk.beam.limit_equals();
             self.stage = InsertionStage::beam(layer - 1);
             return;
         }

@@ -8,7 +8,8 @@
 //! them would. If a walk ends without having met its vector, and not because others are as near, that node is hung on the
 //! nearest node where the walk ended, and links are offered both ways between it and a few of those. Where half has changed all
 //! are looked at, else one in [`LOOK_ONE_IN`], and all if one of those fails. If some had to be linked, there is another
-//! round, since each link may have cost another one. A few are proved beside insertions, too.
+//! round, since each link may have cost another one. A few are proved beside insertions, too, and more as long as some of those
+//! are not met.
 //!
 //! Vectors that a search for them at ef 100 does not find, in natural order, M 16, under L2 and cosine: of 8,000 points along a
 //! path 1,233 and 310 when they were loaded, after a rest none; of 30 documents of 100 parts 125 and 357, after a rest none. That
@@ -156,18 +157,28 @@ impl Proofs {
             return None;
         }
         self.unproved += 1;
-        if self.proof.is_none() && self.suspected > 0 {
-            self.suspected -= 1;
-            self.next += 1;
-            self.begin((graph, states), (self.next - 1) as u32, take);
-        } else if self.proof.is_none() && self.unproved >= SAMPLED_ONE_IN {
-            self.unproved = 0;
-            self.chosen = self.chosen.wrapping_add(STRIDE);
-            let slot = ((u64::from(self.chosen) * states.slots() as u64) >> 32) as u32;
+        if self.proof.is_none() {
+            let slot = self.next_sample(states.slots())?;
             self.begin((graph, states), slot, take);
         }
         self.proof.as_ref()?;
         self.resume((space, graph, states), work)
+    }
+
+    /// The slot that is to be proved now, if there is one.
+    fn next_sample(&mut self, slots: usize) -> Option<u32> {
+        if self.suspected > 0 {
+            self.suspected -= 1;
+            let slot = self.next % slots.max(1);
+            self.next = slot + 1;
+            return Some(slot as u32);
+        }
+        if self.unproved < SAMPLED_ONE_IN {
+            return None;
+        }
+        self.unproved = 0;
+        self.chosen = self.chosen.wrapping_add(STRIDE);
+        Some(((u64::from(self.chosen) * slots as u64) >> 32) as u32)
     }
 
     /// Goes on with the proof under way.
@@ -264,6 +275,7 @@ impl Proof {
                     return Step::Done(Verdict::Met);
                 }
                 begin_beam(walk, PROOF_EF, None, *at, states.is_live(at.slot()));
+                walk.beam.limit_equals();
                 self.stage = ProofStage::Beam;
             }
             ProofStage::Descend { layer, at } => {
@@ -279,8 +291,10 @@ impl Proof {
                 }
                 if !went_on {
                     let own = space.measure_one(query.probe(), slot, &mut walk.distances);
-                    let farthest = walk.beam.results().last().map_or(f32::MAX, |last| last.distance());
-                    // Where all are as near, none of them has to be met.
+                    let results = walk.beam.results();
+                    let farthest = results.get(PROOF_EF / 2 - 1).or(results.last());
+                    let farthest = farthest.map_or(f32::MAX, |farthest| farthest.distance());
+                    // Where as many are as near as the beam takes of equals, none of them has to be met.
                     if farthest <= own + space.tolerance(own) {
                         return Step::Done(Verdict::Met);
                     }
@@ -320,7 +334,7 @@ fn hang(
     (walk, bench): (&mut Walk, &mut crate::scratch::Bench),
     work: &mut Work,
 ) {
-    for near in walk.beam.results().iter().take(LINKED_MAX).map(|near| near.slot()) {
+    for near in walk.beam.results().iter().map(|near| near.slot()) {
         let may = states.is_live(near) && near != slot && graph.is_linked(near);
         if may && rehost(space, graph, near, slot, bench, work) {
             return;
@@ -352,8 +366,9 @@ const LOOK_ONE_IN: usize = 8;
 /// One insertion in so many is followed by a proof, which costs about a tenth of one.
 const SAMPLED_ONE_IN: usize = 16;
 
-/// After a vector that was not met so many others are proved, one beside each insertion.
-const SUSPECTED: usize = 8;
+/// After a vector that was not met so many others are proved, one beside each insertion, and as many again if one of those is not
+/// met. So where more than one in so many is lost, insertions prove all the time, and take a tenth longer.
+const SUSPECTED: usize = 64;
 
 /// The golden section of 2^32: multiples of it are spread evenly, however many there are.
 const STRIDE: u32 = 0x9E37_79B9;

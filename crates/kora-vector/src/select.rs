@@ -40,6 +40,15 @@ pub(crate) fn is_diverse(
     })
 }
 
+/// Whether `candidate` is a copy of one of these.
+fn is_copy(space: &Space, candidate: Candidate, kept: &[u32], measured: &mut Measured, work: &mut Work) -> bool {
+    let Measured { row, distances } = measured;
+    work.spend_distances(kept.len(), space.walk_price());
+    let probe = space.probe(candidate.slot(), row);
+    let distances = space.measure(probe, kept, distances);
+    distances.iter().any(|&distance| space.is_duplicate(distance))
+}
+
 /// Adds the nearest of those found to the links chosen from `first` on, until they are enough, though the heuristic refused
 /// them.
 ///
@@ -127,16 +136,23 @@ pub(crate) fn offer(
         bench.slots.push(slot);
         links.push(Link::new(slot, is_pinned));
     }
-    // As many stay in any case as an insertion chooses at most: see `fill_up`.
+    // As many stay in any case as an insertion chooses at most: see `fill_up`. But of copies of one another, one: where many
+    // equals are near, they would take the places of all others.
     if layer == 0 {
+        let mut before = Candidate::new(f32::MIN, node);
         for &candidate in &bench.candidates {
             if links.len() >= graph.capacity(1) {
                 break;
             }
-            if !bench.slots.contains(&candidate.slot()) {
-                bench.slots.push(candidate.slot());
-                links.push(Link::new(candidate.slot(), false));
+            let may_be_copy = candidate.distance() == before.distance() && !space.is_duplicate(candidate.distance());
+            before = candidate;
+            if bench.slots.contains(&candidate.slot())
+                || (may_be_copy && is_copy(space, candidate, &bench.slots, &mut bench.measured, work))
+            {
+                continue;
             }
+            bench.slots.push(candidate.slot());
+            links.push(Link::new(candidate.slot(), false));
         }
     }
     graph.set_links(layer, node, &links);

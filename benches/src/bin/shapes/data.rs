@@ -21,6 +21,7 @@ pub(crate) const MAKERS: &[(&str, Maker)] = &[
     ("cities", cities),
     ("near-duplicates", near_duplicates),
     ("one-copied", one_copied),
+    ("mostly-copied", mostly_copied),
     ("equal-groups", equal_groups),
     ("outliers", outliers),
     ("by-first-component", by_first_component),
@@ -186,6 +187,22 @@ fn one_copied(random: &mut Random) -> Shape {
     let queries = (0..QUERIES).map(|_| random.normals(64)).collect();
     Shape {
         name: "one-copied",
+        dimension: 64,
+        vectors,
+        queries,
+    }
+}
+
+/// One vector ten times as often as all others together.
+fn mostly_copied(random: &mut Random) -> Shape {
+    let same = random.normals(64);
+    let mut vectors = vec![same; 5_000];
+    for place in 0..500 {
+        vectors.insert(place * 11, random.normals(64));
+    }
+    let queries = (0..QUERIES).map(|_| random.normals(64)).collect();
+    Shape {
+        name: "mostly-copied",
         dimension: 64,
         vectors,
         queries,
