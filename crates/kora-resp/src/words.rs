@@ -42,6 +42,15 @@ impl Words {
         words
     }
 
+    /// Two words by themselves.
+    pub fn pair(one: &[u8], other: &[u8]) -> Words {
+        let mut words = Words::default();
+        let packed_bytes = 2 * LENGTH_BYTES + one.len() + other.len();
+        words.push(one, packed_bytes);
+        words.push(other, packed_bytes);
+        words
+    }
+
     /// Copies of words that lie near each other in `text`.
     pub(crate) fn copied(text: &[u8], places: &[Argument]) -> Words {
         let (Some(first), Some(last)) = (places.first(), places.last()) else {

@@ -106,12 +106,11 @@ impl Shard {
     /// the memory may come yet, because other workers evict, or what was evicted is freed. `round` is when all shards were asked.
     pub(super) fn make_room_for(&mut self, bytes: u64, round: &mut Option<u64>, now_ms: u64) -> Result<(), bool> {
         let (limit, choice) = (self.setup.live.data_memory.used.limit(), self.memory.rules.choice);
-        if bytes > limit - limit / GOAL_ONE_IN {
+        if bytes > limit {
             return Err(false);
         }
         self.memory.needed = self.memory.needed.max(bytes);
-        let tables_max = limit - limit / GOAL_ONE_IN;
-        let is_enough = |shard: &Shard| shard.wanted_by_all().saturating_add(bytes) <= tables_max;
+        let is_enough = |shard: &Shard| shard.wanted_by_all().saturating_add(bytes) <= limit;
         let victims = 0..VICTIMS_PER_CHORE;
         let evicted = victims
             .take_while(|_| !is_enough(self) && choice.policy.evicts() && self.keyspace.evict(choice, now_ms))
@@ -162,13 +161,6 @@ impl Shard {
     pub(super) fn has_memory_for(&self, bytes: usize) -> bool {
         let limit = self.setup.live.data_memory.used.limit();
         limit == NO_LIMIT || self.used_by_all().saturating_add(bytes as u64) <= limit
-    }
-
-    /// True if tables may grow by so many bytes. They leave room for what commands bring beside: they shrink long after their
-    /// vectors have gone, so with tables up to the limit a command would wait for that, even if it needs no slot.
-    pub(super) fn has_memory_for_tables(&self, bytes: usize) -> bool {
-        let limit = self.setup.live.data_memory.used.limit();
-        limit == NO_LIMIT || self.used_by_all().saturating_add(bytes as u64) <= limit - limit / GOAL_ONE_IN
     }
 
     /// Entries are evicted when there is more data than that: the rest is room for what commands under way on other workers

@@ -71,7 +71,7 @@ impl Shard {
     /// True if the collection of this name has a slot for one vector more, or memory for one.
     pub(super) fn has_slot(&self, collection: &[u8], at_ms: u64) -> bool {
         let need = self.keyspace.slot_need(collection, at_ms);
-        need.growth_bytes == 0 || self.has_memory_for_tables(need.growth_bytes)
+        need.growth_bytes == 0 || self.has_memory_for(need.growth_bytes)
     }
 
     fn is_of_vector(&mut self, placing: &Placing, at_ms: u64) -> bool {
