@@ -68,7 +68,9 @@ def cpu_s(pid: int) -> float:
 def started(command: list[str], port: int) -> tuple[subprocess.Popen, Connection, float, float]:
     """A server that answers DBSIZE; seconds and CPU seconds until it did."""
     start = time.monotonic()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    # Not in this folder: its settings would be read.
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    process = subprocess.Popen(command, cwd=tempfile.gettempdir(), **quiet)
     while True:
         assert process.poll() is None, f"{command[0]} has ended"
         try:
