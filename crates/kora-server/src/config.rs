@@ -218,7 +218,7 @@ pub struct Config {
     #[serde(with = "text")]
     pub latency_monitor_threshold: Number<u64, 0, 4_294_967_295>,
 
-    /// Which events of keys are told to channels: letters of Ag$lshzxeKEtmdnoc, or nothing [default: nothing]
+    /// Which events of keys are told to channels: letters of Ag$lshzxeKEtmdnoc, or nothing [default: none]
     #[arg(long, env = "KORA_NOTIFY_KEYSPACE_EVENTS", value_name = "CLASSES")]
     #[serde(with = "text")]
     pub notify_keyspace_events: NotifiedEvents,

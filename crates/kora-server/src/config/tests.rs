@@ -68,7 +68,8 @@ fn every_setting_is_a_flag_and_a_variable_of_the_same_name() {
 fn the_help_of_every_setting_ends_with_its_default() {
     for (name, value) in &defaults() {
         let default = match (name.as_str(), value.as_str().unwrap()) {
-            ("requirepass" | "aclfile" | "dir" | "tls-cert-file" | "tls-key-file" | "tls-ca-cert-file", "") => "none",
+            ("requirepass" | "aclfile" | "dir" | "tls-cert-file" | "tls-key-file" | "tls-ca-cert-file", "")
+            | ("notify-keyspace-events", "") => "none",
             ("proto-max-bulk-len", "67108864") => "64mb",
             (_, text) => text,
         };
