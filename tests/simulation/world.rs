@@ -199,11 +199,14 @@ impl World {
         let at = self.now();
         let mut engines: Vec<&mut Engine> = self.engines.iter_mut().map(|worker| &mut worker.engine).collect();
         let mut storage = Storage::open(disk, &mut engines, &self.setup.durability, at);
-        for worker in &mut self.engines {
+        // All of them before one of them does anything: what has expired goes in the first turn, for all workers.
+        for worker in &self.engines {
             worker.engine.assert_sound();
             if let Some(before) = before {
                 before.assert_equal(&worker.engine);
             }
+        }
+        for worker in &mut self.engines {
             // It sees that loading has ended, before anything is said to it.
             let _ = worker.engine.turn(&self.clock, 0);
             storage.take_from(&mut worker.engine);

@@ -43,8 +43,8 @@ impl<O: Observer> Keyspace<O> {
     }
 
     /// Both catalogs have the same collections.
-    fn assert_equal_names<P>(&self, other: &Keyspace<P>) {
-        assert_eq!(self.catalog.len(), other.catalog.len(), "as many collections");
+    fn assert_equal_names<P: Observer>(&self, other: &Keyspace<P>) {
+        assert_eq!(self.listed(), other.listed(), "the same collections");
         for schema in (0..self.catalog.bucket_count()).flat_map(|bucket| self.catalog.bucket(bucket)) {
             let name = &schema.name;
             let twin = other.catalog.newest(name);
@@ -56,6 +56,18 @@ impl<O: Observer> Keyspace<O> {
             assert_eq!(schema.label, twin.label, "the label of {name:?}");
             assert_eq!(schema.deadline.end(), twin.deadline.end(), "the deadline of {name:?}");
         }
+    }
+
+    /// Names and generations of all collections, in one order.
+    fn listed(&self) -> BTreeMap<Vec<u8>, String> {
+        let all = (0..self.catalog.bucket_count()).flat_map(|bucket| self.catalog.bucket(bucket));
+        all.map(|schema| {
+            (
+                schema.name.to_vec(),
+                format!("{:?}, until {:?}", schema.generation, schema.deadline.end()),
+            )
+        })
+        .collect()
     }
 
     /// True if commands find the part: its collection was not withdrawn.
