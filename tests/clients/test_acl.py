@@ -216,7 +216,7 @@ def test_the_password_of_the_setting_is_that_of_the_default_user():
         assert admin.acl_whoami() == b"default"
         admin.config_set("requirepass", "second")
         assert server.client(3, password="second").ping()
-        assert admin.ping(), "whoever has logged in stays"
+        assert admin.ping(), "a client that has logged in stays"
         admin.execute_command("ACL", "SETUSER", "default", "off")
         with pytest.raises(redis.AuthenticationError):
             server.client(3, password="second").ping()

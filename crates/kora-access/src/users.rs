@@ -61,7 +61,7 @@ impl Users {
         !user.needs_no_password || !user.is_enabled
     }
 
-    /// True if somebody may do less than everything.
+    /// True if some user may do less than everything.
     pub fn are_limited(&self) -> bool {
         self.by_name.values().any(|user| !user.is_unlimited())
     }

@@ -10,7 +10,6 @@ use crate::client_migration::KillFlag;
 use crate::engine::{Engine, UNKNOWN};
 use crate::gather::{CollectEmpty, Context, Dropping, Gather, Next, ReadTiming, Recalling};
 use crate::mail::{ReplyId, RequestBody, Target};
-use crate::plan::Route;
 use crate::recall::Found;
 use crate::reply_queue::{Presence, ReplyQueue, Taken};
 use crate::reply_queues::ReplyQueueId;
@@ -18,7 +17,6 @@ use crate::sampling::Draw;
 use crate::session::Session;
 use crate::setup::Host;
 use crate::shard::Shard;
-use crate::slow::NO_TRAIL;
 use kora_keyspace::catalog::Schema;
 
 /// A running background task.
@@ -130,15 +128,7 @@ impl Engine {
             self.reply_queues.spare.clone(),
         );
         reply_queue.set_presence(Presence::Gone);
-        let taken = Taken {
-            counter: self.stats.by_command.counter(UNKNOWN),
-            since_us: now_us,
-            bytes: 0,
-            expected: 0,
-            epoch: None,
-            trail: NO_TRAIL,
-            route: Route::Here,
-        };
+        let taken = Taken::of_nothing(self.stats.by_command.counter(UNKNOWN), now_us);
         let sequence = reply_queue.take_slot(gather, taken);
         let reply_queue = self.reply_queues.add(reply_queue);
         self.background_tasks.push(BackgroundTask { reply_queue, purpose });

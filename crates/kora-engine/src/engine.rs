@@ -29,7 +29,6 @@ use crate::limits::DAY_LOOK_US;
 use crate::mail::{Origin, ReplyId, Request, RequestBody, Response, Target};
 use crate::maintenance::Maintenance;
 use crate::pausing::Paused;
-use crate::plan::Route;
 use crate::pubsub::PubSub;
 use crate::reply_queue::{Presence, ReplyQueue, Taken};
 use crate::reply_queues::{ReplyQueueId, ReplyQueues};
@@ -38,7 +37,7 @@ use crate::sampling::Sampling;
 use crate::session::Session;
 use crate::setup::{Host, MeshEnd, Setup};
 use crate::shard::{Shard, SharedReader};
-use crate::slow::{NO_TRAIL, Slow};
+use crate::slow::Slow;
 use crate::stats::{Recent, WorkerStats};
 use crate::tracking::News;
 use crate::under_way::UnderWay;
@@ -326,7 +325,7 @@ impl Engine {
         }
         let shards: Vec<ShardId> = self.setup.placement.shards().collect();
         let (missing, reply) = (shards.len(), Reply::Null);
-        let taken = Taken::of_none(self.stats.by_command.counter(UNKNOWN));
+        let taken = Taken::of_nothing(self.stats.by_command.counter(UNKNOWN), 0);
         let sequence = reply_queue.take_last_slot(Gather::AllDone { missing, reply }, taken);
         let requests = shards
             .into_iter()
@@ -378,15 +377,7 @@ impl Engine {
         let counter = self.stats.by_command.counter(UNKNOWN);
         let reply = Reply::Error(error);
         self.stats.note_refusal(counter, &reply);
-        let taken = Taken {
-            counter,
-            since_us: 0,
-            bytes: 0,
-            expected: 0,
-            epoch: None,
-            trail: NO_TRAIL,
-            route: Route::Here,
-        };
+        let taken = Taken::of_nothing(counter, 0);
         reply_queue.put_last_reply(reply, taken);
         reply_queue.set_presence(Presence::Leaving);
     }

@@ -11,12 +11,10 @@ use crate::command::table::{Access, Parsed};
 use crate::engine::Engine;
 use crate::error::ClientError;
 use crate::limits::{SPELLED_BYTES_MAX, SPELLED_BYTES_MAX_SHORT, STALLED_US, STALLED_US_READ, STALLED_US_SHORT};
-use crate::plan::Route;
 use crate::reply_queue::{Presence, Taken};
 use crate::reply_queues::ReplyQueueId;
 use crate::session::Session;
 use crate::setup::Host;
-use crate::slow::NO_TRAIL;
 use crate::stats::{CommandOutcome, Traffic};
 use crate::transaction::Intercepted;
 
@@ -177,15 +175,7 @@ impl Engine {
         let reply = Reply::Error(ClientError::OutOfClientMemory.to_string());
         self.stats.note_refusal(counter, &reply);
         self.clock_us = since_us;
-        let taken = Taken {
-            counter,
-            since_us,
-            bytes: 0,
-            expected: 0,
-            epoch: None,
-            trail: NO_TRAIL,
-            route: Route::Here,
-        };
+        let taken = Taken::of_nothing(counter, since_us);
         let reply_queue = self.reply_queues.get(id);
         reply_queue.spoil_transaction();
         reply_queue.put_reply(reply, taken);
@@ -196,15 +186,7 @@ impl Engine {
         let counter = self.stats.by_command.counter(parsed.entry.name);
         self.stats.by_command.count(counter, CommandOutcome::Rejected, 0);
         self.clock_us = since_us;
-        let taken = Taken {
-            counter,
-            since_us,
-            bytes: 0,
-            expected: 0,
-            epoch: None,
-            trail: NO_TRAIL,
-            route: Route::Here,
-        };
+        let taken = Taken::of_nothing(counter, since_us);
         if matches!(parsed.command, Command::Exec) {
             let reply = Reply::Error(ClientError::ExecOutOfMemory.to_string());
             match self.abort_transaction(id, reply, taken) {

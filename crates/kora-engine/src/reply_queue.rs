@@ -184,11 +184,11 @@ pub(crate) struct Taken {
 }
 
 impl Taken {
-    /// Of no client's command.
-    pub(crate) fn of_none(counter: CounterId) -> Taken {
+    /// Of a command that holds nothing: it is refused, or no client's.
+    pub(crate) fn of_nothing(counter: CounterId, since_us: u64) -> Taken {
         Taken {
             counter,
-            since_us: 0,
+            since_us,
             bytes: 0,
             expected: 0,
             epoch: None,

@@ -153,7 +153,7 @@ impl Engine {
         let Some(watched) = reply_queue.take_watched() else {
             return;
         };
-        let sequence = reply_queue.take_last_slot(Gather::Replying(Reply::Null), Taken::of_none(counter));
+        let sequence = reply_queue.take_last_slot(Gather::Replying(Reply::Null), Taken::of_nothing(counter, 0));
         let reply_id = ReplyId {
             reply_queue: id.0,
             sequence,

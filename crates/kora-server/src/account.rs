@@ -25,7 +25,7 @@ impl Connection {
         let stalled_us = now_us.saturating_sub(since_us);
         if taken == 0 && stalled_us > STALL_LOOK_US {
             // The kernel says that a socket can be written to when a third of its buffer is free, which takes a client on
-            // a slow line longer than the others should wait. It takes less all the same, also where nobody reads.
+            // a slow line longer than the others should wait. It takes less all the same, even if the client reads nothing.
             taken = self.output.press_to(&self.stream)?;
             self.count_sent(taken);
         } else if taken > 0 && stalled_us >= RESUMED_US {
@@ -157,7 +157,7 @@ const RESUMED_US: u64 = 100_000;
 /// So often, since a busy machine may make any pause longer.
 const RESUMED_ENOUGH: u8 = 2;
 
-/// Bytes that the buffers of both kernels can hold of what nobody reads: Linux lets a sender's grow to 4 MB and a receiver's
+/// Bytes that the buffers of both kernels can hold for a client that reads nothing: Linux lets a sender's grow to 4 MB and a receiver's
 /// to 6 MB (`tcp_wmem`, `tcp_rmem`).
 const KERNEL_BYTES_MAX: u64 = 16 << 20;
 

@@ -71,7 +71,7 @@ pub(crate) struct Connection {
     pub(crate) heard_at: Option<Instant>,
     /// Since when the client has taken nothing of what waits for it, in microseconds of the host's clock.
     pub(crate) stalled_since_us: Option<u64>,
-    /// How often it took more after a pause, counted to [`RESUMED_ENOUGH`](crate::account).
+    /// How often it took more after a pause, counted no further than is looked at.
     pub(crate) resumed: u8,
     /// Bytes that its socket took.
     pub(crate) sent_bytes: u64,

@@ -150,8 +150,7 @@ impl Search {
         } else if view.states.has_moves() {
             // A scan meets a vector that others have moved where it was as well.
             follow(&mut found, view.states);
-            found.sort_unstable();
-            found.dedup();
+            put_in_order_once(&mut found);
         }
         self.add_also(&mut found, view, admission);
         let mut hits = best(&found, self.parameters.k);
@@ -197,8 +196,7 @@ impl Search {
         work.spend_distances(2 * meanwhile.arrived.len(), space.dimension());
         if !meanwhile.arrived.is_empty() || states.has_moves() {
             // Some may have been met as well, or in both places.
-            found.sort_unstable();
-            found.dedup();
+            put_in_order_once(found);
         }
     }
 
@@ -234,7 +232,7 @@ impl Search {
             }
             (_, Some(_)) if !self.statistics.is_exact => {
                 self.parameters.ef = (self.parameters.ef + more).min(EF_MAX);
-                SearchStage::Enter
+                SearchStage::Begin
             }
             _ => SearchStage::Scan(Scan::new(self.parameters.k.min(self.parameters.ef) + more)),
         };
@@ -252,6 +250,12 @@ fn follow(found: &mut Vec<Candidate>, states: &SlotStates) -> usize {
         None => false,
     });
     before - found.len()
+}
+
+/// The nearest first, each once.
+fn put_in_order_once(found: &mut Vec<Candidate>) {
+    found.sort_unstable();
+    found.dedup();
 }
 
 /// A search that has paused measures so many more than it returns, and for so many returned another one. A guess: in the time

@@ -49,7 +49,7 @@ impl Search {
         if may_widen && is_blurred(space, hits, results, k, &mut walk.distances) {
             self.has_widened = true;
             self.parameters.ef = (self.parameters.ef * WIDENED).min(EF_MAX);
-            self.stage = SearchStage::Enter;
+            self.stage = SearchStage::Begin;
         } else if to == worth || is_settled {
             let (hits, left) = (std::mem::take(hits), results.len() - to);
             self.stage = match left > 0 && self.wants_more(&hits, view.states) {

@@ -53,8 +53,8 @@ pub struct Statistics {
 
 #[derive(Debug)]
 pub(crate) enum SearchStage {
-    /// Not begun: nothing of the graph was read, so whatever happens before its first slice is of no concern to it.
-    Enter,
+    /// Nothing of the graph was read yet, so what changes before the first slice changes nothing for the search.
+    Begin,
     /// Above the base layer, at the nearest node found so far.
     Descend { layer: usize, at: Candidate },
     /// On the base layer.
@@ -85,7 +85,7 @@ pub(crate) struct IndexView<'a> {
 impl Search {
     /// The query was framed into `scratch` before.
     pub(crate) fn walk(scratch: Box<Scratch>, parameters: SearchParameters, reader: Option<Reader>) -> Search {
-        Search::new(SearchStage::Enter, scratch, parameters, reader)
+        Search::new(SearchStage::Begin, scratch, parameters, reader)
     }
 
     pub(crate) fn scan(scratch: Box<Scratch>, parameters: SearchParameters, reader: Option<Reader>) -> Search {
@@ -162,7 +162,7 @@ impl Search {
             .graph
             .expect("a search that walks began on a graph, and graphs stay");
         match &mut self.stage {
-            SearchStage::Enter => self.enter(space, graph),
+            SearchStage::Begin => self.begin(space, graph),
             SearchStage::Descend { layer: 0, at } => {
                 let here = view.states.resolve(at.slot()).unwrap_or(at.slot());
                 *at = Candidate::new(at.distance(), here);
@@ -196,7 +196,7 @@ impl Search {
     }
 
     /// Begins the walk at the root, or a scan where all nodes have gone.
-    fn enter(&mut self, space: &Space, graph: &Graph) {
+    fn begin(&mut self, space: &Space, graph: &Graph) {
         self.stage = match graph.root() {
             Some(root) => {
                 self.statistics.distances += 1;

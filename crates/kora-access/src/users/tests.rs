@@ -65,7 +65,7 @@ fn rules_about_commands_apply_in_order() {
     assert_eq!(
         denied(&user("-@all"), "AUTH a b"),
         None,
-        "whoever may do nothing may log in"
+        "a user who may do nothing may log in"
     );
 }
 

@@ -153,7 +153,7 @@ impl RenameOrCopy {
         };
         self.stage = stage;
         let shard = Target::Shard(context.placement().shard_of(key));
-        // As MSETNX looks: it is no read, so that nobody is told of a miss.
+        // As MSETNX looks: this is no read, and no client is told of a miss.
         let body = RequestBody::MultiKey(MultiKeyRequest::CountPairs(Words::pair(key, b"")));
         Next::Request(Gather::RenameOrCopy(self), vec![(shard, body)])
     }

@@ -59,7 +59,7 @@ impl FewElements {
     /// Lets a slot's name, which does not lead there, be forgotten later.
     pub(crate) fn retire(&mut self, slot: Slot) {
         if let Some(record) = self.of(slot) {
-            debug_assert!(!record.leads, "nobody finds it");
+            debug_assert!(!record.leads, "no table leads to it");
             let at = record.at;
             self.records[at + 1] = STALE;
         }
