@@ -157,8 +157,8 @@ const RESUMED_US: u64 = 100_000;
 /// So often, since a busy machine may make any pause longer.
 const RESUMED_ENOUGH: u8 = 2;
 
-/// Bytes that the buffers of both kernels can hold for a client that reads nothing: Linux lets a sender's grow to 4 MB and a receiver's
-/// to 6 MB (`tcp_wmem`, `tcp_rmem`).
+/// Bytes that the buffers of both kernels can hold for a client that reads nothing: Linux lets a sender's
+/// grow to 4 MB and a receiver's to 6 MB (`tcp_wmem`, `tcp_rmem`).
 const KERNEL_BYTES_MAX: u64 = 16 << 20;
 
 /// A little less, so that each such look finds the time over.
