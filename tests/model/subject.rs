@@ -83,6 +83,7 @@ impl Subject {
         };
         live.access.set_password(password);
         let setup = Arc::new(Setup {
+            databases: kora_engine::Databases::new(16),
             placement: Placement::new(shards, workers),
             catalog: Arc::new(Catalog::new(1)),
             scripts: Arc::new(Scripts::new(shards, 1)),

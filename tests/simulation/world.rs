@@ -629,6 +629,7 @@ impl World {
 
 fn new_setup(scenario: &Scenario) -> Arc<Setup> {
     Arc::new(Setup {
+        databases: kora_engine::Databases::new(16),
         placement: Placement::new(scenario.shards, scenario.workers),
         catalog: Arc::new(Catalog::new(1)),
         scripts: Arc::new(Scripts::new(scenario.shards, 1)),

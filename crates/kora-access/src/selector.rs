@@ -121,7 +121,7 @@ impl Selector {
         if !traits.names_anything() {
             return Ok(());
         }
-        let ranges = traits.ranges(words);
+        let ranges = traits.ranges(words.iter());
         let of_keys = |range: &&NameRange| !matches!(range.named, Named::Channel | Named::ChannelPattern);
         if !self.has_all_keys {
             for range in ranges.iter().filter(of_keys) {

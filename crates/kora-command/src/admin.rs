@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use kora_resp::glob::{Case, Pattern};
 use kora_resp::number;
+use kora_values::Database;
 
 use crate::arguments::Arguments;
 use crate::error::ClientError;
@@ -194,7 +195,7 @@ pub(crate) fn info(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
 
 /// `DBSIZE`
 pub(crate) fn dbsize(_: &Arguments<'_>) -> Result<Command, ClientError> {
-    Ok(Command::DatabaseSize)
+    Ok(Command::DatabaseSize(Database::ZERO))
 }
 
 /// `TIME`
@@ -202,11 +203,20 @@ pub(crate) fn time(_: &Arguments<'_>) -> Result<Command, ClientError> {
     Ok(Command::Time)
 }
 
-/// `FLUSHALL [ASYNC|SYNC]`, `FLUSHDB [ASYNC|SYNC]`: both answer at once and free in slices, so both are the same.
-pub(crate) fn flush(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+/// `FLUSHALL [ASYNC|SYNC]`: both answer at once and free in slices, so both are the same.
+pub(crate) fn flush_all(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+    flush(arguments, None)
+}
+
+/// `FLUSHDB [ASYNC|SYNC]`
+pub(crate) fn flush_database(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+    flush(arguments, Some(Database::ZERO))
+}
+
+fn flush(arguments: &Arguments<'_>, database: Option<Database>) -> Result<Command, ClientError> {
     match arguments.count() {
-        1 => Ok(Command::Flush),
-        2 if arguments.is(1, "ASYNC") || arguments.is(1, "SYNC") => Ok(Command::Flush),
+        1 => Ok(Command::Flush(database)),
+        2 if arguments.is(1, "ASYNC") || arguments.is(1, "SYNC") => Ok(Command::Flush(database)),
         _ => Err(ClientError::Syntax),
     }
 }

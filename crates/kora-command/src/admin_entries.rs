@@ -54,7 +54,7 @@ pub(crate) const ENTRIES: &[CommandEntry] = &[
         categories: &["@keyspace"],
         other_flags: &[],
         reply: "A number.",
-        summary: "Returns the number of keys: strings, hashes, and every vector is one.",
+        summary: "Returns the number of keys of the selected database: strings, hashes, and every vector is one.",
         parse: admin::dbsize,
         ..SERVER
     },
@@ -66,9 +66,9 @@ pub(crate) const ENTRIES: &[CommandEntry] = &[
         access: DataAccess::Write,
         categories: &["@keyspace", "@dangerous"],
         other_flags: &[],
-        summary: "Removes all keys, collections and vectors. Memory is freed in the background.",
+        summary: "Removes the keys, collections and vectors of all databases. Memory is freed in the background.",
         arguments: FLUSH,
-        parse: admin::flush,
+        parse: admin::flush_all,
         ..SERVER
     },
     CommandEntry {
@@ -78,9 +78,9 @@ pub(crate) const ENTRIES: &[CommandEntry] = &[
         access: DataAccess::Write,
         categories: &["@keyspace", "@dangerous"],
         other_flags: &[],
-        summary: "Does what FLUSHALL does: there is one database.",
+        summary: "Removes the keys, collections and vectors of the selected database. Memory is freed in the background.",
         arguments: FLUSH,
-        parse: admin::flush,
+        parse: admin::flush_database,
         ..SERVER
     },
     CommandEntry {

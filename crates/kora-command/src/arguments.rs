@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use kora_resp::{Request, Words, number};
-use kora_values::StringValue;
+use kora_values::{StringValue, said_name};
 
 use crate::Element;
 use crate::error::ClientError;
@@ -51,7 +51,7 @@ impl<'r> Arguments<'r> {
     /// A key of any type.
     pub(crate) fn key(&self, index: usize) -> Result<&'r [u8], ClientError> {
         let key = self.word(index);
-        match key.len() {
+        match said_name(key).len() {
             bytes if bytes > KEY_BYTES_MAX => Err(ClientError::KeyTooLong { bytes }),
             _ => Ok(key),
         }
@@ -64,7 +64,7 @@ impl<'r> Arguments<'r> {
 
     /// The same words, of which none is a key from `end` on.
     pub(crate) fn keys_between(&self, index: usize, end: usize, step: usize) -> Result<Words, ClientError> {
-        match self.too_long(index, end, step) {
+        match self.too_long_key(index, end, step) {
             Some(bytes) => Err(ClientError::KeyTooLong { bytes }),
             None => Ok(self.request.words(index)),
         }
@@ -93,6 +93,16 @@ impl<'r> Arguments<'r> {
             return None;
         }
         let mut lengths = self.request.lengths().take(end).skip(index).step_by(step);
+        lengths.find(|bytes| *bytes > KEY_BYTES_MAX)
+    }
+
+    /// How long the first key is, without what says its database, that is too long: of words as in `too_long`.
+    fn too_long_key(&self, index: usize, end: usize, step: usize) -> Option<usize> {
+        if self.request.length_max() <= KEY_BYTES_MAX {
+            return None;
+        }
+        let words = self.request.arguments().take(end).skip(index).step_by(step);
+        let mut lengths = words.map(|word| said_name(word).len());
         lengths.find(|bytes| *bytes > KEY_BYTES_MAX)
     }
 
@@ -158,8 +168,9 @@ impl<'r> Arguments<'r> {
     /// A vector's key, taken apart: the collection stands before its last `:`.
     pub(crate) fn element_names(&self, index: usize) -> Result<(&'r [u8], &'r [u8]), ClientError> {
         let key = self.word(index);
-        if key.len() > KEY_BYTES_MAX {
-            return Err(ClientError::KeyTooLong { bytes: key.len() });
+        let bytes = said_name(key).len();
+        if bytes > KEY_BYTES_MAX {
+            return Err(ClientError::KeyTooLong { bytes });
         }
         let Some(colon) = key.iter().rposition(|byte| *byte == b':') else {
             return Err(ClientError::KeyWithoutCollection { key: key.to_vec() });
@@ -171,7 +182,7 @@ impl<'r> Arguments<'r> {
 
 /// Why this can't be a collection's name, if it can't.
 pub fn vet_collection_name(name: &[u8]) -> Result<(), ClientError> {
-    match name.len() {
+    match said_name(name).len() {
         0 => Err(ClientError::NameEmpty),
         bytes if bytes > COLLECTION_NAME_BYTES_MAX => Err(ClientError::NameTooLong { bytes }),
         _ => Ok(()),

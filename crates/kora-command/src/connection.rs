@@ -8,7 +8,7 @@ use crate::error::ClientError;
 use crate::limits::CLIENT_TEXT_BYTES_MAX;
 use crate::row::{CONTAINER, CommandEntry, PLAIN};
 use crate::syntax::Argument;
-use crate::{Command, clients};
+use crate::{Command, clients, keys};
 
 /// A user's name and password.
 #[derive(Clone, PartialEq, Eq)]
@@ -114,13 +114,10 @@ pub(crate) fn auth(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     Ok(Command::Authenticate(credentials))
 }
 
-/// `SELECT 0`
+/// `SELECT index`
 pub(crate) fn select(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
-    match number::parse_i64(arguments.word(1)) {
-        Some(0) => Ok(Command::Select),
-        Some(_) => Err(ClientError::DatabaseIndex),
-        None => Err(ClientError::NotInteger),
-    }
+    let database = keys::database(arguments, 1)?.ok_or(ClientError::DatabaseIndex)?;
+    Ok(Command::Select(database))
 }
 
 /// Text that stands in CLIENT LIST: no byte that could be taken for its separators.
@@ -207,9 +204,10 @@ pub(crate) const ENTRIES: &[CommandEntry] = &[
     },
     CommandEntry {
         name: "select",
-        reply: "`OK` for 0, else an error.",
+        reply: "`OK`, or an error if there is no such database.",
+        notes: "Each database has keys and collections of its own. How many there are is the setting `databases`. Between MULTI and EXEC it holds for the commands behind it, and for the connection once EXEC has executed them.",
         arity: 2,
-        summary: "Chooses a database; there is only 0.",
+        summary: "Chooses the database of the commands that follow.",
         arguments: &[Argument::integer("index")],
         parse: select,
         ..CONNECTION

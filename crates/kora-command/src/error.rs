@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use kora_values::said_name;
+
 use crate::limits::QUOTED_BYTES_MAX;
 use crate::setting_error::SettingError;
 
@@ -347,7 +349,7 @@ impl fmt::Display for ClientError {
             Self::NoVectorSet { name } => write!(
                 f,
                 "WRONGTYPE '{}' is a collection that VECSET or VECCREATE made: its vectors are reached by the VEC commands",
-                Quoted(name)
+                Quoted(said_name(name))
             ),
             Self::SetDimension { dimension, got } => {
                 write!(f, "ERR Vector dimension mismatch - got {got} but set has {dimension}")
@@ -385,17 +387,17 @@ impl fmt::Display for ClientError {
             Self::CollectionStays { name } => write!(
                 f,
                 "ERR '{}' is the name of a collection, which cannot be renamed or copied",
-                Quoted(name)
+                Quoted(said_name(name))
             ),
             Self::NoSuchCollection { collection } => write!(
                 f,
                 "ERR no such collection '{}': a vector is renamed or copied within its collection, or to another of its dimension that exists",
-                Quoted(collection)
+                Quoted(said_name(collection))
             ),
             Self::NameOfCollection { name } => write!(
                 f,
                 "ERR '{}' is the name of a collection: DEL or VECDROP drops it with all its vectors",
-                Quoted(name)
+                Quoted(said_name(name))
             ),
             Self::OutOfMemory => f.write_str(OUT_OF_MEMORY),
             Self::ExecOutOfMemory => write!(f, "EXECABORT Transaction discarded because of: {OUT_OF_MEMORY}"),
@@ -456,7 +458,7 @@ impl fmt::Display for ClientError {
             Self::KeyWithoutCollection { key } => write!(
                 f,
                 "ERR invalid key '{}': a vector's key is collection:element, and this one has no ':'",
-                Quoted(key)
+                Quoted(said_name(key))
             ),
             Self::NameEmpty => f.write_str("ERR the collection's name is empty"),
             Self::NameTooLong { bytes } => write!(
@@ -537,7 +539,7 @@ impl fmt::Display for ClientError {
             Self::GroupSyntax => f.write_str("ERR syntax error: GROUP is followed by BY path LIMIT n"),
             Self::MixedDimensions => f.write_str("ERR the vectors of these keys have different dimensions"),
             Self::NoMean => f.write_str("ERR the vectors of these keys with these weights have no mean"),
-            Self::NoSuchVector { key } => write!(f, "ERR no such vector '{}'", Quoted(key)),
+            Self::NoSuchVector { key } => write!(f, "ERR no such vector '{}'", Quoted(said_name(key))),
             Self::ZeroVector => {
                 f.write_str("ERR invalid vector: a zero vector has no direction, so it has no cosine distance")
             }
@@ -548,7 +550,7 @@ impl fmt::Display for ClientError {
             } => write!(
                 f,
                 "ERR vector dimension mismatch - got {got} but collection '{}' has {dimension}",
-                Quoted(collection)
+                Quoted(said_name(collection))
             ),
             Self::UnknownStorage { got } => {
                 write!(
@@ -584,12 +586,12 @@ impl fmt::Display for ClientError {
                 write!(f, "ERR unknown metric '{}': COSINE, L2 and IP are known", Quoted(got))
             }
             Self::CollectionExists { collection } => {
-                write!(f, "ERR collection '{}' already exists", Quoted(collection))
+                write!(f, "ERR collection '{}' already exists", Quoted(said_name(collection)))
             }
             Self::QueryOvertaken { collection } => write!(
                 f,
                 "TRYAGAIN collection '{}' was dropped and made again each time the query was asked",
-                Quoted(collection)
+                Quoted(said_name(collection))
             ),
         }
     }

@@ -9,7 +9,7 @@ pub(crate) const ENTRIES: &[CommandEntry] = &[
     CommandEntry {
         name: "copy",
         reply: "1 if it was copied, 0 if the destination exists or the source does not.",
-        notes: "A vector is copied within its collection, or to another existing one of its dimension; a collection cannot be copied. Within one slot the copy is atomic. Between slots the source may have changed by the time the copy arrives. Inside MULTI both keys must have one slot, or the answer is `CROSSSLOT`.",
+        notes: "With DB the copy is made in that database. A vector is copied within its collection, or to another existing one of its dimension; a collection cannot be copied. Within one slot the copy is atomic. Between slots the source may have changed by the time the copy arrives. Inside MULTI both keys must have one slot, or the answer is `CROSSSLOT`.",
         arity: -3,
         adds_memory: true,
         is_fast: false,
@@ -89,6 +89,16 @@ pub(crate) const ENTRIES: &[CommandEntry] = &[
         subcommands: MEMORY,
         group: "generic",
         ..CONTAINER
+    },
+    CommandEntry {
+        name: "move",
+        reply: "1 if it was moved, 0 if there is no such key or the other database has one of that name.",
+        notes: "A vector moves to the collection of that name in the other database, which must exist; a collection cannot be moved.",
+        arity: 3,
+        summary: "Moves a key to another database.",
+        arguments: &[Argument::key("key"), Argument::integer("db")],
+        parse: keys::move_key,
+        ..WRITE
     },
     CommandEntry {
         name: "object",

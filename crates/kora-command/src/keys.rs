@@ -4,6 +4,7 @@ use bytes::Bytes;
 use kora_resp::glob::{Case, Pattern};
 use kora_resp::limits::PATTERN_BYTES_MAX;
 use kora_resp::number;
+use kora_values::Database;
 
 use crate::action::{Action, ExpireOnly, KeyAction, LifetimeForm};
 use crate::arguments::Arguments;
@@ -29,6 +30,8 @@ pub struct ScanFilter {
     pub pattern: Option<Pattern>,
     /// Those of this type.
     pub type_name: Option<Bytes>,
+    /// Those of this database.
+    pub database: Database,
 }
 
 impl ScanFilter {
@@ -245,43 +248,63 @@ pub(crate) fn renamenx(arguments: &Arguments<'_>) -> Result<Command, ClientError
 }
 
 fn transfer(arguments: &Arguments<'_>, kind: TransferKind) -> Result<Command, ClientError> {
+    transfer_to(arguments, 2, None, kind)
+}
+
+fn transfer_to(
+    arguments: &Arguments<'_>,
+    to: usize,
+    to_database: Option<Database>,
+    kind: TransferKind,
+) -> Result<Command, ClientError> {
     Ok(Command::Transfer(Box::new(Transfer {
         from: Bytes::copy_from_slice(arguments.key(1)?),
-        to: Bytes::copy_from_slice(arguments.key(2)?),
+        to: Bytes::copy_from_slice(arguments.key(to)?),
+        to_database,
         kind,
     })))
 }
 
-/// `COPY source destination [DB 0] [REPLACE]`
+/// `MOVE key db`
+pub(crate) fn move_key(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+    let database = database(arguments, 2)?.ok_or(ClientError::OutOfRangeShort)?;
+    transfer_to(arguments, 1, Some(database), TransferKind::Move)
+}
+
+/// The database of a number; none if there is no such database in any server.
+pub(crate) fn database(arguments: &Arguments<'_>, index: usize) -> Result<Option<Database>, ClientError> {
+    let number = i32::try_from(arguments.integer(index)?).map_err(|_| ClientError::NotInteger)?;
+    Ok(usize::try_from(number).ok().and_then(Database::new))
+}
+
+/// `COPY source destination [DB destination-db] [REPLACE]`
 pub(crate) fn copy(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     let mut kind = TransferKind::CopyIfAbsent;
+    let mut to_database = None;
     let mut at = 3;
     while at < arguments.count() {
         if arguments.is(at, "REPLACE") {
             kind = TransferKind::Copy;
             at += 1;
         } else if arguments.is(at, "DB") && at + 1 < arguments.count() {
-            let database = i32::try_from(arguments.integer(at + 1)?).map_err(|_| ClientError::NotInteger)?;
-            if database != 0 {
-                return Err(ClientError::DatabaseIndex);
-            }
+            to_database = Some(database(arguments, at + 1)?.ok_or(ClientError::OutOfRangeShort)?);
             at += 2;
         } else {
             return Err(ClientError::Syntax);
         }
     }
-    if arguments.word(1) == arguments.word(2) {
+    if to_database.is_none() && arguments.word(1) == arguments.word(2) {
         return Err(ClientError::SameObject);
     }
-    transfer(arguments, kind)
+    transfer_to(arguments, 2, to_database, kind)
 }
 
 pub(crate) fn random_key(_: &Arguments<'_>) -> Result<Command, ClientError> {
-    Ok(Command::RandomKey)
+    Ok(Command::RandomKey(Database::ZERO))
 }
 
 pub(crate) fn keys(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
-    Ok(Command::Keys(pattern(arguments, 1)?))
+    Ok(Command::Keys(pattern(arguments, 1)?, Database::ZERO))
 }
 
 pub(crate) fn object_encoding(arguments: &Arguments<'_>) -> Result<Command, ClientError> {

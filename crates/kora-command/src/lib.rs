@@ -52,6 +52,7 @@ mod wish;
 use bytes::Bytes;
 use kora_resp::glob::Pattern;
 use kora_resp::{Reply, Words};
+use kora_values::Database;
 
 pub use self::action::{
     Action, AttributesAction, ExpireOnly, KeyAction, LifetimeForm, Only, ShortKey, StringAction, StringSetting,
@@ -110,8 +111,8 @@ pub enum Command {
     Authenticate(Credentials),
     /// `ACL …`
     Acl(Box<acl::AclRequest>),
-    /// `SELECT 0`
-    Select,
+    /// `SELECT index`
+    Select(Database),
     /// `CLIENT ID`
     ClientId,
     /// `CLIENT GETNAME`
@@ -180,9 +181,9 @@ pub enum Command {
     /// `MEMORY STATS`, `DOCTOR`, `PURGE` and `MALLOC-STATS`
     Memory(MemoryRequest),
     /// `DBSIZE`
-    DatabaseSize,
-    /// `FLUSHALL`, `FLUSHDB`
-    Flush,
+    DatabaseSize(Database),
+    /// `FLUSHALL`, or `FLUSHDB` of this database
+    Flush(Option<Database>),
     /// `SHUTDOWN`: whether a snapshot is taken first, if that was said.
     Shutdown(Option<bool>),
     /// `SAVE`, `BGSAVE`, `BGREWRITEAOF`
@@ -197,14 +198,14 @@ pub enum Command {
     OnKey(ShortKey, Action),
     /// What is split over the shards of several keys.
     MultiKey(MultiKeyCommand),
-    /// `RENAME`, `RENAMENX`, `COPY`
+    /// `RENAME`, `RENAMENX`, `COPY`, `MOVE`
     Transfer(Box<Transfer>),
     /// `SCAN cursor …`
     Scan(Box<ScanRequest>),
     /// `KEYS pattern`
-    Keys(Option<Pattern>),
+    Keys(Option<Pattern>, Database),
     /// `RANDOMKEY`
-    RandomKey,
+    RandomKey(Database),
 
     /// `SUBSCRIBE`, `PSUBSCRIBE`, `SSUBSCRIBE`, and their opposites
     ChangeSubscriptions(Box<SubscriptionChange>),
@@ -250,7 +251,7 @@ pub enum Command {
     /// `VECDROP collection`
     VectorDrop(Bytes),
     /// `VECLIST`
-    VectorList,
+    VectorList(Database),
     /// `VECINFO collection`
     VectorInfo(Bytes),
     /// `VECRECALL collection …`
@@ -295,13 +296,15 @@ impl MultiKeyCommand {
     }
 }
 
-/// `RENAME`, `RENAMENX`, `COPY`
+/// `RENAME`, `RENAMENX`, `COPY`, `MOVE`
 #[derive(Clone, Debug)]
 pub struct Transfer {
     /// Where the value is.
     pub from: Bytes,
     /// Where it shall be.
     pub to: Bytes,
+    /// In which database that is, if it was said.
+    pub to_database: Option<Database>,
     /// Under which conditions.
     pub kind: TransferKind,
 }
@@ -317,12 +320,19 @@ pub enum TransferKind {
     Copy,
     /// `COPY`
     CopyIfAbsent,
+    /// `MOVE`
+    Move,
 }
 
 impl TransferKind {
     /// True if the value stays where it was, too.
     pub fn is_copy(self) -> bool {
         matches!(self, TransferKind::Copy | TransferKind::CopyIfAbsent)
+    }
+
+    /// True if it is no error that there is no value.
+    pub fn may_miss(self) -> bool {
+        self.is_copy() || self == TransferKind::Move
     }
 
     /// True if a value at the new key gives way.
@@ -332,6 +342,24 @@ impl TransferKind {
 }
 
 impl Command {
+    /// Lets the command be about this database, as far as the names in it do not say that.
+    pub fn set_database(&mut self, database: Database) {
+        match self {
+            Command::DatabaseSize(own)
+            | Command::Flush(Some(own))
+            | Command::Keys(_, own)
+            | Command::RandomKey(own)
+            | Command::VectorList(own) => *own = database,
+            Command::Scan(request) => request.filter.database = database,
+            Command::Evaluate(evaluation) => evaluation.database = database,
+            Command::VectorQuery(query) => {
+                let without = query.wish.without.iter_mut();
+                without.for_each(|key| *key = database.stored(key).into());
+            }
+            _ => {}
+        }
+    }
+
     /// Memory that the data may take more for it, roughly: what the command carries, or the length to which it extends a
     /// string.
     pub fn data_bytes(&self) -> usize {
@@ -360,7 +388,7 @@ impl Command {
             Command::VectorDelete(elements) => elements.bytes(),
             Command::Answered(reply) => reply.bytes_hint(),
             Command::Ping(Some(text)) | Command::Echo(text) => text.len(),
-            Command::Keys(Some(pattern)) => pattern.bytes(),
+            Command::Keys(Some(pattern), _) => pattern.bytes(),
             Command::OnKey(key, action) => key.len() + action.bytes_held(),
             Command::MultiKey(multi_key) => multi_key.bytes_held(),
             Command::Transfer(transfer) => transfer.from.len() + transfer.to.len(),

@@ -1,11 +1,14 @@
 //! Which words of a request name keys, collections and channels, and what is done to what they name: what the rules of
 //! users are about. The uses are Redis 8.2's key specifications.
 
-use kora_resp::{Words, number};
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use kora_resp::number;
 use smallvec::SmallVec;
 
 use crate::limits::CENTER_KEYS_MAX;
-use crate::table::{CommandEntry, DataAccess};
+use crate::table::{self, CommandEntry, DataAccess};
 
 /// What a command does to a key. `exists` and the like do neither: any pattern of a user lets them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -90,6 +93,24 @@ enum NameOption {
     KeyOfQuery,
 }
 
+/// All words of a request, the command's name first.
+pub trait WordList<'w>: ExactSizeIterator<Item = &'w [u8]> + Clone {}
+
+impl<'w, T: ExactSizeIterator<Item = &'w [u8]> + Clone> WordList<'w> for T {}
+
+/// The places of words that name keys and collections in a request of this command, ascending: names that each database has
+/// for itself.
+pub fn places_of_names<'w>(entry: &CommandEntry, words: impl WordList<'w>) -> impl Iterator<Item = usize> {
+    static TRAITS: LazyLock<HashMap<&'static str, NameTraits>> = LazyLock::new(|| {
+        let entries = table::all().flat_map(|entry| std::iter::once(entry).chain(entry.subcommands));
+        entries.map(|entry| (entry.name, NameTraits::of(entry))).collect()
+    });
+    let ranges = TRAITS.get(entry.name).map(|traits| traits.ranges(words));
+    let names = |range: &NameRange| !matches!(range.named, Named::Channel | Named::ChannelPattern);
+    let ranges = ranges.unwrap_or_default().into_iter().filter(names);
+    ranges.flat_map(|range| (range.first..range.end).step_by(range.step))
+}
+
 impl NameTraits {
     /// What a command's requests name.
     pub fn of(entry: &CommandEntry) -> NameTraits {
@@ -125,7 +146,7 @@ impl NameTraits {
     }
 
     /// The words of a request that name something. `words` begin with the command's name.
-    pub fn ranges(&self, words: &Words) -> SmallVec<[NameRange; 3]> {
+    pub fn ranges<'w>(&self, words: impl WordList<'w>) -> SmallVec<[NameRange; 3]> {
         let mut ranges = SmallVec::new();
         let (first, end, step) = match self.places {
             Places::None => return ranges,
@@ -137,20 +158,20 @@ impl NameTraits {
                 };
                 (first, end, step)
             }
-            Places::Counted { count_at, step } => counted(words, count_at, step),
+            Places::Counted { count_at, step } => counted(&words, count_at, step),
             Places::DestinationAndCounted => {
                 ranges.push(range(self.first, 1, 2, 1));
-                let (first, end, step) = counted(words, 2, 1);
+                let (first, end, step) = counted(&words, 2, 1);
                 ranges.push(range(self.others, first, end, step));
                 return ranges;
             }
         };
         let end = end.min(words.len());
         let first_use = match self.option {
-            NameOption::GetOfSet if words.iter().skip(3).any(|word| word.eq_ignore_ascii_case(b"get")) => {
+            NameOption::GetOfSet if words.clone().skip(3).any(|word| word.eq_ignore_ascii_case(b"get")) => {
                 Named::Key(KeyUse::BOTH)
             }
-            NameOption::GetOfBitfield if only_gets(words) => Named::Key(KeyUse::READ),
+            NameOption::GetOfBitfield if only_gets(words.clone()) => Named::Key(KeyUse::READ),
             _ => self.first,
         };
         if first_use == self.others {
@@ -167,8 +188,8 @@ impl NameTraits {
 }
 
 /// The keys of `KEY key [WEIGHT w]`, again and again, from the third word on. The parser refuses more than so many.
-fn keys_of_query(words: &Words) -> impl Iterator<Item = NameRange> {
-    let (mut words, mut at) = (words.iter().skip(3).peekable(), 3);
+fn keys_of_query<'w>(words: impl WordList<'w>) -> impl Iterator<Item = NameRange> {
+    let (mut words, mut at) = (words.skip(3).peekable(), 3);
     let keys = std::iter::from_fn(move || {
         words.next_if(|word| word.eq_ignore_ascii_case(b"key"))?;
         words.next()?;
@@ -193,8 +214,8 @@ fn range(named: Named, first: usize, end: usize, step: usize) -> NameRange {
 }
 
 /// Words behind one that says how many there are; none if it is no such number: the command is refused for that.
-fn counted(words: &Words, count_at: usize, step: usize) -> (usize, usize, usize) {
-    let count = words.iter().nth(count_at).and_then(number::parse_i64);
+fn counted<'w>(words: &impl WordList<'w>, count_at: usize, step: usize) -> (usize, usize, usize) {
+    let count = words.clone().nth(count_at).and_then(number::parse_i64);
     let count = count.and_then(|count| usize::try_from(count).ok()).unwrap_or(0);
     let first = count_at + 1;
     let end = first.saturating_add(count.saturating_mul(step)).min(words.len());
@@ -202,8 +223,8 @@ fn counted(words: &Words, count_at: usize, step: usize) -> (usize, usize, usize)
 }
 
 /// True of a BITFIELD of which each operation is GET.
-fn only_gets(words: &Words) -> bool {
-    let mut operations = words.iter().skip(2);
+fn only_gets<'w>(words: impl WordList<'w>) -> bool {
+    let mut operations = words.skip(2);
     while let Some(word) = operations.next() {
         if !word.eq_ignore_ascii_case(b"get") {
             return false;
@@ -263,9 +284,8 @@ fn key_uses(name: &str, access: DataAccess) -> (KeyUse, KeyUse) {
 mod tests {
     use super::*;
     use crate::syntax::{Argument, Kind};
-    use crate::table;
 
-    fn words(text: &str) -> Words {
+    fn words(text: &str) -> kora_resp::Words {
         let mut reader = kora_resp::Reader::new(kora_resp::ReaderLimits::default());
         let line = format!("{text}\r\n");
         let request = reader.read(line.as_bytes()).expect("sound").expect("whole");
@@ -276,7 +296,7 @@ mod tests {
         let words = words(text);
         let entry = table::find(words.first().expect("a name")).expect("a command");
         let all: Vec<&[u8]> = words.iter().collect();
-        let ranges = NameTraits::of(entry).ranges(&words);
+        let ranges = NameTraits::of(entry).ranges(words.iter());
         let of_range = |range: &NameRange| {
             let places = (range.first..range.end).step_by(range.step);
             let named = range.named;
@@ -309,6 +329,26 @@ mod tests {
         assert_eq!(named("COPY a b REPLACE"), copied);
         assert_eq!(named("PING a"), []);
         assert_eq!(named("MSET"), []);
+    }
+
+    #[test]
+    fn names_that_a_database_has_are_placed_in_order() {
+        let places = |text: &str| {
+            let words = words(text);
+            let entry = table::find(words.first().expect("a name")).expect("a command");
+            places_of_names(entry, words.iter()).collect::<Vec<_>>()
+        };
+        assert_eq!(places("MSET a 1 b 2"), [1, 3]);
+        assert_eq!(places("EVAL x 2 a b c"), [3, 4]);
+        assert_eq!(places("VECQUERY c 3 key d:1 WEIGHT 2 key e:1 EF 10"), [1, 4, 8]);
+        assert_eq!(places("SUBSCRIBE a b"), [0_usize; 0]);
+        assert_eq!(places("COPY a b DB 1"), [1, 2]);
+        for entry in table::all().flat_map(|entry| std::iter::once(entry).chain(entry.subcommands)) {
+            let words = entry.name.split('|').chain(["3"; 12]).map(str::as_bytes);
+            let words: Vec<&[u8]> = words.collect();
+            let all: Vec<usize> = places_of_names(entry, words.iter().copied()).collect();
+            assert!(all.is_sorted_by(|one, other| one < other), "{}: {all:?}", entry.name);
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use kora_filter::{Dialect, Path};
 use kora_resp::number;
+use kora_values::said_name;
 
 use crate::arguments::Arguments;
 use crate::error::ClientError;
@@ -28,8 +29,9 @@ pub(crate) const ENTRY: CommandEntry = CommandEntry {
 /// `VECQUERY collection k …`
 fn query(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     let target = arguments.word(1);
-    if target.len() > crate::limits::KEY_BYTES_MAX {
-        return Err(ClientError::KeyTooLong { bytes: target.len() });
+    let bytes = said_name(target).len();
+    if bytes > crate::limits::KEY_BYTES_MAX {
+        return Err(ClientError::KeyTooLong { bytes });
     }
     let mut wish = Wish::new(arguments.number(2, "k", 1, K_MAX)?);
     let count = arguments.count();

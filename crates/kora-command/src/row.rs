@@ -120,7 +120,7 @@ impl CommandEntry {
 
     /// True if what its connection may say can be different behind it.
     pub fn may_change_rights(&self) -> bool {
-        self.before_auth || self.is_admin || self.name == "multi"
+        self.before_auth || self.is_admin || matches!(self.name, "multi" | "select")
     }
 
     /// True if its arity allows so many words.

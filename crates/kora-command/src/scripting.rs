@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use kora_resp::{Version, Words};
+use kora_values::Database;
 
 use crate::Command;
 use crate::arguments::Arguments;
@@ -27,6 +28,8 @@ pub struct Evaluation {
     pub rights: Option<Arc<dyn ScriptRights>>,
     /// In which the client is answered: the engine knows.
     pub version: Version,
+    /// Whose names it means.
+    pub database: Database,
 }
 
 /// The rights that a script's calls are held against.
@@ -81,6 +84,7 @@ fn evaluation(
         is_read_only,
         rights: None,
         version: Version::Resp2,
+        database: Database::ZERO,
     })))
 }
 

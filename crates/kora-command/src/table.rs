@@ -2,6 +2,7 @@
 //! What a row says stands in `row.rs`.
 
 use kora_resp::{Request, Words};
+use kora_values::Database;
 
 use crate::arguments::Arguments;
 use crate::error::ClientError;
@@ -36,6 +37,8 @@ pub struct Parsed {
     pub entry: &'static CommandEntry,
     /// Where the engine keeps the beginning of the request's words; 0 if it does not.
     pub trail: u64,
+    /// The database whose names stand in it.
+    pub database: Database,
     /// The slot of the key of a command on one key, once the engine has computed it: it is wanted more than once.
     pub slot: Option<u16>,
     /// All words of the request, if its client's rights are held against them.
@@ -63,8 +66,18 @@ pub fn parse(request: &Request<'_>, access: Access) -> Parsed {
         command: command.unwrap_or_else(Command::Refused),
         entry,
         trail: 0,
+        database: Database::ZERO,
         slot: None,
         words: None,
+    }
+}
+
+/// The row of the command that a request is, or of its subcommand; none if it is none.
+pub fn find_of(request: &Request<'_>) -> Option<&'static CommandEntry> {
+    let entry = find_command(request.get(0)?)?;
+    match request.get(1).filter(|_| !entry.subcommands.is_empty()) {
+        None => Some(entry),
+        Some(subcommand) => find_subcommand(entry, subcommand),
     }
 }
 
@@ -80,11 +93,7 @@ fn parse_entry(arguments: &Arguments<'_>, access: Access) -> Result<ParseOutcome
     };
     if !entry.subcommands.is_empty() && arguments.count() > 1 {
         let subcommand = arguments.word(1);
-        let found = entry
-            .subcommands
-            .iter()
-            .find(|candidate| candidate.name.as_bytes()[entry.name.len() + 1..].eq_ignore_ascii_case(subcommand));
-        entry = found.ok_or_else(|| ClientError::UnknownSubcommand {
+        entry = find_subcommand(entry, subcommand).ok_or_else(|| ClientError::UnknownSubcommand {
             command: entry.name,
             subcommand: subcommand.to_vec(),
         })?;
@@ -130,6 +139,14 @@ fn find_command(name: &[u8]) -> Option<&'static CommandEntry> {
         place = (place + 1) % PLACES_COUNT;
     }
     None
+}
+
+fn find_subcommand(entry: &'static CommandEntry, subcommand: &[u8]) -> Option<&'static CommandEntry> {
+    let is_it = |candidate: &&CommandEntry| {
+        let name = &candidate.name.as_bytes()[entry.name.len() + 1..];
+        name.eq_ignore_ascii_case(subcommand)
+    };
+    entry.subcommands.iter().find(is_it)
 }
 
 fn find_in(mut entries: impl Iterator<Item = &'static CommandEntry>, name: &[u8]) -> Option<&'static CommandEntry> {

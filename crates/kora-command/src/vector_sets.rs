@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 use bytes::Bytes;
 use kora_filter::{Dialect, c_double};
 use kora_resp::number;
+use kora_values::said_name;
 use kora_vector::Quantisation;
 use kora_vector::limits::DIMENSION_MAX;
 
@@ -287,7 +288,7 @@ fn vector(arguments: &Arguments<'_>, at: usize) -> Result<(Box<[f32]>, usize), C
 
 /// An element that may become one: with its set's name it is no longer than a key.
 fn new_element(arguments: &Arguments<'_>, index: usize) -> Result<Bytes, ClientError> {
-    match arguments.word(1).len() + 1 + arguments.word(index).len() {
+    match said_name(arguments.word(1)).len() + 1 + arguments.word(index).len() {
         bytes if bytes > KEY_BYTES_MAX => Err(ClientError::KeyTooLong { bytes }),
         _ => Ok(arguments.owned(index)),
     }

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use kora_resp::number;
+use kora_values::Database;
 use kora_vector::limits::{DIMENSION_MAX, M_MAX, M_MIN};
 use kora_vector::{Metric, Refusal, Storage};
 
@@ -178,7 +179,7 @@ pub(crate) fn drop(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
 
 /// `VECLIST`
 pub(crate) fn list(_: &Arguments<'_>) -> Result<Command, ClientError> {
-    Ok(Command::VectorList)
+    Ok(Command::VectorList(Database::ZERO))
 }
 
 /// `VECINFO collection`

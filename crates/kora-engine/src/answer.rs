@@ -13,7 +13,6 @@ use crate::error::ClientError;
 use crate::info::REDIS_VERSION;
 use crate::scripts::Kill;
 use crate::session::Session;
-use crate::settings::SettingError;
 use crate::setup::Setup;
 use crate::tracking::Tracking;
 
@@ -67,7 +66,10 @@ pub(crate) fn answer(
             let text = |number: u64| Reply::Text(number.to_string());
             Reply::Array(vec![text(unix_us / 1_000_000), text(unix_us % 1_000_000)])
         }
-        Command::Select => Reply::ok(),
+        Command::Select(database) => {
+            session.database = database;
+            Reply::ok()
+        }
         Command::ClientId => Reply::Integer(integer(session.id)),
         Command::ClientGetName => session.name.clone().map_or(Reply::Null, Reply::Bulk),
         Command::ClientSetName(name) => {
@@ -232,23 +234,11 @@ fn settings(patterns: &[Bytes], setup: &Setup) -> Reply {
     let matches = |name: &str| patterns.iter().any(|pattern| pattern.matches(name.as_bytes()));
     let all = setup.settings.all();
     let own = all.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-    let matching = FIXED_SETTINGS.into_iter().chain(own).filter(|(name, _)| matches(name));
+    let matching = own.filter(|(name, _)| matches(name));
     let text = |text: &str| Reply::Text(text.to_owned());
     Reply::Map(matching.map(|(name, value)| (text(name), text(value))).collect())
 }
 
-/// What can't be chosen may be set to what it is: libraries and test suites do that.
 fn change(changes: Vec<(String, String)>, setup: &Setup) -> Result<(), ClientError> {
-    let mut own = Vec::with_capacity(changes.len());
-    for (name, value) in changes {
-        match FIXED_SETTINGS.iter().find(|(fixed, _)| *fixed == name) {
-            None => own.push((name, value)),
-            Some((_, fixed)) if *fixed == value => {}
-            Some(_) => return Err(ClientError::Setting(SettingError::immutable(&name))),
-        }
-    }
-    setup.settings.set(&own).map_err(ClientError::Setting)
+    setup.settings.set(&changes).map_err(ClientError::Setting)
 }
-
-/// What Redis would have us set and Kōra has no choice about. redis-benchmark asks for the first two, GUIs for the third.
-const FIXED_SETTINGS: [(&str, &str); 1] = [("databases", "1")];

@@ -1,5 +1,7 @@
 //! What a worker is asked about its own connections.
 
+use std::collections::BTreeMap;
+
 use crate::command::ClientFilter;
 use crate::engine::Engine;
 use crate::error::ClientError;
@@ -11,7 +13,7 @@ use crate::session::Session;
 use crate::setup::Host;
 use crate::shard::Shard;
 use crate::slow::{SlowPart, SlowQuestion};
-use crate::stats::WorkerStats;
+use crate::stats::{DatabaseStats, WorkerStats};
 
 impl Engine {
     pub(crate) fn answer_for_worker(&mut self, body: RequestBody, host: &dyn Host) -> PartialReply {
@@ -145,7 +147,7 @@ impl Engine {
             keys: self.shards.iter().map(|shard| shard.key_counts().keys).sum(),
             expiring: self.shards.iter().map(|shard| shard.key_counts().expiring).sum(),
             expired: self.expired() - forgotten.expired,
-            time_left_ms: self.time_left_ms(self.unix_us(now_us) / 1000),
+            databases: self.database_stats(self.unix_us(now_us) / 1000),
             lookups: self.shards.iter().map(|shard| shard.lookups().counts()).sum(),
             tracking_clients: self.tracking_clients as u64,
             tracked: self.tracked(),
@@ -194,13 +196,24 @@ impl Engine {
         of_shards.fold([0; 3], |sum, one| std::array::from_fn(|index| sum[index] + one[index]))
     }
 
-    /// How long strings and hashes that expire have left in all, and how many there are.
-    fn time_left_ms(&self, now_ms: u64) -> (u128, u64) {
-        let keys = self.shards.iter().map(|shard| shard.keyspace().keys());
-        keys.fold((0, 0), |(sum_ms, count), keys| {
-            let (average_ms, expiring) = (keys.time_left_ms(now_ms).unwrap_or(0), keys.expiring() as u64);
-            (sum_ms + u128::from(average_ms) * u128::from(expiring), count + expiring)
-        })
+    /// What each database holds on this worker's shards, without those that hold nothing.
+    fn database_stats(&self, now_ms: u64) -> BTreeMap<u16, DatabaseStats> {
+        let mut all: BTreeMap<u16, DatabaseStats> = BTreeMap::new();
+        for shard in &self.shards {
+            for database in shard.keyspace().used_databases() {
+                let (keys, expiring) = shard.keyspace().counts_of(database);
+                let table = shard.keyspace().keys().of(database);
+                let (average_ms, of_average) = (table.time_left_ms(now_ms).unwrap_or(0), table.expiring() as u64);
+                if keys > 0 {
+                    let stats = all.entry(database.number()).or_default();
+                    stats.keys += keys as u64;
+                    stats.expiring += expiring as u64;
+                    stats.time_left_ms.0 += u128::from(average_ms) * u128::from(of_average);
+                    stats.time_left_ms.1 += of_average;
+                }
+            }
+        }
+        all
     }
 
     /// How many entries were evicted here.

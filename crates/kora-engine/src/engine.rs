@@ -12,15 +12,13 @@ use std::task::Waker;
 
 use bytes::BytesMut;
 use kora_mesh::{Port, WorkerId};
-use kora_resp::Reply;
+use kora_resp::{PrefixedRequest, Reply};
 
 use crate::background_task::BackgroundTask;
 use crate::claims::{ClaimBoard, Claims};
 use crate::client_migration::{KillFlag, Migrations};
 use crate::clients::Forgotten;
-use crate::command::Command;
-use crate::command::secrets::Secrets;
-use crate::command::table::{self, Access, Parsed};
+use crate::command::table::{Access, Parsed};
 use crate::durable::Durable;
 use crate::epochs::Epochs;
 use crate::gather::Gather;
@@ -120,6 +118,8 @@ pub struct Engine {
     pub(crate) clients_by_id: BTreeMap<u64, ReplyQueueId>,
     /// What was counted elsewhere when a client last had it forgotten.
     pub(crate) forgotten: Forgotten,
+    /// A request with the names of its database, while it is read.
+    pub(crate) prefixed: PrefixedRequest,
     /// What there is to do beside what is asked.
     pub(crate) maintenance: Maintenance,
     /// Clients that went to other workers.
@@ -254,6 +254,7 @@ impl Engine {
             clock_us: 0,
             cpu_look: CpuLook::default(),
             day: DayLook::default(),
+            prefixed: PrefixedRequest::default(),
             maintenance: Maintenance::default(),
             migrations: Migrations::new(mesh_end.loads),
             durable: Durable::default(),
@@ -342,21 +343,6 @@ impl Engine {
     /// What a connection may say at the moment: its limits before it has authenticated are narrower.
     pub fn access(&mut self, reply_queue: ReplyQueueId) -> Access {
         self.reply_queues.get(reply_queue).session.access
-    }
-
-    /// Reads a request as a command.
-    pub fn parse(&mut self, reply_queue: ReplyQueueId, request: &kora_resp::Request<'_>) -> Parsed {
-        let mut parsed = table::parse(request, self.access(reply_queue));
-        if self.setup.live.slow.is_logging() {
-            parsed.trail = self.slow.trail.remember(request, Secrets::of(parsed.entry));
-        }
-        if let Command::OnKey(key, _) = &parsed.command {
-            parsed.slot = self.setup.placement.slot_of(key);
-        }
-        if self.keeps_words(reply_queue) {
-            parsed.words = Some(request.words(0));
-        }
-        parsed
     }
 
     /// The time when a command was last submitted, or when its answer was found if that was at once: for callers that submit

@@ -9,6 +9,7 @@ use kora_keyspace::collections::{Collection, Description};
 use kora_mesh::WorkerId;
 use kora_resp::{Bulks, Reply, Words};
 use kora_script::Run;
+use kora_values::Database;
 use kora_vector::{SearchParameters, Statistics};
 
 use crate::command::scripting::ScriptRights;
@@ -80,8 +81,8 @@ pub(crate) enum RequestBody {
     TakeValue(Box<TakeValue>),
     /// Take what another shard's key held.
     PutValue(Box<PutValue>),
-    /// Some key, by chance.
-    RandomKey,
+    /// Some key of a database, by chance.
+    RandomKey(Database),
     /// Tell the client's next EXEC if one of these keys is changed.
     Watch(Words),
     /// Forget what the client watches.
@@ -118,18 +119,17 @@ pub(crate) enum RequestBody {
     WithdrawEmpty { schema: Arc<Schema>, attempt: u64 },
     /// Free what is held of a collection that was withdrawn.
     Release { name: Bytes, generation: Generation },
-    /// To every owner: withdraw all collections older than this.
-    WithdrawBefore(Generation),
-    /// Free what is held of collections older than this.
-    ReleaseBefore(Generation),
+    /// To every owner: withdraw all collections older than this, or those of a database.
+    WithdrawBefore(Generation, Option<Database>),
+    /// Free all keys and what is held of collections older than this, or those of a database.(Generation, Option<Database>),
     /// What this shard holds of a collection.
     Describe(Arc<Schema>),
     /// Some vector of a collection, chosen by this number, and a query near it.
     Sample { schema: Arc<Schema>, random: u64 },
-    /// Number of vectors on this shard.
-    Count,
-    /// The names of all collections.
-    List,
+    /// Number of a database's keys on this shard.
+    Count(Database),
+    /// The names of all collections of a database.
+    List(Database),
     /// Some keys of this shard.
     Scan(Box<ScanPart>),
 
@@ -199,7 +199,10 @@ impl RequestBody {
                 MultiKeyRequest::GetStrings(keys) | MultiKeyRequest::Count(keys) | MultiKeyRequest::Touch(keys),
             ) => keys.iter().for_each(see),
             RequestBody::Get(element) => see(&element.key()),
-            RequestBody::Script(run) => run.run.keys.iter().for_each(|key| see(key)),
+            RequestBody::Script(run) => {
+                let stored = run.run.keys.iter().map(|key| run.database.stored(key));
+                stored.for_each(|key| see(&key));
+            }
             RequestBody::Untouched(body) => body.for_each_key_read(see),
             _ => {}
         }
@@ -483,6 +486,8 @@ impl PartialReply {
 /// A script that is to run on a shard.
 pub(crate) struct ScriptRun {
     pub(crate) run: Run,
+    /// Whose names it means.
+    pub(crate) database: Database,
     pub(crate) is_read_only: bool,
     /// What it may call, if not everything.
     pub(crate) rights: Option<Arc<dyn ScriptRights>>,

@@ -5,6 +5,7 @@
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 use kora_resp::Words;
+use kora_values::Database;
 
 use crate::command::Command;
 use crate::command::secrets::{REDACTED, Secrets};
@@ -33,7 +34,7 @@ impl Engine {
         }
         let unix_us = self.unix_us(since_us);
         let address = &self.reply_queues.get(id).session.address;
-        let line = line(unix_us, address, words, Secrets::of(parsed.entry));
+        let line = line(unix_us, (parsed.database, address), words, Secrets::of(parsed.entry));
         self.news.push(NewsItem::Line(line));
         self.spread_news(host);
     }
@@ -68,11 +69,11 @@ impl Engine {
 }
 
 /// The command as Redis spells it.
-fn line(unix_us: u64, address: &str, words: &Words, secrets: Secrets) -> Bytes {
+fn line(unix_us: u64, (database, address): (Database, &str), words: &Words, secrets: Secrets) -> Bytes {
     let all: Vec<&[u8]> = words.iter().collect();
     let mut line = BytesMut::new();
-    let head = format!("+{}.{:06} [0 {address}]", unix_us / 1_000_000, unix_us % 1_000_000);
-    line.put_slice(head.as_bytes());
+    let (seconds, us, number) = (unix_us / 1_000_000, unix_us % 1_000_000, database.number());
+    line.put_slice(format!("+{seconds}.{us:06} [{number} {address}]").as_bytes());
     for (index, word) in all.iter().enumerate() {
         if line.len() > MONITOR_LINE_BYTES_MAX {
             line.put_slice(format!(" \"... ({} more arguments)\"", all.len() - index).as_bytes());
@@ -130,15 +131,15 @@ mod tests {
     fn a_line_is_spelled_as_by_redis() {
         let spelled = line(
             5_000_042,
-            "1.2.3.4:5",
+            (Database::new(3).unwrap(), "1.2.3.4:5"),
             &words(&[b"SET", b"a\"\\", b"\n\x00\xff b"]),
             Secrets::None,
         );
         assert_eq!(
             spelled,
-            "+5.000042 [0 1.2.3.4:5] \"SET\" \"a\\\"\\\\\" \"\\n\\x00\\xff b\"\r\n"
+            "+5.000042 [3 1.2.3.4:5] \"SET\" \"a\\\"\\\\\" \"\\n\\x00\\xff b\"\r\n"
         );
-        let spelled = line(0, "a", &words(&[b"AUTH", b"word"]), Secrets::Auth);
+        let spelled = line(0, (Database::ZERO, "a"), &words(&[b"AUTH", b"word"]), Secrets::Auth);
         assert_eq!(spelled, "+0.000000 [0 a] \"AUTH\" \"(redacted)\"\r\n");
     }
 
@@ -146,7 +147,7 @@ mod tests {
     fn a_line_is_bounded() {
         let word = [0; 2 * MONITOR_WORD_BYTES_MAX];
         let many: Vec<&[u8]> = vec![&word; 1000];
-        let spelled = line(0, "a", &words(&many), Secrets::None);
+        let spelled = line(0, (Database::ZERO, "a"), &words(&many), Secrets::None);
         assert!(
             spelled.len() < MONITOR_LINE_BYTES_MAX + 5 * MONITOR_WORD_BYTES_MAX,
             "{}",

@@ -24,6 +24,7 @@ use crate::pubsub::Subscribing;
 use crate::router::{Placement, ShardId, Spread, slot};
 use kora_keyspace::catalog::{CatalogView, GraphSettings, MadeBy};
 use kora_script::Run;
+use kora_values::database::prefix_len;
 
 /// What must be true of a connection's earlier commands before this one starts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -119,7 +120,7 @@ pub(crate) fn plan(parsed: &Parsed, placement: Placement, catalog: CatalogView<'
             Center::Stored(_) | Center::Mean(_) => (by_access, Route::All, First::Steps),
         },
         Command::Scan(request) => (by_access, route_of_scan(request, placement), First::Steps),
-        Command::VectorCreate(_) | Command::VectorDrop(_) | Command::Flush => {
+        Command::VectorCreate(_) | Command::VectorDrop(_) | Command::Flush(_) => {
             (Order::AfterAll, Route::All, First::Steps)
         }
         // It may write, and goes where its keys are; of several slots it is refused.
@@ -127,12 +128,12 @@ pub(crate) fn plan(parsed: &Parsed, placement: Placement, catalog: CatalogView<'
             Some(key) => (Order::AfterQueries, Route::One(placement.shard_of(key)), First::OneStep),
             None => (Order::AfterQueries, Route::All, First::Steps),
         },
-        Command::RandomKey
-        | Command::Keys(_)
+        Command::RandomKey(_)
+        | Command::Keys(..)
         | Command::VectorRecall(_)
-        | Command::VectorList
+        | Command::VectorList(_)
         | Command::VectorInfo(_)
-        | Command::DatabaseSize
+        | Command::DatabaseSize(_)
         | Command::ClientList(_)
         | Command::ClientKill(..)
         | Command::Info(_)
@@ -168,7 +169,7 @@ pub(crate) fn plan(parsed: &Parsed, placement: Placement, catalog: CatalogView<'
         | Command::Hello(_)
         | Command::Authenticate(_)
         | Command::Acl(_)
-        | Command::Select
+        | Command::Select(_)
         | Command::ClientId
         | Command::ClientGetName
         | Command::ClientSetName(_)
@@ -207,8 +208,8 @@ pub(crate) fn start(command: Command, first: First, me: u64, here: Target, conte
         Command::OnKey(key, action) => start_on_key(key, action, first, context),
         Command::MultiKey(multi_key) => gather::multi_key(multi_key, context),
         Command::Transfer(transfer) => RenameOrCopy::start(*transfer, context),
-        Command::Keys(pattern) => Scanning::list(pattern, context),
-        Command::RandomKey => RandomKey::start(context),
+        Command::Keys(pattern, database) => Scanning::list(pattern, database, context),
+        Command::RandomKey(database) => RandomKey::start(database, context),
         Command::VectorSet(element, vector, options) => gather::set_vector(element, vector, options, context),
         Command::VectorSetMany(vectors) => gather::set_vectors(vectors, context),
         Command::VectorGet(element, form) => {
@@ -242,7 +243,7 @@ pub(crate) fn start(command: Command, first: First, me: u64, here: Target, conte
                 vec![(owner, RequestBody::Withdraw(name))],
             )
         }
-        Command::VectorList => {
+        Command::VectorList(database) => {
             // Any shard can read the catalog; one of our own, if there is one, spares the way.
             let shard = match here {
                 Target::Shard(shard) => shard,
@@ -250,15 +251,15 @@ pub(crate) fn start(command: Command, first: First, me: u64, here: Target, conte
             };
             Next::Request(
                 Gather::One(Shape::Names),
-                vec![(Target::Shard(shard), RequestBody::List)],
+                vec![(Target::Shard(shard), RequestBody::List(database))],
             )
         }
         Command::VectorRecall(request) => Recalling::start(&request, context),
         Command::VectorInfo(name) => describe(&name, DescribeForm::All, context),
-        Command::DatabaseSize => {
+        Command::DatabaseSize(database) => {
             let requests: Vec<_> = placement
                 .shards()
-                .map(|shard| (Target::Shard(shard), RequestBody::Count))
+                .map(|shard| (Target::Shard(shard), RequestBody::Count(database)))
                 .collect();
             Next::Request(
                 Gather::Sum {
@@ -268,7 +269,7 @@ pub(crate) fn start(command: Command, first: First, me: u64, here: Target, conte
                 requests,
             )
         }
-        Command::Flush => Flushing::start(context),
+        Command::Flush(database) => Flushing::start(database, context),
         Command::ClientList(filter) => ListingClients::start(*filter, context),
         Command::ClientKill(filter, reply) => KillingClients::start(*filter, me, reply, context),
         Command::ChangeSubscriptions(change) => {
@@ -354,16 +355,25 @@ fn evaluate(evaluation: Evaluation, here: Target, context: &Context<'_>) -> Next
     let body = ScriptRun {
         run: Run {
             script,
-            keys,
+            keys: keys.iter().map(as_said).collect(),
             arguments: evaluation.arguments,
             version: evaluation.version,
         },
+        database: evaluation.database,
         is_read_only: evaluation.is_read_only,
         rights: evaluation.rights,
         slot,
         may_move: slot.is_none(),
     };
     Next::Request(gather, vec![(target, RequestBody::Script(Box::new(body)))])
+}
+
+/// A name as the client said it.
+pub(crate) fn as_said(stored: &Bytes) -> Bytes {
+    match prefix_len(stored) {
+        0 => stored.clone(),
+        bytes => stored.slice(bytes..),
+    }
 }
 
 const NO_SCRIPT: &str = "NOSCRIPT No matching script. Please use EVAL.";

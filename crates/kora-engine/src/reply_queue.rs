@@ -8,6 +8,7 @@ use std::task::Waker;
 
 use bytes::BytesMut;
 use kora_resp::{Reply, Version, Writing};
+use kora_values::Database;
 
 use self::pushes::Piece;
 use crate::client_migration::{KillFlag, MigrationTarget};
@@ -44,6 +45,8 @@ pub(crate) struct ReplyQueue {
     pub(crate) migration_target: MigrationTarget,
     /// What is queued since MULTI, if that was said.
     pub(crate) transaction: Option<Transaction>,
+    /// The database that is selected once the transaction is executed that is under way.
+    pub(crate) selecting: Option<Database>,
     /// What its client watches.
     pub(crate) watched: Option<Watched>,
     /// What its client subscribes to.
@@ -206,6 +209,7 @@ impl ReplyQueue {
             kill_flag,
             migration_target: MigrationTarget::default(),
             transaction: None,
+            selecting: None,
             watched: None,
             subscriber: None,
             pushes: VecDeque::new(),
@@ -243,6 +247,22 @@ impl ReplyQueue {
                 Command::Refused(ClientError::ExecDenied(_)) => true,
                 _ => false,
             }
+    }
+
+    /// The database of the names in the client's next request, if nothing goes wrong before.
+    #[inline]
+    pub(crate) fn database(&self) -> Database {
+        let queued = self.transaction.as_ref().and_then(|transaction| transaction.selected);
+        queued.or(self.selecting).unwrap_or(self.session.database)
+    }
+
+    /// A transaction has ended with this reply: what it selects is selected if it was executed.
+    fn settle_database(&mut self, reply: &Reply) {
+        if let Some(database) = self.selecting.take()
+            && matches!(reply, Reply::Array(_))
+        {
+            self.session.database = database;
+        }
     }
 
     /// True if one more request may take a slot.
@@ -333,6 +353,7 @@ impl ReplyQueue {
 
     /// The last reply of a connection, for which there is always a slot.
     pub(crate) fn put_last_reply(&mut self, reply: Reply, taken: Taken) {
+        self.settle_database(&reply);
         let memory = ReplyMemory::of(&reply);
         self.account.add_reply(&memory, SLOT_BYTES);
         let taken = Taken {
@@ -372,6 +393,7 @@ impl ReplyQueue {
 
     /// Fills a slot whose gather was taken out; says when it was taken and for what.
     pub(crate) fn fill(&mut self, sequence: u32, reply: Reply) -> Taken {
+        self.settle_database(&reply);
         let (reply, memory) = match self.is_heard() {
             true => {
                 let memory = ReplyMemory::of(&reply);

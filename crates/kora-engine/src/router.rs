@@ -6,6 +6,8 @@
 
 use kora_keyspace::catalog::{CatalogView, Schema};
 use kora_mesh::WorkerId;
+use kora_values::database::{MARKER, said_name};
+use smallvec::SmallVec;
 
 /// One shard: a sixteenth-thousandth or more of all slots, and everything that lives in them.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -157,7 +159,19 @@ pub fn share_of_part(count: usize, parts: usize) -> usize {
 }
 
 /// A key's slot, the key being given in pieces.
+///
+/// A key's database does not count: a hash tag keeps keys of all databases together, and so does a name.
 pub fn slot(pieces: &[&[u8]]) -> u16 {
+    match pieces {
+        [first, rest @ ..] if first.first() == Some(&MARKER) => {
+            let said: SmallVec<[&[u8]; 3]> = [said_name(first)].into_iter().chain(rest.iter().copied()).collect();
+            slot_of_said(&said)
+        }
+        pieces => slot_of_said(pieces),
+    }
+}
+
+fn slot_of_said(pieces: &[&[u8]]) -> u16 {
     let crc = match hash_tag(pieces) {
         Some((start, end)) => bytes_of(pieces).skip(start).take(end - start).fold(0, crc16_with),
         None => pieces.iter().fold(0, |crc, piece| crc16_with_all(crc, piece)),
@@ -261,6 +275,16 @@ mod tests {
         assert_eq!(slot(&[b"foo{}{bar}"]), crc16(b"foo{}{bar}") % 16384);
         assert_eq!(slot(&[b"foo{{bar}}zap"]), slot(&[b"{bar"]));
         assert_eq!(slot(&[b""]), 0);
+    }
+
+    #[test]
+    fn a_key_has_one_slot_in_all_databases() {
+        let database = kora_values::Database::new(7).unwrap();
+        for key in [&b"foo"[..], b"{user1000}.following", b"", b"docs:1", b"\xfe"] {
+            let stored = database.stored(key);
+            assert_eq!(slot(&[&stored]), slot(&[&kora_values::Database::ZERO.stored(key)]));
+            assert_eq!(slot(&[&stored, b":", b"x"]), slot(&[&[key, b":x"].concat()[..]]), "{key:?}");
+        }
     }
 
     #[test]

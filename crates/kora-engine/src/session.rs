@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use kora_access::{User, Users};
 use kora_resp::Version;
+use kora_values::Database;
 
 use crate::command::table::Access;
 use crate::command::{ClientFilter, ClientSwitch, ReplyMode, TopicKind};
@@ -23,6 +24,8 @@ pub struct Session {
     /// When it came, in microseconds of the host's clock.
     pub since_us: u64,
     pub(crate) version: Version,
+    /// The one that it has selected.
+    pub(crate) database: Database,
     pub(crate) access: Access,
     /// Who it is. `None` if it is no client's: then it may do everything.
     pub(crate) user: Option<Arc<User>>,
@@ -58,6 +61,7 @@ impl Session {
             local_address,
             since_us,
             version: Version::Resp2,
+            database: Database::ZERO,
             access: Access::BeforeAuth,
             user: None,
             is_limited: false,
@@ -89,6 +93,7 @@ impl Session {
     /// Puts it into the state in which it began.
     pub(crate) fn reset(&mut self, users: &Users) {
         self.version = Version::Resp2;
+        self.database = Database::ZERO;
         self.begin_as_default(users);
         self.name = None;
         self.reply_mode = ReplyMode::On;
@@ -221,7 +226,7 @@ impl Session {
         };
         writeln!(
             out,
-            "id={} addr={} laddr={} name={} age={} idle={} flags={} db=0 sub={} psub={} ssub={} cmd={command} \
+            "id={} addr={} laddr={} name={} age={} idle={} flags={} db={} sub={} psub={} ssub={} cmd={command} \
              user={} resp={resp} lib-name={} lib-ver={}",
             self.id,
             self.address,
@@ -230,6 +235,7 @@ impl Session {
             seconds(self.since_us),
             seconds(self.last_us),
             self.flags(),
+            self.database.number(),
             self.subscriptions[0],
             self.subscriptions[1],
             self.subscriptions[2],

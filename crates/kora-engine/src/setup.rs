@@ -5,6 +5,7 @@ use std::sync::Arc;
 use kora_mesh::{Durability, Gauge, Port, ReadLease, WorkerId};
 
 use crate::claims::ClaimBoard;
+use crate::databases::Databases;
 use crate::error::ClientError;
 use crate::leased::ReadLeases;
 use crate::limits::REPLY_BYTES_MAX;
@@ -20,6 +21,8 @@ pub struct Setup {
     pub placement: Placement,
     /// The collections that exist.
     pub catalog: Arc<Catalog>,
+    /// How many databases there are.
+    pub databases: Databases,
     /// The scripts that are known, and those that run.
     pub scripts: Arc<Scripts>,
     /// For collections that do not say otherwise.

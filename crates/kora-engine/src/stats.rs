@@ -6,6 +6,8 @@ mod histogram;
 mod lookups;
 mod rates;
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use kora_keyspace::MemoryUse;
 use kora_resp::Reply;
@@ -19,6 +21,18 @@ pub(crate) use self::lookups::Lookups;
 pub(crate) use self::rates::Recent;
 pub use self::rates::Traffic;
 use crate::recall::Found;
+
+/// What a database holds.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct DatabaseStats {
+    /// Keys, and keys that collections stand for.
+    pub keys: u64,
+    /// Those of them that expire.
+    pub expiring: u64,
+    /// How long strings and hashes that expire have left, in milliseconds, as far as a few of them tell: the sum of all, and
+    /// how many there are.
+    pub time_left_ms: (u128, u64),
+}
 
 /// What one worker has counted since it started.
 #[derive(Clone, Debug, Default)]
@@ -37,9 +51,8 @@ pub struct WorkerStats {
     pub expiring: u64,
     /// Keys that have expired and been reclaimed.
     pub expired: u64,
-    /// How long strings and hashes that expire have left, in milliseconds, as far as a few of them tell: the sum of all, and
-    /// how many there are.
-    pub time_left_ms: (u128, u64),
+    /// What databases hold on its shards, by their numbers.
+    pub databases: BTreeMap<u16, DatabaseStats>,
     /// Reads that found their key, and reads that did not.
     pub lookups: LookupCounts,
     /// Connections it serves now.

@@ -52,6 +52,9 @@ impl Engine {
     pub fn submit(&mut self, id: ReplyQueueId, mut parsed: Parsed, since_us: u64, host: &dyn Host) -> Admission {
         debug_assert!(since_us >= self.clock_us, "time goes on");
         self.look_at_day(since_us, host);
+        if parsed.database != self.reply_queues.get(id).database() {
+            self.parse_again(id, &mut parsed);
+        }
         self.check_rights(id, &mut parsed, since_us);
         self.look_at_memory_rules();
         self.gate(&mut parsed);

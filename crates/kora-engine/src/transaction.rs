@@ -3,6 +3,7 @@
 use std::mem::take;
 
 use kora_resp::{Reply, Words};
+use kora_values::Database;
 use kora_vector::Work;
 
 use crate::access::refusal_at_exec;
@@ -35,6 +36,8 @@ pub(crate) struct Transaction {
     expected: usize,
     /// One was refused: EXEC does nothing.
     is_spoiled: bool,
+    /// The database of the commands that follow, if one of those before selects one.
+    pub(crate) selected: Option<Database>,
 }
 
 /// A WATCH of which not all keys have been looked at.
@@ -80,6 +83,7 @@ impl Engine {
             command,
             entry,
             trail,
+            database,
             slot,
             words,
         } = parsed;
@@ -87,6 +91,7 @@ impl Engine {
             command,
             entry,
             trail,
+            database,
             slot,
             words,
         };
@@ -169,6 +174,7 @@ impl Engine {
             self.discard(transaction.queued);
             return self.unwatch(id, refuse(ClientError::ExecAborted), taken);
         }
+        self.reply_queues.get(id).selecting = transaction.selected;
         taken.bytes += transaction.bytes;
         taken.expected += transaction.expected;
         let preparing = Box::new(Preparing {
@@ -229,8 +235,14 @@ impl Engine {
                 entry,
                 trail,
                 slot,
+                database,
                 ..
             } = parsed;
+            if let Command::Select(_) = command {
+                // It holds once EXEC is answered.
+                preparing.places.push(QueuedCommand::Done(Reply::ok()));
+                continue;
+            }
             let place = match answer(command, &mut reply_queue.session, &self.setup, now_us, unix_us) {
                 Ok((reply, _)) => QueuedCommand::Done(reply.unwrap_or_else(Reply::ok)),
                 Err(Command::Unwatch) => QueuedCommand::Done(Reply::ok()),
@@ -238,6 +250,7 @@ impl Engine {
                     command,
                     entry,
                     trail,
+                    database,
                     slot,
                     words: None,
                 }),
@@ -331,6 +344,9 @@ impl ReplyQueue {
         }
         // A spoiled transaction does nothing, so that nothing more of it need be kept.
         if !transaction.is_spoiled {
+            if let Command::Select(database) = parsed.command {
+                transaction.selected = Some(database);
+            }
             let bytes = parsed.command.bytes_held() + parsed.words.as_ref().map_or(0, Words::bytes_held);
             transaction.bytes += bytes;
             transaction.expected += expected;

@@ -72,10 +72,10 @@ impl<O: Observer> Keyspace<O> {
             Outcome::PartDropped { part, cause } => {
                 self.drop_part(&part.schema().name, part.schema().generation, cause);
             }
-            Outcome::Flushed { before, .. } => {
+            Outcome::Flushed { before, database, .. } => {
                 let mut from = Some(0);
                 while let Some(place) = from {
-                    from = self.flush(before, place);
+                    from = self.flush(before, database, place);
                 }
             }
             Outcome::Landed { transfer } => self.note_landed(transfer),

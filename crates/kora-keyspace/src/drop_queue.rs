@@ -7,7 +7,7 @@ use kora_values::{HashValue, SMALL_FIELDS_MAX};
 use kora_vector::{Step, Work};
 
 use crate::collections::{DroppedPart, DroppedTable};
-use crate::keys::{KeyTable, Value};
+use crate::keys::{KeyTables, Value};
 use crate::limits::SLICE_WORK;
 
 /// What is to be freed, oldest first. It holds what was once held live and grows by nothing else, so it needs no limit.
@@ -16,8 +16,8 @@ pub(crate) struct DropQueue {
     parts: VecDeque<Dropped<DroppedPart>>,
     /// Whole tables of collections, taken by FLUSHALL.
     tables: VecDeque<Dropped<DroppedTable>>,
-    /// Whole tables of keys, taken by FLUSHALL.
-    keys: VecDeque<Dropped<KeyTable>>,
+    /// Whole tables of keys, taken by FLUSHALL or FLUSHDB.
+    keys: VecDeque<Dropped<KeyTables>>,
     /// Hashes of many fields. Boxed as they were.
     hashes: VecDeque<Dropped<Box<HashValue>>>,
     /// What all of that takes. Invariant: the sum of the `bytes` of the items.
@@ -45,7 +45,7 @@ impl DropQueue {
         push(&mut self.tables, &mut self.bytes, table, bytes);
     }
 
-    pub(crate) fn push_keys(&mut self, keys: KeyTable) {
+    pub(crate) fn push_keys(&mut self, keys: KeyTables) {
         if !keys.is_empty() {
             let bytes = keys.bytes();
             push(&mut self.keys, &mut self.bytes, keys, bytes);
@@ -94,7 +94,7 @@ impl DropQueue {
                     Value::Hash(hash) if hash.len() > SMALL_FIELDS_MAX => large.push(hash),
                     small => drop(small),
                 });
-                table.recount(&mut self.bytes, KeyTable::bytes);
+                table.recount(&mut self.bytes, KeyTables::bytes);
                 if !is_more {
                     pop(&mut self.keys, &mut self.bytes);
                 }

@@ -11,11 +11,11 @@ use kora_vector::Work;
 
 use crate::catalog::{Catalog, Generation, Schema};
 use crate::changes::{Changes, Observer, Sequence, Totals};
-use crate::collections::{Collection, CollectionTable, ExpiringCollections, PartCount, Weights};
+use crate::collections::{Collection, CollectionTable, ExpiringCollections, PartCount, VectorCounts, Weights};
 use crate::drop_queue::DropQueue;
 use crate::eviction::{Candidates, UseRule};
 use crate::key::{KeyType, ResolvedKey, element_of};
-use crate::keys::{KeyEntry, KeyTable, Value, ValueRef};
+use crate::keys::{KeyEntry, KeyTables, Value, ValueRef};
 
 /// All data of one shard. Nothing outside of it changes a key, a vector, a deadline or a collection: reads take `&self`, and
 /// each method that changes something ends in a commit, which its observers see as an [`Outcome`](crate::Outcome).
@@ -31,7 +31,7 @@ pub struct Keyspace<O> {
     /// The collections that exist, of all shards.
     pub(crate) catalog: Arc<Catalog>,
     /// Invariant: where a string or a hash is, no vector is of the same key, nor a collection of that name.
-    pub(crate) keys: KeyTable,
+    pub(crate) keys: KeyTables,
     /// Invariant: at most one generation of a name, the newest that this shard has seen.
     pub(crate) collections: Collections,
     /// The first deadline of each collection of which vectors expire, and its place. Invariant: each part's
@@ -53,6 +53,8 @@ pub struct Keyspace<O> {
     pub(crate) table_bytes: usize,
     /// Keys that the parts held stand for: a vector set is one, whatever it holds.
     pub(crate) vector_keys: usize,
+    /// The same, and which of them expire, of each database but 0. Invariant: the sums over its parts.
+    pub(crate) other_vectors: VectorCounts,
     /// How many vectors each part has.
     pub(crate) part_weights: Weights,
     /// Entries that may be evicted next.
@@ -151,7 +153,7 @@ impl<O: Observer> Keyspace<O> {
         let collections = CollectionTable::new(hash_seed);
         Keyspace {
             catalog,
-            keys: KeyTable::new(hash_seed),
+            keys: KeyTables::new(hash_seed),
             table_bytes: collections.bytes(),
             collections: Collections {
                 here: Some(collections),
@@ -164,6 +166,7 @@ impl<O: Observer> Keyspace<O> {
             live: 0,
             parts_counted: PartCount::default(),
             vector_keys: 0,
+            other_vectors: VectorCounts::new(),
             part_weights: Weights::default(),
             candidates: Candidates::new(hash_seed),
             evicted: 0,
@@ -260,7 +263,7 @@ impl<O: Observer> Keyspace<O> {
 
     /// From now on something else is noted of an entry that is used.
     pub fn set_use_rule(&mut self, rule: UseRule) {
-        self.keys.uses = rule;
+        self.keys.set_uses(rule);
         self.candidates.clear();
     }
 
@@ -296,7 +299,7 @@ impl<O: Observer> Keyspace<O> {
     }
 
     /// Strings and hashes, with those that have expired and are not removed yet.
-    pub fn keys(&self) -> &KeyTable {
+    pub fn keys(&self) -> &KeyTables {
         &self.keys
     }
 
@@ -393,6 +396,8 @@ impl<O: Observer> Keyspace<O> {
             self.expiring_vectors,
             collections.iter().map(Collection::expiring).sum::<usize>()
         );
+        let parts = collections.iter();
+        self.assert_counted(parts.map(|part| (&part.schema().name[..], part.keys(), part.counted_expiring)));
         let mut counted = PartCount::default();
         collections
             .iter()

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use kora_values::Database;
 use kora_vector::{Index, Slot};
 
 use crate::catalog::{Generation, Schema};
 use crate::collections::{Collection, CollectionTable};
-use crate::keys::{KeyTable, ValueRef};
+use crate::keys::{KeyTables, ValueRef};
 
 /// What became true of the data of a shard. It borrows everything.
 ///
@@ -130,12 +131,15 @@ pub enum Outcome<'a> {
         /// Why.
         cause: Cause,
     },
-    /// This shard holds no string, no hash, and no vector of collections older than `before`.
+    /// This shard holds no string, no hash, and no vector of collections older than `before`: none at all, or none of a
+    /// database.
     Flushed {
+        /// Of which database; of all if none is said.
+        database: Option<Database>,
         /// The generation with which the flush began.
         before: Generation,
         /// What was held, as it was.
-        keys: &'a KeyTable,
+        keys: &'a KeyTables,
         /// The same of collections, if all went at once; otherwise each follows as an [`Outcome::PartDropped`].
         parts: Option<&'a CollectionTable>,
     },

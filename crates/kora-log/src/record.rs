@@ -155,6 +155,13 @@ pub enum Record<'a> {
         /// Collections made from here on stay.
         generation: u64,
     },
+    /// A shard holds no keys of a database, and no vectors of its collections whose generation is below this one.
+    FlushDatabase {
+        /// Collections made from here on stay.
+        generation: u64,
+        /// The database's number.
+        database: u64,
+    },
     /// The next record's value came from another shard, under this number; see [`Cause::Moved`].
     Landed {
         /// Number of the transfer: drawn once for the whole server.
@@ -343,6 +350,10 @@ impl<'a> Record<'a> {
                 cause.put(out);
             }
             Record::Flush { generation } => begin_number(out, Kind::Flush, generation),
+            Record::FlushDatabase { generation, database } => {
+                begin_number(out, Kind::FlushDatabase, generation);
+                put_integer(out, database);
+            }
             Record::Landed { transfer } => begin_number(out, Kind::Landed, transfer),
         }
     }
@@ -372,6 +383,10 @@ impl<'a> Record<'a> {
             }
             Kind::Flush => Ok(Record::Flush {
                 generation: take_integer(bytes)?,
+            }),
+            Kind::FlushDatabase => Ok(Record::FlushDatabase {
+                generation: take_integer(bytes)?,
+                database: take_integer(bytes)?,
             }),
             Kind::Landed => Ok(Record::Landed {
                 transfer: take_integer(bytes)?,

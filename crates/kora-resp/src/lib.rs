@@ -16,6 +16,7 @@
 //! | how large may a request be? | `limits.rs` |
 //! | how is a request cut out of the bytes? | `request.rs`, a header line in `header.rs`, a typed line in `inline.rs` |
 //! | how do a million arguments outlive their request? | `words.rs` |
+//! | how do some words get a prefix without a copy? | `prefixed.rs` |
 //! | what does a client read when it broke the protocol? | `error.rs` |
 //! | which text is a number, how is an f32 printed? | `number.rs` |
 //! | how is a reply spelled in RESP2, in RESP3? | `reply.rs` |
@@ -31,6 +32,7 @@ mod header;
 mod inline;
 pub mod limits;
 pub mod number;
+mod prefixed;
 mod reply;
 mod request;
 mod words;
@@ -38,6 +40,7 @@ mod words;
 pub use crate::bulks::{Bulks, Interleaved};
 pub use crate::error::ProtocolError;
 pub use crate::limits::{Login, ReaderLimits};
+pub use crate::prefixed::PrefixedRequest;
 pub use crate::reply::{Reply, Version, Writing, write_reply};
 pub use crate::request::{KeptRequest, Reader, Request};
 pub use crate::words::Words;

@@ -353,6 +353,17 @@ pub struct Request<'a> {
 }
 
 impl<'a> Request<'a> {
+    /// The arguments of these places in a text.
+    pub(crate) fn of_places(arguments: &'a [Argument], text: &'a [u8], longest: usize) -> Request<'a> {
+        Request {
+            arguments,
+            text,
+            longest,
+            kept: None,
+            consumed: 0,
+        }
+    }
+
     /// The number of arguments, the command's name included.
     pub fn len(&self) -> usize {
         self.arguments.len()
@@ -418,9 +429,9 @@ impl<'a> Request<'a> {
 /// A large request in memory of its own, of which what outlives it may be a part.
 #[derive(Debug)]
 pub struct KeptRequest {
-    text: Bytes,
-    places: Arc<Vec<Argument>>,
-    longest: usize,
+    pub(crate) text: Bytes,
+    pub(crate) places: Arc<Vec<Argument>>,
+    pub(crate) longest: usize,
 }
 
 impl KeptRequest {

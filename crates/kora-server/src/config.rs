@@ -188,6 +188,11 @@ pub struct Config {
     #[serde(with = "text")]
     pub client_output_buffer_limit: OutputLimits,
 
+    /// How many databases there are for SELECT, 1 to 1024 [default: 16]
+    #[arg(long, env = "KORA_DATABASES", value_name = "DATABASES")]
+    #[serde(with = "text")]
+    pub databases: Number<u16, 1, { DATABASES_MAX as u64 }>,
+
     /// Milliseconds after which a script lets other clients of its shard have the error BUSY, 0 to 4294967295 [default: 5000]
     #[arg(long, env = "KORA_BUSY_REPLY_THRESHOLD", value_name = "MILLISECONDS")]
     #[serde(with = "text")]
@@ -351,6 +356,7 @@ impl Default for Config {
             lfu_decay_time: Number::constant(1),
             maxmemory_clients: ClientMemory::Automatic,
             client_output_buffer_limit: OutputLimits::default(),
+            databases: Number::constant(16),
             busy_reply_threshold: Number::constant(5_000),
             scripts_across_slots: YesNo(false),
             slowlog_log_slower_than: OptionalNumber::of(10_000),

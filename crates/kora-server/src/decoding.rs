@@ -98,7 +98,7 @@ impl Connection {
             if bytes > KEPT_BYTES_MIN {
                 let whole = self.take_out(std::mem::take(consumed), bytes);
                 let kept = self.reader.keep(whole);
-                self.ahead.push_back(engine.parse(self.reply_queue, &kept.request()));
+                self.ahead.push_back(engine.parse_kept(self.reply_queue, kept));
                 break;
             }
             *consumed += bytes;

@@ -408,6 +408,7 @@ pub(crate) fn setup(
     };
     Setup {
         placement: Placement::new(shards, workers),
+        databases: Databases::new(config.databases.get()),
         catalog: Arc::new(Catalog::new(random_seed())),
         scripts: Arc::new(Scripts::new(shards, random_seed())),
         graph: GraphSettings {

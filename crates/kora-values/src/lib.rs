@@ -12,6 +12,7 @@
 //! | which text is a float, and how is a sum of floats printed? | `float.rs` |
 //! | what does a client read when it cannot be done? | `error.rs` |
 //! | how much memory does a block take? | `block.rs` |
+//! | which database does a stored name belong to? | `database.rs` |
 //! | where do millions of small records lie, and what do they take? | `packed_table.rs` |
 //! | what is due first? | `deadline_index.rs` |
 //! | where are ten million entries found, and how are they scanned while they change? | `segment_table.rs` |
@@ -19,6 +20,7 @@
 #![forbid(unsafe_code)]
 
 mod block;
+pub mod database;
 mod deadline_index;
 mod directory;
 mod error;
@@ -30,6 +32,7 @@ pub mod segment_table;
 mod string_value;
 
 pub use crate::block::block_bytes;
+pub use crate::database::{Database, said_name};
 pub use crate::deadline_index::DeadlineIndex;
 pub use crate::error::ValueError;
 pub use crate::float::LongDouble;

@@ -358,7 +358,7 @@ impl Twin {
             return false;
         }
         let number = index().number(entry).expect("a command");
-        let ranges = index().command(number).names.ranges(parsed);
+        let ranges = index().command(number).names.ranges(parsed.iter());
         ranges.iter().all(|range| {
             let mut named = (range.first..range.end).step_by(range.step).map(|place| words[place]);
             named.all(|name| match range.named {

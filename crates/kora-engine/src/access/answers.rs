@@ -5,6 +5,7 @@ use std::sync::mpsc::{Receiver, TryRecvError};
 use bytes::Bytes;
 use kora_access::{CATEGORIES, Entry, Selector, User, draw_password, in_category};
 use kora_resp::{Reply, Words};
+use kora_values::Database;
 
 use super::is_collection;
 use crate::command::acl::{self, AclRequest};
@@ -34,7 +35,7 @@ pub(crate) fn answer(
             }
         },
         AclRequest::DryRun(name, words) => match users.get(&name) {
-            Some(user) => dry_run(user, &words, setup, unix_ms),
+            Some(user) => dry_run(user, &words, setup, (session.database, unix_ms)),
             None => {
                 let name = String::from_utf8_lossy(&name);
                 Reply::Error(format!("ERR User '{name}' not found"))
@@ -148,7 +149,7 @@ fn have_reviewed(reply: Reply, me: u64, context: &Context<'_>) -> Next {
     Next::Request(Gather::AllDone { missing, reply }, requests)
 }
 
-fn dry_run(user: &User, words: &Words, setup: &Setup, unix_ms: u64) -> Reply {
+fn dry_run(user: &User, words: &Words, setup: &Setup, (database, unix_ms): (Database, u64)) -> Reply {
     let Some(entry) = acl::find_command(words) else {
         let name = String::from_utf8_lossy(words.first().unwrap_or_default());
         return Reply::Error(format!("ERR Command '{name}' not found"));
@@ -157,7 +158,7 @@ fn dry_run(user: &User, words: &Words, setup: &Setup, unix_ms: u64) -> Reply {
         let command = entry.name.to_owned();
         return Reply::Error(ClientError::WrongArity { command }.to_string());
     }
-    let is_collection = |key: &[u8]| is_collection(setup, key, unix_ms);
+    let is_collection = |key: &[u8]| is_collection(setup, database, key, unix_ms);
     match user.check(entry, words, &is_collection) {
         Ok(()) => Reply::ok(),
         Err(denial) => Reply::Text(denial.explain(user)),

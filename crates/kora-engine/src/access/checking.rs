@@ -32,7 +32,10 @@ impl Engine {
     pub(crate) fn keeps_words(&mut self, id: ReplyQueueId) -> bool {
         let is_monitored = self.setup.live.monitors.get() > 0;
         let reply_queue = self.reply_queues.get(id);
+        // A request behind a transaction that selects a database may have to be read again.
+        let may_select = reply_queue.database() != reply_queue.session.database;
         is_monitored
+            || may_select
             || reply_queue.session.is_limited
             || (reply_queue.transaction.is_some() && self.setup.live.access.are_limited())
     }
@@ -145,7 +148,7 @@ pub(super) fn refusal(
     let Some(words) = &parsed.words else {
         return Some("the rights of the user changed while the command waited; send it again".to_owned());
     };
-    let is_collection = |key: &[u8]| is_collection(setup, key, at_ms);
+    let is_collection = |key: &[u8]| is_collection(setup, parsed.database, key, at_ms);
     let denial = user.check(parsed.entry, words, &is_collection).err()?;
     let text = denial.error(user);
     let access = &setup.live.access;
@@ -167,7 +170,7 @@ pub(crate) fn refusal_at_exec(
     let text = match &parsed.words {
         None => "the rights of the user changed while the command waited; send it again".to_owned(),
         Some(words) => {
-            let is_collection = |key: &[u8]| is_collection(setup, key, at_ms);
+            let is_collection = |key: &[u8]| is_collection(setup, parsed.database, key, at_ms);
             let denial = user.check(parsed.entry, words, &is_collection).err()?;
             let text = denial.error_at_exec();
             let client = session.line(now_us);

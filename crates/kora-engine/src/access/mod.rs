@@ -8,6 +8,7 @@ use std::sync::Arc;
 use kora_access::{Context, Denial, DenialLog, NewUsers, User, Users};
 use kora_mesh::{Gauge, Latest};
 use kora_resp::Words;
+use kora_values::Database;
 
 use crate::command::scripting::ScriptRights;
 use crate::command::table::CommandEntry;
@@ -131,8 +132,8 @@ impl ScriptRights for RightsOfClient {
     }
 }
 
-/// True if a key is the name of a collection whose vectors have keys of their own. A vector set is one key.
-pub(crate) fn is_collection(setup: &Setup, key: &[u8], at_ms: u64) -> bool {
-    let catalog = setup.catalog.at(at_ms);
-    catalog.holds(key) && !catalog.holds_set(key)
+/// True if a key of a database is the name of a collection whose vectors have keys of their own. A vector set is one key.
+pub(crate) fn is_collection(setup: &Setup, database: Database, key: &[u8], at_ms: u64) -> bool {
+    let (catalog, name) = (setup.catalog.at(at_ms), database.stored(key));
+    catalog.holds(&name) && !catalog.holds_set(&name)
 }

@@ -46,6 +46,7 @@ impl Host for Clock {
 /// Two workers with a shard each.
 fn two_engines() -> [Engine; 2] {
     let setup = Arc::new(Setup {
+        databases: crate::databases::Databases::new(16),
         placement: Placement::new(2, 2),
         catalog: Arc::new(Catalog::new(1)),
         scripts: Arc::new(crate::Scripts::new(2, 1)),

@@ -14,6 +14,7 @@ use crate::mail::{IfThere, KeyOperation, PartialReply, Proposal, RequestBody, Se
 use kora_keyspace::KeyType;
 use kora_keyspace::catalog::{Generation, MadeBy, Schema};
 use kora_keyspace::collections::Description;
+use kora_values::{Database, said_name};
 
 /// Sets one vector.
 pub(crate) fn set_vector(element: Element, vector: Box<[f32]>, options: VectorOptions, context: &Context<'_>) -> Next {
@@ -199,10 +200,12 @@ impl Dropping {
     }
 }
 
-/// FLUSHALL: first every owner withdraws its collections, then every shard lets go of what it holds of them. In one
+/// FLUSHALL and FLUSHDB: first every owner withdraws its collections, then every shard lets go of what it holds of them. In one
 /// step, a shard that was done could be given vectors for a collection that another owner had not yet withdrawn.
 pub(crate) struct Flushing {
     before: Generation,
+    /// Of which database, if not of all.
+    database: Option<Database>,
     stage: FlushStage,
     missing: usize,
 }
@@ -214,14 +217,15 @@ enum FlushStage {
 
 impl Flushing {
     /// Everything that is there now; what is made from now on stays.
-    pub(crate) fn start(context: &Context<'_>) -> Next {
+    pub(crate) fn start(database: Option<Database>, context: &Context<'_>) -> Next {
         let before = context.setup.catalog.next_generation();
         let flushing = Flushing {
             before,
+            database,
             stage: FlushStage::Withdrawing,
             missing: context.placement().shard_count(),
         };
-        flushing.ask_all(context, || RequestBody::WithdrawBefore(before))
+        flushing.ask_all(context, || RequestBody::WithdrawBefore(before, database))
     }
 
     pub(crate) fn absorb(mut self, context: &Context<'_>) -> Next {
@@ -230,10 +234,10 @@ impl Flushing {
             _ if self.missing > 0 => Next::Wait(Gather::Flushing(self)),
             FlushStage::Releasing => Next::Reply(Reply::ok()),
             FlushStage::Withdrawing => {
-                let before = self.before;
+                let (before, database) = (self.before, self.database);
                 self.stage = FlushStage::Releasing;
                 self.missing = context.placement().shard_count();
-                self.ask_all(context, || RequestBody::ReleaseBefore(before))
+                self.ask_all(context, || RequestBody::ReleaseBefore(before, database))
             }
         }
     }
@@ -304,7 +308,10 @@ impl Describing {
         }
         let graph = self.schema.graph;
         let mut fields = vec![
-            ("collection", Reply::Bulk(self.schema.name.clone())),
+            (
+                "collection",
+                Reply::Bulk(Bytes::copy_from_slice(said_name(&self.schema.name))),
+            ),
             ("dimension", count(self.schema.dimension)),
             (
                 "metric",

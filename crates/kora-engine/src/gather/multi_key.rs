@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use kora_resp::{Bulks, Interleaved, Reply, Words};
+use kora_values::Database;
 
 use super::{Context, Gather, Next};
 use crate::command::{Lifetime, Only};
@@ -183,11 +184,11 @@ pub(crate) struct RandomKey {
 }
 
 impl RandomKey {
-    pub(crate) fn start(context: &Context<'_>) -> Next {
+    pub(crate) fn start(database: Database, context: &Context<'_>) -> Next {
         let requests: Vec<(Target, RequestBody)> = context
             .placement()
             .shards()
-            .map(|shard| (Target::Shard(shard), RequestBody::RandomKey))
+            .map(|shard| (Target::Shard(shard), RequestBody::RandomKey(database)))
             .collect();
         let random_key = RandomKey {
             missing: requests.len(),

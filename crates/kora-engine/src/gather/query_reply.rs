@@ -10,6 +10,7 @@ use kora_vector::{Step, Work};
 use crate::budgets::{ATTRIBUTE_BYTE_WORK, HIT_WORK};
 use crate::command::Wish;
 use crate::counts::integer;
+use crate::plan::as_said;
 
 /// What a query has cost so far, on all shards together.
 #[derive(Clone, Copy, Default)]
@@ -133,7 +134,8 @@ impl Cost {
         self.reply_with(found, wish, None)
     }
 
-    fn reply_with(self, found: Neighbours, wish: &Wish, note: Option<&'static str>) -> Reply {
+    fn reply_with(self, mut found: Neighbours, wish: &Wish, note: Option<&'static str>) -> Reply {
+        found.hits.iter_mut().for_each(|(key, _)| *key = as_said(key));
         let hits = match wish.with_attributes.is_some() || wish.with_vector {
             false => Reply::Scored(found.hits),
             true => Reply::Rows(rows(found, wish)),

@@ -79,12 +79,12 @@ impl RenameOrCopy {
         match (stage, part) {
             (_, PartialReply::Reply(refusal)) => Next::Reply(refusal),
             (RenameStage::Keeping, _) => RenameOrCopy::begin(self.transfer, context),
-            (RenameStage::Seeking, PartialReply::Count(0)) if kind.is_copy() => Next::Reply(Reply::Integer(0)),
+            (RenameStage::Seeking, PartialReply::Count(0)) if kind.may_miss() => Next::Reply(Reply::Integer(0)),
             (RenameStage::Seeking, PartialReply::Count(0)) => Next::error(&ClientError::NoSuchKey),
             (RenameStage::Seeking, _) => self.count(RenameStage::Looking, context),
             (RenameStage::Looking, PartialReply::Count(0)) => self.take_value(context),
             (RenameStage::Looking, _) => Next::Reply(Reply::Integer(0)),
-            (RenameStage::Taking, PartialReply::Moved(None)) if kind.is_copy() => Next::Reply(Reply::Integer(0)),
+            (RenameStage::Taking, PartialReply::Moved(None)) if kind.may_miss() => Next::Reply(Reply::Integer(0)),
             (RenameStage::Taking, PartialReply::Moved(None)) => Next::error(&ClientError::NoSuchKey),
             (RenameStage::Taking, PartialReply::Moved(Some(moved))) => {
                 let to = self.transfer.to.clone();

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use kora_resp::glob::Pattern;
 use kora_resp::{Bulks, Reply};
+use kora_values::Database;
 
 use super::{Context, Gather, Next};
 use crate::command::{ScanFilter, ScanRequest};
@@ -44,10 +45,11 @@ impl Scanning {
     }
 
     /// KEYS: a scan from the beginning to the end.
-    pub(crate) fn list(pattern: Option<Pattern>, context: &Context<'_>) -> Next {
+    pub(crate) fn list(pattern: Option<Pattern>, database: Database, context: &Context<'_>) -> Next {
         let filter = ScanFilter {
             pattern,
             type_name: None,
+            database,
         };
         let scanning = Scanning {
             filter: Arc::new(filter),

@@ -1,12 +1,15 @@
 //! What INFO says of the data: memory, keys, recall, and what each worker holds.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use super::{Fields, sum};
+use kora_values::{Database, said_name};
+
+use super::Fields;
 use crate::gather::Context;
 use crate::limits::{SAMPLE_K, SAMPLED_COLLECTIONS_MAX};
 use crate::memory_report::MemoryReport;
-use crate::stats::{RecallStats, WorkerStats};
+use crate::stats::{DatabaseStats, RecallStats, WorkerStats};
 
 pub(super) fn memory(fields: &mut Fields<'_>, stats: &[WorkerStats], context: &Context<'_>) {
     for (name, value) in MemoryReport::of(stats, context).fields() {
@@ -17,14 +20,21 @@ pub(super) fn memory(fields: &mut Fields<'_>, stats: &[WorkerStats], context: &C
 }
 
 pub(super) fn keyspace(fields: &mut Fields<'_>, stats: &[WorkerStats], context: &Context<'_>) {
-    let keys = sum(stats, |stats| stats.vector_keys + stats.keys);
-    if keys > 0 {
-        let expires = sum(stats, |stats| stats.expiring);
-        let left_ms: u128 = stats.iter().map(|stats| stats.time_left_ms.0).sum();
-        let average_ms = left_ms / u128::from(sum(stats, |stats| stats.time_left_ms.1).max(1));
+    let mut all: BTreeMap<u16, DatabaseStats> = BTreeMap::new();
+    for (number, part) in stats.iter().flat_map(|stats| &stats.databases) {
+        let database = all.entry(*number).or_default();
+        database.keys += part.keys;
+        database.expiring += part.expiring;
+        database.time_left_ms.0 += part.time_left_ms.0;
+        database.time_left_ms.1 += part.time_left_ms.1;
+    }
+    for (number, database) in all {
+        let DatabaseStats { keys, expiring, .. } = database;
+        let (left_ms, count) = database.time_left_ms;
+        let average_ms = left_ms / u128::from(count.max(1));
         fields.add(
-            "db0",
-            format_args!("keys={keys},expires={expires},avg_ttl={average_ms},subexpiry=0"),
+            &format!("db{number}"),
+            format_args!("keys={keys},expires={expiring},avg_ttl={average_ms},subexpiry=0"),
         );
     }
     fields.add("kora_collections", context.setup.catalog.len());
@@ -43,8 +53,9 @@ pub(super) fn recall(fields: &mut Fields<'_>, stats: &[WorkerStats], _: &Context
         fields.add(
             &format!("recall{number}"),
             format_args!(
-                "collection={},recall={recall:.4},worst_decile={:.4},lost={:.4},k={SAMPLE_K},ef={},samples={},sampled_at={}",
-                plain(&one.collection),
+                "collection={}{},recall={recall:.4},worst_decile={:.4},lost={:.4},k={SAMPLE_K},ef={},samples={},sampled_at={}",
+                plain(said_name(&one.collection)),
+                database_of(&one.collection),
                 worst.unwrap_or(recall),
                 lost.unwrap_or(0.0),
                 one.ef.max(SAMPLE_K),
@@ -52,6 +63,14 @@ pub(super) fn recall(fields: &mut Fields<'_>, stats: &[WorkerStats], _: &Context
                 one.sampled_s
             ),
         );
+    }
+}
+
+/// What is said of a collection's database, unless that is 0.
+fn database_of(name: &[u8]) -> String {
+    match Database::of(name) {
+        Database::ZERO => String::new(),
+        database => format!(",db={}", database.number()),
     }
 }
 

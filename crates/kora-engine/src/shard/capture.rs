@@ -12,6 +12,7 @@ use kora_keyspace::limits::SCAN_PREFIX_BITS;
 use kora_log::Record;
 use kora_log::record::encode_vector;
 use kora_log::snapshot::PieceKind;
+use kora_values::Database;
 use kora_vector::{Step, Work};
 
 use super::journal::{deadline, put_attributes, put_collection, put_fields, put_value};
@@ -36,9 +37,9 @@ enum CaptureStage {
     #[default]
     Begin,
     Names(usize),
-    /// Strings and hashes; the next place in the table, and the hash that is being written, with the place of its next
-    /// fields.
-    Keys(Option<u32>, Vec<(Bytes, u64)>),
+    /// Strings and hashes; the databases of which they are, the next place in the table of the first, and the hash that is being
+    /// written, with the place of its next fields.
+    Keys(Vec<Database>, Option<u32>, Vec<(Bytes, u64)>),
     /// Vectors; the next part's place.
     Parts(u32),
     /// The part of this place is brought to a state in which it can be written down as it is.
@@ -202,19 +203,28 @@ impl Shard {
                 own.for_each(|schema| put_collection(out, schema));
                 CaptureStage::Names(bucket + 1)
             }
-            CaptureStage::Names(_) => CaptureStage::Keys(Some(0), Vec::new()),
-            CaptureStage::Keys(next, mut hashes) => match (hashes.pop(), next) {
+            CaptureStage::Names(_) => {
+                let databases = self.setup.databases.all().collect();
+                CaptureStage::Keys(databases, Some(0), Vec::new())
+            }
+            CaptureStage::Keys(mut databases, next, mut hashes) => match (hashes.pop(), next) {
                 (Some((key, from)), _) => {
                     if let Some(from) = self.capture_fields(&key, from, out) {
                         hashes.push((key, from));
                     }
-                    CaptureStage::Keys(next, hashes)
+                    CaptureStage::Keys(databases, next, hashes)
                 }
-                (None, Some(from)) => {
-                    let next = self.capture_keys(from, &mut hashes, out);
-                    CaptureStage::Keys(next, hashes)
+                (None, Some(from)) => match databases.last() {
+                    None => CaptureStage::Parts(0),
+                    Some(database) => {
+                        let next = self.capture_keys((*database, from), &mut hashes, out);
+                        CaptureStage::Keys(databases, next, hashes)
+                    }
+                },
+                (None, None) => {
+                    databases.pop();
+                    CaptureStage::Keys(databases, Some(0), hashes)
                 }
-                (None, None) => CaptureStage::Parts(0),
             },
             CaptureStage::Parts(place) if place < self.keyspace.collections().places() => {
                 match self.keyspace.collections().at(place) {
@@ -237,8 +247,14 @@ impl Shard {
     }
 
     /// Writes some entries, and of large hashes that they are there; the next place, if there are more.
-    fn capture_keys(&self, from: u32, hashes: &mut Vec<(Bytes, u64)>, out: &mut Vec<u8>) -> Option<u32> {
-        let (entries, next) = self.keyspace.keys().scan(from, SCAN_PREFIX_BITS, ENTRIES_AT_ONCE);
+    fn capture_keys(
+        &self,
+        (database, from): (Database, u32),
+        hashes: &mut Vec<(Bytes, u64)>,
+        out: &mut Vec<u8>,
+    ) -> Option<u32> {
+        let keys = self.keyspace.keys().of(database);
+        let (entries, next) = keys.scan(from, SCAN_PREFIX_BITS, ENTRIES_AT_ONCE);
         for entry in entries {
             let deadline = deadline(entry.deadline_ms());
             match entry.value() {

@@ -51,12 +51,18 @@ impl Shard {
             RequestBody::Query { question, ef } => {
                 return self.run(Query::new(question, ef, at_ms), work).map(PartialReply::Hits);
             }
-            RequestBody::WithdrawBefore(before) => return self.run(Sweep::new(before), work).map(done),
-            RequestBody::ReleaseBefore(before) => return self.run(Release { before, from: 0 }, work).map(done),
-            RequestBody::Count => return self.run(Counting::new(at_ms), work).map(PartialReply::Count),
-            RequestBody::List => return self.run(Listing::new(at_ms), work).map(names),
+            RequestBody::WithdrawBefore(before, database) => {
+                return self.run(Sweep::new(before, database), work).map(done);
+            }
+            RequestBody::ReleaseBefore(before, database) => {
+                return self.run(Release::new(before, database), work).map(done);
+            }
+            RequestBody::Count(database) => {
+                return self.run(Counting::new(database, at_ms), work).map(PartialReply::Count);
+            }
+            RequestBody::List(database) => return self.run(Listing::new(database, at_ms), work).map(names),
             RequestBody::Scan(body) => return self.run(Scan::new(*body, at_ms), work).map(PartialReply::Scanned),
-            RequestBody::RandomKey => PartialReply::Chosen(self.random_key(at_ms)),
+            RequestBody::RandomKey(database) => PartialReply::Chosen(self.random_key(database, at_ms)),
             RequestBody::Leave => PartialReply::Done,
             RequestBody::Unwatch => {
                 self.keyspace.observers_mut().watches.unwatch(origin);

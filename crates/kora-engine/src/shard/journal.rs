@@ -182,8 +182,16 @@ fn encode_of_collection(out: &mut Vec<u8>, outcome: &Outcome<'_>) {
         .encode(out),
         Outcome::Flushed {
             before: Generation(generation),
+            database,
             ..
-        } => Record::Flush { generation }.encode(out),
+        } => match database {
+            None => Record::Flush { generation }.encode(out),
+            Some(database) => Record::FlushDatabase {
+                generation,
+                database: u64::from(database.number()),
+            }
+            .encode(out),
+        },
         _ => debug_assert!(false, "not about a collection"),
     }
 }

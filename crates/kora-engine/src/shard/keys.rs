@@ -4,6 +4,7 @@ use bytes::Bytes;
 use kora_keyspace::keys::{KeyEntry, ValueRef};
 use kora_keyspace::{Cause, KeyType, NEVER_MS, Refusal, ResolvedKey};
 use kora_resp::Reply;
+use kora_values::Database;
 use kora_vector::Work;
 
 use super::Shard;
@@ -12,6 +13,7 @@ use crate::command::{Action, ExpireOnly, KeyAction, LifetimeForm};
 use crate::counts::integer;
 use crate::error::ClientError;
 use crate::mail::Chosen;
+use crate::plan::as_said;
 
 impl Shard {
     /// Does something to a key.
@@ -109,10 +111,11 @@ impl Shard {
         own.or_else(|| self.keyspace.vector_at(place).map(|(part, name)| part.bytes_of(name)))
     }
 
-    /// Some key, how many there are, and a random number, so that a gather over several shards can choose fairly.
-    pub(super) fn random_key(&mut self, now_ms: u64) -> Chosen {
+    /// Some key of a database, how many there are, and a random number, so that a gather over several shards can choose fairly.
+    pub(super) fn random_key(&mut self, database: Database, now_ms: u64) -> Chosen {
         let mut chosen = None;
-        let (keys, vectors) = (self.keyspace.keys().len(), self.live_at(now_ms));
+        let keys = self.keyspace.keys().of(database).len();
+        let vectors = self.live_at(database, now_ms);
         for _ in 0..RANDOM_TRIES {
             let draw = self.draw();
             if keys + vectors == 0 {
@@ -121,11 +124,11 @@ impl Shard {
             chosen = match below(draw, keys + vectors) < keys {
                 true => {
                     let mut random = self.draws;
-                    let entry = self.keyspace.keys().random(|| next_draw(&mut random));
+                    let entry = self.keyspace.keys().of(database).random(|| next_draw(&mut random));
                     let there = entry.filter(|entry| !entry.is_due(now_ms));
                     there.map(to_bytes)
                 }
-                false => self.random_vector(vectors, now_ms),
+                false => self.random_vector(database, vectors, now_ms),
             };
             if chosen.is_some() {
                 break;
@@ -134,7 +137,7 @@ impl Shard {
         let among = (keys + vectors) as u64;
         let draw = self.draw();
         Chosen {
-            key: chosen,
+            key: chosen.as_ref().map(as_said),
             among,
             draw,
         }

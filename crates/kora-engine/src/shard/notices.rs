@@ -8,6 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use kora_keyspace::keys::ValueRef;
 use kora_keyspace::{Cause, KeyType, NEVER_MS, Outcome, ResolvedKey, key_of};
+use kora_values::{Database, said_name};
 
 use super::Shard;
 use crate::command::{Action, EventClass, EventClasses, HashAction, Lifetime, Message, StringAction};
@@ -57,6 +58,7 @@ impl Hint {
 
     pub(super) const RENAME: Hint = Hint::of("rename_to");
     pub(super) const COPY: Hint = Hint::of("copy_to");
+    pub(super) const MOVE: Hint = Hint::of("move_to");
 
     fn of_action(action: &Action) -> Hint {
         match action {
@@ -196,7 +198,7 @@ impl Notices {
         let Hint { event, replaces, .. } = self.hint;
         let kind = value.kind();
         // Of a value that was moved or copied Redis tells first that it is new, whatever was there.
-        let moves = matches!(event, "rename_to" | "copy_to");
+        let moves = matches!(event, "rename_to" | "copy_to" | "move_to");
         if self.before.is_none() || moves {
             self.tell(EventClass::NEW, "new", key);
         }
@@ -243,6 +245,7 @@ impl Notices {
             Cause::Command | Cause::Dropped => self.tell(EventClass::GENERIC, "del", key),
             Cause::Expired => self.tell(EventClass::EXPIRED, "expired", key),
             Cause::Evicted => self.tell(EventClass::EVICTED, "evicted", key),
+            Cause::Moved { .. } if self.hint == Hint::MOVE => self.tell(EventClass::GENERIC, "move_from", key),
             Cause::Moved { .. } => self.tell(EventClass::GENERIC, "rename_from", key),
             Cause::Overwritten => {}
         }
@@ -253,6 +256,7 @@ impl Notices {
         if !classes.has(class) {
             return;
         }
+        let (database, key) = (Database::of(key).number(), said_name(key));
         let message = |channel: Vec<u8>, payload: Bytes| {
             Arc::new(Message {
                 channel: channel.into(),
@@ -261,12 +265,12 @@ impl Notices {
             })
         };
         if classes.has(EventClass::KEYSPACE) {
-            let channel = [b"__keyspace@0__:", key].concat();
+            let channel = [format!("__keyspace@{database}__:").as_bytes(), key].concat();
             self.messages
                 .push(message(channel, Bytes::from_static(event.as_bytes())));
         }
         if classes.has(EventClass::KEYEVENT) {
-            let channel = format!("__keyevent@0__:{event}").into_bytes();
+            let channel = format!("__keyevent@{database}__:{event}").into_bytes();
             self.messages.push(message(channel, Bytes::copy_from_slice(key)));
         }
     }

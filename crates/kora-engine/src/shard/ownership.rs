@@ -9,6 +9,7 @@ use kora_keyspace::Cause;
 use kora_keyspace::catalog::{Generation, Schema};
 use kora_keyspace::limits::BUCKET_WORK;
 use kora_mesh::{Gauge, SharedDeadline};
+use kora_values::Database;
 use kora_vector::{Step, Work};
 
 use super::Shard;
@@ -17,6 +18,7 @@ use crate::budgets::NAME_WORK;
 use crate::error::ClientError;
 use crate::limits::COLLECTIONS_MAX;
 use crate::mail::{IfThere, Proposal};
+use crate::plan::as_said;
 
 impl Shard {
     /// Makes a collection, unless there is one of that name.
@@ -104,6 +106,8 @@ impl Shard {
 pub(super) struct Sweep {
     bucket: usize,
     before: Generation,
+    /// Of which database, if not of all.
+    database: Option<Database>,
 }
 
 impl Task for Sweep {
@@ -111,7 +115,9 @@ impl Task for Sweep {
 
     fn slice(&mut self, shard: &mut Shard, _work: &mut Work) -> Step<()> {
         let Shard { placement, id, .. } = *shard;
-        let owns = |name: &[u8]| placement.shard_of(name) == id;
+        let database = self.database;
+        let is_meant = |name: &[u8]| database.is_none_or(|database| Database::of(name) == database);
+        let owns = |name: &[u8]| is_meant(name) && placement.shard_of(name) == id;
         match shard.keyspace.withdraw_before(self.before, self.bucket, owns) {
             None => Step::Done(()),
             Some(bucket) => {
@@ -123,24 +129,38 @@ impl Task for Sweep {
 }
 
 impl Sweep {
-    pub(super) fn new(before: Generation) -> Sweep {
-        Sweep { bucket: 0, before }
+    pub(super) fn new(before: Generation, database: Option<Database>) -> Sweep {
+        let bucket = 0;
+        Sweep {
+            bucket,
+            before,
+            database,
+        }
     }
 }
 
 /// Lets go of all keys, and of all older collections: at once, or if some were made while the flush was on its way, some
 /// at a time.
 pub(super) struct Release {
-    pub(super) before: Generation,
+    before: Generation,
+    /// Of which database, if not of all.
+    database: Option<Database>,
     /// The place of the collection that is next.
-    pub(super) from: u32,
+    from: u32,
+}
+
+impl Release {
+    pub(super) fn new(before: Generation, database: Option<Database>) -> Release {
+        let from = 0;
+        Release { before, database, from }
+    }
 }
 
 impl Task for Release {
     type Answer = ();
 
     fn slice(&mut self, shard: &mut Shard, _work: &mut Work) -> Step<()> {
-        match shard.keyspace.flush(self.before, self.from) {
+        match shard.keyspace.flush(self.before, self.database, self.from) {
             None => Step::Done(()),
             Some(from) => {
                 self.from = from;
@@ -150,8 +170,9 @@ impl Task for Release {
     }
 }
 
-/// Collects the names of all collections, in byte order, some at a time.
+/// Collects the names of all collections of a database, in byte order, some at a time.
 pub(super) struct Listing {
+    database: Database,
     /// What has expired by then is not there.
     now_ms: u64,
     bucket: usize,
@@ -168,8 +189,9 @@ impl Task for Listing {
         let catalog = &shard.setup.catalog;
         loop {
             if self.bucket < catalog.bucket_count() {
-                let names = catalog.at(self.now_ms).bucket(self.bucket);
+                let mut names = catalog.at(self.now_ms).bucket(self.bucket);
                 work.spend(NAME_WORK * (BUCKET_WORK + names.len()) as u64);
+                names.retain(|schema| Database::of(&schema.name) == self.database);
                 self.bytes += names
                     .iter()
                     .map(|schema| 2 * (schema.name.len() + NAME_BYTES))
@@ -178,7 +200,7 @@ impl Task for Listing {
                 if self.bytes > bytes_max {
                     return Step::Done(Err(ClientError::ReplyTooLarge { bytes_max }));
                 }
-                self.sorted.extend(names.iter().map(|schema| schema.name.clone()));
+                self.sorted.extend(names.iter().map(|schema| as_said(&schema.name)));
                 self.bucket += 1;
             } else {
                 work.spend(NAME_WORK);
@@ -195,8 +217,9 @@ impl Task for Listing {
 }
 
 impl Listing {
-    pub(super) fn new(now_ms: u64) -> Listing {
+    pub(super) fn new(database: Database, now_ms: u64) -> Listing {
         Listing {
+            database,
             now_ms,
             bucket: 0,
             bytes: 0,

@@ -11,7 +11,7 @@ use kora_keyspace::keys::{FieldEdit, MovedValue, Value};
 use kora_keyspace::{Cause, KeyType, NEVER_MS, key_of};
 use kora_log::Record;
 use kora_log::record::{self, Deadline, components};
-use kora_values::StringValue;
+use kora_values::{Database, StringValue, said_name};
 use kora_vector::{LoadFault, Metric, Step, Work, vet};
 
 use super::schema_text::read_schema;
@@ -131,11 +131,16 @@ impl Shard {
                 Ok(())
             }
             Record::Flush { generation } => {
-                let mut from = Some(0);
-                while let Some(place) = from {
-                    from = self.keyspace.flush(Generation(generation), place);
-                }
+                self.replay_flush(generation, None);
                 self.replay.bare_hashes.clear();
+                Ok(())
+            }
+            Record::FlushDatabase { generation, database } => {
+                let database = usize::try_from(database).ok().and_then(Database::new);
+                let database = database.ok_or_else(|| fault("a database beyond the limit"))?;
+                self.replay_flush(generation, Some(database));
+                let bare_hashes = &mut self.replay.bare_hashes;
+                bare_hashes.retain(|key, _| Database::of(key) != database);
                 Ok(())
             }
             _ => self.replay_of_collection(record),
@@ -365,6 +370,13 @@ impl Shard {
         Ok(())
     }
 
+    fn replay_flush(&mut self, generation: u64, database: Option<Database>) {
+        let mut from = Some(0);
+        while let Some(place) = from {
+            from = self.keyspace.flush(Generation(generation), database, place);
+        }
+    }
+
     fn replay_put(&mut self, key: &[u8], value: Value, deadline: Deadline, now_ms: u64) -> Result<(), ReplayFault> {
         self.replay.bare_hashes.remove(key);
         let place = self.keyspace.place(key, now_ms);
@@ -480,7 +492,14 @@ impl Shard {
     }
 
     fn vet_key(&self, key: &[u8]) -> Result<(), ReplayFault> {
-        fault_unless(key.len() <= KEY_BYTES_MAX, "a key is longer than the limit")
+        let (database, databases) = (Database::of(key), self.setup.databases);
+        if !databases.has(database) {
+            let (number, count) = (database.number(), databases.count());
+            return Err(ReplayFault {
+                what: format!("a key is of database {number}, and the setting `databases` is {count}"),
+            });
+        }
+        fault_unless(said_name(key).len() <= KEY_BYTES_MAX, "a key is longer than the limit")
     }
 }
 

@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use kora_keyspace::KeyType;
+use kora_keyspace::catalog::Schema;
 use kora_keyspace::limits::SCAN_PREFIX_BITS;
 use kora_resp::Bulks;
+use kora_values::{Database, said_name};
 use kora_vector::{Step, Work};
 
 use super::Shard;
@@ -53,10 +55,11 @@ impl Scan {
 
     /// Holds a key against the filter; returns the work that it was.
     fn look_at(&mut self, key: Bytes) -> usize {
-        let work = self.filter.work(&key);
-        if self.filter.matches(&key) {
+        let key = said_name(&key);
+        let work = self.filter.work(key);
+        if self.filter.matches(key) {
             self.bytes_left = self.bytes_left.saturating_sub(key.len());
-            self.keys.push(&key);
+            self.keys.push(key);
         }
         if self.bytes_left == 0 {
             self.left = 0;
@@ -122,8 +125,10 @@ impl Shard {
         }
         let schemas = self.setup.catalog.at(scan.now_ms).bucket(bucket);
         let work = 1 + schemas.len();
-        let own = schemas.into_iter().filter(|schema| self.owns_name(&schema.name));
-        scan.pass(own.map(|schema| schema.name.clone()).collect());
+        let is_meant = |schema: &Schema| Database::of(&schema.name) == scan.filter.database && self.owns_name(&schema.name);
+        let own = schemas.into_iter().filter(|schema| is_meant(schema));
+        let own: Vec<Bytes> = own.map(|schema| schema.name.clone()).collect();
+        scan.pass(own);
         scan.at.position += 1;
         work
     }
@@ -132,7 +137,8 @@ impl Shard {
     fn scan_keys(&self, scan: &mut Scan) -> usize {
         // Long keys come fewer at a time: one may have the length of a thousand usual ones.
         let wanted = scan.left.min(KEYS_PER_SCAN);
-        let (entries, next) = self.keyspace.keys().scan(scan.at.position, SCAN_PREFIX_BITS, wanted);
+        let keys = self.keyspace.keys().of(scan.filter.database);
+        let (entries, next) = keys.scan(scan.at.position, SCAN_PREFIX_BITS, wanted);
         let work = 1 + entries.len();
         let met = entries.len();
         let there = entries.into_iter().filter(|entry| !entry.is_due(scan.now_ms));
@@ -156,7 +162,8 @@ impl Shard {
             .at(scan.at.section - FIRST_COLLECTION)
             .filter(|collection| {
                 let schema = collection.schema();
-                self.setup.catalog.at(scan.now_ms).generation_of(&schema.name) == Some(schema.generation)
+                Database::of(&schema.name) == scan.filter.database
+                    && self.setup.catalog.at(scan.now_ms).generation_of(&schema.name) == Some(schema.generation)
             });
         // A vector set is one key, which was shown by its name.
         let collection = collection.filter(|collection| collection.schema().set_form().is_none());

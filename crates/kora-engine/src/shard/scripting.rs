@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use kora_resp::{Reader, ReaderLimits, Reply};
+use kora_resp::{PrefixedRequest, Reader, ReaderLimits, Reply};
 use kora_script::{Call, Ending, Interpreter, Progress, Resume, Running};
+use kora_values::Database;
 use kora_vector::{Step, Work};
 
 use super::Shard;
@@ -12,8 +13,9 @@ use super::task::{Begun, Task, Unfinished};
 use crate::access::is_collection;
 use crate::answer::answer;
 use crate::command::scripting::ScriptRights;
-use crate::command::table::{self, DataAccess, Parsed};
+use crate::command::table::{Access, DataAccess, Parsed};
 use crate::command::{Action, Command, Element, Message, MultiKeyCommand, StringsReply};
+use crate::databases;
 use crate::error::ClientError;
 use crate::fit::vet;
 use crate::gather::{Shape, moves_into_closing};
@@ -31,6 +33,8 @@ pub(super) struct Scripting {
     begun_with: Option<ScriptRun>,
     is_read_only: bool,
     rights: Option<Arc<dyn ScriptRights>>,
+    /// The one that it has selected: what it selects is its own.
+    database: Database,
     slot: Option<u16>,
     has_written: bool,
     /// What it publishes, once it has ended.
@@ -79,6 +83,7 @@ impl Shard {
             next: Next::Resume(Resume::GoOn),
             is_read_only: body.is_read_only || body.run.script.is_read_only,
             rights: body.rights.clone(),
+            database: body.database,
             slot: body.slot,
             begun_with: body.may_move.then_some(body),
             has_written: false,
@@ -138,11 +143,13 @@ impl Shard {
             Ok(Some(request)) => request,
             Ok(None) | Err(_) => return ClientError::Said("ERR the command is longer than a client's may be").into(),
         };
-        let parsed = table::parse(&request, table::Access::Full);
+        let (database, databases) = (script.database, self.setup.databases);
+        let mut buffer = PrefixedRequest::default();
+        let parsed = databases::parse(&request, Access::Full, database, databases, &mut buffer);
         if let Some(rights) = &script.rights
             && !matches!(&parsed.command, Command::Refused(error) if error.is_about_the_words())
         {
-            let is_collection = |key: &[u8]| is_collection(&self.setup, key, script.at_ms);
+            let is_collection = |key: &[u8]| is_collection(&self.setup, database, key, script.at_ms);
             if let Err(text) = rights.check(parsed.entry, &request.words(0), &is_collection, script.at_ms) {
                 return Called::Reply(Reply::Error(format!("ERR ACL failure in script: {text}")));
             }
@@ -227,6 +234,10 @@ impl Shard {
             Command::VectorGet(element, form) => (Shape::Vector(form), RequestBody::Get(element)),
             Command::VectorDelete(elements) => (Shape::Whole, RequestBody::Delete(elements)),
             Command::Publish(message) => return script.publish(*message),
+            Command::Select(selected) => {
+                script.database = selected;
+                return Called::Reply(Reply::ok());
+            }
             command => return self.answer_call(command, at_ms),
         };
         match self.execute(body, script.origin, at_ms, work) {
@@ -242,7 +253,6 @@ impl Shard {
             Command::Ping(_)
                 | Command::Echo(_)
                 | Command::Time
-                | Command::Select
                 | Command::LastSave
                 | Command::CommandInfo(_)
                 | Command::CommandCount

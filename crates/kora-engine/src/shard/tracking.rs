@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use kora_keyspace::{Cause, Outcome, key_of};
+use kora_values::said_name;
 use kora_vector::Work;
 use smallvec::SmallVec;
 
@@ -13,6 +14,7 @@ use super::Shard;
 use crate::budgets::DELETION_WORK;
 use crate::limits::{TRACKED_OF_COLLECTION_MAX, TRACKERS_PER_KEY_MAX};
 use crate::mail::{Origin, RequestBody};
+use crate::plan::as_said;
 use crate::setup::Setup;
 use crate::tracking::{Invalidation, PrefixList, Tracker};
 
@@ -209,7 +211,7 @@ impl TrackingTable {
         for tracker in trackers {
             self.count_out(tracker.client);
             if !tracker.is_over.is_raised() && !is_own(&tracker, changer) {
-                let key = Some(key.clone());
+                let key = Some(as_said(&key));
                 self.invalidations.push(Invalidation { tracker, key });
             }
         }
@@ -228,6 +230,7 @@ impl TrackingTable {
         if self.prefixes.is_empty() {
             return;
         }
+        let key = said_name(key);
         let mut is_one_over = false;
         for (prefix, trackers) in &self.prefixes {
             if !key.starts_with(prefix) {

@@ -76,7 +76,9 @@ impl Shard {
             _ => Reply::Integer(1),
         };
         if self.keyspace.kind(from) == Some(KeyType::Vector) {
-            let Transfer { from: source, to, kind } = transfer.clone();
+            let Transfer {
+                from: source, to, kind, ..
+            } = transfer.clone();
             let leaves = (!kind.is_copy()).then_some(source);
             return match self.pack_vector(from, &to) {
                 Ok(vector) => self.arrive(vector, to, Then::Moved { leaves, reply }, now_ms, work),
@@ -87,7 +89,7 @@ impl Shard {
             return self.begin_copy(from, Some(transfer.to.clone()), work);
         }
         self.keyspace.begin_batch();
-        self.hint_at(to, Hint::RENAME);
+        self.hint_at(to, if kind == TransferKind::Move { Hint::MOVE } else { Hint::RENAME });
         let transfer = self.next_transfer();
         if let Some(moved) = self.keyspace.take(from, transfer) {
             self.put_moved(to, moved, Some(transfer));
@@ -200,7 +202,7 @@ impl Shard {
     fn refuse_transfer(&self, from: ResolvedKey<'_>, to: ResolvedKey<'_>, kind: TransferKind) -> Option<Reply> {
         let error = |error: ClientError| Some(Reply::Error(error.to_string()));
         match (self.keyspace.kind(from), self.keyspace.kind(to)) {
-            (None, _) if kind.is_copy() => Some(Reply::Integer(0)),
+            (None, _) if kind.may_miss() => Some(Reply::Integer(0)),
             (None, _) => error(ClientError::NoSuchKey),
             (Some(_), _) if from.key == to.key => Some(match kind {
                 TransferKind::Rename => Reply::ok(),

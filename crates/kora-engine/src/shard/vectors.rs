@@ -4,9 +4,11 @@ use bytes::Bytes;
 use kora_keyspace::catalog::Schema;
 use kora_keyspace::collections::{Collection, Description};
 use kora_keyspace::{Cause, key_of};
+use kora_values::Database;
 use kora_vector::{Step, Work};
 
 use super::Shard;
+use super::counting::is_there;
 use super::task::Task;
 use crate::budgets::ELEMENT_WORK;
 use crate::command::{self, Element, ElementList};
@@ -42,10 +44,10 @@ impl Task for Delete {
 
 impl Shard {
     /// The key of some vector of so many that there are.
-    pub(super) fn random_vector(&mut self, live: usize, now_ms: u64) -> Option<Bytes> {
+    pub(super) fn random_vector(&mut self, database: Database, live: usize, now_ms: u64) -> Option<Bytes> {
         let mut place = ((u128::from(self.draw()) * live as u128) >> 64) as usize;
         let draw = self.draw();
-        let there = |part: &&Collection| !part.schema().deadline.is_over(now_ms);
+        let there = |part: &&Collection| is_there(part, database, now_ms);
         for collection in self.keyspace.collections().iter().filter(there) {
             let keys = collection.keys();
             if place < keys {

@@ -132,6 +132,7 @@ impl Watches {
             | Outcome::CollectionDeadline { schema, .. }
             | Outcome::Withdrawn { schema, .. } => self.note(&schema.name),
             Outcome::PartDropped { part, .. } => self.note_where(|key| is_vector_of(part, key)),
+            // Vectors of a database follow, part by part.
             Outcome::Flushed { keys, parts, .. } => self.note_where(|key| {
                 let part = || element_of(key).and_then(|(collection, _)| parts.as_ref()?.get(collection));
                 keys.find(keys.hash(key), key).is_some() || part().is_some_and(|part| is_vector_of(part, key))

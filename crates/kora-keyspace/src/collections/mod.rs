@@ -1,6 +1,7 @@
 //! Collections of vectors: what one shard holds of each, and when its vectors expire.
 
 mod attributes;
+mod by_database;
 mod collection;
 mod collection_table;
 mod counting;
@@ -24,6 +25,7 @@ mod uses;
 mod vectors;
 mod weights;
 
+pub(crate) use self::by_database::VectorCounts;
 pub use self::collection::{Collection, Unlinked};
 pub use self::collection_table::CollectionTable;
 pub(crate) use self::collection_table::DroppedTable;

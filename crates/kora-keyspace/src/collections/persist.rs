@@ -98,6 +98,7 @@ impl<O: Observer> Keyspace<O> {
         self.newest_held = self.newest_held.max(Some(schema.generation));
         self.live += part.live();
         self.vector_keys += part.keys();
+        self.count_in_database(&schema.name, [0, 0], [part.keys(), 0]);
         self.has_changed = true;
         self.collections.insert(part);
         self.table_bytes = self.collections.bytes();

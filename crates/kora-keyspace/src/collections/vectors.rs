@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use kora_values::Database;
 use kora_vector::{Step, Work};
 
 use super::collection::{Collection, Unlinked};
@@ -98,6 +99,7 @@ impl<O: Observer> Keyspace<O> {
         let (live, keys) = (part.live(), part.keys());
         self.live += live - live_before;
         self.vector_keys += keys - keys_before;
+        self.count_in_database(&schema.name, [keys_before, 0], [keys, 0]);
         self.count_part(&schema);
         let Step::Done(slot) = step else {
             return Step::More;
@@ -221,6 +223,7 @@ impl<O: Observer> Keyspace<O> {
         let (dropped, is_empty) = (part.renew_if_empty(), part.live() == 0);
         self.live -= 1;
         self.vector_keys -= keys_gone;
+        self.count_in_database(&schema.name, [keys_gone, 0], [0, 0]);
         self.has_changed = true;
         if is_empty {
             self.note_emptied(schema);
@@ -331,18 +334,19 @@ impl<O: Observer> Keyspace<O> {
         }
     }
 
-    /// Lets go of all keys, and of all parts of older collections: at once, or if newer parts are held, some at a time from a
-    /// place on. The place to go on from, if there is more.
-    pub fn flush(&mut self, before: Generation, from: u32) -> Option<u32> {
-        let goes_at_once = self.newest_held < Some(before);
+    /// Lets go of all keys, and of all parts of older collections, or of those of a database: at once, or if other parts are
+    /// held, some at a time from a place on. The place to go on from, if there is more.
+    pub fn flush(&mut self, before: Generation, database: Option<Database>, from: u32) -> Option<u32> {
+        let goes_at_once = database.is_none() && self.newest_held < Some(before);
         if from == 0 {
-            let bytes = usize::try_from(self.totals().entry_bytes).unwrap_or(usize::MAX);
-            let keys = self.keys.renew();
+            let bytes = self.keys.bytes();
+            let keys = self.keys.renew(database);
             let is_something = !keys.is_empty() || self.live > 0;
-            let changed = Changed::between(bytes, 0);
+            let changed = Changed::between(bytes, self.keys.bytes());
             let parts = goes_at_once.then_some(&*self.collections);
             match is_something {
                 true => self.changes.commit(changed, || Outcome::Flushed {
+                    database,
                     before,
                     keys: &keys,
                     parts,
@@ -354,6 +358,7 @@ impl<O: Observer> Keyspace<O> {
         if goes_at_once {
             self.live = 0;
             self.vector_keys = 0;
+            self.other_vectors.clear();
             self.vector_deadlines.clear();
             self.expiring_vectors = 0;
             let bytes = self.parts_counted.bytes + self.collections.bytes();
@@ -367,7 +372,8 @@ impl<O: Observer> Keyspace<O> {
         let end = self.collections.places().min(from.saturating_add(PLACES_PER_SLICE));
         for place in from..end {
             let old = self.collections.at(place);
-            let old = old.filter(|part| part.schema().generation < before);
+            let is_meant = |name: &[u8]| database.is_none_or(|database| Database::of(name) == database);
+            let old = old.filter(|part| part.schema().generation < before && is_meant(&part.schema().name));
             if let Some(name) = old.map(|part| part.schema().name.clone()) {
                 self.detach(&name, Cause::Dropped);
             }
@@ -385,6 +391,8 @@ impl<O: Observer> Keyspace<O> {
         self.live -= part.live();
         self.vector_keys -= part.keys();
         self.expiring_vectors -= part.counted_expiring;
+        let (keys, expiring) = (part.keys(), part.counted_expiring);
+        self.count_in_database(name, [keys, expiring], [0, 0]);
         self.parts_counted.exchange(part.counted, PartCount::default());
         self.part_weights.change(part.place(), part.counted.live, 0);
         self.table_bytes = self.collections.bytes();
@@ -420,8 +428,12 @@ impl<O: Observer> Keyspace<O> {
             return;
         };
         let expiring = part.expiring();
-        self.expiring_vectors = self.expiring_vectors - part.counted_expiring + expiring;
-        part.counted_expiring = expiring;
+        let counted = std::mem::replace(&mut part.counted_expiring, expiring);
+        self.expiring_vectors = self.expiring_vectors - counted + expiring;
+        self.count_in_database(name, [0, counted], [0, expiring]);
+        let Some(part) = self.collections.get_mut(name) else {
+            return;
+        };
         let first_ms = part.first_deadline().map_or(NEVER_MS, |(first_ms, _)| first_ms);
         if part.indexed_ms == first_ms {
             return;

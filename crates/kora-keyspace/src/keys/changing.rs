@@ -5,7 +5,7 @@ use kora_values::{StringValue, ValueError};
 use super::entry::{MovedValue, Value};
 use crate::changes::{Changed, Observer};
 use crate::key::{KeyType, ResolvedKey};
-use crate::keys::KeyTable;
+use crate::keys::KeyTables;
 use crate::keyspace::{Keyspace, Refusal};
 use crate::limits::EDITED_BYTES_MIN;
 use crate::outcome::{Cause, Outcome};
@@ -249,7 +249,7 @@ impl<O: Observer> Keyspace<O> {
 }
 
 /// That a key holds what it holds.
-pub(crate) fn put_of<'a>(keys: &'a KeyTable, place: ResolvedKey<'a>) -> Outcome<'a> {
+pub(crate) fn put_of<'a>(keys: &'a KeyTables, place: ResolvedKey<'a>) -> Outcome<'a> {
     let entry = keys.find(place.hash, place.key).expect("it was put a moment ago");
     Outcome::Put {
         key: place.key,

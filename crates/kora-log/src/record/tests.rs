@@ -81,6 +81,10 @@ pub(crate) fn every_kind<'a>(key: &'a [u8], text: &'a [u8], number: u64, list: &
             collection,
             cause: Cause::Dropped,
         },
+        Record::FlushDatabase {
+            generation,
+            database: number,
+        },
     ]
 }
 

@@ -1,0 +1,213 @@
+//! The databases of a server, and how the words of a request become the names of one: see `kora_values::database`.
+
+use kora_resp::{KeptRequest, PrefixedRequest, Request};
+use kora_values::database::{DATABASES_MAX, MARKER, said_name};
+use kora_values::Database;
+use smallvec::SmallVec;
+
+use crate::command::names_used::places_of_names;
+use crate::command::secrets::Secrets;
+use crate::command::table::{self, Access, Parsed};
+use crate::command::Command;
+use crate::engine::Engine;
+use crate::error::ClientError;
+use crate::reply_queues::ReplyQueueId;
+
+/// How many databases a server has.
+#[derive(Clone, Copy, Debug)]
+pub struct Databases {
+    /// Invariant: 1 ..= `DATABASES_MAX`.
+    count: u16,
+}
+
+impl Databases {
+    /// So many.
+    ///
+    /// # Panics
+    /// Unless it is one at least, and no more than a server may have.
+    pub fn new(count: u16) -> Databases {
+        assert!(
+            (1..=DATABASES_MAX).contains(&count),
+            "a number of databases within the limit"
+        );
+        Databases { count }
+    }
+
+    /// How many.
+    pub fn count(self) -> u16 {
+        self.count
+    }
+
+    /// True if there is this one.
+    pub fn has(self, database: Database) -> bool {
+        database.number() < self.count
+    }
+
+    /// All of them.
+    pub(crate) fn all(self) -> impl Iterator<Item = Database> {
+        (0..usize::from(self.count)).filter_map(Database::new)
+    }
+}
+
+impl Engine {
+    /// Reads a request as a command.
+    pub fn parse(&mut self, id: ReplyQueueId, request: &Request<'_>) -> Parsed {
+        let (access, database) = (self.access(id), self.reply_queues.get(id).database());
+        let parsed = parse(request, access, database, self.setup.databases, &mut self.prefixed);
+        self.complete(id, parsed, request)
+    }
+
+    /// The same of a large request in memory of its own.
+    pub fn parse_kept(&mut self, id: ReplyQueueId, kept: KeptRequest) -> Parsed {
+        let (access, database) = (self.access(id), self.reply_queues.get(id).database());
+        let Some(places) = prefixed_places(&kept.request(), database) else {
+            return self.parse(id, &kept.request());
+        };
+        let (sent, prefixed) = kept.with_prefix(&database.prefix(), places.into_iter());
+        let parsed = table::parse(&prefixed.request(), access);
+        let parsed = placed_in(parsed, database, self.setup.databases);
+        self.complete(id, parsed, &sent.request())
+    }
+
+    /// A request that was read when its client was to have another database selected by now: a transaction that selects one
+    /// was discarded.
+    pub(crate) fn parse_again(&mut self, id: ReplyQueueId, parsed: &mut Parsed) {
+        let (access, database) = (self.access(id), self.reply_queues.get(id).database());
+        let Some(words) = &parsed.words else {
+            parsed.database = database;
+            parsed.command = Command::Refused(ClientError::other_answer());
+            return;
+        };
+        let mut sent = PrefixedRequest::default();
+        sent.fill(words.iter().map(|word| (word, false)), &[]);
+        let again = parse(&sent.request(), access, database, self.setup.databases, &mut self.prefixed);
+        let trail = parsed.trail;
+        *parsed = self.complete(id, again, &sent.request());
+        parsed.trail = trail;
+    }
+
+    /// Notes what else is wanted of a request.
+    fn complete(&mut self, id: ReplyQueueId, mut parsed: Parsed, request: &Request<'_>) -> Parsed {
+        if self.setup.live.slow.is_logging() {
+            parsed.trail = self.slow.trail.remember(request, Secrets::of(parsed.entry));
+        }
+        if let Command::OnKey(key, _) = &parsed.command {
+            parsed.slot = self.setup.placement.slot_of(key);
+        }
+        if self.keeps_words(id) {
+            parsed.words = Some(request.words(0));
+        }
+        parsed
+    }
+}
+
+/// Reads a request whose names are those of this database.
+pub(crate) fn parse(
+    request: &Request<'_>,
+    access: Access,
+    database: Database,
+    databases: Databases,
+    buffer: &mut PrefixedRequest,
+) -> Parsed {
+    let parsed = match prefixed_places(request, database) {
+        None => table::parse(request, access),
+        Some(places) => {
+            let mut places = places.into_iter().peekable();
+            let words = request.arguments().enumerate();
+            let words = words.map(|(place, word)| (word, places.next_if_eq(&place).is_some()));
+            buffer.fill(words, &database.prefix());
+            let parsed = table::parse(&buffer.request(), access);
+            buffer.clear();
+            parsed
+        }
+    };
+    placed_in(parsed, database, databases)
+}
+
+/// The places of the words that get the prefix of this database; `None` if none does.
+fn prefixed_places(request: &Request<'_>, database: Database) -> Option<SmallVec<[usize; 4]>> {
+    let mut words = request.arguments();
+    if database == Database::ZERO && !words.any(|word| word.first() == Some(&MARKER)) {
+        return None;
+    }
+    let names = places_of_names(table::find_of(request)?, request.arguments());
+    let stored_otherwise = |place: &usize| {
+        let word = request.get(*place);
+        word.is_some_and(|word| !database.stores_as_said(word))
+    };
+    let places: SmallVec<[usize; 4]> = names.filter(stored_otherwise).collect();
+    (!places.is_empty()).then_some(places)
+}
+
+/// A command whose words are names of this database.
+fn placed_in(mut parsed: Parsed, database: Database, databases: Databases) -> Parsed {
+    parsed.database = database;
+    parsed.command.set_database(database);
+    let refusal = match &mut parsed.command {
+        Command::Select(selected) if !databases.has(*selected) => Some(ClientError::DatabaseIndex),
+        Command::Transfer(transfer) => match transfer.to_database {
+            None => None,
+            Some(to) if !databases.has(to) => Some(ClientError::OutOfRangeShort),
+            Some(to) => {
+                transfer.to = to.stored(said_name(&transfer.to)).into();
+                (transfer.from == transfer.to).then_some(ClientError::SameObject)
+            }
+        },
+        _ => None,
+    };
+    if let Some(error) = refusal {
+        parsed.command = Command::Refused(error);
+    }
+    parsed
+}
+
+#[cfg(test)]
+mod tests {
+    use kora_resp::{Reader, ReaderLimits};
+
+    use super::*;
+
+    fn parsed(line: &[u8], database: usize) -> Parsed {
+        let database = Database::new(database).expect("a number");
+        let mut reader = Reader::new(ReaderLimits::default());
+        let bytes = [line, b"\r\n"].concat();
+        let request = reader.read(&bytes).expect("sound").expect("whole");
+        let mut buffer = PrefixedRequest::default();
+        parse(&request, Access::Full, database, Databases::new(16), &mut buffer)
+    }
+
+    fn key(line: &[u8], database: usize) -> Vec<u8> {
+        match parsed(line, database).command {
+            Command::OnKey(key, _) => key.to_vec(),
+            command => panic!("{command:?}"),
+        }
+    }
+
+    #[test]
+    fn keys_are_stored_under_the_name_of_their_database() {
+        assert_eq!(key(b"GET a", 0), b"a");
+        assert_eq!(key(b"GET a", 3), b"\xff\x80\x83a");
+        assert_eq!(key(b"GET \xffa", 0), b"\xff\x80\x80\xffa");
+        assert_eq!(key(b"SET a \xff", 0), b"a");
+    }
+
+    #[test]
+    fn other_databases_are_meant_by_their_number() {
+        let transfer = |line: &[u8], database| match parsed(line, database).command {
+            Command::Transfer(transfer) => (transfer.from.to_vec(), transfer.to.to_vec()),
+            command => panic!("{command:?}"),
+        };
+        assert_eq!(transfer(b"MOVE a 3", 0), (b"a".to_vec(), b"\xff\x80\x83a".to_vec()));
+        assert_eq!(transfer(b"COPY a b DB 0", 3), (b"\xff\x80\x83a".to_vec(), b"b".to_vec()));
+        assert_eq!(transfer(b"COPY a a DB 0", 3), (b"\xff\x80\x83a".to_vec(), b"a".to_vec()));
+        let refused = |line: &[u8], database| match parsed(line, database).command {
+            Command::Refused(error) => error,
+            command => panic!("{command:?}"),
+        };
+        assert_eq!(refused(b"MOVE a 3", 3), ClientError::SameObject);
+        assert_eq!(refused(b"COPY a a DB 3", 3), ClientError::SameObject);
+        assert_eq!(refused(b"MOVE a 16", 3), ClientError::OutOfRangeShort);
+        assert_eq!(refused(b"SELECT 16", 3), ClientError::DatabaseIndex);
+        assert_eq!(refused(b"SELECT -1", 3), ClientError::DatabaseIndex);
+    }
+}
