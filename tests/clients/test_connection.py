@@ -113,7 +113,7 @@ def test_what_is_unknown_is_refused_and_the_connection_lives(client):
         with pytest.raises(redis.ResponseError, match="unknown (sub)?command"):
             client.execute_command(*words)
     with pytest.raises(redis.ResponseError, match="DB index is out of range"):
-        client.select(1)
+        client.select(16)
     assert client.echo("still here") == b"still here"
     assert client.client_id() == connection_id
 

@@ -75,7 +75,8 @@ def key_commands(draw: Draw) -> dict:
         b"TYPE": lambda: [key()],
         b"RENAME": lambda: [key(), key()],
         b"RENAMENX": lambda: [key(), key()],
-        b"COPY": lambda: [key(), key(), *some_of(draw, [[b"REPLACE"], [b"DB", draw.choice([b"0", b"0", b"1", b"x"])]])],
+        b"COPY": lambda: [key(), key(), *some_of(draw, [[b"REPLACE"], [b"DB", database(draw)]])],
+        b"MOVE": lambda: [key(), database(draw)],
         b"RANDOMKEY": lambda: [],
         b"KEYS": lambda: [draw.pattern()],
         b"DBSIZE": lambda: [],
@@ -84,7 +85,7 @@ def key_commands(draw: Draw) -> dict:
         b"OBJECT": lambda: [draw.choice(b"ENCODING ENCODING ENCODING IDLETIME FREQ REFCOUNT NO".split()), key()],
         b"MEMORY": lambda: [b"USAGE", key(), *draw.choice([[], [], [b"SAMPLES", draw.count()]])],
         b"TIME": lambda: [],
-        b"SELECT": lambda: [draw.choice([b"0", b"0", b"1", b"-1", b"x", b"99999999999999999999"])],
+        b"SELECT": lambda: [database(draw)],
         b"PING": lambda: draw.choice([[], [value_of(draw)]]),
         b"ECHO": lambda: [value_of(draw)],
         b"NOSUCHCOMMAND": lambda: [value_of(draw)],
@@ -131,6 +132,16 @@ def transaction_commands(draw: Draw) -> dict:
     }
 
 
+# The databases that programs select, most often the first.
+DATABASES = (0, 1, 2, 15)
+
+
+def database(draw: Draw) -> bytes:
+    if draw.chance(0.05):
+        return draw.choice([b"16", b"-1", b"x", b"00", b"4294967296", b"99999999999999999999"])
+    return b"%d" % draw.choice([0, 0, 0, 0, *DATABASES])
+
+
 # In which share of a program's commands each family comes.
 FAMILIES = {
     "string": (string_commands, 30),
@@ -147,7 +158,7 @@ SHARES = {
     **{b"SET": 3, b"MSET": 0.4, b"GETDEL": 0.5},
     **{b"HSET": 4, b"HDEL": 0.6, b"HGETDEL": 0.6},
     **{b"DEL": 0.4, b"UNLINK": 0.3, b"RENAME": 0.4, b"FLUSHALL": 0.05, b"FLUSHDB": 0.05, b"OBJECT": 2},
-    **{b"NOSUCHCOMMAND": 0.2, b"ECHO": 0.2, b"PING": 0.2, b"TIME": 0.2, b"SELECT": 0.2, b"SUBSTR": 0.2, b"HMSET": 0.5},
+    **{b"NOSUCHCOMMAND": 0.2, b"ECHO": 0.2, b"PING": 0.2, b"TIME": 0.2, b"SELECT": 0.6, b"SUBSTR": 0.2, b"HMSET": 0.5},
     **{b"MULTI": 2, b"EXEC": 0.2, b"DISCARD": 0.3},
 }
 

@@ -1,10 +1,12 @@
 """Runs a program on both servers at once and finds the first step at which they differ."""
 
+import itertools
 import time
 from dataclasses import dataclass
 
 import compare
 import resp
+from commands import DATABASES
 from departures import Departures
 from draw import KEYS
 from programs import CONNECTIONS, Step
@@ -46,6 +48,14 @@ class Side:
         self.protocol = protocol
         self.own = resp.Connection(server.port, protocol)
         self.connections = []
+        # The database that the runner's own connection has selected.
+        self.database = 0
+
+    def look_in(self, database: int) -> None:
+        """The runner's own connection speaks of this database from now on."""
+        if self.database != database:
+            assert self.own.ask(b"SELECT", b"%d" % database) == (b"+", b"OK")
+            self.database = database
 
     def begin(self) -> None:
         """Nothing is left of the program before."""
@@ -70,6 +80,8 @@ class Runner:
         self.commands = 0
         # For each connection, what its transaction has queued.
         self.queued = [[] for _ in range(CONNECTIONS)]
+        # The databases that the connections have selected.
+        self.databases = [0] * CONNECTIONS
 
     def is_listpack(self, key: bytes) -> bool:
         return self.sides[0].own.ask(b"OBJECT", b"ENCODING", key)[1] == b"listpack"
@@ -77,6 +89,7 @@ class Runner:
     def run(self, program: list[Step], depth: int | None = None) -> Difference | None:
         """The first difference, if there is one. Commands are sent `depth` at a time where they may be."""
         self.queued = [[] for _ in range(CONNECTIONS)]
+        self.databases = [0] * CONNECTIONS
         for side in self.sides:
             side.begin()
         place = 0
@@ -103,7 +116,8 @@ class Runner:
     def step(self, program: list[Step], place: int, count: int) -> Difference | None:
         steps = program[place : place + count]
         if steps[0].words[0].upper() in COUNTS_EXPIRED:
-            for side in self.sides:
+            for side, database in itertools.product(self.sides, DATABASES):
+                side.look_in(database)
                 side.own.ask(b"EXISTS", *KEYS)
                 # And at those of any bytes, as far as Redis is concerned.
                 side.own.ask(b"SCAN", b"0", b"COUNT", b"100000")
@@ -129,12 +143,14 @@ class Runner:
         """What to show if they differ."""
         name = step.words[0].upper()
         queued = self.queued[step.connection]
+        self.look_at(step.connection)
         if name == b"EXEC" and expected[0] == found[0] == b"*" and expected[1] is not None and found[1] is not None:
             self.queued[step.connection] = []
             if len(expected[1]) == len(found[1]) == len(queued):
                 for place, (words, one, other) in enumerate(zip(queued, expected[1], found[1])):
                     if not self.judge.agree(words, one, other, queued[:place]):
                         return (f"{words}: {resp.show(one)}", resp.show(other))
+                    self.note_selection(step.connection, words, one)
                 return None
         if expected == found == (b"+", b"QUEUED"):
             queued.append(step.words)
@@ -143,9 +159,20 @@ class Runner:
             self.queued[step.connection] = []
         if not self.judge.agree(step.words, expected, found):
             return (resp.show(expected), resp.show(found))
+        self.note_selection(step.connection, step.words, expected)
         if name in CHECKED_NOW and expected[0] not in (b"-", b"+"):
             return self.check_now(name, step.words, expected, found)
         return None
+
+    def note_selection(self, connection: int, words: tuple[bytes, ...], reply: tuple) -> None:
+        if words[0].upper() == b"SELECT" and reply == (b"+", b"OK"):
+            self.databases[connection] = int(words[1])
+            self.look_at(connection)
+
+    def look_at(self, connection: int) -> None:
+        """What is asked of the servers is asked about the database that a connection has selected."""
+        for side in self.sides:
+            side.look_in(self.databases[connection])
 
     def check_now(self, name: bytes, words: tuple[bytes, ...], expected: tuple, found: tuple) -> tuple[str, str] | None:
         """What was drawn must be there, and a scan that is gone on with must find what the other finds."""

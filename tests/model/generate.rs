@@ -75,7 +75,7 @@ fn name(author: &mut Author) -> Name {
         83..85 => Name::Exec,
         85 => *author
             .random
-            .pick(&[Name::Rename, Name::RenameNx, Name::Copy, Name::PExpire, Name::Persist]),
+            .pick(&[Name::Rename, Name::RenameNx, Name::Copy, Name::PExpire, Name::Persist, Name::Move, Name::Select]),
         _ => *author.random.pick(&Name::ALL),
     }
 }
@@ -128,6 +128,8 @@ fn request(name: Name, author: &mut Author) -> Vec<Vec<u8>> {
         Name::Echo => format!("ECHO {}", author.random.any()),
         // Not too often, or nothing is ever there.
         Name::FlushAll | Name::FlushDb if author.random.percent(70) => "FLUSHALL NOW".to_owned(),
+        // So that there is something in each of a few.
+        Name::Select if author.random.percent(75) => format!("SELECT {}", author.random.below(3)),
         name => (*author.random.pick(forms(name))).to_owned(),
     };
     words(&text)
@@ -304,8 +306,8 @@ fn forms(name: Name) -> &'static [&'static str] {
         Name::ConfigRewrite => &["CONFIG REWRITE"],
         Name::ConfigSet => &[
             "CONFIG SET port 1",
-            "CONFIG SET databases 1 APPENDONLY no",
-            "CONFIG SET Databases 1",
+            "CONFIG SET databases 16 APPENDONLY no",
+            "CONFIG SET Databases 16",
             "CONFIG SET databases 2",
             "CONFIG SET nothing 1",
             "CONFIG SET port",
@@ -361,7 +363,7 @@ fn forms(name: Name) -> &'static [&'static str] {
         Name::Subscribe | Name::Unsubscribe => &["SUBSCRIBE"],
         Name::PSubscribe | Name::PUnsubscribe => &["PSUBSCRIBE"],
         Name::SSubscribe | Name::SUnsubscribe => &["SSUBSCRIBE"],
-        Name::Select => &["SELECT 0", "SELECT 1", "SELECT zero", "SELECT -1"],
+        Name::Select => &["SELECT 0", "SELECT 15", "SELECT 16", "SELECT zero", "SELECT -1", "SELECT 4294967296"],
         Name::Shutdown => &["SHUTDOWN", "SHUTDOWN NOSAVE", "SHUTDOWN SAVE FORCE", "SHUTDOWN LATER"],
         name => unreachable!("{name:?} is made of keys"),
     }

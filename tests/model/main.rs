@@ -160,6 +160,7 @@ fn walk(server: Server, subject: &mut Subject, id: u64, twin: &mut Twin) -> Resu
         let mut heard = subject.say(id, &words(&format!("SCAN {cursor} COUNT 3")));
         twin.now_us = heard.taken_us;
         twin.settle();
+        twin.go_to(0);
         let at_first = at_first.get_or_insert_with(|| twin.keys());
         let reply = take(&mut heard.bytes, Protocol::Two).ok_or("SCAN without a reply")?;
         let (next, keys) = compare::scan_parts(&reply).ok_or_else(|| format!("SCAN {cursor} answered {reply:?}"))?;

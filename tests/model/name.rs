@@ -160,6 +160,7 @@ pub(crate) enum Name {
     PSetEx,
     PTtl,
     RandomKey,
+    Move,
     Rename,
     RenameNx,
     Set,
@@ -222,7 +223,7 @@ pub(crate) enum Name {
 }
 
 impl Name {
-    pub(crate) const ALL: [Name; 215] = [
+    pub(crate) const ALL: [Name; 216] = [
         Name::Acl,
         Name::AclCat,
         Name::AclDelUser,
@@ -379,6 +380,7 @@ impl Name {
         Name::PSetEx,
         Name::PTtl,
         Name::RandomKey,
+        Name::Move,
         Name::Rename,
         Name::RenameNx,
         Name::Set,
@@ -599,6 +601,7 @@ impl Name {
             Name::PSetEx => ("psetex", 4),
             Name::PTtl => ("pttl", 2),
             Name::RandomKey => ("randomkey", 1),
+            Name::Move => ("move", 3),
             Name::Rename => ("rename", 3),
             Name::RenameNx => ("renamenx", 3),
             Name::Set => ("set", -3),
@@ -724,7 +727,7 @@ impl Name {
             Name::ObjectFreq | Name::ObjectIdleTime | Name::ObjectRefCount | Name::RandomKey | Name::Rename => {
                 Family::Key
             }
-            Name::RenameNx | Name::Scan | Name::Touch | Name::Type | Name::Unlink => Family::Key,
+            Name::Move | Name::RenameNx | Name::Scan | Name::Touch | Name::Type | Name::Unlink => Family::Key,
             Name::Discard | Name::Exec | Name::Multi | Name::Unwatch | Name::Watch => Family::Transaction,
             Name::VecCreate | Name::VecDel | Name::VecDrop | Name::VecGet | Name::VecInfo | Name::VecList => {
                 Family::Vector

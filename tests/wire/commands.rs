@@ -438,7 +438,7 @@ fn unknown_commands_answer_in_redis_words_and_keep_the_connection() {
         );
         client.says("ECHO", "-ERR wrong number of arguments for 'echo' command\r\n");
         client.says("PING a b", "-ERR wrong number of arguments for 'ping' command\r\n");
-        client.says("SELECT 1", "-ERR DB index is out of range\r\n");
+        client.says("SELECT 16", "-ERR DB index is out of range\r\n");
         client.says("SELECT x", "-ERR value is not an integer or out of range\r\n");
         client.asks(
             &[b"\r\n+OK\0\xff", b"x\ny"],

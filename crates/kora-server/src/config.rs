@@ -191,7 +191,7 @@ pub struct Config {
     /// How many databases there are for SELECT, 1 to 1024 [default: 16]
     #[arg(long, env = "KORA_DATABASES", value_name = "DATABASES")]
     #[serde(with = "text")]
-    pub databases: Number<u16, 1, { DATABASES_MAX as u64 }>,
+    pub databases: Number<u16, 1, 1_024>,
 
     /// Milliseconds after which a script lets other clients of its shard have the error BUSY, 0 to 4294967295 [default: 5000]
     #[arg(long, env = "KORA_BUSY_REPLY_THRESHOLD", value_name = "MILLISECONDS")]

@@ -9,7 +9,7 @@ use std::thread::{self, JoinHandle};
 
 use core_affinity::CoreId;
 use kora_engine::budgets::SLICE_WORK;
-use kora_engine::{Catalog, Facts, GraphSettings, Host, MeshEnd, Placement, Scripts, Setup, mesh_ends};
+use kora_engine::{Catalog, Databases, Facts, GraphSettings, Host, MeshEnd, Placement, Scripts, Setup, mesh_ends};
 use kora_mesh::{Doorbell, Durability, Flag, Phase, SharedCounter};
 use kora_vector::Metric;
 use kora_vector::hnsw::GRAPH_MIN;

@@ -82,8 +82,8 @@ fn check_command(command: &Command) {
         Command::VectorDelete(elements) => {
             assert!(!elements.is_empty());
             for (collection, name) in elements.iter() {
-                assert!(collection.len() <= COLLECTION_NAME_BYTES_MAX);
-                assert!(collection.len() + 1 + name.len() <= KEY_BYTES_MAX);
+                assert!(collection.len() <= COLLECTION_NAME_BYTES_MAX + PREFIX_BYTES);
+                assert!(collection.len() + 1 + name.len() <= KEY_BYTES_MAX + PREFIX_BYTES);
             }
         }
         Command::VectorQuery(query) => {
@@ -101,7 +101,7 @@ fn check_command(command: &Command) {
             assert!((1..=K_MAX).contains(&query.wish.k));
             assert!(query.wish.ef.is_none_or(|ef| (1..=EF_MAX).contains(&ef)));
             assert!(query.wish.radius.is_none_or(f32::is_finite));
-            assert!(query.target.len() <= KEY_BYTES_MAX + 2);
+            assert!(query.target.len() <= KEY_BYTES_MAX + PREFIX_BYTES);
         }
         Command::Scan(request) => {
             assert!(request.count >= 1);
@@ -115,21 +115,24 @@ fn check_command(command: &Command) {
         }
         Command::VectorCreate(creation) => {
             assert!((1..=DIMENSION_MAX).contains(&creation.dimension));
-            assert!((1..=COLLECTION_NAME_BYTES_MAX).contains(&creation.collection.len()));
+            assert!((1..=COLLECTION_NAME_BYTES_MAX + PREFIX_BYTES).contains(&creation.collection.len()));
         }
         _ => (),
     }
 }
 
 fn check_element(element: &Element) {
-    assert!((1..=COLLECTION_NAME_BYTES_MAX).contains(&element.collection.len()));
-    assert!(element.collection.len() + 1 + element.name.len() <= KEY_BYTES_MAX);
+    assert!((1..=COLLECTION_NAME_BYTES_MAX + PREFIX_BYTES).contains(&element.collection.len()));
+    assert!(element.collection.len() + 1 + element.name.len() <= KEY_BYTES_MAX + PREFIX_BYTES);
 }
 
 fn check_vector(vector: &[f32]) {
     assert!((1..=DIMENSION_MAX).contains(&vector.len()));
     assert!(vector.iter().all(|component| component.is_finite()));
 }
+
+/// What says the database of a stored name, which these bytes may look like.
+const PREFIX_BYTES: usize = 3;
 
 /// As many shards as the settings allow, and as a cursor can tell.
 const SHARDS_MAX: usize = 256;

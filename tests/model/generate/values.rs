@@ -23,11 +23,12 @@ pub(super) fn request(name: Name, author: &mut Author) -> String {
             }
         }
         // Vectors move, too, and mostly to where they can.
+        Name::Move if author.random.percent(30) => key(author),
         Name::Rename | Name::RenameNx | Name::Copy if author.random.percent(50) => {
             let from = key(author);
             let to = key(author);
             let options = match name {
-                Name::Copy => some(author, &["REPLACE"], 50),
+                Name::Copy => some(author, &["REPLACE"], 50) + &some(author, &["DB 0", "DB 1"], 15),
                 _ => String::new(),
             };
             return format!("{command} {from} {to}{options}");
@@ -239,10 +240,11 @@ fn key_rest(name: Name, author: &mut Author) -> String {
     match name {
         Name::Del | Name::Unlink | Name::Exists | Name::Touch | Name::Watch => several(author),
         Name::Rename | Name::RenameNx => format!(" {}", any_key(author)),
+        Name::Move => format!(" {}", author.random.pick(&["0", "1", "2", "15", "16", "-1", "x"])),
         Name::Copy => format!(
             " {}{}",
             any_key(author),
-            some(author, &["REPLACE", "DB 0", "DB 1", "DB"], 15)
+            some(author, &["REPLACE", "DB 0", "DB 1", "DB 2", "DB 16", "DB"], 15)
         ),
         Name::MemoryUsage => some(author, &["SAMPLES 5", "SAMPLES"], 15),
         _ => String::new(),

@@ -185,13 +185,14 @@ impl Twin {
         let text = |bytes: &Bytes| String::from_utf8_lossy(bytes).into_owned();
         let seconds = |since_us: u64| (self.now_us - since_us) / 1_000_000;
         format!(
-            "id={id} addr={} laddr={} name={} age={} idle={} flags=N db=0 sub=0 psub=0 ssub=0 cmd={} user=default resp={} \
+            "id={id} addr={} laddr={} name={} age={} idle={} flags=N db={} sub=0 psub=0 ssub=0 cmd={} user=default resp={} \
              lib-name={} lib-ver={}\n",
             address(id),
             crate::subject::LOCAL_ADDRESS,
             text(&session.name),
             seconds(session.since_us),
             seconds(session.last_us),
+            session.database,
             session.last_command,
             if session.protocol == Protocol::Two { 2 } else { 3 },
             text(&session.library_name),

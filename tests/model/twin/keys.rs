@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 
+use super::databases::other_database;
 use super::values::Value;
 use super::{Answer, Expected, Twin, Words, syntax};
 use crate::name::Name;
@@ -55,7 +56,7 @@ impl Twin {
                 let keys = words.keys(1, 1)?;
                 Say::count(keys.iter().filter(|key| self.kind(key).is_some()).count())
             }
-            Name::Rename | Name::RenameNx | Name::Copy => return self.transfer(name, words),
+            Name::Rename | Name::RenameNx | Name::Copy | Name::Move => return self.transfer(name, words),
             _ => return self.inspect(name, words),
         };
         Ok(Expected::Reply(say))
@@ -103,22 +104,32 @@ impl Twin {
     }
 
     fn transfer(&mut self, name: Name, words: &Words<'_>) -> Answer {
-        let (from, to) = (words.any_key(1)?, words.any_key(2)?);
-        let replaces = match name {
-            Name::Copy => copy_options(words)?,
-            name => name == Name::Rename,
+        let here = self.database;
+        let from = words.any_key(1)?;
+        let (to, there, replaces) = match name {
+            Name::Copy => {
+                let (database, replaces) = copy_options(words)?;
+                (words.any_key(2)?, database.unwrap_or(here), replaces)
+            }
+            Name::Move => (from.clone(), other_database(words, 2)?, false),
+            name => (words.any_key(2)?, here, name == Name::Rename),
         };
-        if name == Name::Copy && from == to {
+        let is_same = from == to && here == there;
+        if matches!(name, Name::Copy | Name::Move) && is_same {
             return Say::error("ERR source and destination objects are the same");
         }
         let done = |is_done| match name {
             Name::Rename => Ok(Expected::Reply(Say::ok())),
             _ => Ok(Expected::Reply(Say::Integer(is_done))),
         };
-        match (self.kind(&from), self.kind(&to)) {
-            (None, _) if name == Name::Copy => return done(0),
+        let kind = self.kind(&from);
+        self.go_to(there);
+        let kind_there = self.kind(&to);
+        self.go_to(here);
+        match (kind, kind_there) {
+            (None, _) if matches!(name, Name::Copy | Name::Move) => return done(0),
             (None, _) => return Say::error("ERR no such key"),
-            _ if from == to => return done(0),
+            _ if is_same => return done(0),
             (_, Some(_)) if !replaces => return done(0),
             (Some("vectorset"), _) => {
                 return Say::error(format!(
@@ -128,7 +139,7 @@ impl Twin {
             }
             (_, Some("vectorset")) => return Err(super::values::name_of_collection(&to)),
             (Some("vector"), _) => {
-                self.transfer_vector(&from, &to, name != Name::Copy)?;
+                self.transfer_vector(&from, (there, &to), name != Name::Copy)?;
                 return done(1);
             }
             _ => {}
@@ -137,9 +148,11 @@ impl Twin {
         if name != Name::Copy {
             self.remove(&from);
         }
+        self.go_to(there);
         self.remove(&to);
         self.touch(&to);
         self.values.insert(to, held);
+        self.go_to(here);
         done(1)
     }
 
@@ -249,28 +262,23 @@ fn belongs(key: &[u8], name: &[u8]) -> bool {
         .is_some_and(|colon| &key[..colon] == name)
 }
 
-/// `[DB 0] [REPLACE]` of COPY: whether it replaces.
-pub(super) fn copy_options(words: &Words<'_>) -> Result<bool, Say> {
-    let (mut replaces, mut at) = (false, 3);
+/// `[DB n] [REPLACE]` of COPY: the database, and whether it replaces.
+pub(super) fn copy_options(words: &Words<'_>) -> Result<(Option<usize>, bool), Say> {
+    let (mut database, mut replaces, mut at) = (None, false, 3);
     while at < words.count() {
         if words.is(at, "REPLACE") {
             replaces = true;
             at += 1;
         } else if words.is(at, "DB") && at + 1 < words.count() {
-            if i32::try_from(words.needed_integer(at + 1)?).is_err() {
-                return Say::error("ERR value is not an integer or out of range");
-            }
-            if words.integer(at + 1) != Some(0) {
-                return Say::error("ERR DB index is out of range");
-            }
+            database = Some(other_database(words, at + 1)?);
             at += 2;
         } else {
             return syntax();
         }
     }
-    match words.0[1] == words.0[2] {
+    match database.is_none() && words.0[1] == words.0[2] {
         true => Say::error("ERR source and destination objects are the same"),
-        false => Ok(replaces),
+        false => Ok((database, replaces)),
     }
 }
 

@@ -15,6 +15,10 @@ impl Twin {
     /// What happens between two commands: whatever has expired is gone, and so is a collection that a first VECSET made and
     /// that has no vector left.
     pub(crate) fn settle(&mut self) {
+        self.in_each_database(Twin::settle_one);
+    }
+
+    fn settle_one(&mut self) {
         self.expire();
         let is_left = |collection: &super::Collection| !collection.stays && collection.vectors.is_empty();
         let emptied = self.collections.iter().filter(|(_, collection)| is_left(collection));

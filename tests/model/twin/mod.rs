@@ -5,6 +5,7 @@
 mod attributes;
 mod compatibility;
 mod connection;
+mod databases;
 mod form;
 mod keys;
 mod lifetimes;
@@ -48,6 +49,10 @@ pub(crate) struct Twin {
     vector_expiries: BTreeMap<Bytes, i64>,
     /// Attributes of vectors, by their keys; none of them is empty.
     attributes: BTreeMap<Bytes, Bytes>,
+    /// Which database all of that is of.
+    database: usize,
+    /// What the others hold.
+    aside: BTreeMap<usize, databases::Data>,
     /// The time of day, in microseconds of Unix time.
     pub(crate) now_us: u64,
 }
@@ -56,6 +61,8 @@ pub(crate) struct Twin {
 #[derive(Clone, Debug)]
 pub(crate) struct Session {
     pub(crate) protocol: Protocol,
+    /// The one that it has selected.
+    database: usize,
     is_authenticated: bool,
     name: Bytes,
     library_name: Bytes,
@@ -146,6 +153,8 @@ impl Twin {
             values: BTreeMap::new(),
             vector_expiries: BTreeMap::new(),
             attributes: BTreeMap::new(),
+            database: 0,
+            aside: BTreeMap::new(),
             now_us: 0,
         }
     }
@@ -153,6 +162,7 @@ impl Twin {
     pub(crate) fn connect(&mut self, id: u64, since_us: u64) {
         let session = Session {
             protocol: Protocol::Two,
+            database: 0,
             is_authenticated: self.password.is_none(),
             name: Bytes::new(),
             library_name: Bytes::new(),
@@ -172,6 +182,8 @@ impl Twin {
         self.session(id).last_us = now_us;
         self.session(id).last_command = "unknown";
         self.settle();
+        let database = self.session(id).database;
+        self.go_to(database);
         let name = match self.name(id, words) {
             Ok(name) => name,
             Err(refusal) => {
@@ -242,6 +254,8 @@ impl Twin {
     }
 
     fn execute(&mut self, id: u64, name: Name, words: &Words<'_>) -> Answer {
+        let database = self.session(id).database;
+        self.go_to(database);
         match name.family() {
             Family::String => return self.string_command(name, words),
             Family::Hash => return self.hash_command(name, words),
@@ -261,7 +275,7 @@ impl Twin {
                 self.sessions.remove(&id);
                 Ok(Expected::Reply(Say::ok()))
             }
-            Name::Select => select(words),
+            Name::Select => self.select(id, words),
             Name::ClientGetname => Ok(Expected::Reply(match self.session(id).name.clone() {
                 name if name.is_empty() => Say::Null,
                 name => Say::Bulk(name),
@@ -291,7 +305,7 @@ impl Twin {
             Name::MemoryPurge => Ok(Expected::Reply(Say::ok())),
             Name::MemoryStats => Ok(Expected::Has(vec![
                 ("replication.backlog", Say::Integer(0)),
-                ("keys.count", Say::count(self.size())),
+                ("keys.count", Say::count(self.size_of_all())),
                 ("kora.dropped.bytes", Say::Integer(0)),
             ])),
             Name::Acl
@@ -328,7 +342,7 @@ impl Twin {
             Name::ConfigRewrite => Say::error("ERR The server is running without a config file"),
             Name::ConfigSet => server::set_settings(words),
             Name::DbSize => Ok(Expected::Reply(Say::count(self.size()))),
-            Name::FlushAll | Name::FlushDb => self.flush(words),
+            Name::FlushAll | Name::FlushDb => self.flush(name, words),
             Name::Info => Ok(self.info(words)),
             Name::Shutdown => self.shutdown(id, words),
             Name::LastSave => Ok(Expected::Reply(Say::Integer(0))),
@@ -403,6 +417,12 @@ impl Twin {
             Name::VecQuery => self.query(words),
             _ => self.set(words),
         }
+    }
+
+    fn size_of_all(&mut self) -> usize {
+        let mut all = 0;
+        self.in_each_database(|twin| all += twin.size());
+        all
     }
 
     fn size(&self) -> usize {
@@ -497,14 +517,6 @@ fn ping(words: &Words<'_>) -> Answer {
         1 => Ok(Expected::Reply(Say::Simple("PONG"))),
         2 => Ok(Expected::Reply(Say::Bulk(words.owned(1)))),
         _ => Err(wrong_arity(Name::Ping)),
-    }
-}
-
-fn select(words: &Words<'_>) -> Answer {
-    match words.integer(1) {
-        Some(0) => Ok(Expected::Reply(Say::ok())),
-        Some(_) => Say::error("ERR DB index is out of range"),
-        None => Say::error("ERR value is not an integer or out of range"),
     }
 }
 

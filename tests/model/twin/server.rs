@@ -5,17 +5,24 @@ use crate::name::Name;
 use crate::say::Say;
 
 impl Twin {
-    pub(super) fn flush(&mut self, words: &Words<'_>) -> Answer {
+    pub(super) fn flush(&mut self, name: Name, words: &Words<'_>) -> Answer {
         let is_known = words.is(1, "ASYNC") || words.is(1, "SYNC");
         if words.count() > 2 || (words.count() == 2 && !is_known) {
             return syntax();
         }
+        match name {
+            Name::FlushDb => self.clear(),
+            _ => self.in_each_database(Twin::clear),
+        }
+        Ok(Expected::Reply(Say::ok()))
+    }
+
+    fn clear(&mut self) {
         self.keys().iter().for_each(|key| self.touch(key));
         self.collections.clear();
         self.values.clear();
         self.vector_expiries.clear();
         self.attributes.clear();
-        Ok(Expected::Reply(Say::ok()))
     }
 
     pub(super) fn shutdown(&mut self, id: u64, words: &Words<'_>) -> Answer {
@@ -56,18 +63,22 @@ impl Twin {
         }
         if wanted("keyspace") {
             lines.push("# Keyspace".to_owned());
-            let expires = self.values.values().filter(|held| held.expires_ms.is_some()).count();
-            let of_sets = self
-                .collections
-                .values()
-                .filter_map(|collection| collection.set.as_ref());
-            let of_sets: usize = of_sets.map(|set| set.expiries.len()).sum();
-            let expires = expires + self.vector_expiries.len() + of_sets;
-            if self.size() > 0 {
-                // How long keys have left on average is an estimate, behind the comma.
-                lines.push(format!("db0:keys={},expires={expires},…", self.size()));
-            }
-            lines.push(format!("kora_collections:{}", self.collections.len()));
+            let mut collections = 0;
+            self.in_each_database(|twin| {
+                let expires = twin.values.values().filter(|held| held.expires_ms.is_some()).count();
+                let of_sets = twin
+                    .collections
+                    .values()
+                    .filter_map(|collection| collection.set.as_ref());
+                let of_sets: usize = of_sets.map(|set| set.expiries.len()).sum();
+                let expires = expires + twin.vector_expiries.len() + of_sets;
+                if twin.size() > 0 {
+                    // How long keys have left on average is an estimate, behind the comma.
+                    lines.push(format!("db{}:keys={},expires={expires},…", twin.database, twin.size()));
+                }
+                collections += twin.collections.len();
+            });
+            lines.push(format!("kora_collections:{collections}"));
         }
         if wanted("commandstats") {
             lines.push("# Commandstats".to_owned());
@@ -137,8 +148,7 @@ pub(super) fn listed(words: &Words<'_>) -> Answer {
 
 pub(super) fn settings(words: &Words<'_>) -> Answer {
     words.0[2..].iter().try_for_each(|pattern| vet_pattern(pattern))?;
-    let all = FIXED_SETTINGS.iter().chain(&SETTINGS);
-    let matching = all.filter(|(name, _)| words.0[2..].iter().any(|pattern| matches(pattern, name)));
+    let matching = SETTINGS.iter().filter(|(name, _)| words.0[2..].iter().any(|pattern| matches(pattern, name)));
     let pairs = matching.map(|(name, value)| (Say::bulk(name), Say::bulk(value)));
     Ok(Expected::Reply(Say::Map(pairs.collect())))
 }
@@ -179,13 +189,7 @@ pub(super) fn set_settings(words: &Words<'_>) -> Answer {
             return refuse(name, "duplicate parameter");
         }
     }
-    let fixed = |name: &str| FIXED_SETTINGS.iter().find(|(known, _)| *known == name);
-    for (name, value) in &changes {
-        if fixed(name).is_some_and(|(_, only)| only.as_bytes() != value.as_slice()) {
-            return refuse(name, "can't set immutable config");
-        }
-    }
-    match changes.iter().find(|(name, _)| fixed(name).is_none()) {
+    match changes.first() {
         None => Ok(Expected::Reply(Say::ok())),
         Some((name, _)) if SETTINGS.iter().any(|(known, _)| known == name) => {
             refuse(name, "can't set immutable config")
@@ -214,8 +218,10 @@ fn matches(pattern: &[u8], name: &str) -> bool {
     }
 }
 
-/// Settings of Redis's that a server has only one value of.
-const FIXED_SETTINGS: [(&str, &str); 1] = [("databases", "1")];
-
 /// The settings of the servers under test.
-pub(crate) const SETTINGS: [(&str, &str); 3] = [("maxclients", "77"), ("port", "6379"), ("vector-m", "8")];
+pub(crate) const SETTINGS: [(&str, &str); 4] = [
+    ("maxclients", "77"),
+    ("port", "6379"),
+    ("vector-m", "8"),
+    ("databases", "16"),
+];

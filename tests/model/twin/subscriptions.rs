@@ -12,6 +12,7 @@ impl Twin {
         let session = self.session(id);
         session.protocol = kora_tests::reply::Protocol::Two;
         session.is_authenticated = is_open;
+        session.database = 0;
         session.name = bytes::Bytes::new();
         Ok(Expected::Reply(Say::Simple("RESET")))
     }

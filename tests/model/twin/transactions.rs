@@ -16,15 +16,17 @@ pub(crate) struct Transaction {
 /// What a connection watches.
 #[derive(Clone, Default, Debug)]
 pub(crate) struct Watched {
-    keys: Vec<Bytes>,
+    /// With their databases.
+    keys: Vec<(usize, Bytes)>,
     is_overtaken: bool,
 }
 
 impl Twin {
     /// Whoever watches this key hears that it was changed.
     pub(super) fn touch(&mut self, key: &Bytes) {
+        let key = (self.database, key.clone());
         for session in self.sessions.values_mut() {
-            session.watched.is_overtaken |= session.watched.keys.contains(key);
+            session.watched.is_overtaken |= session.watched.keys.contains(&key);
         }
     }
 
@@ -95,13 +97,15 @@ impl Twin {
             }
             Name::Watch => {
                 let keys = words.keys(1, 1)?;
+                let database = self.database;
                 let watched = &mut self.session(id).watched;
-                let mut slots = watched.keys.iter().chain(&keys).map(|key| slot(key));
+                let before = watched.keys.iter().map(|(_, key)| key);
+                let mut slots = before.chain(&keys).map(|key| slot(key));
                 let first = slots.next();
                 if slots.any(|slot| Some(slot) != first) {
                     return Say::error("CROSSSLOT Keys in request don't hash to the same slot");
                 }
-                watched.keys.extend(keys);
+                watched.keys.extend(keys.into_iter().map(|key| (database, key)));
                 Ok(Expected::Reply(Say::ok()))
             }
             Name::Discard | Name::Unwatch => {

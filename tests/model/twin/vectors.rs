@@ -345,32 +345,30 @@ impl Twin {
     }
 
     /// A vector gets another key, or a second one.
-    pub(super) fn transfer_vector(&mut self, from: &Bytes, to: &Bytes, leaves: bool) -> Result<(), Say> {
+    pub(super) fn transfer_vector(
+        &mut self,
+        from: &Bytes,
+        (there, to): (usize, &Bytes),
+        leaves: bool,
+    ) -> Result<(), Say> {
         let Some(colon) = to.iter().rposition(|byte| *byte == b':') else {
             return Err(no_colon(to));
         };
         let (name, element) = (to.slice(..colon), to.slice(colon + 1..));
         let (source, vector) = self.vector(from).expect("the caller has seen it");
         let (blur, vector) = (source.blur, vector.clone());
-        let Some(collection) = self
-            .collections
-            .get_mut(&name)
-            .filter(|collection| collection.set.is_none())
-        else {
-            return Say::error(format!(
-                "ERR no such collection '{}': a vector is renamed or copied within its collection, or to another of its \
-                 dimension that exists",
-                quoted(&name)
-            ));
-        };
-        collection.vet(&name, &vector)?;
-        collection.blur = collection.blur.coarser(blur);
+        let here = self.database;
         let expires_ms = self.vector_expiries.get(from).copied();
         let attributes = self.attributes.get(from).cloned();
-        self.remove(to);
-        if leaves {
+        self.go_to(there);
+        let outcome = self.vet_transferred(&name, blur, &vector);
+        self.go_to(here);
+        outcome?;
+        if leaves && (here, from) != (there, to) {
             self.remove(from);
         }
+        self.go_to(there);
+        self.remove(to);
         self.touch(to);
         if let Some(expires_ms) = expires_ms {
             self.vector_expiries.insert(to.clone(), expires_ms);
@@ -380,6 +378,25 @@ impl Twin {
         }
         let collection = self.collections.get_mut(&name).expect("looked up a moment ago");
         collection.vectors.insert(element, vector);
+        self.go_to(here);
+        Ok(())
+    }
+
+    /// Whether the collection of this name takes a vector that comes from another one.
+    fn vet_transferred(&mut self, name: &Bytes, blur: Form, vector: &[f32]) -> Result<(), Say> {
+        let Some(collection) = self
+            .collections
+            .get_mut(name)
+            .filter(|collection| collection.set.is_none())
+        else {
+            return Say::error(format!(
+                "ERR no such collection '{}': a vector is renamed or copied within its collection, or to another of its \
+                 dimension that exists",
+                quoted(name)
+            ));
+        };
+        collection.vet(name, vector)?;
+        collection.blur = collection.blur.coarser(blur);
         Ok(())
     }
 
