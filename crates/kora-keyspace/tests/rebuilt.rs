@@ -11,7 +11,7 @@ use kora_keyspace::collections::VectorEnd;
 use kora_keyspace::keys::Value;
 use kora_keyspace::{Cause, Keyspace, NEVER_MS, Observer, Outcome, Sequence};
 use kora_mesh::{Gauge, SharedDeadline};
-use kora_values::StringValue;
+use kora_values::{Database, StringValue};
 use kora_vector::{Metric, Step, Storage, Work};
 use proptest::prelude::*;
 
@@ -61,7 +61,8 @@ enum Change {
     Create(bool),
     Withdraw,
     ExpireCollection(u64),
-    Flush,
+    /// Of this database, or of all.
+    Flush(Option<u8>),
 }
 
 fn change() -> impl Strategy<Value = Change> {
@@ -83,7 +84,7 @@ fn change() -> impl Strategy<Value = Change> {
         1 => any::<bool>().prop_map(Change::Create),
         1 => Just(Change::Withdraw),
         1 => (0_u64..60).prop_map(Change::ExpireCollection),
-        1 => Just(Change::Flush),
+        1 => proptest::option::of(0_u8..3).prop_map(Change::Flush),
     ]
 }
 
@@ -101,9 +102,14 @@ const KEYS: u8 = 6;
 
 fn key_of(number: u8) -> Vec<u8> {
     match number.checked_sub(KEYS) {
-        None => format!("key {number}").into_bytes(),
+        // Every second one is of another database.
+        None => database(number % 2).stored(format!("key {number}").as_bytes()),
         Some(element) => format!("set:{element}").into_bytes(),
     }
+}
+
+fn database(number: u8) -> Database {
+    Database::new(usize::from(number)).expect("there are as many")
 }
 
 impl Subject {
@@ -178,15 +184,17 @@ impl Subject {
                 let place = self.keyspace.resolve_live(b"set", now_ms);
                 self.keyspace.set_deadline(place, now_ms + ms);
             }
-            Change::Flush => {
+            Change::Flush(number) => {
+                let database = number.map(database);
+                let is_meant = |name: &[u8]| database.is_none_or(|database| Database::of(name) == database);
                 let before = self.catalog.next_generation();
                 let mut bucket = Some(0);
                 while let Some(from) = bucket {
-                    bucket = self.keyspace.withdraw_before(before, from, |_| true);
+                    bucket = self.keyspace.withdraw_before(before, from, is_meant);
                 }
                 let mut place = Some(0);
                 while let Some(from) = place {
-                    place = self.keyspace.flush(before, from);
+                    place = self.keyspace.flush(before, database, from);
                 }
             }
         }
