@@ -73,9 +73,15 @@ fn name(author: &mut Author) -> Name {
         76..80 => Name::Set,
         80..83 => Name::HSet,
         83..85 => Name::Exec,
-        85 => *author
-            .random
-            .pick(&[Name::Rename, Name::RenameNx, Name::Copy, Name::PExpire, Name::Persist, Name::Move, Name::Select]),
+        85 => *author.random.pick(&[
+            Name::Rename,
+            Name::RenameNx,
+            Name::Copy,
+            Name::PExpire,
+            Name::Persist,
+            Name::Move,
+            Name::Select,
+        ]),
         _ => *author.random.pick(&Name::ALL),
     }
 }
@@ -363,7 +369,14 @@ fn forms(name: Name) -> &'static [&'static str] {
         Name::Subscribe | Name::Unsubscribe => &["SUBSCRIBE"],
         Name::PSubscribe | Name::PUnsubscribe => &["PSUBSCRIBE"],
         Name::SSubscribe | Name::SUnsubscribe => &["SSUBSCRIBE"],
-        Name::Select => &["SELECT 0", "SELECT 15", "SELECT 16", "SELECT zero", "SELECT -1", "SELECT 4294967296"],
+        Name::Select => &[
+            "SELECT 0",
+            "SELECT 15",
+            "SELECT 16",
+            "SELECT zero",
+            "SELECT -1",
+            "SELECT 4294967296",
+        ],
         Name::Shutdown => &["SHUTDOWN", "SHUTDOWN NOSAVE", "SHUTDOWN SAVE FORCE", "SHUTDOWN LATER"],
         name => unreachable!("{name:?} is made of keys"),
     }

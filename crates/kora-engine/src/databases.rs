@@ -1,17 +1,15 @@
 //! The databases of a server, and how the words of a request become the names of one: see `kora_values::database`.
 
-use kora_resp::{KeptRequest, PrefixedRequest, Request};
-use kora_values::database::{DATABASES_MAX, MARKER, said_name};
+use bytes::Bytes;
+use kora_resp::{PrefixedRequest, Request};
 use kora_values::Database;
+use kora_values::database::{DATABASES_MAX, MARKER, prefix_len, said_name};
 use smallvec::SmallVec;
 
-use crate::command::names_used::places_of_names;
-use crate::command::secrets::Secrets;
-use crate::command::table::{self, Access, Parsed};
 use crate::command::Command;
-use crate::engine::Engine;
+use crate::command::names_used::places_of_names;
+use crate::command::table::{self, Access, Parsed};
 use crate::error::ClientError;
-use crate::reply_queues::ReplyQueueId;
 
 /// How many databases a server has.
 #[derive(Clone, Copy, Debug)]
@@ -49,58 +47,6 @@ impl Databases {
     }
 }
 
-impl Engine {
-    /// Reads a request as a command.
-    pub fn parse(&mut self, id: ReplyQueueId, request: &Request<'_>) -> Parsed {
-        let (access, database) = (self.access(id), self.reply_queues.get(id).database());
-        let parsed = parse(request, access, database, self.setup.databases, &mut self.prefixed);
-        self.complete(id, parsed, request)
-    }
-
-    /// The same of a large request in memory of its own.
-    pub fn parse_kept(&mut self, id: ReplyQueueId, kept: KeptRequest) -> Parsed {
-        let (access, database) = (self.access(id), self.reply_queues.get(id).database());
-        let Some(places) = prefixed_places(&kept.request(), database) else {
-            return self.parse(id, &kept.request());
-        };
-        let (sent, prefixed) = kept.with_prefix(&database.prefix(), places.into_iter());
-        let parsed = table::parse(&prefixed.request(), access);
-        let parsed = placed_in(parsed, database, self.setup.databases);
-        self.complete(id, parsed, &sent.request())
-    }
-
-    /// A request that was read when its client was to have another database selected by now: a transaction that selects one
-    /// was discarded.
-    pub(crate) fn parse_again(&mut self, id: ReplyQueueId, parsed: &mut Parsed) {
-        let (access, database) = (self.access(id), self.reply_queues.get(id).database());
-        let Some(words) = &parsed.words else {
-            parsed.database = database;
-            parsed.command = Command::Refused(ClientError::other_answer());
-            return;
-        };
-        let mut sent = PrefixedRequest::default();
-        sent.fill(words.iter().map(|word| (word, false)), &[]);
-        let again = parse(&sent.request(), access, database, self.setup.databases, &mut self.prefixed);
-        let trail = parsed.trail;
-        *parsed = self.complete(id, again, &sent.request());
-        parsed.trail = trail;
-    }
-
-    /// Notes what else is wanted of a request.
-    fn complete(&mut self, id: ReplyQueueId, mut parsed: Parsed, request: &Request<'_>) -> Parsed {
-        if self.setup.live.slow.is_logging() {
-            parsed.trail = self.slow.trail.remember(request, Secrets::of(parsed.entry));
-        }
-        if let Command::OnKey(key, _) = &parsed.command {
-            parsed.slot = self.setup.placement.slot_of(key);
-        }
-        if self.keeps_words(id) {
-            parsed.words = Some(request.words(0));
-        }
-        parsed
-    }
-}
-
 /// Reads a request whose names are those of this database.
 pub(crate) fn parse(
     request: &Request<'_>,
@@ -125,7 +71,7 @@ pub(crate) fn parse(
 }
 
 /// The places of the words that get the prefix of this database; `None` if none does.
-fn prefixed_places(request: &Request<'_>, database: Database) -> Option<SmallVec<[usize; 4]>> {
+pub(crate) fn prefixed_places(request: &Request<'_>, database: Database) -> Option<SmallVec<[usize; 4]>> {
     let mut words = request.arguments();
     if database == Database::ZERO && !words.any(|word| word.first() == Some(&MARKER)) {
         return None;
@@ -140,7 +86,7 @@ fn prefixed_places(request: &Request<'_>, database: Database) -> Option<SmallVec
 }
 
 /// A command whose words are names of this database.
-fn placed_in(mut parsed: Parsed, database: Database, databases: Databases) -> Parsed {
+pub(crate) fn placed_in(mut parsed: Parsed, database: Database, databases: Databases) -> Parsed {
     parsed.database = database;
     parsed.command.set_database(database);
     let refusal = match &mut parsed.command {
@@ -159,6 +105,14 @@ fn placed_in(mut parsed: Parsed, database: Database, databases: Databases) -> Pa
         parsed.command = Command::Refused(error);
     }
     parsed
+}
+
+/// A name as the client said it.
+pub(crate) fn as_said(stored: &Bytes) -> Bytes {
+    match prefix_len(stored) {
+        0 => stored.clone(),
+        bytes => stored.slice(bytes..),
+    }
 }
 
 #[cfg(test)]
@@ -198,8 +152,14 @@ mod tests {
             command => panic!("{command:?}"),
         };
         assert_eq!(transfer(b"MOVE a 3", 0), (b"a".to_vec(), b"\xff\x80\x83a".to_vec()));
-        assert_eq!(transfer(b"COPY a b DB 0", 3), (b"\xff\x80\x83a".to_vec(), b"b".to_vec()));
-        assert_eq!(transfer(b"COPY a a DB 0", 3), (b"\xff\x80\x83a".to_vec(), b"a".to_vec()));
+        assert_eq!(
+            transfer(b"COPY a b DB 0", 3),
+            (b"\xff\x80\x83a".to_vec(), b"b".to_vec())
+        );
+        assert_eq!(
+            transfer(b"COPY a a DB 0", 3),
+            (b"\xff\x80\x83a".to_vec(), b"a".to_vec())
+        );
         let refused = |line: &[u8], database| match parsed(line, database).command {
             Command::Refused(error) => error,
             command => panic!("{command:?}"),

@@ -18,7 +18,7 @@ use crate::background_task::BackgroundTask;
 use crate::claims::{ClaimBoard, Claims};
 use crate::client_migration::{KillFlag, Migrations};
 use crate::clients::Forgotten;
-use crate::command::table::{Access, Parsed};
+use crate::command::table::{self, Access, Parsed};
 use crate::durable::Durable;
 use crate::epochs::Epochs;
 use crate::gather::Gather;

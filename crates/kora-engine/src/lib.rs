@@ -33,6 +33,7 @@ mod memory;
 mod memory_report;
 mod monitors;
 mod moved;
+mod parsing;
 mod pause;
 mod pausing;
 mod plan;

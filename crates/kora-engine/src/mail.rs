@@ -121,7 +121,8 @@ pub(crate) enum RequestBody {
     Release { name: Bytes, generation: Generation },
     /// To every owner: withdraw all collections older than this, or those of a database.
     WithdrawBefore(Generation, Option<Database>),
-    /// Free all keys and what is held of collections older than this, or those of a database.(Generation, Option<Database>),
+    /// Free all keys and what is held of collections older than this, or those of a database.
+    ReleaseBefore(Generation, Option<Database>),
     /// What this shard holds of a collection.
     Describe(Arc<Schema>),
     /// Some vector of a collection, chosen by this number, and a query near it.

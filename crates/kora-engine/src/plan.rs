@@ -12,6 +12,7 @@ use crate::command::{
     Message, MultiKeyCommand, ScanRequest, ScriptSource, ShortKey, VectorSetAction,
 };
 use crate::cursor::Cursor;
+use crate::databases::as_said;
 use crate::error::ClientError;
 use crate::gather::{
     self, AskingSlow, AskingTopics, Context, DescribeForm, Describing, Dropping, Flushing, Gather, Informing,
@@ -24,7 +25,6 @@ use crate::pubsub::Subscribing;
 use crate::router::{Placement, ShardId, Spread, slot};
 use kora_keyspace::catalog::{CatalogView, GraphSettings, MadeBy};
 use kora_script::Run;
-use kora_values::database::prefix_len;
 
 /// What must be true of a connection's earlier commands before this one starts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -366,14 +366,6 @@ fn evaluate(evaluation: Evaluation, here: Target, context: &Context<'_>) -> Next
         may_move: slot.is_none(),
     };
     Next::Request(gather, vec![(target, RequestBody::Script(Box::new(body)))])
-}
-
-/// A name as the client said it.
-pub(crate) fn as_said(stored: &Bytes) -> Bytes {
-    match prefix_len(stored) {
-        0 => stored.clone(),
-        bytes => stored.slice(bytes..),
-    }
 }
 
 const NO_SCRIPT: &str = "NOSCRIPT No matching script. Please use EVAL.";

@@ -1,6 +1,7 @@
 //! The order of replies: one reply queue for each connection.
 
 mod pushes;
+mod selection;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -8,7 +9,6 @@ use std::task::Waker;
 
 use bytes::BytesMut;
 use kora_resp::{Reply, Version, Writing};
-use kora_values::Database;
 
 use self::pushes::Piece;
 use crate::client_migration::{KillFlag, MigrationTarget};
@@ -45,8 +45,6 @@ pub(crate) struct ReplyQueue {
     pub(crate) migration_target: MigrationTarget,
     /// What is queued since MULTI, if that was said.
     pub(crate) transaction: Option<Transaction>,
-    /// The database that is selected once the transaction is executed that is under way.
-    pub(crate) selecting: Option<Database>,
     /// What its client watches.
     pub(crate) watched: Option<Watched>,
     /// What its client subscribes to.
@@ -209,7 +207,6 @@ impl ReplyQueue {
             kill_flag,
             migration_target: MigrationTarget::default(),
             transaction: None,
-            selecting: None,
             watched: None,
             subscriber: None,
             pushes: VecDeque::new(),
@@ -247,22 +244,6 @@ impl ReplyQueue {
                 Command::Refused(ClientError::ExecDenied(_)) => true,
                 _ => false,
             }
-    }
-
-    /// The database of the names in the client's next request, if nothing goes wrong before.
-    #[inline]
-    pub(crate) fn database(&self) -> Database {
-        let queued = self.transaction.as_ref().and_then(|transaction| transaction.selected);
-        queued.or(self.selecting).unwrap_or(self.session.database)
-    }
-
-    /// A transaction has ended with this reply: what it selects is selected if it was executed.
-    fn settle_database(&mut self, reply: &Reply) {
-        if let Some(database) = self.selecting.take()
-            && matches!(reply, Reply::Array(_))
-        {
-            self.session.database = database;
-        }
     }
 
     /// True if one more request may take a slot.

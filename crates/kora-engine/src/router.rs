@@ -283,7 +283,11 @@ mod tests {
         for key in [&b"foo"[..], b"{user1000}.following", b"", b"docs:1", b"\xfe"] {
             let stored = database.stored(key);
             assert_eq!(slot(&[&stored]), slot(&[&kora_values::Database::ZERO.stored(key)]));
-            assert_eq!(slot(&[&stored, b":", b"x"]), slot(&[&[key, b":x"].concat()[..]]), "{key:?}");
+            assert_eq!(
+                slot(&[&stored, b":", b"x"]),
+                slot(&[&[key, b":x"].concat()[..]]),
+                "{key:?}"
+            );
         }
     }
 

@@ -26,6 +26,8 @@ pub struct Session {
     pub(crate) version: Version,
     /// The one that it has selected.
     pub(crate) database: Database,
+    /// The one that is selected once the transaction is executed that is under way.
+    pub(crate) selecting: Option<Database>,
     pub(crate) access: Access,
     /// Who it is. `None` if it is no client's: then it may do everything.
     pub(crate) user: Option<Arc<User>>,
@@ -62,6 +64,7 @@ impl Session {
             since_us,
             version: Version::Resp2,
             database: Database::ZERO,
+            selecting: None,
             access: Access::BeforeAuth,
             user: None,
             is_limited: false,

@@ -174,7 +174,7 @@ impl Engine {
             self.discard(transaction.queued);
             return self.unwatch(id, refuse(ClientError::ExecAborted), taken);
         }
-        self.reply_queues.get(id).selecting = transaction.selected;
+        self.reply_queues.get(id).session.selecting = transaction.selected;
         taken.bytes += transaction.bytes;
         taken.expected += transaction.expected;
         let preparing = Box::new(Preparing {

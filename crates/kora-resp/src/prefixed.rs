@@ -116,6 +116,10 @@ mod tests {
         let words = |kept: &KeptRequest| -> Vec<Vec<u8>> { kept.request().arguments().map(<[u8]>::to_vec).collect() };
         assert_eq!(words(&sent), [&b"MSET"[..], b"a", b"xy", b"", b"z"]);
         assert_eq!(words(&prefixed), [&b"MSET"[..], b"123a", b"xy", b"123", b"z"]);
-        assert_eq!(prefixed.request().argument(0).as_ptr(), at.wrapping_add(8), "nothing was copied");
+        assert_eq!(
+            prefixed.request().argument(0).as_ptr(),
+            at.wrapping_add(8),
+            "nothing was copied"
+        );
     }
 }

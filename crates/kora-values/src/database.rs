@@ -122,7 +122,10 @@ mod tests {
 
     #[test]
     fn what_no_server_stores_is_a_name_of_database_0() {
-        assert_eq!((Database::of(b"\xff"), said_name(b"\xff")), (Database::ZERO, &b"\xff"[..]));
+        assert_eq!(
+            (Database::of(b"\xff"), said_name(b"\xff")),
+            (Database::ZERO, &b"\xff"[..])
+        );
         assert_eq!(Database::of(b"\xffa"), Database::ZERO);
     }
 }

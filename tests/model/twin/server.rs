@@ -148,7 +148,9 @@ pub(super) fn listed(words: &Words<'_>) -> Answer {
 
 pub(super) fn settings(words: &Words<'_>) -> Answer {
     words.0[2..].iter().try_for_each(|pattern| vet_pattern(pattern))?;
-    let matching = SETTINGS.iter().filter(|(name, _)| words.0[2..].iter().any(|pattern| matches(pattern, name)));
+    let matching = SETTINGS
+        .iter()
+        .filter(|(name, _)| words.0[2..].iter().any(|pattern| matches(pattern, name)));
     let pairs = matching.map(|(name, value)| (Say::bulk(name), Say::bulk(value)));
     Ok(Expected::Reply(Say::Map(pairs.collect())))
 }

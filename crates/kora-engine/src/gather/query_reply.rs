@@ -10,7 +10,7 @@ use kora_vector::{Step, Work};
 use crate::budgets::{ATTRIBUTE_BYTE_WORK, HIT_WORK};
 use crate::command::Wish;
 use crate::counts::integer;
-use crate::plan::as_said;
+use crate::databases::as_said;
 
 /// What a query has cost so far, on all shards together.
 #[derive(Clone, Copy, Default)]

@@ -8,8 +8,8 @@ use super::Shard;
 use super::task::Task;
 use crate::budgets::KEY_WORK;
 
-/// A DBSIZE between two slices: strings, hashes, vectors and vector sets of a database. While there are collections that expire, each one held
-/// is looked at.
+/// A DBSIZE between two slices: strings, hashes, vectors and vector sets of a database. While there are collections that expire,
+/// each one held is looked at.
 pub(super) struct Counting {
     database: Database,
     now_ms: u64,

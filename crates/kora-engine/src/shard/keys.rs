@@ -11,9 +11,9 @@ use super::Shard;
 use super::task::Begun;
 use crate::command::{Action, ExpireOnly, KeyAction, LifetimeForm};
 use crate::counts::integer;
+use crate::databases::as_said;
 use crate::error::ClientError;
 use crate::mail::Chosen;
-use crate::plan::as_said;
 
 impl Shard {
     /// Does something to a key.

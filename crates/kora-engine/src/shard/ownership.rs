@@ -15,10 +15,10 @@ use kora_vector::{Step, Work};
 use super::Shard;
 use super::task::Task;
 use crate::budgets::NAME_WORK;
+use crate::databases::as_said;
 use crate::error::ClientError;
 use crate::limits::COLLECTIONS_MAX;
 use crate::mail::{IfThere, Proposal};
-use crate::plan::as_said;
 
 impl Shard {
     /// Makes a collection, unless there is one of that name.

@@ -164,7 +164,7 @@ mod tests {
                     reply_queue: 1,
                     sequence,
                 },
-                RequestBody::Count(Database::ZERO),
+                RequestBody::Count(kora_values::Database::ZERO),
                 0,
             );
         }
@@ -174,7 +174,7 @@ mod tests {
                 reply_queue: 2,
                 sequence: 0,
             },
-            RequestBody::Count(Database::ZERO),
+            RequestBody::Count(kora_values::Database::ZERO),
             0,
         );
         let mut served = Vec::new();

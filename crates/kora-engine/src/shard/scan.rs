@@ -125,7 +125,8 @@ impl Shard {
         }
         let schemas = self.setup.catalog.at(scan.now_ms).bucket(bucket);
         let work = 1 + schemas.len();
-        let is_meant = |schema: &Schema| Database::of(&schema.name) == scan.filter.database && self.owns_name(&schema.name);
+        let is_meant =
+            |schema: &Schema| Database::of(&schema.name) == scan.filter.database && self.owns_name(&schema.name);
         let own = schemas.into_iter().filter(|schema| is_meant(schema));
         let own: Vec<Bytes> = own.map(|schema| schema.name.clone()).collect();
         scan.pass(own);

@@ -12,9 +12,9 @@ use smallvec::SmallVec;
 
 use super::Shard;
 use crate::budgets::DELETION_WORK;
+use crate::databases::as_said;
 use crate::limits::{TRACKED_OF_COLLECTION_MAX, TRACKERS_PER_KEY_MAX};
 use crate::mail::{Origin, RequestBody};
-use crate::plan::as_said;
 use crate::setup::Setup;
 use crate::tracking::{Invalidation, PrefixList, Tracker};
 

@@ -89,7 +89,14 @@ impl Shard {
             return self.begin_copy(from, Some(transfer.to.clone()), work);
         }
         self.keyspace.begin_batch();
-        self.hint_at(to, if kind == TransferKind::Move { Hint::MOVE } else { Hint::RENAME });
+        self.hint_at(
+            to,
+            if kind == TransferKind::Move {
+                Hint::MOVE
+            } else {
+                Hint::RENAME
+            },
+        );
         let transfer = self.next_transfer();
         if let Some(moved) = self.keyspace.take(from, transfer) {
             self.put_moved(to, moved, Some(transfer));
