@@ -287,10 +287,10 @@ impl Shard {
 const PIECE_BYTES: usize = 256 << 10;
 
 /// Bytes that are written in one slice, and in one piece of an index, if no single entry is larger: some tens of microseconds.
-const SLICE_BYTES: usize = 64 << 10;
+const SLICE_BYTES: usize = 16 << 10;
 
 /// Entries looked at in one slice.
-const SLICE_ENTRIES: usize = 1_024;
+const SLICE_ENTRIES: usize = 256;
 
 /// Entries looked at together.
 const ENTRIES_AT_ONCE: usize = 64;
