@@ -3,6 +3,7 @@
 import os
 import pathlib
 import random
+import shutil
 import subprocess
 import threading
 import time
@@ -460,6 +461,27 @@ def test_a_server_starts_on_a_full_disk_and_refuses_writes(tmp_path: pathlib.Pat
         kill(server)
     finally:
         subprocess.run(["umount", str(tmp_path)], check=True)
+
+
+def test_a_backup_is_restored_as_the_documents_say(tmp_path: pathlib.Path) -> None:
+    """The steps of docs/persistence.md, without Docker."""
+    data, backup = tmp_path / "data", tmp_path / "backup"
+    data.mkdir()
+    server, client = start(data, "--appendonly", "yes")
+    fill(client)
+    assert client.execute_command("SAVE") in (True, b"OK")
+    before = picture(client)
+    server.stop()
+    shutil.copytree(data, backup)
+    checked = subprocess.run([BINARY, "check", str(backup)], capture_output=True, text=True, timeout=60, check=False)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    # The first server goes on, and what it does is not in the copy.
+    server, client = start(data, "--appendonly", "yes")
+    client.set("later", "yes")
+    restored, other = start(backup, "--appendonly", "yes")
+    assert picture(other) == before
+    server.stop()
+    restored.stop()
 
 
 def test_a_directory_has_one_server(tmp_path: pathlib.Path) -> None:
