@@ -1,0 +1,76 @@
+//! Fields of hashes whose deadlines have come, and how they go.
+
+use super::entry::{Value, ValueRef};
+use crate::changes::{Changed, Observer};
+use crate::key::ResolvedKey;
+use crate::keyspace::Keyspace;
+use crate::limits::DELETED_PER_SLICE;
+use crate::outcome::{Cause, Outcome};
+
+impl<O: Observer> Keyspace<O> {
+    /// True if fields of the hash at a key are due and not removed yet.
+    pub fn has_due_fields(&self, place: ResolvedKey<'_>) -> bool {
+        self.keys.has_due_fields(place.now_ms)
+            && self
+                .entry(place)
+                .is_some_and(|entry| entry.first_field_deadline_ms() <= place.now_ms)
+    }
+
+    /// Removes fields of the hash at a key that are due, so many at most; the whole hash, if all are. Returns how many were
+    /// removed one by one.
+    pub fn remove_due_fields(&mut self, place: ResolvedKey<'_>, most: usize) -> usize {
+        if !self.has_due_fields(place) {
+            return 0;
+        }
+        let Some(ValueRef::Hash(hash)) = self.entry(place).map(|entry| entry.value()) else {
+            return 0;
+        };
+        if hash.is_all_due(place.now_ms) {
+            let (count, first) = (hash.len(), hash.first_due().unwrap_or_default().to_vec());
+            self.changes.begin_batch();
+            self.commit_expired(Changed::elsewhere(), place.key, &[first]);
+            self.remove(place, Cause::Command);
+            self.changes.end_batch();
+            self.expired_fields += count as u64;
+            return 0;
+        }
+        let mut gone: Vec<Vec<u8>> = Vec::new();
+        let edited = self.keys.edit_unused(place, |value| {
+            let Value::Hash(hash) = value else { return };
+            while gone.len() < most && hash.view().first_deadline_ms() <= place.now_ms {
+                let Some(field) = hash.view().first_due().map(<[u8]>::to_vec) else {
+                    return;
+                };
+                hash.remove(&field);
+                gone.push(field);
+            }
+        });
+        if let Some(((), changed)) = edited {
+            self.expired_fields += gone.len() as u64;
+            self.commit_expired(changed, place.key, &gone);
+        }
+        gone.len()
+    }
+
+    /// Counts fields that a command has removed because the deadline that it gave them was past.
+    pub fn note_expired_fields(&mut self, count: u64) {
+        self.expired_fields += count;
+    }
+
+    /// Removes some fields that are due of hashes that no command has asked for since.
+    pub(crate) fn remove_due_fields_of_hashes(&mut self, now_ms: u64) {
+        let mut left = DELETED_PER_SLICE;
+        while left > 0 && self.keys.has_due_fields(now_ms) {
+            let Some(key) = self.keys.first_with_fields() else {
+                return;
+            };
+            let removed = self.remove_due_fields(self.place(&key, now_ms), left);
+            left -= removed.clamp(1, left);
+        }
+    }
+
+    fn commit_expired(&mut self, changed: Changed, key: &[u8], fields: &[Vec<u8>]) {
+        self.changes
+            .commit(changed, || Outcome::FieldsExpired { key, fields });
+    }
+}
