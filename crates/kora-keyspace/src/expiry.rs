@@ -23,14 +23,14 @@ impl<O: Observer> Keyspace<O> {
         }
     }
 
-    /// A key as it is at that time: what has expired by then is removed.
+    /// A key as it is at that time: what has expired by then is removed, but for fields of a hash that has others.
     pub fn resolve_live<'k>(&mut self, key: &'k [u8], now_ms: u64) -> ResolvedKey<'k> {
         let place = self.place(key, now_ms);
         if self.keys.has_due(now_ms) && self.entry(place).is_some_and(|entry| entry.is_due(now_ms)) {
             self.remove(place, Cause::Expired);
             self.expired += 1;
         }
-        self.remove_due_fields(place, DELETED_PER_SLICE);
+        self.remove_if_all_due(place);
         if self.has_due_vector(now_ms)
             && let Some((collection, name)) = self.keyed_element(key)
         {

@@ -38,6 +38,18 @@ impl Shard {
         };
         self.run(waiting, work)
     }
+
+    /// Removes the fields of a hash that are due, some at least, until the allowance is spent.
+    pub(super) fn remove_due_fields(&mut self, place: ResolvedKey<'_>, work: &mut Work) -> Step<()> {
+        while self.keyspace.has_due_fields(place) {
+            let removed = self.keyspace.remove_due_fields(place, DELETED_PER_SLICE);
+            work.spend(DELETION_WORK * removed.max(1) as u64);
+            if work.is_spent() && self.keyspace.has_due_fields(place) {
+                return Step::More;
+            }
+        }
+        Step::Done(())
+    }
 }
 
 impl Task for AfterDueFields {
@@ -49,12 +61,8 @@ impl Task for AfterDueFields {
         }
         // Other clients have their turn in between: the key is looked up again.
         let place = shard.resolve_live(&self.key, self.now_ms);
-        while shard.keyspace.has_due_fields(place) {
-            if work.is_spent() {
-                return Step::More;
-            }
-            let removed = shard.keyspace.remove_due_fields(place, DELETED_PER_SLICE);
-            work.spend(DELETION_WORK * removed.max(1) as u64);
+        if shard.remove_due_fields(place, work) == Step::More {
+            return Step::More;
         }
         let Some(action) = self.action.take() else {
             debug_assert!(false, "a command begins once");

@@ -19,19 +19,7 @@ impl<O: Observer> Keyspace<O> {
     /// Removes fields of the hash at a key that are due, so many at most; the whole hash, if all are. Returns how many were
     /// removed one by one.
     pub fn remove_due_fields(&mut self, place: ResolvedKey<'_>, most: usize) -> usize {
-        if !self.has_due_fields(place) {
-            return 0;
-        }
-        let Some(ValueRef::Hash(hash)) = self.entry(place).map(|entry| entry.value()) else {
-            return 0;
-        };
-        if hash.is_all_due(place.now_ms) {
-            let (count, first) = (hash.len(), hash.first_due().unwrap_or_default().to_vec());
-            self.changes.begin_batch();
-            self.commit_expired(Changed::elsewhere(), place.key, &[first]);
-            self.remove(place, Cause::Command);
-            self.changes.end_batch();
-            self.expired_fields += count as u64;
+        if !self.has_due_fields(place) || self.remove_if_all_due(place) {
             return 0;
         }
         let mut gone: Vec<Vec<u8>> = Vec::new();
@@ -50,6 +38,26 @@ impl<O: Observer> Keyspace<O> {
             self.commit_expired(changed, place.key, &gone);
         }
         gone.len()
+    }
+
+    /// Removes the hash at a key if all its fields are due; whether they were.
+    pub(crate) fn remove_if_all_due(&mut self, place: ResolvedKey<'_>) -> bool {
+        if !self.has_due_fields(place) {
+            return false;
+        }
+        let Some(ValueRef::Hash(hash)) = self.entry(place).map(|entry| entry.value()) else {
+            return false;
+        };
+        if !hash.is_all_due(place.now_ms) {
+            return false;
+        }
+        let (count, first) = (hash.len(), hash.first_due().unwrap_or_default().to_vec());
+        self.changes.begin_batch();
+        self.commit_expired(Changed::elsewhere(), place.key, &[first]);
+        self.remove(place, Cause::Command);
+        self.changes.end_batch();
+        self.expired_fields += count as u64;
+        true
     }
 
     /// Counts fields that a command has removed because the deadline that it gave them was past.
