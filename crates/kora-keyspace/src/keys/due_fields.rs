@@ -1,5 +1,7 @@
 //! Fields of hashes whose deadlines have come, and how they go.
 
+use kora_values::SMALL_FIELDS_MAX;
+
 use super::entry::{Value, ValueRef};
 use crate::changes::{Changed, Observer};
 use crate::key::ResolvedKey;
@@ -16,11 +18,15 @@ impl<O: Observer> Keyspace<O> {
                 .is_some_and(|entry| entry.first_field_deadline_ms() <= place.now_ms)
     }
 
-    /// Removes fields of the hash at a key that are due, so many at most; the whole hash, if all are. Returns how many were
-    /// removed one by one.
+    /// Removes fields of the hash at a key that are due, so many at most; the whole hash, if all are. Returns how many fields
+    /// of a table could have been removed in that time.
     pub fn remove_due_fields(&mut self, place: ResolvedKey<'_>, most: usize) -> usize {
-        if !self.has_due_fields(place) || self.remove_if_all_due(place) {
+        if !self.has_due_fields(place) {
             return 0;
+        }
+        if let Some(count) = self.remove_if_all_due(place) {
+            // Of a larger one the fields are freed later.
+            return 1 + count.min(SMALL_FIELDS_MAX) / FREED_PER_DELETION;
         }
         let mut gone: Vec<Vec<u8>> = Vec::new();
         let edited = self.keys.edit_unused(place, |value| {
@@ -40,16 +46,16 @@ impl<O: Observer> Keyspace<O> {
         gone.len()
     }
 
-    /// Removes the hash at a key if all its fields are due; whether they were.
-    pub(crate) fn remove_if_all_due(&mut self, place: ResolvedKey<'_>) -> bool {
+    /// Removes the hash at a key if all its fields are due; how many they were.
+    pub(crate) fn remove_if_all_due(&mut self, place: ResolvedKey<'_>) -> Option<usize> {
         if !self.has_due_fields(place) {
-            return false;
+            return None;
         }
         let Some(ValueRef::Hash(hash)) = self.entry(place).map(|entry| entry.value()) else {
-            return false;
+            return None;
         };
         if !hash.is_all_due(place.now_ms) {
-            return false;
+            return None;
         }
         let (count, first) = (hash.len(), hash.first_due().unwrap_or_default().to_vec());
         self.changes.begin_batch();
@@ -57,7 +63,7 @@ impl<O: Observer> Keyspace<O> {
         self.remove(place, Cause::Command);
         self.changes.end_batch();
         self.expired_fields += count as u64;
-        true
+        Some(count)
     }
 
     /// Counts fields that a command has removed because the deadline that it gave them was past.
@@ -73,7 +79,7 @@ impl<O: Observer> Keyspace<O> {
                 return;
             };
             let removed = self.remove_due_fields(self.place(&key, now_ms), left);
-            left -= removed.clamp(1, left);
+            left = left.saturating_sub(removed.max(1));
         }
     }
 
@@ -82,3 +88,6 @@ impl<O: Observer> Keyspace<O> {
             .commit(changed, || Outcome::FieldsExpired { key, fields });
     }
 }
+
+/// To free the fields of a hash that goes as a whole takes so much less than to look for each and remove it.
+const FREED_PER_DELETION: usize = 16;

@@ -100,7 +100,12 @@ impl KeyTable {
             NEVER_MS => 0,
             _ => self.deadlines.bytes() / self.deadlines.len().max(1),
         };
-        Some(self.entries.bytes_at(position) + entry.outside().map_or(0, Value::heap_bytes) + deadline)
+        let field_deadline = match entry.first_field_deadline_ms() {
+            NEVER_MS => 0,
+            _ => self.field_deadlines.bytes() / self.field_deadlines.len().max(1),
+        };
+        let outside = entry.outside().map_or(0, Value::heap_bytes);
+        Some(self.entries.bytes_at(position) + outside + deadline + field_deadline)
     }
 
     /// A key's hash here.

@@ -246,3 +246,33 @@ fn a_small_hash_stays_of_its_form_when_its_deadlines_have_gone() {
     assert_eq!(hash.view().encoding().to_string(), "listpackex");
     assert_eq!(hash.view().first_deadline_ms(), NEVER_MS);
 }
+
+#[test]
+fn fields_with_equal_hashes_and_deadlines_are_both_found() {
+    let mut met: BTreeMap<u32, u64> = BTreeMap::new();
+    // Of 2³² hashes two are equal among some hundred thousand.
+    let equal = (0_u64..).find_map(|number| {
+        let other = met.insert(crate::segment_table::hash(7, &number.to_le_bytes()), number);
+        other.map(|other| [other.to_le_bytes(), number.to_le_bytes()])
+    });
+    let equal = equal.expect("there are more numbers than hashes");
+    let mut hash = filled(600);
+    for field in equal {
+        hash.set_with(&field, b"value", Some(1_000));
+    }
+    for left in [1, 0] {
+        let first = hash.view().first_due().expect("one is left").to_vec();
+        assert!(equal.iter().any(|field| field[..] == first));
+        hash.remove(&first);
+        let first_ms = if left == 0 { NEVER_MS } else { 1_000 };
+        assert_eq!(hash.view().first_deadline_ms(), first_ms);
+    }
+    for field in equal {
+        hash.set_with(&field, b"value", Some(1_000));
+    }
+    hash.set_deadline(&equal[0], 2_000);
+    assert_eq!(hash.view().first_due(), Some(&equal[1][..]));
+    hash.set_deadline(&equal[1], 2_000);
+    assert_eq!(hash.view().first_deadline_ms(), 2_000);
+    assert!(!hash.view().is_all_due(2_000));
+}
