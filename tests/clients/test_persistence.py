@@ -53,15 +53,18 @@ def picture(client: redis.Redis) -> dict:
     everything = {}
     for key in client.scan_iter(count=1000):
         kind, deadline_ms = client.type(key), client.pexpiretime(key)
+        deadlines_ms = None
         if kind == b"string":
             value = client.get(key)
         elif kind == b"hash":
             value = client.hgetall(key)
+            times = client.execute_command("HPEXPIRETIME", key, "FIELDS", len(value), *value)
+            deadlines_ms = dict(zip(value, times, strict=True))
         elif kind == b"vectorset":
             value = None
         else:
             value = (client.execute_command("VECGET", key), client.execute_command("VECGETATTR", key))
-        everything[key] = (kind, value, deadline_ms)
+        everything[key] = (kind, value, (deadline_ms, deadlines_ms))
     return everything
 
 
@@ -73,6 +76,18 @@ def fill(client: redis.Redis) -> None:
             pipe.hset(f"hash {number % 20}", f"field {number}", number)
             pipe.execute_command("VECSET", f"docs:{number}", 3, number, 1, 2, "ATTR", f'{{"n":{number}}}')
             pipe.execute_command("VECSET", f"mortal:{number}", 3, number, 1, 2, "EX", 1000)
+        for number in range(0, 300, 7):
+            fields = [f"field {number}", f"field {number % 20}"]
+            pipe.execute_command("HEXPIRE", f"hash {number % 20}", 1000 + number, "FIELDS", 2, *fields)
+        pipe.execute_command("HEXPIRE", "hash 0", 0, "FIELDS", 1, "field 20")
+        pipe.execute_command("HSETEX", "hash 1", "EX", 1000, "FIELDS", 2, "kept", 1, "field 21", 2)
+        pipe.hincrby("hash 1", "kept", 5)
+        pipe.execute_command("HPERSIST", "hash 7", "FIELDS", 1, "field 7")
+        pipe.hset("hash 14", "field 14", "again")
+        pipe.hset("table", mapping={f"field {number}": number for number in range(2000)})
+        pipe.execute_command("HEXPIRE", "table", 1000, "FIELDS", 3, "field 1", "field 2", "field 3")
+        pipe.execute_command("HGETEX", "table", "EX", 2000, "FIELDS", 2, "field 3", "field 4")
+        pipe.copy("table", "another table")
         pipe.incrby("counter", 5)
         pipe.incrbyfloat("float", 0.1)
         pipe.append("key 299", "more")

@@ -128,17 +128,6 @@ const MISSING: &[(&str, &str)] = &[
     ("fcall", NO_FUNCTIONS),
     ("fcall_ro", NO_FUNCTIONS),
     ("function", NO_FUNCTIONS),
-    ("hexpire", NO_FIELD_DEADLINES),
-    ("hexpireat", NO_FIELD_DEADLINES),
-    ("hexpiretime", NO_FIELD_DEADLINES),
-    ("hgetex", NO_FIELD_DEADLINES),
-    ("hpersist", NO_FIELD_DEADLINES),
-    ("hpexpire", NO_FIELD_DEADLINES),
-    ("hpexpireat", NO_FIELD_DEADLINES),
-    ("hpexpiretime", NO_FIELD_DEADLINES),
-    ("hpttl", NO_FIELD_DEADLINES),
-    ("hsetex", NO_FIELD_DEADLINES),
-    ("httl", NO_FIELD_DEADLINES),
     (
         "latency|graph",
         "LATENCY HISTORY has the numbers, and the page of the HTTP port draws them",
@@ -178,7 +167,6 @@ const MISSING_GROUPS: &[(&str, &str)] = &[
 ];
 
 const NO_CLUSTER: &str = "one server with a shard for each core: nothing is moved between servers";
-const NO_FIELD_DEADLINES: &str = "keys expire, not yet fields";
 const NO_FUNCTIONS: &str = "scripts are there, not yet functions";
 const NO_REPLICATION: &str = "there is no replication";
 const ONE_DATABASE: &str = "one database: 0";

@@ -58,6 +58,8 @@ pub enum ClientError {
     Said(&'static str),
     /// An option that the command does not know, or one without its value.
     Syntax,
+    /// HSETEX with a word that it does not know.
+    UnknownArgument { argument: Vec<u8> },
     /// An option that the command does not know; its name.
     UnknownOption { option: Vec<u8> },
     /// An option of the command that stands last and lacks its value.
@@ -367,6 +369,7 @@ impl fmt::Display for ClientError {
             Self::NoSuchKey => f.write_str("ERR no such key"),
             Self::SameObject => f.write_str("ERR source and destination objects are the same"),
             Self::InvalidExpiry { command } => write!(f, "ERR invalid expire time in '{command}' command"),
+            Self::UnknownArgument { argument } => write!(f, "ERR unknown argument: {}", Quoted(argument)),
             Self::UnsupportedOption { option } => write!(f, "ERR Unsupported option {}", Quoted(option)),
             Self::ExpireNotCompatible => {
                 f.write_str("ERR NX and XX, GT or LT options at the same time are not compatible")

@@ -19,6 +19,7 @@ pub mod docs;
 mod element;
 pub mod error;
 mod event_classes;
+mod field_deadlines;
 mod hashes;
 mod key_entries;
 mod keys;
@@ -63,6 +64,9 @@ pub use self::connection::{Credentials, Hello};
 pub use self::element::{Element, ElementList};
 pub use self::error::ClientError;
 pub use self::event_classes::{EventClass, EventClasses};
+pub use self::field_deadlines::{
+    FieldDeadlineAction, FieldLifetime, FieldTime, FieldsDeadline, FieldsSetting, FieldsWanted,
+};
 pub use self::hashes::{HashAction, HashPart, HashScan, HashSetReply, Sample};
 pub use self::keys::{ScanFilter, ScanRequest};
 pub use self::lifetime::{Deadline, Lifetime};

@@ -8,8 +8,8 @@ use crate::error::ClientError;
 use crate::row::PLAIN;
 pub use crate::row::{CommandEntry, DataAccess, Filter};
 use crate::{
-    Command, acl, admin_entries, compatibility, connection, hashes, key_entries, monitoring, pubsub, scripting,
-    string_entries, transactions, vector_entries, vector_set_entries,
+    Command, acl, admin_entries, compatibility, connection, field_deadlines, hashes, key_entries, monitoring, pubsub,
+    scripting, string_entries, transactions, vector_entries, vector_set_entries,
 };
 
 /// All commands, family by family, without subcommands.
@@ -143,12 +143,13 @@ pub const UNKNOWN: &CommandEntry = &CommandEntry {
 };
 
 /// Every command stands in its family's file, beside its parser.
-const FAMILIES: [&[CommandEntry]; 13] = [
+const FAMILIES: [&[CommandEntry]; 14] = [
     acl::ENTRIES,
     admin_entries::ENTRIES,
     compatibility::ENTRIES,
     connection::ENTRIES,
     hashes::ENTRIES,
+    field_deadlines::ENTRIES,
     key_entries::ENTRIES,
     monitoring::ENTRIES,
     pubsub::ENTRIES,

@@ -38,10 +38,33 @@ impl<O: Observer> Keyspace<O> {
                 let place = self.place(key, BEFORE_ALL_MS);
                 self.apply_edit(place, (offset, bytes, length));
             }
-            Outcome::FieldSet { key, field, value } => {
+            Outcome::FieldSet {
+                key,
+                field,
+                value,
+                deadline_ms,
+            } => {
                 let place = self.place(key, BEFORE_ALL_MS);
-                let is_set = self.edit_hash_or_new(place, |edit| edit.set(field, value));
+                let is_set = self.edit_hash_or_new(place, |edit| edit.set_with(field, value, Some(deadline_ms)));
                 debug_assert!(is_set.is_ok(), "a field is set in a hash");
+            }
+            Outcome::FieldDeadline {
+                key,
+                field,
+                deadline_ms,
+            } => {
+                let place = self.place(key, BEFORE_ALL_MS);
+                let is_set = self.edit_hash(place, |edit| edit.set_deadline(field, deadline_ms));
+                debug_assert!(is_set.is_ok(), "a field of a hash has a deadline");
+            }
+            Outcome::FieldsExpired { key, fields } => {
+                let place = self.place(key, BEFORE_ALL_MS);
+                let are_gone = self.edit_hash(place, |edit| {
+                    fields.iter().for_each(|field| {
+                        edit.remove(field);
+                    });
+                });
+                debug_assert!(are_gone.is_ok(), "fields go from a hash");
             }
             Outcome::FieldGone { key, field } => {
                 let place = self.place(key, BEFORE_ALL_MS);
@@ -91,11 +114,7 @@ impl<O: Observer> Keyspace<O> {
                 let mut copy = Box::new(hash.empty_like());
                 let mut from = Some(0);
                 while let Some(at) = from {
-                    let (fields, next) = hash.scan(at, FIELDS_AT_ONCE);
-                    for (field, value) in fields {
-                        copy.set(field, value.bytes());
-                    }
-                    from = next;
+                    from = copy.copy_some(hash, at, FIELDS_AT_ONCE).1;
                 }
                 Value::Hash(copy)
             }

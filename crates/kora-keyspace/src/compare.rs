@@ -91,12 +91,11 @@ fn contents(entry: KeyEntry<'_>) -> BTreeMap<Vec<u8>, Vec<u8>> {
 fn fields(hash: HashRef<'_>) -> BTreeMap<Vec<u8>, Vec<u8>> {
     let (mut found, mut from) = (BTreeMap::new(), Some(0));
     while let Some(at) = from {
-        let (fields, next) = hash.scan(at, AT_ONCE);
-        found.extend(
-            fields
-                .into_iter()
-                .map(|(field, value)| ([b"field ", field].concat(), value.bytes().to_vec())),
-        );
+        let (fields, next) = hash.scan_timed(at, AT_ONCE);
+        found.extend(fields.into_iter().map(|((field, value), deadline_ms)| {
+            let held = [value.bytes(), &deadline_ms.to_be_bytes()].concat();
+            ([b"field ", field].concat(), held)
+        }));
         from = next;
     }
     found

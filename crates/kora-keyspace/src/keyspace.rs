@@ -24,7 +24,7 @@ use crate::keys::{KeyEntry, KeyTable, Value, ValueRef};
 /// |---|---|
 /// | strings, hashes, deadlines of keys | `keys/` |
 /// | vectors, deadlines of vectors, names of collections | `collections/` |
-/// | what has expired, and when the next does | `expiry.rs` |
+/// | what has expired, and when the next does | `expiry.rs`; of the fields of hashes: `keys/due_fields.rs` |
 /// | freeing what was dropped | `drop_queue.rs` |
 /// | doing again what another keyspace's outcomes say | `apply.rs` |
 pub struct Keyspace<O> {
@@ -61,6 +61,8 @@ pub struct Keyspace<O> {
     pub(crate) evicted: u64,
     /// Keys, vectors and collections that have expired and been removed.
     pub(crate) expired: u64,
+    /// Fields of hashes that were due and have been removed.
+    pub(crate) expired_fields: u64,
     /// What is read counts as used.
     pub(crate) is_touching: bool,
     /// Some vector was set or deleted, or some graph was grown, since that was forgotten.
@@ -137,6 +139,10 @@ pub struct KeyCounts {
     pub expiring: u64,
     /// Keys, vectors and collections that have expired and been removed.
     pub expired: u64,
+    /// Hashes with fields that have deadlines.
+    pub expiring_hashes: u64,
+    /// Fields that were due and have been removed.
+    pub expired_fields: u64,
 }
 
 /// The parts of collections, unless they are leased.
@@ -168,6 +174,7 @@ impl<O: Observer> Keyspace<O> {
             candidates: Candidates::new(hash_seed),
             evicted: 0,
             expired: 0,
+            expired_fields: 0,
             is_touching: true,
             has_changed: false,
             upkeep: VecDeque::new(),
@@ -306,6 +313,8 @@ impl<O: Observer> Keyspace<O> {
             keys: self.keys.len() as u64,
             expiring: (self.keys.expiring() + self.expiring_vectors) as u64,
             expired: self.expired,
+            expiring_hashes: self.keys.expiring_hashes() as u64,
+            expired_fields: self.expired_fields,
         }
     }
 

@@ -36,7 +36,7 @@ pub enum Outcome<'a> {
         /// How long the string is.
         length: usize,
     },
-    /// A field of the key's hash has this value.
+    /// A field of the key's hash has this value, and is due then.
     FieldSet {
         /// The key.
         key: &'a [u8],
@@ -44,6 +44,17 @@ pub enum Outcome<'a> {
         field: &'a [u8],
         /// What it holds.
         value: &'a [u8],
+        /// When it is due.
+        deadline_ms: u64,
+    },
+    /// A field of the key's hash is due then.
+    FieldDeadline {
+        /// The key.
+        key: &'a [u8],
+        /// The field.
+        field: &'a [u8],
+        /// When it is due.
+        deadline_ms: u64,
     },
     /// The key's hash does not have this field.
     FieldGone {
@@ -51,6 +62,14 @@ pub enum Outcome<'a> {
         key: &'a [u8],
         /// The field.
         field: &'a [u8],
+    },
+    /// The key's hash does not have these fields, whose deadlines have come. If it has no other, it is removed next, in the same
+    /// batch, and some of its fields may not be named.
+    FieldsExpired {
+        /// The key.
+        key: &'a [u8],
+        /// The fields.
+        fields: &'a [Vec<u8>],
     },
     /// The key, of a string or a hash, expires then.
     Deadline {

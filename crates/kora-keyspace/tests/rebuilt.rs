@@ -53,6 +53,11 @@ enum Change {
     SetFields(u8, u8, usize),
     RemoveField(u8, u8),
     IncrementField(u8, u8),
+    /// Milliseconds from now, which may be none; 0 for no deadline.
+    FieldDeadline(u8, u8, u64),
+    SetFieldsUntil(u8, u8, Option<u64>),
+    /// Of a hash with many fields, so that it is a table.
+    Fill(u8, u64),
     Deadline(u8, u64),
     Remove(u8),
     Rename(u8, u8),
@@ -75,6 +80,9 @@ fn change() -> impl Strategy<Value = Change> {
         6 => (key(), 0_u8..20, 0_usize..100).prop_map(|(key, field, length)| Change::SetFields(key, field, length)),
         3 => (key(), 0_u8..20).prop_map(|(key, field)| Change::RemoveField(key, field)),
         2 => (key(), 0_u8..20).prop_map(|(key, field)| Change::IncrementField(key, field)),
+        6 => (key(), 0_u8..20, 0_u64..20).prop_map(|(key, field, ms)| Change::FieldDeadline(key, field, ms)),
+        3 => (key(), 0_u8..20, proptest::option::of(0_u64..20)).prop_map(|(key, field, ms)| Change::SetFieldsUntil(key, field, ms)),
+        1 => (key(), 0_u64..20).prop_map(|(key, ms)| Change::Fill(key, ms)),
         3 => (0_u8..46, 0_u64..40).prop_map(|(key, ms)| Change::Deadline(key, ms)),
         3 => (0_u8..46).prop_map(Change::Remove),
         2 => (key(), key()).prop_map(|(from, to)| Change::Rename(from, to)),
@@ -147,6 +155,34 @@ impl Subject {
                 self.on(key, |keyspace, place| {
                     let sum = keyspace.edit_hash_or_new(place, |edit| edit.increment(&[field], 7).is_ok());
                     sum.is_ok()
+                });
+            }
+            Change::FieldDeadline(key, field, ms) => {
+                let deadline_ms = if ms == 0 { NEVER_MS } else { now_ms + ms - 1 };
+                self.on(key, |keyspace, place| {
+                    keyspace
+                        .edit_hash(place, |edit| edit.set_deadline(&[field], deadline_ms))
+                        .is_ok()
+                });
+            }
+            Change::SetFieldsUntil(key, field, ms) => {
+                self.on(key, |keyspace, place| {
+                    let set = keyspace.edit_hash_or_new(place, |edit| {
+                        edit.set_with(&[field], b"until", ms.map(|ms| now_ms + ms));
+                        edit.set(&[field, 2], b"gone again");
+                        edit.remove(&[field, 2]) && field % 3 == 0 && edit.remove(&[field])
+                    });
+                    set.is_ok()
+                });
+            }
+            Change::Fill(key, ms) => {
+                self.on(key, |keyspace, place| {
+                    let set = keyspace.edit_hash_or_new(place, |edit| {
+                        for number in 0..600_u64 {
+                            edit.set_with(&number.to_le_bytes(), b"many", Some(now_ms + ms + number % 3));
+                        }
+                    });
+                    set.is_ok()
                 });
             }
             Change::Deadline(key, ms) => {

@@ -7,7 +7,7 @@ mod parts;
 
 pub(crate) use self::parts::Kind;
 use self::parts::{begin, begin_collection, begin_number, begin_vector};
-pub use self::parts::{encode_fields, encode_fields_gone, encode_vector, put_text};
+pub use self::parts::{encode_field_deadlines, encode_fields, encode_fields_gone, encode_vector, put_text};
 use crate::bytes::{Malformed, put_bytes, put_integer, take_byte, take_bytes, take_integer};
 
 /// One thing that became true on a shard.
@@ -29,7 +29,7 @@ pub enum Record<'a> {
         /// When it expires.
         deadline: Deadline,
     },
-    /// A hash has these fields, and keeps its others.
+    /// A hash has these fields, without deadlines, and keeps its others.
     Fields {
         /// The key.
         key: &'a [u8],
@@ -42,6 +42,13 @@ pub enum Record<'a> {
         key: &'a [u8],
         /// Their names.
         names: List<'a>,
+    },
+    /// Fields of a hash are due then, those of them that are there.
+    FieldDeadlines {
+        /// The key.
+        key: &'a [u8],
+        /// Their names and deadlines.
+        fields: FieldDeadlines<'a>,
     },
     /// A string holds these bytes from a place on; it is filled with zeros up to there if it was shorter.
     Patch {
@@ -236,6 +243,35 @@ impl std::fmt::Debug for List<'_> {
     }
 }
 
+/// Names of fields, each with its deadline.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct FieldDeadlines<'a> {
+    /// Names and times, in turn. Invariant: a time is an integer, and nothing more, as a [`Deadline`] is written.
+    list: List<'a>,
+}
+
+impl<'a> FieldDeadlines<'a> {
+    /// Each of them.
+    pub fn iter(&self) -> impl Iterator<Item = (&'a [u8], Deadline)> + use<'a> {
+        let mut texts = self.list.iter();
+        std::iter::from_fn(move || {
+            let (name, mut time) = (texts.next()?, texts.next()?);
+            Deadline::take(&mut time).ok().map(|deadline| (name, deadline))
+        })
+    }
+
+    fn take(bytes: &mut &'a [u8]) -> Result<FieldDeadlines<'a>, Malformed> {
+        let list = List::take(bytes, 2)?;
+        for mut time in list.iter().skip(1).step_by(2) {
+            Deadline::take(&mut time)?;
+            if !time.is_empty() {
+                return Err(Malformed("a field's deadline has bytes behind it"));
+            }
+        }
+        Ok(FieldDeadlines { list })
+    }
+}
+
 impl<'a> Record<'a> {
     /// Writes it behind what is there.
     pub fn encode(&self, out: &mut Vec<u8>) {
@@ -256,6 +292,11 @@ impl<'a> Record<'a> {
                 begin(out, Kind::FieldsGone, key);
                 put_integer(out, names.count);
                 out.extend_from_slice(names.bytes);
+            }
+            Record::FieldDeadlines { key, fields } => {
+                begin(out, Kind::FieldDeadlines, key);
+                put_integer(out, fields.list.count / 2);
+                out.extend_from_slice(fields.list.bytes);
             }
             Record::Patch { key, offset, bytes } => {
                 begin(out, Kind::Patch, key);
@@ -358,7 +399,14 @@ impl<'a> Record<'a> {
             .find(|known| **known as u8 == kind)
             .ok_or(Malformed("a record of a kind that this version does not know"))?;
         match kind {
-            Kind::Set | Kind::Hash | Kind::Fields | Kind::FieldsGone | Kind::Patch | Kind::Deadline | Kind::Gone => {
+            Kind::Set
+            | Kind::Hash
+            | Kind::Fields
+            | Kind::FieldsGone
+            | Kind::FieldDeadlines
+            | Kind::Patch
+            | Kind::Deadline
+            | Kind::Gone => {
                 let key = take_bytes(bytes)?;
                 Record::decode_of_key(kind, key, bytes)
             }
@@ -397,6 +445,10 @@ impl<'a> Record<'a> {
             Kind::FieldsGone => Record::FieldsGone {
                 key,
                 names: List::take(bytes, 1)?,
+            },
+            Kind::FieldDeadlines => Record::FieldDeadlines {
+                key,
+                fields: FieldDeadlines::take(bytes)?,
             },
             Kind::Patch => Record::Patch {
                 key,

@@ -2,6 +2,7 @@
 //!
 //! It is no picture of one moment: what is written meanwhile may travel or not. What was there throughout travels.
 
+use std::borrow::Borrow;
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -10,7 +11,7 @@ use crate::connection::Connection;
 use crate::error::TransferError;
 use crate::limits::{FIELDS_MAX, SCAN_COUNT, VALUES_BYTES_MAX};
 use crate::reply::Reply;
-use crate::row::{Content, Row, Schema, Vector};
+use crate::row::{Content, Fields, Row, Schema, Vector};
 use crate::source::{Position, RowSource, Taken};
 use crate::vector_sets::SetWalk;
 
@@ -31,6 +32,8 @@ pub(crate) struct ServerSource {
     is_kora: bool,
     /// Whether it has PEXPIRETIME, as Redis from 7.0 on.
     tells_deadlines: bool,
+    /// It knows HPEXPIRETIME: Redis does from 7.4 on.
+    tells_field_deadlines: bool,
     /// Where SCAN goes on; `None` at the end.
     cursor: Option<u64>,
     /// The cursor whose keys are read now.
@@ -52,6 +55,7 @@ impl ServerSource {
         let mut connection = Connection::open(address)?;
         let is_kora = connection.knows("VECINFO")?;
         let tells_deadlines = connection.knows("PEXPIRETIME")?;
+        let tells_field_deadlines = connection.knows("HPEXPIRETIME")?;
         let keys = connection
             .demand(&[b"DBSIZE"])?
             .integer()
@@ -60,6 +64,7 @@ impl ServerSource {
             scope,
             is_kora,
             tells_deadlines,
+            tells_field_deadlines,
             cursor: Some(from.offset),
             batch: from.offset,
             rows: from.rows,
@@ -226,14 +231,14 @@ impl ServerSource {
             self.connection.push(&[b"HGETALL", &key.key]);
         }
         self.connection.flush()?;
-        for (key, _) in &small {
+        let mut read = Vec::new();
+        for (key, _) in small {
             match self.connection.reply()? {
-                Reply::Array(items) => {
-                    self.push_fields(key, items, false);
-                }
+                Reply::Array(items) => read.push((key, pairs(items))),
                 reply => self.note_odd(&key.key, reply),
             }
         }
+        self.push_hashes(&mut read, false)?;
         self.walks.extend(large.into_iter().map(|(key, _)| Walk::Hash {
             key,
             cursor: "0".to_owned(),
@@ -242,17 +247,65 @@ impl ServerSource {
         Ok(())
     }
 
-    fn push_fields(&mut self, key: &Key, items: Vec<Reply>, continues: bool) -> bool {
-        let mut items = items.into_iter().filter_map(Reply::into_bulk);
-        let mut fields = Vec::new();
-        while let (Some(field), Some(value)) = (items.next(), items.next()) {
-            fields.push((field, value));
+    /// Hands over hashes or parts of some, with the deadlines of their fields. False if nothing is left of them.
+    fn push_hashes<K: Borrow<Key>>(
+        &mut self,
+        hashes: &mut [(K, Fields)],
+        continues: bool,
+    ) -> Result<bool, TransferError> {
+        let (mut is_some, mut rest) = (false, hashes);
+        while !rest.is_empty() {
+            // Not so many at once that the server waits for its replies to be read before it reads all of the requests.
+            let (mut count, mut fields) = (0, 0);
+            while count < rest.len() && (count == 0 || fields + rest[count].1.len() <= FIELDS_MAX) {
+                fields += rest[count].1.len();
+                count += 1;
+            }
+            let (group, behind) = rest.split_at_mut(count);
+            is_some |= self.push_group(group, continues)?;
+            rest = behind;
         }
-        let is_some = !fields.is_empty();
-        if is_some {
-            self.waiting.push_back(Ok(key.row(Content::Hash { fields, continues })));
+        Ok(is_some)
+    }
+
+    fn push_group<K: Borrow<Key>>(
+        &mut self,
+        hashes: &mut [(K, Fields)],
+        continues: bool,
+    ) -> Result<bool, TransferError> {
+        hashes.iter().for_each(|(key, fields)| {
+            if self.tells_field_deadlines && !fields.is_empty() {
+                let count = fields.len().to_string();
+                let mut words: Vec<&[u8]> = vec![b"HPEXPIRETIME", &key.borrow().key, b"FIELDS", count.as_bytes()];
+                words.extend(fields.iter().map(|(field, _)| field.as_slice()));
+                self.connection.push(&words);
+            }
+        });
+        self.connection.flush()?;
+        let mut is_some = false;
+        for (key, fields) in hashes {
+            let mut fields = std::mem::take(fields);
+            let mut deadlines = Vec::new();
+            if self.tells_field_deadlines && !fields.is_empty() {
+                let times = self.connection.reply()?.into_array().unwrap_or_default();
+                let mut times = times.iter().map(|time| time.integer().unwrap_or(-1));
+                fields.retain(|(field, _)| {
+                    let time = times.next().unwrap_or(-1);
+                    deadlines.extend(u64::try_from(time).ok().map(|at_ms| (field.clone(), at_ms)));
+                    // It has expired since it was read.
+                    time != -2
+                });
+            }
+            if !fields.is_empty() {
+                is_some = true;
+                self.waiting.push_back(Ok(key.borrow().row(Content::Hash {
+                    fields,
+                    deadlines,
+                    continues,
+                })));
+            }
         }
-        is_some
+        Ok(is_some)
     }
 
     fn read_vectors(&mut self, keys: Vec<Key>) -> Result<(), TransferError> {
@@ -373,7 +426,8 @@ impl ServerSource {
                     parts.ok_or_else(|| self.connection.unexpected("HSCAN's reply is no cursor with fields"))?;
                 let [next, items] = parts;
                 *cursor = next.text().unwrap_or("0").to_owned();
-                *continues |= self.push_fields(key, items.into_array().unwrap_or_default(), *continues);
+                let mut read = [(&*key, pairs(items.into_array().unwrap_or_default()))];
+                *continues |= self.push_hashes(&mut read, *continues)?;
                 Ok(cursor != "0")
             }
         }
@@ -454,6 +508,16 @@ enum Walk {
         continues: bool,
     },
     Set(Box<SetWalk>),
+}
+
+/// Fields with their values, from a list in which they alternate.
+fn pairs(items: Vec<Reply>) -> Fields {
+    let mut items = items.into_iter().filter_map(Reply::into_bulk);
+    let mut fields = Vec::new();
+    while let (Some(field), Some(value)) = (items.next(), items.next()) {
+        fields.push((field, value));
+    }
+    fields
 }
 
 /// The collection of a vector's key: what stands before its last colon.

@@ -158,7 +158,7 @@ impl Twin {
         let choices: &[&str] = match self.kind(&key) {
             None => return Ok(Expected::Reply(Say::Null)),
             Some("string") => &["int", "embstr", "raw"],
-            Some("hash") => &["listpack", "hashtable"],
+            Some("hash") => &["listpack", "listpackex", "hashtable"],
             Some(_)
                 if self
                     .collections

@@ -5,6 +5,7 @@
 mod attributes;
 mod compatibility;
 mod connection;
+mod field_deadlines;
 mod form;
 mod keys;
 mod lifetimes;

@@ -20,11 +20,12 @@ pub(super) fn keyspace(fields: &mut Fields<'_>, stats: &[WorkerStats], context: 
     let keys = sum(stats, |stats| stats.vector_keys + stats.keys);
     if keys > 0 {
         let expires = sum(stats, |stats| stats.expiring);
+        let subexpiry = sum(stats, |stats| stats.expiring_hashes);
         let left_ms: u128 = stats.iter().map(|stats| stats.time_left_ms.0).sum();
         let average_ms = left_ms / u128::from(sum(stats, |stats| stats.time_left_ms.1).max(1));
         fields.add(
             "db0",
-            format_args!("keys={keys},expires={expires},avg_ttl={average_ms},subexpiry=0"),
+            format_args!("keys={keys},expires={expires},avg_ttl={average_ms},subexpiry={subexpiry}"),
         );
     }
     fields.add("kora_collections", context.setup.catalog.len());

@@ -9,7 +9,9 @@ use kora_keyspace::catalog::{Generation, Schema};
 use kora_keyspace::{NEVER_MS, Outcome, ValueRef};
 use kora_log::Record;
 use kora_log::order::{Chunk, Mark};
-use kora_log::record::{self, Deadline, encode_fields, encode_fields_gone, encode_vector, put_text};
+use kora_log::record::{
+    self, Deadline, encode_field_deadlines, encode_fields, encode_fields_gone, encode_vector, put_text,
+};
 use kora_mesh::Durability;
 use kora_values::HashRef;
 
@@ -104,10 +106,28 @@ impl Journal {
                 bytes,
             }
             .encode(out),
-            Outcome::FieldSet { key, field, value } => encode_fields(out, key, 1, |out| {
-                put_text(out, field);
-                put_text(out, value);
-            }),
+            Outcome::FieldSet {
+                key,
+                field,
+                value,
+                deadline_ms,
+            } => {
+                encode_fields(out, key, 1, |out| {
+                    put_text(out, field);
+                    put_text(out, value);
+                });
+                if deadline_ms != NEVER_MS {
+                    encode_field_deadlines(out, key, [(field, deadline(deadline_ms))].into_iter());
+                }
+            }
+            Outcome::FieldDeadline {
+                key,
+                field,
+                deadline_ms,
+            } => encode_field_deadlines(out, key, [(field, deadline(deadline_ms))].into_iter()),
+            Outcome::FieldsExpired { key, fields } => {
+                encode_fields_gone(out, key, fields.iter().map(|field| &field[..]));
+            }
             Outcome::FieldGone { key, field } => encode_fields_gone(out, key, [field].into_iter()),
             Outcome::Deadline { key, deadline_ms } => Record::Deadline {
                 key,
@@ -208,15 +228,23 @@ pub(super) fn put_value(out: &mut Vec<u8>, key: &[u8], value: ValueRef<'_>, dead
 
 /// Writes some fields of a hash, from a place on; the next place, if there are more.
 pub(super) fn put_fields(out: &mut Vec<u8>, key: &[u8], hash: HashRef<'_>, from: u64) -> Option<u64> {
-    let (fields, next) = hash.scan(from, FIELDS_AT_ONCE);
+    let (fields, next) = hash.scan_timed(from, FIELDS_AT_ONCE);
     if !fields.is_empty() {
         let count = fields.len() as u64;
         encode_fields(out, key, count, |out| {
-            for (field, value) in fields {
+            for ((field, value), _) in &fields {
                 put_text(out, field);
                 put_text(out, value.bytes());
             }
         });
+    }
+    // Backwards: of those with one deadline a small hash has that in front which was given it last.
+    let due = fields.iter().rev().filter(|(_, deadline_ms)| *deadline_ms != NEVER_MS);
+    let due: Vec<(&[u8], Deadline)> = due
+        .map(|((field, _), deadline_ms)| (*field, deadline(*deadline_ms)))
+        .collect();
+    if !due.is_empty() {
+        encode_field_deadlines(out, key, due.into_iter());
     }
     next
 }

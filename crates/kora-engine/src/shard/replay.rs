@@ -92,6 +92,18 @@ impl Shard {
                 self.replay_fields_gone(key, now_ms, names.iter());
                 Ok(())
             }
+            Record::FieldDeadlines { key, fields } => {
+                let place = self.keyspace.place(key, now_ms);
+                if self.keyspace.kind(place) == Some(KeyType::Hash) {
+                    let set = |edit: &mut FieldEdit<'_, ShardObservers>| {
+                        fields.iter().for_each(|(field, deadline)| {
+                            edit.set_deadline(field, deadline_ms(deadline));
+                        });
+                    };
+                    drop(self.keyspace.edit_hash(place, set));
+                }
+                Ok(())
+            }
             Record::Patch { key, offset, bytes } => {
                 let place = self.keyspace.place(key, now_ms);
                 if self.keyspace.kind(place) == Some(KeyType::String) {

@@ -118,8 +118,11 @@ impl TrackingTable {
             Outcome::Put { key, .. }
             | Outcome::Edited { key, .. }
             | Outcome::FieldSet { key, .. }
+            | Outcome::FieldDeadline { key, .. }
             | Outcome::FieldGone { key, .. }
             | Outcome::Deadline { key, .. } => self.invalidate(key),
+            // The client whose command meets them has not changed them: it is told, too.
+            Outcome::FieldsExpired { key, .. } => self.invalidate_by(key, None),
             Outcome::Removed { key, cause } => {
                 let changer = self.changer_of(cause);
                 self.invalidate_by(key, changer);

@@ -41,11 +41,8 @@ impl Task for Copying {
         // The copy has the shard to itself, so the hash is there until it is done; were it not, what was copied is the copy.
         let hash = shard.keyspace.hash(place).ok().flatten();
         let portion = (work.left() / FIELD_WORK).max(1);
-        let (fields, next) = hash.map_or_else(Default::default, |hash| hash.scan(self.next, portion as usize));
-        work.spend(fields.len() as u64 * FIELD_WORK);
-        for (field, value) in fields {
-            self.copy.set(field, value.bytes());
-        }
+        let (copied, next) = hash.map_or((0, None), |hash| self.copy.copy_some(hash, self.next, portion as usize));
+        work.spend(copied as u64 * FIELD_WORK);
         if let Some(next) = next {
             self.next = next;
             return Step::More;

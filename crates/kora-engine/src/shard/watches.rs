@@ -117,7 +117,9 @@ impl Watches {
             Outcome::Put { key, .. }
             | Outcome::Edited { key, .. }
             | Outcome::FieldSet { key, .. }
+            | Outcome::FieldDeadline { key, .. }
             | Outcome::FieldGone { key, .. }
+            | Outcome::FieldsExpired { key, .. }
             | Outcome::Deadline { key, .. }
             | Outcome::Removed { key, .. } => self.note(key),
             Outcome::VectorSet { schema, name, .. }

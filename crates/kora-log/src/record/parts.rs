@@ -17,6 +17,23 @@ pub fn encode_fields_gone<'a>(out: &mut Vec<u8>, key: &[u8], names: impl ExactSi
     names.for_each(|name| put_bytes(out, name));
 }
 
+/// Writes a record of when fields are due.
+pub fn encode_field_deadlines<'a>(
+    out: &mut Vec<u8>,
+    key: &[u8],
+    fields: impl ExactSizeIterator<Item = (&'a [u8], Deadline)>,
+) {
+    begin(out, Kind::FieldDeadlines, key);
+    put_integer(out, fields.len() as u64);
+    let mut time = Vec::new();
+    for (name, deadline) in fields {
+        time.clear();
+        deadline.put(&mut time);
+        put_bytes(out, name);
+        put_bytes(out, &time);
+    }
+}
+
 /// Writes a record of a vector whose components are numbers; its collection is given by generation and name.
 pub fn encode_vector(
     out: &mut Vec<u8>,
@@ -107,10 +124,11 @@ pub(crate) enum Kind {
     Flush = 15,
     Landed = 16,
     PartGone = 17,
+    FieldDeadlines = 18,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Kind; 17] = [
+    pub(crate) const ALL: [Kind; 18] = [
         Kind::Set,
         Kind::Hash,
         Kind::Fields,
@@ -128,6 +146,7 @@ impl Kind {
         Kind::Flush,
         Kind::Landed,
         Kind::PartGone,
+        Kind::FieldDeadlines,
     ];
 }
 
