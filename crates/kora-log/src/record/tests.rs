@@ -14,6 +14,8 @@ pub(crate) fn every_kind<'a>(key: &'a [u8], text: &'a [u8], number: u64, list: &
     let fields = List::take(&mut pairs, 2).expect("made below");
     let mut singles = list;
     let names = List::take(&mut singles, 1).expect("made below");
+    let mut triples = list;
+    let functions = List::take(&mut triples, 3).expect("made below");
     vec![
         Record::Set {
             key,
@@ -81,14 +83,20 @@ pub(crate) fn every_kind<'a>(key: &'a [u8], text: &'a [u8], number: u64, list: &
             collection,
             cause: Cause::Dropped,
         },
+        Record::Library {
+            name: key,
+            code: text,
+            functions,
+        },
+        Record::LibraryGone { name: key },
     ]
 }
 
 fn list_of(texts: &[Vec<u8>]) -> Vec<u8> {
     let mut list = Vec::new();
     put_integer(&mut list, texts.len() as u64);
-    // Twice, so that it can be read as pairs.
-    for text in texts.iter().chain(texts) {
+    // Three times, so that it can be read as pairs and as triples.
+    for text in texts.iter().chain(texts).chain(texts) {
         put_bytes(&mut list, text);
     }
     list
