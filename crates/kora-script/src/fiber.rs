@@ -21,6 +21,10 @@ use crate::run::{Run, run};
 pub enum Ending {
     /// A client sent SCRIPT KILL.
     Killed,
+    /// A client sent FUNCTION KILL.
+    FunctionKilled,
+    /// A library has taken too long to register its functions.
+    LoadTimeout,
     /// Its result is not wanted.
     Dropped,
 }
@@ -29,6 +33,8 @@ impl Ending {
     pub(crate) fn message(self) -> &'static str {
         match self {
             Ending::Killed => "Script killed by user with SCRIPT KILL.",
+            Ending::FunctionKilled => "Script killed by user with FUNCTION KILL.",
+            Ending::LoadTimeout => "FUNCTION LOAD timeout",
             Ending::Dropped => "the script's result is not wanted",
         }
     }
