@@ -8,7 +8,7 @@ use crate::error::ClientError;
 use crate::row::PLAIN;
 pub use crate::row::{CommandEntry, DataAccess, Filter};
 use crate::{
-    Command, acl, admin_entries, compatibility, connection, hashes, key_entries, monitoring, pubsub, scripting,
+    Command, acl, admin_entries, compatibility, connection, functions, hashes, key_entries, monitoring, pubsub, scripting,
     string_entries, transactions, vector_entries, vector_set_entries,
 };
 
@@ -143,11 +143,12 @@ pub const UNKNOWN: &CommandEntry = &CommandEntry {
 };
 
 /// Every command stands in its family's file, beside its parser.
-const FAMILIES: [&[CommandEntry]; 13] = [
+const FAMILIES: [&[CommandEntry]; 14] = [
     acl::ENTRIES,
     admin_entries::ENTRIES,
     compatibility::ENTRIES,
     connection::ENTRIES,
+    functions::ENTRIES,
     hashes::ENTRIES,
     key_entries::ENTRIES,
     monitoring::ENTRIES,

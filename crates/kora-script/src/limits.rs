@@ -37,7 +37,7 @@ pub(crate) const COMPILED_MAX: usize = 1_024;
 pub const LIBRARY_FUNCTIONS_MAX: usize = 1_024;
 
 /// Bytes of the name of a library or a function.
-pub const NAME_BYTES_MAX: usize = 256;
+pub const NAME_BYTES_MAX: usize = 128;
 
 /// Bytes of what a library says of one of its functions.
 pub const DESCRIPTION_BYTES_MAX: usize = 4_096;
