@@ -26,7 +26,7 @@ use crate::keys::{KeyEntry, KeyTable, Value, ValueRef};
 /// | vectors, deadlines of vectors, names of collections | `collections/` |
 /// | what has expired, and when the next does | `expiry.rs` |
 /// | freeing what was dropped | `drop_queue.rs` |
-/// | libraries of functions | `libraries.rs` |
+/// | libraries of functions | `library_changes.rs` |
 /// | doing again what another keyspace's outcomes say | `apply.rs` |
 pub struct Keyspace<O> {
     /// The collections that exist, of all shards.

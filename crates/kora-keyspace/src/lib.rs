@@ -18,6 +18,7 @@ mod key;
 pub mod keys;
 mod keyspace;
 mod libraries;
+mod library_changes;
 pub mod limits;
 mod outcome;
 mod time;

@@ -5,10 +5,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::changes::{Changed, Observer};
-use crate::keyspace::Keyspace;
-use crate::outcome::Outcome;
-
 /// A library of functions. What its code means is not known here.
 #[derive(Clone, Debug)]
 pub struct Library {
@@ -149,26 +145,6 @@ impl Libraries {
         for function in &library.functions {
             self.functions.remove(&function.name.to_ascii_lowercase()[..]);
         }
-    }
-}
-
-impl<O: Observer> Keyspace<O> {
-    /// Lets libraries of these names go, and those others be there, at one moment. One shard does that, for all.
-    pub fn change_libraries(&mut self, gone: &[Bytes], set: &[Library]) {
-        let (before, now) = self.catalog.change_libraries(gone, set);
-        self.libraries_bytes = now.bytes();
-        self.begin_batch();
-        for name in gone {
-            if before.get(name).is_some() && now.get(name).is_none() {
-                self.changes
-                    .commit(Changed::elsewhere(), || Outcome::LibraryGone { name });
-            }
-        }
-        for library in set {
-            self.changes
-                .commit(Changed::elsewhere(), || Outcome::LibrarySet { library });
-        }
-        self.end_batch();
     }
 }
 

@@ -7,7 +7,7 @@
 //!
 //! | question | file |
 //! |---|---|
-//! | how is a script paused in the middle of anything? | `fiber.rs` |
+//! | how is a script paused in the middle of anything? | `fiber.rs`, `running.rs` |
 //! | what holds it within its memory and its slice? | `machine.rs` |
 //! | which globals does a script see? | `sandbox.rs`, `prelude.lua` |
 //! | what does `redis.call` do? | `redis_library.rs` |
@@ -37,6 +37,7 @@ mod number;
 mod patterns;
 mod redis_library;
 mod run;
+mod running;
 mod sandbox;
 mod script;
 mod structure;
@@ -46,10 +47,11 @@ use std::rc::Rc;
 
 use corosensei::stack::DefaultStack;
 
-pub use crate::fiber::{Call, Ending, Progress, Resume, Running};
+pub use crate::fiber::{Call, Ending, Progress, Resume};
 pub use crate::flags::Flags;
 pub use crate::library::{LibraryCode, Registered};
 pub use crate::run::{Program, Run};
+pub use crate::running::Running;
 pub use crate::script::{Script, sha1_hex};
 
 use crate::machine::Machine;
