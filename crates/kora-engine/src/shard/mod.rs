@@ -10,10 +10,12 @@ mod capture;
 mod counting;
 mod execute;
 mod fields;
+mod functions;
 mod hashes;
 mod insert;
 mod journal;
 mod keys;
+mod library_text;
 mod memory;
 mod multi_key;
 mod notices;
@@ -97,6 +99,8 @@ pub(crate) struct Shard {
     lookups: Lookups,
     /// Runs scripts, from the first one on.
     interpreter: Option<Rc<Interpreter>>,
+    /// Runs functions, and holds what libraries keep.
+    function_interpreter: Option<Rc<Interpreter>>,
     /// Scripts have left much behind that is to be freed.
     has_script_garbage: bool,
     /// What scripts have published, until the worker sends it.
@@ -127,6 +131,7 @@ impl Shard {
             given_up: Vec::new(),
             lookups: Lookups::default(),
             interpreter: None,
+            function_interpreter: None,
             has_script_garbage: false,
             messages: Vec::new(),
             lease: Lease::new(id, leases),

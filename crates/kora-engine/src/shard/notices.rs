@@ -187,6 +187,8 @@ impl Notices {
             | Outcome::PartDropped { .. }
             | Outcome::Flushed { .. }
             | Outcome::Landed { .. }
+            | Outcome::LibrarySet { .. }
+            | Outcome::LibraryGone { .. }
             | Outcome::BatchBegin
             | Outcome::BatchEnd => {}
         }

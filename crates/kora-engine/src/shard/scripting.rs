@@ -1,10 +1,10 @@
-//! A script on its shard: no other client's command falls in between, and each command that it calls goes the way of any other.
+//! A script or a function on its shard: no other client's command falls in between, and each command that it calls goes the way of any other.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use kora_resp::{Reader, ReaderLimits, Reply};
-use kora_script::{Call, Ending, Interpreter, Progress, Resume, Running};
+use kora_script::{Call, Ending, Interpreter, Program, Progress, Resume, Run, Running};
 use kora_vector::{Step, Work};
 
 use super::Shard;
@@ -21,6 +21,7 @@ use crate::limits::{CALLS_PER_SLICE, SCRIPT_MESSAGE_BYTES_MAX};
 use crate::mail::{MultiKeyRequest, Origin, PartialReply, RequestBody, ScriptRun, SetVector, StringsPart};
 use crate::plan::names_a_collection;
 use crate::router::{ShardId, slot};
+use crate::scripts::RunningFunction;
 use crate::session::Session;
 
 /// A script between two slices.
@@ -32,6 +33,10 @@ pub(super) struct Scripting {
     is_read_only: bool,
     rights: Option<Arc<dyn ScriptRights>>,
     slot: Option<u16>,
+    spans_slots: bool,
+    /// What it was called with, if it is a function, until FUNCTION STATS can tell of it.
+    untold: Option<Run>,
+    is_function: bool,
     has_written: bool,
     /// What it publishes, once it has ended.
     messages: Vec<Arc<Message>>,
@@ -72,12 +77,19 @@ impl Shard {
     ) -> Begun<PartialReply> {
         // Who wanted to end the script before may have been late.
         self.setup.scripts.note_ended(self.id);
-        let interpreter = self.interpreter.get_or_insert_with(Interpreter::new);
+        let is_function = matches!(body.run.program, Program::Function { .. });
+        let interpreter = match is_function {
+            true => self.functions(),
+            false => self.interpreter.get_or_insert_with(Interpreter::new),
+        };
         let running = interpreter.begin(body.run.clone());
         let scripting = Scripting {
             running,
             next: Next::Resume(Resume::GoOn),
-            is_read_only: body.is_read_only || body.run.script.is_read_only,
+            is_read_only: body.is_read_only,
+            spans_slots: body.spans_slots,
+            untold: is_function.then(|| body.run.clone()),
+            is_function,
             rights: body.rights.clone(),
             slot: body.slot,
             begun_with: body.may_move.then_some(body),
@@ -92,9 +104,16 @@ impl Shard {
 
     /// Frees some of what scripts have left behind, if that is much.
     pub(crate) fn collect_scripts(&mut self) {
-        if let Some(interpreter) = &self.interpreter {
-            self.has_script_garbage = !interpreter.collect();
-        }
+        let (scripts, functions) = (&self.interpreter, &self.function_interpreter);
+        let left = [scripts, functions].map(|one| one.as_ref().is_some_and(|one| !one.collect()));
+        self.has_script_garbage = left.contains(&true);
+    }
+
+    /// Notes whether scripts or functions have left much behind.
+    pub(super) fn note_script_garbage(&mut self) {
+        let interpreters = [&self.interpreter, &self.function_interpreter];
+        let mut used = interpreters.into_iter().flatten().map(|one| one.used_bytes());
+        self.has_script_garbage |= used.any(|used_bytes| used_bytes > SCRIPT_GARBAGE_BYTES);
     }
 
     /// True if scripts have left much behind.
@@ -113,11 +132,7 @@ impl Shard {
         }
         self.setup.scripts.note_ended(self.id);
         self.messages.append(&mut script.messages);
-        let used_bytes = self
-            .interpreter
-            .as_ref()
-            .map_or(0, |interpreter| interpreter.used_bytes());
-        self.has_script_garbage |= used_bytes > SCRIPT_GARBAGE_BYTES;
+        self.note_script_garbage();
         PartialReply::Reply(reply)
     }
 
@@ -325,7 +340,7 @@ impl Shard {
         }
         script.begun_with = None;
         let expected = *script.slot.get_or_insert(slot);
-        match expected == slot || self.setup.live.scripts_across_slots.get() != 0 {
+        match expected == slot || script.spans_slots {
             true => None,
             false => {
                 Some(ClientError::Said("ERR Script attempted to access keys that do not hash to the same slot").into())
@@ -341,7 +356,10 @@ impl Task for Scripting {
         for _ in 0..CALLS_PER_SLICE {
             let next = std::mem::replace(&mut self.next, Next::Resume(Resume::GoOn));
             let resume = match next {
-                _ if shard.setup.scripts.is_killed(shard.id) => Resume::End(Ending::Killed),
+                _ if shard.setup.scripts.is_killed(shard.id) => Resume::End(match self.is_function {
+                    true => Ending::FunctionKilled,
+                    false => Ending::Killed,
+                }),
                 Next::Resume(resume) => resume,
                 Next::Command(shape, mut task) => match task.slice(shard, work) {
                     Step::Done(part) => Resume::Reply(shown(shape, part)),
@@ -365,6 +383,10 @@ impl Task for Scripting {
             if work.is_spent() {
                 break;
             }
+        }
+        let untold = self.untold.take();
+        if let Some(function) = untold.and_then(|run| RunningFunction::of(&run, self.is_read_only, self.at_ms)) {
+            shard.setup.scripts.note_function(shard.id, function);
         }
         shard.setup.scripts.note_running(shard.id, self.at_ms, self.has_written);
         Step::More
