@@ -4,6 +4,7 @@
 //! are served. Only what the same client asked of the same shard after it waits, so that a client's commands take
 //! effect in the order it sent them.
 
+mod asking;
 mod attributes;
 mod batch;
 mod capture;

@@ -8,6 +8,7 @@ use kora_script::{Call, Ending, Interpreter, Program, Progress, Resume, Run, Run
 use kora_vector::{Step, Work};
 
 use super::Shard;
+use super::asking::is_askable;
 use super::task::{Begun, Task, Unfinished};
 use crate::access::is_collection;
 use crate::answer::answer;
@@ -20,7 +21,7 @@ use crate::gather::{Shape, moves_into_closing};
 use crate::limits::{CALLS_PER_SLICE, SCRIPT_MESSAGE_BYTES_MAX};
 use crate::mail::{MultiKeyRequest, Origin, PartialReply, RequestBody, ScriptRun, SetVector, StringsPart};
 use crate::plan::names_a_collection;
-use crate::router::{ShardId, slot};
+use crate::router::{ShardId, Spread, slot};
 use crate::scripts::RunningFunction;
 use crate::session::Session;
 
@@ -242,6 +243,13 @@ impl Shard {
             Command::VectorGet(element, form) => (Shape::Vector(form), RequestBody::Get(element)),
             Command::VectorDelete(elements) => (Shape::Whole, RequestBody::Delete(elements)),
             Command::Publish(message) => return script.publish(*message),
+            command if is_askable(&command) => {
+                script.begun_with = None;
+                return match self.ask_itself(command, script.origin, at_ms, work) {
+                    Begun::Done(part) => Called::Reply(shown(Shape::Whole, part)),
+                    Begun::More(task) => Called::Unfinished(Shape::Whole, task),
+                };
+            }
             command => return self.answer_call(command, at_ms),
         };
         match self.execute(body, script.origin, at_ms, work) {
@@ -312,6 +320,11 @@ impl Shard {
             Command::VectorDelete(elements) => elements
                 .iter()
                 .find_map(|(collection, name)| self.find_element(collection, name, script)),
+            // A collection with a hash tag lies where that does.
+            Command::VectorQuery(query) => match self.placement.spread_of(&query.target) {
+                Spread::One(shard) if shard != self.id => self.find_key(&query.target, script),
+                _ => None,
+            },
             _ => None,
         }
     }
