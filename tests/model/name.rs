@@ -190,6 +190,18 @@ pub(crate) enum Name {
     EvalRo,
     EvalSha,
     EvalShaRo,
+    FCall,
+    FCallRo,
+    Function,
+    FunctionDelete,
+    FunctionDump,
+    FunctionFlush,
+    FunctionHelp,
+    FunctionKill,
+    FunctionList,
+    FunctionLoad,
+    FunctionRestore,
+    FunctionStats,
     Script,
     ScriptExists,
     ScriptFlush,
@@ -222,7 +234,7 @@ pub(crate) enum Name {
 }
 
 impl Name {
-    pub(crate) const ALL: [Name; 215] = [
+    pub(crate) const ALL: [Name; 227] = [
         Name::Acl,
         Name::AclCat,
         Name::AclDelUser,
@@ -409,6 +421,18 @@ impl Name {
         Name::EvalRo,
         Name::EvalSha,
         Name::EvalShaRo,
+        Name::FCall,
+        Name::FCallRo,
+        Name::Function,
+        Name::FunctionDelete,
+        Name::FunctionDump,
+        Name::FunctionFlush,
+        Name::FunctionHelp,
+        Name::FunctionKill,
+        Name::FunctionList,
+        Name::FunctionLoad,
+        Name::FunctionRestore,
+        Name::FunctionStats,
         Name::Script,
         Name::ScriptExists,
         Name::ScriptFlush,
@@ -629,6 +653,18 @@ impl Name {
             Name::EvalRo => ("eval_ro", -3),
             Name::EvalSha => ("evalsha", -3),
             Name::EvalShaRo => ("evalsha_ro", -3),
+            Name::FCall => ("fcall", -3),
+            Name::FCallRo => ("fcall_ro", -3),
+            Name::Function => ("function", -2),
+            Name::FunctionDelete => ("function|delete", 3),
+            Name::FunctionDump => ("function|dump", 2),
+            Name::FunctionFlush => ("function|flush", -2),
+            Name::FunctionHelp => ("function|help", 2),
+            Name::FunctionKill => ("function|kill", 2),
+            Name::FunctionList => ("function|list", -2),
+            Name::FunctionLoad => ("function|load", -3),
+            Name::FunctionRestore => ("function|restore", -3),
+            Name::FunctionStats => ("function|stats", 2),
             Name::Script => ("script", -2),
             Name::ScriptExists => ("script|exists", -3),
             Name::ScriptFlush => ("script|flush", -2),
@@ -676,6 +712,7 @@ impl Name {
                 | Name::Client
                 | Name::Command
                 | Name::Config
+                | Name::Function
                 | Name::Latency
                 | Name::Memory
                 | Name::Module

@@ -102,7 +102,7 @@ const PARTS: &[(&str, &str)] = &[
     ("debug", "refused, as by a Redis that does not allow it"),
     (
         "eval",
-        "keys of one shard; no KEYS, SCAN, DBSIZE and other commands that need all shards",
+        "keys of one shard; KEYS, SCAN, DBSIZE and other commands that need all shards only where there is one",
     ),
     ("eval_ro", "like EVAL"),
     ("evalsha", "like EVAL"),

@@ -179,7 +179,8 @@ fn greet(hello: Hello, session: &mut Session, setup: &Setup, at_us: (u64, u64)) 
     };
     let text = |text: &'static str| Reply::Bulk(Bytes::from_static(text.as_bytes()));
     Ok(Reply::Map(vec![
-        (text("server"), text("kora")),
+        // Clients with a cache of their own look for this name; INFO tells what the server is.
+        (text("server"), text("redis")),
         (text("version"), text(REDIS_VERSION)),
         (text("proto"), Reply::Integer(version)),
         (text("id"), Reply::Integer(integer(session.id))),

@@ -6,6 +6,7 @@ mod attributes;
 mod compatibility;
 mod connection;
 mod form;
+mod functions;
 mod keys;
 mod lifetimes;
 mod observing;
@@ -20,7 +21,7 @@ mod vector_sets;
 mod vectors;
 mod wish;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use kora_tests::reply::Protocol;
@@ -48,6 +49,8 @@ pub(crate) struct Twin {
     vector_expiries: BTreeMap<Bytes, i64>,
     /// Attributes of vectors, by their keys; none of them is empty.
     attributes: BTreeMap<Bytes, Bytes>,
+    /// Names of the libraries of functions that are there.
+    libraries: BTreeSet<&'static str>,
     /// The time of day, in microseconds of Unix time.
     pub(crate) now_us: u64,
 }
@@ -146,6 +149,7 @@ impl Twin {
             values: BTreeMap::new(),
             vector_expiries: BTreeMap::new(),
             attributes: BTreeMap::new(),
+            libraries: BTreeSet::new(),
             now_us: 0,
         }
     }
@@ -276,6 +280,7 @@ impl Twin {
             | Name::ClientHelp
             | Name::CommandHelp
             | Name::ConfigHelp
+            | Name::FunctionHelp
             | Name::LatencyHelp
             | Name::MemoryHelp
             | Name::ModuleHelp
@@ -297,6 +302,7 @@ impl Twin {
             Name::Acl
             | Name::Client
             | Name::Config
+            | Name::Function
             | Name::Latency
             | Name::Memory
             | Name::Module
@@ -376,6 +382,16 @@ impl Twin {
             | Name::ScriptFlush
             | Name::ScriptKill
             | Name::ScriptLoad => scripts::answer(name, words),
+            Name::FCall
+            | Name::FCallRo
+            | Name::FunctionDelete
+            | Name::FunctionDump
+            | Name::FunctionFlush
+            | Name::FunctionKill
+            | Name::FunctionList
+            | Name::FunctionLoad
+            | Name::FunctionRestore
+            | Name::FunctionStats => self.function_command(name, words),
             name => subscriptions::answer(name, words),
         }
     }
