@@ -485,6 +485,8 @@ impl PartialReply {
 /// A script or a function that is to run on a shard.
 pub(crate) struct ScriptRun {
     pub(crate) run: Run,
+    /// The name of its command, if it is a function.
+    pub(crate) command: &'static str,
     pub(crate) is_read_only: bool,
     /// What it may call, if not everything.
     pub(crate) rights: Option<Arc<dyn ScriptRights>>,

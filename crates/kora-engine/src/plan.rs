@@ -394,6 +394,7 @@ fn evaluate(evaluation: Evaluation, here: Target, context: &Context<'_>) -> Next
             arguments: evaluation.arguments,
             version: evaluation.version,
         },
+        command: if evaluation.is_read_only { "FCALL_RO" } else { "FCALL" },
         is_read_only: evaluation.is_read_only || never_writes,
         rights: evaluation.rights,
         slot,

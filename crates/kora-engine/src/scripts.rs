@@ -48,13 +48,12 @@ pub(crate) struct RunningFunction {
 
 impl RunningFunction {
     /// `None` of a script.
-    pub(crate) fn of(run: &Run, is_read_only: bool, since_ms: u64) -> Option<RunningFunction> {
+    pub(crate) fn of(run: &Run, command: &'static str, since_ms: u64) -> Option<RunningFunction> {
         let Program::Function { name, .. } = &run.program else {
             return None;
         };
-        let command: &'static [u8] = if is_read_only { b"FCALL_RO" } else { b"FCALL" };
         let count = Bytes::from(run.keys.len().to_string());
-        let head = [Bytes::from_static(command), name.clone(), count];
+        let head = [Bytes::from_static(command.as_bytes()), name.clone(), count];
         let words = head.iter().chain(&run.keys).chain(&run.arguments).take(RUNNING_WORDS_MAX);
         let cut = |word: &Bytes| Bytes::copy_from_slice(&word[..word.len().min(RUNNING_WORD_BYTES_MAX)]);
         Some(RunningFunction {
@@ -195,7 +194,7 @@ impl Scripts {
     /// The function that has run for longest, of those that run for longer than a slice.
     pub(crate) fn longest_function(&self) -> Option<Arc<RunningFunction>> {
         let functions = self.running.iter().filter(|running| running.is_function.get() != 0);
-        let functions = functions.filter_map(|running| running.function.get().as_ref().clone());
+        let functions = functions.filter_map(|running| (*running.function.get()).clone());
         functions.min_by_key(|function| function.since_ms)
     }
 

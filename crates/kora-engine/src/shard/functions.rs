@@ -2,6 +2,7 @@
 //! stands in the catalog, where every worker reads it.
 
 use std::collections::HashSet;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -66,7 +67,7 @@ impl Shard {
     }
 
     /// The Lua state in which functions run: not that of scripts, since libraries keep things there.
-    pub(super) fn functions(&mut self) -> &std::rc::Rc<Interpreter> {
+    pub(super) fn functions(&mut self) -> &Rc<Interpreter> {
         self.function_interpreter.get_or_insert_with(Interpreter::new)
     }
 }

@@ -1,5 +1,6 @@
 //! A script or a function on its shard: no other client's command falls in between, and each command that it calls goes the way of any other.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -36,7 +37,7 @@ pub(super) struct Scripting {
     slot: Option<u16>,
     spans_slots: bool,
     /// What it was called with, if it is a function, until FUNCTION STATS can tell of it.
-    untold: Option<Run>,
+    untold: Option<(Run, &'static str)>,
     is_function: bool,
     has_written: bool,
     /// What it publishes, once it has ended.
@@ -79,7 +80,7 @@ impl Shard {
         // Who wanted to end the script before may have been late.
         self.setup.scripts.note_ended(self.id);
         let is_function = matches!(body.run.program, Program::Function { .. });
-        let interpreter = match is_function {
+        let interpreter: &Rc<Interpreter> = match is_function {
             true => self.functions(),
             false => self.interpreter.get_or_insert_with(Interpreter::new),
         };
@@ -89,7 +90,7 @@ impl Shard {
             next: Next::Resume(Resume::GoOn),
             is_read_only: body.is_read_only,
             spans_slots: body.spans_slots,
-            untold: is_function.then(|| body.run.clone()),
+            untold: is_function.then(|| (body.run.clone(), body.command)),
             is_function,
             rights: body.rights.clone(),
             slot: body.slot,
@@ -398,7 +399,7 @@ impl Task for Scripting {
             }
         }
         let untold = self.untold.take();
-        if let Some(function) = untold.and_then(|run| RunningFunction::of(&run, self.is_read_only, self.at_ms)) {
+        if let Some(function) = untold.and_then(|(run, command)| RunningFunction::of(&run, command, self.at_ms)) {
             shard.setup.scripts.note_function(shard.id, function);
         }
         shard.setup.scripts.note_running(shard.id, self.at_ms, self.has_written);
