@@ -343,6 +343,46 @@ fn forms(name: Name) -> &'static [&'static str] {
         Name::EvalRo => &["EVAL_RO return(1) 0", "EVAL_RO return(1)"],
         Name::EvalSha => &["EVALSHA ffff 0", "EVALSHA ffff x"],
         Name::EvalShaRo => &["EVALSHA_RO ffff 0"],
+        Name::FCall => &[
+            "FCALL fa 0",
+            "FCALL FA 0",
+            "FCALL fb 1 k x",
+            "FCALL fb 1 k",
+            "FCALL fb 0 x",
+            "FCALL fb x",
+            "FCALL fb 2 k",
+            "FCALL fb -1",
+            "FCALL nothing x",
+        ],
+        Name::FCallRo => &["FCALL_RO fa 0", "FCALL_RO fb 1 k x", "FCALL_RO nothing 0"],
+        Name::Function => &["FUNCTION", "FUNCTION NOTHING"],
+        Name::FunctionDelete => &["FUNCTION DELETE la", "FUNCTION DELETE lb", "FUNCTION DELETE LA"],
+        Name::FunctionDump => &["FUNCTION DUMP"],
+        Name::FunctionFlush => &[
+            "FUNCTION FLUSH",
+            "FUNCTION FLUSH async",
+            "FUNCTION FLUSH now",
+            "FUNCTION FLUSH now now",
+        ],
+        Name::FunctionHelp => &["FUNCTION HELP"],
+        Name::FunctionKill => &["FUNCTION KILL"],
+        Name::FunctionList => &[
+            "FUNCTION LIST",
+            "FUNCTION LIST withcode",
+            "FUNCTION LIST LIBRARYNAME LA",
+            "FUNCTION LIST LIBRARYNAME",
+            "FUNCTION LIST nothing",
+        ],
+        Name::FunctionLoad => &[
+            "FUNCTION LOAD #!lua\tname=la\nredis.register_function('fa',function()return(1)end)",
+            "FUNCTION LOAD REPLACE #!lua\tname=la\nredis.register_function('fa',function()return(1)end)",
+            "FUNCTION LOAD #!lua\tname=lb\nredis.register_function{function_name='FB',flags={'no-writes'},callback=function(k,a)return{k[1],a[1]}end}",
+            "FUNCTION LOAD replace #!lua\tname=lb\nredis.register_function{function_name='FB',flags={'no-writes'},callback=function(k,a)return{k[1],a[1]}end}",
+            "FUNCTION LOAD #!lua\tname=lc\nredis.register_function('fa',function()return(1)end)",
+            "FUNCTION LOAD return(1)",
+        ],
+        Name::FunctionRestore => &["FUNCTION RESTORE x", "FUNCTION RESTORE x replace"],
+        Name::FunctionStats => &["FUNCTION STATS"],
         Name::Script => &["SCRIPT", "SCRIPT NOTHING"],
         Name::ScriptExists => &["SCRIPT EXISTS ffff", "SCRIPT EXISTS a b"],
         Name::ScriptFlush => &["SCRIPT FLUSH", "SCRIPT FLUSH async", "SCRIPT FLUSH now"],
@@ -637,7 +677,7 @@ fn spoil(words: &mut Vec<Vec<u8>>, author: &mut Author) {
 /// Whether a fault there could change the text of a script: the twin runs none.
 fn is_of_script(words: &[Vec<u8>], place: usize) -> bool {
     let name = words[0].to_ascii_lowercase();
-    (name.starts_with(b"eval") && place < 2) || (name == b"script" && (1..3).contains(&place))
+    (name.starts_with(b"eval") && place < 2) || (name == b"script" && (1..3).contains(&place)) || name == b"function"
 }
 
 fn garbage(author: &mut Author) -> Vec<u8> {

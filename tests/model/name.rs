@@ -201,6 +201,18 @@ pub(crate) enum Name {
     EvalRo,
     EvalSha,
     EvalShaRo,
+    FCall,
+    FCallRo,
+    Function,
+    FunctionDelete,
+    FunctionDump,
+    FunctionFlush,
+    FunctionHelp,
+    FunctionKill,
+    FunctionList,
+    FunctionLoad,
+    FunctionRestore,
+    FunctionStats,
     Script,
     ScriptExists,
     ScriptFlush,
@@ -233,7 +245,7 @@ pub(crate) enum Name {
 }
 
 impl Name {
-    pub(crate) const ALL: [Name; 226] = [
+    pub(crate) const ALL: [Name; 238] = [
         Name::Acl,
         Name::AclCat,
         Name::AclDelUser,
@@ -431,6 +443,18 @@ impl Name {
         Name::EvalRo,
         Name::EvalSha,
         Name::EvalShaRo,
+        Name::FCall,
+        Name::FCallRo,
+        Name::Function,
+        Name::FunctionDelete,
+        Name::FunctionDump,
+        Name::FunctionFlush,
+        Name::FunctionHelp,
+        Name::FunctionKill,
+        Name::FunctionList,
+        Name::FunctionLoad,
+        Name::FunctionRestore,
+        Name::FunctionStats,
         Name::Script,
         Name::ScriptExists,
         Name::ScriptFlush,
@@ -662,6 +686,18 @@ impl Name {
             Name::EvalRo => ("eval_ro", -3),
             Name::EvalSha => ("evalsha", -3),
             Name::EvalShaRo => ("evalsha_ro", -3),
+            Name::FCall => ("fcall", -3),
+            Name::FCallRo => ("fcall_ro", -3),
+            Name::Function => ("function", -2),
+            Name::FunctionDelete => ("function|delete", 3),
+            Name::FunctionDump => ("function|dump", 2),
+            Name::FunctionFlush => ("function|flush", -2),
+            Name::FunctionHelp => ("function|help", 2),
+            Name::FunctionKill => ("function|kill", 2),
+            Name::FunctionList => ("function|list", -2),
+            Name::FunctionLoad => ("function|load", -3),
+            Name::FunctionRestore => ("function|restore", -3),
+            Name::FunctionStats => ("function|stats", 2),
             Name::Script => ("script", -2),
             Name::ScriptExists => ("script|exists", -3),
             Name::ScriptFlush => ("script|flush", -2),
@@ -709,6 +745,7 @@ impl Name {
                 | Name::Client
                 | Name::Command
                 | Name::Config
+                | Name::Function
                 | Name::Latency
                 | Name::Memory
                 | Name::Module
@@ -748,8 +785,17 @@ impl Name {
             }
             Name::HKeys | Name::HLen | Name::HMGet | Name::HMSet | Name::HRandField | Name::HScan => Family::Hash,
             Name::HGetDel => Family::Hash,
-            Name::HExpire | Name::HExpireAt | Name::HExpireTime | Name::HGetEx | Name::HPersist | Name::HPExpire
-            | Name::HPExpireAt | Name::HPExpireTime | Name::HPTtl | Name::HSetEx | Name::HTtl => Family::Hash,
+            Name::HExpire
+            | Name::HExpireAt
+            | Name::HExpireTime
+            | Name::HGetEx
+            | Name::HPersist
+            | Name::HPExpire
+            | Name::HPExpireAt
+            | Name::HPExpireTime
+            | Name::HPTtl
+            | Name::HSetEx
+            | Name::HTtl => Family::Hash,
             Name::HSet | Name::HSetNx | Name::HStrLen | Name::HVals => Family::Hash,
             Name::Expire | Name::ExpireAt | Name::PExpire | Name::PExpireAt | Name::Persist => Family::Lifetime,
             Name::Ttl | Name::PTtl | Name::ExpireTime | Name::PExpireTime => Family::Lifetime,

@@ -102,11 +102,13 @@ const PARTS: &[(&str, &str)] = &[
     ("debug", "refused, as by a Redis that does not allow it"),
     (
         "eval",
-        "keys of one shard; no KEYS, SCAN, DBSIZE and other commands that need all shards",
+        "keys of one shard; KEYS, SCAN, DBSIZE and other commands that need all shards only where there is one",
     ),
     ("eval_ro", "like EVAL"),
     ("evalsha", "like EVAL"),
     ("evalsha_ro", "like EVAL"),
+    ("fcall", "like EVAL"),
+    ("fcall_ro", "like EVAL"),
     ("lolwut", "one picture for all versions"),
     ("module|load", "refused, as by a Redis that does not allow it"),
     ("module|loadex", "refused, as by a Redis that does not allow it"),
@@ -125,9 +127,6 @@ const PARTS: &[(&str, &str)] = &[
 const MISSING: &[(&str, &str)] = &[
     ("dump", "values have no serialized form for clients: `kora export`"),
     ("failover", NO_REPLICATION),
-    ("fcall", NO_FUNCTIONS),
-    ("fcall_ro", NO_FUNCTIONS),
-    ("function", NO_FUNCTIONS),
     (
         "latency|graph",
         "LATENCY HISTORY has the numbers, and the page of the HTTP port draws them",
@@ -167,7 +166,6 @@ const MISSING_GROUPS: &[(&str, &str)] = &[
 ];
 
 const NO_CLUSTER: &str = "one server with a shard for each core: nothing is moved between servers";
-const NO_FUNCTIONS: &str = "scripts are there, not yet functions";
 const NO_REPLICATION: &str = "there is no replication";
 const ONE_DATABASE: &str = "one database: 0";
 

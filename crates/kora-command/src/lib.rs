@@ -20,6 +20,8 @@ mod element;
 pub mod error;
 mod event_classes;
 mod field_deadlines;
+mod function_request;
+mod functions;
 mod hashes;
 mod key_entries;
 mod keys;
@@ -67,6 +69,7 @@ pub use self::event_classes::{EventClass, EventClasses};
 pub use self::field_deadlines::{
     FieldDeadlineAction, FieldLifetime, FieldTime, FieldsDeadline, FieldsSetting, FieldsWanted,
 };
+pub use self::function_request::{FunctionChange, FunctionRequest, RestorePolicy};
 pub use self::hashes::{HashAction, HashPart, HashScan, HashSetReply, Sample};
 pub use self::keys::{ScanFilter, ScanRequest};
 pub use self::lifetime::{Deadline, Lifetime};
@@ -217,8 +220,10 @@ pub enum Command {
     /// `PUBSUB …`
     PubSub(Box<PubSubQuery>),
 
-    /// `EVAL`, `EVALSHA`, `EVAL_RO`, `EVALSHA_RO`
+    /// `EVAL`, `EVALSHA`, `EVAL_RO`, `EVALSHA_RO`, `FCALL`, `FCALL_RO`
     Evaluate(Box<Evaluation>),
+    /// `FUNCTION …`
+    Function(Box<FunctionRequest>),
     /// `SCRIPT LOAD script`
     ScriptLoad(Bytes),
     /// `SCRIPT EXISTS sha1 [sha1 …]`
@@ -385,6 +390,7 @@ impl Command {
             Command::ClientList(filter) | Command::ClientKill(filter, _) => filter.bytes(),
             Command::Evaluate(evaluation) => evaluation.bytes_held(),
             Command::ScriptLoad(text) => text.len(),
+            Command::Function(request) => request.bytes_held(),
             Command::Latency(request) => request.bytes_held(),
             Command::ClientTracking(Some(options)) => bytes_of(&options.prefixes),
             Command::ScriptExists(names) => bytes_of(names),

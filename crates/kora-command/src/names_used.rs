@@ -216,7 +216,9 @@ fn only_gets(words: &Words) -> bool {
 
 fn places(entry: &CommandEntry) -> Places {
     match entry.name {
-        "eval" | "evalsha" | "eval_ro" | "evalsha_ro" | "blmpop" | "bzmpop" => Places::Counted { count_at: 2, step: 1 },
+        "eval" | "evalsha" | "eval_ro" | "evalsha_ro" | "fcall" | "fcall_ro" | "blmpop" | "bzmpop" => {
+            Places::Counted { count_at: 2, step: 1 }
+        }
         "sintercard" | "zunion" | "zinter" | "zdiff" | "zintercard" | "lmpop" | "zmpop" => {
             Places::Counted { count_at: 1, step: 1 }
         }
@@ -240,9 +242,9 @@ fn key_uses(name: &str, access: DataAccess) -> (KeyUse, KeyUse) {
         "watch" | "exists" | "hexists" | "hlen" | "hstrlen" | "llen" | "memory|usage" | "object|encoding"
         | "object|freq" | "object|idletime" | "object|refcount" | "scard" | "sismember" | "strlen" | "touch"
         | "type" | "xlen" | "zcard" => of_all(KeyUse::NONE),
-        "eval" | "evalsha" | "decr" | "decrby" | "getdel" | "getex" | "getset" | "hgetdel" | "hgetex" | "hincrby"
-        | "hincrbyfloat" | "incr" | "incrby" | "incrbyfloat" | "lmpop" | "lpop" | "rpop" | "blmpop" | "blpop"
-        | "brpop" | "move" | "setbit" | "spop" | "zincrby" | "zmpop" | "zpopmax" | "zpopmin" | "bzmpop"
+        "eval" | "evalsha" | "fcall" | "decr" | "decrby" | "getdel" | "getex" | "getset" | "hgetdel" | "hgetex"
+        | "hincrby" | "hincrbyfloat" | "incr" | "incrby" | "incrbyfloat" | "lmpop" | "lpop" | "rpop" | "blmpop"
+        | "blpop" | "brpop" | "move" | "setbit" | "spop" | "zincrby" | "zmpop" | "zpopmax" | "zpopmin" | "bzmpop"
         | "bzpopmax" | "bzpopmin" | "bitfield" => of_all(KeyUse::BOTH),
         "rename" | "renamenx" | "lmove" | "rpoplpush" | "smove" | "blmove" | "brpoplpush" => {
             (KeyUse::BOTH, KeyUse::WRITE)

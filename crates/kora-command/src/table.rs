@@ -8,8 +8,8 @@ use crate::error::ClientError;
 use crate::row::PLAIN;
 pub use crate::row::{CommandEntry, DataAccess, Filter};
 use crate::{
-    Command, acl, admin_entries, compatibility, connection, field_deadlines, hashes, key_entries, monitoring, pubsub,
-    scripting, string_entries, transactions, vector_entries, vector_set_entries,
+    Command, acl, admin_entries, compatibility, connection, field_deadlines, functions, hashes, key_entries,
+    monitoring, pubsub, scripting, string_entries, transactions, vector_entries, vector_set_entries,
 };
 
 /// All commands, family by family, without subcommands.
@@ -148,6 +148,7 @@ const FAMILIES: [&[CommandEntry]; 14] = [
     admin_entries::ENTRIES,
     compatibility::ENTRIES,
     connection::ENTRIES,
+    functions::ENTRIES,
     hashes::ENTRIES,
     field_deadlines::ENTRIES,
     key_entries::ENTRIES,

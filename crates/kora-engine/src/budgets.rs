@@ -96,6 +96,9 @@ pub const WATCHED_KEY_WORK: u64 = 256 * WATCHED_BYTE_WORK;
 /// The price of a byte of arguments and replies in a message of several commands: a slice takes 64 KiB.
 pub const MESSAGE_BYTE_WORK: u64 = SLICE_WORK / (64 << 10);
 
+/// The price of a byte of a dump of functions that its checksum is of, or that is read: two or three nanoseconds.
+pub const CHECKED_BYTE_WORK: u64 = SLICE_WORK / (64 << 10);
+
 /// The price of a step of SCAN: it passes a key, or holds one against a pattern.
 pub const SCAN_WORK: u64 = SLICE_WORK / 512;
 

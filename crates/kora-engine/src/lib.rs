@@ -21,6 +21,8 @@ mod engine;
 mod epochs;
 mod eviction;
 mod fit;
+mod function_payload;
+mod functions;
 mod gather;
 mod info;
 mod leased;

@@ -147,6 +147,25 @@ pub const EVALUATED_SCRIPTS_MAX: usize = 500;
 /// Bytes of all scripts that SCRIPT LOAD has brought.
 pub const LOADED_SCRIPT_BYTES_MAX: usize = 16 << 20;
 
+/// Libraries of functions. To change one copies the table of all, whose length these two bound: some tens of microseconds.
+pub const LIBRARIES_MAX: usize = 512;
+
+/// Functions of all libraries: FUNCTION LIST shows them in one go, in about a millisecond.
+pub const FUNCTIONS_MAX: usize = 2_048;
+
+/// Bytes of the code of all libraries: FUNCTION RESTORE writes them down in one go, in about a millisecond.
+pub const LIBRARY_CODE_BYTES_MAX: usize = 4 << 20;
+
+/// Slices of Lua in which libraries must have registered their functions: half a second, as in Redis.
+pub const LOAD_SLICES_MAX: u32 = 2_500;
+
+/// Bytes of a dump of functions that its checksum takes in one step.
+pub(crate) const CHECKED_BYTES: usize = 16 << 10;
+
+/// Words of a function's command that FUNCTION STATS shows, and bytes of each: as many as SLOWLOG.
+pub(crate) const RUNNING_WORDS_MAX: usize = 32;
+pub(crate) const RUNNING_WORD_BYTES_MAX: usize = 128;
+
 const _: () = assert!(DEPARTURE_US < LOAD_LOOK_US);
 
 /// Names that one slice of SUBSCRIBE, UNSUBSCRIBE or PUBSUB looks at, and subscriptions of clients that have gone which one

@@ -13,8 +13,8 @@ use kora_vector::{SearchParameters, Statistics};
 
 use crate::command::scripting::ScriptRights;
 use crate::command::{
-    Action, ClientFilter, Element, ElementList, Lifetime, Message, Only, ScanFilter, ShortKey, TrackingOptions,
-    Transfer,
+    Action, ClientFilter, Element, ElementList, FunctionChange, Lifetime, Message, Only, ScanFilter, ShortKey,
+    TrackingOptions, Transfer,
 };
 use crate::cursor::ScanPlace;
 use crate::error::ClientError;
@@ -88,6 +88,8 @@ pub(crate) enum RequestBody {
     Unwatch,
     /// Run a script; answers the whole reply, or where else it is to run.
     Script(Box<ScriptRun>),
+    /// To the shard that decides about libraries of functions: do this; answers the whole reply.
+    ChangeFunctions(Box<FunctionChange>),
     /// A transaction's part on this shard, executed in one go.
     Batch(Box<Batch>),
     /// The client has gone: what it asked to read and has not begun need not be read.
@@ -480,14 +482,18 @@ impl PartialReply {
     }
 }
 
-/// A script that is to run on a shard.
+/// A script or a function that is to run on a shard.
 pub(crate) struct ScriptRun {
     pub(crate) run: Run,
+    /// The name of its command, if it is a function.
+    pub(crate) command: &'static str,
     pub(crate) is_read_only: bool,
     /// What it may call, if not everything.
     pub(crate) rights: Option<Arc<dyn ScriptRights>>,
     /// The slot of its keys; `None` if it has declared none.
     pub(crate) slot: Option<u16>,
+    /// Its keys may have several slots, as long as one shard holds them.
+    pub(crate) spans_slots: bool,
     /// It may still go to the shard of the first key that it calls for.
     pub(crate) may_move: bool,
 }

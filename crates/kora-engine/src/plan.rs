@@ -8,8 +8,8 @@ use kora_resp::{Reply, Words};
 use crate::access;
 use crate::command::table::{DataAccess, Parsed};
 use crate::command::{
-    Action, Center, Command, Creation, Element, ElementList, Evaluation, KeyAction, LatencyRequest, MemoryRequest,
-    Message, MultiKeyCommand, ScanRequest, ScriptSource, ShortKey, VectorSetAction,
+    Action, Center, Command, Creation, Element, ElementList, Evaluation, FunctionRequest, KeyAction, LatencyRequest,
+    MemoryRequest, Message, MultiKeyCommand, ScanRequest, ScriptSource, ShortKey, VectorSetAction,
 };
 use crate::cursor::Cursor;
 use crate::error::ClientError;
@@ -21,9 +21,9 @@ use crate::gather::{KillingClients, ListingClients, Next, Recalling, RenameOrCop
 use crate::limits::{KEY_BYTES_ROUTED_MAX, KEYS_ROUTED_MAX};
 use crate::mail::{IfThere, KeyOperation, Proposal, RequestBody, ScriptRun, Target};
 use crate::pubsub::Subscribing;
-use crate::router::{Placement, ShardId, Spread, slot};
+use crate::router::{LIBRARIES_SHARD, Placement, ShardId, Spread, slot};
 use kora_keyspace::catalog::{CatalogView, GraphSettings, MadeBy};
-use kora_script::Run;
+use kora_script::{Flags, LibraryCode, Program, Run};
 
 /// What must be true of a connection's earlier commands before this one starts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -122,6 +122,12 @@ pub(crate) fn plan(parsed: &Parsed, placement: Placement, catalog: CatalogView<'
         Command::VectorCreate(_) | Command::VectorDrop(_) | Command::Flush => {
             (Order::AfterAll, Route::All, First::Steps)
         }
+        Command::Function(request) => match **request {
+            FunctionRequest::Change(_) => (Order::AfterAll, Route::All, First::Steps),
+            FunctionRequest::List { .. } | FunctionRequest::Stats | FunctionRequest::Kill => {
+                (Order::Any, Route::Here, First::Answer)
+            }
+        },
         // It may write, and goes where its keys are; of several slots it is refused.
         Command::Evaluate(evaluation) => match evaluation.keys.first() {
             Some(key) => (Order::AfterQueries, Route::One(placement.shard_of(key)), First::OneStep),
@@ -288,6 +294,16 @@ pub(crate) fn start(command: Command, first: First, me: u64, here: Target, conte
         }
         Command::PubSub(query) => AskingTopics::start(*query, context),
         Command::Evaluate(evaluation) => evaluate(*evaluation, here, context),
+        Command::Function(request) => match *request {
+            FunctionRequest::Change(change) => Next::Request(
+                Gather::Scripting,
+                vec![(
+                    Target::Shard(LIBRARIES_SHARD),
+                    RequestBody::ChangeFunctions(Box::new(change)),
+                )],
+            ),
+            _ => Next::error(&ClientError::NotInTransaction),
+        },
         Command::Info(sections) => Informing::start(Report::Info(sections), context),
         Command::Memory(MemoryRequest::Stats) => Informing::start(Report::MemoryStats, context),
         Command::Memory(MemoryRequest::Doctor) => Informing::start(Report::MemoryDoctor, context),
@@ -320,21 +336,47 @@ pub(crate) fn start(command: Command, first: First, me: u64, here: Target, conte
     }
 }
 
-/// The first step of a script: the shard of its keys runs it. One without keys begins somewhere.
-fn evaluate(evaluation: Evaluation, here: Target, context: &Context<'_>) -> Next {
+/// What is to run, and what it says of itself.
+fn program_of(source: ScriptSource, context: &Context<'_>) -> Result<(Program, Option<Flags>), String> {
     let scripts = &context.setup.scripts;
-    let script = match evaluation.source {
-        ScriptSource::Text(text) => scripts.evaluated(text),
-        ScriptSource::Sha(sha) => scripts.find(&sha).ok_or_else(|| NO_SCRIPT.to_owned()),
+    let script = match source {
+        ScriptSource::Text(text) => scripts.evaluated(text)?,
+        ScriptSource::Sha(sha) => scripts.find(&sha).ok_or(NO_SCRIPT)?,
+        ScriptSource::Function(name, fault) => {
+            let libraries = context.setup.catalog.libraries();
+            let (library, function) = libraries.function(&name).ok_or("ERR Function not found")?;
+            if let Some(fault) = fault {
+                return Err(fault.to_owned());
+            }
+            let (library, name) = (
+                LibraryCode::new(library.code.clone(), library.id)?,
+                function.name.clone(),
+            );
+            let flags = Flags::from_bits(function.flags);
+            return Ok((Program::Function { library, name }, Some(flags)));
+        }
     };
-    let script = match script {
-        Ok(script) => script,
+    let flags = script.flags;
+    Ok((Program::Script(script), flags))
+}
+
+/// The first step of a script or a function: the shard of its keys runs it. One without keys begins somewhere.
+fn evaluate(evaluation: Evaluation, here: Target, context: &Context<'_>) -> Next {
+    let (program, flags) = match program_of(evaluation.source, context) {
+        Ok(found) => found,
         Err(text) => return Next::Reply(Reply::Error(text)),
     };
+    let never_writes = flags.is_some_and(|flags| flags.has(Flags::NO_WRITES));
+    if evaluation.is_read_only && flags.is_some() && !never_writes {
+        return Next::error(&ClientError::Said(
+            "ERR Can not execute a script with write flag using *_ro command.",
+        ));
+    }
     let (keys, placement) = (evaluation.keys, context.placement());
     let slot_of = |key: &Bytes| slot(&[key]);
     let slot = keys.first().map(slot_of);
-    let spans_slots = context.setup.live.scripts_across_slots.get() != 0;
+    let spans_slots = context.setup.live.scripts_across_slots.get() != 0
+        || flags.is_some_and(|flags| flags.has(Flags::ALLOW_CROSS_SLOT_KEYS));
     let is_apart = |key: &Bytes| match spans_slots {
         true => placement.shard_of(key) != placement.shard_of(&keys[0]),
         false => Some(slot_of(key)) != slot,
@@ -353,14 +395,16 @@ fn evaluate(evaluation: Evaluation, here: Target, context: &Context<'_>) -> Next
     };
     let body = ScriptRun {
         run: Run {
-            script,
+            program,
             keys,
             arguments: evaluation.arguments,
             version: evaluation.version,
         },
-        is_read_only: evaluation.is_read_only,
+        command: if evaluation.is_read_only { "FCALL_RO" } else { "FCALL" },
+        is_read_only: evaluation.is_read_only || never_writes,
         rights: evaluation.rights,
         slot,
+        spans_slots,
         may_move: slot.is_none(),
     };
     Next::Request(gather, vec![(target, RequestBody::Script(Box::new(body)))])

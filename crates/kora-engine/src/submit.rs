@@ -69,8 +69,8 @@ impl Engine {
             self.reply_queues.get(id).block();
             return Admission::Later(parsed);
         }
-        if self.is_kept_out(&parsed, plan.route, at_ms) {
-            parsed.command = Command::Refused(ClientError::Said(BUSY));
+        if let Some(busy) = self.kept_out(&parsed, plan.route, at_ms) {
+            parsed.command = Command::Refused(ClientError::Said(busy));
             plan = plan::plan(&parsed, self.setup.placement, self.setup.catalog.at(at_ms));
         }
         let Plan { order, route, first } = plan;
@@ -208,16 +208,21 @@ impl Engine {
         Admission::Taken
     }
 
-    /// True if a script has had a shard to itself for so long that others are told.
-    fn is_kept_out(&self, parsed: &Parsed, route: Route, at_ms: u64) -> bool {
+    /// What is said if a script has had a shard to itself for so long that others are told.
+    fn kept_out(&self, parsed: &Parsed, route: Route, at_ms: u64) -> Option<&'static str> {
         let (scripts, live) = (&self.setup.scripts, &self.setup.live);
         match route {
-            Route::Here => false,
-            Route::One(shard) => scripts.is_busy(shard, at_ms, live.busy_reply_ms.get()),
+            Route::Here => None,
+            Route::One(shard) => scripts.busy(shard, at_ms, live.busy_reply_ms.get()),
             Route::All => {
                 let is_for_data = parsed.entry.access != DataAccess::None
-                    || matches!(parsed.command, Command::Evaluate(_) | Command::Exec);
-                is_for_data && scripts.is_any_busy(at_ms, live.busy_reply_ms.get())
+                    || matches!(
+                        parsed.command,
+                        Command::Evaluate(_) | Command::Function(_) | Command::Exec
+                    );
+                is_for_data
+                    .then(|| scripts.any_busy(at_ms, live.busy_reply_ms.get()))
+                    .flatten()
             }
         }
     }
@@ -491,8 +496,6 @@ const SUBSCRIBER_COMMANDS: [&str; 9] = [
     "quit",
     "reset",
 ];
-
-const BUSY: &str = "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.";
 
 /// Room for so many is made at first: half of a pipeline of sixteen.
 const ACTS_USUAL: usize = 8;

@@ -158,7 +158,7 @@ impl Engine {
             setup: &self.setup,
             host,
             at_ms,
-            shared_reads,
+            shared_reads: Some(shared_reads),
             reads,
         }
     }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use kora_mesh::{Gauge, SharedDeadline};
 use kora_values::StringRef;
 use kora_vector::{Step, Work};
@@ -102,6 +103,8 @@ impl<O: Observer> Keyspace<O> {
                 }
             }
             Outcome::Landed { transfer } => self.note_landed(transfer),
+            Outcome::LibrarySet { library } => self.change_libraries(&[], std::slice::from_ref(library)),
+            Outcome::LibraryGone { name } => self.change_libraries(&[Bytes::copy_from_slice(name)], &[]),
             Outcome::BatchBegin => self.begin_batch(),
             Outcome::BatchEnd => self.end_batch(),
         }

@@ -7,8 +7,10 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use kora_mesh::{CopyOnWriteMap, Gauge, Sequence, SharedCounter, SharedDeadline};
+use kora_mesh::{CopyOnWriteMap, Gauge, Latest, Sequence, SharedCounter, SharedDeadline};
 use kora_vector::{Metric, Quantisation, Storage};
+
+use crate::libraries::{Libraries, Library};
 
 /// Tells a collection from every other, also from earlier ones of the same name. Later ones are larger.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -111,6 +113,7 @@ pub struct Catalog {
     generations: Sequence,
     /// How many collections expire, with those that have expired of which parts are still held.
     expiring_collections: SharedCounter,
+    libraries: Latest<Libraries>,
     hash_seed: u64,
 }
 
@@ -129,6 +132,7 @@ impl Catalog {
             schemas: CopyOnWriteMap::new(hash_seed),
             generations: Sequence::new(),
             expiring_collections: SharedCounter::new(),
+            libraries: Latest::new(Libraries::default()),
             hash_seed,
         }
     }
@@ -162,6 +166,19 @@ impl Catalog {
     pub fn name_bytes(&self, name: &[u8]) -> Option<usize> {
         let bytes = |schema: &Arc<Schema>| usize::try_from(schema.name_bytes.get()).unwrap_or(usize::MAX);
         self.schemas.inspect(name, |schema| schema.map(bytes))
+    }
+
+    /// The libraries of functions that there are.
+    pub fn libraries(&self) -> Arc<Libraries> {
+        self.libraries.get()
+    }
+
+    /// Changes which libraries there are; those before, and those now.
+    pub(crate) fn change_libraries(&self, gone: &[Bytes], set: &[Library]) -> (Arc<Libraries>, Arc<Libraries>) {
+        let before = self.libraries();
+        let change = |now: &Libraries| Ok::<_, std::convert::Infallible>(now.changed(gone, set));
+        let Ok(()) = self.libraries.replace(change);
+        (before, self.libraries())
     }
 
     /// How many collections there are, with those that have expired and are not withdrawn yet.

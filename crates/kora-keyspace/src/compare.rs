@@ -45,6 +45,13 @@ impl<O: Observer> Keyspace<O> {
     /// Both catalogs have the same collections.
     fn assert_equal_names<P: Observer>(&self, other: &Keyspace<P>) {
         assert_eq!(self.listed(), other.listed(), "the same collections");
+        let (libraries, twins) = (self.catalog.libraries(), other.catalog.libraries());
+        assert_eq!(libraries.len(), twins.len(), "as many libraries");
+        for library in libraries.iter() {
+            let twin = twins.get(&library.name);
+            let is_same = twin.is_some_and(|twin| twin.is_same(library));
+            assert!(is_same, "the library {:?} is {twin:?}", library.name);
+        }
         for schema in (0..self.catalog.bucket_count()).flat_map(|bucket| self.catalog.bucket(bucket)) {
             let name = &schema.name;
             let twin = other.catalog.newest(name);

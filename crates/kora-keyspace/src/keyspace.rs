@@ -26,6 +26,7 @@ use crate::keys::{KeyEntry, KeyTable, Value, ValueRef};
 /// | vectors, deadlines of vectors, names of collections | `collections/` |
 /// | what has expired, and when the next does | `expiry.rs`; of the fields of hashes: `keys/due_fields.rs` |
 /// | freeing what was dropped | `drop_queue.rs` |
+/// | libraries of functions | `library_changes.rs` |
 /// | doing again what another keyspace's outcomes say | `apply.rs` |
 pub struct Keyspace<O> {
     /// The collections that exist, of all shards.
@@ -53,6 +54,8 @@ pub struct Keyspace<O> {
     pub(crate) table_bytes: usize,
     /// Keys that the parts held stand for: a vector set is one, whatever it holds.
     pub(crate) vector_keys: usize,
+    /// What libraries of functions take, if this shard decides about them.
+    pub(crate) libraries_bytes: usize,
     /// How many vectors each part has.
     pub(crate) part_weights: Weights,
     /// Entries that may be evicted next.
@@ -95,6 +98,8 @@ pub struct MemoryUse {
     pub keys_bytes: usize,
     /// Vectors, codes, links, names, and what is fixed of each collection.
     pub collections_bytes: usize,
+    /// Libraries of functions.
+    pub libraries_bytes: usize,
     /// What was dropped and waits to be freed.
     pub dropped_bytes: usize,
     /// What collections will give back of `collections_bytes` when there is time: slots whose vectors have gone.
@@ -106,12 +111,13 @@ pub struct MemoryUse {
 impl MemoryUse {
     /// All that is held.
     pub fn bytes(&self) -> usize {
-        self.keys_bytes + self.collections_bytes + self.dropped_bytes
+        self.keys_bytes + self.collections_bytes + self.libraries_bytes + self.dropped_bytes
     }
 
     /// What is held when all is freed that will be freed by itself, and collections have their reserve.
     pub fn wanted_bytes(&self) -> usize {
-        (self.keys_bytes + self.collections_bytes + self.missing_bytes).saturating_sub(self.awaited_bytes)
+        let held = self.keys_bytes + self.collections_bytes + self.libraries_bytes;
+        (held + self.missing_bytes).saturating_sub(self.awaited_bytes)
     }
 }
 
@@ -123,6 +129,7 @@ impl Sum for MemoryUse {
         uses.fold(MemoryUse::default(), |sum, one| MemoryUse {
             keys_bytes: sum.keys_bytes + one.keys_bytes,
             collections_bytes: sum.collections_bytes + one.collections_bytes,
+            libraries_bytes: sum.libraries_bytes + one.libraries_bytes,
             dropped_bytes: sum.dropped_bytes + one.dropped_bytes,
             awaited_bytes: sum.awaited_bytes + one.awaited_bytes,
             missing_bytes: sum.missing_bytes + one.missing_bytes,
@@ -170,6 +177,7 @@ impl<O: Observer> Keyspace<O> {
             live: 0,
             parts_counted: PartCount::default(),
             vector_keys: 0,
+            libraries_bytes: 0,
             part_weights: Weights::default(),
             candidates: Candidates::new(hash_seed),
             evicted: 0,
@@ -336,6 +344,7 @@ impl<O: Observer> Keyspace<O> {
         MemoryUse {
             keys_bytes: self.keys.bytes(),
             collections_bytes: self.parts_counted.bytes + self.table_bytes + index_bytes,
+            libraries_bytes: self.libraries_bytes,
             dropped_bytes: self.drops.bytes(),
             awaited_bytes: self.parts_counted.bytes.saturating_sub(self.parts_counted.wanted_bytes) + dead_bytes,
             missing_bytes: self.parts_counted.wanted_bytes.saturating_sub(self.parts_counted.bytes)

@@ -7,6 +7,7 @@ use kora_vector::{Index, Slot};
 use crate::catalog::{Generation, Schema};
 use crate::collections::{Collection, CollectionTable};
 use crate::keys::{KeyTable, ValueRef};
+use crate::libraries::Library;
 
 /// What became true of the data of a shard. It borrows everything.
 ///
@@ -164,6 +165,17 @@ pub enum Outcome<'a> {
     Landed {
         /// Which move.
         transfer: u64,
+    },
+    /// There is this library of functions, whatever had its name. Told by the shard that decides about libraries, as is
+    /// the next.
+    LibrarySet {
+        /// The library.
+        library: &'a Library,
+    },
+    /// There is no library of functions of this name.
+    LibraryGone {
+        /// The name.
+        name: &'a [u8],
     },
     /// What follows, up to the [`Outcome::BatchEnd`], became true at once.
     BatchBegin,

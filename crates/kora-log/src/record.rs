@@ -7,7 +7,9 @@ mod parts;
 
 pub(crate) use self::parts::Kind;
 use self::parts::{begin, begin_collection, begin_number, begin_vector};
-pub use self::parts::{encode_field_deadlines, encode_fields, encode_fields_gone, encode_vector, put_text};
+pub use self::parts::{
+    encode_field_deadlines, encode_fields, encode_fields_gone, encode_library, encode_vector, put_text,
+};
 use crate::bytes::{Malformed, put_bytes, put_integer, take_byte, take_bytes, take_integer};
 
 /// One thing that became true on a shard.
@@ -166,6 +168,20 @@ pub enum Record<'a> {
     Landed {
         /// Number of the transfer: drawn once for the whole server.
         transfer: u64,
+    },
+    /// There is a library of functions of this name, and it is this one.
+    Library {
+        /// Its name.
+        name: &'a [u8],
+        /// All of its code, first line included.
+        code: &'a [u8],
+        /// What it registers: of each function its name, its flags, and its description, as the engine spells them.
+        functions: List<'a>,
+    },
+    /// There is no library of functions of this name.
+    LibraryGone {
+        /// The name.
+        name: &'a [u8],
     },
 }
 
@@ -385,6 +401,10 @@ impl<'a> Record<'a> {
             }
             Record::Flush { generation } => begin_number(out, Kind::Flush, generation),
             Record::Landed { transfer } => begin_number(out, Kind::Landed, transfer),
+            Record::Library { name, code, functions } => encode_library(out, name, code, functions.count / 3, |out| {
+                out.extend_from_slice(functions.bytes);
+            }),
+            Record::LibraryGone { name } => begin(out, Kind::LibraryGone, name),
         }
     }
 
@@ -423,6 +443,14 @@ impl<'a> Record<'a> {
             }),
             Kind::Landed => Ok(Record::Landed {
                 transfer: take_integer(bytes)?,
+            }),
+            Kind::Library => Ok(Record::Library {
+                name: take_bytes(bytes)?,
+                code: take_bytes(bytes)?,
+                functions: List::take(bytes, 3)?,
+            }),
+            Kind::LibraryGone => Ok(Record::LibraryGone {
+                name: take_bytes(bytes)?,
             }),
         }
     }

@@ -7,6 +7,7 @@ mod compatibility;
 mod connection;
 mod field_deadlines;
 mod form;
+mod functions;
 mod keys;
 mod lifetimes;
 mod observing;
@@ -21,7 +22,7 @@ mod vector_sets;
 mod vectors;
 mod wish;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use kora_tests::reply::Protocol;
@@ -49,6 +50,8 @@ pub(crate) struct Twin {
     vector_expiries: BTreeMap<Bytes, i64>,
     /// Attributes of vectors, by their keys; none of them is empty.
     attributes: BTreeMap<Bytes, Bytes>,
+    /// Names of the libraries of functions that are there.
+    libraries: BTreeSet<&'static str>,
     /// The time of day, in microseconds of Unix time.
     pub(crate) now_us: u64,
 }
@@ -147,6 +150,7 @@ impl Twin {
             values: BTreeMap::new(),
             vector_expiries: BTreeMap::new(),
             attributes: BTreeMap::new(),
+            libraries: BTreeSet::new(),
             now_us: 0,
         }
     }
@@ -277,6 +281,7 @@ impl Twin {
             | Name::ClientHelp
             | Name::CommandHelp
             | Name::ConfigHelp
+            | Name::FunctionHelp
             | Name::LatencyHelp
             | Name::MemoryHelp
             | Name::ModuleHelp
@@ -298,6 +303,7 @@ impl Twin {
             Name::Acl
             | Name::Client
             | Name::Config
+            | Name::Function
             | Name::Latency
             | Name::Memory
             | Name::Module
@@ -377,6 +383,16 @@ impl Twin {
             | Name::ScriptFlush
             | Name::ScriptKill
             | Name::ScriptLoad => scripts::answer(name, words),
+            Name::FCall
+            | Name::FCallRo
+            | Name::FunctionDelete
+            | Name::FunctionDump
+            | Name::FunctionFlush
+            | Name::FunctionKill
+            | Name::FunctionList
+            | Name::FunctionLoad
+            | Name::FunctionRestore
+            | Name::FunctionStats => self.function_command(name, words),
             name => subscriptions::answer(name, words),
         }
     }

@@ -170,8 +170,8 @@ pub(crate) struct Context<'a> {
     pub(crate) host: &'a dyn Host,
     /// When the command was taken from its connection, in milliseconds of Unix time.
     pub(crate) at_ms: u64,
-    /// Leased collections.
-    pub(crate) shared_reads: SharedReads<'a>,
+    /// Leased collections, if they may be read.
+    pub(crate) shared_reads: Option<SharedReads<'a>>,
     pub(crate) reads: ReadTiming,
 }
 

@@ -136,8 +136,8 @@ impl Querying {
         self.cost.rounds += 1;
         for place in places {
             let shard = self.parts[place].shard;
-            let reads = context.reads == ReadTiming::Now;
-            let found = reads.then(|| context.shared_reads.query(shard, parts, &self.question, ef, &mut work));
+            let reads = context.shared_reads.filter(|_| context.reads == ReadTiming::Now);
+            let found = reads.map(|reads| reads.query(shard, parts, &self.question, ef, &mut work));
             match found.flatten() {
                 Some(found) => self.take(place, found),
                 None => {

@@ -13,7 +13,11 @@ pub(super) fn memory(fields: &mut Fields<'_>, stats: &[WorkerStats], context: &C
         fields.add(name, value);
     }
     fields.add("maxmemory_clients", context.setup.client_bytes_max());
+    let libraries = context.setup.catalog.libraries();
+    fields.add("used_memory_functions", libraries.bytes());
     fields.add("number_of_cached_scripts", context.setup.scripts.count());
+    fields.add("number_of_functions", libraries.function_count());
+    fields.add("number_of_libraries", libraries.len());
 }
 
 pub(super) fn keyspace(fields: &mut Fields<'_>, stats: &[WorkerStats], context: &Context<'_>) {

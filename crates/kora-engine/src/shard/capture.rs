@@ -14,8 +14,9 @@ use kora_log::record::encode_vector;
 use kora_log::snapshot::PieceKind;
 use kora_vector::{Step, Work};
 
-use super::journal::{deadline, put_attributes, put_collection, put_fields, put_value};
+use super::journal::{deadline, put_attributes, put_collection, put_fields, put_library, put_value};
 use super::{CHORE_PART, Shard};
+use crate::router::LIBRARIES_SHARD;
 
 /// How far it is.
 #[derive(Debug, Default)]
@@ -32,9 +33,11 @@ pub(crate) type Piece = (PieceKind, Vec<u8>);
 
 #[derive(Debug, Default)]
 enum CaptureStage {
-    /// Collections whose names are owned here; the next bucket of the catalog.
     #[default]
     Begin,
+    /// Libraries of functions, if they are decided about here; the one that was written last.
+    Libraries(Option<Bytes>),
+    /// Collections whose names are owned here; the next bucket of the catalog.
     Names(usize),
     /// Strings and hashes; the next place in the table, and the hash that is being written, with the place of its next
     /// fields.
@@ -192,7 +195,15 @@ impl Shard {
 
     fn capture_some(&self, stage: CaptureStage, out: &mut Vec<u8>) -> CaptureStage {
         match stage {
+            CaptureStage::Begin if self.id == LIBRARIES_SHARD => CaptureStage::Libraries(None),
             CaptureStage::Begin => CaptureStage::Names(0),
+            CaptureStage::Libraries(last) => match self.setup.catalog.libraries().after(last.as_ref()) {
+                Some(library) => {
+                    put_library(out, library);
+                    CaptureStage::Libraries(Some(library.name.clone()))
+                }
+                None => CaptureStage::Names(0),
+            },
             CaptureStage::Names(bucket) if bucket < self.setup.catalog.bucket_count() => {
                 // At a time at which nothing has expired.
                 let all = self.setup.catalog.at(0).bucket(bucket);

@@ -44,6 +44,7 @@ impl Shard {
             RequestBody::PutValue(put) => return self.place(Placing::Put(*put), at_ms, work),
             RequestBody::Watch(keys) => return self.run(Watching::new(keys, origin, at_ms), work).map(done),
             RequestBody::Script(body) => return self.begin_script(*body, origin, at_ms, work),
+            RequestBody::ChangeFunctions(change) => return self.change_functions(*change, work),
             RequestBody::Batch(batch) => return self.begin_batch(*batch, origin, at_ms, work),
             RequestBody::Set(setting) => return self.place(Placing::Set(*setting), at_ms, work),
             RequestBody::SetMany(settings) => return self.run(SetMany::new(settings, at_ms), work),

@@ -6,11 +6,11 @@
 use std::sync::Arc;
 
 use kora_keyspace::catalog::{Generation, Schema};
-use kora_keyspace::{NEVER_MS, Outcome, ValueRef};
+use kora_keyspace::{Library, NEVER_MS, Outcome, ValueRef};
 use kora_log::Record;
 use kora_log::order::{Chunk, Mark};
 use kora_log::record::{
-    self, Deadline, encode_field_deadlines, encode_fields, encode_fields_gone, encode_vector, put_text,
+    self, Deadline, encode_field_deadlines, encode_fields, encode_fields_gone, encode_library, encode_vector, put_text,
 };
 use kora_mesh::Durability;
 use kora_values::HashRef;
@@ -168,6 +168,8 @@ impl Journal {
             .encode(out),
             Outcome::Attributes { schema, name, text } => put_attributes(out, schema, name, text),
             Outcome::Landed { transfer } => Record::Landed { transfer }.encode(out),
+            Outcome::LibrarySet { library } => put_library(out, library),
+            Outcome::LibraryGone { name } => Record::LibraryGone { name }.encode(out),
             Outcome::Created { .. }
             | Outcome::CollectionDeadline { .. }
             | Outcome::Withdrawn { .. }
@@ -259,6 +261,22 @@ pub(super) fn put_collection(out: &mut Vec<u8>, schema: &Schema) {
         deadline: deadline(deadline_ms),
     }
     .encode(out);
+}
+
+/// Writes that there is this library of functions.
+pub(super) fn put_library(out: &mut Vec<u8>, library: &Library) {
+    let count = library.functions.len() as u64;
+    encode_library(out, &library.name, &library.code, count, |out| {
+        for function in &library.functions {
+            put_text(out, &function.name);
+            put_text(out, &[function.flags]);
+            let description = function.description.as_ref();
+            put_text(
+                out,
+                &description.map_or_else(Vec::new, |text| [b"\x01", &text[..]].concat()),
+            );
+        }
+    });
 }
 
 /// Writes what attributes a vector has; none if the text is empty.

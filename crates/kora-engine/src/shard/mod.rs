@@ -4,6 +4,7 @@
 //! are served. Only what the same client asked of the same shard after it waits, so that a client's commands take
 //! effect in the order it sent them.
 
+mod asking;
 mod attributes;
 mod batch;
 mod capture;
@@ -12,10 +13,12 @@ mod due_fields;
 mod execute;
 mod field_deadlines;
 mod fields;
+mod functions;
 mod hashes;
 mod insert;
 mod journal;
 mod keys;
+mod library_text;
 mod memory;
 mod multi_key;
 mod notices;
@@ -99,6 +102,8 @@ pub(crate) struct Shard {
     lookups: Lookups,
     /// Runs scripts, from the first one on.
     interpreter: Option<Rc<Interpreter>>,
+    /// Runs functions, and holds what libraries keep.
+    function_interpreter: Option<Rc<Interpreter>>,
     /// Scripts have left much behind that is to be freed.
     has_script_garbage: bool,
     /// What scripts have published, until the worker sends it.
@@ -129,6 +134,7 @@ impl Shard {
             given_up: Vec::new(),
             lookups: Lookups::default(),
             interpreter: None,
+            function_interpreter: None,
             has_script_garbage: false,
             messages: Vec::new(),
             lease: Lease::new(id, leases),

@@ -14,6 +14,7 @@ use kora_log::record::{self, Deadline, components};
 use kora_values::StringValue;
 use kora_vector::{LoadFault, Metric, Step, Work, vet};
 
+use super::library_text::read_library;
 use super::schema_text::read_schema;
 use super::{Shard, ShardObservers};
 use crate::limits::KEY_BYTES_MAX;
@@ -148,6 +149,15 @@ impl Shard {
                     from = self.keyspace.flush(Generation(generation), place);
                 }
                 self.replay.bare_hashes.clear();
+                Ok(())
+            }
+            Record::Library { name, code, functions } => {
+                let library = read_library(name, code, functions).ok_or_else(|| fault("a library is not one"))?;
+                self.keyspace.change_libraries(&[], &[library]);
+                Ok(())
+            }
+            Record::LibraryGone { name } => {
+                self.keyspace.change_libraries(&[Bytes::copy_from_slice(name)], &[]);
                 Ok(())
             }
             _ => self.replay_of_collection(record),

@@ -1,13 +1,15 @@
-//! A script on its shard: no other client's command falls in between, and each command that it calls goes the way of any other.
+//! A script or a function on its shard: no other client's command falls in between, and each command that it calls goes the way of any other.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use kora_resp::{Reader, ReaderLimits, Reply};
-use kora_script::{Call, Ending, Interpreter, Progress, Resume, Running};
+use kora_script::{Call, Ending, Interpreter, Program, Progress, Resume, Run, Running};
 use kora_vector::{Step, Work};
 
 use super::Shard;
+use super::asking::is_askable;
 use super::task::{Begun, Task, Unfinished};
 use crate::access::is_collection;
 use crate::answer::answer;
@@ -20,7 +22,8 @@ use crate::gather::{Shape, moves_into_closing};
 use crate::limits::{CALLS_PER_SLICE, SCRIPT_MESSAGE_BYTES_MAX};
 use crate::mail::{MultiKeyRequest, Origin, PartialReply, RequestBody, ScriptRun, SetVector, StringsPart};
 use crate::plan::names_a_collection;
-use crate::router::{ShardId, slot};
+use crate::router::{ShardId, Spread, slot};
+use crate::scripts::RunningFunction;
 use crate::session::Session;
 
 /// A script between two slices.
@@ -32,6 +35,10 @@ pub(super) struct Scripting {
     is_read_only: bool,
     rights: Option<Arc<dyn ScriptRights>>,
     slot: Option<u16>,
+    spans_slots: bool,
+    /// What it was called with, if it is a function, until FUNCTION STATS can tell of it.
+    untold: Option<(Run, &'static str)>,
+    is_function: bool,
     has_written: bool,
     /// What it publishes, once it has ended.
     messages: Vec<Arc<Message>>,
@@ -72,12 +79,19 @@ impl Shard {
     ) -> Begun<PartialReply> {
         // Who wanted to end the script before may have been late.
         self.setup.scripts.note_ended(self.id);
-        let interpreter = self.interpreter.get_or_insert_with(Interpreter::new);
+        let is_function = matches!(body.run.program, Program::Function { .. });
+        let interpreter: &Rc<Interpreter> = match is_function {
+            true => self.functions(),
+            false => self.interpreter.get_or_insert_with(Interpreter::new),
+        };
         let running = interpreter.begin(body.run.clone());
         let scripting = Scripting {
             running,
             next: Next::Resume(Resume::GoOn),
-            is_read_only: body.is_read_only || body.run.script.is_read_only,
+            is_read_only: body.is_read_only,
+            spans_slots: body.spans_slots,
+            untold: is_function.then(|| (body.run.clone(), body.command)),
+            is_function,
             rights: body.rights.clone(),
             slot: body.slot,
             begun_with: body.may_move.then_some(body),
@@ -92,9 +106,16 @@ impl Shard {
 
     /// Frees some of what scripts have left behind, if that is much.
     pub(crate) fn collect_scripts(&mut self) {
-        if let Some(interpreter) = &self.interpreter {
-            self.has_script_garbage = !interpreter.collect();
-        }
+        let (scripts, functions) = (&self.interpreter, &self.function_interpreter);
+        let left = [scripts, functions].map(|one| one.as_ref().is_some_and(|one| !one.collect()));
+        self.has_script_garbage = left.contains(&true);
+    }
+
+    /// Notes whether scripts or functions have left much behind.
+    pub(super) fn note_script_garbage(&mut self) {
+        let interpreters = [&self.interpreter, &self.function_interpreter];
+        let mut used = interpreters.into_iter().flatten().map(|one| one.used_bytes());
+        self.has_script_garbage |= used.any(|used_bytes| used_bytes > SCRIPT_GARBAGE_BYTES);
     }
 
     /// True if scripts have left much behind.
@@ -113,11 +134,7 @@ impl Shard {
         }
         self.setup.scripts.note_ended(self.id);
         self.messages.append(&mut script.messages);
-        let used_bytes = self
-            .interpreter
-            .as_ref()
-            .map_or(0, |interpreter| interpreter.used_bytes());
-        self.has_script_garbage |= used_bytes > SCRIPT_GARBAGE_BYTES;
+        self.note_script_garbage();
         PartialReply::Reply(reply)
     }
 
@@ -227,6 +244,13 @@ impl Shard {
             Command::VectorGet(element, form) => (Shape::Vector(form), RequestBody::Get(element)),
             Command::VectorDelete(elements) => (Shape::Whole, RequestBody::Delete(elements)),
             Command::Publish(message) => return script.publish(*message),
+            command if is_askable(&command) => {
+                script.begun_with = None;
+                return match self.ask_itself(command, script.origin, at_ms, work) {
+                    Begun::Done(part) => Called::Reply(shown(Shape::Whole, part)),
+                    Begun::More(task) => Called::Unfinished(Shape::Whole, task),
+                };
+            }
             command => return self.answer_call(command, at_ms),
         };
         match self.execute(body, script.origin, at_ms, work) {
@@ -297,6 +321,11 @@ impl Shard {
             Command::VectorDelete(elements) => elements
                 .iter()
                 .find_map(|(collection, name)| self.find_element(collection, name, script)),
+            // A collection with a hash tag lies where that does.
+            Command::VectorQuery(query) => match self.placement.spread_of(&query.target) {
+                Spread::One(shard) if shard != self.id => self.find_key(&query.target, script),
+                _ => None,
+            },
             _ => None,
         }
     }
@@ -325,7 +354,7 @@ impl Shard {
         }
         script.begun_with = None;
         let expected = *script.slot.get_or_insert(slot);
-        match expected == slot || self.setup.live.scripts_across_slots.get() != 0 {
+        match expected == slot || script.spans_slots {
             true => None,
             false => {
                 Some(ClientError::Said("ERR Script attempted to access keys that do not hash to the same slot").into())
@@ -341,7 +370,10 @@ impl Task for Scripting {
         for _ in 0..CALLS_PER_SLICE {
             let next = std::mem::replace(&mut self.next, Next::Resume(Resume::GoOn));
             let resume = match next {
-                _ if shard.setup.scripts.is_killed(shard.id) => Resume::End(Ending::Killed),
+                _ if shard.setup.scripts.is_killed(shard.id) => Resume::End(match self.is_function {
+                    true => Ending::FunctionKilled,
+                    false => Ending::Killed,
+                }),
                 Next::Resume(resume) => resume,
                 Next::Command(shape, mut task) => match task.slice(shard, work) {
                     Step::Done(part) => Resume::Reply(shown(shape, part)),
@@ -365,6 +397,10 @@ impl Task for Scripting {
             if work.is_spent() {
                 break;
             }
+        }
+        let untold = self.untold.take();
+        if let Some(function) = untold.and_then(|(run, command)| RunningFunction::of(&run, command, self.at_ms)) {
+            shard.setup.scripts.note_function(shard.id, function);
         }
         shard.setup.scripts.note_running(shard.id, self.at_ms, self.has_written);
         Step::More

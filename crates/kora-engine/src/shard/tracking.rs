@@ -144,7 +144,11 @@ impl TrackingTable {
             | Outcome::Withdrawn { schema, .. } => self.invalidate(&schema.name),
             Outcome::PartDropped { part, .. } => self.invalidate_collection(&part.schema().name),
             Outcome::Flushed { .. } => self.invalidate_all(),
-            Outcome::Landed { .. } | Outcome::BatchBegin | Outcome::BatchEnd => {}
+            Outcome::Landed { .. }
+            | Outcome::LibrarySet { .. }
+            | Outcome::LibraryGone { .. }
+            | Outcome::BatchBegin
+            | Outcome::BatchEnd => {}
         }
     }
 

@@ -50,7 +50,16 @@ pub fn encode_vector(
         .for_each(|component| out.extend_from_slice(&component.to_le_bytes()));
 }
 
-/// Writes a name or a value of a record of fields.
+/// Writes a record of a library of so many functions, of which `write` puts names, flags and descriptions, one behind the
+/// other, with [`put_text`].
+pub fn encode_library(out: &mut Vec<u8>, name: &[u8], code: &[u8], count: u64, write: impl FnOnce(&mut Vec<u8>)) {
+    begin(out, Kind::Library, name);
+    put_bytes(out, code);
+    put_integer(out, count);
+    write(out);
+}
+
+/// Writes a text of a record of fields, or of a library's functions.
 pub fn put_text(out: &mut Vec<u8>, text: &[u8]) {
     put_bytes(out, text);
 }
@@ -125,10 +134,12 @@ pub(crate) enum Kind {
     Landed = 16,
     PartGone = 17,
     FieldDeadlines = 18,
+    Library = 24,
+    LibraryGone = 25,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Kind; 18] = [
+    pub(crate) const ALL: [Kind; 20] = [
         Kind::Set,
         Kind::Hash,
         Kind::Fields,
@@ -147,6 +158,8 @@ impl Kind {
         Kind::Landed,
         Kind::PartGone,
         Kind::FieldDeadlines,
+        Kind::Library,
+        Kind::LibraryGone,
     ];
 }
 

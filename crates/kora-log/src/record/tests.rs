@@ -15,6 +15,8 @@ pub(crate) fn every_kind<'a>(key: &'a [u8], text: &'a [u8], number: u64, list: &
     let mut singles = list;
     let names = List::take(&mut singles, 1).expect("made below");
     let fields_due = FieldDeadlines::take(&mut &FIELDS_DUE[..]).expect("it is written as it is read");
+    let mut triples = list;
+    let functions = List::take(&mut triples, 3).expect("made below");
     vec![
         Record::Set {
             key,
@@ -86,6 +88,12 @@ pub(crate) fn every_kind<'a>(key: &'a [u8], text: &'a [u8], number: u64, list: &
             key,
             fields: fields_due,
         },
+        Record::Library {
+            name: key,
+            code: text,
+            functions,
+        },
+        Record::LibraryGone { name: key },
     ]
 }
 
@@ -95,8 +103,8 @@ const FIELDS_DUE: [u8; 8] = [2, 1, b'f', 1, 9, 0, 1, 0];
 fn list_of(texts: &[Vec<u8>]) -> Vec<u8> {
     let mut list = Vec::new();
     put_integer(&mut list, texts.len() as u64);
-    // Twice, so that it can be read as pairs.
-    for text in texts.iter().chain(texts) {
+    // Three times, so that it can be read as pairs and as triples.
+    for text in texts.iter().chain(texts).chain(texts) {
         put_bytes(&mut list, text);
     }
     list
