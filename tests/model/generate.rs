@@ -70,6 +70,7 @@ fn name(author: &mut Author) -> Name {
             .random
             .pick(&[Name::VSim, Name::VRem, Name::VCard, Name::VIsMember, Name::VGetAttr]),
         75 => *author.random.pick(&[Name::VecInfo, Name::VecMSet, Name::VecMSet]),
+        90 => *author.random.pick(&[Name::VecMQuery, Name::VecMQuery, Name::VecExplain]),
         76..80 => Name::Set,
         80..83 => Name::HSet,
         83..85 => Name::Exec,
@@ -85,6 +86,12 @@ fn request(name: Name, author: &mut Author) -> Vec<Vec<u8>> {
         Name::VecSet => return set(author),
         Name::VecMSet => return set_many(author),
         Name::VecQuery => return query(author),
+        Name::VecMQuery => return query_many(author),
+        Name::VecExplain => {
+            let mut request = query(author);
+            request[0] = b"VECEXPLAIN".to_vec();
+            return request;
+        }
         Name::VecCreate => create(author),
         Name::VecDel => {
             let keys: Vec<String> = (0..author.random.between(1, 4)).map(|_| key(author)).collect();
@@ -139,6 +146,8 @@ fn forms(name: Name) -> &'static [&'static str] {
         Name::VecSet
         | Name::VecMSet
         | Name::VecQuery
+        | Name::VecMQuery
+        | Name::VecExplain
         | Name::VecCreate
         | Name::VecDel
         | Name::VecGet
@@ -556,13 +565,32 @@ fn set_many(author: &mut Author) -> Vec<Vec<u8>> {
     request
 }
 
-fn query(author: &mut Author) -> Vec<Vec<u8>> {
-    let target = match author.random.below(10) {
+fn query_target(author: &mut Author) -> String {
+    match author.random.below(10) {
         0..6 => collection(author).to_owned(),
         6 | 7 => format!("{}:*", collection(author)),
         8 => key(author),
         _ => (*author.random.pick(&["nothing", "nothing:*", "nothing:1", ":", "a:"])).to_owned(),
-    };
+    }
+}
+
+fn query_many(author: &mut Author) -> Vec<Vec<u8>> {
+    let target = query_target(author);
+    let k = *author.random.pick(&[1, 3, 10, 10, 200]);
+    let count = *author.random.pick(&[1, 2, 3, 9, 20]);
+    let said = if author.random.percent(4) { count + 1 } else { count };
+    let mut request = words(&format!("VECMQUERY {target} {said} {k} FP32"));
+    let dimension = dimension(author, &target);
+    for _ in 0..count {
+        let vector = vector(author, dimension);
+        request.push(blob(&vector));
+    }
+    push_query_options(&mut request, author);
+    request
+}
+
+fn query(author: &mut Author) -> Vec<Vec<u8>> {
+    let target = query_target(author);
     let k = *author.random.pick(&[1, 3, 5, 10, 10, 200]);
     let mut request = words(&format!("VECQUERY {target} {k}"));
     if author.random.percent(15) {
@@ -572,6 +600,11 @@ fn query(author: &mut Author) -> Vec<Vec<u8>> {
         let vector = vector(author, dimension);
         push_vector(&mut request, &vector, author);
     }
+    push_query_options(&mut request, author);
+    request
+}
+
+fn push_query_options(request: &mut Vec<Vec<u8>>, author: &mut Author) {
     for option in [
         "EF 1",
         "EF 10",
@@ -594,7 +627,6 @@ fn query(author: &mut Author) -> Vec<Vec<u8>> {
     if author.random.percent(40) {
         request.extend([b"FILTER".to_vec(), author.random.pick(FILTERS).as_bytes().to_vec()]);
     }
-    request
 }
 
 fn create(author: &mut Author) -> String {

@@ -91,9 +91,11 @@ pub(crate) enum Name {
     VecCreate,
     VecDel,
     VecDrop,
+    VecExplain,
     VecGet,
     VecInfo,
     VecList,
+    VecMQuery,
     VecMSet,
     VecQuery,
     VecRecall,
@@ -245,7 +247,7 @@ pub(crate) enum Name {
 }
 
 impl Name {
-    pub(crate) const ALL: [Name; 238] = [
+    pub(crate) const ALL: [Name; 240] = [
         Name::Acl,
         Name::AclCat,
         Name::AclDelUser,
@@ -333,9 +335,11 @@ impl Name {
         Name::VecCreate,
         Name::VecDel,
         Name::VecDrop,
+        Name::VecExplain,
         Name::VecGet,
         Name::VecInfo,
         Name::VecList,
+        Name::VecMQuery,
         Name::VecMSet,
         Name::VecQuery,
         Name::VecRecall,
@@ -576,9 +580,11 @@ impl Name {
             Name::VecCreate => ("veccreate", -4),
             Name::VecDel => ("vecdel", -2),
             Name::VecDrop => ("vecdrop", 2),
+            Name::VecExplain => ("vecexplain", -4),
             Name::VecGet => ("vecget", -2),
             Name::VecInfo => ("vecinfo", 2),
             Name::VecList => ("veclist", 1),
+            Name::VecMQuery => ("vecmquery", -6),
             Name::VecMSet => ("vecmset", -4),
             Name::VecQuery => ("vecquery", -4),
             Name::VecRecall => ("vecrecall", -2),
@@ -810,6 +816,7 @@ impl Name {
             Name::VecCreate | Name::VecDel | Name::VecDrop | Name::VecGet | Name::VecInfo | Name::VecList => {
                 Family::Vector
             }
+            Name::VecExplain | Name::VecMQuery => Family::Vector,
             Name::VecGetAttr | Name::VecMSet | Name::VecQuery | Name::VecRecall | Name::VecSet | Name::VecSetAttr => {
                 Family::Vector
             }

@@ -59,6 +59,8 @@ pub(crate) struct Query {
     pub(crate) k: usize,
     pub(crate) ef: Option<usize>,
     pub(crate) vector: Vector,
+    /// Asked so many times at once with VECMQUERY, or by itself.
+    pub(crate) times: Option<usize>,
 }
 
 /// The three ways to name a collection.
@@ -175,8 +177,14 @@ impl Query {
             Target::Star => format!("{}:*", collection.name),
             Target::Element(element) => format!("{}:{}", collection.name, collection.element(element)),
         };
-        let mut request = words(&format!("VECQUERY {target} {}", self.k));
-        request.extend(self.vector.words());
+        let mut request = match self.times {
+            None => words(&format!("VECQUERY {target} {}", self.k)),
+            Some(times) => words(&format!("VECMQUERY {target} {times} {} FP32", self.k)),
+        };
+        match self.times {
+            None => request.extend(self.vector.words()),
+            Some(times) => request.extend(vec![blob(&self.vector.components()); times]),
+        }
         if let Some(ef) = self.ef {
             request.extend(words(&format!("EF {ef}")));
         }
@@ -279,6 +287,7 @@ fn some_query(random: &mut Random, key: Key, dimension: usize) -> Query {
         },
         ef: random.percent(30).then(|| random.between(1, 200)),
         vector: Vector { value, dimension },
+        times: random.percent(25).then(|| random.between(1, 4)),
     }
 }
 

@@ -76,9 +76,19 @@ pub(crate) fn got(reply: &Value, protocol: Protocol, key: Key, scenario: &Scenar
     Vector::of_components(&components)
 }
 
-/// The hits in the reply to a VECQUERY, with the keys as numbers.
-pub(crate) fn hits(event: &Event, query: &Query, scenario: &Scenario) -> Option<Vec<(Key, f32)>> {
-    let scored = event.reply()?.scored(event.protocol)?;
+/// The hits in the reply to a VECQUERY, with the keys as numbers; of a VECMQUERY those of each query.
+pub(crate) fn hits(event: &Event, query: &Query, scenario: &Scenario) -> Option<Vec<Vec<(Key, f32)>>> {
+    let reply = event.reply()?;
+    let Some(times) = query.times else {
+        return Some(vec![hits_of_one(reply, event.protocol, query, scenario)?]);
+    };
+    let replies = reply.items().filter(|replies| replies.len() == times)?;
+    let one = |reply| hits_of_one(reply, event.protocol, query, scenario);
+    replies.iter().map(one).collect()
+}
+
+fn hits_of_one(reply: &Value, protocol: Protocol, query: &Query, scenario: &Scenario) -> Option<Vec<(Key, f32)>> {
+    let scored = reply.scored(protocol)?;
     let key_of = |text: &[u8]| {
         (0..scenario.collections[query.collection].elements)
             .map(|element| Key {
@@ -135,15 +145,17 @@ fn queried(event: &Event, query: &Query, reply: &Value, scenario: &Scenario) -> 
     if is_error(reply, "ERR ") {
         return right != Some(true) && mismatches(event, reply, query.collection, query.vector, scenario);
     }
-    let Some(hits) = hits(event, query, scenario) else {
+    let Some(found) = hits(event, query, scenario) else {
         return false;
     };
     let text = |key: Key| key.text(scenario);
-    let in_order = hits.windows(2).all(|pair| {
-        let [(one, near), (two, far)] = pair else { return false };
-        near.total_cmp(far).then_with(|| text(*one).cmp(&text(*two))).is_lt()
-    });
-    in_order && hits.len() <= query.k && (right != Some(false) || hits.is_empty())
+    found.iter().all(|hits| {
+        let in_order = hits.windows(2).all(|pair| {
+            let [(one, near), (two, far)] = pair else { return false };
+            near.total_cmp(far).then_with(|| text(*one).cmp(&text(*two))).is_lt()
+        });
+        in_order && hits.len() <= query.k && (right != Some(false) || hits.is_empty())
+    })
 }
 
 /// True if the error names this vector's dimension and another one that the collection can have had.

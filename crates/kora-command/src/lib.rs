@@ -27,6 +27,7 @@ mod key_entries;
 mod keys;
 mod lifetime;
 pub mod limits;
+mod many_queries;
 mod many_vectors;
 mod monitoring;
 pub mod names_used;
@@ -80,7 +81,7 @@ pub use self::server_requests::{ClientSwitch, LatencyRequest, ReplyMode, Slowlog
 pub use self::setting_error::SettingError;
 pub use self::vector_set_action::{Addition, ElementRange, RangeEnd, Similar, SimilarTo, SimilarWish, VectorSetAction};
 pub use self::vectors::{Creation, VectorForm, VectorOptions, vet};
-pub use self::wish::{Center, Grouping, VectorQuery, Wish};
+pub use self::wish::{Center, Grouping, ManyQueries, VectorQuery, Wish};
 
 /// How a client wants a snapshot.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -252,8 +253,10 @@ pub enum Command {
     VectorGet(Element, VectorForm),
     /// `VECDEL key [key …]`
     VectorDelete(ElementList),
-    /// `VECQUERY collection k …`
+    /// `VECQUERY collection k …`, `VECEXPLAIN collection k …`
     VectorQuery(Box<VectorQuery>),
+    /// `VECMQUERY collection n k FP32 blob [blob …] …`
+    VectorQueryMany(Box<ManyQueries>),
     /// `VECCREATE collection DIM d …`
     VectorCreate(Box<Creation>),
     /// `VECDROP collection`
@@ -366,6 +369,7 @@ impl Command {
                 vectors.iter().map(bytes).sum()
             }
             Command::VectorQuery(query) => query.target.len() + query.center.bytes_held() + query.wish.bytes_held(),
+            Command::VectorQueryMany(query) => query.bytes_held(),
             Command::VectorDelete(elements) => elements.bytes(),
             Command::Answered(reply) => reply.bytes_hint(),
             Command::Ping(Some(text)) | Command::Echo(text) => text.len(),

@@ -96,7 +96,7 @@ impl NameTraits {
         let (first, others) = match entry.name {
             "subscribe" | "ssubscribe" | "publish" | "spublish" => (Named::Channel, Named::Channel),
             "psubscribe" => (Named::ChannelPattern, Named::ChannelPattern),
-            "vecquery" => (Named::Target, Named::Target),
+            "vecquery" | "vecmquery" | "vecexplain" => (Named::Target, Named::Target),
             "vecinfo" | "vecrecall" => (Named::Collection(KeyUse::READ), Named::Collection(KeyUse::READ)),
             "veccreate" | "vecdrop" => (Named::Collection(KeyUse::WRITE), Named::Collection(KeyUse::WRITE)),
             name => {
@@ -107,7 +107,7 @@ impl NameTraits {
         let option = match entry.name {
             "set" => NameOption::GetOfSet,
             "bitfield" => NameOption::GetOfBitfield,
-            "vecquery" => NameOption::KeyOfQuery,
+            "vecquery" | "vecexplain" => NameOption::KeyOfQuery,
             _ => NameOption::None,
         };
         let places = places(entry);
@@ -318,8 +318,10 @@ mod tests {
         assert_eq!(named("VECDROP c"), [("c".to_owned(), Named::Collection(KeyUse::WRITE))]);
         let mut query = vec![("c".to_owned(), Named::Target)];
         assert_eq!(named("VECQUERY c 3 1 2"), query);
+        assert_eq!(named("VECMQUERY c 2 3 FP32 abcd key NOT d:1"), query);
         query.extend(keys(&["d:1"], KeyUse::READ));
         assert_eq!(named("VECQUERY c 3 key d:1 EF 10"), query);
+        assert_eq!(named("VECEXPLAIN c 3 key d:1 EF 10"), query);
         assert_eq!(
             named("SUBSCRIBE x y"),
             [("x".to_owned(), Named::Channel), ("y".to_owned(), Named::Channel)]

@@ -20,13 +20,34 @@ pub(crate) const ENTRY: CommandEntry = CommandEntry {
     arity: -4,
     summary: "Returns the k nearest vectors of a collection with their distances, nearest first. The collection is \
               named exactly, or as name:*, or by the key of one of its vectors.",
-    arguments: ARGUMENTS,
+    arguments: &ARGUMENTS,
     parse: query,
     ..VECTOR_READ
 };
 
+/// `VECEXPLAIN`
+pub(crate) const EXPLAIN_ENTRY: CommandEntry = CommandEntry {
+    name: "vecexplain",
+    reply: "A map: `collection` (its name), `k` (neighbours that were looked for: k, OFFSET and the keys behind NOT together, more if GROUP needed more), `ef` (EF, or the collection's `EF_SEARCH`, at least k), `plan` (`exact`: the vectors that pass were measured, all of them if there is no FILTER; `walk`: the graph was walked; `walk+exact`: the one and then the other; `mixed`: not the same on all shards), `mode` (`exact` if nothing nearer can exist, else `approximate`), `vectors`, `matches` (how many of them pass the filter), `selectivity` (the share of these), `tested` (vectors whose attributes were held against the filter now: 0 if it was remembered which pass), `distances`, `nodes`, `rounds` and `astray` as with WITHINFO of VECQUERY, `returned` (neighbours that VECQUERY would return), and under `shards` for each shard that holds a part a map of `shard`, `plan`, `ef` (its share), `vectors`, `matches`, `tested`, `distances`, `nodes`, `found` (neighbours that it found) and `taken` (how many of those were among the nearest of all). With `note` if there is nothing of that name.",
+    notes: "Runs the VECQUERY with the same arguments and tells how it was answered in place of what was found. A filter that is asked for the first time is tested against all attributes: ask twice to see what it costs from then on.",
+    summary: "Runs a VECQUERY and returns which plan it took and what it cost, in all and on each shard, in place of the neighbours.",
+    parse: explain,
+    ..ENTRY
+};
+
+/// `VECEXPLAIN collection k …`
+fn explain(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+    let mut query = parsed(arguments)?;
+    query.wish.explains = true;
+    Ok(Command::VectorQuery(Box::new(query)))
+}
+
 /// `VECQUERY collection k …`
 fn query(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+    Ok(Command::VectorQuery(Box::new(parsed(arguments)?)))
+}
+
+fn parsed(arguments: &Arguments<'_>) -> Result<VectorQuery, ClientError> {
     let target = arguments.word(1);
     if target.len() > crate::limits::KEY_BYTES_MAX {
         return Err(ClientError::KeyTooLong { bytes: target.len() });
@@ -46,11 +67,11 @@ fn query(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
         wish.read(arguments, options)?;
         Center::Given(floats_of_words(arguments, 3, options)?)
     };
-    Ok(Command::VectorQuery(Box::new(VectorQuery {
+    Ok(VectorQuery {
         target: arguments.owned(1),
         center,
         wish,
-    })))
+    })
 }
 
 /// `KEY key [WEIGHT w] [KEY key [WEIGHT w] …]`, and where it ends.
@@ -89,7 +110,7 @@ fn options_start(arguments: &Arguments<'_>, min: usize) -> usize {
 
 impl Wish {
     /// Reads the options from `start` to the end.
-    fn read(&mut self, arguments: &Arguments<'_>, start: usize) -> Result<(), ClientError> {
+    pub(crate) fn read(&mut self, arguments: &Arguments<'_>, start: usize) -> Result<(), ClientError> {
         let mut at = start;
         while at < arguments.count() {
             at = match self.read_flag(arguments, at)? {
@@ -215,10 +236,19 @@ const CENTER_KEY: &[Argument] = &[
     Argument::double("w").after(WEIGHT).optional(),
 ];
 
-const ARGUMENTS: &[Argument] = &[
-    Argument::key("collection"),
-    Argument::integer("k"),
-    CENTER,
+const ARGUMENTS: [Argument; 12] = with_options([Argument::key("collection"), Argument::integer("k"), CENTER]);
+
+/// These arguments, and behind them the options.
+pub(crate) const fn with_options<const HEAD: usize, const ALL: usize>(head: [Argument; HEAD]) -> [Argument; ALL] {
+    let (mut all, mut at) = ([OPTION_ARGUMENTS[0]; ALL], 0);
+    while at < ALL {
+        all[at] = if at < HEAD { head[at] } else { OPTION_ARGUMENTS[at - HEAD] };
+        at += 1;
+    }
+    all
+}
+
+const OPTION_ARGUMENTS: [Argument; 9] = [
     Argument::integer("n").after("EF").optional(),
     Argument::integer("n").after(OFFSET).optional(),
     Argument::double("r").after("RADIUS").optional(),

@@ -2,7 +2,7 @@
 
 use crate::row::{CommandEntry, VECTOR_READ, VECTOR_WRITE};
 use crate::syntax::Argument;
-use crate::{attributes, many_vectors, query, recall, vectors};
+use crate::{attributes, many_queries, many_vectors, query, recall, vectors};
 
 /// The commands of this family.
 pub(crate) const ENTRIES: &[CommandEntry] = &[
@@ -39,6 +39,7 @@ pub(crate) const ENTRIES: &[CommandEntry] = &[
         parse: vectors::drop,
         ..VECTOR_WRITE
     },
+    query::EXPLAIN_ENTRY,
     CommandEntry {
         name: "vecget",
         reply: "The components: an array of doubles (RESP3) or of their texts (RESP2); with `FP32` one bulk of little-endian 32-bit floats. Null if there is no such vector.",
@@ -68,6 +69,7 @@ pub(crate) const ENTRIES: &[CommandEntry] = &[
         parse: vectors::list,
         ..VECTOR_READ
     },
+    many_queries::ENTRY,
     many_vectors::ENTRY,
     query::ENTRY,
     recall::ENTRY,

@@ -18,6 +18,28 @@ pub struct VectorQuery {
     pub wish: Wish,
 }
 
+/// `VECMQUERY collection n k FP32 blob [blob …] …`
+#[derive(Debug)]
+pub struct ManyQueries {
+    /// As of a VECQUERY.
+    pub target: Bytes,
+    /// The neighbours of each are sought. At least one, at most [`QUERIES_MAX`](crate::limits::QUERIES_MAX).
+    pub vectors: Vec<Box<[f32]>>,
+    /// What else was said, for all of them.
+    pub wish: Wish,
+}
+
+impl ManyQueries {
+    /// Bytes that it holds.
+    pub(crate) fn bytes_held(&self) -> usize {
+        let vectors = self.vectors.iter().map(|vector| size_of_val::<[f32]>(vector) + QUERY_BYTES);
+        self.target.len() + self.wish.bytes_held() + vectors.sum::<usize>()
+    }
+}
+
+/// What a query takes beside its vector from its beginning to its end, on all shards together.
+const QUERY_BYTES: usize = 512;
+
 /// What the neighbours are sought of.
 #[derive(Debug)]
 pub enum Center {
@@ -69,6 +91,8 @@ pub struct Wish {
     pub with_attributes: Option<Vec<Path>>,
     /// Show their components.
     pub with_vector: bool,
+    /// Tell how the query was answered, in place of the neighbours.
+    pub explains: bool,
 }
 
 /// `GROUP BY path LIMIT n`
@@ -94,6 +118,7 @@ impl Wish {
             group: None,
             with_attributes: None,
             with_vector: false,
+            explains: false,
         }
     }
 

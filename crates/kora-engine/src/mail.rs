@@ -108,6 +108,8 @@ pub(crate) enum RequestBody {
     Holds(Element),
     /// The nearest vectors on this shard, searched with this ef.
     Query { question: Arc<Question>, ef: usize },
+    /// The same of several questions about one generation of a collection, each with its ef; at least one.
+    QueryMany(Vec<(Arc<Question>, usize)>),
     /// To the owner of a name: make this collection.
     Create(Box<Proposal>),
     /// To the owner of a name: there shall be no such collection.
@@ -225,7 +227,7 @@ impl RequestBody {
         match self {
             RequestBody::KeyOperation(operation) => operation.action.only_reads(),
             RequestBody::MultiKey(multi_key) => matches!(multi_key, MultiKeyRequest::GetStrings(_)),
-            RequestBody::Query { .. } | RequestBody::Scan(_) => true,
+            RequestBody::Query { .. } | RequestBody::QueryMany(_) | RequestBody::Scan(_) => true,
             RequestBody::Untouched(body) => body.only_reads(),
             RequestBody::Tracked(tracked) => tracked.1.only_reads(),
             _ => false,
@@ -238,6 +240,7 @@ impl RequestBody {
             RequestBody::KeyOperation(_) => PartialReply::Reply(Reply::Null),
             RequestBody::MultiKey(_) => PartialReply::Refused(ClientError::OutOfClientMemory),
             RequestBody::Query { .. } => PartialReply::Hits(Hits::default()),
+            RequestBody::QueryMany(_) => PartialReply::HitsMany(Vec::new()),
             RequestBody::Untouched(body) => body.unheard(),
             RequestBody::Tracked(tracked) => tracked.1.unheard(),
             RequestBody::Scan(scan) => PartialReply::Scanned(Box::new(Scanned {
@@ -453,6 +456,8 @@ pub(crate) enum PartialReply {
     Sample(Option<Box<Sample>>),
     Holds(bool),
     Hits(Hits),
+    /// What each of several questions found, in their order; nothing for a client that has gone.
+    HitsMany(Vec<Hits>),
     Decided(Result<Arc<Schema>, ClientError>),
     Withdrawn(Option<Arc<Schema>>),
     Description(Description),
@@ -564,6 +569,8 @@ pub(crate) struct Hits {
     /// How many vectors of the shard are meant, of how many.
     pub(crate) matches: usize,
     pub(crate) live: usize,
+    /// Vectors whose attributes were held against the filter: none if it was known which pass.
+    pub(crate) tested: usize,
 }
 
 impl Hits {
@@ -573,6 +580,13 @@ impl Hits {
             generation: newest,
             ..Hits::default()
         }
+    }
+
+    /// Bytes that the hits take.
+    pub(crate) fn bytes(&self) -> usize {
+        let keys = self.hits.iter().map(|(key, _)| key.len() + size_of::<(Bytes, f32)>());
+        let more = self.attributes.iter().chain(&self.vectors);
+        keys.sum::<usize>() + more.map(|bytes| bytes.len() + size_of::<Bytes>()).sum::<usize>()
     }
 
     /// A part that holds no vectors.

@@ -118,6 +118,7 @@ pub(crate) fn plan(parsed: &Parsed, placement: Placement, catalog: CatalogView<'
             Center::Given(_) => (by_access, route_of_query(&query.target, placement), First::Steps),
             Center::Stored(_) | Center::Mean(_) => (by_access, Route::All, First::Steps),
         },
+        Command::VectorQueryMany(query) => (by_access, route_of_query(&query.target, placement), First::Steps),
         Command::Scan(request) => (by_access, route_of_scan(request, placement), First::Steps),
         Command::VectorCreate(_) | Command::VectorDrop(_) | Command::Flush => {
             (Order::AfterAll, Route::All, First::Steps)
@@ -226,6 +227,7 @@ pub(crate) fn start(command: Command, first: First, me: u64, here: Target, conte
         }
         Command::VectorDelete(elements) => delete(&elements, context),
         Command::VectorQuery(query) => gather::query(*query, context),
+        Command::VectorQueryMany(query) => gather::query_many(*query, context),
         Command::Scan(request) => Scanning::start(*request, context),
         Command::VectorCreate(creation) => {
             let owner = Target::Shard(placement.shard_of(&creation.collection));

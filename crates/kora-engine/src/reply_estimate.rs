@@ -29,6 +29,10 @@ pub(crate) fn reply_bytes_expected(command: &Command, setup: &Setup, connections
             };
             times * query.wish.k * (HIT_BYTES + key_bytes_expected(&query.target, catalog))
         }
+        Command::VectorQueryMany(query) => {
+            let of_one = query.wish.k * (HIT_BYTES + key_bytes_expected(&query.target, catalog));
+            (2 * query.vectors.len() * of_one).min(setup.client_bytes_max() / LARGE_PARTS)
+        }
         Command::VectorGet(element, _) => catalog
             .newest(&element.collection)
             .map_or(0, |schema| schema.dimension * COMPONENT_BYTES),

@@ -418,6 +418,8 @@ impl Twin {
             }
             Name::VecMSet => self.set_many(words),
             Name::VecQuery => self.query(words),
+            Name::VecMQuery => self.query_many(words),
+            Name::VecExplain => self.explain(words),
             _ => self.set(words),
         }
     }

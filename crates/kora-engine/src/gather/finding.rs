@@ -3,11 +3,12 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
+use kora_resp::Reply;
 use kora_vector::Metric;
 
 use super::query_reply::nothing;
-use super::{Context, Gather, Next, Querying};
-use crate::command::{Center, Element, VectorQuery, Wish};
+use super::{Context, Gather, MultiQuerying, Next, Querying};
+use crate::command::{Center, Element, ManyQueries, VectorQuery, Wish};
 use crate::error::ClientError;
 use crate::mail::{RequestBody, Target};
 
@@ -15,7 +16,7 @@ use crate::mail::{RequestBody, Target};
 pub(crate) fn query(query: VectorQuery, context: &Context<'_>) -> Next {
     let VectorQuery { target, center, wish } = query;
     let (keys, is_mean) = match center {
-        Center::Given(vector) => return find(target, vector, None, wish, context),
+        Center::Given(vector) => return find(target, Sought::One(vector, None), wish, context),
         Center::Stored(element) => (vec![(element, 1.0)], false),
         Center::Mean(keys) => (keys, true),
     };
@@ -55,7 +56,7 @@ impl Fetching {
         };
         let Some(mean) = &mut self.mean else {
             let own = Some(element.key().into());
-            return find(self.target, vector, own, self.wish, context);
+            return find(self.target, Sought::One(vector, own), self.wish, context);
         };
         let schema = context.catalog().find(&element.collection);
         let has_length_1 = schema.is_some_and(|schema| schema.graph.metric == Metric::Cosine);
@@ -65,7 +66,7 @@ impl Fetching {
             Err(error) => Err(error),
         };
         match center {
-            Ok(center) => find(self.target, center, None, self.wish, context),
+            Ok(center) => find(self.target, Sought::One(center, None), self.wish, context),
             Err(error) => Next::error(&error),
         }
     }
@@ -111,36 +112,65 @@ impl Mean {
     }
 }
 
+/// Begins a VECMQUERY.
+pub(crate) fn query_many(query: ManyQueries, context: &Context<'_>) -> Next {
+    let ManyQueries { target, vectors, wish } = query;
+    find(target, Sought::Many(vectors), wish, context)
+}
+
+/// What neighbours are sought of.
+enum Sought {
+    /// A vector, and the key that stands for it if it does.
+    One(Box<[f32]>, Option<Bytes>),
+    /// Of each of several.
+    Many(Vec<Box<[f32]>>),
+}
+
+impl Sought {
+    fn seek(self, collection: &[u8], wish: Wish, context: &Context<'_>) -> Next {
+        match self {
+            Sought::One(vector, own) => Querying::start(collection, vector, own, wish, context),
+            Sought::Many(vectors) => MultiQuerying::start(collection, vectors, wish, context),
+        }
+    }
+
+    /// The reply if there is nothing of that name.
+    fn nothing(&self, wish: &Wish) -> Reply {
+        match self {
+            Sought::One(..) => nothing(wish),
+            Sought::Many(vectors) => Reply::Array(vectors.iter().map(|_| nothing(wish)).collect()),
+        }
+    }
+}
+
 /// A query by the key of a vector, waiting to hear whether there is such a vector.
 pub(crate) struct Finding {
     collection: Bytes,
-    vector: Box<[f32]>,
-    own: Option<Bytes>,
+    sought: Sought,
     wish: Wish,
 }
 
 impl Finding {
     pub(crate) fn found(self, there: bool, context: &Context<'_>) -> Next {
-        if there {
-            Querying::start(&self.collection, self.vector, self.own, self.wish, context)
-        } else {
-            Next::Reply(nothing(self.wish))
+        match there {
+            true => self.sought.seek(&self.collection, self.wish, context),
+            false => Next::Reply(self.sought.nothing(&self.wish)),
         }
     }
 }
 
 /// The first argument of VECQUERY is a collection's name, or that followed by `:*`, or the key of a vector.
-fn find(target: Bytes, vector: Box<[f32]>, own: Option<Bytes>, wish: Wish, context: &Context<'_>) -> Next {
+fn find(target: Bytes, sought: Sought, wish: Wish, context: &Context<'_>) -> Next {
     if context.catalog().holds(&target) {
-        return Querying::start(&target, vector, own, wish, context);
+        return sought.seek(&target, wish, context);
     }
     if let Some(name) = target.strip_suffix(b":*")
         && context.catalog().holds(name)
     {
-        return Querying::start(name, vector, own, wish, context);
+        return sought.seek(name, wish, context);
     }
     let Some(colon) = target.iter().rposition(|byte| *byte == b':') else {
-        return Next::reply_unless_wrong_type(nothing(wish), &target, context);
+        return Next::reply_unless_wrong_type(sought.nothing(&wish), &target, context);
     };
     let element = Element {
         collection: target.slice(..colon),
@@ -149,8 +179,7 @@ fn find(target: Bytes, vector: Box<[f32]>, own: Option<Bytes>, wish: Wish, conte
     let shard = context.home_of(&element);
     let finding = Finding {
         collection: element.collection.clone(),
-        vector,
-        own,
+        sought,
         wish,
     };
     Next::Request(

@@ -7,8 +7,10 @@ mod clients;
 mod collect_empty;
 mod collections;
 mod executing;
+mod explain;
 mod finding;
 mod multi_key;
+mod multi_query;
 mod query;
 mod query_reply;
 mod recalling;
@@ -23,6 +25,7 @@ use std::sync::mpsc::{Receiver, TryRecvError};
 
 use bytes::Bytes;
 use kora_resp::Reply;
+use kora_vector::Work;
 
 pub(crate) use self::clients::{Informing, KillingClients, ListingClients, Report};
 pub(crate) use self::collect_empty::CollectEmpty;
@@ -30,8 +33,9 @@ pub(crate) use self::collections::{
     DescribeForm, Describing, Dropping, Flushing, ImplicitCreate, set_vector, set_vectors,
 };
 pub(crate) use self::executing::{Executing, Preparing, QueuedCommand};
-pub(crate) use self::finding::{Fetching, Finding, query};
+pub(crate) use self::finding::{Fetching, Finding, query, query_many};
 pub(crate) use self::multi_key::{Deleting, MultiGet, RandomKey, SettingIf};
+pub(crate) use self::multi_query::MultiQuerying;
 pub(crate) use self::query::Querying;
 pub(crate) use self::recalling::Recalling;
 pub(crate) use self::rename::{RenameOrCopy, moves_into_closing};
@@ -99,6 +103,8 @@ pub(crate) enum Gather {
     Finding(Box<Finding>),
     /// VECQUERY.
     Querying(Box<Querying>),
+    /// VECMQUERY.
+    MultiQuerying(Box<MultiQuerying>),
     /// VECRECALL.
     Recalling(Box<Recalling>),
     /// SCAN.
@@ -276,7 +282,7 @@ impl Gather {
             Gather::KillingClients(_) => Gate::Closed,
             Gather::Querying(querying) => querying.gate(),
             Gather::Recalling(recalling) => recalling.gate(),
-            Gather::Scanning(_) => Gate::ReadOnly,
+            Gather::Scanning(_) | Gather::MultiQuerying(_) => Gate::ReadOnly,
         }
     }
 
@@ -289,7 +295,11 @@ impl Gather {
     pub(crate) fn only_reads(&self) -> bool {
         matches!(
             self,
-            Gather::Querying(_) | Gather::Recalling(_) | Gather::Scanning(_) | Gather::Splitting(_)
+            Gather::Querying(_)
+                | Gather::MultiQuerying(_)
+                | Gather::Recalling(_)
+                | Gather::Scanning(_)
+                | Gather::Splitting(_)
         )
     }
 
@@ -313,7 +323,8 @@ impl Gather {
     pub(crate) fn go_on(self, context: &Context<'_>) -> Next {
         match self {
             Gather::Splitting(splitting) => splitting.go_on(context),
-            Gather::Querying(querying) => querying.go_on(context),
+            Gather::Querying(querying) => querying.go_on(&mut Work::new(context.setup.slice_work), context),
+            Gather::MultiQuerying(querying) => querying.go_on(context),
             Gather::Executing(executing) => executing.go_on(context),
             Gather::Rewriting(outcome) => prefetch(outcome),
             Gather::LoadingUsers(file, me) => access::load(file, me, context),
@@ -385,7 +396,10 @@ impl Gather {
             (Gather::CollectEmpty(collect_empty), part) => collect_empty.absorb(part, context),
             (Gather::Fetching(fetching), PartialReply::Vector(vector)) => fetching.fetched(vector, context),
             (Gather::Finding(finding), PartialReply::Holds(there)) => finding.found(there, context),
-            (Gather::Querying(querying), PartialReply::Hits(hits)) => querying.absorb(from, hits, context),
+            (Gather::Querying(querying), PartialReply::Hits(hits)) => {
+                querying.absorb(from, hits, &mut Work::new(context.setup.slice_work), context)
+            }
+            (Gather::MultiQuerying(querying), PartialReply::HitsMany(found)) => querying.absorb(from, found, context),
             (Gather::Recalling(recalling), PartialReply::Sample(sample)) => recalling.sampled(sample, context),
             (Gather::Scanning(scanning), PartialReply::Scanned(part)) => scanning.absorb(*part, context),
             (Gather::Describing(describing), PartialReply::Description(part)) => describing.absorb(from, part),

@@ -6,9 +6,11 @@ use std::collections::binary_heap::PeekMut;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use kora_keyspace::catalog::Schema;
 use kora_vector::limits::K_MAX;
 use kora_vector::{Step, Work};
 
+use super::explain::Explanation;
 use super::query_reply::{Choosing, Cost, Neighbours, nothing};
 use super::{Context, Gate, Gather, Next, ReadTiming, Recalling};
 use crate::budgets::HIT_WORK;
@@ -33,6 +35,8 @@ pub(crate) struct Querying {
     is_unread: bool,
     /// What has been merged, once all parts are in.
     merging: Merging,
+    /// How the shards answered, once the neighbours are merged, if that is to be told.
+    explanation: Option<Box<Explanation>>,
     /// Which of the neighbours are returned, once they are merged.
     choosing: Option<Box<Choosing>>,
     /// Times that the whole query was asked again, because its parts knew different generations.
@@ -42,14 +46,18 @@ pub(crate) struct Querying {
 /// What the hits are for.
 enum QueryPurpose {
     /// The reply, in the form that was wished for.
-    Answer(Wish),
+    Answer(Arc<Wish>),
     /// To be compared with others.
     Recall(Box<Recalling>),
 }
 
-struct QueryPart {
-    shard: ShardId,
-    found: Hits,
+pub(super) struct QueryPart {
+    pub(super) shard: ShardId,
+    pub(super) found: Hits,
+    /// With what it was asked last.
+    pub(super) ef: usize,
+    /// What it has cost, all times that it was asked.
+    pub(super) cost: Cost,
     /// It was asked with the whole ef.
     whole: bool,
 }
@@ -65,35 +73,30 @@ impl Querying {
         context: &Context<'_>,
     ) -> Next {
         let Some(schema) = context.catalog().find(collection) else {
-            return Next::Reply(nothing(wish));
+            return Next::Reply(nothing(&wish));
         };
         if let Err(error) = vet(&schema, &vector) {
             return Next::error(&error);
         }
-        let ef = wish.ef.unwrap_or(schema.graph.ef_search).max(wish.nearest());
-        let question = Question {
-            parts: context.placement().part_count(&schema),
-            schema,
-            vector,
-            k: wish.nearest(),
-            radius: wish.radius,
-            own: own.and_then(|key| name_within(&key, collection)),
-            exact: false,
-            filter: wish.filter.clone(),
-            with_attributes: wish.with_attributes.is_some() || wish.group.is_some(),
-            with_vectors: wish.with_vector,
-        };
-        Querying::new(question, ef, QueryPurpose::Answer(wish)).request(context)
+        let own = own.and_then(|key| name_within(&key, collection));
+        let question = question_of(schema, vector, own, &wish, context);
+        Querying::about(Arc::new(question), Arc::new(wish)).request(context)
+    }
+
+    /// A query that is answered with what is wished for. It has not been asked yet.
+    pub(super) fn about(question: Arc<Question>, wish: Arc<Wish>) -> Querying {
+        let ef = wish.ef.unwrap_or(question.schema.graph.ef_search).max(wish.nearest());
+        Querying::new(question, ef, QueryPurpose::Answer(wish))
     }
 
     /// One query of a VECRECALL, on what it knows of the collection.
     pub(super) fn for_recall(question: Question, ef: usize, recalling: Box<Recalling>, context: &Context<'_>) -> Next {
-        Querying::new(question, ef, QueryPurpose::Recall(recalling)).request(context)
+        Querying::new(Arc::new(question), ef, QueryPurpose::Recall(recalling)).request(context)
     }
 
-    fn new(question: Question, ef: usize, purpose: QueryPurpose) -> Querying {
+    fn new(question: Arc<Question>, ef: usize, purpose: QueryPurpose) -> Querying {
         Querying {
-            question: Arc::new(question),
+            question,
             purpose,
             ef,
             cost: Cost::default(),
@@ -101,18 +104,21 @@ impl Querying {
             missing: 0,
             is_unread: false,
             merging: Merging::default(),
+            explanation: None,
             choosing: None,
             again: 0,
         }
     }
 
     /// Asks all parts, of which leased ones are read at once, or in its turn.
-    fn request(mut self, context: &Context<'_>) -> Next {
+    pub(super) fn request(mut self, context: &Context<'_>) -> Next {
         let shards: Vec<ShardId> = context.placement().parts_of(&self.question.schema).collect();
         let whole = shards.len() == 1;
         let part = |shard| QueryPart {
             shard,
             found: Hits::default(),
+            ef: 0,
+            cost: Cost::default(),
             whole,
         };
         self.parts = shards.into_iter().map(part).collect();
@@ -136,6 +142,7 @@ impl Querying {
         self.cost.rounds += 1;
         for place in places {
             let shard = self.parts[place].shard;
+            self.parts[place].ef = ef;
             let reads = context.shared_reads.filter(|_| context.reads == ReadTiming::Now);
             let found = reads.map(|reads| reads.query(shard, parts, &self.question, ef, &mut work));
             match found.flatten() {
@@ -148,9 +155,14 @@ impl Querying {
         }
         self.missing = requests.len();
         match requests.is_empty() {
-            true => self.complete(context),
+            true => self.complete(&mut Work::new(context.setup.slice_work), context),
             false => Next::Request(Gather::Querying(self), requests),
         }
+    }
+
+    /// How many neighbours each shard is asked for.
+    pub(super) fn nearest(&self) -> usize {
+        self.question.k
     }
 
     /// True if no request was sent yet: it waits for its turn to read.
@@ -166,24 +178,31 @@ impl Querying {
     }
 
     fn take(&mut self, place: usize, found: Hits) {
-        self.cost.distances += found.statistics.distances;
-        self.cost.nodes += found.statistics.nodes;
-        self.cost.astray += found.statistics.astray;
-        self.parts[place].found = found;
+        let part = &mut self.parts[place];
+        self.cost.add(&found.statistics);
+        part.cost.add(&found.statistics);
+        part.cost.tested += found.tested;
+        part.found = found;
     }
 
-    pub(crate) fn absorb(mut self: Box<Self>, from: Target, found: Hits, context: &Context<'_>) -> Next {
+    pub(crate) fn absorb(
+        mut self: Box<Self>,
+        from: Target,
+        found: Hits,
+        work: &mut Work,
+        context: &Context<'_>,
+    ) -> Next {
         let place = self.parts.iter().position(|part| Target::Shard(part.shard) == from);
         self.take(place.expect("only shards that were asked answer"), found);
         self.missing -= 1;
         match self.missing {
-            0 => self.complete(context),
+            0 => self.complete(work, context),
             _ => Next::Wait(Gather::Querying(self)),
         }
     }
 
     /// All parts are in.
-    fn complete(mut self: Box<Self>, context: &Context<'_>) -> Next {
+    fn complete(mut self: Box<Self>, work: &mut Work, context: &Context<'_>) -> Next {
         let bytes_max = context.setup.client_bytes_max();
         if self.parts.iter().any(|part| part.found.too_many) {
             return Next::error(&ClientError::ReplyTooLarge { bytes_max });
@@ -193,20 +212,19 @@ impl Querying {
             return self.overtaken(context);
         }
         self.merging = Merging::default();
-        self.go_on(context)
+        self.go_on(work, context)
     }
 
     /// Begins, if no request was sent yet; else merges some hits, chooses some of them, and shows them when that is done.
-    pub(crate) fn go_on(mut self: Box<Self>, context: &Context<'_>) -> Next {
+    pub(crate) fn go_on(mut self: Box<Self>, work: &mut Work, context: &Context<'_>) -> Next {
         if std::mem::take(&mut self.is_unread) {
             return self.ask_parts(context);
         }
         if let Some(choosing) = self.choosing.take() {
-            return self.choose(choosing, &mut Work::new(context.setup.slice_work), context);
+            return self.choose(choosing, work, context);
         }
         let k = self.question.k;
-        let mut work = Work::new(context.setup.slice_work);
-        if self.merging.step(k, &self.parts, &mut work) == Step::More {
+        if self.merging.step(k, &self.parts, work) == Step::More {
             return Next::Again(Gather::Querying(self));
         }
         let crowded = self.crowded();
@@ -218,6 +236,11 @@ impl Querying {
         let count = |of: fn(&Hits) -> usize| self.parts.iter().map(|part| of(&part.found)).sum();
         self.cost.matches = count(|found| found.matches);
         self.cost.vectors = count(|found| found.live);
+        if let QueryPurpose::Answer(wish) = &self.purpose
+            && wish.explains
+        {
+            self.explanation = Some(Box::new(Explanation::of(&self.parts, &self.merging.taken, k)));
+        }
         let merged = merge(std::mem::take(&mut self.parts), &self.merging.order);
         let wish = match self.purpose {
             QueryPurpose::Recall(recalling) => return recalling.took(merged.hits, context),
@@ -225,8 +248,9 @@ impl Querying {
         };
         match wish.nearest() > wish.k || wish.group.is_some() {
             true => {
+                work.spend(HIT_WORK * wish.without.len() as u64);
                 let choosing = Choosing::new(merged, wish);
-                self.choose(Box::new(choosing), &mut work, context)
+                self.choose(Box::new(choosing), work, context)
             }
             false => self.show(merged, context),
         }
@@ -258,7 +282,10 @@ impl Querying {
         let QueryPurpose::Answer(wish) = &self.purpose else {
             return Next::other_answer();
         };
-        let reply = self.cost.reply(found, wish);
+        let reply = match &self.explanation {
+            Some(explanation) => explanation.reply((&*self.question, self.ef), self.cost, found.hits.len()),
+            None => self.cost.reply(found, wish),
+        };
         match context.setup.too_large(reply.bytes_hint()) {
             Some(error) => Next::error(&error),
             None => Next::Reply(reply),
@@ -273,11 +300,11 @@ impl Querying {
         };
         // A single part saw it gone, so there was a moment without it, and that is an answer.
         if self.parts.len() == 1 {
-            return Next::Reply(nothing(wish));
+            return Next::Reply(nothing(&wish));
         }
         let name = &self.question.schema.name;
         let Some(schema) = context.catalog().find(name) else {
-            return Next::Reply(nothing(wish));
+            return Next::Reply(nothing(&wish));
         };
         if self.again == QUERY_AGAIN_MAX {
             return Next::error(&ClientError::QueryOvertaken {
@@ -310,6 +337,28 @@ impl Querying {
             }
         }
         places
+    }
+}
+
+/// What all shards are asked about a vector; `own` is the name of the one that stands for it.
+pub(super) fn question_of(
+    schema: Arc<Schema>,
+    vector: Box<[f32]>,
+    own: Option<Bytes>,
+    wish: &Wish,
+    context: &Context<'_>,
+) -> Question {
+    Question {
+        parts: context.placement().part_count(&schema),
+        schema,
+        vector,
+        k: wish.nearest(),
+        radius: wish.radius,
+        own,
+        exact: false,
+        filter: wish.filter.clone(),
+        with_attributes: wish.with_attributes.is_some() || wish.group.is_some(),
+        with_vectors: wish.with_vector,
     }
 }
 

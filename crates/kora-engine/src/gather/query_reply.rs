@@ -5,8 +5,9 @@ use std::collections::{HashMap, HashSet};
 use bytes::Bytes;
 use kora_filter::Path;
 use kora_resp::Reply;
-use kora_vector::{Step, Work};
+use kora_vector::{Statistics, Step, Work};
 
+use super::explain;
 use crate::budgets::{ATTRIBUTE_BYTE_WORK, HIT_WORK};
 use crate::command::Wish;
 use crate::counts::integer;
@@ -24,6 +25,8 @@ pub(super) struct Cost {
     /// Vectors that pass the filter, or all.
     pub(super) matches: usize,
     pub(super) vectors: usize,
+    /// Attributes that were held against the filter.
+    pub(super) tested: usize,
 }
 
 /// Merged neighbours, nearest first, with what else was found of each.
@@ -129,6 +132,29 @@ fn chosen<T: Default>(mut all: Vec<T>, places: &[usize]) -> Vec<T> {
 }
 
 impl Cost {
+    /// Adds what a shard's search has cost.
+    pub(super) fn add(&mut self, statistics: &Statistics) {
+        self.distances += statistics.distances;
+        self.nodes += statistics.nodes;
+        self.astray += statistics.astray;
+    }
+
+    pub(super) fn mode(&self) -> &'static str {
+        match self.is_exact {
+            true => "exact",
+            false => "approximate",
+        }
+    }
+
+    /// Which way was taken.
+    pub(super) fn plan(&self) -> &'static str {
+        match (self.is_exact, self.nodes) {
+            (true, 0) => "exact",
+            (true, _) => "walk+exact",
+            (false, _) => "walk",
+        }
+    }
+
     pub(super) fn reply(self, found: Neighbours, wish: &Wish) -> Reply {
         self.reply_with(found, wish, None)
     }
@@ -145,20 +171,15 @@ impl Cost {
         let mut fields = vec![
             ("distances", Reply::Integer(integer(self.distances))),
             ("nodes", Reply::Integer(integer(self.nodes))),
-            ("mode", text(if self.is_exact { "exact" } else { "approximate" })),
+            ("mode", text(self.mode())),
             ("rounds", Reply::Integer(self.rounds)),
             ("astray", Reply::Integer(integer(self.astray))),
         ];
         if wish.filter.is_some() {
-            let plan = match (self.is_exact, self.nodes) {
-                (true, 0) => "exact",
-                (true, _) => "walk+exact",
-                (false, _) => "walk",
-            };
             fields.extend([
                 ("matches", Reply::Integer(integer(self.matches as u64))),
                 ("vectors", Reply::Integer(integer(self.vectors as u64))),
-                ("plan", text(plan)),
+                ("plan", text(self.plan())),
             ]);
         }
         fields.extend(note.map(|note| ("note", text(note))));
@@ -190,10 +211,13 @@ fn rows(found: Neighbours, wish: &Wish) -> Vec<Box<[Reply]>> {
 }
 
 /// There is nothing of that name, and that is certain.
-pub(super) fn nothing(wish: Wish) -> Reply {
+pub(super) fn nothing(wish: &Wish) -> Reply {
+    if wish.explains {
+        return explain::nothing(wish);
+    }
     let cost = Cost {
         is_exact: true,
         ..Cost::default()
     };
-    cost.reply_with(Neighbours::default(), &wish, Some("no such collection"))
+    cost.reply_with(Neighbours::default(), wish, Some("no such collection"))
 }

@@ -12,6 +12,7 @@ use super::ownership::{Listing, Release, Sweep};
 use super::pipeline::Pipeline;
 use super::scan::Scan;
 use super::searching::Query;
+use super::searching_many::QueryMany;
 use super::slot_wait::Placing;
 use super::task::Begun;
 use super::vectors::Delete;
@@ -51,6 +52,11 @@ impl Shard {
             RequestBody::Delete(elements) => return self.run(Delete::new(elements, at_ms), work).map(counted),
             RequestBody::Query { question, ef } => {
                 return self.run(Query::new(question, ef, at_ms), work).map(PartialReply::Hits);
+            }
+            RequestBody::QueryMany(questions) => {
+                return self
+                    .run(QueryMany::new(questions, at_ms), work)
+                    .map(PartialReply::HitsMany);
             }
             RequestBody::WithdrawBefore(before) => return self.run(Sweep::new(before), work).map(done),
             RequestBody::ReleaseBefore(before) => return self.run(Release { before, from: 0 }, work).map(done),

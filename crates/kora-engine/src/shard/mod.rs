@@ -33,6 +33,7 @@ mod scan;
 mod schema_text;
 mod scripting;
 mod searching;
+mod searching_many;
 mod set_elements;
 mod shared_reads;
 mod similar;
