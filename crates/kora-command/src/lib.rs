@@ -6,6 +6,7 @@
 
 pub mod acl;
 mod action;
+mod aliases;
 mod admin;
 mod admin_entries;
 mod arguments;
@@ -58,6 +59,7 @@ pub use self::action::{
     StringsReply, StringsSetting,
 };
 pub use self::admin::ClientFilter;
+pub use self::aliases::{AliasChange, SaidNames};
 pub use self::arguments::vet_collection_name;
 pub use self::connection::{Credentials, Hello};
 pub use self::element::{Element, ElementList};
@@ -241,6 +243,8 @@ pub enum Command {
     VectorSetMany(Vec<(Element, Box<[f32]>)>),
     /// `VECGET key [FP32]`
     VectorGet(Element, VectorForm),
+    /// `VECSETATTR` and `VECGETATTR` of an element that is named by two words.
+    VectorAttributes(Element, AttributesAction),
     /// `VECDEL key [key …]`
     VectorDelete(ElementList),
     /// `VECQUERY collection k …`
@@ -249,8 +253,12 @@ pub enum Command {
     VectorCreate(Box<Creation>),
     /// `VECDROP collection`
     VectorDrop(Bytes),
-    /// `VECLIST`
-    VectorList,
+    /// `VECLIST [WITHALIASES]`: whether aliases are shown, too.
+    VectorList(bool),
+    /// `VECALIAS ADD`, `SET`, `DEL`
+    ChangeAlias(Box<AliasChange>),
+    /// `VECALIAS LIST [collection]`
+    ListAliases(Option<Bytes>),
     /// `VECINFO collection`
     VectorInfo(Bytes),
     /// `VECRECALL collection …`
@@ -357,6 +365,9 @@ impl Command {
                 vectors.iter().map(bytes).sum()
             }
             Command::VectorQuery(query) => query.target.len() + query.center.bytes_held() + query.wish.bytes_held(),
+            Command::VectorAttributes(element, action) => {
+                element.collection.len() + element.name.len() + action.bytes_held()
+            }
             Command::VectorDelete(elements) => elements.bytes(),
             Command::Answered(reply) => reply.bytes_hint(),
             Command::Ping(Some(text)) | Command::Echo(text) => text.len(),
@@ -366,6 +377,7 @@ impl Command {
             Command::Transfer(transfer) => transfer.from.len() + transfer.to.len(),
             Command::Watch(keys) => keys.bytes_held(),
             Command::VectorRecall(request) => request.collection.len(),
+            Command::ChangeAlias(change) => change.bytes_held(),
             Command::ClientSetName(text) | Command::ClientSetInfo(_, text) => text.len(),
             Command::Scan(request) => request.filter.pattern.as_ref().map_or(0, Pattern::bytes),
             Command::Info(names) | Command::ConfigGet(names) => bytes_of(names),

@@ -6,6 +6,7 @@ use kora_resp::glob::{Case, Pattern};
 use kora_resp::{Reply, Version};
 
 use crate::access;
+use crate::aliases;
 use crate::command::table::{self, Access};
 use crate::command::{ClientSwitch, Command, Credentials, Hello, LibraryAttribute, ReplyMode, SaveWish, docs};
 use crate::counts::integer;
@@ -127,6 +128,7 @@ pub(crate) fn answer(
             Kill::NotBusy => Reply::Error("NOTBUSY No scripts in execution right now.".to_owned()),
             Kill::Unkillable => Reply::Error(UNKILLABLE.to_owned()),
         },
+        Command::ListAliases(collection) => aliases::listed(collection.as_deref(), &setup.catalog.aliases().now()),
         Command::Help(lines) => Reply::Array(lines.iter().map(|line| Reply::Simple(line)).collect()),
         Command::ConfigGet(patterns) => settings(&patterns, setup),
         Command::ConfigSet(changes) => or_error(change(changes, setup).map(|()| Reply::ok())),

@@ -45,6 +45,8 @@ impl<O: Observer> Keyspace<O> {
     /// Both catalogs have the same collections.
     fn assert_equal_names<P: Observer>(&self, other: &Keyspace<P>) {
         assert_eq!(self.listed(), other.listed(), "the same collections");
+        let (aliases, twins) = (self.catalog.aliases().now(), other.catalog.aliases().now());
+        assert!(aliases.iter().eq(twins.iter()), "the same aliases");
         for schema in (0..self.catalog.bucket_count()).flat_map(|bucket| self.catalog.bucket(bucket)) {
             let name = &schema.name;
             let twin = other.catalog.newest(name);

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use kora_vector::Metric;
 
-use super::query_reply::nothing;
+use super::query_reply::{absent, meant_anew, nothing};
 use super::{Context, Gather, Next, Querying};
 use crate::command::{Center, Element, VectorQuery, Wish};
 use crate::error::ClientError;
@@ -124,13 +124,19 @@ impl Finding {
         if there {
             Querying::start(&self.collection, self.vector, self.own, self.wish, context)
         } else {
-            Next::Reply(nothing(self.wish))
+            absent(&self.collection, self.vector, self.wish, context)
         }
     }
 }
 
 /// The first argument of VECQUERY is a collection's name, or that followed by `:*`, or the key of a vector.
-fn find(target: Bytes, vector: Box<[f32]>, own: Option<Bytes>, wish: Wish, context: &Context<'_>) -> Next {
+pub(super) fn find(
+    target: Bytes,
+    vector: Box<[f32]>,
+    own: Option<Bytes>,
+    mut wish: Wish,
+    context: &Context<'_>,
+) -> Next {
     if context.catalog().holds(&target) {
         return Querying::start(&target, vector, own, wish, context);
     }
@@ -140,7 +146,10 @@ fn find(target: Bytes, vector: Box<[f32]>, own: Option<Bytes>, wish: Wish, conte
         return Querying::start(name, vector, own, wish, context);
     }
     let Some(colon) = target.iter().rposition(|byte| *byte == b':') else {
-        return Next::reply_unless_wrong_type(nothing(wish), &target, context);
+        if let Some(target) = meant_anew(&target, &mut wish, context) {
+            return find(target, vector, None, wish, context);
+        }
+        return Next::reply_unless_wrong_type(nothing(&target, wish, context), &target, context);
     };
     let element = Element {
         collection: target.slice(..colon),

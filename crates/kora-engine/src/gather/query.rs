@@ -9,7 +9,7 @@ use bytes::Bytes;
 use kora_vector::limits::K_MAX;
 use kora_vector::{Step, Work};
 
-use super::query_reply::{Choosing, Cost, Neighbours, nothing};
+use super::query_reply::{Choosing, Cost, Neighbours, absent};
 use super::{Context, Gate, Gather, Next, ReadTiming, Recalling};
 use crate::budgets::HIT_WORK;
 use crate::command::Wish;
@@ -65,7 +65,7 @@ impl Querying {
         context: &Context<'_>,
     ) -> Next {
         let Some(schema) = context.catalog().find(collection) else {
-            return Next::Reply(nothing(wish));
+            return absent(collection, vector, wish, context);
         };
         if let Err(error) = vet(&schema, &vector) {
             return Next::error(&error);
@@ -272,12 +272,12 @@ impl Querying {
             QueryPurpose::Answer(wish) => wish,
         };
         // A single part saw it gone, so there was a moment without it, and that is an answer.
-        if self.parts.len() == 1 {
-            return Next::Reply(nothing(wish));
-        }
         let name = &self.question.schema.name;
+        if self.parts.len() == 1 {
+            return absent(name, self.question.vector.clone(), wish, context);
+        }
         let Some(schema) = context.catalog().find(name) else {
-            return Next::Reply(nothing(wish));
+            return absent(name, self.question.vector.clone(), wish, context);
         };
         if self.again == QUERY_AGAIN_MAX {
             return Next::error(&ClientError::QueryOvertaken {

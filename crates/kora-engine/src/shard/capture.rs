@@ -14,7 +14,7 @@ use kora_log::record::encode_vector;
 use kora_log::snapshot::PieceKind;
 use kora_vector::{Step, Work};
 
-use super::journal::{deadline, put_attributes, put_collection, put_fields, put_value};
+use super::journal::{deadline, put_alias, put_attributes, put_collection, put_fields, put_value};
 use super::{CHORE_PART, Shard};
 
 /// How far it is.
@@ -192,7 +192,12 @@ impl Shard {
 
     fn capture_some(&self, stage: CaptureStage, out: &mut Vec<u8>) -> CaptureStage {
         match stage {
-            CaptureStage::Begin => CaptureStage::Names(0),
+            CaptureStage::Begin => {
+                let aliases = self.setup.catalog.aliases().now();
+                let own = aliases.iter().filter(|(name, _)| self.owns_name(name));
+                own.for_each(|(name, collection)| put_alias(out, name, collection));
+                CaptureStage::Names(0)
+            }
             CaptureStage::Names(bucket) if bucket < self.setup.catalog.bucket_count() => {
                 // At a time at which nothing has expired.
                 let all = self.setup.catalog.at(0).bucket(bucket);

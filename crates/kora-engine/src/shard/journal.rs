@@ -148,6 +148,7 @@ impl Journal {
             .encode(out),
             Outcome::Attributes { schema, name, text } => put_attributes(out, schema, name, text),
             Outcome::Landed { transfer } => Record::Landed { transfer }.encode(out),
+            Outcome::Aliased { alias, collection } => put_alias(out, alias, collection.unwrap_or_default()),
             Outcome::Created { .. }
             | Outcome::CollectionDeadline { .. }
             | Outcome::Withdrawn { .. }
@@ -231,6 +232,11 @@ pub(super) fn put_collection(out: &mut Vec<u8>, schema: &Schema) {
         deadline: deadline(deadline_ms),
     }
     .encode(out);
+}
+
+/// Writes what an alias means; nothing if it is not there.
+pub(super) fn put_alias(out: &mut Vec<u8>, name: &[u8], collection: &[u8]) {
+    Record::Alias { name, collection }.encode(out);
 }
 
 /// Writes what attributes a vector has; none if the text is empty.

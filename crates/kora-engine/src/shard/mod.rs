@@ -4,6 +4,7 @@
 //! are served. Only what the same client asked of the same shard after it waits, so that a client's commands take
 //! effect in the order it sent them.
 
+mod aliases;
 mod attributes;
 mod batch;
 mod capture;
@@ -15,6 +16,7 @@ mod insert;
 mod journal;
 mod keys;
 mod memory;
+mod moving_sets;
 mod multi_key;
 mod notices;
 mod observers;

@@ -136,7 +136,8 @@ impl Watches {
                 let part = || element_of(key).and_then(|(collection, _)| parts.as_ref()?.get(collection));
                 keys.find(keys.hash(key), key).is_some() || part().is_some_and(|part| is_vector_of(part, key))
             }),
-            Outcome::Landed { .. } | Outcome::BatchBegin | Outcome::BatchEnd => {}
+            // An alias is no key.
+            Outcome::Aliased { .. } | Outcome::Landed { .. } | Outcome::BatchBegin | Outcome::BatchEnd => {}
         }
     }
 

@@ -12,6 +12,7 @@ mod elements;
 mod expiring;
 mod few_elements;
 mod filtered;
+mod moving;
 mod names;
 mod part_upkeep;
 mod persist;

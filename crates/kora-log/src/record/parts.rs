@@ -107,10 +107,11 @@ pub(crate) enum Kind {
     Flush = 15,
     Landed = 16,
     PartGone = 17,
+    Alias = 24,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Kind; 17] = [
+    pub(crate) const ALL: [Kind; 18] = [
         Kind::Set,
         Kind::Hash,
         Kind::Fields,
@@ -128,6 +129,7 @@ impl Kind {
         Kind::Flush,
         Kind::Landed,
         Kind::PartGone,
+        Kind::Alias,
     ];
 }
 
