@@ -70,7 +70,9 @@ fn name(author: &mut Author) -> Name {
             .random
             .pick(&[Name::VSim, Name::VRem, Name::VCard, Name::VIsMember, Name::VGetAttr]),
         75 => *author.random.pick(&[Name::VecInfo, Name::VecMSet, Name::VecMSet]),
-        90 => *author.random.pick(&[Name::VecMQuery, Name::VecMQuery, Name::VecExplain]),
+        90 => *author
+            .random
+            .pick(&[Name::VecMQuery, Name::VecMQuery, Name::VecExplain]),
         76..80 => Name::Set,
         80..83 => Name::HSet,
         83..85 => Name::Exec,
@@ -93,13 +95,25 @@ fn request(name: Name, author: &mut Author) -> Vec<Vec<u8>> {
             return request;
         }
         Name::VecCreate => create(author),
+        Name::VecAliasAdd => format!("VECALIAS ADD {} {}", alias(author), collection(author)),
+        Name::VecAliasSet => format!("VECALIAS SET {} {}", alias(author), collection(author)),
+        Name::VecAliasDel => format!("VECALIAS DEL {}", alias(author)),
         Name::VecDel => {
-            let keys: Vec<String> = (0..author.random.between(1, 4)).map(|_| key(author)).collect();
+            let count = author.random.between(1, 4);
+            if author.random.percent(10) {
+                let collection = collection(author);
+                let elements = (0..count).map(|_| format!(" ELEMENT {}", author.random.below(author.elements)));
+                return words(&format!(
+                    "VECDEL COLLECTION {collection}{}",
+                    elements.collect::<String>()
+                ));
+            }
+            let keys: Vec<String> = (0..count).map(|_| key(author)).collect();
             format!("VECDEL {}", keys.join(" "))
         }
         Name::VecGet => format!(
             "VECGET {}{}",
-            key(author),
+            key_or_names(author),
             author.random.pick(&["", "", " FP32", " fp32", " NUMBERS"])
         ),
         Name::VecGetAttr => {
@@ -193,7 +207,10 @@ fn forms(name: Name) -> &'static [&'static str] {
         Name::MemoryStats => &["MEMORY STATS"],
         Name::Object => &["OBJECT", "OBJECT NOTHING k1"],
         Name::ObjectHelp => &["OBJECT HELP"],
-        Name::VecList => &["VECLIST"],
+        Name::VecList => &["VECLIST", "VECLIST WITHALIASES", "VECLIST ALL"],
+        Name::VecAlias => &["VECALIAS", "VECALIAS NOTHING"],
+        Name::VecAliasHelp => &["VECALIAS HELP"],
+        Name::VecAliasList => &["VECALIAS LIST", "VECALIAS LIST a", "VECALIAS LIST a b"],
         Name::Auth => &[
             "AUTH sesame",
             "AUTH default sesame",
@@ -416,9 +433,27 @@ fn forms(name: Name) -> &'static [&'static str] {
     }
 }
 
-/// Three collections of unlike placement, which some programs give other metrics.
+/// Three collections of unlike placement, which some programs give other metrics; now and then by what may be an alias.
 fn collection(author: &mut Author) -> &'static str {
-    ["a", "a", "b:c", "{t}d"][author.random.below(4)]
+    match author.random.below(12) {
+        0 => "al",
+        1 => "{t}al",
+        number => ["a", "a", "b:c", "{t}d"][number % 4],
+    }
+}
+
+/// The same names, and some that are aliases of them now and then.
+fn alias(author: &mut Author) -> &'static str {
+    ["al", "al", "{t}al", "s1", "a", "b"][author.random.below(6)]
+}
+
+/// The key of a vector, or the two words for it.
+fn key_or_names(author: &mut Author) -> String {
+    let key = key(author);
+    match (author.random.percent(10), key.rsplit_once(':')) {
+        (true, Some((collection, element))) => format!("COLLECTION {collection} element {element}"),
+        _ => key,
+    }
 }
 
 /// A command on a vector set. Its vectors are few and far from each other, so that it is known which are nearest.
@@ -524,8 +559,8 @@ fn push_vector(request: &mut Vec<Vec<u8>>, vector: &[f32], author: &mut Author) 
 }
 
 fn set(author: &mut Author) -> Vec<Vec<u8>> {
-    let key = key(author);
-    let dimension = dimension(author, &key);
+    let key = key_or_names(author);
+    let dimension = dimension(author, key.trim_start_matches("COLLECTION "));
     let mut request = words(&format!("VECSET {key} {dimension}"));
     let vector = vector(author, dimension);
     push_vector(&mut request, &vector, author);
@@ -594,7 +629,7 @@ fn query(author: &mut Author) -> Vec<Vec<u8>> {
     let k = *author.random.pick(&[1, 3, 5, 10, 10, 200]);
     let mut request = words(&format!("VECQUERY {target} {k}"));
     if author.random.percent(15) {
-        request.extend([b"KEY".to_vec(), key(author).into_bytes()]);
+        request.extend(words(&format!("KEY {}", key_or_names(author))));
     } else {
         let dimension = dimension(author, &target);
         let vector = vector(author, dimension);

@@ -88,6 +88,12 @@ pub(crate) enum Name {
     Select,
     Shutdown,
     Type,
+    VecAlias,
+    VecAliasAdd,
+    VecAliasDel,
+    VecAliasHelp,
+    VecAliasList,
+    VecAliasSet,
     VecCreate,
     VecDel,
     VecDrop,
@@ -247,7 +253,7 @@ pub(crate) enum Name {
 }
 
 impl Name {
-    pub(crate) const ALL: [Name; 240] = [
+    pub(crate) const ALL: [Name; 246] = [
         Name::Acl,
         Name::AclCat,
         Name::AclDelUser,
@@ -332,6 +338,12 @@ impl Name {
         Name::Select,
         Name::Shutdown,
         Name::Type,
+        Name::VecAlias,
+        Name::VecAliasAdd,
+        Name::VecAliasDel,
+        Name::VecAliasHelp,
+        Name::VecAliasList,
+        Name::VecAliasSet,
         Name::VecCreate,
         Name::VecDel,
         Name::VecDrop,
@@ -577,13 +589,19 @@ impl Name {
             Name::Type => ("type", 2),
             Name::Select => ("select", 2),
             Name::Shutdown => ("shutdown", -1),
+            Name::VecAlias => ("vecalias", -2),
+            Name::VecAliasAdd => ("vecalias|add", 4),
+            Name::VecAliasDel => ("vecalias|del", 3),
+            Name::VecAliasHelp => ("vecalias|help", 2),
+            Name::VecAliasList => ("vecalias|list", -2),
+            Name::VecAliasSet => ("vecalias|set", 4),
             Name::VecCreate => ("veccreate", -4),
             Name::VecDel => ("vecdel", -2),
             Name::VecDrop => ("vecdrop", 2),
             Name::VecExplain => ("vecexplain", -4),
             Name::VecGet => ("vecget", -2),
             Name::VecInfo => ("vecinfo", 2),
-            Name::VecList => ("veclist", 1),
+            Name::VecList => ("veclist", -1),
             Name::VecMQuery => ("vecmquery", -6),
             Name::VecMSet => ("vecmset", -4),
             Name::VecQuery => ("vecquery", -4),
@@ -759,6 +777,7 @@ impl Name {
                 | Name::PubSub
                 | Name::Script
                 | Name::Slowlog
+                | Name::VecAlias
         )
     }
 
@@ -813,6 +832,7 @@ impl Name {
             }
             Name::RenameNx | Name::Scan | Name::Touch | Name::Type | Name::Unlink => Family::Key,
             Name::Discard | Name::Exec | Name::Multi | Name::Unwatch | Name::Watch => Family::Transaction,
+            Name::VecAliasAdd | Name::VecAliasDel | Name::VecAliasList | Name::VecAliasSet => Family::Vector,
             Name::VecCreate | Name::VecDel | Name::VecDrop | Name::VecGet | Name::VecInfo | Name::VecList => {
                 Family::Vector
             }

@@ -18,6 +18,7 @@ pub(crate) fn run(world: &mut World) {
     let all = 0..world.scenario.collections.len();
     ask(world, all.map(Command::Persist).collect());
     assert_eq!(world.catalog().expiring(), 0, "nothing expires any more");
+    ask(world, vec![Command::Aliases]);
     let mut there = Vec::new();
     for collection in 0..world.scenario.collections.len() {
         there.extend(audit_collection(world, collection));

@@ -4,6 +4,7 @@
 use kora_tests::distance::{is_close, naive};
 use kora_tests::reply::{Protocol, Value};
 
+use crate::aliases::{collection_of_hits, meaning};
 use crate::command::{Command, Key, Query, Vector, Victim};
 use crate::history::Event;
 use crate::scenario::Scenario;
@@ -44,6 +45,15 @@ pub(crate) fn check(event: &Event, scenario: &Scenario, session: u64) {
             is_ok(reply) && (0..scenario.collections.len()).all(|name| event.throughout(name).is_none())
         }
         (Command::List, Value::Array(names)) => listed(event, names, scenario),
+        (Command::SetAlias(collection), reply) => {
+            let is_missing = is_error(reply, "ERR no such collection '") && event.throughout(*collection).is_none();
+            is_ok(reply) || is_missing || is_error(reply, "OOM ")
+        }
+        (Command::QueryAlias(_), reply) => {
+            let is_refused = is_error(reply, "ERR vector dimension mismatch") || is_error(reply, "TRYAGAIN ");
+            is_refused || (reply.error().is_none() && collection_of_hits(event, scenario).is_some())
+        }
+        (Command::Aliases, reply) => has_shape_of_map(reply, event.protocol) && meaning(reply, scenario).is_some(),
         (Command::Info(collection), reply) => described(event, *collection, reply, scenario),
         (Command::Size, Value::Integer(size)) => *size >= 0,
         (Command::Scan, reply) => scanned(reply, scenario).is_some(),

@@ -13,6 +13,14 @@ pub struct Element {
 }
 
 impl Element {
+    /// An element in memory of its own.
+    pub(crate) fn copied(collection: &[u8], name: &[u8]) -> Element {
+        Element {
+            collection: Bytes::copy_from_slice(collection),
+            name: Bytes::copy_from_slice(name),
+        }
+    }
+
     /// The whole key.
     pub fn key(&self) -> Vec<u8> {
         [&self.collection, b":".as_slice(), &self.name].concat()

@@ -233,6 +233,18 @@ pub enum ClientError {
     UnknownStorage { got: Vec<u8> },
     /// VECCREATE of a collection that exists.
     CollectionExists { collection: Vec<u8> },
+    /// RENAME of a vector set of very many bytes.
+    SetTooLarge { name: Vec<u8>, bytes: usize },
+    /// COLLECTION where an element is named, without the words that belong to it.
+    ElementSyntax,
+    /// VECALIAS ADD of an alias that exists.
+    AliasExists { alias: Vec<u8>, collection: Vec<u8> },
+    /// An alias where a collection's own name is wanted.
+    NameOfAlias { alias: Vec<u8>, collection: Vec<u8> },
+    /// VECALIAS of a collection that does not exist.
+    NoCollectionToMean { collection: Vec<u8> },
+    /// There are as many aliases as there can be.
+    TooManyAliases,
     /// There are as many collections as there can be.
     TooManyCollections,
     /// A reply that would take more memory than clients may hold.
@@ -391,7 +403,7 @@ impl fmt::Display for ClientError {
             Self::Value(error) => write!(f, "ERR {error}"),
             Self::CollectionStays { name } => write!(
                 f,
-                "ERR '{}' is the name of a collection, which cannot be renamed or copied",
+                "ERR '{}' is the name of a collection, which cannot be renamed or copied: VECALIAS gives it another name",
                 Quoted(name)
             ),
             Self::NoSuchCollection { collection } => write!(
@@ -596,6 +608,31 @@ impl fmt::Display for ClientError {
             }
             Self::UnknownMetric { got } => {
                 write!(f, "ERR unknown metric '{}': COSINE, L2 and IP are known", Quoted(got))
+            }
+            Self::SetTooLarge { name, bytes } => write!(
+                f,
+                "ERR the vector set '{}' has {bytes} bytes, which is too much to be renamed at once: VECALIAS gives it another name",
+                Quoted(name)
+            ),
+            Self::ElementSyntax => f.write_str(
+                "ERR an element is named by its key, or by COLLECTION, its collection's name, ELEMENT and its name there",
+            ),
+            Self::AliasExists { alias, collection } => write!(
+                f,
+                "ERR '{}' is an alias of '{}' already: VECALIAS SET changes it",
+                Quoted(alias),
+                Quoted(collection)
+            ),
+            Self::NameOfAlias { alias, collection } => write!(
+                f,
+                "ERR '{}' is an alias of '{}': the collection's own name is wanted here",
+                Quoted(alias),
+                Quoted(collection)
+            ),
+            Self::NoCollectionToMean { collection } => write!(f, "ERR no such collection '{}'", Quoted(collection)),
+            Self::TooManyAliases => {
+                let max = crate::limits::ALIASES_MAX;
+                write!(f, "ERR there are {max} aliases, and there can't be more")
             }
             Self::CollectionExists { collection } => {
                 write!(f, "ERR collection '{}' already exists", Quoted(collection))

@@ -8,6 +8,7 @@ pub mod acl;
 mod action;
 mod admin;
 mod admin_entries;
+mod aliases;
 mod arguments;
 mod attributes;
 mod clients;
@@ -62,6 +63,7 @@ pub use self::action::{
     StringsReply, StringsSetting,
 };
 pub use self::admin::ClientFilter;
+pub use self::aliases::{AliasChange, SaidNames};
 pub use self::arguments::vet_collection_name;
 pub use self::connection::{Credentials, Hello};
 pub use self::element::{Element, ElementList};
@@ -251,6 +253,8 @@ pub enum Command {
     VectorSetMany(Vec<(Element, Box<[f32]>)>),
     /// `VECGET key [FP32]`
     VectorGet(Element, VectorForm),
+    /// `VECSETATTR` and `VECGETATTR` of an element that is named by two words.
+    VectorAttributes(Element, AttributesAction),
     /// `VECDEL key [key …]`
     VectorDelete(ElementList),
     /// `VECQUERY collection k …`, `VECEXPLAIN collection k …`
@@ -261,8 +265,12 @@ pub enum Command {
     VectorCreate(Box<Creation>),
     /// `VECDROP collection`
     VectorDrop(Bytes),
-    /// `VECLIST`
-    VectorList,
+    /// `VECLIST [WITHALIASES]`: whether aliases are shown, too.
+    VectorList(bool),
+    /// `VECALIAS ADD`, `SET`, `DEL`
+    ChangeAlias(Box<AliasChange>),
+    /// `VECALIAS LIST [collection]`
+    ListAliases(Option<Bytes>),
     /// `VECINFO collection`
     VectorInfo(Bytes),
     /// `VECRECALL collection …`
@@ -370,6 +378,9 @@ impl Command {
             }
             Command::VectorQuery(query) => query.target.len() + query.center.bytes_held() + query.wish.bytes_held(),
             Command::VectorQueryMany(query) => query.bytes_held(),
+            Command::VectorAttributes(element, action) => {
+                element.collection.len() + element.name.len() + action.bytes_held()
+            }
             Command::VectorDelete(elements) => elements.bytes(),
             Command::Answered(reply) => reply.bytes_hint(),
             Command::Ping(Some(text)) | Command::Echo(text) => text.len(),
@@ -379,6 +390,7 @@ impl Command {
             Command::Transfer(transfer) => transfer.from.len() + transfer.to.len(),
             Command::Watch(keys) => keys.bytes_held(),
             Command::VectorRecall(request) => request.collection.len(),
+            Command::ChangeAlias(change) => change.bytes_held(),
             Command::ClientSetName(text) | Command::ClientSetInfo(_, text) => text.len(),
             Command::Scan(request) => request.filter.pattern.as_ref().map_or(0, Pattern::bytes),
             Command::Info(names) | Command::ConfigGet(names) => bytes_of(names),

@@ -46,6 +46,9 @@ pub const TRANSACTION_COMMANDS_MAX: usize = 1 << 16;
 /// Keys that a connection may watch at one time.
 pub const WATCHED_KEYS_MAX: usize = 1 << 14;
 
+/// Aliases of collections that there can be. An application has some for each of its models; all are looked through by LIST.
+pub const ALIASES_MAX: usize = 1024;
+
 /// Collections that there can be: half of what a cursor of SCAN can tell apart on one shard, so that dropped ones that a
 /// shard still holds find room.
 pub const COLLECTIONS_MAX: usize = 1 << 25;

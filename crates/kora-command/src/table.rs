@@ -3,6 +3,7 @@
 
 use kora_resp::{Request, Words};
 
+use crate::aliases::SaidNames;
 use crate::arguments::Arguments;
 use crate::error::ClientError;
 use crate::row::PLAIN;
@@ -38,6 +39,8 @@ pub struct Parsed {
     pub trail: u64,
     /// The slot of the key of a command on one key, once the engine has computed it: it is wanted more than once.
     pub slot: Option<u16>,
+    /// Names as they were said, where aliases in the command have given way to the collections that they mean.
+    pub said: Option<Box<SaidNames>>,
     /// All words of the request, if its client's rights are held against them.
     pub words: Option<Words>,
 }
@@ -64,6 +67,7 @@ pub fn parse(request: &Request<'_>, access: Access) -> Parsed {
         entry,
         trail: 0,
         slot: None,
+        said: None,
         words: None,
     }
 }

@@ -32,7 +32,10 @@ pub struct ManyQueries {
 impl ManyQueries {
     /// Bytes that it holds.
     pub(crate) fn bytes_held(&self) -> usize {
-        let vectors = self.vectors.iter().map(|vector| size_of_val::<[f32]>(vector) + QUERY_BYTES);
+        let vectors = self
+            .vectors
+            .iter()
+            .map(|vector| size_of_val::<[f32]>(vector) + QUERY_BYTES);
         self.target.len() + self.wish.bytes_held() + vectors.sum::<usize>()
     }
 }
@@ -83,8 +86,10 @@ pub struct Wish {
     pub with_info: bool,
     /// Which vectors are meant.
     pub filter: Option<Arc<AskedFilter>>,
-    /// Keys of vectors that are not returned.
-    pub without: Vec<Bytes>,
+    /// What was said instead of the target, if an alias stands in it.
+    pub said: Option<Bytes>,
+    /// Vectors that are not returned.
+    pub without: Vec<Element>,
     /// How many may have the same value there.
     pub group: Option<Grouping>,
     /// Show their attributes, or if paths are given the values to which those lead.
@@ -114,6 +119,7 @@ impl Wish {
             radius: None,
             with_info: false,
             filter: None,
+            said: None,
             without: Vec::new(),
             group: None,
             with_attributes: None,
@@ -130,7 +136,8 @@ impl Wish {
     /// Bytes that it holds.
     pub(crate) fn bytes_held(&self) -> usize {
         let filter = self.filter.as_ref().map_or(0, |filter| filter.bytes());
-        let without = self.without.iter().map(|key| key.len() + size_of::<Bytes>());
+        let without = self.without.iter();
+        let without = without.map(|element| element.collection.len() + element.name.len() + size_of::<Element>());
         let group = self.group.as_ref().map_or(0, |group| group.path.bytes());
         let paths = self.with_attributes.iter().flatten().map(Path::bytes);
         filter + group + without.chain(paths).sum::<usize>()

@@ -6,6 +6,7 @@ use kora_resp::glob::{Case, Pattern};
 use kora_resp::{Reply, Version};
 
 use crate::access;
+use crate::aliases;
 use crate::command::table::{self, Access};
 use crate::command::{ClientSwitch, Command, Credentials, Hello, LibraryAttribute, ReplyMode, SaveWish, docs};
 use crate::counts::integer;
@@ -125,6 +126,7 @@ pub(crate) fn answer(
         Command::ScriptKill => functions::kill(false, setup, unix_us / 1000),
         Command::Function(request) => functions::answer(*request, setup, unix_us / 1000)
             .map_err(|request| Command::Function(Box::new(request)))?,
+        Command::ListAliases(collection) => aliases::listed(collection.as_deref(), &setup.catalog.aliases().now()),
         Command::Help(lines) => Reply::Array(lines.iter().map(|line| Reply::Simple(line)).collect()),
         Command::ConfigGet(patterns) => settings(&patterns, setup),
         Command::ConfigSet(changes) => or_error(change(changes, setup).map(|()| Reply::ok())),

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod access;
+mod aliases;
 mod answer;
 mod background_task;
 pub mod budgets;

@@ -13,8 +13,8 @@ use kora_vector::{SearchParameters, Statistics};
 
 use crate::command::scripting::ScriptRights;
 use crate::command::{
-    Action, ClientFilter, Element, ElementList, FunctionChange, Lifetime, Message, Only, ScanFilter, ShortKey,
-    TrackingOptions, Transfer,
+    Action, AliasChange, AttributesAction, ClientFilter, Element, ElementList, FunctionChange, Lifetime, Message, Only,
+    ScanFilter, ShortKey, TrackingOptions, Transfer,
 };
 use crate::cursor::ScanPlace;
 use crate::error::ClientError;
@@ -104,6 +104,8 @@ pub(crate) enum RequestBody {
     Vet(Bytes),
     /// A vector's components.
     Get(Element),
+    /// Do this to the attributes of an element; answers the whole reply.
+    Attributes(Box<(Element, AttributesAction)>),
     /// Is there such a vector?
     Holds(Element),
     /// The nearest vectors on this shard, searched with this ef.
@@ -114,6 +116,8 @@ pub(crate) enum RequestBody {
     Create(Box<Proposal>),
     /// To the owner of a name: there shall be no such collection.
     Withdraw(Bytes),
+    /// To the owner of an alias's name: change what it means; answers the whole reply.
+    ChangeAlias(Box<AliasChange>),
     /// To the owner of a name: this collection may go.
     Close(Arc<Schema>),
     /// To the owner of a name: its collection stays.
@@ -203,6 +207,7 @@ impl RequestBody {
                 MultiKeyRequest::GetStrings(keys) | MultiKeyRequest::Count(keys) | MultiKeyRequest::Touch(keys),
             ) => keys.iter().for_each(see),
             RequestBody::Get(element) => see(&element.key()),
+            RequestBody::Attributes(body) if matches!(body.1, AttributesAction::Get(_)) => see(&body.0.key()),
             RequestBody::Script(run) => run.run.keys.iter().for_each(|key| see(key)),
             RequestBody::Untouched(body) => body.for_each_key_read(see),
             _ => {}

@@ -9,7 +9,7 @@ use crate::access;
 use crate::command::table::{DataAccess, Parsed};
 use crate::command::{
     Action, Center, Command, Creation, Element, ElementList, Evaluation, FunctionRequest, KeyAction, LatencyRequest,
-    MemoryRequest, Message, MultiKeyCommand, ScanRequest, ScriptSource, ShortKey, VectorSetAction,
+    MemoryRequest, Message, MultiKeyCommand, ScanRequest, ScriptSource, ShortKey, Transfer, VectorSetAction,
 };
 use crate::cursor::Cursor;
 use crate::error::ClientError;
@@ -95,6 +95,8 @@ pub(crate) fn plan(parsed: &Parsed, placement: Placement, catalog: CatalogView<'
         Command::Transfer(transfer) => {
             let (from, to) = (placement.shard_of(&transfer.from), placement.shard_of(&transfer.to));
             match from == to && !gather::moves_into_closing(transfer, catalog) {
+                // What comes behind it may ask for the collection of the new name.
+                true if names_collection(transfer, catalog) => (Order::AfterAll, Route::All, First::Steps),
                 true => (by_access, Route::One(from), First::OneStep),
                 false => (by_access, Route::All, First::Steps),
             }
@@ -113,14 +115,16 @@ pub(crate) fn plan(parsed: &Parsed, placement: Placement, catalog: CatalogView<'
             (by_access, Route::One(shard), First::OneStep)
         }
         Command::VectorDelete(_) => (by_access, Route::All, First::OneStep),
-        Command::VectorGet(element, _) => (by_access, Route::One(home(element)), First::OneStep),
+        Command::VectorGet(element, _) | Command::VectorAttributes(element, _) => {
+            (by_access, Route::One(home(element)), First::OneStep)
+        }
         Command::VectorQuery(query) => match query.center {
             Center::Given(_) => (by_access, route_of_query(&query.target, placement), First::Steps),
             Center::Stored(_) | Center::Mean(_) => (by_access, Route::All, First::Steps),
         },
         Command::VectorQueryMany(query) => (by_access, route_of_query(&query.target, placement), First::Steps),
         Command::Scan(request) => (by_access, route_of_scan(request, placement), First::Steps),
-        Command::VectorCreate(_) | Command::VectorDrop(_) | Command::Flush => {
+        Command::VectorCreate(_) | Command::VectorDrop(_) | Command::ChangeAlias(_) | Command::Flush => {
             (Order::AfterAll, Route::All, First::Steps)
         }
         Command::Function(request) => match **request {
@@ -137,7 +141,7 @@ pub(crate) fn plan(parsed: &Parsed, placement: Placement, catalog: CatalogView<'
         Command::RandomKey
         | Command::Keys(_)
         | Command::VectorRecall(_)
-        | Command::VectorList
+        | Command::VectorList(_)
         | Command::VectorInfo(_)
         | Command::DatabaseSize
         | Command::ClientList(_)
@@ -197,6 +201,7 @@ pub(crate) fn plan(parsed: &Parsed, placement: Placement, catalog: CatalogView<'
         | Command::ConfigSet(_)
         | Command::ConfigRewrite
         | Command::LastSave
+        | Command::ListAliases(_)
         | Command::ScriptLoad(_)
         | Command::ScriptExists(_)
         | Command::ScriptFlush
@@ -225,6 +230,11 @@ pub(crate) fn start(command: Command, first: First, me: u64, here: Target, conte
                 vec![(Target::Shard(shard), RequestBody::Get(element))],
             )
         }
+        Command::VectorAttributes(element, action) => {
+            let shard = Target::Shard(context.home_of(&element));
+            let body = RequestBody::Attributes(Box::new((element, action)));
+            Next::Request(Gather::One(Shape::Whole), vec![(shard, body)])
+        }
         Command::VectorDelete(elements) => delete(&elements, context),
         Command::VectorQuery(query) => gather::query(*query, context),
         Command::VectorQueryMany(query) => gather::query_many(*query, context),
@@ -250,16 +260,21 @@ pub(crate) fn start(command: Command, first: First, me: u64, here: Target, conte
                 vec![(owner, RequestBody::Withdraw(name))],
             )
         }
-        Command::VectorList => {
+        Command::ChangeAlias(change) => {
+            let owner = Target::Shard(placement.shard_of(change.alias()));
+            Next::Request(Gather::ChangingAlias, vec![(owner, RequestBody::ChangeAlias(change))])
+        }
+        Command::VectorList(with_aliases) => {
             // Any shard can read the catalog; one of our own, if there is one, spares the way.
             let shard = match here {
                 Target::Shard(shard) => shard,
                 Target::Worker(_) => ShardId(0),
             };
-            Next::Request(
-                Gather::One(Shape::Names),
-                vec![(Target::Shard(shard), RequestBody::List)],
-            )
+            let gather = match with_aliases {
+                true => Gather::ListingWithAliases,
+                false => Gather::One(Shape::Names),
+            };
+            Next::Request(gather, vec![(Target::Shard(shard), RequestBody::List)])
         }
         Command::VectorRecall(request) => Recalling::start(&request, context),
         Command::VectorInfo(name) => describe(&name, DescribeForm::All, context),
@@ -489,6 +504,11 @@ fn delete(elements: &ElementList, context: &Context<'_>) -> Next {
 pub(crate) fn names_a_collection(keys: &Words, catalog: CatalogView<'_>) -> bool {
     // Of very many keys it is not looked up but taken for granted: no more follows from it than some messages.
     !catalog.is_empty() && (keys.len() > KEYS_ROUTED_MAX || keys.iter().any(|key| catalog.holds(key)))
+}
+
+/// True if one of the keys is the name of a collection.
+pub(crate) fn names_collection(transfer: &Transfer, catalog: CatalogView<'_>) -> bool {
+    !catalog.is_empty() && (catalog.holds(&transfer.from) || catalog.holds(&transfer.to))
 }
 
 fn route_of_keys<'k>(mut keys: impl ExactSizeIterator<Item = &'k [u8]> + Clone, placement: Placement) -> Route {

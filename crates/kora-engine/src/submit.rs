@@ -2,6 +2,7 @@
 
 use kora_resp::Reply;
 
+use crate::aliases::put_back;
 use crate::answer::{Effect, answer};
 use crate::budgets::INLINE_BUDGET_US;
 use crate::command::table::{DataAccess, Parsed};
@@ -49,10 +50,22 @@ impl Engine {
     ///
     /// That time is the caller's, who takes many commands at one time: it is not before the last of a command's bytes came,
     /// and not before that of the command before it, nor before [`Engine::clock_us`].
-    pub fn submit(&mut self, id: ReplyQueueId, mut parsed: Parsed, since_us: u64, host: &dyn Host) -> Admission {
+    pub fn submit(&mut self, id: ReplyQueueId, parsed: Parsed, since_us: u64, host: &dyn Host) -> Admission {
+        match self.admit(id, parsed, since_us, host) {
+            Admission::Later(mut parsed) => {
+                // What an alias means is looked up when the command begins.
+                put_back(&mut parsed);
+                Admission::Later(parsed)
+            }
+            taken => taken,
+        }
+    }
+
+    fn admit(&mut self, id: ReplyQueueId, mut parsed: Parsed, since_us: u64, host: &dyn Host) -> Admission {
         debug_assert!(since_us >= self.clock_us, "time goes on");
         self.look_at_day(since_us, host);
-        self.check_rights(id, &mut parsed, since_us);
+        let own_words = self.give_own_names(id, &mut parsed, since_us);
+        self.check_rights(id, &mut parsed, own_words.as_ref(), since_us);
         self.look_at_memory_rules();
         self.gate(&mut parsed);
         if self.reply_queues.get(id).is_closed() {

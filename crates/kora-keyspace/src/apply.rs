@@ -7,7 +7,7 @@ use kora_mesh::{Gauge, SharedDeadline};
 use kora_values::StringRef;
 use kora_vector::{Step, Work};
 
-use crate::catalog::Schema;
+use crate::catalog::{Generation, Schema};
 use crate::changes::Observer;
 use crate::key::{ResolvedKey, key_of};
 use crate::keys::{Value, ValueRef};
@@ -93,6 +93,10 @@ impl<O: Observer> Keyspace<O> {
             Outcome::Created { .. } | Outcome::CollectionDeadline { .. } | Outcome::Withdrawn { .. } => {
                 self.apply_to_name(outcome);
             }
+            Outcome::Aliased { alias, collection } => match collection {
+                Some(collection) => self.set_alias(alias, collection, Generation(0)),
+                None => drop(self.remove_alias(alias)),
+            },
             Outcome::PartDropped { part, cause } => {
                 self.drop_part(&part.schema().name, part.schema().generation, cause);
             }
@@ -159,9 +163,7 @@ impl<O: Observer> Keyspace<O> {
                 deadline_ms,
             } => {
                 if let Some(schema) = self.own_schema(schema) {
-                    let key = key_of(&schema.name, name);
-                    let place = self.place(&key, BEFORE_ALL_MS);
-                    self.set_vector_deadline(place, deadline_ms);
+                    self.set_element_deadline((&schema.name, name), deadline_ms, BEFORE_ALL_MS);
                 }
             }
             Outcome::Attributes { schema, name, text } => {

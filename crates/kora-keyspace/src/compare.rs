@@ -52,6 +52,8 @@ impl<O: Observer> Keyspace<O> {
             let is_same = twin.is_some_and(|twin| twin.is_same(library));
             assert!(is_same, "the library {:?} is {twin:?}", library.name);
         }
+        let (aliases, twins) = (self.catalog.aliases().now(), other.catalog.aliases().now());
+        assert!(aliases.iter().eq(twins.iter()), "the same aliases");
         for schema in (0..self.catalog.bucket_count()).flat_map(|bucket| self.catalog.bucket(bucket)) {
             let name = &schema.name;
             let twin = other.catalog.newest(name);

@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+mod aliases;
 mod apply;
 pub mod catalog;
 mod changes;
@@ -23,6 +24,7 @@ pub mod limits;
 mod outcome;
 mod time;
 
+pub use self::aliases::{AliasTable, Aliases};
 pub use self::changes::{Observer, Sequence, Totals};
 pub use self::eviction::{EvictionChoice, EvictionPolicy, UseNote, UseRule};
 pub use self::key::{KeyType, ResolvedKey, element_of, key_of};

@@ -143,6 +143,13 @@ pub enum Outcome<'a> {
         /// Why.
         cause: Cause,
     },
+    /// An alias means this collection, or there is no such alias. Told by the shard that owns its name.
+    Aliased {
+        /// The alias.
+        alias: &'a [u8],
+        /// The collection's own name.
+        collection: Option<&'a [u8]>,
+    },
     /// This shard holds no vector of a collection that was withdrawn or has expired.
     PartDropped {
         /// What was held, as it was.

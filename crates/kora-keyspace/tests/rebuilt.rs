@@ -66,6 +66,9 @@ enum Change {
     Create(bool),
     Withdraw,
     ExpireCollection(u64),
+    Move,
+    SetAlias(u8, u8),
+    RemoveAlias(u8),
     Flush,
 }
 
@@ -91,6 +94,9 @@ fn change() -> impl Strategy<Value = Change> {
         1 => any::<bool>().prop_map(Change::Create),
         1 => Just(Change::Withdraw),
         1 => (0_u64..60).prop_map(Change::ExpireCollection),
+        1 => Just(Change::Move),
+        1 => (0_u8..3, 0_u8..3).prop_map(|(alias, collection)| Change::SetAlias(alias, collection)),
+        1 => (0_u8..3).prop_map(Change::RemoveAlias),
         1 => Just(Change::Flush),
     ]
 }
@@ -214,8 +220,15 @@ impl Subject {
                 let place = self.keyspace.resolve_live(b"set", now_ms);
                 self.keyspace.set_deadline(place, now_ms + ms);
             }
+            Change::Move => self.move_collection(),
+            Change::SetAlias(alias, collection) => {
+                let generation = self.catalog.next_generation();
+                self.keyspace.set_alias(&[b'l', alias], &[b'c', collection], generation);
+            }
+            Change::RemoveAlias(alias) => drop(self.keyspace.remove_alias(&[b'l', alias])),
             Change::Flush => {
                 let before = self.catalog.next_generation();
+                self.keyspace.remove_aliases_before(before, |_| true);
                 let mut bucket = Some(0);
                 while let Some(from) = bucket {
                     bucket = self.keyspace.withdraw_before(before, from, |_| true);
@@ -236,6 +249,38 @@ impl Subject {
         let key = key_of(key);
         let place = self.keyspace.resolve_live(&key, self.now_ms);
         change(&mut self.keyspace, place)
+    }
+
+    /// As a vector set is renamed, but to the name that it has.
+    fn move_collection(&mut self) {
+        let place = self.keyspace.resolve_live(b"set", self.now_ms);
+        let Some(schema) = self.catalog.at(self.now_ms).find(b"set") else {
+            return;
+        };
+        self.transfers += 1;
+        self.keyspace.begin_batch();
+        let part = self.keyspace.take_set(&schema, self.transfers);
+        self.keyspace.note_landed(self.transfers);
+        if let Some(part) = part {
+            let next = Arc::new(Schema {
+                name: schema.name.clone(),
+                generation: self.catalog.next_generation(),
+                dimension: schema.dimension,
+                graph: schema.graph,
+                made_by: schema.made_by,
+                label: Bytes::from_static(b"moved"),
+                name_bytes: Gauge::new(0),
+                leaving: Gauge::new(0),
+                deadline: SharedDeadline::new(),
+            });
+            self.keyspace.land_set(part, &next);
+            self.keyspace.set_deadline(place, schema.deadline.end());
+            let mut from = Some(0);
+            while let Some(at) = from {
+                from = self.keyspace.tell_vectors(&next, at, 3);
+            }
+        }
+        self.keyspace.end_batch();
     }
 
     fn create(&mut self, stays: bool) {

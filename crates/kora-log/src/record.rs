@@ -159,6 +159,13 @@ pub enum Record<'a> {
         /// Why they went.
         cause: Cause,
     },
+    /// An alias means a collection, or is not there. Written by the owner of its name.
+    Alias {
+        /// The alias.
+        name: &'a [u8],
+        /// The collection's name; empty if there is no such alias.
+        collection: &'a [u8],
+    },
     /// A shard holds no keys, and no vectors of collections whose generation is below this one.
     Flush {
         /// Collections made from here on stay.
@@ -399,6 +406,10 @@ impl<'a> Record<'a> {
                 begin_collection(out, Kind::PartGone, generation, collection);
                 cause.put(out);
             }
+            Record::Alias { name, collection } => {
+                begin(out, Kind::Alias, name);
+                put_bytes(out, collection);
+            }
             Record::Flush { generation } => begin_number(out, Kind::Flush, generation),
             Record::Landed { transfer } => begin_number(out, Kind::Landed, transfer),
             Record::Library { name, code, functions } => encode_library(out, name, code, functions.count / 3, |out| {
@@ -438,6 +449,10 @@ impl<'a> Record<'a> {
                 let (generation, collection) = (take_integer(bytes)?, take_bytes(bytes)?);
                 Record::decode_of_collection(kind, (generation, collection), bytes)
             }
+            Kind::Alias => Ok(Record::Alias {
+                name: take_bytes(bytes)?,
+                collection: take_bytes(bytes)?,
+            }),
             Kind::Flush => Ok(Record::Flush {
                 generation: take_integer(bytes)?,
             }),

@@ -22,6 +22,14 @@ pub(super) fn request(name: Name, author: &mut Author) -> String {
                 _ => (*author.random.pick(&["k1", "k2", "{t}k3"])).to_owned(),
             }
         }
+        Name::Rename | Name::RenameNx | Name::Copy if author.random.percent(20) => {
+            let sets = ["k1", "k2", "{t}k3", "s1", "{t}s2", "a"];
+            let (from, to) = (
+                author.random.pick(&sets).to_string(),
+                author.random.pick(&sets).to_string(),
+            );
+            return format!("{command} {from} {to}");
+        }
         // Vectors move, too, and mostly to where they can.
         Name::Rename | Name::RenameNx | Name::Copy if author.random.percent(50) => {
             let from = key(author);

@@ -2,6 +2,7 @@
 //!
 //! It reads the words of a request by itself and shares no code with the engine.
 
+mod aliases;
 mod attributes;
 mod compatibility;
 mod connection;
@@ -44,6 +45,8 @@ pub(crate) struct Twin {
     pub(crate) password: Option<&'static str>,
     pub(crate) sessions: BTreeMap<u64, Session>,
     pub(crate) collections: BTreeMap<Bytes, Collection>,
+    /// Aliases, and the names of the collections that they mean.
+    aliases: BTreeMap<Bytes, Bytes>,
     /// Strings and hashes.
     values: BTreeMap<Bytes, Held>,
     /// When vectors expire, by their keys, in milliseconds of Unix time.
@@ -147,6 +150,7 @@ impl Twin {
             password,
             sessions: BTreeMap::new(),
             collections: BTreeMap::new(),
+            aliases: BTreeMap::new(),
             values: BTreeMap::new(),
             vector_expiries: BTreeMap::new(),
             attributes: BTreeMap::new(),
@@ -253,8 +257,15 @@ impl Twin {
             Family::Lifetime => return self.lifetime_command(name, words),
             Family::Key => return self.key_command(name, words),
             Family::Transaction => unreachable!("looked at before"),
-            Family::Vector => return self.vector_command(name, words),
-            Family::VectorSet => return self.set_command(name, words),
+            Family::Vector if name.is_subcommand() => return self.alias_command(name, words),
+            Family::Vector => {
+                let own = self.own_words(name, words)?;
+                return self.vector_command(name, &Words(&own));
+            }
+            Family::VectorSet => {
+                let own = self.own_words(name, words)?;
+                return self.set_command(name, &Words(&own));
+            }
             Family::Server => {}
         }
         match name {
@@ -288,7 +299,8 @@ impl Twin {
             | Name::ObjectHelp
             | Name::PubSubHelp
             | Name::ScriptHelp
-            | Name::SlowlogHelp => Ok(server::help(name)),
+            | Name::SlowlogHelp
+            | Name::VecAliasHelp => Ok(server::help(name)),
             Name::MemoryDoctor => Ok(Expected::Lines(Vec::new())),
             Name::MemoryMallocStats => {
                 let text = "Stats not supported for the current allocator";
@@ -310,7 +322,8 @@ impl Twin {
             | Name::Object
             | Name::PubSub
             | Name::Script
-            | Name::Slowlog => {
+            | Name::Slowlog
+            | Name::VecAlias => {
                 unreachable!("a container alone has too few words")
             }
             Name::AclCat
@@ -404,6 +417,7 @@ impl Twin {
             Name::VecDrop => {
                 let name = words.collection(1)?;
                 self.refuse_other_type(&name)?;
+                self.refuse_alias(&name)?;
                 let dropped = self.drop_collection(&name);
                 Ok(Expected::Reply(Say::Integer(i64::from(dropped))))
             }
@@ -412,6 +426,12 @@ impl Twin {
             Name::VecSetAttr => self.set_attributes(words),
             Name::VecInfo => self.describe(words),
             Name::VecRecall => self.recall(words),
+            Name::VecList if words.count() == 2 && words.is(1, "WITHALIASES") => {
+                let names = self.collections.keys();
+                let all = names.map(|name| (Say::Bulk(name.clone()), self.aliases_of(name)));
+                Ok(Expected::Reply(Say::Map(all.collect())))
+            }
+            Name::VecList if words.count() > 1 => syntax(),
             Name::VecList => {
                 let names = self.collections.keys().cloned().map(Say::Bulk);
                 Ok(Expected::Reply(Say::Array(names.collect())))

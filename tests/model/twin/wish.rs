@@ -40,7 +40,11 @@ impl Twin {
             wish.read(words, start, k)?;
             (words.components(3, start)?, Form::ALL[0])
         };
-        Ok(Expected::Nearest(self.asked(&words.owned(1), (vector, center_form), (&wish, k))?))
+        Ok(Expected::Nearest(self.asked(
+            &words.owned(1),
+            (vector, center_form),
+            (&wish, k),
+        )?))
     }
 
     /// VECMQUERY: as many queries.
@@ -84,7 +88,11 @@ impl Twin {
             return Ok(Expected::Has(vec![("k", nearest), ("returned", Say::Integer(0)), note]));
         };
         let (vectors, matches) = (collection.vectors.len(), asked.vectors.len());
-        let selectivity = if vectors == 0 { 1.0 } else { matches as f32 / vectors as f32 };
+        let selectivity = if vectors == 0 {
+            1.0
+        } else {
+            matches as f32 / vectors as f32
+        };
         let mut fields = vec![
             ("collection", Say::Bulk(name)),
             ("k", nearest),

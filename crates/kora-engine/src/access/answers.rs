@@ -6,7 +6,9 @@ use bytes::Bytes;
 use kora_access::{CATEGORIES, Entry, Selector, User, draw_password, in_category};
 use kora_resp::{Reply, Words};
 
+use super::checking::check_both;
 use super::is_collection;
+use crate::aliases::OwnNames;
 use crate::command::acl::{self, AclRequest};
 use crate::counts::integer;
 use crate::error::ClientError;
@@ -158,7 +160,9 @@ fn dry_run(user: &User, words: &Words, setup: &Setup, unix_ms: u64) -> Reply {
         return Reply::Error(ClientError::WrongArity { command }.to_string());
     }
     let is_collection = |key: &[u8]| is_collection(setup, key, unix_ms);
-    match user.check(entry, words, &is_collection) {
+    let aliases = setup.catalog.aliases().now();
+    let own_words = OwnNames::new(&aliases, setup.catalog.at(unix_ms)).words(entry, words);
+    match check_both(user, entry, (words, own_words.as_ref()), &is_collection) {
         Ok(()) => Reply::ok(),
         Err(denial) => Reply::Text(denial.explain(user)),
     }

@@ -63,7 +63,10 @@ impl Explanation {
         ];
         let all = Cost { tested, ..cost };
         let mut fields = [&asked[..], &fields(plan, &all, returned)].concat();
-        fields.push(("shards", Reply::Array(self.parts.iter().map(PartExplanation::reply).collect())));
+        fields.push((
+            "shards",
+            Reply::Array(self.parts.iter().map(PartExplanation::reply).collect()),
+        ));
         map(fields)
     }
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use kora_resp::Reply;
 use kora_vector::Metric;
 
-use super::query_reply::nothing;
+use super::query_reply::{absent, meant_anew, nothing};
 use super::{Context, Gather, MultiQuerying, Next, Querying};
 use crate::command::{Center, Element, ManyQueries, VectorQuery, Wish};
 use crate::error::ClientError;
@@ -119,7 +119,7 @@ pub(crate) fn query_many(query: ManyQueries, context: &Context<'_>) -> Next {
 }
 
 /// What neighbours are sought of.
-enum Sought {
+pub(super) enum Sought {
     /// A vector, and the key that stands for it if it does.
     One(Box<[f32]>, Option<Bytes>),
     /// Of each of several.
@@ -135,10 +135,10 @@ impl Sought {
     }
 
     /// The reply if there is nothing of that name.
-    fn nothing(&self, wish: &Wish) -> Reply {
+    pub(super) fn nothing(&self, name: &[u8], wish: &Wish, context: &Context<'_>) -> Reply {
         match self {
-            Sought::One(..) => nothing(wish),
-            Sought::Many(vectors) => Reply::Array(vectors.iter().map(|_| nothing(wish)).collect()),
+            Sought::One(..) => nothing(name, wish, context),
+            Sought::Many(vectors) => Reply::Array(vectors.iter().map(|_| nothing(name, wish, context)).collect()),
         }
     }
 }
@@ -154,13 +154,13 @@ impl Finding {
     pub(crate) fn found(self, there: bool, context: &Context<'_>) -> Next {
         match there {
             true => self.sought.seek(&self.collection, self.wish, context),
-            false => Next::Reply(self.sought.nothing(&self.wish)),
+            false => absent(&self.collection, self.sought, self.wish, context),
         }
     }
 }
 
 /// The first argument of VECQUERY is a collection's name, or that followed by `:*`, or the key of a vector.
-fn find(target: Bytes, sought: Sought, wish: Wish, context: &Context<'_>) -> Next {
+pub(super) fn find(target: Bytes, sought: Sought, mut wish: Wish, context: &Context<'_>) -> Next {
     if context.catalog().holds(&target) {
         return sought.seek(&target, wish, context);
     }
@@ -170,7 +170,10 @@ fn find(target: Bytes, sought: Sought, wish: Wish, context: &Context<'_>) -> Nex
         return sought.seek(name, wish, context);
     }
     let Some(colon) = target.iter().rposition(|byte| *byte == b':') else {
-        return Next::reply_unless_wrong_type(sought.nothing(&wish), &target, context);
+        if let Some(target) = meant_anew(&target, &mut wish, context) {
+            return find(target, sought, wish, context);
+        }
+        return Next::reply_unless_wrong_type(sought.nothing(&target, &wish, context), &target, context);
     };
     let element = Element {
         collection: target.slice(..colon),

@@ -46,6 +46,7 @@ pub(crate) use self::switching::{Switched, Switching};
 pub(crate) use self::topics::AskingTopics;
 
 use crate::access::{self, UsersFile};
+use crate::aliases;
 use crate::command::{Element, VectorForm};
 use crate::counts::integer;
 use crate::error::ClientError;
@@ -79,6 +80,8 @@ pub(crate) enum Gather {
     SettingIf(Box<SettingIf>),
     /// DEL of keys of which some are names of collections.
     Deleting(Box<Deleting>),
+    /// RENAME, RENAMENX and COPY on one shard, of what may be a vector set: what comes behind depends on it.
+    RenameOnShard,
     /// RENAME, RENAMENX and COPY between shards.
     RenameOrCopy(Box<RenameOrCopy>),
     /// RANDOMKEY.
@@ -87,6 +90,10 @@ pub(crate) enum Gather {
     Executing(Box<Executing>),
     /// VECCREATE.
     Creating,
+    /// VECALIAS: what names mean behind it depends on it.
+    ChangingAlias,
+    /// VECLIST WITHALIASES.
+    ListingWithAliases,
     /// The first VECSET of a collection.
     ImplicitCreate(Box<ImplicitCreate>),
     /// EXPIRE and PERSIST of a collection: what comes behind depends on it.
@@ -265,6 +272,7 @@ impl Gather {
             | Gather::Rewriting(_)
             | Gather::SavingUsers(_)
             | Gather::AskingTopics(_)
+            | Gather::ListingWithAliases
             | Gather::AskingSlow(_)
             | Gather::Saving(_)
             | Gather::Informing(_) => Gate::Open,
@@ -272,7 +280,7 @@ impl Gather {
             Gather::Scripting => Gate::Closed,
             Gather::Subscribing | Gather::Switching(_) | Gather::LoadingUsers(..) => Gate::Closed,
             Gather::Creating | Gather::ImplicitCreate(_) | Gather::Dropping(_) | Gather::Flushing(_) => Gate::Closed,
-            Gather::ExpireCollection => Gate::Closed,
+            Gather::ExpireCollection | Gather::ChangingAlias | Gather::RenameOnShard => Gate::Closed,
             // Nothing was asked yet, and what comes behind it must not be asked before.
             Gather::Splitting(_) => Gate::Closed,
             Gather::SettingIf(_) | Gather::Deleting(_) | Gather::RenameOrCopy(_) => Gate::Closed,
@@ -338,13 +346,21 @@ impl Gather {
     /// Takes one part in.
     pub(crate) fn absorb(self, from: Target, part: PartialReply, context: &Context<'_>) -> Next {
         match (self, part) {
-            (Gather::One(_), PartialReply::Refused(error)) => Next::error(&error),
+            (
+                Gather::One(_) | Gather::ChangingAlias | Gather::ListingWithAliases | Gather::RenameOnShard,
+                PartialReply::Refused(error),
+            ) => Next::error(&error),
             (Gather::Scripting, PartialReply::Elsewhere(shard, body)) => Next::Request(
                 Gather::Scripting,
                 vec![(Target::Shard(shard), RequestBody::Script(body))],
             ),
             (Gather::Scripting, part) => Next::Reply(Shape::Whole.show(part)),
-            (Gather::ExpireCollection | Gather::Subscribing, part) => Next::Reply(Shape::Whole.show(part)),
+            (Gather::ExpireCollection | Gather::Subscribing | Gather::ChangingAlias | Gather::RenameOnShard, part) => {
+                Next::Reply(Shape::Whole.show(part))
+            }
+            (Gather::ListingWithAliases, PartialReply::Names(names)) => {
+                Next::Reply(aliases::listed_with(names, &context.setup.catalog.aliases().now()))
+            }
             (Gather::One(shape), part) => Next::Reply(shape.show(part)),
             (Gather::Replying(_) | Gather::Fetching(_) | Gather::Finding(_), PartialReply::Refused(error)) => {
                 Next::error(&error)

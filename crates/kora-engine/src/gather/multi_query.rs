@@ -12,8 +12,9 @@ use kora_resp::Reply;
 use kora_vector::Work;
 use kora_vector::limits::K_MAX;
 
+use super::finding::Sought;
 use super::query::question_of;
-use super::query_reply::nothing;
+use super::query_reply::absent;
 use super::{Context, Gather, Next, Querying, ReadTiming};
 use crate::budgets::{ATTRIBUTE_BYTE_WORK, KEY_WORK};
 use crate::command::Wish;
@@ -56,13 +57,15 @@ pub(crate) struct MultiQuerying {
 
 impl MultiQuerying {
     /// Begins queries for the neighbours of these vectors, at least one.
-    pub(crate) fn start(collection: &[u8], vectors: Vec<Box<[f32]>>, wish: Wish, context: &Context<'_>) -> Next {
+    pub(crate) fn start(collection: &[u8], vectors: Vec<Box<[f32]>>, mut wish: Wish, context: &Context<'_>) -> Next {
         let Some(schema) = context.catalog().find(collection) else {
-            return MultiQuerying::nothing(vectors.len(), &wish);
+            return absent(collection, Sought::Many(vectors), wish, context);
         };
         if let Some(error) = vectors.iter().find_map(|vector| vet(&schema, vector).err()) {
             return Next::error(&error);
         }
+        // Where it is gone when it is asked for, all of them say so, and no single one looks for another.
+        wish.said = None;
         let about = |vector| Arc::new(question_of(Arc::clone(&schema), vector, None, &wish, context));
         let questions: Vec<_> = vectors.into_iter().map(about).collect();
         let querying = MultiQuerying {
@@ -83,11 +86,6 @@ impl MultiQuerying {
             questions,
         };
         Box::new(querying).go_on(context)
-    }
-
-    /// There is nothing of that name: so each of so many queries says.
-    pub(super) fn nothing(count: usize, wish: &Wish) -> Next {
-        Next::Reply(Reply::Array((0..count).map(|_| nothing(wish)).collect()))
     }
 
     /// Takes what a shard has found for all that it was asked.
@@ -210,7 +208,9 @@ impl MultiQuerying {
     /// The collection was dropped while it was being queried: all queries are asked again, so that they are about one generation.
     fn begin_again(mut self: Box<Self>, context: &Context<'_>) -> Next {
         let Some(schema) = context.catalog().find(&self.schema.name) else {
-            return MultiQuerying::nothing(self.questions.len(), &self.wish);
+            let vectors = self.questions.iter().map(|question| question.vector.clone());
+            let wish = Arc::unwrap_or_clone(self.wish);
+            return absent(&self.schema.name, Sought::Many(vectors.collect()), wish, context);
         };
         if self.again == QUERY_AGAIN_MAX {
             let collection = schema.name.to_vec();

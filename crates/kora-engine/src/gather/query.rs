@@ -11,7 +11,8 @@ use kora_vector::limits::K_MAX;
 use kora_vector::{Step, Work};
 
 use super::explain::Explanation;
-use super::query_reply::{Choosing, Cost, Neighbours, nothing};
+use super::finding::Sought;
+use super::query_reply::{Choosing, Cost, Neighbours, absent};
 use super::{Context, Gate, Gather, Next, ReadTiming, Recalling};
 use crate::budgets::HIT_WORK;
 use crate::command::Wish;
@@ -73,7 +74,7 @@ impl Querying {
         context: &Context<'_>,
     ) -> Next {
         let Some(schema) = context.catalog().find(collection) else {
-            return Next::Reply(nothing(&wish));
+            return absent(collection, Sought::One(vector, own), wish, context);
         };
         if let Err(error) = vet(&schema, &vector) {
             return Next::error(&error);
@@ -299,12 +300,13 @@ impl Querying {
             QueryPurpose::Answer(wish) => wish,
         };
         // A single part saw it gone, so there was a moment without it, and that is an answer.
-        if self.parts.len() == 1 {
-            return Next::Reply(nothing(&wish));
-        }
         let name = &self.question.schema.name;
+        let sought = Sought::One(self.question.vector.clone(), None);
+        if self.parts.len() == 1 {
+            return absent(name, sought, Arc::unwrap_or_clone(wish), context);
+        }
         let Some(schema) = context.catalog().find(name) else {
-            return Next::Reply(nothing(&wish));
+            return absent(name, sought, Arc::unwrap_or_clone(wish), context);
         };
         if self.again == QUERY_AGAIN_MAX {
             return Next::error(&ClientError::QueryOvertaken {

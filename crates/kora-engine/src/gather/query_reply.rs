@@ -8,9 +8,13 @@ use kora_resp::Reply;
 use kora_vector::{Statistics, Step, Work};
 
 use super::explain;
+use super::finding::{Sought, find};
+use super::{Context, Next};
+use crate::aliases::OwnNames;
 use crate::budgets::{ATTRIBUTE_BYTE_WORK, HIT_WORK};
 use crate::command::Wish;
 use crate::counts::integer;
+use crate::limits::NAMES_LOOKED_AT_MAX;
 
 /// What a query has cost so far, on all shards together.
 #[derive(Clone, Copy, Default)]
@@ -60,7 +64,7 @@ impl Choosing {
     pub(super) fn new(found: Neighbours, wish: &Wish) -> Choosing {
         Choosing {
             found,
-            without: wish.without.iter().cloned().collect(),
+            without: wish.without.iter().map(|element| element.key().into()).collect(),
             ..Choosing::default()
         }
     }
@@ -159,7 +163,7 @@ impl Cost {
         self.reply_with(found, wish, None)
     }
 
-    fn reply_with(self, found: Neighbours, wish: &Wish, note: Option<&'static str>) -> Reply {
+    fn reply_with(self, found: Neighbours, wish: &Wish, note: Option<String>) -> Reply {
         let hits = match wish.with_attributes.is_some() || wish.with_vector {
             false => Reply::Scored(found.hits),
             true => Reply::Rows(rows(found, wish)),
@@ -182,7 +186,7 @@ impl Cost {
                 ("plan", text(self.plan())),
             ]);
         }
-        fields.extend(note.map(|note| ("note", text(note))));
+        fields.extend(note.map(|note| ("note", Reply::Bulk(note.into()))));
         let map = fields.into_iter().map(|(name, value)| (text(name), value));
         Reply::Array(vec![hits, Reply::Map(map.collect())])
     }
@@ -210,8 +214,25 @@ fn rows(found: Neighbours, wish: &Wish) -> Vec<Box<[Reply]>> {
     found.hits.into_iter().map(row).collect()
 }
 
-/// There is nothing of that name, and that is certain.
-pub(super) fn nothing(wish: &Wish) -> Reply {
+/// There is nothing of that name, and that is certain: it is what is answered, unless the name was meant by an alias that means
+/// another one by now.
+pub(super) fn absent(name: &[u8], sought: Sought, mut wish: Wish, context: &Context<'_>) -> Next {
+    match meant_anew(name, &mut wish, context) {
+        Some(target) => find(target, sought, wish, context),
+        None => Next::Reply(sought.nothing(name, &wish, context)),
+    }
+}
+
+/// What an alias means by now that stands in what was said, if that is something else than it was. This is asked once.
+pub(super) fn meant_anew(before: &[u8], wish: &mut Wish, context: &Context<'_>) -> Option<Bytes> {
+    let said = wish.said.take()?;
+    let aliases = context.setup.catalog.aliases().now();
+    let target = OwnNames::new(&aliases, context.catalog()).of_target(&said)?;
+    (target != before).then(|| target.into())
+}
+
+/// The same, whatever was meant.
+pub(super) fn nothing(name: &[u8], wish: &Wish, context: &Context<'_>) -> Reply {
     if wish.explains {
         return explain::nothing(wish);
     }
@@ -219,5 +240,20 @@ pub(super) fn nothing(wish: &Wish) -> Reply {
         is_exact: true,
         ..Cost::default()
     };
-    cost.reply_with(Neighbours::default(), wish, Some("no such collection"))
+    let note = wish.with_info.then(|| note_of_absence(name, context));
+    cost.reply_with(Neighbours::default(), wish, note)
+}
+
+/// What a client is told that looks for a collection that is not there: of one that it may have made instead, since a key's
+/// collection is what stands before its last `:`.
+fn note_of_absence(name: &[u8], context: &Context<'_>) -> String {
+    let name = name.strip_suffix(b":*").unwrap_or(name);
+    match context.catalog().one_below(name, NAMES_LOOKED_AT_MAX) {
+        None => "no such collection".to_owned(),
+        Some(below) => format!(
+            "no such collection; there is '{}': a key's collection is what stands before its last ':', unless COLLECTION \
+             and ELEMENT name the two",
+            below.name.escape_ascii()
+        ),
+    }
 }

@@ -14,7 +14,7 @@ use kora_log::record::encode_vector;
 use kora_log::snapshot::PieceKind;
 use kora_vector::{Step, Work};
 
-use super::journal::{deadline, put_attributes, put_collection, put_fields, put_library, put_value};
+use super::journal::{deadline, put_alias, put_attributes, put_collection, put_fields, put_library, put_value};
 use super::{CHORE_PART, Shard};
 use crate::router::LIBRARIES_SHARD;
 
@@ -195,8 +195,15 @@ impl Shard {
 
     fn capture_some(&self, stage: CaptureStage, out: &mut Vec<u8>) -> CaptureStage {
         match stage {
-            CaptureStage::Begin if self.id == LIBRARIES_SHARD => CaptureStage::Libraries(None),
-            CaptureStage::Begin => CaptureStage::Names(0),
+            CaptureStage::Begin => {
+                let aliases = self.setup.catalog.aliases().now();
+                let own = aliases.iter().filter(|(name, _)| self.owns_name(name));
+                own.for_each(|(name, collection)| put_alias(out, name, collection));
+                match self.id == LIBRARIES_SHARD {
+                    true => CaptureStage::Libraries(None),
+                    false => CaptureStage::Names(0),
+                }
+            }
             CaptureStage::Libraries(last) => match self.setup.catalog.libraries().after(last.as_ref()) {
                 Some(library) => {
                     put_library(out, library);

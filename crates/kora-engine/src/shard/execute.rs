@@ -77,17 +77,25 @@ impl Shard {
             RequestBody::Get(element) => self
                 .get(&element, at_ms)
                 .map_or_else(PartialReply::Refused, PartialReply::Vector),
+            RequestBody::Attributes(body) => {
+                let (element, action) = *body;
+                self.act_on_element_attributes(&element, action, at_ms)
+                    .map_or_else(PartialReply::Refused, PartialReply::Reply)
+            }
             RequestBody::Holds(element) => self
                 .holds(&element, at_ms)
                 .map_or_else(PartialReply::Refused, PartialReply::Holds),
             RequestBody::Create(proposal) => PartialReply::Decided(self.create(*proposal, at_ms)),
             RequestBody::Withdraw(name) => {
                 self.resolve_live(&name, at_ms);
-                match self.refuse_other_type(&name) {
+                match self.refuse_other_type(&name).or_else(|| self.refuse_alias(&name)) {
                     Some(refusal) => PartialReply::Refused(refusal),
                     None => PartialReply::Withdrawn(self.withdraw(&name)),
                 }
             }
+            RequestBody::ChangeAlias(change) => self
+                .change_alias(*change, at_ms)
+                .map_or_else(PartialReply::Refused, PartialReply::Reply),
             RequestBody::Close(schema) => PartialReply::Count(self.close(&schema)),
             RequestBody::Keep(name) => {
                 self.keep(&name);

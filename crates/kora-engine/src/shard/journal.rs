@@ -170,6 +170,7 @@ impl Journal {
             Outcome::Landed { transfer } => Record::Landed { transfer }.encode(out),
             Outcome::LibrarySet { library } => put_library(out, library),
             Outcome::LibraryGone { name } => Record::LibraryGone { name }.encode(out),
+            Outcome::Aliased { alias, collection } => put_alias(out, alias, collection.unwrap_or_default()),
             Outcome::Created { .. }
             | Outcome::CollectionDeadline { .. }
             | Outcome::Withdrawn { .. }
@@ -277,6 +278,11 @@ pub(super) fn put_library(out: &mut Vec<u8>, library: &Library) {
             );
         }
     });
+}
+
+/// Writes what an alias means; nothing if it is not there.
+pub(super) fn put_alias(out: &mut Vec<u8>, name: &[u8], collection: &[u8]) {
+    Record::Alias { name, collection }.encode(out);
 }
 
 /// Writes what attributes a vector has; none if the text is empty.

@@ -4,6 +4,7 @@
 //! are served. Only what the same client asked of the same shard after it waits, so that a client's commands take
 //! effect in the order it sent them.
 
+mod aliases;
 mod asking;
 mod attributes;
 mod batch;
@@ -20,6 +21,7 @@ mod journal;
 mod keys;
 mod library_text;
 mod memory;
+mod moving_sets;
 mod multi_key;
 mod notices;
 mod observers;

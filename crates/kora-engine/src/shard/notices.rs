@@ -196,7 +196,12 @@ impl Notices {
                 self.tell(EventClass::VECTOR, "vecsetattr", &key_of(&schema.name, name));
             }
             Outcome::VectorRemoved { schema, name, cause } => self.tell_removal(&key_of(&schema.name, name), cause),
+            Outcome::Created { schema } if schema.set_form().is_some() && event == Hint::RENAME.event => {
+                self.tell(EventClass::NEW, "new", &schema.name);
+                self.tell(EventClass::GENERIC, event, &schema.name);
+            }
             Outcome::Created { schema } => self.tell(EventClass::VECTOR, "veccreate", &schema.name),
+            Outcome::Aliased { alias, .. } => self.tell(EventClass::VECTOR, "vecalias", alias),
             Outcome::CollectionDeadline { schema, deadline_ms } => self.tell_deadline(&schema.name, deadline_ms),
             Outcome::Withdrawn { schema, cause } => self.tell_removal(&schema.name, cause),
             Outcome::FieldSet { .. }

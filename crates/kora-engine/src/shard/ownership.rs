@@ -23,6 +23,12 @@ impl Shard {
     pub(super) fn create(&mut self, proposal: Proposal, at_ms: u64) -> Result<Arc<Schema>, ClientError> {
         self.assert_owns_name(&proposal.name);
         let place = self.resolve_live(&proposal.name, at_ms);
+        if let Some(collection) = self.setup.catalog.aliases().meaning(place.key) {
+            return Err(ClientError::NameOfAlias {
+                alias: proposal.name.to_vec(),
+                collection: collection.to_vec(),
+            });
+        }
         // What is there now and had not expired when it was looked for a moment ago.
         match self.setup.catalog.newest(place.key) {
             None if self.keyspace.entry(place).is_some() => Err(ClientError::WrongType),
@@ -112,6 +118,9 @@ impl Task for Sweep {
     fn slice(&mut self, shard: &mut Shard, _work: &mut Work) -> Step<()> {
         let Shard { placement, id, .. } = *shard;
         let owns = |name: &[u8]| placement.shard_of(name) == id;
+        if self.bucket == 0 {
+            shard.keyspace.remove_aliases_before(self.before, owns);
+        }
         match shard.keyspace.withdraw_before(self.before, self.bucket, owns) {
             None => Step::Done(()),
             Some(bucket) => {

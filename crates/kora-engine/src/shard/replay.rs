@@ -17,7 +17,9 @@ use kora_vector::{LoadFault, Metric, Step, Work, vet};
 use super::library_text::read_library;
 use super::schema_text::read_schema;
 use super::{Shard, ShardObservers};
+use crate::command::limits::COLLECTION_NAME_BYTES_MAX;
 use crate::limits::KEY_BYTES_MAX;
+use crate::moved::MovedSet;
 
 /// What a shard must remember until all of the log is read.
 #[derive(Default)]
@@ -44,6 +46,8 @@ enum LeavingValue {
     Value(MovedValue),
     /// With its deadline and its attributes, which are empty if it has none.
     Vector(Arc<Schema>, Box<[f32]>, u64, Bytes),
+    /// A vector set, as it was.
+    Set(Box<MovedSet>),
 }
 
 /// Why a record can't be made true.
@@ -143,6 +147,15 @@ impl Shard {
                 self.replay.landed.push(transfer);
                 Ok(())
             }
+            Record::Alias { name, collection } => {
+                let is_short = name.len().max(collection.len()) <= COLLECTION_NAME_BYTES_MAX;
+                fault_unless(is_short, "an alias is longer than the limit")?;
+                match collection.is_empty() {
+                    true => drop(self.keyspace.remove_alias(name)),
+                    false => self.keyspace.set_alias(name, collection, Generation(0)),
+                }
+                Ok(())
+            }
             Record::Flush { generation } => {
                 let mut from = Some(0);
                 while let Some(place) = from {
@@ -190,7 +203,8 @@ impl Shard {
                 }
             }),
             (PartPiece::More(more), Some(PartInLoad::Loading(mut part))) => {
-                let belongs = |key: &[u8]| self.placement.shard_of(key) == self.id;
+                let schema = Arc::clone(part.schema());
+                let belongs = |name: &[u8]| self.placement.shard_of_vector(&schema, name) == self.id;
                 part.piece(more, belongs).map_err(refuse)?;
                 Some(PartInLoad::Loading(part))
             }
@@ -241,6 +255,10 @@ impl Shard {
                             .set_attributes(&schema.name, name, &attributes, BEFORE_ALL_MS);
                     }
                 }
+                LeavingValue::Set(set) => {
+                    let mut landing = self.begin_landing(&key, *set, now_ms);
+                    while self.tell_landed(&mut landing, &mut Work::new(u64::MAX)) == Step::More {}
+                }
             }
             self.keyspace.end_batch();
         }
@@ -290,8 +308,9 @@ impl Shard {
                 vet(&vector, metric).map_err(|refusal| fault(&refusal.to_string()))?;
                 if self.keeps_vector(&schema, &key, name, &vector) {
                     // The snapshot has it, or a record before: what it took to link it is not spent again.
-                    let place = self.keyspace.place(&key, BEFORE_ALL_MS);
-                    self.keyspace.set_deadline(place, deadline_ms(deadline));
+                    let element = (collection, name);
+                    self.keyspace
+                        .set_element_deadline(element, deadline_ms(deadline), BEFORE_ALL_MS);
                     return Ok(());
                 }
                 self.replay_vector(&schema, &key, &vector, deadline_ms(deadline));
@@ -303,11 +322,9 @@ impl Shard {
                 deadline,
             } => {
                 if self.schema_of(collection, generation).is_some() {
-                    let key = key_of(collection, name);
-                    let place = self.keyspace.place(&key, BEFORE_ALL_MS);
-                    if self.keyspace.kind(place) == Some(KeyType::Vector) {
-                        self.keyspace.set_deadline(place, deadline_ms(deadline));
-                    }
+                    let element = (collection, name);
+                    self.keyspace
+                        .set_element_deadline(element, deadline_ms(deadline), BEFORE_ALL_MS);
                 }
             }
             Record::Attributes {
@@ -370,9 +387,14 @@ impl Shard {
                 }
             }
             Record::Drop {
-                generation, collection, ..
+                generation,
+                collection,
+                cause,
             } => {
-                if self.schema_of(collection, generation).is_some() {
+                if let record::Cause::Moved(transfer) = cause {
+                    self.setup.catalog.go_on_from(transfer + 1);
+                    self.replay_set_leaving(collection, generation, transfer);
+                } else if self.schema_of(collection, generation).is_some() {
                     self.keyspace.withdraw(collection, Cause::Dropped);
                 }
             }
@@ -468,7 +490,7 @@ impl Shard {
                 .zip(vector)
                 .all(|(kept, told)| kept.to_bits() == told.to_bits())
         });
-        is_same && self.keyspace.kind(place) == Some(KeyType::Vector)
+        is_same && (!schema.has_key(name) || self.keyspace.kind(place) == Some(KeyType::Vector))
     }
 
     fn replay_vector_gone(&mut self, schema: &Arc<Schema>, name: &[u8], cause: record::Cause) {
@@ -489,6 +511,20 @@ impl Shard {
         }
         self.keyspace
             .remove_vector(&schema.name, name, BEFORE_ALL_MS, Cause::Command);
+    }
+
+    /// A vector set is on its way to another key.
+    fn replay_set_leaving(&mut self, name: &[u8], generation: u64, transfer: u64) {
+        let Some(schema) = self.schema_of(name, generation) else {
+            return;
+        };
+        if let Some(part) = self.keyspace.take_set(&schema, transfer) {
+            let set = MovedSet { part, schema, transfer };
+            let leaving = LeavingValue::Set(Box::new(set));
+            self.replay
+                .leaving
+                .insert(transfer, (Bytes::copy_from_slice(name), leaving));
+        }
     }
 
     /// The collection of this name, if it is this one.

@@ -12,6 +12,7 @@ use super::Shard;
 use super::asking::is_askable;
 use super::task::{Begun, Task, Unfinished};
 use crate::access::is_collection;
+use crate::aliases::OwnNames;
 use crate::answer::answer;
 use crate::command::scripting::ScriptRights;
 use crate::command::table::{self, DataAccess, Parsed};
@@ -21,7 +22,7 @@ use crate::fit::vet;
 use crate::gather::{Shape, moves_into_closing};
 use crate::limits::{CALLS_PER_SLICE, SCRIPT_MESSAGE_BYTES_MAX};
 use crate::mail::{MultiKeyRequest, Origin, PartialReply, RequestBody, ScriptRun, SetVector, StringsPart};
-use crate::plan::names_a_collection;
+use crate::plan::{names_a_collection, names_collection};
 use crate::router::{ShardId, Spread, slot};
 use crate::scripts::RunningFunction;
 use crate::session::Session;
@@ -155,14 +156,25 @@ impl Shard {
             Ok(Some(request)) => request,
             Ok(None) | Err(_) => return ClientError::Said("ERR the command is longer than a client's may be").into(),
         };
-        let parsed = table::parse(&request, table::Access::Full);
+        let mut parsed = table::parse(&request, table::Access::Full);
+        let aliases = &self.setup.catalog.aliases();
+        let aliases = (!aliases.is_empty()).then(|| aliases.now());
+        let own_names = aliases.as_ref();
+        let own_names = own_names.map(|aliases| OwnNames::new(aliases, self.setup.catalog.at(script.at_ms)));
         if let Some(rights) = &script.rights
             && !matches!(&parsed.command, Command::Refused(error) if error.is_about_the_words())
         {
             let is_collection = |key: &[u8]| is_collection(&self.setup, key, script.at_ms);
-            if let Err(text) = rights.check(parsed.entry, &request.words(0), &is_collection, script.at_ms) {
-                return Called::Reply(Reply::Error(format!("ERR ACL failure in script: {text}")));
+            let words = request.words(0);
+            let own_words = own_names.and_then(|own_names| own_names.words(parsed.entry, &words));
+            for words in [Some(words), own_words].iter().flatten() {
+                if let Err(text) = rights.check(parsed.entry, words, &is_collection, script.at_ms) {
+                    return Called::Reply(Reply::Error(format!("ERR ACL failure in script: {text}")));
+                }
             }
+        }
+        if let Some(own_names) = own_names {
+            own_names.give_to(&mut parsed);
         }
         match self.vet_call(parsed, script) {
             Ok((command, is_write)) => self.do_call(command, is_write, script, work),
@@ -242,6 +254,9 @@ impl Shard {
                 (Shape::Ok, RequestBody::Set(Box::new(setting)))
             }
             Command::VectorGet(element, form) => (Shape::Vector(form), RequestBody::Get(element)),
+            Command::VectorAttributes(element, action) => {
+                (Shape::Whole, RequestBody::Attributes(Box::new((element, action))))
+            }
             Command::VectorDelete(elements) => (Shape::Whole, RequestBody::Delete(elements)),
             Command::Publish(message) => return script.publish(*message),
             command if is_askable(&command) => {
@@ -307,7 +322,7 @@ impl Shard {
                 multi_key.keys().find_map(|key| self.find_key(key, script))
             }
             Command::Transfer(transfer) => {
-                if moves_into_closing(transfer, catalog) {
+                if moves_into_closing(transfer, catalog) || names_collection(transfer, catalog) {
                     return decides();
                 }
                 let found = self.find_key(&transfer.from, script);
@@ -317,7 +332,8 @@ impl Shard {
                 Some(ClientError::Said("ERR VECSET in a script is for collections that exist").into())
             }
             Command::VectorSet(Element { collection, name }, ..)
-            | Command::VectorGet(Element { collection, name }, _) => self.find_element(collection, name, script),
+            | Command::VectorGet(Element { collection, name }, _)
+            | Command::VectorAttributes(Element { collection, name }, _) => self.find_element(collection, name, script),
             Command::VectorDelete(elements) => elements
                 .iter()
                 .find_map(|(collection, name)| self.find_element(collection, name, script)),

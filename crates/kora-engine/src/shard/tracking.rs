@@ -144,7 +144,9 @@ impl TrackingTable {
             | Outcome::Withdrawn { schema, .. } => self.invalidate(&schema.name),
             Outcome::PartDropped { part, .. } => self.invalidate_collection(&part.schema().name),
             Outcome::Flushed { .. } => self.invalidate_all(),
-            Outcome::Landed { .. }
+            // An alias is no key: what was read through it is known by the key of its collection.
+            Outcome::Aliased { .. }
+            | Outcome::Landed { .. }
             | Outcome::LibrarySet { .. }
             | Outcome::LibraryGone { .. }
             | Outcome::BatchBegin

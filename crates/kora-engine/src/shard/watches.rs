@@ -138,7 +138,9 @@ impl Watches {
                 let part = || element_of(key).and_then(|(collection, _)| parts.as_ref()?.get(collection));
                 keys.find(keys.hash(key), key).is_some() || part().is_some_and(|part| is_vector_of(part, key))
             }),
-            Outcome::Landed { .. }
+            // An alias is no key.
+            Outcome::Aliased { .. }
+            | Outcome::Landed { .. }
             | Outcome::LibrarySet { .. }
             | Outcome::LibraryGone { .. }
             | Outcome::BatchBegin

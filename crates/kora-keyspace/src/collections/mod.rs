@@ -13,6 +13,7 @@ mod expiring;
 mod few_elements;
 mod filtered;
 mod grouped;
+mod moving;
 mod names;
 mod part_upkeep;
 mod persist;

@@ -134,12 +134,13 @@ pub(crate) enum Kind {
     Landed = 16,
     PartGone = 17,
     FieldDeadlines = 18,
+    Alias = 19,
     Library = 24,
     LibraryGone = 25,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Kind; 20] = [
+    pub(crate) const ALL: [Kind; 21] = [
         Kind::Set,
         Kind::Hash,
         Kind::Fields,
@@ -158,6 +159,7 @@ impl Kind {
         Kind::Landed,
         Kind::PartGone,
         Kind::FieldDeadlines,
+        Kind::Alias,
         Kind::Library,
         Kind::LibraryGone,
     ];

@@ -77,6 +77,10 @@ pub(crate) fn every_kind<'a>(key: &'a [u8], text: &'a [u8], number: u64, list: &
             collection,
             cause: Cause::Expired,
         },
+        Record::Alias {
+            name: key,
+            collection: text,
+        },
         Record::Flush { generation },
         Record::Landed { transfer: number },
         Record::PartGone {
