@@ -147,7 +147,7 @@ pub const UNKNOWN: &CommandEntry = &CommandEntry {
 };
 
 /// Every command stands in its family's file, beside its parser.
-const FAMILIES: [&[CommandEntry]; 14] = [
+const FAMILIES: [&[CommandEntry]; 15] = [
     acl::ENTRIES,
     admin_entries::ENTRIES,
     compatibility::ENTRIES,

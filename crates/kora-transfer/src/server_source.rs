@@ -274,9 +274,10 @@ impl ServerSource {
         continues: bool,
     ) -> Result<bool, TransferError> {
         hashes.iter().for_each(|(key, fields)| {
+            let key: &Key = key.borrow();
             if self.tells_field_deadlines && !fields.is_empty() {
                 let count = fields.len().to_string();
-                let mut words: Vec<&[u8]> = vec![b"HPEXPIRETIME", &key.borrow().key, b"FIELDS", count.as_bytes()];
+                let mut words: Vec<&[u8]> = vec![b"HPEXPIRETIME", &key.key, b"FIELDS", count.as_bytes()];
                 words.extend(fields.iter().map(|(field, _)| field.as_slice()));
                 self.connection.push(&words);
             }
@@ -298,7 +299,8 @@ impl ServerSource {
             }
             if !fields.is_empty() {
                 is_some = true;
-                self.waiting.push_back(Ok(key.borrow().row(Content::Hash {
+                let key: &Key = (*key).borrow();
+                self.waiting.push_back(Ok(key.row(Content::Hash {
                     fields,
                     deadlines,
                     continues,

@@ -37,7 +37,8 @@ pub(super) fn is_askable(command: &Command) -> bool {
             | Command::RandomKey
             | Command::DatabaseSize
             | Command::VectorQuery(_)
-            | Command::VectorList
+            | Command::VectorQueryMany(_)
+            | Command::VectorList(_)
             | Command::VectorInfo(_)
     )
 }
