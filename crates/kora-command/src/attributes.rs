@@ -66,7 +66,7 @@ fn get(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
 
 fn on_vector(arguments: &Arguments<'_>, action: AttributesAction) -> Result<Command, ClientError> {
     if arguments.has_named_element() {
-        return Ok(Command::VectorAttributes(arguments.element(1)?, action));
+        return Ok(Command::VectorAttributes(arguments.element(1)?, Box::new(action)));
     }
     arguments.element_names(1)?;
     Ok(Command::OnKey(arguments.word(1).into(), Action::Attributes(action)))

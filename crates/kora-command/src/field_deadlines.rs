@@ -126,7 +126,7 @@ impl FieldDeadlineAction {
 }
 
 fn on_key(arguments: &Arguments<'_>, action: FieldDeadlineAction) -> Result<Command, ClientError> {
-    let action = Action::Hash(HashAction::Deadlines(action));
+    let action = Action::Hash(HashAction::Deadlines(Box::new(action)));
     Ok(Command::OnKey(arguments.key(1)?.into(), action))
 }
 

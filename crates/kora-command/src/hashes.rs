@@ -44,7 +44,7 @@ pub enum HashAction {
     /// `HSCAN`: whether the options make sense is looked at only where there is something.
     Scan(u64, Result<HashScan, ClientError>),
     /// `HEXPIRE`, `HSETEX` and what else is about deadlines of fields.
-    Deadlines(FieldDeadlineAction),
+    Deadlines(Box<FieldDeadlineAction>),
 }
 
 /// What HSET and HMSET answer.

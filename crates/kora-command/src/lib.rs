@@ -254,7 +254,7 @@ pub enum Command {
     /// `VECGET key [FP32]`
     VectorGet(Element, VectorForm),
     /// `VECSETATTR` and `VECGETATTR` of an element that is named by two words.
-    VectorAttributes(Element, AttributesAction),
+    VectorAttributes(Element, Box<AttributesAction>),
     /// `VECDEL key [key …]`
     VectorDelete(ElementList),
     /// `VECQUERY collection k …`, `VECEXPLAIN collection k …`

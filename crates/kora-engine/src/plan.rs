@@ -232,7 +232,7 @@ pub(crate) fn start(command: Command, first: First, me: u64, here: Target, conte
         }
         Command::VectorAttributes(element, action) => {
             let shard = Target::Shard(context.home_of(&element));
-            let body = RequestBody::Attributes(Box::new((element, action)));
+            let body = RequestBody::Attributes(Box::new((element, *action)));
             Next::Request(Gather::One(Shape::Whole), vec![(shard, body)])
         }
         Command::VectorDelete(elements) => delete(&elements, context),

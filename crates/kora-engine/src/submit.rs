@@ -70,7 +70,7 @@ impl Engine {
         self.gate(&mut parsed);
         if self.reply_queues.get(id).is_closed() {
             self.reply_queues.get(id).block();
-            return Admission::Later(parsed);
+            return Admission::Later(Box::new(parsed));
         }
         let mut parsed = match self.reply_queues.get(id).session.is_restricted() {
             true => restricted(parsed),
@@ -80,7 +80,7 @@ impl Engine {
         let mut plan = plan::plan(&parsed, self.setup.placement, self.setup.catalog.at(at_ms));
         if self.is_paused(id, &parsed, at_ms) {
             self.reply_queues.get(id).block();
-            return Admission::Later(parsed);
+            return Admission::Later(Box::new(parsed));
         }
         if let Some(busy) = self.kept_out(&parsed, plan.route, at_ms) {
             parsed.command = Command::Refused(ClientError::Said(busy));
@@ -98,17 +98,17 @@ impl Engine {
         }
         if !reply_queue.has_room() || !in_order {
             reply_queue.block();
-            return Admission::Later(parsed);
+            return Admission::Later(Box::new(parsed));
         }
         if !self.has_credit(route) {
             self.queue_for_credit(id);
-            return Admission::Later(parsed);
+            return Admission::Later(Box::new(parsed));
         }
         let reserved = match self.room_for_data(id, &parsed, since_us, at_ms) {
             Room::Found(reserved) => reserved,
             Room::Awaited(needed) => {
                 self.queue_for_memory(id, needed);
-                return Admission::Later(parsed);
+                return Admission::Later(Box::new(parsed));
             }
             Room::Refused => {
                 self.refuse_for_data(id, &parsed, since_us, host);
@@ -121,7 +121,7 @@ impl Engine {
             return Admission::Taken;
         }
         if !self.finds_room(id, expected) {
-            return Admission::Later(parsed);
+            return Admission::Later(Box::new(parsed));
         }
         let acts_on = match (route, first) {
             (Route::One(shard), First::Key) => Some(shard),

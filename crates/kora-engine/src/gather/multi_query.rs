@@ -33,7 +33,7 @@ pub(crate) struct MultiQuerying {
     /// The first question that has not begun.
     next: usize,
     /// Queries that are asked in one of the next rounds, with their places and what they ask.
-    asking: VecDeque<(usize, Box<Querying>, Vec<(Target, RequestBody)>)>,
+    asking: VecDeque<ReadyQuery>,
     /// How many neighbours those look for, together.
     asking_nearest: usize,
     /// Queries of this round, by their places.
@@ -54,6 +54,12 @@ pub(crate) struct MultiQuerying {
     /// Times that all queries were asked again because of that.
     again: u8,
 }
+
+/// A query that asks something, with its place and what it asks.
+type ReadyQuery = (usize, Box<Querying>, Vec<(Target, RequestBody)>);
+
+/// A question, and with which ef it is asked.
+type AskedQuestion = (Arc<Question>, usize);
 
 impl MultiQuerying {
     /// Begins queries for the neighbours of these vectors, at least one.
@@ -174,7 +180,7 @@ impl MultiQuerying {
 
     /// Asks what queries want to ask, of each shard with one message.
     fn ask(mut self: Box<Self>) -> Next {
-        let mut of_shard: Vec<(Target, Vec<(Arc<Question>, usize)>)> = Vec::new();
+        let mut of_shard: Vec<(Target, Vec<AskedQuestion>)> = Vec::new();
         let mut left = K_MAX;
         while left > 0
             && let Some((place, querying, requests)) = self.asking.pop_front()

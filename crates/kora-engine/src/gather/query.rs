@@ -279,7 +279,7 @@ impl Querying {
         self.show(choosing.finish(), context)
     }
 
-    fn show(self: Box<Self>, found: Neighbours, context: &Context<'_>) -> Next {
+    fn show(&self, found: Neighbours, context: &Context<'_>) -> Next {
         let QueryPurpose::Answer(wish) = &self.purpose else {
             return Next::other_answer();
         };

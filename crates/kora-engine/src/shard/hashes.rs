@@ -26,7 +26,7 @@ impl Shard {
                 Ok(fields) => return self.begin_fields(place, Purpose::take(fields, AfterTake::Remove), work),
                 Err(error) => Err(error),
             },
-            HashAction::Deadlines(action) => return self.act_on_deadlines(place, action, work),
+            HashAction::Deadlines(action) => return self.act_on_deadlines(place, *action, work),
             HashAction::All(part) => return self.begin_fields(place, Purpose::all(part), work),
             HashAction::Random(Some(sample)) => return self.begin_fields(place, Purpose::sample(sample), work),
             HashAction::Scan(cursor, scan) => match self.vet_scan(place, scan) {

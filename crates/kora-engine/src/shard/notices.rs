@@ -75,11 +75,11 @@ impl Hint {
             Action::Hash(action) => match action {
                 HashAction::Add(..) => Hint::of("hincrby"),
                 HashAction::AddFloat(..) => Hint::of("hincrbyfloat"),
-                HashAction::Deadlines(FieldDeadlineAction::SetFields(setting)) => Hint {
-                    expires: setting
+                HashAction::Deadlines(action) => Hint {
+                    expires: matches!(&**action, FieldDeadlineAction::SetFields(setting) if setting
                         .lifetime
                         .at_ms(now_ms)
-                        .is_ok_and(|at_ms| at_ms > Some(now_ms) && at_ms < Some(NEVER_MS)),
+                        .is_ok_and(|at_ms| at_ms > Some(now_ms) && at_ms < Some(NEVER_MS))),
                     ..Hint::of("hset")
                 },
                 _ => Hint::of("hset"),

@@ -255,7 +255,7 @@ impl Shard {
             }
             Command::VectorGet(element, form) => (Shape::Vector(form), RequestBody::Get(element)),
             Command::VectorAttributes(element, action) => {
-                (Shape::Whole, RequestBody::Attributes(Box::new((element, action))))
+                (Shape::Whole, RequestBody::Attributes(Box::new((element, *action))))
             }
             Command::VectorDelete(elements) => (Shape::Whole, RequestBody::Delete(elements)),
             Command::Publish(message) => return script.publish(*message),
