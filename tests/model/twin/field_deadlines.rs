@@ -28,7 +28,9 @@ impl Twin {
     /// These fields, which are set, have no deadlines any more.
     pub(super) fn forget_deadlines(&mut self, key: &Bytes, fields: impl Iterator<Item = Bytes>) {
         if let Some(held) = self.values.get_mut(key) {
-            fields.for_each(|field| drop(held.deadlines.remove(&field)));
+            fields.for_each(|field| {
+                held.deadlines.remove(&field);
+            });
         }
     }
 
