@@ -748,8 +748,17 @@ impl Name {
             }
             Name::HKeys | Name::HLen | Name::HMGet | Name::HMSet | Name::HRandField | Name::HScan => Family::Hash,
             Name::HGetDel => Family::Hash,
-            Name::HExpire | Name::HExpireAt | Name::HExpireTime | Name::HGetEx | Name::HPersist | Name::HPExpire
-            | Name::HPExpireAt | Name::HPExpireTime | Name::HPTtl | Name::HSetEx | Name::HTtl => Family::Hash,
+            Name::HExpire
+            | Name::HExpireAt
+            | Name::HExpireTime
+            | Name::HGetEx
+            | Name::HPersist
+            | Name::HPExpire
+            | Name::HPExpireAt
+            | Name::HPExpireTime
+            | Name::HPTtl
+            | Name::HSetEx
+            | Name::HTtl => Family::Hash,
             Name::HSet | Name::HSetNx | Name::HStrLen | Name::HVals => Family::Hash,
             Name::Expire | Name::ExpireAt | Name::PExpire | Name::PExpireAt | Name::Persist => Family::Lifetime,
             Name::Ttl | Name::PTtl | Name::ExpireTime | Name::PExpireTime => Family::Lifetime,

@@ -131,19 +131,31 @@ fn on_key(arguments: &Arguments<'_>, action: FieldDeadlineAction) -> Result<Comm
 }
 
 fn hexpire(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
-    on_key(arguments, FieldDeadlineAction::Set(expire(arguments, 1000, false, "hexpire")))
+    on_key(
+        arguments,
+        FieldDeadlineAction::Set(expire(arguments, 1000, false, "hexpire")),
+    )
 }
 
 fn hpexpire(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
-    on_key(arguments, FieldDeadlineAction::Set(expire(arguments, 1, false, "hpexpire")))
+    on_key(
+        arguments,
+        FieldDeadlineAction::Set(expire(arguments, 1, false, "hpexpire")),
+    )
 }
 
 fn hexpireat(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
-    on_key(arguments, FieldDeadlineAction::Set(expire(arguments, 1000, true, "hexpireat")))
+    on_key(
+        arguments,
+        FieldDeadlineAction::Set(expire(arguments, 1000, true, "hexpireat")),
+    )
 }
 
 fn hpexpireat(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
-    on_key(arguments, FieldDeadlineAction::Set(expire(arguments, 1, true, "hpexpireat")))
+    on_key(
+        arguments,
+        FieldDeadlineAction::Set(expire(arguments, 1, true, "hpexpireat")),
+    )
 }
 
 fn expire(
@@ -165,7 +177,11 @@ fn expire(
         *flag = true;
         fields_at = 4;
     }
-    let fields = counted_fields(arguments, fields_at, "ERR Parameter `numFields` should be greater than 0")?;
+    let fields = counted_fields(
+        arguments,
+        fields_at,
+        "ERR Parameter `numFields` should be greater than 0",
+    )?;
     Ok(FieldsDeadline { time, only, fields })
 }
 
@@ -210,7 +226,10 @@ fn hpexpiretime(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
 
 fn tell(arguments: &Arguments<'_>, in_ms: bool, absolute: bool) -> Result<Command, ClientError> {
     let form = LifetimeForm { in_ms, absolute };
-    on_key(arguments, FieldDeadlineAction::Tell(positive_fields(arguments, 2), form))
+    on_key(
+        arguments,
+        FieldDeadlineAction::Tell(positive_fields(arguments, 2), form),
+    )
 }
 
 fn positive_fields(arguments: &Arguments<'_>, at: usize) -> Result<Words, ClientError> {
@@ -421,7 +440,11 @@ pub(crate) const ENTRIES: &[CommandEntry] = &[
         summary: "Sets fields of a hash and when they expire.",
         arguments: &[
             Argument::key("key"),
-            Argument::one_of("condition", &[Argument::word("fnx", "FNX"), Argument::word("fxx", "FXX")]).optional(),
+            Argument::one_of(
+                "condition",
+                &[Argument::word("fnx", "FNX"), Argument::word("fxx", "FXX")],
+            )
+            .optional(),
             Argument::one_of("expiration", SET_TIMES).optional(),
             Argument::block("fields", &[Argument::integer("numfields"), PAIRS]).after("FIELDS"),
         ],
@@ -450,8 +473,7 @@ const COUNTED: Argument = Argument::block(
 )
 .after("FIELDS");
 
-const PAIRS: Argument =
-    Argument::block("data", &[Argument::string("field"), Argument::string("value")]).multiple();
+const PAIRS: Argument = Argument::block("data", &[Argument::string("field"), Argument::string("value")]).multiple();
 
 const CONDITION: Argument = Argument::one_of(
     "condition",

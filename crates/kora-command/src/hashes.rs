@@ -180,7 +180,14 @@ fn hdel(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
 
 /// `HGETDEL key FIELDS numfields field [field …]`
 fn hgetdel(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
-    on_key(arguments, HashAction::Take(counted_fields(arguments, 2, "ERR Number of fields must be a positive integer")))
+    on_key(
+        arguments,
+        HashAction::Take(counted_fields(
+            arguments,
+            2,
+            "ERR Number of fields must be a positive integer",
+        )),
+    )
 }
 
 /// `FIELDS numfields field [field …]` to the end of the request; `not_positive` is the error if there are to be none.
@@ -195,8 +202,14 @@ pub(crate) fn counted_fields(
         ));
     }
     let is_last = at + 1 == arguments.count();
-    let count = if is_last { None } else { number::parse_i64(arguments.word(at + 1)) };
-    let count = count.filter(|count| *count > 0).ok_or(ClientError::Said(not_positive))?;
+    let count = if is_last {
+        None
+    } else {
+        number::parse_i64(arguments.word(at + 1))
+    };
+    let count = count
+        .filter(|count| *count > 0)
+        .ok_or(ClientError::Said(not_positive))?;
     if usize::try_from(count) != Ok(arguments.count() - at - 2) {
         return Err(ClientError::Said(
             "ERR The `numfields` parameter must match the number of arguments",

@@ -284,7 +284,7 @@ impl ServerSource {
         self.connection.flush()?;
         let mut is_some = false;
         for (key, fields) in hashes {
-            let mut fields = std::mem::take(fields);
+            let (key, mut fields): (&Key, Fields) = ((*key).borrow(), std::mem::take(fields));
             let mut deadlines = Vec::new();
             if self.tells_field_deadlines && !fields.is_empty() {
                 let times = self.connection.reply()?.into_array().unwrap_or_default();
@@ -298,7 +298,7 @@ impl ServerSource {
             }
             if !fields.is_empty() {
                 is_some = true;
-                self.waiting.push_back(Ok(key.borrow().row(Content::Hash {
+                self.waiting.push_back(Ok(key.row(Content::Hash {
                     fields,
                     deadlines,
                     continues,

@@ -399,7 +399,9 @@ impl<'a> HashRef<'a> {
             FormRef::Small(_) => None,
             FormRef::Timed(timed) => {
                 let first = timed.iter().next();
-                first.filter(|timed| timed.deadline_ms != NEVER_MS).map(|timed| timed.name)
+                first
+                    .filter(|timed| timed.deadline_ms != NEVER_MS)
+                    .map(|timed| timed.name)
             }
             FormRef::Large(large) => large.first_due(),
         }

@@ -182,7 +182,9 @@ fn hash_rest(name: Name, author: &mut Author) -> String {
         Name::HGetDel => counted_fields(author),
         Name::HExpire | Name::HPExpire | Name::HExpireAt | Name::HPExpireAt => {
             let time = match name {
-                Name::HExpire => author.random.pick(&["1", "1", "100", "0", "-1", "x", "99999999999999999"]),
+                Name::HExpire => author
+                    .random
+                    .pick(&["1", "1", "100", "0", "-1", "x", "99999999999999999"]),
                 Name::HPExpire => author.random.pick(&["1", "30", "1000", "1000", "0", "70368744177664"]),
                 Name::HExpireAt => author.random.pick(&["1780000001", "1780000100", "1", "9999999999"]),
                 _ => author.random.pick(&["1780000000500", "1780000100000", "1"]),
@@ -192,13 +194,24 @@ fn hash_rest(name: Name, author: &mut Author) -> String {
         }
         Name::HGetEx => {
             let options = [
-                "", "", " EX 1", " px 30", " PX 2000", " PXAT 1", " EXAT 9999999999", " PERSIST", " EX x", " KEEPTTL",
+                "",
+                "",
+                " EX 1",
+                " px 30",
+                " PX 2000",
+                " PXAT 1",
+                " EXAT 9999999999",
+                " PERSIST",
+                " EX x",
+                " KEEPTTL",
             ];
             format!("{}{}", *author.random.pick(&options), counted_fields(author))
         }
         Name::HTtl | Name::HPTtl | Name::HExpireTime | Name::HPExpireTime | Name::HPersist => counted_fields(author),
         Name::HSetEx => {
-            let options = ["FNX", "FXX", "EX 1", "px 30", "PX 2000", "PXAT 1", "KEEPTTL", "EX -1", "NX"];
+            let options = [
+                "FNX", "FXX", "EX 1", "px 30", "PX 2000", "PXAT 1", "KEEPTTL", "EX -1", "NX",
+            ];
             let options = some(author, &options, 12);
             let count = author.random.between(1, 3);
             let mut pairs = String::new();

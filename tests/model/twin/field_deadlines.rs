@@ -99,16 +99,14 @@ impl Twin {
         let key = words.any_key(1)?;
         self.hash(&key)?;
         let fields = counted(words, 2, POSITIVE)?;
-        let numbers = fields
-            .into_iter()
-            .map(|field| match self.deadline_of(&key, &field) {
-                None => -2,
-                Some(None) => -1,
-                Some(Some(_)) => {
-                    self.set_field_deadline(&key, field, None);
-                    1
-                }
-            });
+        let numbers = fields.into_iter().map(|field| match self.deadline_of(&key, &field) {
+            None => -2,
+            Some(None) => -1,
+            Some(Some(_)) => {
+                self.set_field_deadline(&key, field, None);
+                1
+            }
+        });
         let numbers = numbers.map(Say::Integer).collect();
         Ok(Expected::Reply(Say::Array(numbers)))
     }

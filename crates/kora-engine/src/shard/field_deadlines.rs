@@ -159,11 +159,17 @@ impl Task for Numbered {
             shard.keyspace.begin_batch();
         }
         let mut expired = 0;
-        let edited = shard.keyspace.edit_hash(place, |edit| expired = self.change(edit, work));
+        let edited = shard
+            .keyspace
+            .edit_hash(place, |edit| expired = self.change(edit, work));
         shard.keyspace.note_expired_fields(expired);
         // The type was looked at, and nothing else happens meanwhile: there is a hash, or nothing.
         let is_there = matches!(edited, Ok(Some(())));
-        let is_done = if is_there { self.fields.is_empty() } else { self.tell(None, LEFT, work) };
+        let is_done = if is_there {
+            self.fields.is_empty()
+        } else {
+            self.tell(None, LEFT, work)
+        };
         if !is_done {
             return Step::More;
         }
@@ -306,7 +312,9 @@ impl Setting {
                 Some(NEVER_MS) => self.pairs.kept_second(),
                 _ => None,
             };
-            let Some((field, value)) = self.pairs.take_pair() else { break };
+            let Some((field, value)) = self.pairs.take_pair() else {
+                break;
+            };
             // A value that stays in its request's memory is not copied.
             let copied = kept.as_ref().map_or(value.len(), |_| 0);
             match (kept, self.deadline_ms) {

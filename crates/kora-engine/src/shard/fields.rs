@@ -9,10 +9,10 @@ use kora_resp::{Bulks, Reply, Words};
 use kora_values::{Field, FieldValue, HashRef, SMALL_FIELDS_MAX, Sample};
 use kora_vector::{Step, Work};
 
-use super::{Shard, ShardObservers};
 use super::keys::{next_draw, refused};
 use super::strings::length;
 use super::task::{Begun, Task};
+use super::{Shard, ShardObservers};
 use crate::budgets::{DELETION_WORK, FIELD_BYTE_WORK, FIELD_WORK};
 use crate::command::{self, HashPart, HashScan, HashSetReply};
 use crate::error::ClientError;

@@ -123,7 +123,11 @@ impl Shard {
     }
 
     /// What was said behind the key, which is looked at only where there is no value of another type.
-    pub(super) fn vet_options<T>(&self, place: ResolvedKey<'_>, options: Result<T, ClientError>) -> Result<T, ClientError> {
+    pub(super) fn vet_options<T>(
+        &self,
+        place: ResolvedKey<'_>,
+        options: Result<T, ClientError>,
+    ) -> Result<T, ClientError> {
         self.keyspace.hash(place).map_err(refused)?;
         options
     }

@@ -76,7 +76,10 @@ impl Hint {
                 HashAction::Add(..) => Hint::of("hincrby"),
                 HashAction::AddFloat(..) => Hint::of("hincrbyfloat"),
                 HashAction::Deadlines(FieldDeadlineAction::SetFields(setting)) => Hint {
-                    expires: setting.lifetime.at_ms(now_ms).is_ok_and(|at_ms| at_ms > Some(now_ms) && at_ms < Some(NEVER_MS)),
+                    expires: setting
+                        .lifetime
+                        .at_ms(now_ms)
+                        .is_ok_and(|at_ms| at_ms > Some(now_ms) && at_ms < Some(NEVER_MS)),
                     ..Hint::of("hset")
                 },
                 _ => Hint::of("hset"),

@@ -84,8 +84,7 @@ impl<O: Observer> Keyspace<O> {
     }
 
     fn commit_expired(&mut self, changed: Changed, key: &[u8], fields: &[Vec<u8>]) {
-        self.changes
-            .commit(changed, || Outcome::FieldsExpired { key, fields });
+        self.changes.commit(changed, || Outcome::FieldsExpired { key, fields });
     }
 }
 

@@ -264,9 +264,7 @@ pub(crate) fn put_entry(out: &mut Vec<u8>, key: &[u8], (value, deadline): &(Valu
         Value::String(value) => Record::Set { key, value, deadline }.encode(out),
         Value::Hash(fields) => {
             Record::Hash { key, deadline }.encode(out);
-            fields
-                .iter()
-                .for_each(|(field, held)| put_field(out, key, field, held));
+            fields.iter().for_each(|(field, held)| put_field(out, key, field, held));
         }
     }
 }

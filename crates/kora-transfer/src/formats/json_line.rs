@@ -570,7 +570,10 @@ mod tests {
             (r#"{"key": "a", "string": 1}"#, "no text"),
             (r#"{"key": "a", "string": {"base64": "?"}}"#, "no Base64"),
             (r#"{"key": "a", "hash": {}}"#, "at least one field"),
-            (r#"{"key": "a", "hash": {"f": "v"}, "fields_expire_at_ms": [["f"]]}"#, "fields_expire_at_ms"),
+            (
+                r#"{"key": "a", "hash": {"f": "v"}, "fields_expire_at_ms": [["f"]]}"#,
+                "fields_expire_at_ms",
+            ),
             (r#"{"key": "a", "string": "x", "year": 1}"#, "`year` is unknown"),
             (r#"{"key": "a", "vector": [1], "year": 1}"#, "--attributes"),
             (r#"{"id": "a:b", "vector": [1]}"#, "colon"),

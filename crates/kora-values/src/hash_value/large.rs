@@ -173,8 +173,9 @@ impl LargeHash {
 
     pub(super) fn heap_bytes(&self) -> usize {
         let deadlines = self.deadlines.as_ref();
-        let deadline_bytes =
-            deadlines.map_or(0, |deadlines| block_bytes(size_of::<FieldDeadlines>()) + deadlines.index.bytes());
+        let deadline_bytes = deadlines.map_or(0, |deadlines| {
+            block_bytes(size_of::<FieldDeadlines>()) + deadlines.index.bytes()
+        });
         self.entries.bytes() + self.entry_bytes + deadline_bytes
     }
 
@@ -262,7 +263,9 @@ impl FieldEntry {
             Content::Together(bytes) => bytes,
             Content::Apart(parts) => &parts.0,
         };
-        bytes.last_chunk().map_or(NEVER_MS, |deadline| u64::from_le_bytes(*deadline))
+        bytes
+            .last_chunk()
+            .map_or(NEVER_MS, |deadline| u64::from_le_bytes(*deadline))
     }
 
     fn deadline_bytes(&self) -> usize {
@@ -280,7 +283,9 @@ impl FieldEntry {
         let (start, keeps_place) = (self.field().len(), self.has_place_for(deadline_ms));
         match &mut self.content {
             // Counters and flags mostly keep their length.
-            Content::Together(bytes) if keeps_place && bytes.len() == start + value.len() + deadline_bytes(deadline_ms) => {
+            Content::Together(bytes)
+                if keeps_place && bytes.len() == start + value.len() + deadline_bytes(deadline_ms) =>
+            {
                 bytes[start..start + value.len()].copy_from_slice(value);
                 write_deadline(bytes, deadline_ms);
             }

@@ -153,7 +153,8 @@ impl TimedHash {
 
     /// Takes out the bytes of a field that begins there.
     fn cut(&mut self, at: usize, name_bytes: usize, value_bytes: usize, deadline_ms: u64) {
-        self.bytes.drain(at..at + field_bytes(name_bytes, value_bytes, deadline_ms));
+        self.bytes
+            .drain(at..at + field_bytes(name_bytes, value_bytes, deadline_ms));
     }
 
     /// Adds a field that is not there. Of those with its deadline it is the first, of those without one the last.

@@ -210,7 +210,10 @@ fn agrees(hash: &HashValue, twin: &Twin) -> Result<(), TestCaseError> {
         return Ok(());
     }
     let sorted = |triples: Vec<Triple>| -> BTreeMap<Vec<u8>, (Vec<u8>, u64)> {
-        triples.into_iter().map(|(field, value, at)| (field, (value, at))).collect()
+        triples
+            .into_iter()
+            .map(|(field, value, at)| (field, (value, at)))
+            .collect()
     };
     prop_assert_eq!(sorted(met.collect()), sorted(twin.fields.clone()));
     for (field, value, at) in &twin.fields {
