@@ -285,7 +285,7 @@ impl ServerSource {
         self.connection.flush()?;
         let mut is_some = false;
         for (key, fields) in hashes {
-            let mut fields = std::mem::take(fields);
+            let (key, mut fields): (&Key, Fields) = ((*key).borrow(), std::mem::take(fields));
             let mut deadlines = Vec::new();
             if self.tells_field_deadlines && !fields.is_empty() {
                 let times = self.connection.reply()?.into_array().unwrap_or_default();
@@ -299,7 +299,6 @@ impl ServerSource {
             }
             if !fields.is_empty() {
                 is_some = true;
-                let key: &Key = (*key).borrow();
                 self.waiting.push_back(Ok(key.row(Content::Hash {
                     fields,
                     deadlines,

@@ -144,7 +144,8 @@ impl LargeHash {
     /// The field that is due first.
     pub(super) fn first_due(&self) -> Option<&[u8]> {
         let (first_ms, hash) = self.deadlines.as_ref()?.index.first()?;
-        let entry = self.entries.find(hash, |entry| entry.deadline_ms() == first_ms);
+        let is_first = |entry: &FieldEntry| entry.hash == hash && entry.deadline_ms() == first_ms;
+        let entry = self.entries.find(hash, is_first);
         entry.map(FieldEntry::field)
     }
 
@@ -207,7 +208,7 @@ impl LargeHash {
         let deadlines = self.deadlines.get_or_insert_default();
         if old_ms != NEVER_MS {
             deadlines.fields -= 1;
-            let shares = |entry: &FieldEntry| entry.deadline_ms() == old_ms;
+            let shares = |entry: &FieldEntry| entry.hash == hash && entry.deadline_ms() == old_ms;
             if self.entries.find(hash, shares).is_none() {
                 deadlines.index.remove(old_ms, hash);
             }
