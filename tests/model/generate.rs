@@ -70,7 +70,9 @@ fn name(author: &mut Author) -> Name {
             .random
             .pick(&[Name::VSim, Name::VRem, Name::VCard, Name::VIsMember, Name::VGetAttr]),
         75 => *author.random.pick(&[Name::VecInfo, Name::VecMSet, Name::VecMSet]),
-        90 => *author.random.pick(&[Name::VecMQuery, Name::VecMQuery, Name::VecExplain]),
+        90 => *author
+            .random
+            .pick(&[Name::VecMQuery, Name::VecMQuery, Name::VecExplain]),
         76..80 => Name::Set,
         80..83 => Name::HSet,
         83..85 => Name::Exec,

@@ -242,7 +242,11 @@ const ARGUMENTS: [Argument; 12] = with_options([Argument::key("collection"), Arg
 pub(crate) const fn with_options<const HEAD: usize, const ALL: usize>(head: [Argument; HEAD]) -> [Argument; ALL] {
     let (mut all, mut at) = ([OPTION_ARGUMENTS[0]; ALL], 0);
     while at < ALL {
-        all[at] = if at < HEAD { head[at] } else { OPTION_ARGUMENTS[at - HEAD] };
+        all[at] = if at < HEAD {
+            head[at]
+        } else {
+            OPTION_ARGUMENTS[at - HEAD]
+        };
         at += 1;
     }
     all

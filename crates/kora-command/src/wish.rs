@@ -32,7 +32,10 @@ pub struct ManyQueries {
 impl ManyQueries {
     /// Bytes that it holds.
     pub(crate) fn bytes_held(&self) -> usize {
-        let vectors = self.vectors.iter().map(|vector| size_of_val::<[f32]>(vector) + QUERY_BYTES);
+        let vectors = self
+            .vectors
+            .iter()
+            .map(|vector| size_of_val::<[f32]>(vector) + QUERY_BYTES);
         self.target.len() + self.wish.bytes_held() + vectors.sum::<usize>()
     }
 }

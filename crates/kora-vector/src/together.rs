@@ -143,7 +143,10 @@ impl Search {
             }
             (SearchStage::Refine { hits }, _) => {
                 let results = walk.beam.results();
-                let soon = results.iter().skip(hits.len()).take(self.parameters.k.min(REFINED_SOON));
+                let soon = results
+                    .iter()
+                    .skip(hits.len())
+                    .take(self.parameters.k.min(REFINED_SOON));
                 soon.for_each(|near| view.space.prefetch(near.slot()));
             }
             _ => {}
@@ -259,7 +262,10 @@ mod tests {
         let queries: Vec<_> = (0..20u64)
             .map(|number| (vector(1 << 40 | number, 8), SearchParameters::nearest(3, 40)))
             .collect();
-        let nearest: Vec<Slot> = queries.iter().map(|(query, _)| index.search(query, 1, 40)[0].slot).collect();
+        let nearest: Vec<Slot> = queries
+            .iter()
+            .map(|(query, _)| index.search(query, 1, 40)[0].slot)
+            .collect();
         let (mut is_first, mut came) = (true, Vec::new());
         let found = search_all(&mut index, &queries, (8, 4_000), |index| {
             if std::mem::take(&mut is_first) {

@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use kora_resp::Reply;
 
-use super::query::QueryPart;
-use super::query_reply::Cost;
+use super::merging::QueryPart;
+use super::query_reply::{Cost, Neighbours};
 use crate::command::Wish;
 use crate::counts::integer;
 use crate::mail::Question;
@@ -63,7 +63,10 @@ impl Explanation {
         ];
         let all = Cost { tested, ..cost };
         let mut fields = [&asked[..], &fields(plan, &all, returned)].concat();
-        fields.push(("shards", Reply::Array(self.parts.iter().map(PartExplanation::reply).collect())));
+        fields.push((
+            "shards",
+            Reply::Array(self.parts.iter().map(PartExplanation::reply).collect()),
+        ));
         map(fields)
     }
 }
@@ -85,16 +88,19 @@ impl PartExplanation {
     }
 }
 
-/// There is nothing of that name.
+/// The reply if there is nothing of that name, which is certain.
 pub(super) fn nothing(wish: &Wish) -> Reply {
     let cost = Cost {
         is_exact: true,
         ..Cost::default()
     };
+    if !wish.explains {
+        return cost.reply_with(Neighbours::default(), wish, Some(NO_COLLECTION));
+    }
     let asked = [("k", count(wish.nearest())), ("ef", Reply::Null)];
     let mut fields = [&asked[..], &fields("exact", &cost, 0)].concat();
     fields.push(("shards", Reply::Array(Vec::new())));
-    fields.push(("note", text("no such collection")));
+    fields.push(("note", text(NO_COLLECTION)));
     map(fields)
 }
 
@@ -130,3 +136,5 @@ fn count(count: usize) -> Reply {
 fn text(text: &'static str) -> Reply {
     Reply::Bulk(Bytes::from_static(text.as_bytes()))
 }
+
+const NO_COLLECTION: &str = "no such collection";

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use kora_resp::Reply;
 use kora_vector::Metric;
 
-use super::query_reply::nothing;
+use super::explain::nothing;
 use super::{Context, Gather, MultiQuerying, Next, Querying};
 use crate::command::{Center, Element, ManyQueries, VectorQuery, Wish};
 use crate::error::ClientError;

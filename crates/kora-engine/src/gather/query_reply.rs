@@ -7,7 +7,6 @@ use kora_filter::Path;
 use kora_resp::Reply;
 use kora_vector::{Statistics, Step, Work};
 
-use super::explain;
 use crate::budgets::{ATTRIBUTE_BYTE_WORK, HIT_WORK};
 use crate::command::Wish;
 use crate::counts::integer;
@@ -159,7 +158,7 @@ impl Cost {
         self.reply_with(found, wish, None)
     }
 
-    fn reply_with(self, found: Neighbours, wish: &Wish, note: Option<&'static str>) -> Reply {
+    pub(super) fn reply_with(self, found: Neighbours, wish: &Wish, note: Option<&'static str>) -> Reply {
         let hits = match wish.with_attributes.is_some() || wish.with_vector {
             false => Reply::Scored(found.hits),
             true => Reply::Rows(rows(found, wish)),
@@ -208,16 +207,4 @@ fn rows(found: Neighbours, wish: &Wish) -> Vec<Box<[Reply]>> {
         hit.into_iter().chain(attributes).chain(vector).collect()
     };
     found.hits.into_iter().map(row).collect()
-}
-
-/// There is nothing of that name, and that is certain.
-pub(super) fn nothing(wish: &Wish) -> Reply {
-    if wish.explains {
-        return explain::nothing(wish);
-    }
-    let cost = Cost {
-        is_exact: true,
-        ..Cost::default()
-    };
-    cost.reply_with(Neighbours::default(), wish, Some("no such collection"))
 }
