@@ -130,9 +130,9 @@ def test_what_is_wrong_with_many_queries(client):
     vectors = fill(client, "m", 10)
     two = [blob(vector) for vector in vectors[:2]]
     for words, error in [
-        (["m", 2, 3, "FP32", two[0]], "wrong number of arguments|as many blobs as n says, which is 2"),
-        (["m", 3, 3, "FP32", *two], "as many blobs as n says, which is 3"),
-        (["m", 2, 3, *two, "FP32"], "as many blobs as n says, which is 2"),
+        (["m", 2, 3, "FP32", two[0]], "wrong number of arguments|as many blobs as n says"),
+        (["m", 3, 3, "FP32", *two], "as many blobs as n says"),
+        (["m", 2, 3, *two, "FP32"], "as many blobs as n says"),
         (["m", 1, 3, "FP32", *two], "unknown option"),
         (["m", 0, 3, "FP32", *two], "n must be a whole number between 1 and 1024"),
         (["m", 1025, 3, "FP32", *two], "n must be a whole number between 1 and 1024"),
@@ -143,7 +143,7 @@ def test_what_is_wrong_with_many_queries(client):
         (["m", 2, 3, "FP32", two[0], two[1][1:]], "4 bytes for each component"),
         (["m", 2, 3, "FP32", two[0], blob([float("nan")] * DIMENSION)], "component 1"),
         (["m", 2, 3, "FP32", two[0], blob([0] * DIMENSION)], "zero vector"),
-        (["m", 1024, 977, "FP32", *two * 512], "is 1000448, at most 1000000 are allowed"),
+        (["m", 1024, 977, "FP32", *two * 512], "is more than 1000000"),
     ]:
         with pytest.raises(redis.ResponseError, match=error):
             client.execute_command("VECMQUERY", *words)

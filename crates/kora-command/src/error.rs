@@ -201,10 +201,6 @@ pub enum ClientError {
     TooManyCenterKeys,
     /// VECQUERY with an OFFSET or keys behind NOT that make more neighbours necessary than a query finds.
     TooManyNeighbours { nearest: usize },
-    /// VECMQUERY that looks for too many neighbours in all.
-    TooManyNeighboursInAll { nearest: usize },
-    /// VECMQUERY without FP32 and as many vectors as it says.
-    ManyQueriesSyntax { count: usize },
     /// A label longer than the limit.
     LabelTooLong { bytes: usize },
     /// VECMSET with more vectors than one command sets.
@@ -543,13 +539,6 @@ impl fmt::Display for ClientError {
             Self::TooManyNeighbours { nearest } => {
                 let max = crate::limits::K_MAX;
                 write!(f, "ERR k, OFFSET and the number of keys behind NOT together are {nearest}, at most {max} are allowed")
-            }
-            Self::TooManyNeighboursInAll { nearest } => {
-                let max = crate::limits::MANY_NEIGHBOURS_MAX;
-                write!(f, "ERR n times the sum of k, OFFSET and the number of keys behind NOT is {nearest}, at most {max} are allowed")
-            }
-            Self::ManyQueriesSyntax { count } => {
-                write!(f, "ERR syntax error: k is followed by FP32 and as many blobs as n says, which is {count}")
             }
             Self::LabelTooLong { bytes } => {
                 let max = crate::limits::LABEL_BYTES_MAX;

@@ -32,12 +32,11 @@ fn query_many(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     let mut wish = Wish::new(arguments.number(3, "k", 1, K_MAX)?);
     let options = FIRST + count;
     if !arguments.is(FIRST - 1, "FP32") || arguments.count() < options {
-        return Err(ClientError::ManyQueriesSyntax { count });
+        return Err(ClientError::Said(SYNTAX));
     }
     wish.read(arguments, options)?;
-    let nearest = count * wish.nearest();
-    if nearest > MANY_NEIGHBOURS_MAX {
-        return Err(ClientError::TooManyNeighboursInAll { nearest });
+    if count * wish.nearest() > MANY_NEIGHBOURS_MAX {
+        return Err(ClientError::Said(TOO_MANY));
     }
     let vectors = (FIRST..options).map(|at| floats_of_blob(arguments.word(at)));
     Ok(Command::VectorQueryMany(Box::new(ManyQueries {
@@ -49,6 +48,12 @@ fn query_many(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
 
 /// Where the vectors begin.
 const FIRST: usize = 5;
+
+const SYNTAX: &str = "ERR syntax error: k is followed by FP32 and as many blobs as n says";
+
+const TOO_MANY: &str = "ERR n times the sum of k, OFFSET and the number of keys behind NOT is more than 1000000";
+
+const _: () = assert!(MANY_NEIGHBOURS_MAX == 1_000_000, "the error says so");
 
 const ARGUMENTS: [Argument; 13] = with_options([
     Argument::key("collection"),

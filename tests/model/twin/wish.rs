@@ -55,17 +55,14 @@ impl Twin {
         let count = words.number(2, "n", 1, 1024)?;
         let k = words.number(3, "k", 1, K_MAX)?;
         if !words.is(4, "FP32") || words.count() < 5 + count {
-            return Say::error(format!(
-                "ERR syntax error: k is followed by FP32 and as many blobs as n says, which is {count}"
-            ));
+            return Say::error("ERR syntax error: k is followed by FP32 and as many blobs as n says");
         }
         let mut wish = Wish::default();
         wish.read(words, 5 + count, k)?;
-        let nearest = count * (k + wish.offset + wish.without.len());
-        if nearest > 10 * K_MAX {
-            return Say::error(format!(
-                "ERR n times the sum of k, OFFSET and the number of keys behind NOT is {nearest}, at most 1000000 are allowed"
-            ));
+        if count * (k + wish.offset + wish.without.len()) > 10 * K_MAX {
+            return Say::error(
+                "ERR n times the sum of k, OFFSET and the number of keys behind NOT is more than 1000000",
+            );
         }
         let blobs: Vec<Vec<f32>> = (5..5 + count).map(|at| words.blob(at)).collect::<Result<_, Say>>()?;
         let one = |vector| -> Answer {

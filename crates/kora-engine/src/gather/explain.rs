@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use kora_resp::Reply;
 
-use super::query::QueryPart;
-use super::query_reply::Cost;
+use super::merging::QueryPart;
+use super::query_reply::{Cost, Neighbours};
 use crate::command::Wish;
 use crate::counts::integer;
 use crate::mail::Question;
@@ -88,16 +88,19 @@ impl PartExplanation {
     }
 }
 
-/// There is nothing of that name.
-pub(super) fn nothing(wish: &Wish) -> Reply {
+/// The reply if there is nothing of that name, which is certain, and what is told of that.
+pub(super) fn nothing(wish: &Wish, note: impl FnOnce() -> String) -> Reply {
     let cost = Cost {
         is_exact: true,
         ..Cost::default()
     };
+    if !wish.explains {
+        return cost.reply_with(Neighbours::default(), wish, wish.with_info.then(note));
+    }
     let asked = [("k", count(wish.nearest())), ("ef", Reply::Null)];
     let mut fields = [&asked[..], &fields("exact", &cost, 0)].concat();
     fields.push(("shards", Reply::Array(Vec::new())));
-    fields.push(("note", text("no such collection")));
+    fields.push(("note", Reply::Bulk(note().into())));
     map(fields)
 }
 

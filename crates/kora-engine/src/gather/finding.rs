@@ -6,7 +6,7 @@ use bytes::Bytes;
 use kora_resp::Reply;
 use kora_vector::Metric;
 
-use super::query_reply::{absent, meant_anew, nothing};
+use super::absence::{absent, meant_anew, nothing};
 use super::{Context, Gather, MultiQuerying, Next, Querying};
 use crate::command::{Center, Element, ManyQueries, VectorQuery, Wish};
 use crate::error::ClientError;

@@ -3,16 +3,18 @@
 //! A command asks one shard or many, perhaps in stages: what its slot in the reply queue holds meanwhile is a [`Gather`]. Each
 //! part that comes in either is not the last one, or completes the reply, or leads to further asks.
 
+mod absence;
 mod clients;
 mod collect_empty;
 mod collections;
 mod executing;
 mod explain;
 mod finding;
+mod merging;
 mod multi_key;
-mod multi_query;
 mod query;
 mod query_reply;
+mod question;
 mod recalling;
 mod rename;
 mod scanning;
@@ -35,8 +37,7 @@ pub(crate) use self::collections::{
 pub(crate) use self::executing::{Executing, Preparing, QueuedCommand};
 pub(crate) use self::finding::{Fetching, Finding, query, query_many};
 pub(crate) use self::multi_key::{Deleting, MultiGet, RandomKey, SettingIf};
-pub(crate) use self::multi_query::MultiQuerying;
-pub(crate) use self::query::Querying;
+pub(crate) use self::query::{MultiQuerying, Querying};
 pub(crate) use self::recalling::Recalling;
 pub(crate) use self::rename::{RenameOrCopy, moves_into_closing};
 pub(crate) use self::scanning::Scanning;
