@@ -195,7 +195,8 @@ impl<'r> Arguments<'r> {
         }
     }
 
-    /// An element at a place where a list of options goes on: by its key, or by `COLLECTION c ELEMENT e`. And the place behind it.
+    /// An element at a place where a list of options goes on: by its key, or by `COLLECTION c ELEMENT e`. And the place
+    /// behind it.
     pub(crate) fn element_and_end(&self, index: usize) -> Result<(Element, usize), ClientError> {
         match self.is_named_element(index)? {
             true => {

@@ -9,8 +9,7 @@ use crate::action::{Action, AttributesAction};
 use crate::arguments::Arguments;
 use crate::error::ClientError;
 use crate::row::{CommandEntry, VECTOR_READ, VECTOR_WRITE};
-use crate::syntax::Argument;
-use crate::vector_entries::NAMED;
+use crate::syntax::{Argument, NAMED};
 
 /// `VECSETATTR`
 pub(crate) const SET_ENTRY: CommandEntry = CommandEntry {

@@ -8,6 +8,7 @@ pub mod acl;
 mod action;
 mod admin;
 mod admin_entries;
+mod alias_change;
 mod aliases;
 mod arguments;
 mod attributes;
@@ -63,7 +64,7 @@ pub use self::action::{
     StringsReply, StringsSetting,
 };
 pub use self::admin::ClientFilter;
-pub use self::aliases::{AliasChange, SaidNames};
+pub use self::alias_change::{AliasChange, SaidNames};
 pub use self::arguments::vet_collection_name;
 pub use self::connection::{Credentials, Hello};
 pub use self::element::{Element, ElementList};

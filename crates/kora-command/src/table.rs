@@ -3,7 +3,7 @@
 
 use kora_resp::{Request, Words};
 
-use crate::aliases::SaidNames;
+use crate::alias_change::SaidNames;
 use crate::arguments::Arguments;
 use crate::error::ClientError;
 use crate::row::PLAIN;

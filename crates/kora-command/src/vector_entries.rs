@@ -1,7 +1,7 @@
 //! The commands on vectors and collections, as the table lists them. Their syntax stands in `vectors.rs`.
 
 use crate::row::{CommandEntry, VECTOR_READ, VECTOR_WRITE};
-use crate::syntax::Argument;
+use crate::syntax::{Argument, NAMED};
 use crate::{aliases, attributes, many_queries, many_vectors, query, recall, vectors};
 
 /// The commands of this family.
@@ -100,21 +100,6 @@ pub(crate) const ENTRIES: &[CommandEntry] = &[
     },
     attributes::SET_ENTRY,
 ];
-
-/// An element, by its key or by the names of its collection and of itself.
-pub(crate) const NAMED: Argument = Argument::one_of(
-    "element",
-    &[
-        Argument::key("key"),
-        Argument::block(
-            "named",
-            &[
-                Argument::string("collection").after("COLLECTION"),
-                Argument::string("element").after("ELEMENT"),
-            ],
-        ),
-    ],
-);
 
 const VECTOR: Argument = Argument::one_of(
     "vector",

@@ -411,14 +411,13 @@ impl MultiQuerying {
     }
 
     /// Takes what a shard has found for all that it was asked.
-    pub(crate) fn absorb(mut self: Box<Self>, from: Target, found: Vec<Hits>, context: &Context<'_>) -> Next {
+    pub(crate) fn absorb(mut self: Box<Self>, from: Target, mut found: Vec<Hits>, context: &Context<'_>) -> Next {
         let Some(place) = self.asked.iter().position(|(target, _)| *target == from) else {
             return Next::other_answer();
         };
         let (_, places) = self.asked.swap_remove(place);
-        if places.len() != found.len() {
-            return Next::other_answer();
-        }
+        // Where its client has gone a shard answers with nothing.
+        found.resize_with(places.len(), Hits::default);
         let generation = Some(self.schema.generation);
         self.is_overtaken |= found.iter().any(|hits| hits.generation != generation);
         let arrived = places.into_iter().zip(found);

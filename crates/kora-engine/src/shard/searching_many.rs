@@ -66,15 +66,15 @@ impl QueryMany {
                 return Step::More;
             }
             self.begin(shard, work);
-            if self.group.is_empty() && self.alone.is_none() {
-                return Step::Done(std::mem::take(&mut self.found));
+            if self.group.is_empty() {
+                match self.alone.is_some() {
+                    true => continue,
+                    false => return Step::Done(std::mem::take(&mut self.found)),
+                }
             }
             let Some(part) = shard.keyspace.part_of_mut(&self.questions[0].0.schema) else {
                 return Step::Done(self.overtaken());
             };
-            if self.group.is_empty() {
-                continue;
-            }
             match part.resume_group(&mut self.group, work) {
                 Step::Done(finished) => self.finished.extend(finished),
                 Step::More => return Step::More,

@@ -1,0 +1,59 @@
+//! What VECALIAS changes, and what was said where aliases stood.
+
+use bytes::Bytes;
+
+use crate::action::ShortKey;
+use crate::element::ElementList;
+
+/// `VECALIAS ADD | SET alias collection`, `VECALIAS DEL alias`
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum AliasChange {
+    /// A new alias.
+    Add {
+        /// The other name.
+        alias: Bytes,
+        /// The collection's own name.
+        collection: Bytes,
+    },
+    /// A new alias, or another meaning of one.
+    Set {
+        /// The other name.
+        alias: Bytes,
+        /// The collection's own name.
+        collection: Bytes,
+    },
+    /// There shall be no such alias.
+    Delete(Bytes),
+}
+
+impl AliasChange {
+    /// The alias.
+    pub fn alias(&self) -> &Bytes {
+        match self {
+            AliasChange::Add { alias, .. } | AliasChange::Set { alias, .. } | AliasChange::Delete(alias) => alias,
+        }
+    }
+
+    /// Bytes held.
+    pub(crate) fn bytes_held(&self) -> usize {
+        match self {
+            AliasChange::Add { alias, collection } | AliasChange::Set { alias, collection } => {
+                alias.len() + collection.len()
+            }
+            AliasChange::Delete(alias) => alias.len(),
+        }
+    }
+}
+
+/// Names in a command as they were said, to be put back while it can't begin: an alias may mean something else by then.
+#[derive(Debug)]
+pub enum SaidNames {
+    /// A key.
+    Key(ShortKey),
+    /// A collection: that of an element, or of all elements that are set.
+    Collection(Bytes),
+    /// Elements.
+    Elements(ElementList),
+    /// What a query searches; the collections of its other keys.
+    Query(Bytes, Vec<Bytes>),
+}
