@@ -94,7 +94,10 @@ fn request(name: Name, author: &mut Author) -> Vec<Vec<u8>> {
             if author.random.percent(10) {
                 let collection = collection(author);
                 let elements = (0..count).map(|_| format!(" ELEMENT {}", author.random.below(author.elements)));
-                return words(&format!("VECDEL COLLECTION {collection}{}", elements.collect::<String>()));
+                return words(&format!(
+                    "VECDEL COLLECTION {collection}{}",
+                    elements.collect::<String>()
+                ));
             }
             let keys: Vec<String> = (0..count).map(|_| key(author)).collect();
             format!("VECDEL {}", keys.join(" "))

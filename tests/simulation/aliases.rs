@@ -15,7 +15,10 @@ pub(crate) fn check(history: &History, scenario: &Scenario) {
             Command::QueryAlias(_) => collection_of_hits(event, scenario).expect("checked when it came"),
             Command::Aliases => {
                 let meant = meaning(reply, scenario).expect("checked when it came");
-                assert!(meant.is_some() || !is_surely_set(history, number), "{event:?} has lost the alias");
+                assert!(
+                    meant.is_some() || !is_surely_set(history, number),
+                    "{event:?} has lost the alias"
+                );
                 meant
             }
             _ => continue,
@@ -70,9 +73,8 @@ fn may_mean(history: &History, event: usize, collection: usize) -> bool {
     };
     let all = || history.events.iter().enumerate();
     all().any(|(set, change)| {
-        let is_overwritten = || {
-            all().any(|(end, change)| ends(change) && history.precedes(set, end) && history.precedes(end, event))
-        };
+        let is_overwritten =
+            || all().any(|(end, change)| ends(change) && history.precedes(set, end) && history.precedes(end, event));
         sets(change) && !change.is_refused() && !history.precedes(event, set) && !is_overwritten()
     })
 }

@@ -6,9 +6,9 @@
 
 pub mod acl;
 mod action;
-mod aliases;
 mod admin;
 mod admin_entries;
+mod aliases;
 mod arguments;
 mod attributes;
 mod clients;
@@ -27,6 +27,7 @@ mod lifetime;
 pub mod limits;
 mod many_vectors;
 mod monitoring;
+mod name_error;
 pub mod names_used;
 mod pubsub;
 mod query;
@@ -68,6 +69,7 @@ pub use self::event_classes::{EventClass, EventClasses};
 pub use self::hashes::{HashAction, HashPart, HashScan, HashSetReply, Sample};
 pub use self::keys::{ScanFilter, ScanRequest};
 pub use self::lifetime::{Deadline, Lifetime};
+pub use self::name_error::NameError;
 pub use self::pubsub::{Message, PubSubQuery, SubscriptionChange, TopicKind};
 pub use self::recall::RecallRequest;
 pub use self::scripting::{Evaluation, ScriptSource};

@@ -115,7 +115,9 @@ impl NameTraits {
             "vecquery" => (Named::Target, Named::Target),
             "vecinfo" | "vecrecall" => (Named::Collection(KeyUse::READ), Named::Collection(KeyUse::READ)),
             "vecalias|add" | "vecalias|set" => (Named::Collection(KeyUse::WRITE), Named::Collection(KeyUse::READ)),
-            "veccreate" | "vecdrop" | "vecalias|del" => (Named::Collection(KeyUse::WRITE), Named::Collection(KeyUse::WRITE)),
+            "veccreate" | "vecdrop" | "vecalias|del" => {
+                (Named::Collection(KeyUse::WRITE), Named::Collection(KeyUse::WRITE))
+            }
             name => {
                 let (first, others) = key_uses(name, entry.access);
                 (Named::Key(first), Named::Key(others))
@@ -170,7 +172,11 @@ impl NameTraits {
         {
             // Of VECSET and its like only one is named.
             let end = if end == first + 1 { first + 4 } else { words.len() };
-            ranges.push(elements(self.first, first + 1, (first + 3, end.min(words.len()), apart)));
+            ranges.push(elements(
+                self.first,
+                first + 1,
+                (first + 3, end.min(words.len()), apart),
+            ));
             return ranges;
         }
         let first_use = match self.option {
@@ -366,10 +372,19 @@ mod tests {
         let element = |collection| Named::Element(KeyUse::READ, collection);
         let mut query = vec![("c".to_owned(), Named::Target), ("a:b".to_owned(), element(5))];
         query.extend(keys(&["d:1"], KeyUse::READ));
-        assert_eq!(named("VECQUERY c 3 KEY collection d ELEMENT a:b WEIGHT 2 KEY d:1"), query);
-        assert_eq!(named("VECGET COLLECTION d ELEMENT a:b FP32"), [("a:b".to_owned(), element(2))]);
+        assert_eq!(
+            named("VECQUERY c 3 KEY collection d ELEMENT a:b WEIGHT 2 KEY d:1"),
+            query
+        );
+        assert_eq!(
+            named("VECGET COLLECTION d ELEMENT a:b FP32"),
+            [("a:b".to_owned(), element(2))]
+        );
         let written = |name: &str, collection| (name.to_owned(), Named::Element(KeyUse::WRITE, collection));
-        assert_eq!(named("VECDEL COLLECTION d ELEMENT a ELEMENT b"), [written("a", 2), written("b", 2)]);
+        assert_eq!(
+            named("VECDEL COLLECTION d ELEMENT a ELEMENT b"),
+            [written("a", 2), written("b", 2)]
+        );
         assert_eq!(
             named("VECMSET 1 COLLECTION d ELEMENT a blob ELEMENT b blob"),
             [written("a", 3), written("b", 3)]

@@ -83,9 +83,7 @@ impl<'c> OwnNames<'c> {
             Command::VectorDelete(elements) => self.give_to_list(elements),
             Command::VectorQuery(query) => self.give_to_query(query),
             Command::VectorInfo(name) => self.give_to_name(name).map(SaidNames::Collection),
-            Command::VectorRecall(request) => {
-                self.give_to_name(&mut request.collection).map(SaidNames::Collection)
-            }
+            Command::VectorRecall(request) => self.give_to_name(&mut request.collection).map(SaidNames::Collection),
             _ => None,
         };
         parsed.said = said.map(Box::new);
@@ -102,7 +100,9 @@ impl<'c> OwnNames<'c> {
         let own_name = |named: Named, word: &[u8]| match named {
             Named::Key(_) if !is_of_set => self.of_key(word),
             // Of an element that is named by two words this is the collection.
-            Named::Key(_) | Named::Collection(_) | Named::Element(..) => self.aliases.meaning(word).map(|own| own.to_vec()),
+            Named::Key(_) | Named::Collection(_) | Named::Element(..) => {
+                self.aliases.meaning(word).map(|own| own.to_vec())
+            }
             Named::Target => self.of_target(word),
             Named::Channel | Named::ChannelPattern => None,
         };
@@ -225,7 +225,9 @@ fn names_of(query: &mut VectorQuery) -> impl Iterator<Item = &mut Bytes> {
         Center::Mean(keys) => (None, &mut keys[..]),
     };
     let center = one.into_iter().chain(several.iter_mut().map(|(element, _)| element));
-    center.chain(&mut query.wish.without).map(|element| &mut element.collection)
+    center
+        .chain(&mut query.wish.without)
+        .map(|element| &mut element.collection)
 }
 
 /// What VECALIAS LIST answers.

@@ -4,7 +4,8 @@
 
 use crate::budgets::{KEY_BYTE_WORK, KEY_WORK, SLICE_WORK, STRING_BYTE_WORK};
 pub use kora_command::limits::{
-    ALIASES_MAX, COLLECTIONS_MAX, KEY_BYTES_MAX, KEYS_REPLY_BYTES_MAX, SUBSCRIPTIONS_MAX, TRANSACTION_COMMANDS_MAX, WATCHED_KEYS_MAX,
+    ALIASES_MAX, COLLECTIONS_MAX, KEY_BYTES_MAX, KEYS_REPLY_BYTES_MAX, SUBSCRIPTIONS_MAX, TRANSACTION_COMMANDS_MAX,
+    WATCHED_KEYS_MAX,
 };
 
 /// Replies that may be owed to one connection; it is not read from while it is owed that many, and read again as soon
@@ -45,8 +46,8 @@ pub const DAY_LOOK_US: u64 = 100_000;
 /// Collections looked at for one whose name begins with a name that a query has not found: some tenths of a millisecond.
 pub const NAMES_LOOKED_AT_MAX: usize = 4_096;
 
-/// A vector set of more bytes is not renamed where a log or snapshots are kept: its vectors are written down at once, under the new
-/// key, and nothing else is done on their shard meanwhile. So much takes some tenths of a second.
+/// A vector set of more bytes is not renamed where a log or snapshots are kept: its vectors are written down at once, under the
+/// new key, and nothing else is done on their shard meanwhile. So much takes some tenths of a second.
 pub const MOVED_SET_BYTES_MAX: usize = 256 << 20;
 
 /// Slices for which RENAME waits until no element is being added to a vector set: a second at least.

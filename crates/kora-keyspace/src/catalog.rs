@@ -277,7 +277,11 @@ impl CatalogView<'_> {
                 let rest = schema.name.strip_prefix(name);
                 rest.is_some_and(|rest| rest.first() == Some(&b':')) && !schema.deadline.is_over(self.at_ms)
             };
-            for schema in bucket.iter().map(|(_, schema)| schema).filter(|schema| is_below(schema)) {
+            for schema in bucket
+                .iter()
+                .map(|(_, schema)| schema)
+                .filter(|schema| is_below(schema))
+            {
                 if first.as_ref().is_none_or(|first| schema.name < first.name) {
                     first = Some(Arc::clone(schema));
                 }

@@ -24,7 +24,10 @@ pub(super) fn request(name: Name, author: &mut Author) -> String {
         }
         Name::Rename | Name::RenameNx | Name::Copy if author.random.percent(20) => {
             let sets = ["k1", "k2", "{t}k3", "s1", "{t}s2", "a"];
-            let (from, to) = (author.random.pick(&sets).to_string(), author.random.pick(&sets).to_string());
+            let (from, to) = (
+                author.random.pick(&sets).to_string(),
+                author.random.pick(&sets).to_string(),
+            );
             return format!("{command} {from} {to}");
         }
         // Vectors move, too, and mostly to where they can.

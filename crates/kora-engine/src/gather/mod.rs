@@ -344,10 +344,9 @@ impl Gather {
                 vec![(Target::Shard(shard), RequestBody::Script(body))],
             ),
             (Gather::Scripting, part) => Next::Reply(Shape::Whole.show(part)),
-            (
-                Gather::ExpireCollection | Gather::Subscribing | Gather::ChangingAlias | Gather::RenameOnShard,
-                part,
-            ) => Next::Reply(Shape::Whole.show(part)),
+            (Gather::ExpireCollection | Gather::Subscribing | Gather::ChangingAlias | Gather::RenameOnShard, part) => {
+                Next::Reply(Shape::Whole.show(part))
+            }
             (Gather::ListingWithAliases, PartialReply::Names(names)) => {
                 Next::Reply(aliases::listed_with(names, &context.setup.catalog.aliases().now()))
             }

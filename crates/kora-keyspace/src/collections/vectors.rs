@@ -165,18 +165,12 @@ impl<O: Observer> Keyspace<O> {
     /// Lets a vector expire then; false if there is none.
     pub(crate) fn set_vector_deadline(&mut self, place: ResolvedKey<'_>, deadline_ms: u64) -> bool {
         let element = self.keyed_element(place.key);
-        element.is_some_and(|(collection, name)| {
-            self.set_element_deadline((collection, name), deadline_ms, place.now_ms)
-        })
+        element
+            .is_some_and(|(collection, name)| self.set_element_deadline((collection, name), deadline_ms, place.now_ms))
     }
 
     /// The same of an element that is named by two words.
-    pub fn set_element_deadline(
-        &mut self,
-        (collection, name): (&[u8], &[u8]),
-        deadline_ms: u64,
-        now_ms: u64,
-    ) -> bool {
+    pub fn set_element_deadline(&mut self, (collection, name): (&[u8], &[u8]), deadline_ms: u64, now_ms: u64) -> bool {
         let Some(part) = self.current_part(collection, now_ms) else {
             return false;
         };
