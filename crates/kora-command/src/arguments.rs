@@ -7,6 +7,7 @@ use kora_values::StringValue;
 use crate::Element;
 use crate::error::ClientError;
 use crate::limits::{COLLECTION_NAME_BYTES_MAX, KEY_BYTES_MAX};
+use crate::name_error::NameError;
 
 /// The words of a request; word 0 is the command's name.
 pub(crate) struct Arguments<'r> {
@@ -181,7 +182,7 @@ impl<'r> Arguments<'r> {
         }
         match self.is(index + 2, ELEMENT) && index + 3 < self.count() {
             true => Ok(true),
-            false => Err(ClientError::ElementSyntax),
+            false => Err(NameError::ElementSyntax.into()),
         }
     }
 
@@ -195,8 +196,7 @@ impl<'r> Arguments<'r> {
         }
     }
 
-    /// An element at a place where a list of options goes on: by its key, or by `COLLECTION c ELEMENT e`. And the place
-    /// behind it.
+    /// An element where a list of options goes on, by its key or by `COLLECTION c ELEMENT e`; and the place behind it.
     pub(crate) fn element_and_end(&self, index: usize) -> Result<(Element, usize), ClientError> {
         match self.is_named_element(index)? {
             true => {

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::limits::QUOTED_BYTES_MAX;
+use crate::name_error::NameError;
 use crate::setting_error::SettingError;
 
 /// A refused command. `Display` is the whole text of the error reply, code first, in Redis's words where clients read
@@ -229,18 +230,8 @@ pub enum ClientError {
     UnknownStorage { got: Vec<u8> },
     /// VECCREATE of a collection that exists.
     CollectionExists { collection: Vec<u8> },
-    /// RENAME of a vector set of very many bytes.
-    SetTooLarge { name: Vec<u8>, bytes: usize },
-    /// COLLECTION where an element is named, without the words that belong to it.
-    ElementSyntax,
-    /// VECALIAS ADD of an alias that exists.
-    AliasExists { alias: Vec<u8>, collection: Vec<u8> },
-    /// An alias where a collection's own name is wanted.
-    NameOfAlias { alias: Vec<u8>, collection: Vec<u8> },
-    /// VECALIAS of a collection that does not exist.
-    NoCollectionToMean { collection: Vec<u8> },
-    /// There are as many aliases as there can be.
-    TooManyAliases,
+    /// What is wrong with the name of a collection or of an element.
+    Name(NameError),
     /// There are as many collections as there can be.
     TooManyCollections,
     /// A reply that would take more memory than clients may hold.
@@ -598,31 +589,7 @@ impl fmt::Display for ClientError {
             Self::UnknownMetric { got } => {
                 write!(f, "ERR unknown metric '{}': COSINE, L2 and IP are known", Quoted(got))
             }
-            Self::SetTooLarge { name, bytes } => write!(
-                f,
-                "ERR the vector set '{}' has {bytes} bytes, which is too much to be renamed at once: VECALIAS gives it another name",
-                Quoted(name)
-            ),
-            Self::ElementSyntax => f.write_str(
-                "ERR an element is named by its key, or by COLLECTION, its collection's name, ELEMENT and its name there",
-            ),
-            Self::AliasExists { alias, collection } => write!(
-                f,
-                "ERR '{}' is an alias of '{}' already: VECALIAS SET changes it",
-                Quoted(alias),
-                Quoted(collection)
-            ),
-            Self::NameOfAlias { alias, collection } => write!(
-                f,
-                "ERR '{}' is an alias of '{}': the collection's own name is wanted here",
-                Quoted(alias),
-                Quoted(collection)
-            ),
-            Self::NoCollectionToMean { collection } => write!(f, "ERR no such collection '{}'", Quoted(collection)),
-            Self::TooManyAliases => {
-                let max = crate::limits::ALIASES_MAX;
-                write!(f, "ERR there are {max} aliases, and there can't be more")
-            }
+            Self::Name(error) => error.fmt(f),
             Self::CollectionExists { collection } => {
                 write!(f, "ERR collection '{}' already exists", Quoted(collection))
             }
@@ -636,6 +603,12 @@ impl fmt::Display for ClientError {
 }
 
 impl std::error::Error for ClientError {}
+
+impl From<NameError> for ClientError {
+    fn from(error: NameError) -> ClientError {
+        ClientError::Name(error)
+    }
+}
 
 /// A client's bytes inside an error: cut to a length, and without anything that could be taken for protocol.
 pub(crate) struct Quoted<'a>(pub(crate) &'a [u8]);

@@ -32,6 +32,7 @@ pub mod limits;
 mod many_queries;
 mod many_vectors;
 mod monitoring;
+mod name_error;
 pub mod names_used;
 mod pubsub;
 mod query;
@@ -77,6 +78,7 @@ pub use self::function_request::{FunctionChange, FunctionRequest, RestorePolicy}
 pub use self::hashes::{HashAction, HashPart, HashScan, HashSetReply, Sample};
 pub use self::keys::{ScanFilter, ScanRequest};
 pub use self::lifetime::{Deadline, Lifetime};
+pub use self::name_error::NameError;
 pub use self::pubsub::{Message, PubSubQuery, SubscriptionChange, TopicKind};
 pub use self::recall::RecallRequest;
 pub use self::scripting::{Evaluation, ScriptSource};

@@ -5,6 +5,7 @@ use crate::arguments::{Arguments, ELEMENT};
 use crate::element::Element;
 use crate::error::ClientError;
 use crate::limits::VECTORS_SET_MAX;
+use crate::name_error::NameError;
 use crate::row::{CommandEntry, VECTOR_WRITE};
 use crate::syntax::Argument;
 use crate::vectors::floats_of_blob;
@@ -67,7 +68,7 @@ fn set(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
                 let (collection, name) = arguments.named_element(3, at + 1)?;
                 Element::copied(collection, name)
             }
-            _ => return Err(ClientError::ElementSyntax),
+            _ => return Err(NameError::ElementSyntax.into()),
         };
         let blob = arguments.word(at + step - 1);
         if blob.len() != dimension * 4 {

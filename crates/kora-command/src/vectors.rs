@@ -11,6 +11,7 @@ use crate::element::ElementList;
 use crate::error::ClientError;
 use crate::lifetime::Lifetime;
 use crate::limits::{EF_MAX, LABEL_BYTES_MAX};
+use crate::name_error::NameError;
 use crate::{Command, attributes, strings};
 
 /// `[EX s | PX ms | EXAT s | PXAT ms | KEEPTTL] [NX | XX] [ATTR json]` of VECSET
@@ -110,7 +111,7 @@ pub(crate) fn delete(arguments: &Arguments<'_>) -> Result<Command, ClientError> 
     if arguments.is_named_element(1)? {
         for at in (3..arguments.count()).step_by(2) {
             if !arguments.is(at, ELEMENT) || at + 1 == arguments.count() {
-                return Err(ClientError::ElementSyntax);
+                return Err(NameError::ElementSyntax.into());
             }
             let (collection, name) = arguments.named_element(2, at + 1)?;
             elements.push(collection, name);

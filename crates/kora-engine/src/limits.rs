@@ -46,8 +46,8 @@ pub const DAY_LOOK_US: u64 = 100_000;
 /// Collections looked at for one whose name begins with a name that a query has not found: some tenths of a millisecond.
 pub const NAMES_LOOKED_AT_MAX: usize = 4_096;
 
-/// A vector set of more bytes is not renamed where a log or snapshots are kept: its vectors are written down at once, under the new
-/// key, and nothing else is done on their shard meanwhile. So much takes some tenths of a second.
+/// A vector set of more bytes is not renamed where a log or snapshots are kept: its vectors are written down at once, under the
+/// new key, and nothing else is done on their shard meanwhile. So much takes some tenths of a second.
 pub const MOVED_SET_BYTES_MAX: usize = 256 << 20;
 
 /// Slices for which RENAME waits until no element is being added to a vector set: a second at least.

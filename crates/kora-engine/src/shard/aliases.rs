@@ -1,10 +1,12 @@
 //! VECALIAS, on the shard that owns the alias's name: the only one that makes, changes or removes an alias or a collection of
 //! that name, so that the one never hides the other.
 
+use kora_keyspace::catalog::Generation;
 use kora_resp::Reply;
 
-use super::Shard;
-use crate::command::AliasChange;
+use super::{ReplayFault, Shard};
+use crate::command::limits::COLLECTION_NAME_BYTES_MAX;
+use crate::command::{AliasChange, NameError};
 use crate::error::ClientError;
 use crate::limits::ALIASES_MAX;
 
@@ -14,10 +16,11 @@ impl Shard {
         match change {
             AliasChange::Add { alias, collection } => {
                 if let Some(collection) = self.setup.catalog.aliases().meaning(&alias) {
-                    return Err(ClientError::AliasExists {
+                    return Err(NameError::AliasExists {
                         alias: alias.to_vec(),
                         collection: collection.to_vec(),
-                    });
+                    }
+                    .into());
                 }
                 self.set_alias(&alias, &collection, now_ms)
             }
@@ -36,19 +39,14 @@ impl Shard {
             });
         }
         if !catalog.at(now_ms).holds(collection) {
-            return Err(match catalog.aliases().meaning(collection) {
-                Some(meant) => ClientError::NameOfAlias {
-                    alias: collection.to_vec(),
-                    collection: meant.to_vec(),
-                },
-                None => ClientError::NoCollectionToMean {
-                    collection: collection.to_vec(),
-                },
-            });
+            let nothing = || NameError::NothingToMean {
+                collection: collection.to_vec(),
+            };
+            return Err(self.refuse_alias(collection).unwrap_or_else(|| nothing().into()));
         }
         // Each alias is counted once it is there: some workers may be at the last one at the same moment.
         if catalog.aliases().now().len() >= ALIASES_MAX && catalog.aliases().meaning(alias).is_none() {
-            return Err(ClientError::TooManyAliases);
+            return Err(NameError::TooManyAliases.into());
         }
         let generation = catalog.next_generation();
         self.keyspace.set_alias(alias, collection, generation);
@@ -58,9 +56,20 @@ impl Shard {
     /// Why a name can't be dropped as a collection's: it is an alias.
     pub(super) fn refuse_alias(&self, name: &[u8]) -> Option<ClientError> {
         let meant = self.setup.catalog.aliases().meaning(name)?;
-        Some(ClientError::NameOfAlias {
-            alias: name.to_vec(),
-            collection: meant.to_vec(),
-        })
+        let (alias, collection) = (name.to_vec(), meant.to_vec());
+        Some(NameError::IsAlias { alias, collection }.into())
+    }
+
+    /// Makes a record true: an alias means this collection, or nothing if it is empty.
+    pub(super) fn replay_alias(&mut self, name: &[u8], collection: &[u8]) -> Result<(), ReplayFault> {
+        if name.len().max(collection.len()) > COLLECTION_NAME_BYTES_MAX {
+            let what = "an alias is longer than the limit".to_owned();
+            return Err(ReplayFault { what });
+        }
+        match collection.is_empty() {
+            true => drop(self.keyspace.remove_alias(name)),
+            false => self.keyspace.set_alias(name, collection, Generation(0)),
+        }
+        Ok(())
     }
 }

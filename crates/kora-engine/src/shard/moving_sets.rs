@@ -1,5 +1,5 @@
 //! RENAME and RENAMENX of vector sets. A set leaves its key whole, whatever it holds; no vector is copied. What takes time is to
-//! write it down under its new key, where a log is kept: that is done in slices, and no other command runs on the shard meanwhile.
+//! write it down under its new key, where a log is kept: in slices, and no other command runs on the shard meanwhile.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use super::Shard;
 use super::notices::Hint;
 use super::task::{Begun, Task};
 use crate::budgets::ELEMENT_WORK;
-use crate::command::{TransferKind, vet_collection_name};
+use crate::command::{NameError, TransferKind, vet_collection_name};
 use crate::error::ClientError;
 use crate::limits::{MOVED_SET_BYTES_MAX, SET_WAITS_MAX};
 use crate::mail::PartialReply;
@@ -147,10 +147,8 @@ impl Shard {
         let described = part.describe();
         let bytes =
             part.live() * schema.dimension * size_of::<f32>() + described.keys_bytes + described.attributes_bytes;
-        (bytes > MOVED_SET_BYTES_MAX).then(|| ClientError::SetTooLarge {
-            name: schema.name.to_vec(),
-            bytes,
-        })
+        let name = schema.name.to_vec();
+        (bytes > MOVED_SET_BYTES_MAX).then(|| NameError::SetTooLarge { name, bytes }.into())
     }
 }
 

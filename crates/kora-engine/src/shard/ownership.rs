@@ -23,11 +23,8 @@ impl Shard {
     pub(super) fn create(&mut self, proposal: Proposal, at_ms: u64) -> Result<Arc<Schema>, ClientError> {
         self.assert_owns_name(&proposal.name);
         let place = self.resolve_live(&proposal.name, at_ms);
-        if let Some(collection) = self.setup.catalog.aliases().meaning(place.key) {
-            return Err(ClientError::NameOfAlias {
-                alias: proposal.name.to_vec(),
-                collection: collection.to_vec(),
-            });
+        if let Some(refusal) = self.refuse_alias(place.key) {
+            return Err(refusal);
         }
         // What is there now and had not expired when it was looked for a moment ago.
         match self.setup.catalog.newest(place.key) {

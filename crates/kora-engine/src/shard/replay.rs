@@ -17,7 +17,6 @@ use kora_vector::{LoadFault, Metric, Step, Work, vet};
 use super::library_text::read_library;
 use super::schema_text::read_schema;
 use super::{Shard, ShardObservers};
-use crate::command::limits::COLLECTION_NAME_BYTES_MAX;
 use crate::limits::KEY_BYTES_MAX;
 use crate::moved::MovedSet;
 
@@ -147,15 +146,7 @@ impl Shard {
                 self.replay.landed.push(transfer);
                 Ok(())
             }
-            Record::Alias { name, collection } => {
-                let is_short = name.len().max(collection.len()) <= COLLECTION_NAME_BYTES_MAX;
-                fault_unless(is_short, "an alias is longer than the limit")?;
-                match collection.is_empty() {
-                    true => drop(self.keyspace.remove_alias(name)),
-                    false => self.keyspace.set_alias(name, collection, Generation(0)),
-                }
-                Ok(())
-            }
+            Record::Alias { name, collection } => self.replay_alias(name, collection),
             Record::Flush { generation } => {
                 let mut from = Some(0);
                 while let Some(place) = from {
