@@ -228,7 +228,7 @@ impl HashValue {
         }
     }
 
-    /// Takes over about `wanted` fields of another hash, from a place on: returns how many, and the next place, if there are more.
+    /// Takes over about `wanted` fields of another hash, from a place on; returns how many, and the next place if there are more.
     /// For a copy, made in steps from one that is [empty](HashRef::empty_like). A small hash is copied at once.
     pub fn copy_some(&mut self, other: HashRef<'_>, from: u64, wanted: usize) -> (usize, Option<u64>) {
         if let Some((packing, bytes)) = other.pack() {
