@@ -1,9 +1,6 @@
-//! What VECALIAS changes, and what was said where aliases stood.
+//! What VECALIAS changes.
 
 use bytes::Bytes;
-
-use crate::action::ShortKey;
-use crate::element::ElementList;
 
 /// `VECALIAS ADD | SET alias collection`, `VECALIAS DEL alias`
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -43,17 +40,4 @@ impl AliasChange {
             AliasChange::Delete(alias) => alias.len(),
         }
     }
-}
-
-/// Names in a command as they were said, to be put back while it can't begin: an alias may mean something else by then.
-#[derive(Debug)]
-pub enum SaidNames {
-    /// A key.
-    Key(ShortKey),
-    /// A collection: that of an element, or of all elements that are set.
-    Collection(Bytes),
-    /// Elements.
-    Elements(ElementList),
-    /// What a query searches; the collections of its other keys.
-    Query(Bytes, Vec<Bytes>),
 }

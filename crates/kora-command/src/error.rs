@@ -6,8 +6,7 @@ use crate::limits::QUOTED_BYTES_MAX;
 use crate::name_error::NameError;
 use crate::setting_error::SettingError;
 
-/// A refused command. `Display` is the whole text of the error reply, code first, in Redis's words where clients read
-/// them.
+/// A refused command. `Display` is the whole error reply, code first, in Redis's words where clients read them.
 #[derive(Clone, PartialEq, Debug)]
 #[expect(missing_docs, reason = "each variant says what its fields are")]
 pub enum ClientError {
@@ -259,8 +258,7 @@ impl ClientError {
         ClientError::OtherAnswer
     }
 
-    /// True if it is seen from the command's name and the number of its words, without what they mean: a transaction does
-    /// not queue that.
+    /// True if it is seen from the command's name and the number of its words: a transaction does not queue that.
     pub fn is_about_the_words(&self) -> bool {
         matches!(
             self,
@@ -603,12 +601,6 @@ impl fmt::Display for ClientError {
 }
 
 impl std::error::Error for ClientError {}
-
-impl From<NameError> for ClientError {
-    fn from(error: NameError) -> ClientError {
-        ClientError::Name(error)
-    }
-}
 
 /// A client's bytes inside an error: cut to a length, and without anything that could be taken for protocol.
 pub(crate) struct Quoted<'a>(pub(crate) &'a [u8]);

@@ -65,7 +65,7 @@ pub use self::action::{
     StringsReply, StringsSetting,
 };
 pub use self::admin::ClientFilter;
-pub use self::alias_change::{AliasChange, SaidNames};
+pub use self::alias_change::AliasChange;
 pub use self::arguments::vet_collection_name;
 pub use self::connection::{Credentials, Hello};
 pub use self::element::{Element, ElementList};

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::error::Quoted;
+use crate::error::{ClientError, Quoted};
 use crate::limits::ALIASES_MAX;
 
 /// Why a name is refused. `Display` is the error reply.
@@ -38,6 +38,12 @@ pub enum NameError {
         /// How many.
         bytes: usize,
     },
+}
+
+impl From<NameError> for ClientError {
+    fn from(error: NameError) -> ClientError {
+        ClientError::Name(error)
+    }
 }
 
 impl fmt::Display for NameError {

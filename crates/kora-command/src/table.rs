@@ -1,10 +1,12 @@
 //! The list of all commands, one row for each: how a request finds its command, and what is wrong with it if it finds none.
 //! What a row says stands in `row.rs`.
 
+use bytes::Bytes;
 use kora_resp::{Request, Words};
 
-use crate::alias_change::SaidNames;
+use crate::action::ShortKey;
 use crate::arguments::Arguments;
+use crate::element::ElementList;
 use crate::error::ClientError;
 use crate::row::PLAIN;
 pub use crate::row::{CommandEntry, DataAccess, Filter};
@@ -43,6 +45,19 @@ pub struct Parsed {
     pub said: Option<Box<SaidNames>>,
     /// All words of the request, if its client's rights are held against them.
     pub words: Option<Words>,
+}
+
+/// Names in a command as they were said, to be put back while it can't begin: an alias may mean something else by then.
+#[derive(Debug)]
+pub enum SaidNames {
+    /// A key.
+    Key(ShortKey),
+    /// A collection: that of an element, or of all elements that are set.
+    Collection(Bytes),
+    /// Elements.
+    Elements(ElementList),
+    /// What a query searches; the collections of its other keys.
+    Query(Bytes, Vec<Bytes>),
 }
 
 /// Whether the connection may say everything or must authenticate first.

@@ -6,40 +6,12 @@ use std::mem::replace;
 
 use bytes::Bytes;
 use kora_command::names_used::{NameTraits, Named};
-use kora_command::table::{CommandEntry, Parsed};
-use kora_command::{Action, Center, Command, Element, ElementList, ManyQueries, SaidNames, ShortKey, VectorQuery};
+use kora_command::table::{CommandEntry, Parsed, SaidNames};
+use kora_command::{Action, Center, Command, Element, ElementList, ManyQueries, ShortKey, VectorQuery};
 use kora_keyspace::AliasTable;
 use kora_keyspace::catalog::CatalogView;
 use kora_keyspace::{element_of, key_of};
 use kora_resp::{Reply, Words};
-
-use crate::engine::Engine;
-use crate::reply_queues::ReplyQueueId;
-
-impl Engine {
-    /// Replaces the aliases in a command, unless it can't begin yet or is queued in a transaction. If its client's rights are
-    /// held against its words, and there is an alias among them, answers the words with the collections' own names.
-    pub(crate) fn give_own_names(&mut self, id: ReplyQueueId, parsed: &mut Parsed, since_us: u64) -> Option<Words> {
-        if self.setup.catalog.aliases().is_empty() {
-            return None;
-        }
-        let at_ms = self.unix_us(since_us) / 1000;
-        let reply_queue = self.reply_queues.get(id);
-        // It may wait for a change of aliases by its own client: it is submitted again.
-        if reply_queue.is_closed() {
-            return None;
-        }
-        let is_queueing = reply_queue.transaction.is_some();
-        let aliases = self.setup.catalog.aliases().now();
-        let own_names = OwnNames::new(&aliases, self.setup.catalog.at(at_ms));
-        let words = parsed.words.as_ref();
-        let own_words = words.and_then(|words| own_names.words(parsed.entry, words));
-        if !is_queueing {
-            own_names.give_to(parsed);
-        }
-        own_words
-    }
-}
 
 /// The aliases of one moment, and the collections that there are.
 #[derive(Clone, Copy)]

@@ -10,9 +10,6 @@ use bytes::Bytes;
 use kora_mesh::{Gauge, Latest};
 
 use crate::catalog::Generation;
-use crate::changes::{Changed, Observer};
-use crate::keyspace::Keyspace;
-use crate::outcome::Outcome;
 
 /// All aliases at one moment.
 #[derive(Clone, Debug, Default)]
@@ -22,11 +19,11 @@ pub struct AliasTable {
 
 /// What an alias means.
 #[derive(Clone, Debug)]
-struct Meaning {
+pub(crate) struct Meaning {
     /// The collection's own name.
-    collection: Bytes,
+    pub(crate) collection: Bytes,
     /// When it was said: a flush removes those that are older. 0 of one that was loaded.
-    generation: Generation,
+    pub(crate) generation: Generation,
 }
 
 /// All aliases as they are. Shared by all workers.
@@ -56,6 +53,13 @@ impl AliasTable {
     /// All aliases and the collections that they mean, in byte order.
     pub fn iter(&self) -> impl Iterator<Item = (&Bytes, &Bytes)> {
         self.by_name.iter().map(|(name, meaning)| (name, &meaning.collection))
+    }
+
+    /// Aliases that were said before that.
+    pub(crate) fn before(&self, before: Generation) -> impl Iterator<Item = &Bytes> {
+        let all = self.by_name.iter();
+        all.filter(move |(_, meaning)| meaning.generation < before)
+            .map(|(name, _)| name)
     }
 
     /// The aliases of one collection, in byte order.
@@ -92,7 +96,7 @@ impl Aliases {
     }
 
     /// What stands at a name is replaced; with the others, which are copied: there are few, and they seldom change.
-    fn replace(&self, name: &[u8], meaning: Option<Meaning>) {
+    pub(crate) fn replace(&self, name: &[u8], meaning: Option<Meaning>) {
         let _: Result<(), ()> = self.table.replace(|table| {
             let mut next = table.clone();
             match meaning {
@@ -102,44 +106,5 @@ impl Aliases {
             self.count.set(next.len() as u64);
             Ok(next)
         });
-    }
-}
-
-impl<O: Observer> Keyspace<O> {
-    /// Lets an alias mean this collection from now on. The caller owns the alias's name and has seen that no collection has it.
-    pub fn set_alias(&mut self, name: &[u8], collection: &[u8], generation: Generation) {
-        let collection = Bytes::copy_from_slice(collection);
-        let meaning = Meaning {
-            collection: collection.clone(),
-            generation,
-        };
-        self.catalog.aliases().replace(name, Some(meaning));
-        self.tell_alias(name, Some(&collection));
-    }
-
-    /// Takes an alias away; false if there is none of that name. The caller owns the name.
-    pub fn remove_alias(&mut self, name: &[u8]) -> bool {
-        let aliases = self.catalog.aliases();
-        if aliases.meaning(name).is_none() {
-            return false;
-        }
-        aliases.replace(name, None);
-        self.tell_alias(name, None);
-        true
-    }
-
-    /// Takes away the older ones of those aliases whose names `owns` says are this shard's.
-    pub fn remove_aliases_before(&mut self, before: Generation, owns: impl Fn(&[u8]) -> bool) {
-        let table = self.catalog.aliases().now();
-        for (name, meaning) in &table.by_name {
-            if meaning.generation < before && owns(name) {
-                self.remove_alias(name);
-            }
-        }
-    }
-
-    fn tell_alias(&mut self, alias: &[u8], collection: Option<&[u8]>) {
-        self.changes
-            .commit(Changed::elsewhere(), || Outcome::Aliased { alias, collection });
     }
 }

@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+mod alias_changes;
 mod aliases;
 mod apply;
 pub mod catalog;

@@ -6,6 +6,7 @@ use kora_access::{Context, Denial, User, Users};
 use kora_resp::{Reply, Words};
 
 use super::{RightsOfClient, is_collection};
+use crate::aliases::OwnNames;
 use crate::command::scripting::ScriptRights;
 use crate::command::table::{Access, CommandEntry, Parsed};
 use crate::command::{Command, TopicKind};
@@ -17,6 +18,29 @@ use crate::reply_queues::ReplyQueueId;
 use crate::session::Session;
 
 impl Engine {
+    /// Replaces the aliases in a command, unless it can't begin yet or is queued in a transaction. If its client's rights are
+    /// held against its words, and there is an alias among them, answers the words with the collections' own names.
+    pub(crate) fn give_own_names(&mut self, id: ReplyQueueId, parsed: &mut Parsed, since_us: u64) -> Option<Words> {
+        if self.setup.catalog.aliases().is_empty() {
+            return None;
+        }
+        let at_ms = self.unix_us(since_us) / 1000;
+        let reply_queue = self.reply_queues.get(id);
+        // It may wait for a change of aliases by its own client: it is submitted again.
+        if reply_queue.is_closed() {
+            return None;
+        }
+        let is_queueing = reply_queue.transaction.is_some();
+        let aliases = self.setup.catalog.aliases().now();
+        let own_names = OwnNames::new(&aliases, self.setup.catalog.at(at_ms));
+        let words = parsed.words.as_ref();
+        let own_words = words.and_then(|words| own_names.words(parsed.entry, words));
+        if !is_queueing {
+            own_names.give_to(parsed);
+        }
+        own_words
+    }
+
     /// Refuses a request that its user may not send. Called before all else that is done with a request. `own_words` are its
     /// words with the collections' own names for aliases, if there are any: its user needs the rights to both.
     pub(crate) fn check_rights(

@@ -3,7 +3,6 @@
 //! A command asks one shard or many, perhaps in stages: what its slot in the reply queue holds meanwhile is a [`Gather`]. Each
 //! part that comes in either is not the last one, or completes the reply, or leads to further asks.
 
-mod absence;
 mod clients;
 mod collect_empty;
 mod collections;

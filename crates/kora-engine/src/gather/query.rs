@@ -9,9 +9,8 @@ use kora_resp::Reply;
 use kora_vector::limits::K_MAX;
 use kora_vector::{Step, Work};
 
-use super::absence::absent;
 use super::explain::Explanation;
-use super::finding::Sought;
+use super::finding::{Sought, absent};
 use super::merging::{Merging, QueryPart, is_crowded, merge};
 use super::query_reply::{Choosing, Cost, Neighbours};
 use super::question::{name_within, question_of};
