@@ -218,7 +218,7 @@ fn hash_rest(name: Name, author: &mut Author) -> String {
             for _ in 0..count {
                 pairs.push_str(&format!(" {} {}", field(author), value(author)));
             }
-            let count = author.random.pick(&[count, count, count, count, 0, 9]);
+            let count = *author.random.pick(&[count, count, count, count, 0, 9]);
             format!("{options} FIELDS {count}{pairs}")
         }
         Name::HMGet | Name::HDel => {
