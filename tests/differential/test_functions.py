@@ -5,8 +5,7 @@ import random
 import pytest
 
 import servers
-from resp import Connection
-from test_scripts import comparable
+from resp import Connection, comparable
 
 PROGRAMS, STEPS = 12, 120
 
