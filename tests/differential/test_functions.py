@@ -5,8 +5,7 @@ import random
 import pytest
 
 import servers
-from resp import Connection
-from test_scripts import comparable
+from resp import Connection, comparable
 
 PROGRAMS, STEPS = 12, 120
 
@@ -175,7 +174,7 @@ redis.register_function{function_name='ro_set', flags={'no-writes'},
 )
 
 NAMES = (
-    "join MiXed mixed JOIN nothing count set get fail caught wrong_type raise raise_table index_nil globals set_global "
+    "join MiXed mixed JOIN nothing set get fail caught wrong_type raise raise_table index_nil globals set_global "
     "own_register register api resp3 many deep load ro_get ro_set missing"
 ).split()
 

@@ -110,7 +110,11 @@ fn what_can_not_be_registered_is_refused() {
             "local f = function() end local n = 'a' while true do redis.register_function(n, f) n = n .. 'a' end",
             "at most",
         ),
-        ("error('why')", "Error registering functions: ERR user_function:2: why"),
+        (
+            "error('why')",
+            "Error registering functions: ERR user_function:2: Script attempted to access nonexistent global variable 'error'",
+        ),
+        ("redis.log(10, 'x')", "Error registering functions: ERR Invalid log level."),
     ] {
         let (reply, registered) = bench.load(body);
         assert!(reply.starts_with("-ERR ") && reply.contains(reason), "{body}: {reply}");
