@@ -500,13 +500,11 @@ impl fmt::Display for ClientError {
                     "ERR invalid vector: a blob holds 4 bytes for each component, got {got} bytes"
                 )
             }
-            Self::NotNumber { position, got } => {
-                write!(
-                    f,
-                    "ERR invalid vector: component {position} is not a number: '{}'",
-                    Quoted(got)
-                )
-            }
+            Self::NotNumber { position, got } => write!(
+                f,
+                "ERR invalid vector: component {position} is not a number: '{}'",
+                Quoted(got)
+            ),
             Self::NotFinite { position, got } => {
                 write!(
                     f,

@@ -114,7 +114,10 @@ fn what_can_not_be_registered_is_refused() {
             "error('why')",
             "Error registering functions: ERR user_function:2: Script attempted to access nonexistent global variable 'error'",
         ),
-        ("redis.log(10, 'x')", "Error registering functions: ERR Invalid log level."),
+        (
+            "redis.log(10, 'x')",
+            "Error registering functions: ERR Invalid log level.",
+        ),
     ] {
         let (reply, registered) = bench.load(body);
         assert!(reply.starts_with("-ERR ") && reply.contains(reason), "{body}: {reply}");
