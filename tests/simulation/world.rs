@@ -298,7 +298,11 @@ impl World {
 
     fn run(&mut self) {
         let limit = self.steps + STEPS_MAX;
-        while let Some(next) = self.choose().or_else(|| self.look_for_memory()).or_else(|| self.end_rest()) {
+        while let Some(next) = self
+            .choose()
+            .or_else(|| self.look_for_memory())
+            .or_else(|| self.end_rest())
+        {
             self.steps += 1;
             assert!(self.steps < limit, "this does not end: {}", self.show());
             self.step(next);

@@ -168,7 +168,8 @@ impl Shard {
                 }
             }),
             (PartPiece::More(more), Some(PartInLoad::Loading(mut part))) => {
-                let belongs = |key: &[u8]| self.placement.shard_of(key) == self.id;
+                let schema = Arc::clone(part.schema());
+                let belongs = |name: &[u8]| self.placement.shard_of_vector(&schema, name) == self.id;
                 part.piece(more, belongs).map_err(refuse)?;
                 Some(PartInLoad::Loading(part))
             }

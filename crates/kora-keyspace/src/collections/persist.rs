@@ -16,7 +16,7 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
+use kora_filter::limits::ATTRIBUTES_BYTES_MAX;
 use kora_vector::{IndexCapture, IndexLoading, LoadFault, Step, Work};
 
 use super::collection::{Collection, parameters_of};
@@ -313,7 +313,7 @@ impl PartLoading {
         self.part.schema()
     }
 
-    /// Reads a piece; of a key it is asked whether it belongs to this shard.
+    /// Reads a piece; of a vector's name it is asked whether it belongs to this shard.
     ///
     /// # Errors
     /// If it is none of this part.
@@ -339,16 +339,19 @@ impl PartLoading {
             self.next_named = slot.index() + 1;
             let key_bytes = self.schema().name.len() + 1 + name.len();
             fault_unless(key_bytes <= KEY_BYTES_MAX, "a key is longer than the limit")?;
-            let key: Bytes = [&self.schema().name[..], b":", name].concat().into();
-            fault_unless(belongs(&key), "a vector of another shard")?;
+            fault_unless(belongs(name), "a vector of another shard")?;
             fault_unless(
                 self.part.name_slot(slot, name, self.used),
                 "a vector's name is there twice",
             )?;
             self.part.set_deadline(slot, deadline_ms);
             let text = take_text(&mut bytes)?;
-            let is_json = text.is_empty() || kora_filter::check(text).is_ok();
-            fault_unless(is_json, "attributes that are no JSON object")?;
+            // A vector set takes any bytes.
+            let is_any = text.is_empty() || self.schema().set_form().is_some();
+            fault_unless(
+                text.len() <= ATTRIBUTES_BYTES_MAX && (is_any || kora_filter::check(text).is_ok()),
+                "attributes that are no JSON object",
+            )?;
             self.part.put_attributes(slot, text);
         }
         Ok(())
