@@ -5,7 +5,8 @@
 Two rounds: 400,000 vectors of 50 dimensions (GloVe) and 100,000 of 384 (normally distributed in groups of a hundred: what
 loading costs does not depend on where they lie). Both servers keep f32 (VADD … NOQUANT), Redis also int8, its default. CPU
 is that of the whole process from its start until it answers DBSIZE, without what an empty server needs; the files were just
-written, so the system has them in memory.
+written, so the system has them in memory. Redis builds with EF 40, to be done sooner: its own CPU of building is not that of
+its default, and the graph that it loads is as large.
 """
 
 import argparse

@@ -204,6 +204,29 @@ def set_some(client: redis.Redis, vector, numbers) -> None:
         pipe.execute()
 
 
+@pytest.mark.parametrize("workers", [1, 2, 8])
+def test_a_vector_set_with_a_graph_is_read_as_it_was_written(tmp_path: pathlib.Path, workers: int) -> None:
+    """It lies on the shard of its name, whatever its elements are called, and its attributes may be any bytes."""
+    server, client = start(tmp_path, "--workers", str(workers))
+    vectors = np.random.default_rng(5).normal(size=(1500, 6)).astype("<f4")
+    with client.pipeline(transaction=False) as pipe:
+        for number, vector in enumerate(vectors):
+            pipe.execute_command("VADD", "set", "FP32", vector.tobytes(), f"element {number}")
+        pipe.execute_command("VSETATTR", "set", "element 1", "no JSON")
+        pipe.execute_command("VSETATTR", "set", "element 2", '{"n":2}')
+        pipe.execute()
+    questions = [("VSIM", "set", "ELE", f"element {number}", "WITHSCORES", "COUNT", 5) for number in range(0, 1500, 50)]
+    before = [client.execute_command(*question) for question in questions]
+    client.save()
+    kill(server)
+    server, client = start(tmp_path, "--workers", str(workers))
+    assert client.execute_command("VCARD", "set") == 1500
+    assert client.execute_command("VGETATTR", "set", "element 1") == b"no JSON"
+    assert client.execute_command("VGETATTR", "set", "element 2") == b'{"n":2}'
+    assert [client.execute_command(*question) for question in questions] == before
+    server.stop()
+
+
 def test_a_graph_that_changes_while_it_is_saved_is_whole(tmp_path: pathlib.Path) -> None:
     """Vectors come, go and are replaced while snapshots are taken; then the server is killed."""
     draw = random.Random(6)

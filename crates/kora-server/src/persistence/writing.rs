@@ -155,7 +155,8 @@ impl Writing {
         if !self.is_awaited() {
             return Taken::Nothing;
         }
-        let steps = u128::from(self.sync_us / 2) / GATHERING_STEP.as_micros();
+        let gathering = Duration::from_micros(self.sync_us / 2).min(GATHERING);
+        let steps = gathering.as_micros() / GATHERING_STEP.as_micros();
         for _ in 0..steps {
             std::thread::sleep(GATHERING_STEP);
             match self.take_all(None) {
@@ -373,7 +374,8 @@ pub(super) fn is_full(error: &io::Error) -> bool {
 /// came within this time, which is far below the second that `everysec` may lose.
 const GATHERING: Duration = Duration::from_millis(1);
 
-/// How long the thread waits each time for more of a group of clients that share a sync.
+/// How long the thread waits each time for more of a group of clients that share a sync; all times together half as long as the
+/// last sync took, and [`GATHERING`] at most: a disk that was slow once makes no later reply wait.
 const GATHERING_STEP: Duration = Duration::from_micros(100);
 
 /// How long the thread waits for news before it looks whether something is due.
