@@ -55,9 +55,10 @@ const TOO_MANY: &str = "ERR n times the sum of k, OFFSET and the number of keys 
 
 const _: () = assert!(MANY_NEIGHBOURS_MAX == 1_000_000, "the error says so");
 
-const ARGUMENTS: [Argument; 13] = with_options([
+const ARGUMENTS: [Argument; 14] = with_options([
     Argument::key("collection"),
     Argument::integer("n"),
     Argument::integer("k"),
-    Argument::string("blob").multiple().after("FP32"),
+    Argument::word("fp32", "FP32"),
+    Argument::string("blob").multiple(),
 ]);

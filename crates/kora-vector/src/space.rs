@@ -399,28 +399,13 @@ impl Space {
         }
     }
 
-    /// Asks the caches for the beginning of what a walk measures of a slot.
-    pub(crate) fn prefetch_walked(&self, slot: u32) {
-        let tables = self.tables();
-        let (row, words) = match (&tables.codes, &tables.fine) {
-            (Some(codes), _) => {
-                codes.prefetch_tail(slot);
-                codes.row(slot)
-            }
-            (None, Fine::Floats(floats)) => (floats.rows().address(slot), self.length()),
-            (None, Fine::Halves(halves)) => (halves.rows().address(slot), halves.rows().row_words()),
-            (None, Fine::Residuals(_)) => return,
-        };
-        prefetch(row, words.min(AHEAD_WORDS));
-    }
-
     pub(crate) fn chunk_count(&self) -> usize {
         self.tables.as_ref().map_or(0, |tables| tables.chunk_count())
     }
 
     /// Whatever walks, measures on tables.
     #[inline(always)]
-    fn tables(&self) -> &Tables {
+    pub(crate) fn tables(&self) -> &Tables {
         self.tables.as_ref().expect("a graph's vectors are settled")
     }
 
@@ -571,9 +556,6 @@ const EARLY_MAX: usize = 32;
 
 /// The relative error of an f32 sum in eight chains or more, with room: measured below 4e-7 at 2,048 dimensions.
 const TOLERANCE: f32 = 2e-6;
-
-/// Words of a row that the caches are asked for a turn ahead: of longer ones the rest comes while the beginning is measured.
-const AHEAD_WORDS: usize = 64;
 
 /// With codes at least this many results beyond k are refined. At k 10 the 20 best of the walk hold the 10 best as
 /// surely as the whole beam does (384 dimensions, recall 0.9966, prototype).

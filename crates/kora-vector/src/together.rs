@@ -138,7 +138,8 @@ impl Search {
                 walk.is_open = open(graph, view.states, 0, walk);
                 if walk.is_open {
                     let fresh = walk.visited.fresh();
-                    fresh.iter().for_each(|&slot| view.space.prefetch_walked(slot));
+                    let tables = view.space.tables();
+                    fresh.iter().for_each(|&slot| tables.prefetch_walked(slot));
                 }
             }
             (SearchStage::Refine { hits }, _) => {

@@ -8,7 +8,8 @@ use kora_keyspace::catalog::Schema;
 use crate::command::Wish;
 use crate::mail::Question;
 
-/// What all shards are asked about a vector; `own` is the name of the one that stands for it, and the collection has so many parts.
+/// What all shards are asked about a vector. `own` is the name of the stored one that it is, if so; the collection has
+/// so many parts.
 pub(super) fn question_of(
     schema: Arc<Schema>,
     vector: Box<[f32]>,
