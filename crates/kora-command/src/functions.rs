@@ -18,7 +18,9 @@ fn call(arguments: &Arguments<'_>, is_read_only: bool) -> Result<Command, Client
         None => Err("ERR Bad number of keys provided"),
         Some(count) => match usize::try_from(count) {
             Err(_) => Err("ERR Number of keys can't be negative"),
-            Ok(count) if count > arguments.count() - 3 => Err("ERR Number of keys can't be greater than number of args"),
+            Ok(count) if count > arguments.count() - 3 => {
+                Err("ERR Number of keys can't be greater than number of args")
+            }
             Ok(count) => Ok(count),
         },
     };
@@ -80,7 +82,10 @@ fn list(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
         }
         index += 1;
     }
-    Ok(Command::Function(Box::new(FunctionRequest::List { pattern, with_code })))
+    Ok(Command::Function(Box::new(FunctionRequest::List {
+        pattern,
+        with_code,
+    })))
 }
 
 fn delete(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
@@ -271,7 +276,9 @@ const SUBCOMMANDS: &[CommandEntry] = &[
         summary: "Lists libraries and their functions.",
         reply: "For each library a map: its name, its engine, its functions with their descriptions and flags, and its code if that is wanted.",
         arguments: &[
-            Argument::pattern("library-name-pattern").after("LIBRARYNAME").optional(),
+            Argument::pattern("library-name-pattern")
+                .after("LIBRARYNAME")
+                .optional(),
             Argument::word("withcode", "WITHCODE").optional(),
         ],
         parse: list,

@@ -242,9 +242,9 @@ fn key_uses(name: &str, access: DataAccess) -> (KeyUse, KeyUse) {
         "watch" | "exists" | "hexists" | "hlen" | "hstrlen" | "llen" | "memory|usage" | "object|encoding"
         | "object|freq" | "object|idletime" | "object|refcount" | "scard" | "sismember" | "strlen" | "touch"
         | "type" | "xlen" | "zcard" => of_all(KeyUse::NONE),
-        "eval" | "evalsha" | "fcall" | "decr" | "decrby" | "getdel" | "getex" | "getset" | "hgetdel" | "hgetex" | "hincrby"
-        | "hincrbyfloat" | "incr" | "incrby" | "incrbyfloat" | "lmpop" | "lpop" | "rpop" | "blmpop" | "blpop"
-        | "brpop" | "move" | "setbit" | "spop" | "zincrby" | "zmpop" | "zpopmax" | "zpopmin" | "bzmpop"
+        "eval" | "evalsha" | "fcall" | "decr" | "decrby" | "getdel" | "getex" | "getset" | "hgetdel" | "hgetex"
+        | "hincrby" | "hincrbyfloat" | "incr" | "incrby" | "incrbyfloat" | "lmpop" | "lpop" | "rpop" | "blmpop"
+        | "blpop" | "brpop" | "move" | "setbit" | "spop" | "zincrby" | "zmpop" | "zpopmax" | "zpopmin" | "bzmpop"
         | "bzpopmax" | "bzpopmin" | "bitfield" => of_all(KeyUse::BOTH),
         "rename" | "renamenx" | "lmove" | "rpoplpush" | "smove" | "blmove" | "brpoplpush" => {
             (KeyUse::BOTH, KeyUse::WRITE)

@@ -8,8 +8,8 @@ use crate::error::ClientError;
 use crate::row::PLAIN;
 pub use crate::row::{CommandEntry, DataAccess, Filter};
 use crate::{
-    Command, acl, admin_entries, compatibility, connection, functions, hashes, key_entries, monitoring, pubsub, scripting,
-    string_entries, transactions, vector_entries, vector_set_entries,
+    Command, acl, admin_entries, compatibility, connection, functions, hashes, key_entries, monitoring, pubsub,
+    scripting, string_entries, transactions, vector_entries, vector_set_entries,
 };
 
 /// All commands, family by family, without subcommands.

@@ -123,9 +123,8 @@ pub(crate) fn answer(
             Reply::ok()
         }
         Command::ScriptKill => functions::kill(false, setup, unix_us / 1000),
-        Command::Function(request) => {
-            functions::answer(*request, setup, unix_us / 1000).map_err(|request| Command::Function(Box::new(request)))?
-        }
+        Command::Function(request) => functions::answer(*request, setup, unix_us / 1000)
+            .map_err(|request| Command::Function(Box::new(request)))?,
         Command::Help(lines) => Reply::Array(lines.iter().map(|line| Reply::Simple(line)).collect()),
         Command::ConfigGet(patterns) => settings(&patterns, setup),
         Command::ConfigSet(changes) => or_error(change(changes, setup).map(|()| Reply::ok())),

@@ -14,9 +14,9 @@ pub(crate) struct Checksum(u64);
 impl Checksum {
     /// Takes these bytes in.
     pub(crate) fn update(&mut self, bytes: &[u8]) {
-        self.0 = bytes.iter().fold(self.0, |crc, byte| {
-            TABLE[usize::from(crc as u8 ^ byte)] ^ (crc >> 8)
-        });
+        self.0 = bytes
+            .iter()
+            .fold(self.0, |crc, byte| TABLE[usize::from(crc as u8 ^ byte)] ^ (crc >> 8));
     }
 
     fn bytes(self) -> [u8; 8] {
@@ -263,7 +263,11 @@ mod tests {
             // One literal, then 7 + 1 + 2 of the same.
             (b"\xC3\x05\x0B\x00a\xE0\x01\x00", b"aaaaaaaaaaa"),
         ] {
-            assert_eq!(read(payload(string)), Ok(vec![Bytes::copy_from_slice(text)]), "{string:?}");
+            assert_eq!(
+                read(payload(string)),
+                Ok(vec![Bytes::copy_from_slice(text)]),
+                "{string:?}"
+            );
         }
         for string in [
             &b"\x04abc"[..],
@@ -289,7 +293,10 @@ mod tests {
         other[3] ^= 1;
         assert_eq!(read(other.into()), Err("not sound"));
         assert_eq!(read(whole(&[13, 0])), Err("not sound"), "of a later version");
-        assert_eq!(read(whole(&[0, 1, b'x', 12, 0])), Err("ERR given type is not a function"));
+        assert_eq!(
+            read(whole(&[0, 1, b'x', 12, 0])),
+            Err("ERR given type is not a function")
+        );
         assert_eq!(
             read(whole(&[LIBRARY_BEFORE_7, 12, 0])),
             Err("ERR Pre-GA function format not supported")

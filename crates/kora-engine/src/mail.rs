@@ -13,8 +13,8 @@ use kora_vector::{SearchParameters, Statistics};
 
 use crate::command::scripting::ScriptRights;
 use crate::command::{
-    Action, ClientFilter, Element, ElementList, FunctionChange, Lifetime, Message, Only, ScanFilter, ShortKey, TrackingOptions,
-    Transfer,
+    Action, ClientFilter, Element, ElementList, FunctionChange, Lifetime, Message, Only, ScanFilter, ShortKey,
+    TrackingOptions, Transfer,
 };
 use crate::cursor::ScanPlace;
 use crate::error::ClientError;

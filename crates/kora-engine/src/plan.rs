@@ -297,7 +297,10 @@ pub(crate) fn start(command: Command, first: First, me: u64, here: Target, conte
         Command::Function(request) => match *request {
             FunctionRequest::Change(change) => Next::Request(
                 Gather::Scripting,
-                vec![(Target::Shard(LIBRARIES_SHARD), RequestBody::ChangeFunctions(Box::new(change)))],
+                vec![(
+                    Target::Shard(LIBRARIES_SHARD),
+                    RequestBody::ChangeFunctions(Box::new(change)),
+                )],
             ),
             _ => Next::error(&ClientError::NotInTransaction),
         },
@@ -345,7 +348,10 @@ fn program_of(source: ScriptSource, context: &Context<'_>) -> Result<(Program, O
             if let Some(fault) = fault {
                 return Err(fault.to_owned());
             }
-            let (library, name) = (LibraryCode::new(library.code.clone(), library.id)?, function.name.clone());
+            let (library, name) = (
+                LibraryCode::new(library.code.clone(), library.id)?,
+                function.name.clone(),
+            );
             let flags = Flags::from_bits(function.flags);
             return Ok((Program::Function { library, name }, Some(flags)));
         }

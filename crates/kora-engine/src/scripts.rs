@@ -54,7 +54,11 @@ impl RunningFunction {
         };
         let count = Bytes::from(run.keys.len().to_string());
         let head = [Bytes::from_static(command.as_bytes()), name.clone(), count];
-        let words = head.iter().chain(&run.keys).chain(&run.arguments).take(RUNNING_WORDS_MAX);
+        let words = head
+            .iter()
+            .chain(&run.keys)
+            .chain(&run.arguments)
+            .take(RUNNING_WORDS_MAX);
         let cut = |word: &Bytes| Bytes::copy_from_slice(&word[..word.len().min(RUNNING_WORD_BYTES_MAX)]);
         Some(RunningFunction {
             name: name.clone(),
@@ -209,7 +213,9 @@ impl Scripts {
 
     /// The same of any shard.
     pub(crate) fn any_busy(&self, now_ms: u64, threshold_ms: u64) -> Option<&'static str> {
-        self.running.iter().find_map(|running| running.busy(now_ms, threshold_ms))
+        self.running
+            .iter()
+            .find_map(|running| running.busy(now_ms, threshold_ms))
     }
 
     /// Tells all scripts to end, or all functions, that have run for so long and have written nothing.

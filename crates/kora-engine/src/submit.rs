@@ -216,7 +216,10 @@ impl Engine {
             Route::One(shard) => scripts.busy(shard, at_ms, live.busy_reply_ms.get()),
             Route::All => {
                 let is_for_data = parsed.entry.access != DataAccess::None
-                    || matches!(parsed.command, Command::Evaluate(_) | Command::Function(_) | Command::Exec);
+                    || matches!(
+                        parsed.command,
+                        Command::Evaluate(_) | Command::Function(_) | Command::Exec
+                    );
                 is_for_data
                     .then(|| scripts.any_busy(at_ms, live.busy_reply_ms.get()))
                     .flatten()

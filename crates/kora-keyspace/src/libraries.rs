@@ -89,7 +89,10 @@ impl Libraries {
     pub fn after(&self, name: Option<&Bytes>) -> Option<&Arc<Library>> {
         use std::ops::Bound::{Excluded, Unbounded};
         let from = name.map_or(Unbounded, Excluded);
-        self.by_name.range::<Bytes, _>((from, Unbounded)).next().map(|(_, library)| library)
+        self.by_name
+            .range::<Bytes, _>((from, Unbounded))
+            .next()
+            .map(|(_, library)| library)
     }
 
     /// How many there are.

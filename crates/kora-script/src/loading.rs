@@ -103,9 +103,7 @@ fn read(arguments: MultiValue, meter: &Meter) -> Result<(Registered, Function), 
             };
             Ok((registered, function))
         }
-        _ => Err(Refused::said(
-            "wrong number of arguments to redis.register_function",
-        )),
+        _ => Err(Refused::said("wrong number of arguments to redis.register_function")),
     }
 }
 

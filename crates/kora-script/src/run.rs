@@ -158,18 +158,11 @@ fn call_function(
     let function = find_function(interpreter, library, name)?;
     let (keys, arguments) = (list(lua, meter, &run.keys)?, list(lua, meter, &run.arguments)?);
     let driver = &interpreter.state.sandbox.driver;
-    driver
-        .call::<(bool, Value)>((function, keys, arguments))
-        .map_err(said)
+    driver.call::<(bool, Value)>((function, keys, arguments)).map_err(said)
 }
 
 /// The reply that follows from what was returned or raised; `name` is how an error calls what has run.
-fn answered(
-    interpreter: &Interpreter,
-    outcome: Result<(bool, Value), String>,
-    name: &str,
-    version: Version,
-) -> Reply {
+fn answered(interpreter: &Interpreter, outcome: Result<(bool, Value), String>, name: &str, version: Version) -> Reply {
     match outcome {
         Ok((true, value)) => {
             let versions = (interpreter.state.shared.version.get(), version);

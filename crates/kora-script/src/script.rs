@@ -32,11 +32,7 @@ impl Script {
         }
         let sha = sha1_hex(&text);
         if !text.starts_with(b"#!") {
-            return Ok(Script {
-                sha,
-                text,
-                flags: None,
-            });
+            return Ok(Script { sha, text, flags: None });
         }
         let end = text.iter().position(|byte| *byte == b'\n');
         let end = end.ok_or("ERR Invalid script shebang")?;

@@ -121,7 +121,12 @@ impl Loading {
             return Ok(false);
         };
         if !unread.is_sound {
-            if let Some(rest) = unread.reader.checked().get(unread.checked..).filter(|rest| !rest.is_empty()) {
+            if let Some(rest) = unread
+                .reader
+                .checked()
+                .get(unread.checked..)
+                .filter(|rest| !rest.is_empty())
+            {
                 let piece = &rest[..rest.len().min(CHECKED_BYTES)];
                 unread.checksum.update(piece);
                 unread.checked += piece.len();
@@ -292,7 +297,11 @@ impl Loading {
 /// How many there are, with how many functions and how many bytes of code.
 fn sums<'l>(libraries: impl Iterator<Item = &'l Library>) -> [usize; 3] {
     libraries.fold([0; 3], |[count, functions, bytes], library| {
-        [count + 1, functions + library.functions.len(), bytes + library.code.len()]
+        [
+            count + 1,
+            functions + library.functions.len(),
+            bytes + library.code.len(),
+        ]
     })
 }
 

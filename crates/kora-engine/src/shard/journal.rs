@@ -243,7 +243,10 @@ pub(super) fn put_library(out: &mut Vec<u8>, library: &Library) {
             put_text(out, &function.name);
             put_text(out, &[function.flags]);
             let description = function.description.as_ref();
-            put_text(out, &description.map_or_else(Vec::new, |text| [b"\x01", &text[..]].concat()));
+            put_text(
+                out,
+                &description.map_or_else(Vec::new, |text| [b"\x01", &text[..]].concat()),
+            );
         }
     });
 }

@@ -34,7 +34,10 @@ fn functions_are_registered_in_both_forms() {
     let [one, two] = &registered[..] else {
         panic!("{registered:?}");
     };
-    assert_eq!((one.name.as_str(), &one.description, one.flags.bits()), ("one", &None, 0));
+    assert_eq!(
+        (one.name.as_str(), &one.description, one.flags.bits()),
+        ("one", &None, 0)
+    );
     assert_eq!(
         (two.name.as_str(), two.description.as_deref()),
         ("Two", Some(&b"says 2"[..]))
@@ -49,23 +52,56 @@ fn what_can_not_be_registered_is_refused() {
     let mut bench = Bench::new();
     for (body, reason) in [
         ("return 1", "No functions registered"),
-        ("x = ", "Error compiling function: user_function:2: unexpected symbol near '<eof>'"),
+        (
+            "x = ",
+            "Error compiling function: user_function:2: unexpected symbol near '<eof>'",
+        ),
         ("return redis.call('ping')", "nonexistent global variable 'call'"),
         ("return math.random()", "nonexistent global variable 'math'"),
         ("return redis.setresp(3)", "nonexistent global variable 'setresp'"),
         ("x = 1", "Attempt to modify a readonly table"),
         ("redis.x = 1", "Attempt to modify a readonly table"),
-        ("redis.register_function()", "wrong number of arguments to redis.register_function"),
+        (
+            "redis.register_function()",
+            "wrong number of arguments to redis.register_function",
+        ),
         ("redis.register_function('a')", "only applicable to Lua table"),
-        ("redis.register_function({}, function() end)", "first argument to redis.register_function must be a string"),
-        ("redis.register_function('a', 'b')", "second argument to redis.register_function must be a function"),
-        ("redis.register_function('a b', function() end)", "names can only contain"),
-        ("redis.register_function{function_name='a'}", "must get a callback argument"),
-        ("redis.register_function{callback=function() end}", "must get a function name argument"),
-        ("redis.register_function{function_name='a', callback=1}", "callback argument given"),
-        ("redis.register_function{function_name='a', callback=function() end, flags={'x'}}", "unknown flag given"),
-        ("redis.register_function{function_name='a', callback=function() end, flags=1}", "flags argument to"),
-        ("redis.register_function{function_name='a', callback=function() end, x=1}", "unknown argument given"),
+        (
+            "redis.register_function({}, function() end)",
+            "first argument to redis.register_function must be a string",
+        ),
+        (
+            "redis.register_function('a', 'b')",
+            "second argument to redis.register_function must be a function",
+        ),
+        (
+            "redis.register_function('a b', function() end)",
+            "names can only contain",
+        ),
+        (
+            "redis.register_function{function_name='a'}",
+            "must get a callback argument",
+        ),
+        (
+            "redis.register_function{callback=function() end}",
+            "must get a function name argument",
+        ),
+        (
+            "redis.register_function{function_name='a', callback=1}",
+            "callback argument given",
+        ),
+        (
+            "redis.register_function{function_name='a', callback=function() end, flags={'x'}}",
+            "unknown flag given",
+        ),
+        (
+            "redis.register_function{function_name='a', callback=function() end, flags=1}",
+            "flags argument to",
+        ),
+        (
+            "redis.register_function{function_name='a', callback=function() end, x=1}",
+            "unknown argument given",
+        ),
         (
             "redis.register_function('a', function() end) redis.register_function('a', function() end)",
             "Function already exists in the library",
@@ -78,7 +114,10 @@ fn what_can_not_be_registered_is_refused() {
             "error('why')",
             "Error registering functions: ERR user_function:2: Script attempted to access nonexistent global variable 'error'",
         ),
-        ("redis.log(10, 'x')", "Error registering functions: ERR Invalid log level."),
+        (
+            "redis.log(10, 'x')",
+            "Error registering functions: ERR Invalid log level.",
+        ),
     ] {
         let (reply, registered) = bench.load(body);
         assert!(reply.starts_with("-ERR ") && reply.contains(reason), "{body}: {reply}");
@@ -108,8 +147,16 @@ fn functions_are_called_with_keys_and_arguments() {
         bench.call(body, 2, "fail"),
         "-WRONGTYPE fails script: fail, on @user_function:7.\r\n"
     );
-    assert!(bench.call(body, 2, "keys").contains("nonexistent global variable 'KEYS'"));
-    assert!(bench.call(body, 2, "register").contains("can only be called on FUNCTION LOAD command"));
+    assert!(
+        bench
+            .call(body, 2, "keys")
+            .contains("nonexistent global variable 'KEYS'")
+    );
+    assert!(
+        bench
+            .call(body, 2, "register")
+            .contains("can only be called on FUNCTION LOAD command")
+    );
     assert_eq!(bench.call(body, 2, "other"), "-ERR Function not found\r\n");
 }
 
