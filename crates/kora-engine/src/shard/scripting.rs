@@ -1,4 +1,5 @@
-//! A script or a function on its shard: no other client's command falls in between, and each command that it calls goes the way of any other.
+//! A script or a function on its shard: no other client's command falls in between, and each command that it calls goes the
+//! way of any other.
 
 use std::rc::Rc;
 use std::sync::Arc;
