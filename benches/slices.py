@@ -14,6 +14,7 @@ A command of COMMAND LIST that no case names ends the run with an error, and so 
 import argparse
 import re
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -236,6 +237,11 @@ def wide(dimension=DIMENSION):
     return b"\x00\x00\x80\x3f" * dimension
 
 
+def few(count):
+    """Vectors near those of `vectors`."""
+    return [struct.pack("<16f", *[(n * 7 + place * 13) % 101 - 50.25 for place in range(16)]) for n in range(count)]
+
+
 def vectors(world):
     if b":%d\r\n" % VECTORS not in world.main.say(command("VECINFO", "v")):
         set_vectors(world, "v", VECTORS)
@@ -392,6 +398,15 @@ CASES = [
      lambda: [command("VECGETATTR", "v:1"), command("VECGETATTR", "v:1", ".m999")] * 100),
     ("VECQUERY", f"{VECTORS} of {VECTORS}, with a FILTER", vectors,
      lambda: [command("VECQUERY", "v", VECTORS, "KEY", "v:1", "FILTER", ".m1 == 1 or not (.m2 > 3)")]),
+    ("VECEXPLAIN", f"{VECTORS} of {VECTORS}, with a FILTER", vectors,
+     lambda: [command("VECEXPLAIN", "v", VECTORS, "KEY", "v:1", "FILTER", ".m1 == 1 or not (.m2 > 3)")]),
+    ("VECMQUERY", "1024 of 900 neighbours", vectors, lambda: [many("VECMQUERY", [b"v", b"1024", b"900", b"FP32", *few(1024)])]),
+    ("VECMQUERY", f"50 of {VECTORS}", vectors,
+     lambda: [many("VECMQUERY", [b"v", b"50", b"%d" % VECTORS, b"FP32", *few(50)])]),
+    ("VECMQUERY", "1024, with a FILTER", vectors,
+     lambda: [many("VECMQUERY", [b"v", b"1024", b"10", b"FP32", *few(1024), b"FILTER", b".m1 == 1 or not (.m2 > 3)"])]),
+    ("VECMQUERY", f"dimension {DIMENSION}, sixty of them", lambda w: w.main.say(command("VECSET", "w:0", DIMENSION, "FP32", wide())),
+     lambda: [many("VECMQUERY", [b"w", b"60", b"10", b"FP32", *[wide()] * 60])]),
     ("VECRECALL", "100 samples", vectors, lambda: [command("VECRECALL", "v", "SAMPLES", 100, "K", 1000)]),
     ("VECINFO", "", vectors, lambda: [command("VECINFO", "v")]),
     ("VECDEL", f"{VECTORS} vectors", vectors, lambda: [many("VECDEL", [b"v:%d" % n for n in range(VECTORS)])]),

@@ -15,10 +15,11 @@ fail() {
 }
 
 # The check is worth something only as long as the image takes these very steps.
-grep -q '^RUN docker/build.sh ' docker/Dockerfile || fail "the image is not built by build.sh"
+grep -q '^RUN .* docker/build.sh /out$' docker/Dockerfile || fail "the image is not built by build.sh"
 grep -q '^COPY docker/start.sh /usr/local/bin/kora-start$' docker/Dockerfile || fail "the image has another start.sh"
 grep -q '^ENTRYPOINT \["kora-start"\]$' docker/Dockerfile || fail "the image is not started by start.sh"
-grep -q '^USER kora$' docker/Dockerfile || fail "the image runs as root"
+grep -q '^USER 10001:0$' docker/Dockerfile || fail "the image's user is no number, or root"
+grep -q '^ENV KORA_DIR=/data$' docker/Dockerfile || fail "the image keeps no data in its volume"
 grep -q '^COPY docker/health.sh /usr/local/bin/kora-health$' docker/Dockerfile || fail "the image has another health.sh"
 grep -q 'CMD \["kora-health"\]$' docker/Dockerfile || fail "the health check is not kora-health"
 
@@ -27,23 +28,47 @@ export PATH="$folder:$PATH"
 port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
 cp docker/start.sh "$folder/kora-start"
 cp docker/health.sh "$folder/kora-health"
-(cd "$folder" && exec kora-start --port "$port" --requirepass=check) >"$folder/log" 2>&1 &
-server=$!
-
+# As any user, with nothing but /data to write to: the working directory of the server is read-only.
+mkdir "$folder/data" "$folder/root"
+chmod 755 "$folder"
+chmod 777 "$folder/data"
+chmod 555 "$folder/root"
+as_any_user=
+[ "$(id -u)" != 0 ] || as_any_user="setpriv --reuid 54321 --regid 54321 --clear-groups"
+begin() {
+    (cd "$folder/root" && export KORA_DIR="$folder/data" && exec $as_any_user kora-start --port "$port" --requirepass=check) >"$folder/log" 2>&1 &
+    server=$!
+    for _ in $(seq 100); do
+        well && break
+        sleep 0.1
+    done
+    well || fail "the server does not answer its health check within 10 s"
+}
 well() { (cd "$folder" && KORA_PROCESS=$server kora-health) >/dev/null 2>&1; }
-for _ in $(seq 100); do
-    well && break
-    sleep 0.1
-done
-well || fail "the server does not answer its health check within 10 s"
+ask() { redis-cli -p "$port" -a check --no-auth-warning "$@"; }
+begin
 (cd "$folder" && KORA_PORT=$port KORA_REQUIREPASS=wrong kora ping) >/dev/null 2>&1 && fail "kora ping is content with a wrong password"
 grep -q "listening on 0.0.0.0:$port" "$folder/log" || fail "the server does not listen on every interface"
 
-kill -TERM "$server"
-status=0
-wait "$server" || status=$?
-server=
-[ "$status" = 0 ] || fail "a stopped server's exit status is $status, not 0"
+stop() {
+    kill -TERM "$server"
+    status=0
+    wait "$server" || status=$?
+    server=
+    [ "$status" = 0 ] || fail "a stopped server's exit status is $status, not 0"
+}
+# What was in the volume is there again.
+[ "$(ask SET kept yes)" = OK ] || fail "the server does not answer"
+stop
+begin
+[ "$(ask GET kept)" = yes ] || fail "what was in the volume is gone after a restart"
+stop
+[ "$(kora-start --version)" = "$(kora --version)" ] || fail "--version does not print the version"
+[ "$(kora-start sh -c 'echo shell')" = shell ] || fail "a program of the image does not start"
+for command in $(kora --help | sed -n '/^Commands:/,/^$/s/^  \([a-z]*\) .*/\1/p'); do
+    grep -q "[ |]$command[ )]" docker/start.sh || fail "start.sh does not know the command $command"
+done
+kora-start demo --help >/dev/null || fail "a command of kora does not start"
 (cd "$folder" && KORA_PORT=$port KORA_REQUIREPASS=check kora ping) >/dev/null 2>&1 && fail "kora ping finds a server that has stopped"
 
 if command -v docker >/dev/null && docker info >/dev/null 2>&1; then

@@ -45,6 +45,27 @@ HINCRBYFLOAT h1 n 1
 HDEL h1 a b zz
 HGETDEL h1 FIELDS 1 c
 HDEL h1 n
+HSETEX h2 FIELDS 1 a 1
+HSETEX h2 EX 100 FIELDS 2 b 2 c 3
+HSETEX h2 FNX EX 100 FIELDS 1 b 2
+HSETEX h2 KEEPTTL FIELDS 1 b 5
+HSETEX h2 PXAT 1 FIELDS 1 c 3
+HEXPIRE h2 100 FIELDS 3 a b zz
+HEXPIRE h2 100 NX FIELDS 1 a
+HPEXPIREAT h2 1 FIELDS 1 a
+HINCRBY h2 b 1
+HPERSIST h2 FIELDS 2 b zz
+HPERSIST h2 FIELDS 1 b
+HGETEX h2 FIELDS 1 b
+HGETEX h2 EX 100 FIELDS 2 b zz
+HGETEX h2 PERSIST FIELDS 1 b
+HGETEX h2 PERSIST FIELDS 1 b
+HTTL h2 FIELDS 1 b
+HGETEX h2 PXAT 1 FIELDS 1 b
+HSETEX h3 PXAT 1 FIELDS 1 a 1
+HSETEX h3 FXX EX 100 FIELDS 1 a 1
+HSETEX h3 EX 100 FIELDS 1 a 1
+HEXPIRE h3 0 FIELDS 1 a
 EXPIRE {m}f 100
 EXPIRE {m}g -1
 PERSIST e
@@ -154,6 +175,29 @@ def test_expired_keys_and_vectors_are_told(server, client):
         message = subscriber.get_message(timeout=1)
         if message and message["type"] == "pmessage":
             heard.add((message["channel"].decode().rsplit(":", 1)[1], message["data"].decode()))
+    client.config_set("notify-keyspace-events", "")
+    subscriber.close()
+
+
+def test_expired_fields_are_told(server, client):
+    client.config_set("notify-keyspace-events", "Ehg")
+    subscriber = client.pubsub()
+    subscriber.psubscribe("__keyevent@0__:*")
+    client.hset("part", mapping={"short": 1, "long": 2})
+    client.hset("whole", mapping={"short": 1, "shorter": 2})
+    client.execute_command("HPEXPIRE", "part", 40, "FIELDS", 1, "short")
+    client.execute_command("HPEXPIRE", "whole", 40, "FIELDS", 2, "short", "shorter")
+    heard = []
+    wanted = [("hset", "part"), ("hexpire", "part"), ("hexpired", "part")]
+    wanted += [("hset", "whole"), ("hexpire", "whole"), ("hexpired", "whole"), ("del", "whole")]
+    deadline = time.monotonic() + 20
+    while len(heard) < len(wanted):
+        assert time.monotonic() < deadline, heard
+        message = subscriber.get_message(timeout=1)
+        if message and message["type"] == "pmessage":
+            heard.append((message["channel"].decode().rsplit(":", 1)[1], message["data"].decode()))
+    for key in ["part", "whole"]:
+        assert [event for event in heard if event[1] == key] == [event for event in wanted if event[1] == key]
     client.config_set("notify-keyspace-events", "")
     subscriber.close()
 

@@ -3,6 +3,7 @@
 import os
 import pathlib
 import random
+import shutil
 import subprocess
 import threading
 import time
@@ -52,15 +53,18 @@ def picture(client: redis.Redis) -> dict:
     everything = {}
     for key in client.scan_iter(count=1000):
         kind, deadline_ms = client.type(key), client.pexpiretime(key)
+        deadlines_ms = None
         if kind == b"string":
             value = client.get(key)
         elif kind == b"hash":
             value = client.hgetall(key)
+            times = client.execute_command("HPEXPIRETIME", key, "FIELDS", len(value), *value)
+            deadlines_ms = dict(zip(value, times, strict=True))
         elif kind == b"vectorset":
             value = None
         else:
             value = (client.execute_command("VECGET", key), client.execute_command("VECGETATTR", key))
-        everything[key] = (kind, value, deadline_ms)
+        everything[key] = (kind, value, (deadline_ms, deadlines_ms))
     return everything
 
 
@@ -72,6 +76,18 @@ def fill(client: redis.Redis) -> None:
             pipe.hset(f"hash {number % 20}", f"field {number}", number)
             pipe.execute_command("VECSET", f"docs:{number}", 3, number, 1, 2, "ATTR", f'{{"n":{number}}}')
             pipe.execute_command("VECSET", f"mortal:{number}", 3, number, 1, 2, "EX", 1000)
+        for number in range(0, 300, 7):
+            fields = [f"field {number}", f"field {number % 20}"]
+            pipe.execute_command("HEXPIRE", f"hash {number % 20}", 1000 + number, "FIELDS", 2, *fields)
+        pipe.execute_command("HEXPIRE", "hash 0", 0, "FIELDS", 1, "field 20")
+        pipe.execute_command("HSETEX", "hash 1", "EX", 1000, "FIELDS", 2, "kept", 1, "field 21", 2)
+        pipe.hincrby("hash 1", "kept", 5)
+        pipe.execute_command("HPERSIST", "hash 7", "FIELDS", 1, "field 7")
+        pipe.hset("hash 14", "field 14", "again")
+        pipe.hset("table", mapping={f"field {number}": number for number in range(2000)})
+        pipe.execute_command("HEXPIRE", "table", 1000, "FIELDS", 3, "field 1", "field 2", "field 3")
+        pipe.execute_command("HGETEX", "table", "EX", 2000, "FIELDS", 2, "field 3", "field 4")
+        pipe.copy("table", "another table")
         pipe.incrby("counter", 5)
         pipe.incrbyfloat("float", 0.1)
         pipe.append("key 299", "more")
@@ -186,6 +202,29 @@ def set_some(client: redis.Redis, vector, numbers) -> None:
             components = vector()
             pipe.execute_command("VECSET", f"docs:{number}", len(components), *components)
         pipe.execute()
+
+
+@pytest.mark.parametrize("workers", [1, 2, 8])
+def test_a_vector_set_with_a_graph_is_read_as_it_was_written(tmp_path: pathlib.Path, workers: int) -> None:
+    """It lies on the shard of its name, whatever its elements are called, and its attributes may be any bytes."""
+    server, client = start(tmp_path, "--workers", str(workers))
+    vectors = np.random.default_rng(5).normal(size=(1500, 6)).astype("<f4")
+    with client.pipeline(transaction=False) as pipe:
+        for number, vector in enumerate(vectors):
+            pipe.execute_command("VADD", "set", "FP32", vector.tobytes(), f"element {number}")
+        pipe.execute_command("VSETATTR", "set", "element 1", "no JSON")
+        pipe.execute_command("VSETATTR", "set", "element 2", '{"n":2}')
+        pipe.execute()
+    questions = [("VSIM", "set", "ELE", f"element {number}", "WITHSCORES", "COUNT", 5) for number in range(0, 1500, 50)]
+    before = [client.execute_command(*question) for question in questions]
+    client.save()
+    kill(server)
+    server, client = start(tmp_path, "--workers", str(workers))
+    assert client.execute_command("VCARD", "set") == 1500
+    assert client.execute_command("VGETATTR", "set", "element 1") == b"no JSON"
+    assert client.execute_command("VGETATTR", "set", "element 2") == b'{"n":2}'
+    assert [client.execute_command(*question) for question in questions] == before
+    server.stop()
 
 
 def test_a_graph_that_changes_while_it_is_saved_is_whole(tmp_path: pathlib.Path) -> None:
@@ -460,6 +499,27 @@ def test_a_server_starts_on_a_full_disk_and_refuses_writes(tmp_path: pathlib.Pat
         kill(server)
     finally:
         subprocess.run(["umount", str(tmp_path)], check=True)
+
+
+def test_a_backup_is_restored_as_the_documents_say(tmp_path: pathlib.Path) -> None:
+    """The steps of docs/persistence.md, without Docker."""
+    data, backup = tmp_path / "data", tmp_path / "backup"
+    data.mkdir()
+    server, client = start(data, "--appendonly", "yes")
+    fill(client)
+    assert client.execute_command("SAVE") in (True, b"OK")
+    before = picture(client)
+    server.stop()
+    shutil.copytree(data, backup)
+    checked = subprocess.run([BINARY, "check", str(backup)], capture_output=True, text=True, timeout=60, check=False)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    # The first server goes on, and what it does is not in the copy.
+    server, client = start(data, "--appendonly", "yes")
+    client.set("later", "yes")
+    restored, other = start(backup, "--appendonly", "yes")
+    assert picture(other) == before
+    server.stop()
+    restored.stop()
 
 
 def test_a_directory_has_one_server(tmp_path: pathlib.Path) -> None:

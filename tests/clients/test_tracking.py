@@ -248,9 +248,7 @@ def test_vectors_are_keys(server):
 
 
 @pytest.mark.parametrize("workers", [1, 4])
-def test_the_cache_of_redis_py_is_right_under_load(workers, monkeypatch):
-    # It asks what HELLO calls the server: see docs/departures.md.
-    monkeypatch.setattr(redis.connection.CacheProxyConnection, "DEFAULT_SERVER_NAME", "kora")
+def test_the_cache_of_redis_py_is_right_under_load(workers):
     with Server("--workers", str(workers)) as server, server.client(3) as writer:
         config = CacheConfig(max_size=1000)
         with redis.Redis(port=server.port, protocol=3, cache_config=config) as cached:

@@ -63,6 +63,11 @@ def fields(reply: list) -> dict:
     return dict(zip(reply[::2], reply[1::2]))
 
 
+def field_deadlines(client: redis.Redis, key: bytes) -> dict:
+    names = sorted(client.hkeys(key))
+    return dict(zip(names, client.execute_command("HPEXPIRETIME", key, "FIELDS", len(names), *names), strict=True))
+
+
 def picture(client: redis.Redis) -> dict:
     """Everything that is there: values, deadlines, vectors with their attributes, parameters of collections."""
     everything = {}
@@ -71,7 +76,7 @@ def picture(client: redis.Redis) -> dict:
         if kind == b"string":
             value = client.get(key)
         elif kind == b"hash":
-            value = client.hgetall(key)
+            value = client.hgetall(key), field_deadlines(client, key)
         elif kind == b"vector":
             value = client.execute_command("VECGET", key, "FP32"), client.execute_command("VECGETATTR", key)
         else:
@@ -94,6 +99,10 @@ def fill(client: redis.Redis) -> None:
     client.hset(b"bytes", mapping={b"\xff": b"\xfe", b"a": b"b"})
     client.hset("large", mapping={f"field {n}": n for n in range(5_000)})
     client.pexpireat("large", soon_ms + 1)
+    client.hpexpireat("hash", soon_ms, "a")
+    client.hpexpireat(b"bytes", soon_ms, b"\xff")
+    client.hpexpireat("large", soon_ms, *[f"field {n}" for n in range(0, 3_000)])
+    client.hpexpireat("large", soon_ms + 1, "field 4")
     client.execute_command("VECCREATE", "empty-collection", "DIM", 7, "METRIC", "IP", "QUANT", "F16")
     client.execute_command("VECCREATE", "words", "DIM", 5, "METRIC", "L2", "M", 24, "EF_CONSTRUCTION", 77, "EF_SEARCH", 33)
     client.pexpireat("words", soon_ms + 2)
@@ -426,8 +435,11 @@ def fill_redis(client: redis.Redis) -> None:
     for number in range(5_000):
         pipe.set(f"s:{number}", bytes([number % 256]) * (number % 50), pxat=soon_ms + number if number % 3 else None)
         pipe.hset(f"h:{number}", mapping={f"f{n}": rng.random() for n in range(number % 4 + 1)})
+        if number % 5 == 0:
+            pipe.hpexpireat(f"h:{number}", soon_ms + number, "f0")
     pipe.hset("large", mapping={f"{n}": n for n in range(4_000)})
     pipe.pexpireat("large", soon_ms)
+    pipe.hpexpireat("large", soon_ms + 7, *[f"{n}" for n in range(0, 4_000, 3)])
     pipe.set("big", b"x" * 20_000_000)
     pipe.rpush("list", 1)
     pipe.sadd("set", 1)
@@ -455,6 +467,7 @@ def test_a_running_redis_is_copied(clients, running_redis, target):
                 assert other.get(key) == one.get(key)
             elif kind == b"hash":
                 assert other.hgetall(key) == one.hgetall(key)
+                assert field_deadlines(other, key) == field_deadlines(one, key)
             elif kind != b"vectorset":
                 assert other.exists(key) == 0
                 continue

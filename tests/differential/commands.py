@@ -41,7 +41,29 @@ def hash_commands(draw: Draw) -> dict:
         count = draw.choice([b"0", b"x", b"-1", b"1"]) if draw.chance(0.1) else b"%d" % len(words)
         return [b"FIELD" if draw.chance(0.03) else b"FIELDS", count, *words]
 
+    def conditions():
+        return [draw.cased(draw.choice([b"NX", b"XX", b"GT", b"LT"]))] if draw.chance(0.4) else []
+
+    def set_options():
+        return some_of(draw, [draw.expiry(), [b"KEEPTTL"], [b"FNX"], [b"FXX"]], probability=0.25)
+
+    def counted_pairs():
+        words = pairs(draw, field)
+        count = draw.choice([b"0", b"x", b"-1", b"1"]) if draw.chance(0.1) else b"%d" % (len(words) // 2)
+        return [draw.cased(b"FIELDS"), count, *words]
+
     return {
+        b"HEXPIRE": lambda: [key(), draw.lifetime(1), *conditions(), *counted(fields())],
+        b"HPEXPIRE": lambda: [key(), draw.lifetime(1000), *conditions(), *counted(fields())],
+        b"HEXPIREAT": lambda: [key(), draw.moment(1), *conditions(), *counted(fields())],
+        b"HPEXPIREAT": lambda: [key(), draw.moment(1000), *conditions(), *counted(fields())],
+        b"HTTL": lambda: [key(), *counted(fields())],
+        b"HPTTL": lambda: [key(), *counted(fields())],
+        b"HEXPIRETIME": lambda: [key(), *counted(fields())],
+        b"HPEXPIRETIME": lambda: [key(), *counted(fields())],
+        b"HPERSIST": lambda: [key(), *counted(fields())],
+        b"HGETEX": lambda: [key(), *draw.choice([[], draw.expiry(), draw.expiry(), [b"PERSIST"]]), *counted(fields())],
+        b"HSETEX": lambda: [key(), *set_options(), *counted_pairs()],
         b"HSET": lambda: [key(), *(many_fields(draw) if draw.chance(0.03) else pairs(draw, field))],
         b"HMSET": lambda: [key(), *pairs(draw, field)],
         b"HSETNX": lambda: [key(), field(), value()],
@@ -157,6 +179,7 @@ FAMILIES = {
 SHARES = {
     **{b"SET": 3, b"MSET": 0.4, b"GETDEL": 0.5},
     **{b"HSET": 4, b"HDEL": 0.6, b"HGETDEL": 0.6},
+    **{b"HEXPIREAT": 0.7, b"HPEXPIREAT": 0.7, b"HTTL": 0.5, b"HEXPIRETIME": 0.5, b"HSETEX": 1.5},
     **{b"DEL": 0.4, b"UNLINK": 0.3, b"RENAME": 0.4, b"FLUSHALL": 0.05, b"FLUSHDB": 0.05, b"OBJECT": 2},
     **{b"NOSUCHCOMMAND": 0.2, b"ECHO": 0.2, b"PING": 0.2, b"TIME": 0.2, b"SELECT": 0.6, b"SUBSTR": 0.2, b"HMSET": 0.5},
     **{b"MULTI": 2, b"EXEC": 0.2, b"DISCARD": 0.3},

@@ -10,6 +10,7 @@ UNORDERED = {b"HGETALL": 2, b"HKEYS": 1, b"HVALS": 1, b"KEYS": 1}
 # How much later than the other a server may have run a command.
 TOLERANCE_MS = 5_000
 TIMES = {b"TTL": 1000, b"EXPIRETIME": 1000, b"PTTL": 1, b"PEXPIRETIME": 1}
+FIELD_TIMES = {b"HTTL": 1000, b"HEXPIRETIME": 1000, b"HPTTL": 1, b"HPEXPIRETIME": 1}
 
 # What may let a key expire.
 EXPIRING = {b"SET", b"SETEX", b"PSETEX", b"GETEX", b"EXPIRE", b"PEXPIRE", b"EXPIREAT", b"PEXPIREAT"}
@@ -47,6 +48,11 @@ class Judge:
             return int(found[1]) <= int(expected[1])
         if name in TIMES and expected[0] == b":":
             return near(expected, found, TIMES[name])
+        if name in FIELD_TIMES:
+            each = list(zip(expected[1], found[1], strict=False))
+            unit_ms = FIELD_TIMES[name]
+            same = all(one == other or near(one, other, unit_ms) for one, other in each)
+            return len(expected[1]) == len(found[1]) and same
         if name == b"TIME":
             return expected[0] == b"*" and near(expected[1][0], found[1][0], 1000)
         if name == b"OBJECT" and words[1].upper() == b"IDLETIME" and expected[0] == b":":

@@ -77,3 +77,16 @@ def show(reply: tuple) -> str:
         return f"{kind.decode()}null"
     text = repr(content)[2:-1]
     return f"{kind.decode()}{text if len(text) < 200 else f'{text[:120]}… {len(content)} bytes'}"
+
+
+def comparable(reply):
+    """Sets and maps have no order that a script could rely on."""
+    kind, content = reply
+    if isinstance(content, list):
+        content = [comparable(part) for part in content]
+        if kind == b"~":
+            content.sort(key=repr)
+        if kind == b"%":
+            pairs = sorted(zip(content[::2], content[1::2]), key=repr)
+            content = [part for pair in pairs for part in pair]
+    return (kind, content)

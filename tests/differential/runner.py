@@ -84,7 +84,7 @@ class Runner:
         self.databases = [0] * CONNECTIONS
 
     def is_listpack(self, key: bytes) -> bool:
-        return self.sides[0].own.ask(b"OBJECT", b"ENCODING", key)[1] == b"listpack"
+        return self.sides[0].own.ask(b"OBJECT", b"ENCODING", key)[1] in (b"listpack", b"listpackex")
 
     def run(self, program: list[Step], depth: int | None = None) -> Difference | None:
         """The first difference, if there is one. Commands are sent `depth` at a time where they may be."""

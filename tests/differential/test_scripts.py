@@ -5,7 +5,7 @@ import random
 import pytest
 
 import servers
-from resp import Connection
+from resp import Connection, comparable
 
 SCRIPTS = 400
 
@@ -38,19 +38,6 @@ def test_expressions_are_what_they_are_in_redis(protocol):
     finally:
         reference.stop()
         subject.stop()
-
-
-def comparable(reply):
-    """Sets and maps have no order that a script could rely on."""
-    kind, content = reply
-    if isinstance(content, list):
-        content = [comparable(part) for part in content]
-        if kind == b"~":
-            content.sort(key=repr)
-        if kind == b"%":
-            pairs = sorted(zip(content[::2], content[1::2]), key=repr)
-            content = [part for pair in pairs for part in pair]
-    return (kind, content)
 
 
 def script(draw):

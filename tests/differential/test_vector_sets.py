@@ -10,6 +10,8 @@ from vector_sets import SETS, STEPS_PER_PROGRAM, Writer, agree
 RUNS = [(workers, protocol) for workers in (1, 2, 8) for protocol in (2, 3)]
 COMMANDS = -(-20_000 // len(RUNS))
 
+MOVES = (b"RENAME", b"RENAMENX", b"COPY")
+
 
 @pytest.mark.parametrize("workers, protocol", RUNS)
 def test_vector_sets_answer_as_those_of_redis(workers, protocol):
@@ -34,6 +36,9 @@ def compare(sides: list[resp.Connection], seed: str, count: int) -> list[str]:
                 side.ask(b"FLUSHALL")
         words = writer.command()
         if (words[0] == b"MULTI") == (queued is not None) and words[0] in (b"MULTI", b"EXEC", b"DISCARD"):
+            continue
+        if queued is not None and words[0] in MOVES and not (words[1].startswith(b"{a}") and words[2].startswith(b"{a}")):
+            # Between slots it is refused there, which is among the departures.
             continue
         forms = {key: form_of(sides[0], key) for key in SETS} if queued is None else forms
         expected, found = (side.ask(*words) for side in sides)

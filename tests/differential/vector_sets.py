@@ -48,6 +48,8 @@ class Writer:
         draw = self.random
         key = b"str" if draw.random() < 0.05 else draw.choice([*SETS][:-1])
         kind = draw.random()
+        if kind < 0.03:
+            return self.move()
         if kind < 0.34:
             return self.add(key)
         if kind < 0.6:
@@ -78,6 +80,17 @@ class Writer:
                 [b"DISCARD"],
             ]
         )
+
+    def move(self) -> list[bytes]:
+        draw = self.random
+        name = draw.choice([b"RENAME", b"RENAME", b"RENAMENX", b"COPY"])
+        sets = [*SETS][:-1]
+        words = [name, draw.choice([*sets, b"str", b"other"]), draw.choice([*sets, b"other", b"{a}t"])]
+        if draw.random() < 0.3:
+            words[1:] = [b"{a}s", b"{a}t"] if draw.random() < 0.5 else [b"{a}t", b"{a}s"]
+        if name == b"COPY" and draw.random() < 0.5:
+            words.append(b"REPLACE")
+        return words
 
     def vector(self, key: bytes) -> list[bytes]:
         draw = self.random

@@ -77,10 +77,13 @@ fn judge(expected: &Expected, reply: &Value, protocol: Protocol, shards: usize) 
         Expected::Many(all) => {
             let items = reply.items().ok_or("no array")?;
             is(items.len() == all.len(), all.len(), &reply)?;
+            let mut recall = Recall::default();
             for (expected, item) in all.iter().zip(items) {
-                judge(expected, item, protocol, shards)?;
+                let of_one = judge(expected, item, protocol, shards)?;
+                recall.found += of_one.found;
+                recall.wanted += of_one.wanted;
             }
-            Ok(Recall::default())
+            Ok(recall)
         }
         Expected::OneOf(choices) => is(
             choices.iter().any(|choice| choice.heard(protocol) == reply),

@@ -70,6 +70,9 @@ fn name(author: &mut Author) -> Name {
             .random
             .pick(&[Name::VSim, Name::VRem, Name::VCard, Name::VIsMember, Name::VGetAttr]),
         75 => *author.random.pick(&[Name::VecInfo, Name::VecMSet, Name::VecMSet]),
+        90 => *author
+            .random
+            .pick(&[Name::VecMQuery, Name::VecMQuery, Name::VecExplain]),
         76..80 => Name::Set,
         80..83 => Name::HSet,
         83..85 => Name::Exec,
@@ -91,14 +94,32 @@ fn request(name: Name, author: &mut Author) -> Vec<Vec<u8>> {
         Name::VecSet => return set(author),
         Name::VecMSet => return set_many(author),
         Name::VecQuery => return query(author),
+        Name::VecMQuery => return query_many(author),
+        Name::VecExplain => {
+            let mut request = query(author);
+            request[0] = b"VECEXPLAIN".to_vec();
+            return request;
+        }
         Name::VecCreate => create(author),
+        Name::VecAliasAdd => format!("VECALIAS ADD {} {}", alias(author), collection(author)),
+        Name::VecAliasSet => format!("VECALIAS SET {} {}", alias(author), collection(author)),
+        Name::VecAliasDel => format!("VECALIAS DEL {}", alias(author)),
         Name::VecDel => {
-            let keys: Vec<String> = (0..author.random.between(1, 4)).map(|_| key(author)).collect();
+            let count = author.random.between(1, 4);
+            if author.random.percent(10) {
+                let collection = collection(author);
+                let elements = (0..count).map(|_| format!(" ELEMENT {}", author.random.below(author.elements)));
+                return words(&format!(
+                    "VECDEL COLLECTION {collection}{}",
+                    elements.collect::<String>()
+                ));
+            }
+            let keys: Vec<String> = (0..count).map(|_| key(author)).collect();
             format!("VECDEL {}", keys.join(" "))
         }
         Name::VecGet => format!(
             "VECGET {}{}",
-            key(author),
+            key_or_names(author),
             author.random.pick(&["", "", " FP32", " fp32", " NUMBERS"])
         ),
         Name::VecGetAttr => {
@@ -147,6 +168,8 @@ fn forms(name: Name) -> &'static [&'static str] {
         Name::VecSet
         | Name::VecMSet
         | Name::VecQuery
+        | Name::VecMQuery
+        | Name::VecExplain
         | Name::VecCreate
         | Name::VecDel
         | Name::VecGet
@@ -192,7 +215,10 @@ fn forms(name: Name) -> &'static [&'static str] {
         Name::MemoryStats => &["MEMORY STATS"],
         Name::Object => &["OBJECT", "OBJECT NOTHING k1"],
         Name::ObjectHelp => &["OBJECT HELP"],
-        Name::VecList => &["VECLIST"],
+        Name::VecList => &["VECLIST", "VECLIST WITHALIASES", "VECLIST ALL"],
+        Name::VecAlias => &["VECALIAS", "VECALIAS NOTHING"],
+        Name::VecAliasHelp => &["VECALIAS HELP"],
+        Name::VecAliasList => &["VECALIAS LIST", "VECALIAS LIST a", "VECALIAS LIST a b"],
         Name::Auth => &[
             "AUTH sesame",
             "AUTH default sesame",
@@ -351,6 +377,46 @@ fn forms(name: Name) -> &'static [&'static str] {
         Name::EvalRo => &["EVAL_RO return(1) 0", "EVAL_RO return(1)"],
         Name::EvalSha => &["EVALSHA ffff 0", "EVALSHA ffff x"],
         Name::EvalShaRo => &["EVALSHA_RO ffff 0"],
+        Name::FCall => &[
+            "FCALL fa 0",
+            "FCALL FA 0",
+            "FCALL fb 1 k x",
+            "FCALL fb 1 k",
+            "FCALL fb 0 x",
+            "FCALL fb x",
+            "FCALL fb 2 k",
+            "FCALL fb -1",
+            "FCALL nothing x",
+        ],
+        Name::FCallRo => &["FCALL_RO fa 0", "FCALL_RO fb 1 k x", "FCALL_RO nothing 0"],
+        Name::Function => &["FUNCTION", "FUNCTION NOTHING"],
+        Name::FunctionDelete => &["FUNCTION DELETE la", "FUNCTION DELETE lb", "FUNCTION DELETE LA"],
+        Name::FunctionDump => &["FUNCTION DUMP"],
+        Name::FunctionFlush => &[
+            "FUNCTION FLUSH",
+            "FUNCTION FLUSH async",
+            "FUNCTION FLUSH now",
+            "FUNCTION FLUSH now now",
+        ],
+        Name::FunctionHelp => &["FUNCTION HELP"],
+        Name::FunctionKill => &["FUNCTION KILL"],
+        Name::FunctionList => &[
+            "FUNCTION LIST",
+            "FUNCTION LIST withcode",
+            "FUNCTION LIST LIBRARYNAME LA",
+            "FUNCTION LIST LIBRARYNAME",
+            "FUNCTION LIST nothing",
+        ],
+        Name::FunctionLoad => &[
+            "FUNCTION LOAD #!lua\tname=la\nredis.register_function('fa',function()return(1)end)",
+            "FUNCTION LOAD REPLACE #!lua\tname=la\nredis.register_function('fa',function()return(1)end)",
+            "FUNCTION LOAD #!lua\tname=lb\nredis.register_function{function_name='FB',flags={'no-writes'},callback=function(k,a)return{k[1],a[1]}end}",
+            "FUNCTION LOAD replace #!lua\tname=lb\nredis.register_function{function_name='FB',flags={'no-writes'},callback=function(k,a)return{k[1],a[1]}end}",
+            "FUNCTION LOAD #!lua\tname=lc\nredis.register_function('fa',function()return(1)end)",
+            "FUNCTION LOAD return(1)",
+        ],
+        Name::FunctionRestore => &["FUNCTION RESTORE x", "FUNCTION RESTORE x replace"],
+        Name::FunctionStats => &["FUNCTION STATS"],
         Name::Script => &["SCRIPT", "SCRIPT NOTHING"],
         Name::ScriptExists => &["SCRIPT EXISTS ffff", "SCRIPT EXISTS a b"],
         Name::ScriptFlush => &["SCRIPT FLUSH", "SCRIPT FLUSH async", "SCRIPT FLUSH now"],
@@ -382,9 +448,27 @@ fn forms(name: Name) -> &'static [&'static str] {
     }
 }
 
-/// Three collections of unlike placement, which some programs give other metrics.
+/// Three collections of unlike placement, which some programs give other metrics; now and then by what may be an alias.
 fn collection(author: &mut Author) -> &'static str {
-    ["a", "a", "b:c", "{t}d"][author.random.below(4)]
+    match author.random.below(12) {
+        0 => "al",
+        1 => "{t}al",
+        number => ["a", "a", "b:c", "{t}d"][number % 4],
+    }
+}
+
+/// The same names, and some that are aliases of them now and then.
+fn alias(author: &mut Author) -> &'static str {
+    ["al", "al", "{t}al", "s1", "a", "b"][author.random.below(6)]
+}
+
+/// The key of a vector, or the two words for it.
+fn key_or_names(author: &mut Author) -> String {
+    let key = key(author);
+    match (author.random.percent(10), key.rsplit_once(':')) {
+        (true, Some((collection, element))) => format!("COLLECTION {collection} element {element}"),
+        _ => key,
+    }
 }
 
 /// A command on a vector set. Its vectors are few and far from each other, so that it is known which are nearest.
@@ -490,8 +574,8 @@ fn push_vector(request: &mut Vec<Vec<u8>>, vector: &[f32], author: &mut Author) 
 }
 
 fn set(author: &mut Author) -> Vec<Vec<u8>> {
-    let key = key(author);
-    let dimension = dimension(author, &key);
+    let key = key_or_names(author);
+    let dimension = dimension(author, key.trim_start_matches("COLLECTION "));
     let mut request = words(&format!("VECSET {key} {dimension}"));
     let vector = vector(author, dimension);
     push_vector(&mut request, &vector, author);
@@ -531,22 +615,46 @@ fn set_many(author: &mut Author) -> Vec<Vec<u8>> {
     request
 }
 
-fn query(author: &mut Author) -> Vec<Vec<u8>> {
-    let target = match author.random.below(10) {
+fn query_target(author: &mut Author) -> String {
+    match author.random.below(10) {
         0..6 => collection(author).to_owned(),
         6 | 7 => format!("{}:*", collection(author)),
         8 => key(author),
         _ => (*author.random.pick(&["nothing", "nothing:*", "nothing:1", ":", "a:"])).to_owned(),
-    };
+    }
+}
+
+fn query_many(author: &mut Author) -> Vec<Vec<u8>> {
+    let target = query_target(author);
+    let k = *author.random.pick(&[1, 3, 10, 10, 200]);
+    let count = *author.random.pick(&[1, 2, 3, 9, 20]);
+    let said = if author.random.percent(4) { count + 1 } else { count };
+    let mut request = words(&format!("VECMQUERY {target} {said} {k} FP32"));
+    let dimension = dimension(author, &target);
+    for _ in 0..count {
+        let vector = vector(author, dimension);
+        request.push(blob(&vector));
+    }
+    push_query_options(&mut request, author);
+    request
+}
+
+fn query(author: &mut Author) -> Vec<Vec<u8>> {
+    let target = query_target(author);
     let k = *author.random.pick(&[1, 3, 5, 10, 10, 200]);
     let mut request = words(&format!("VECQUERY {target} {k}"));
     if author.random.percent(15) {
-        request.extend([b"KEY".to_vec(), key(author).into_bytes()]);
+        request.extend(words(&format!("KEY {}", key_or_names(author))));
     } else {
         let dimension = dimension(author, &target);
         let vector = vector(author, dimension);
         push_vector(&mut request, &vector, author);
     }
+    push_query_options(&mut request, author);
+    request
+}
+
+fn push_query_options(request: &mut Vec<Vec<u8>>, author: &mut Author) {
     for option in [
         "EF 1",
         "EF 10",
@@ -569,7 +677,6 @@ fn query(author: &mut Author) -> Vec<Vec<u8>> {
     if author.random.percent(40) {
         request.extend([b"FILTER".to_vec(), author.random.pick(FILTERS).as_bytes().to_vec()]);
     }
-    request
 }
 
 fn create(author: &mut Author) -> String {
@@ -652,7 +759,7 @@ fn spoil(words: &mut Vec<Vec<u8>>, author: &mut Author) {
 /// Whether a fault there could change the text of a script: the twin runs none.
 fn is_of_script(words: &[Vec<u8>], place: usize) -> bool {
     let name = words[0].to_ascii_lowercase();
-    (name.starts_with(b"eval") && place < 2) || (name == b"script" && (1..3).contains(&place))
+    (name.starts_with(b"eval") && place < 2) || (name == b"script" && (1..3).contains(&place)) || name == b"function"
 }
 
 fn garbage(author: &mut Author) -> Vec<u8> {

@@ -88,12 +88,20 @@ pub(crate) enum Name {
     Select,
     Shutdown,
     Type,
+    VecAlias,
+    VecAliasAdd,
+    VecAliasDel,
+    VecAliasHelp,
+    VecAliasList,
+    VecAliasSet,
     VecCreate,
     VecDel,
     VecDrop,
+    VecExplain,
     VecGet,
     VecInfo,
     VecList,
+    VecMQuery,
     VecMSet,
     VecQuery,
     VecRecall,
@@ -116,6 +124,17 @@ pub(crate) enum Name {
     GetSet,
     HDel,
     HGetDel,
+    HExpire,
+    HExpireAt,
+    HExpireTime,
+    HGetEx,
+    HPersist,
+    HPExpire,
+    HPExpireAt,
+    HPExpireTime,
+    HPTtl,
+    HSetEx,
+    HTtl,
     HExists,
     HGet,
     HGetAll,
@@ -191,6 +210,18 @@ pub(crate) enum Name {
     EvalRo,
     EvalSha,
     EvalShaRo,
+    FCall,
+    FCallRo,
+    Function,
+    FunctionDelete,
+    FunctionDump,
+    FunctionFlush,
+    FunctionHelp,
+    FunctionKill,
+    FunctionList,
+    FunctionLoad,
+    FunctionRestore,
+    FunctionStats,
     Script,
     ScriptExists,
     ScriptFlush,
@@ -223,7 +254,7 @@ pub(crate) enum Name {
 }
 
 impl Name {
-    pub(crate) const ALL: [Name; 216] = [
+    pub(crate) const ALL: [Name; 247] = [
         Name::Acl,
         Name::AclCat,
         Name::AclDelUser,
@@ -308,12 +339,20 @@ impl Name {
         Name::Select,
         Name::Shutdown,
         Name::Type,
+        Name::VecAlias,
+        Name::VecAliasAdd,
+        Name::VecAliasDel,
+        Name::VecAliasHelp,
+        Name::VecAliasList,
+        Name::VecAliasSet,
         Name::VecCreate,
         Name::VecDel,
         Name::VecDrop,
+        Name::VecExplain,
         Name::VecGet,
         Name::VecInfo,
         Name::VecList,
+        Name::VecMQuery,
         Name::VecMSet,
         Name::VecQuery,
         Name::VecRecall,
@@ -336,6 +375,17 @@ impl Name {
         Name::GetSet,
         Name::HDel,
         Name::HGetDel,
+        Name::HExpire,
+        Name::HExpireAt,
+        Name::HExpireTime,
+        Name::HGetEx,
+        Name::HPersist,
+        Name::HPExpire,
+        Name::HPExpireAt,
+        Name::HPExpireTime,
+        Name::HPTtl,
+        Name::HSetEx,
+        Name::HTtl,
         Name::HExists,
         Name::HGet,
         Name::HGetAll,
@@ -411,6 +461,18 @@ impl Name {
         Name::EvalRo,
         Name::EvalSha,
         Name::EvalShaRo,
+        Name::FCall,
+        Name::FCallRo,
+        Name::Function,
+        Name::FunctionDelete,
+        Name::FunctionDump,
+        Name::FunctionFlush,
+        Name::FunctionHelp,
+        Name::FunctionKill,
+        Name::FunctionList,
+        Name::FunctionLoad,
+        Name::FunctionRestore,
+        Name::FunctionStats,
         Name::Script,
         Name::ScriptExists,
         Name::ScriptFlush,
@@ -529,12 +591,20 @@ impl Name {
             Name::Type => ("type", 2),
             Name::Select => ("select", 2),
             Name::Shutdown => ("shutdown", -1),
+            Name::VecAlias => ("vecalias", -2),
+            Name::VecAliasAdd => ("vecalias|add", 4),
+            Name::VecAliasDel => ("vecalias|del", 3),
+            Name::VecAliasHelp => ("vecalias|help", 2),
+            Name::VecAliasList => ("vecalias|list", -2),
+            Name::VecAliasSet => ("vecalias|set", 4),
             Name::VecCreate => ("veccreate", -4),
             Name::VecDel => ("vecdel", -2),
             Name::VecDrop => ("vecdrop", 2),
+            Name::VecExplain => ("vecexplain", -4),
             Name::VecGet => ("vecget", -2),
             Name::VecInfo => ("vecinfo", 2),
-            Name::VecList => ("veclist", 1),
+            Name::VecList => ("veclist", -1),
+            Name::VecMQuery => ("vecmquery", -6),
             Name::VecMSet => ("vecmset", -4),
             Name::VecQuery => ("vecquery", -4),
             Name::VecRecall => ("vecrecall", -2),
@@ -557,6 +627,17 @@ impl Name {
             Name::GetSet => ("getset", 3),
             Name::HDel => ("hdel", -3),
             Name::HGetDel => ("hgetdel", -5),
+            Name::HExpire => ("hexpire", -6),
+            Name::HExpireAt => ("hexpireat", -6),
+            Name::HExpireTime => ("hexpiretime", -5),
+            Name::HGetEx => ("hgetex", -5),
+            Name::HPersist => ("hpersist", -5),
+            Name::HPExpire => ("hpexpire", -6),
+            Name::HPExpireAt => ("hpexpireat", -6),
+            Name::HPExpireTime => ("hpexpiretime", -5),
+            Name::HPTtl => ("hpttl", -5),
+            Name::HSetEx => ("hsetex", -6),
+            Name::HTtl => ("httl", -5),
             Name::HExists => ("hexists", 3),
             Name::HGet => ("hget", 3),
             Name::HGetAll => ("hgetall", 2),
@@ -632,6 +713,18 @@ impl Name {
             Name::EvalRo => ("eval_ro", -3),
             Name::EvalSha => ("evalsha", -3),
             Name::EvalShaRo => ("evalsha_ro", -3),
+            Name::FCall => ("fcall", -3),
+            Name::FCallRo => ("fcall_ro", -3),
+            Name::Function => ("function", -2),
+            Name::FunctionDelete => ("function|delete", 3),
+            Name::FunctionDump => ("function|dump", 2),
+            Name::FunctionFlush => ("function|flush", -2),
+            Name::FunctionHelp => ("function|help", 2),
+            Name::FunctionKill => ("function|kill", 2),
+            Name::FunctionList => ("function|list", -2),
+            Name::FunctionLoad => ("function|load", -3),
+            Name::FunctionRestore => ("function|restore", -3),
+            Name::FunctionStats => ("function|stats", 2),
             Name::Script => ("script", -2),
             Name::ScriptExists => ("script|exists", -3),
             Name::ScriptFlush => ("script|flush", -2),
@@ -679,6 +772,7 @@ impl Name {
                 | Name::Client
                 | Name::Command
                 | Name::Config
+                | Name::Function
                 | Name::Latency
                 | Name::Memory
                 | Name::Module
@@ -686,6 +780,7 @@ impl Name {
                 | Name::PubSub
                 | Name::Script
                 | Name::Slowlog
+                | Name::VecAlias
         )
     }
 
@@ -718,6 +813,17 @@ impl Name {
             }
             Name::HKeys | Name::HLen | Name::HMGet | Name::HMSet | Name::HRandField | Name::HScan => Family::Hash,
             Name::HGetDel => Family::Hash,
+            Name::HExpire
+            | Name::HExpireAt
+            | Name::HExpireTime
+            | Name::HGetEx
+            | Name::HPersist
+            | Name::HPExpire
+            | Name::HPExpireAt
+            | Name::HPExpireTime
+            | Name::HPTtl
+            | Name::HSetEx
+            | Name::HTtl => Family::Hash,
             Name::HSet | Name::HSetNx | Name::HStrLen | Name::HVals => Family::Hash,
             Name::Expire | Name::ExpireAt | Name::PExpire | Name::PExpireAt | Name::Persist => Family::Lifetime,
             Name::Ttl | Name::PTtl | Name::ExpireTime | Name::PExpireTime => Family::Lifetime,
@@ -729,9 +835,11 @@ impl Name {
             }
             Name::Move | Name::RenameNx | Name::Scan | Name::Touch | Name::Type | Name::Unlink => Family::Key,
             Name::Discard | Name::Exec | Name::Multi | Name::Unwatch | Name::Watch => Family::Transaction,
+            Name::VecAliasAdd | Name::VecAliasDel | Name::VecAliasList | Name::VecAliasSet => Family::Vector,
             Name::VecCreate | Name::VecDel | Name::VecDrop | Name::VecGet | Name::VecInfo | Name::VecList => {
                 Family::Vector
             }
+            Name::VecExplain | Name::VecMQuery => Family::Vector,
             Name::VecGetAttr | Name::VecMSet | Name::VecQuery | Name::VecRecall | Name::VecSet | Name::VecSetAttr => {
                 Family::Vector
             }

@@ -19,6 +19,8 @@ pub(crate) enum Say {
     /// In RESP2 1 or 0.
     Boolean(bool),
     Array(Vec<Say>),
+    /// In RESP2 an array.
+    Set(Vec<Say>),
     Map(Vec<(Say, Say)>),
 }
 
@@ -54,6 +56,8 @@ impl Say {
             (Say::Double(number), _) => float(*number, protocol),
             (Say::Floats(numbers), _) => Value::Array(numbers.iter().map(|number| float(*number, protocol)).collect()),
             (Say::Array(items), _) => Value::Array(items.iter().map(|item| item.heard(protocol)).collect()),
+            (Say::Set(items), Protocol::Two) => Value::Array(items.iter().map(|item| item.heard(protocol)).collect()),
+            (Say::Set(items), Protocol::Three) => Value::Set(items.iter().map(|item| item.heard(protocol)).collect()),
             (Say::Map(pairs), Protocol::Two) => Value::Array(
                 pairs
                     .iter()

@@ -143,7 +143,7 @@ impl Subject {
             let taken_us = self.clock.unix_us();
             match self.engines[worker].submit(reply_queue, parsed, now_us, &self.clock) {
                 Admission::Taken => break taken_us,
-                Admission::Later(again) => parsed = again,
+                Admission::Later(again) => parsed = *again,
             }
             self.settle();
         };

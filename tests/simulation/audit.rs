@@ -18,6 +18,7 @@ pub(crate) fn run(world: &mut World) {
     let all = 0..world.scenario.collections.len();
     ask(world, all.map(Command::Persist).collect());
     assert_eq!(world.catalog().expiring(), 0, "nothing expires any more");
+    ask(world, vec![Command::Aliases]);
     let mut there = Vec::new();
     for collection in 0..world.scenario.collections.len() {
         there.extend(audit_collection(world, collection));
@@ -84,6 +85,7 @@ fn audit_collection(world: &mut World, collection: usize) -> Vec<Key> {
         k: WHOLE,
         ef: None,
         vector: Vector { value: 3, dimension },
+        times: None,
     };
     let mut commands: Vec<Command> = keys.iter().map(|key| Command::Get(*key)).collect();
     commands.extend([Command::Info(collection), Command::Query(query.clone())]);
@@ -135,7 +137,7 @@ fn check_description(event: &Event, dimension: usize, live: usize) {
 
 fn found_keys(event: &Event, query: &Query, scenario: &Scenario) -> Vec<Key> {
     let hits = replies::hits(event, query, scenario).expect("nothing else is going on, so nothing is refused");
-    hits.into_iter().map(|(key, _)| key).collect()
+    hits.into_iter().flatten().map(|(key, _)| key).collect()
 }
 
 /// Whoever is asked may be cut off by an accident that was decided before; then it is asked again.

@@ -4,6 +4,7 @@ use kora_tests::random::Random;
 use kora_tests::reply::Protocol;
 use kora_tests::request::{blob, words};
 
+use crate::aliases::ALIAS;
 use crate::scenario::{Occurrence, Scenario, WIDE};
 
 /// One command of a script. Collections and elements are named by their number in the [`Scenario`].
@@ -25,6 +26,10 @@ pub(crate) enum Command {
     End(usize),
     Flush,
     List,
+    /// Let the alias mean this collection.
+    SetAlias(usize),
+    QueryAlias(Vector),
+    Aliases,
     Info(usize),
     Size,
     /// From the beginning to the end.
@@ -59,6 +64,8 @@ pub(crate) struct Query {
     pub(crate) k: usize,
     pub(crate) ef: Option<usize>,
     pub(crate) vector: Vector,
+    /// Asked so many times at once with VECMQUERY, or by itself.
+    pub(crate) times: Option<usize>,
 }
 
 /// The three ways to name a collection.
@@ -141,6 +148,13 @@ impl Command {
             Command::End(collection) => words(&format!("PEXPIRETIME {}", name(*collection))),
             Command::Flush => words("FLUSHALL"),
             Command::List => words("VECLIST"),
+            Command::SetAlias(collection) => words(&format!("VECALIAS SET {ALIAS} {}", name(*collection))),
+            Command::QueryAlias(vector) => {
+                let mut request = words(&format!("VECQUERY {ALIAS} {WHOLE}"));
+                request.extend(vector.words());
+                request
+            }
+            Command::Aliases => words("VECALIAS LIST"),
             Command::Info(collection) => words(&format!("VECINFO {}", name(*collection))),
             Command::Size => words("DBSIZE"),
             // More than there are, so that the whole of it is one reply.
@@ -175,8 +189,14 @@ impl Query {
             Target::Star => format!("{}:*", collection.name),
             Target::Element(element) => format!("{}:{}", collection.name, collection.element(element)),
         };
-        let mut request = words(&format!("VECQUERY {target} {}", self.k));
-        request.extend(self.vector.words());
+        let mut request = match self.times {
+            None => words(&format!("VECQUERY {target} {}", self.k)),
+            Some(times) => words(&format!("VECMQUERY {target} {times} {} FP32", self.k)),
+        };
+        match self.times {
+            None => request.extend(self.vector.words()),
+            Some(times) => request.extend(vec![blob(&self.vector.components()); times]),
+        }
         if let Some(ef) = self.ef {
             request.extend(words(&format!("EF {ef}")));
         }
@@ -221,7 +241,13 @@ impl Speaker {
             30..38 => Command::Delete(some_keys(random, key, of.elements)),
             38..40 if of.drops == Occurrence::Sometimes => Command::Create(collection, dimension),
             40..52 => Command::Get(key),
-            52..72 => Command::Query(some_query(random, key, dimension)),
+            70 => Command::QueryAlias(Vector {
+                value: random.below(1000) as u64,
+                dimension,
+            }),
+            71 => Command::Aliases,
+            99 => Command::SetAlias(collection),
+            52..70 => Command::Query(some_query(random, key, dimension)),
             72..76 => Command::Echo(unique),
             76 => Command::Ping(Some(unique)),
             77 => Command::Size,
@@ -279,6 +305,7 @@ fn some_query(random: &mut Random, key: Key, dimension: usize) -> Query {
         },
         ef: random.percent(30).then(|| random.between(1, 200)),
         vector: Vector { value, dimension },
+        times: random.percent(25).then(|| random.between(1, 4)),
     }
 }
 

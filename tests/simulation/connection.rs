@@ -365,7 +365,7 @@ impl Connection {
             .engine
             .submit(self.reply_queue, parsed, surroundings.host.now_us(), surroundings.host)
         {
-            Admission::Later(parsed) => self.held = Some(parsed),
+            Admission::Later(parsed) => self.held = Some(*parsed),
             Admission::Taken => {
                 let command = self.sent.pop_front().expect("only what was sent is taken");
                 if let Command::Hello(protocol) = command {

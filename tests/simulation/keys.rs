@@ -11,7 +11,7 @@
 //!    the key came after that write and before the end of the read. That its collection expires is such a removal, at its
 //!    time: what was set later in another collection of that name stays.
 
-use crate::command::{Command, Key, Target, Vector};
+use crate::command::{Command, Key, Query, Target, Vector};
 use crate::history::{Event, History};
 use crate::replies::{got, hits, is_distance, scanned};
 use crate::scenario::Scenario;
@@ -131,9 +131,12 @@ impl<'a> KeyHistory<'a> {
         let Command::Query(query) = &event.command else {
             unreachable!("called for queries")
         };
-        let Some(hits) = hits(event, query, self.scenario) else {
-            return;
-        };
+        let found = hits(event, query, self.scenario).unwrap_or_default();
+        found.iter().for_each(|hits| self.check_hits(read, event, query, hits));
+    }
+
+    /// What one query found; of several that were asked at once each is one.
+    fn check_hits(&self, read: usize, event: &Event, query: &Query, hits: &[(Key, f32)]) {
         let shown = hits.iter().find(|(key, _)| *key == self.key);
         if let Some((_, distance)) = shown {
             let explained = self.writes.iter().any(|(write, vector)| {

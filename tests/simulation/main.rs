@@ -15,6 +15,7 @@
 //!
 //! A failure prints the line that runs the same seed again. `SIMULATION_SEEDS=10000` runs more of them.
 
+mod aliases;
 mod audit;
 mod command;
 mod connection;
@@ -49,6 +50,7 @@ fn every_schedule_keeps_the_promises() {
         audit::flush(&mut world);
         world.end();
         keys::check(&world.history, &world.scenario);
+        aliases::check(&world.history, &world.scenario);
     });
 }
 
@@ -70,6 +72,7 @@ fn what_was_acknowledged_survives_every_crash() {
         }
         world.end();
         keys::check(&world.history, &world.scenario);
+        aliases::check(&world.history, &world.scenario);
         rounds.set(rounds.get() + world.scenario.rounds);
         crashes.set(crashes.get() + world.crashes);
         saved.set(saved.get() + world.saved());

@@ -4,6 +4,7 @@
 use kora_tests::distance::{is_close, naive};
 use kora_tests::reply::{Protocol, Value};
 
+use crate::aliases::{collection_of_hits, meaning};
 use crate::command::{Command, Key, Query, Vector, Victim};
 use crate::history::Event;
 use crate::scenario::Scenario;
@@ -44,6 +45,15 @@ pub(crate) fn check(event: &Event, scenario: &Scenario, session: u64) {
             is_ok(reply) && (0..scenario.collections.len()).all(|name| event.throughout(name).is_none())
         }
         (Command::List, Value::Array(names)) => listed(event, names, scenario),
+        (Command::SetAlias(collection), reply) => {
+            let is_missing = is_error(reply, "ERR no such collection '") && event.throughout(*collection).is_none();
+            is_ok(reply) || is_missing || is_error(reply, "OOM ")
+        }
+        (Command::QueryAlias(_), reply) => {
+            let is_refused = is_error(reply, "ERR vector dimension mismatch") || is_error(reply, "TRYAGAIN ");
+            is_refused || (reply.error().is_none() && collection_of_hits(event, scenario).is_some())
+        }
+        (Command::Aliases, reply) => has_shape_of_map(reply, event.protocol) && meaning(reply, scenario).is_some(),
         (Command::Info(collection), reply) => described(event, *collection, reply, scenario),
         (Command::Size, Value::Integer(size)) => *size >= 0,
         (Command::Scan, reply) => scanned(reply, scenario).is_some(),
@@ -76,9 +86,19 @@ pub(crate) fn got(reply: &Value, protocol: Protocol, key: Key, scenario: &Scenar
     Vector::of_components(&components)
 }
 
-/// The hits in the reply to a VECQUERY, with the keys as numbers.
-pub(crate) fn hits(event: &Event, query: &Query, scenario: &Scenario) -> Option<Vec<(Key, f32)>> {
-    let scored = event.reply()?.scored(event.protocol)?;
+/// The hits in the reply to a VECQUERY, with the keys as numbers; of a VECMQUERY those of each query.
+pub(crate) fn hits(event: &Event, query: &Query, scenario: &Scenario) -> Option<Vec<Vec<(Key, f32)>>> {
+    let reply = event.reply()?;
+    let Some(times) = query.times else {
+        return Some(vec![hits_of_one(reply, event.protocol, query, scenario)?]);
+    };
+    let replies = reply.items().filter(|replies| replies.len() == times)?;
+    let one = |reply| hits_of_one(reply, event.protocol, query, scenario);
+    replies.iter().map(one).collect()
+}
+
+fn hits_of_one(reply: &Value, protocol: Protocol, query: &Query, scenario: &Scenario) -> Option<Vec<(Key, f32)>> {
+    let scored = reply.scored(protocol)?;
     let key_of = |text: &[u8]| {
         (0..scenario.collections[query.collection].elements)
             .map(|element| Key {
@@ -135,15 +155,17 @@ fn queried(event: &Event, query: &Query, reply: &Value, scenario: &Scenario) -> 
     if is_error(reply, "ERR ") {
         return right != Some(true) && mismatches(event, reply, query.collection, query.vector, scenario);
     }
-    let Some(hits) = hits(event, query, scenario) else {
+    let Some(found) = hits(event, query, scenario) else {
         return false;
     };
     let text = |key: Key| key.text(scenario);
-    let in_order = hits.windows(2).all(|pair| {
-        let [(one, near), (two, far)] = pair else { return false };
-        near.total_cmp(far).then_with(|| text(*one).cmp(&text(*two))).is_lt()
-    });
-    in_order && hits.len() <= query.k && (right != Some(false) || hits.is_empty())
+    found.iter().all(|hits| {
+        let in_order = hits.windows(2).all(|pair| {
+            let [(one, near), (two, far)] = pair else { return false };
+            near.total_cmp(far).then_with(|| text(*one).cmp(&text(*two))).is_lt()
+        });
+        in_order && hits.len() <= query.k && (right != Some(false) || hits.is_empty())
+    })
 }
 
 /// True if the error names this vector's dimension and another one that the collection can have had.

@@ -298,7 +298,11 @@ impl World {
 
     fn run(&mut self) {
         let limit = self.steps + STEPS_MAX;
-        while let Some(next) = self.choose().or_else(|| self.look_for_memory()) {
+        while let Some(next) = self
+            .choose()
+            .or_else(|| self.look_for_memory())
+            .or_else(|| self.end_rest())
+        {
             self.steps += 1;
             assert!(self.steps < limit, "this does not end: {}", self.show());
             self.step(next);
@@ -342,6 +346,16 @@ impl World {
             }
         }
         None
+    }
+
+    /// A snapshot rests while clients ask. Nothing else happens: time goes on to the end of the first rest.
+    fn end_rest(&mut self) -> Option<Move> {
+        let now_us = self.clock.look();
+        let engines = self.engines.iter().enumerate();
+        let rests = engines.filter_map(|(number, worker)| Some((worker.engine.capture_rest_us(now_us)?, number)));
+        let (rest_us, number) = rests.min()?;
+        self.clock.us.set(now_us + rest_us);
+        Some(Move::Turn(number))
     }
 
     fn choose(&mut self) -> Option<Move> {

@@ -362,7 +362,7 @@ fn hello_changes_the_version_from_its_own_reply_on() {
         let id = String::from_utf8(client.hears("CLIENT ID")).expect("a number");
         let fields = |proto: u8| {
             format!(
-                "$6\r\nserver\r\n$4\r\nkora\r\n$7\r\nversion\r\n$5\r\n8.2.3\r\n$5\r\nproto\r\n:{proto}\r\n$2\r\nid\r\n{id}\
+                "$6\r\nserver\r\n$5\r\nredis\r\n$7\r\nversion\r\n$5\r\n8.2.3\r\n$5\r\nproto\r\n:{proto}\r\n$2\r\nid\r\n{id}\
                  $4\r\nmode\r\n$10\r\nstandalone\r\n$4\r\nrole\r\n$6\r\nmaster\r\n$7\r\nmodules\r\n*0\r\n"
             )
         };

@@ -174,7 +174,7 @@ fn a_bad_vector_is_refused_with_the_reason_and_nothing_is_written() {
                 "VECCREATE w DIM",
                 "ERR wrong number of arguments for 'veccreate' command",
             ),
-            ("VECLIST x", "ERR wrong number of arguments for 'veclist' command"),
+            ("VECLIST x", "ERR syntax error"),
         ];
         for (line, error) in refusals {
             client.says(line, format!("-{error}\r\n"));

@@ -125,7 +125,11 @@ impl Selector {
         let of_keys = |range: &&NameRange| !matches!(range.named, Named::Channel | Named::ChannelPattern);
         if !self.has_all_keys {
             for range in ranges.iter().filter(of_keys) {
-                let allows = |name: &[u8]| self.allows_key(name, range.named, is_collection);
+                let collection = match range.named {
+                    Named::Element(_, place) => words.iter().nth(place).unwrap_or_default(),
+                    _ => b"",
+                };
+                let allows = |name: &[u8]| self.allows_key((collection, name), range.named, is_collection);
                 check_range(range, words, Reason::Key, allows)?;
             }
         }
@@ -155,8 +159,18 @@ impl Selector {
         first.is_some_and(|first| allowed.iter().any(|known| known.eq_ignore_ascii_case(first)))
     }
 
-    fn allows_key(&self, name: &[u8], named: Named, is_collection: &dyn Fn(&[u8]) -> bool) -> bool {
+    /// Of an element that is named by two words `collection` is the other one.
+    fn allows_key(
+        &self,
+        (collection, name): (&[u8], &[u8]),
+        named: Named,
+        is_collection: &dyn Fn(&[u8]) -> bool,
+    ) -> bool {
         match named {
+            Named::Element(key_use, _) => {
+                let key = [collection, b":", name].concat();
+                self.keys.iter().any(|pattern| pattern.allows(&key, key_use))
+            }
             Named::Key(key_use) => {
                 let is_allowed = self.keys.iter().any(|pattern| pattern.allows(name, key_use));
                 is_allowed && (!is_collection(name) || self.covers(name, key_use))

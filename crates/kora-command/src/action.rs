@@ -44,6 +44,16 @@ pub enum AttributesAction {
     Get(Option<Path>),
 }
 
+impl AttributesAction {
+    /// Memory that it holds beside its own.
+    pub(crate) fn bytes_held(&self) -> usize {
+        match self {
+            AttributesAction::Set { text, .. } => text.len(),
+            AttributesAction::Get(path) => path.as_ref().map_or(0, Path::bytes),
+        }
+    }
+}
+
 /// What is to be done to a string.
 #[derive(Debug)]
 pub enum StringAction {
@@ -240,8 +250,7 @@ impl Action {
             },
             Action::Hash(action) => action.bytes_held(),
             Action::VectorSet(action) => action.bytes_held(),
-            Action::Attributes(AttributesAction::Set { text, .. }) => text.len(),
-            Action::Attributes(AttributesAction::Get(path)) => path.as_ref().map_or(0, Path::bytes),
+            Action::Attributes(action) => action.bytes_held(),
             Action::Key(_) => 0,
         }
     }

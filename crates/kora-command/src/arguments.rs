@@ -7,31 +7,61 @@ use kora_values::{StringValue, said_name};
 use crate::Element;
 use crate::error::ClientError;
 use crate::limits::{COLLECTION_NAME_BYTES_MAX, KEY_BYTES_MAX};
+use crate::name_error::NameError;
 
 /// The words of a request; word 0 is the command's name.
 pub(crate) struct Arguments<'r> {
     request: &'r Request<'r>,
+    /// So many words behind the first are passed over: three of `COLLECTION c ELEMENT e`, which stands for one key.
+    passed_over: usize,
 }
 
 impl<'r> Arguments<'r> {
     pub(crate) fn new(request: &'r Request<'r>) -> Arguments<'r> {
-        Arguments { request }
+        Arguments {
+            request,
+            passed_over: 0,
+        }
+    }
+
+    /// The same words, in which the first may name an element by `COLLECTION c ELEMENT e`: those four are one then.
+    pub(crate) fn with_first_element(&self) -> Result<Arguments<'r>, ClientError> {
+        let passed_over = match self.is_named_element(1)? {
+            true => NAMED_ELEMENT_WORDS - 1,
+            false => 0,
+        };
+        Ok(Arguments {
+            request: self.request,
+            passed_over,
+        })
+    }
+
+    /// True if the first word names an element by `COLLECTION c ELEMENT e`.
+    pub(crate) fn has_named_element(&self) -> bool {
+        self.passed_over > 0
+    }
+
+    fn place(&self, index: usize) -> usize {
+        match index {
+            0 | 1 => index,
+            _ => index + self.passed_over,
+        }
     }
 
     /// Words, the name included.
     pub(crate) fn count(&self) -> usize {
-        self.request.len()
+        self.request.len() - self.passed_over
     }
 
     /// # Panics
     /// If there is no such word; arity was checked before.
     pub(crate) fn word(&self, index: usize) -> &'r [u8] {
-        self.request.argument(index)
+        self.request.argument(self.place(index))
     }
 
     /// A word in its own memory: what outlives the command must not pin the connection's buffer.
     pub(crate) fn owned(&self, index: usize) -> Bytes {
-        let kept = self.request.kept(index);
+        let kept = self.request.kept(self.place(index));
         kept.unwrap_or_else(|| Bytes::copy_from_slice(self.word(index)))
     }
 
@@ -155,8 +185,44 @@ impl<'r> Arguments<'r> {
         Ok(self.owned(index))
     }
 
+    /// Whether an element is named from there on by `COLLECTION c ELEMENT e`. COLLECTION can be no vector's key: it has no `:`.
+    pub(crate) fn is_named_element(&self, index: usize) -> Result<bool, ClientError> {
+        if !self.is(index, COLLECTION) {
+            return Ok(false);
+        }
+        match self.is(index + 2, ELEMENT) && index + 3 < self.count() {
+            true => Ok(true),
+            false => Err(NameError::ElementSyntax.into()),
+        }
+    }
+
+    /// Collection and name of an element that is named by two words, whatever bytes they are.
+    pub(crate) fn named_element(&self, collection: usize, name: usize) -> Result<(&'r [u8], &'r [u8]), ClientError> {
+        let (collection, name) = (self.request.argument(collection), self.request.argument(name));
+        vet_collection_name(collection)?;
+        match collection.len() + 1 + name.len() {
+            bytes if bytes > KEY_BYTES_MAX => Err(ClientError::KeyTooLong { bytes }),
+            _ => Ok((collection, name)),
+        }
+    }
+
+    /// An element where a list of options goes on, by its key or by `COLLECTION c ELEMENT e`; and the place behind it.
+    pub(crate) fn element_and_end(&self, index: usize) -> Result<(Element, usize), ClientError> {
+        match self.is_named_element(index)? {
+            true => {
+                let (collection, name) = self.named_element(index + 1, index + 3)?;
+                Ok((Element::copied(collection, name), index + NAMED_ELEMENT_WORDS))
+            }
+            false => Ok((self.element(index)?, index + 1)),
+        }
+    }
+
     /// A vector's key in its own memory.
     pub(crate) fn element(&self, index: usize) -> Result<Element, ClientError> {
+        if index == 1 && self.has_named_element() {
+            let (collection, name) = self.named_element(2, 4)?;
+            return Ok(Element::copied(collection, name));
+        }
         let colon = self.element_names(index)?.0.len();
         let key = self.owned(index);
         Ok(Element {
@@ -179,6 +245,13 @@ impl<'r> Arguments<'r> {
         Ok((&key[..colon], &key[colon + 1..]))
     }
 }
+
+/// The words that name an element exactly.
+pub(crate) const COLLECTION: &str = "COLLECTION";
+pub(crate) const ELEMENT: &str = "ELEMENT";
+
+/// `COLLECTION c ELEMENT e`
+const NAMED_ELEMENT_WORDS: usize = 4;
 
 /// Why this can't be a collection's name, if it can't.
 pub fn vet_collection_name(name: &[u8]) -> Result<(), ClientError> {

@@ -9,7 +9,7 @@ use crate::action::{Action, AttributesAction};
 use crate::arguments::Arguments;
 use crate::error::ClientError;
 use crate::row::{CommandEntry, VECTOR_READ, VECTOR_WRITE};
-use crate::syntax::Argument;
+use crate::syntax::{Argument, NAMED};
 
 /// `VECSETATTR`
 pub(crate) const SET_ENTRY: CommandEntry = CommandEntry {
@@ -19,7 +19,7 @@ pub(crate) const SET_ENTRY: CommandEntry = CommandEntry {
     arity: -3,
     summary: "Sets the attributes of a vector, which filters use; returns whether the vector exists.",
     arguments: &[
-        Argument::key("key"),
+        NAMED,
         Argument::string("json"),
         Argument::word("merge", "MERGE").optional(),
     ],
@@ -34,13 +34,14 @@ pub(crate) const GET_ENTRY: CommandEntry = CommandEntry {
     notes: "A path names a field of the object, or a value within it: `.year`, `.author.name`, `.tags[0]`. If several members have one name, the first is used.",
     arity: -2,
     summary: "Returns the attributes of a vector, or the value at a path.",
-    arguments: &[Argument::key("key"), Argument::string("path").optional()],
+    arguments: &[NAMED, Argument::string("path").optional()],
     parse: get,
     ..VECTOR_READ
 };
 
 /// `VECSETATTR key json [MERGE]`
 fn set(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+    let arguments = &arguments.with_first_element()?;
     let merges = match arguments.count() {
         3 => false,
         4 if arguments.is(3, "MERGE") => true,
@@ -53,6 +54,7 @@ fn set(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
 
 /// `VECGETATTR key [path]`
 fn get(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+    let arguments = &arguments.with_first_element()?;
     let path = match arguments.count() {
         2 => None,
         3 => Some(path(arguments, 2)?),
@@ -62,6 +64,9 @@ fn get(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
 }
 
 fn on_vector(arguments: &Arguments<'_>, action: AttributesAction) -> Result<Command, ClientError> {
+    if arguments.has_named_element() {
+        return Ok(Command::VectorAttributes(arguments.element(1)?, Box::new(action)));
+    }
     arguments.element_names(1)?;
     Ok(Command::OnKey(arguments.word(1).into(), Action::Attributes(action)))
 }

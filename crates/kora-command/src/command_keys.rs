@@ -112,7 +112,7 @@ fn flags_of(entry: &CommandEntry, number: usize) -> &'static [&'static str] {
             &["RW", "update"]
         }
         (name, _) if TOLD_OF.contains(&name) => &["RO"],
-        _ if entry.access == DataAccess::Write || matches!(entry.name, "eval" | "evalsha") => READ_AND_UPDATE,
+        _ if entry.access == DataAccess::Write || matches!(entry.name, "eval" | "evalsha" | "fcall") => READ_AND_UPDATE,
         _ => READ,
     }
 }
@@ -139,10 +139,12 @@ const TOLD_OF: [&str; 13] = [
 ];
 
 /// Commands whose keys stand behind their number, and where that stands.
-const COUNTED: [(&str, usize); 5] = [
+const COUNTED: [(&str, usize); 7] = [
     ("eval", 2),
     ("eval_ro", 2),
     ("evalsha", 2),
     ("evalsha_ro", 2),
+    ("fcall", 2),
+    ("fcall_ro", 2),
     ("msetex", 1),
 ];

@@ -167,7 +167,7 @@ pub(crate) const ENTRIES: &[CommandEntry] = &[
     },
     CommandEntry {
         name: "hello",
-        reply: "A map: `server`, `version`, `proto`, `id`, `mode`, `role`, `modules`. `version` is that of the Redis whose replies Kōra follows, because libraries compare it; Kōra's own is in INFO.",
+        reply: "A map: `server`, `version`, `proto`, `id`, `mode`, `role`, `modules`. `server` is `redis` and `version` that of the Redis whose replies Kōra follows, because libraries compare both; Kōra's own are in INFO.",
         notes: "The reply is already in the version chosen.",
         arity: -1,
         summary: "Chooses the protocol version, and optionally authenticates and names the connection.",

@@ -102,19 +102,21 @@ const PARTS: &[(&str, &str)] = &[
     ("debug", "refused, as by a Redis that does not allow it"),
     (
         "eval",
-        "keys of one shard; no KEYS, SCAN, DBSIZE and other commands that need all shards",
+        "keys of one shard; KEYS, SCAN, DBSIZE and other commands that need all shards only where there is one",
     ),
     ("eval_ro", "like EVAL"),
     ("evalsha", "like EVAL"),
     ("evalsha_ro", "like EVAL"),
+    ("fcall", "like EVAL"),
+    ("fcall_ro", "like EVAL"),
     ("lolwut", "one picture for all versions"),
     ("module|load", "refused, as by a Redis that does not allow it"),
     ("module|loadex", "refused, as by a Redis that does not allow it"),
     ("module|unload", "refused, as by a Redis that does not allow it"),
     ("monitor", "calls of scripts are not shown"),
     ("move", "no vector sets and collections"),
-    ("rename", "no vector sets and collections"),
-    ("renamenx", "no vector sets and collections"),
+    ("rename", "no collections"),
+    ("renamenx", "no collections"),
     ("vlinks", "one level: the graph is not Redis's"),
     ("vsim", "`FILTER-EF` bounds nothing: all that pass are found"),
     ("wait", "no replicas: the answer is 0"),
@@ -125,20 +127,6 @@ const PARTS: &[(&str, &str)] = &[
 const MISSING: &[(&str, &str)] = &[
     ("dump", "values have no serialized form for clients: `kora export`"),
     ("failover", NO_REPLICATION),
-    ("fcall", NO_FUNCTIONS),
-    ("fcall_ro", NO_FUNCTIONS),
-    ("function", NO_FUNCTIONS),
-    ("hexpire", NO_FIELD_DEADLINES),
-    ("hexpireat", NO_FIELD_DEADLINES),
-    ("hexpiretime", NO_FIELD_DEADLINES),
-    ("hgetex", NO_FIELD_DEADLINES),
-    ("hpersist", NO_FIELD_DEADLINES),
-    ("hpexpire", NO_FIELD_DEADLINES),
-    ("hpexpireat", NO_FIELD_DEADLINES),
-    ("hpexpiretime", NO_FIELD_DEADLINES),
-    ("hpttl", NO_FIELD_DEADLINES),
-    ("hsetex", NO_FIELD_DEADLINES),
-    ("httl", NO_FIELD_DEADLINES),
     (
         "latency|graph",
         "LATENCY HISTORY has the numbers, and the page of the HTTP port draws them",
@@ -177,8 +165,6 @@ const MISSING_GROUPS: &[(&str, &str)] = &[
 ];
 
 const NO_CLUSTER: &str = "one server with a shard for each core: nothing is moved between servers";
-const NO_FIELD_DEADLINES: &str = "keys expire, not yet fields";
-const NO_FUNCTIONS: &str = "scripts are there, not yet functions";
 const NO_REPLICATION: &str = "there is no replication";
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! What a vector is called.
 
 use bytes::Bytes;
+use kora_values::Database;
 
 /// Identity of a vector: the collection and its name within it.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -13,6 +14,21 @@ pub struct Element {
 }
 
 impl Element {
+    /// An element in memory of its own.
+    pub(crate) fn copied(collection: &[u8], name: &[u8]) -> Element {
+        Element {
+            collection: Bytes::copy_from_slice(collection),
+            name: Bytes::copy_from_slice(name),
+        }
+    }
+
+    /// Makes it one of a database: its collection has the name that is stored.
+    pub(crate) fn enter(&mut self, database: Database) {
+        if !database.stores_as_said(&self.collection) {
+            self.collection = database.stored(&self.collection).into();
+        }
+    }
+
     /// The whole key.
     pub fn key(&self) -> Vec<u8> {
         [&self.collection, b":".as_slice(), &self.name].concat()

@@ -5,10 +5,10 @@ use std::fmt;
 use kora_values::said_name;
 
 use crate::limits::QUOTED_BYTES_MAX;
+use crate::name_error::NameError;
 use crate::setting_error::SettingError;
 
-/// A refused command. `Display` is the whole text of the error reply, code first, in Redis's words where clients read
-/// them.
+/// A refused command. `Display` is the whole error reply, code first, in Redis's words where clients read them.
 #[derive(Clone, PartialEq, Debug)]
 #[expect(missing_docs, reason = "each variant says what its fields are")]
 pub enum ClientError {
@@ -60,6 +60,8 @@ pub enum ClientError {
     Said(&'static str),
     /// An option that the command does not know, or one without its value.
     Syntax,
+    /// HSETEX with a word that it does not know.
+    UnknownArgument { argument: Vec<u8> },
     /// An option that the command does not know; its name.
     UnknownOption { option: Vec<u8> },
     /// An option of the command that stands last and lacks its value.
@@ -229,6 +231,8 @@ pub enum ClientError {
     UnknownStorage { got: Vec<u8> },
     /// VECCREATE of a collection that exists.
     CollectionExists { collection: Vec<u8> },
+    /// What is wrong with the name of a collection or of an element.
+    Name(NameError),
     /// There are as many collections as there can be.
     TooManyCollections,
     /// A reply that would take more memory than clients may hold.
@@ -256,8 +260,7 @@ impl ClientError {
         ClientError::OtherAnswer
     }
 
-    /// True if it is seen from the command's name and the number of its words, without what they mean: a transaction does
-    /// not queue that.
+    /// True if it is seen from the command's name and the number of its words: a transaction does not queue that.
     pub fn is_about_the_words(&self) -> bool {
         matches!(
             self,
@@ -369,6 +372,7 @@ impl fmt::Display for ClientError {
             Self::NoSuchKey => f.write_str("ERR no such key"),
             Self::SameObject => f.write_str("ERR source and destination objects are the same"),
             Self::InvalidExpiry { command } => write!(f, "ERR invalid expire time in '{command}' command"),
+            Self::UnknownArgument { argument } => write!(f, "ERR unknown argument: {}", Quoted(argument)),
             Self::UnsupportedOption { option } => write!(f, "ERR Unsupported option {}", Quoted(option)),
             Self::ExpireNotCompatible => {
                 f.write_str("ERR NX and XX, GT or LT options at the same time are not compatible")
@@ -386,7 +390,7 @@ impl fmt::Display for ClientError {
             Self::Value(error) => write!(f, "ERR {error}"),
             Self::CollectionStays { name } => write!(
                 f,
-                "ERR '{}' is the name of a collection, which cannot be renamed or copied",
+                "ERR '{}' is the name of a collection, which cannot be renamed or copied: VECALIAS gives it another name",
                 Quoted(said_name(name))
             ),
             Self::NoSuchCollection { collection } => write!(
@@ -498,13 +502,11 @@ impl fmt::Display for ClientError {
                     "ERR invalid vector: a blob holds 4 bytes for each component, got {got} bytes"
                 )
             }
-            Self::NotNumber { position, got } => {
-                write!(
-                    f,
-                    "ERR invalid vector: component {position} is not a number: '{}'",
-                    Quoted(got)
-                )
-            }
+            Self::NotNumber { position, got } => write!(
+                f,
+                "ERR invalid vector: component {position} is not a number: '{}'",
+                Quoted(got)
+            ),
             Self::NotFinite { position, got } => {
                 write!(
                     f,
@@ -585,6 +587,7 @@ impl fmt::Display for ClientError {
             Self::UnknownMetric { got } => {
                 write!(f, "ERR unknown metric '{}': COSINE, L2 and IP are known", Quoted(got))
             }
+            Self::Name(error) => error.fmt(f),
             Self::CollectionExists { collection } => {
                 write!(f, "ERR collection '{}' already exists", Quoted(said_name(collection)))
             }

@@ -8,6 +8,7 @@ use crate::Command;
 use crate::action::Action;
 use crate::arguments::Arguments;
 use crate::error::ClientError;
+use crate::field_deadlines::FieldDeadlineAction;
 use crate::row::{CommandEntry, DataAccess, PLAIN};
 use crate::syntax::Argument;
 
@@ -42,6 +43,8 @@ pub enum HashAction {
     Random(Option<Sample>),
     /// `HSCAN`: whether the options make sense is looked at only where there is something.
     Scan(u64, Result<HashScan, ClientError>),
+    /// `HEXPIRE`, `HSETEX` and what else is about deadlines of fields.
+    Deadlines(Box<FieldDeadlineAction>),
 }
 
 /// What HSET and HMSET answer.
@@ -102,6 +105,7 @@ impl HashAction {
             | HashAction::Take(_)
             | HashAction::Add(..)
             | HashAction::AddFloat(..) => false,
+            HashAction::Deadlines(action) => action.changes_nothing(),
         }
     }
 
@@ -117,6 +121,7 @@ impl HashAction {
             | HashAction::Exists(field)
             | HashAction::ValueLength(field)
             | HashAction::Add(field, _) => field.len(),
+            HashAction::Deadlines(action) => action.bytes_held(),
             HashAction::Scan(_, Ok(scan)) => scan.pattern.as_ref().map_or(0, Pattern::bytes),
             _ => 0,
         }
@@ -175,18 +180,36 @@ fn hdel(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
 
 /// `HGETDEL key FIELDS numfields field [field …]`
 fn hgetdel(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
-    on_key(arguments, HashAction::Take(counted_fields(arguments, 2)))
+    on_key(
+        arguments,
+        HashAction::Take(counted_fields(
+            arguments,
+            2,
+            "ERR Number of fields must be a positive integer",
+        )),
+    )
 }
 
-/// `FIELDS numfields field [field …]` to the end of the request.
-fn counted_fields(arguments: &Arguments<'_>, at: usize) -> Result<Words, ClientError> {
+/// `FIELDS numfields field [field …]` to the end of the request; `not_positive` is the error if there are to be none.
+pub(crate) fn counted_fields(
+    arguments: &Arguments<'_>,
+    at: usize,
+    not_positive: &'static str,
+) -> Result<Words, ClientError> {
     if !arguments.is(at, "FIELDS") {
         return Err(ClientError::Said(
             "ERR Mandatory argument FIELDS is missing or not at the right position",
         ));
     }
-    let count = number::parse_i64(arguments.word(at + 1)).filter(|count| *count > 0);
-    let count = count.ok_or(ClientError::Said("ERR Number of fields must be a positive integer"))?;
+    let is_last = at + 1 == arguments.count();
+    let count = if is_last {
+        None
+    } else {
+        number::parse_i64(arguments.word(at + 1))
+    };
+    let count = count
+        .filter(|count| *count > 0)
+        .ok_or(ClientError::Said(not_positive))?;
     if usize::try_from(count) != Ok(arguments.count() - at - 2) {
         return Err(ClientError::Said(
             "ERR The `numfields` parameter must match the number of arguments",
@@ -480,7 +503,7 @@ const HSCAN: &[Argument] = &[
     Argument::word("novalues", "NOVALUES").optional(),
 ];
 
-const READ: CommandEntry = CommandEntry {
+pub(crate) const READ: CommandEntry = CommandEntry {
     group: "hash",
     categories: &["@hash"],
     access: DataAccess::Read,
@@ -490,7 +513,7 @@ const READ: CommandEntry = CommandEntry {
     ..PLAIN
 };
 
-const WRITE: CommandEntry = CommandEntry {
+pub(crate) const WRITE: CommandEntry = CommandEntry {
     access: DataAccess::Write,
     adds_memory: true,
     ..READ

@@ -171,7 +171,7 @@ pub(crate) const ENTRIES: &[CommandEntry] = &[
     CommandEntry {
         name: "rename",
         reply: "`OK`, or an error if there is no such key.",
-        notes: "A vector moves within its collection, or to another existing one of its dimension; any other destination is an error. In a collection with another metric it is measured by that metric; with another `QUANT` it is stored in that form. A collection cannot be renamed. Between two shards there is a moment in which neither key exists. Inside MULTI both keys must have one slot, or the answer is `CROSSSLOT`.",
+        notes: "A vector moves within its collection, or to another existing one of its dimension; any other destination is an error. In a collection with another metric it is measured by that metric; with another `QUANT` it is stored in that form. A vector set is renamed whole, with all its elements; one of more than 256 MiB only where neither a log nor snapshots are kept. A collection can't be renamed: VECALIAS gives it another name. Between two shards there is a moment in which neither key exists. Inside MULTI both keys must have one slot, or the answer is `CROSSSLOT`.",
         arity: 3,
         is_fast: false,
         keys: (1, 2, 1),

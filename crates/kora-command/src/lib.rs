@@ -8,6 +8,8 @@ pub mod acl;
 mod action;
 mod admin;
 mod admin_entries;
+mod alias_change;
+mod aliases;
 mod arguments;
 mod attributes;
 mod clients;
@@ -19,13 +21,18 @@ pub mod docs;
 mod element;
 pub mod error;
 mod event_classes;
+mod field_deadlines;
+mod function_request;
+mod functions;
 mod hashes;
 mod key_entries;
 mod keys;
 mod lifetime;
 pub mod limits;
+mod many_queries;
 mod many_vectors;
 mod monitoring;
+mod name_error;
 pub mod names_used;
 mod pubsub;
 mod query;
@@ -59,14 +66,20 @@ pub use self::action::{
     StringsReply, StringsSetting,
 };
 pub use self::admin::ClientFilter;
+pub use self::alias_change::AliasChange;
 pub use self::arguments::vet_collection_name;
 pub use self::connection::{Credentials, Hello};
 pub use self::element::{Element, ElementList};
 pub use self::error::ClientError;
 pub use self::event_classes::{EventClass, EventClasses};
+pub use self::field_deadlines::{
+    FieldDeadlineAction, FieldLifetime, FieldTime, FieldsDeadline, FieldsSetting, FieldsWanted,
+};
+pub use self::function_request::{FunctionChange, FunctionRequest, RestorePolicy};
 pub use self::hashes::{HashAction, HashPart, HashScan, HashSetReply, Sample};
 pub use self::keys::{ScanFilter, ScanRequest};
 pub use self::lifetime::{Deadline, Lifetime};
+pub use self::name_error::NameError;
 pub use self::pubsub::{Message, PubSubQuery, SubscriptionChange, TopicKind};
 pub use self::recall::RecallRequest;
 pub use self::scripting::{Evaluation, ScriptSource};
@@ -74,7 +87,7 @@ pub use self::server_requests::{ClientSwitch, LatencyRequest, ReplyMode, Slowlog
 pub use self::setting_error::SettingError;
 pub use self::vector_set_action::{Addition, ElementRange, RangeEnd, Similar, SimilarTo, SimilarWish, VectorSetAction};
 pub use self::vectors::{Creation, VectorForm, VectorOptions, vet};
-pub use self::wish::{Center, Grouping, VectorQuery, Wish};
+pub use self::wish::{Center, Grouping, ManyQueries, VectorQuery, Wish};
 
 /// How a client wants a snapshot.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -214,8 +227,10 @@ pub enum Command {
     /// `PUBSUB …`
     PubSub(Box<PubSubQuery>),
 
-    /// `EVAL`, `EVALSHA`, `EVAL_RO`, `EVALSHA_RO`
+    /// `EVAL`, `EVALSHA`, `EVAL_RO`, `EVALSHA_RO`, `FCALL`, `FCALL_RO`
     Evaluate(Box<Evaluation>),
+    /// `FUNCTION …`
+    Function(Box<FunctionRequest>),
     /// `SCRIPT LOAD script`
     ScriptLoad(Bytes),
     /// `SCRIPT EXISTS sha1 [sha1 …]`
@@ -242,16 +257,24 @@ pub enum Command {
     VectorSetMany(Vec<(Element, Box<[f32]>)>),
     /// `VECGET key [FP32]`
     VectorGet(Element, VectorForm),
+    /// `VECSETATTR` and `VECGETATTR` of an element that is named by two words.
+    VectorAttributes(Element, Box<AttributesAction>),
     /// `VECDEL key [key …]`
     VectorDelete(ElementList),
-    /// `VECQUERY collection k …`
+    /// `VECQUERY collection k …`, `VECEXPLAIN collection k …`
     VectorQuery(Box<VectorQuery>),
+    /// `VECMQUERY collection n k FP32 blob [blob …] …`
+    VectorQueryMany(Box<ManyQueries>),
     /// `VECCREATE collection DIM d …`
     VectorCreate(Box<Creation>),
     /// `VECDROP collection`
     VectorDrop(Bytes),
-    /// `VECLIST`
-    VectorList(Database),
+    /// `VECLIST [WITHALIASES]`: whether aliases are shown, too.
+    VectorList(bool, Database),
+    /// `VECALIAS ADD`, `SET`, `DEL`
+    ChangeAlias(Box<AliasChange>),
+    /// `VECALIAS LIST [collection]`
+    ListAliases(Option<Bytes>, Database),
     /// `VECINFO collection`
     VectorInfo(Bytes),
     /// `VECRECALL collection …`
@@ -349,12 +372,18 @@ impl Command {
             | Command::Flush(Some(own))
             | Command::Keys(_, own)
             | Command::RandomKey(own)
-            | Command::VectorList(own) => *own = database,
+            | Command::VectorList(_, own) => *own = database,
+            Command::ListAliases(collection, own) => {
+                *own = database;
+                *collection = collection.as_ref().map(|name| database.stored(name).into());
+            }
             Command::Scan(request) => request.filter.database = database,
             Command::Evaluate(evaluation) => evaluation.database = database,
             Command::VectorQuery(query) => {
-                let without = query.wish.without.iter_mut();
-                without.for_each(|key| *key = database.stored(key).into());
+                query.wish.without.iter_mut().for_each(|element| element.enter(database));
+            }
+            Command::VectorQueryMany(query) => {
+                query.wish.without.iter_mut().for_each(|element| element.enter(database));
             }
             _ => {}
         }
@@ -385,6 +414,10 @@ impl Command {
                 vectors.iter().map(bytes).sum()
             }
             Command::VectorQuery(query) => query.target.len() + query.center.bytes_held() + query.wish.bytes_held(),
+            Command::VectorQueryMany(query) => query.bytes_held(),
+            Command::VectorAttributes(element, action) => {
+                element.collection.len() + element.name.len() + action.bytes_held()
+            }
             Command::VectorDelete(elements) => elements.bytes(),
             Command::Answered(reply) => reply.bytes_hint(),
             Command::Ping(Some(text)) | Command::Echo(text) => text.len(),
@@ -394,6 +427,7 @@ impl Command {
             Command::Transfer(transfer) => transfer.from.len() + transfer.to.len(),
             Command::Watch(keys) => keys.bytes_held(),
             Command::VectorRecall(request) => request.collection.len(),
+            Command::ChangeAlias(change) => change.bytes_held(),
             Command::ClientSetName(text) | Command::ClientSetInfo(_, text) => text.len(),
             Command::Scan(request) => request.filter.pattern.as_ref().map_or(0, Pattern::bytes),
             Command::Info(names) | Command::ConfigGet(names) => bytes_of(names),
@@ -409,6 +443,7 @@ impl Command {
             Command::ClientList(filter) | Command::ClientKill(filter, _) => filter.bytes(),
             Command::Evaluate(evaluation) => evaluation.bytes_held(),
             Command::ScriptLoad(text) => text.len(),
+            Command::Function(request) => request.bytes_held(),
             Command::Latency(request) => request.bytes_held(),
             Command::ClientTracking(Some(options)) => bytes_of(&options.prefixes),
             Command::ScriptExists(names) => bytes_of(names),

@@ -22,6 +22,12 @@ pub const LABEL_BYTES_MAX: usize = 256;
 /// Vectors of one VECMSET: so many of usual length are checked and sent to their shards in about a millisecond.
 pub const VECTORS_SET_MAX: usize = 1024;
 
+/// Vectors whose neighbours one VECMQUERY seeks: so many of usual length are read in about a millisecond.
+pub const QUERIES_MAX: usize = 1024;
+
+/// Neighbours that one VECMQUERY looks for in all: ten times as many as a single query, for replies of a hundred megabytes.
+pub const MANY_NEIGHBOURS_MAX: usize = 10 * K_MAX;
+
 /// Vectors of one group that a VECQUERY may ask for.
 pub const GROUP_LIMIT_MAX: usize = K_MAX;
 
@@ -39,6 +45,9 @@ pub const TRANSACTION_COMMANDS_MAX: usize = 1 << 16;
 
 /// Keys that a connection may watch at one time.
 pub const WATCHED_KEYS_MAX: usize = 1 << 14;
+
+/// Aliases of collections that there can be. An application has some for each of its models; all are looked through by LIST.
+pub const ALIASES_MAX: usize = 1024;
 
 /// Collections that there can be: half of what a cursor of SCAN can tell apart on one shard, so that dropped ones that a
 /// shard still holds find room.

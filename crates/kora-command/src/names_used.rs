@@ -7,6 +7,7 @@ use std::sync::LazyLock;
 use kora_resp::number;
 use smallvec::SmallVec;
 
+use crate::arguments::COLLECTION;
 use crate::limits::CENTER_KEYS_MAX;
 use crate::table::{self, CommandEntry, DataAccess};
 
@@ -35,6 +36,8 @@ impl KeyUse {
 pub enum Named {
     /// Keys.
     Key(KeyUse),
+    /// Elements, each named by a word of its own and the collection's, which stands there.
+    Element(KeyUse, usize),
     /// Collections as a whole: with all keys that begin with the name and a colon.
     Collection(KeyUse),
     /// What VECQUERY searches: a collection, `collection:*`, or a key whose collection is meant.
@@ -56,6 +59,17 @@ pub struct NameRange {
     pub end: usize,
     /// How far they are apart.
     pub step: usize,
+}
+
+impl NameRange {
+    /// What the word at a place names, if it is one of these. Of elements it is the collection's name that is one.
+    pub fn name_at(&self, place: usize) -> Option<Named> {
+        let is_name = match self.named {
+            Named::Element(_, collection) => place == collection,
+            _ => (self.first..self.end).contains(&place) && (place - self.first).is_multiple_of(self.step),
+        };
+        is_name.then_some(self.named)
+    }
 }
 
 /// Where the words stand in requests of one command, and what they name. Made once for each command.
@@ -91,6 +105,8 @@ enum NameOption {
     GetOfBitfield,
     /// VECQUERY with KEY reads that key.
     KeyOfQuery,
+    /// A key may be named by `COLLECTION c ELEMENT e`; and how far the names of elements are apart then.
+    Elements(usize),
 }
 
 /// All words of a request, the command's name first.
@@ -108,7 +124,10 @@ pub fn places_of_names<'w>(entry: &CommandEntry, words: impl WordList<'w>) -> im
     let ranges = TRAITS.get(entry.name).map(|traits| traits.ranges(words));
     let names = |range: &NameRange| !matches!(range.named, Named::Channel | Named::ChannelPattern);
     let ranges = ranges.unwrap_or_default().into_iter().filter(names);
-    ranges.flat_map(|range| (range.first..range.end).step_by(range.step))
+    ranges.flat_map(|range| match range.named {
+        Named::Element(_, collection) => (collection..collection + 1).step_by(1),
+        _ => (range.first..range.end).step_by(range.step),
+    })
 }
 
 impl NameTraits {
@@ -117,9 +136,12 @@ impl NameTraits {
         let (first, others) = match entry.name {
             "subscribe" | "ssubscribe" | "publish" | "spublish" => (Named::Channel, Named::Channel),
             "psubscribe" => (Named::ChannelPattern, Named::ChannelPattern),
-            "vecquery" => (Named::Target, Named::Target),
+            "vecquery" | "vecmquery" | "vecexplain" => (Named::Target, Named::Target),
             "vecinfo" | "vecrecall" => (Named::Collection(KeyUse::READ), Named::Collection(KeyUse::READ)),
-            "veccreate" | "vecdrop" => (Named::Collection(KeyUse::WRITE), Named::Collection(KeyUse::WRITE)),
+            "vecalias|add" | "vecalias|set" => (Named::Collection(KeyUse::WRITE), Named::Collection(KeyUse::READ)),
+            "veccreate" | "vecdrop" | "vecalias|del" => {
+                (Named::Collection(KeyUse::WRITE), Named::Collection(KeyUse::WRITE))
+            }
             name => {
                 let (first, others) = key_uses(name, entry.access);
                 (Named::Key(first), Named::Key(others))
@@ -128,7 +150,9 @@ impl NameTraits {
         let option = match entry.name {
             "set" => NameOption::GetOfSet,
             "bitfield" => NameOption::GetOfBitfield,
-            "vecquery" => NameOption::KeyOfQuery,
+            "vecquery" | "vecexplain" => NameOption::KeyOfQuery,
+            "vecset" | "vecget" | "vecsetattr" | "vecgetattr" | "vecdel" => NameOption::Elements(2),
+            "vecmset" => NameOption::Elements(3),
             _ => NameOption::None,
         };
         let places = places(entry);
@@ -167,6 +191,18 @@ impl NameTraits {
             }
         };
         let end = end.min(words.len());
+        if let NameOption::Elements(apart) = self.option
+            && is_word(&words, first, COLLECTION)
+        {
+            // Of VECSET and its like only one is named.
+            let end = if end == first + 1 { first + 4 } else { words.len() };
+            ranges.push(elements(
+                self.first,
+                first + 1,
+                (first + 3, end.min(words.len()), apart),
+            ));
+            return ranges;
+        }
         let first_use = match self.option {
             NameOption::GetOfSet if words.clone().skip(3).any(|word| word.eq_ignore_ascii_case(b"get")) => {
                 Named::Key(KeyUse::BOTH)
@@ -187,13 +223,31 @@ impl NameTraits {
     }
 }
 
+/// Elements whose collection is named by the word at a place.
+fn elements(named: Named, collection: usize, (first, end, step): (usize, usize, usize)) -> NameRange {
+    let key_use = match named {
+        Named::Key(key_use) => key_use,
+        _ => KeyUse::BOTH,
+    };
+    range(Named::Element(key_use, collection), first, end, step)
+}
+
+fn is_word<'w>(words: &impl WordList<'w>, place: usize, word: &str) -> bool {
+    let there = words.clone().nth(place);
+    there.is_some_and(|there| there.eq_ignore_ascii_case(word.as_bytes()))
+}
+
 /// The keys of `KEY key [WEIGHT w]`, again and again, from the third word on. The parser refuses more than so many.
 fn keys_of_query<'w>(words: impl WordList<'w>) -> impl Iterator<Item = NameRange> {
     let (mut words, mut at) = (words.skip(3).peekable(), 3);
     let keys = std::iter::from_fn(move || {
         words.next_if(|word| word.eq_ignore_ascii_case(b"key"))?;
-        words.next()?;
-        let key = range(Named::Key(KeyUse::READ), at + 1, at + 2, 1);
+        let mut key = range(Named::Key(KeyUse::READ), at + 1, at + 2, 1);
+        if words.next()?.eq_ignore_ascii_case(COLLECTION.as_bytes()) {
+            words.nth(2)?;
+            key = elements(key.named, at + 2, (at + 4, at + 5, 1));
+            at += 3;
+        }
         at += 2;
         if words.next_if(|word| word.eq_ignore_ascii_case(b"weight")).is_some() {
             words.next();
@@ -237,7 +291,9 @@ fn only_gets<'w>(words: impl WordList<'w>) -> bool {
 
 fn places(entry: &CommandEntry) -> Places {
     match entry.name {
-        "eval" | "evalsha" | "eval_ro" | "evalsha_ro" | "blmpop" | "bzmpop" => Places::Counted { count_at: 2, step: 1 },
+        "eval" | "evalsha" | "eval_ro" | "evalsha_ro" | "fcall" | "fcall_ro" | "blmpop" | "bzmpop" => {
+            Places::Counted { count_at: 2, step: 1 }
+        }
         "sintercard" | "zunion" | "zinter" | "zdiff" | "zintercard" | "lmpop" | "zmpop" => {
             Places::Counted { count_at: 1, step: 1 }
         }
@@ -261,9 +317,9 @@ fn key_uses(name: &str, access: DataAccess) -> (KeyUse, KeyUse) {
         "watch" | "exists" | "hexists" | "hlen" | "hstrlen" | "llen" | "memory|usage" | "object|encoding"
         | "object|freq" | "object|idletime" | "object|refcount" | "scard" | "sismember" | "strlen" | "touch"
         | "type" | "xlen" | "zcard" => of_all(KeyUse::NONE),
-        "eval" | "evalsha" | "decr" | "decrby" | "getdel" | "getex" | "getset" | "hgetdel" | "hgetex" | "hincrby"
-        | "hincrbyfloat" | "incr" | "incrby" | "incrbyfloat" | "lmpop" | "lpop" | "rpop" | "blmpop" | "blpop"
-        | "brpop" | "move" | "setbit" | "spop" | "zincrby" | "zmpop" | "zpopmax" | "zpopmin" | "bzmpop"
+        "eval" | "evalsha" | "fcall" | "decr" | "decrby" | "getdel" | "getex" | "getset" | "hgetdel" | "hgetex"
+        | "hincrby" | "hincrbyfloat" | "incr" | "incrby" | "incrbyfloat" | "lmpop" | "lpop" | "rpop" | "blmpop"
+        | "blpop" | "brpop" | "move" | "setbit" | "spop" | "zincrby" | "zmpop" | "zpopmax" | "zpopmin" | "bzmpop"
         | "bzpopmax" | "bzpopmin" | "bitfield" => of_all(KeyUse::BOTH),
         "rename" | "renamenx" | "lmove" | "rpoplpush" | "smove" | "blmove" | "brpoplpush" => {
             (KeyUse::BOTH, KeyUse::WRITE)
@@ -356,8 +412,31 @@ mod tests {
         assert_eq!(named("VECDROP c"), [("c".to_owned(), Named::Collection(KeyUse::WRITE))]);
         let mut query = vec![("c".to_owned(), Named::Target)];
         assert_eq!(named("VECQUERY c 3 1 2"), query);
+        assert_eq!(named("VECMQUERY c 2 3 FP32 abcd key NOT d:1"), query);
         query.extend(keys(&["d:1"], KeyUse::READ));
         assert_eq!(named("VECQUERY c 3 key d:1 EF 10"), query);
+        assert_eq!(named("VECEXPLAIN c 3 key d:1 EF 10"), query);
+        let element = |collection| Named::Element(KeyUse::READ, collection);
+        let mut query = vec![("c".to_owned(), Named::Target), ("a:b".to_owned(), element(5))];
+        query.extend(keys(&["d:1"], KeyUse::READ));
+        assert_eq!(
+            named("VECQUERY c 3 KEY collection d ELEMENT a:b WEIGHT 2 KEY d:1"),
+            query
+        );
+        assert_eq!(
+            named("VECGET COLLECTION d ELEMENT a:b FP32"),
+            [("a:b".to_owned(), element(2))]
+        );
+        let written = |name: &str, collection| (name.to_owned(), Named::Element(KeyUse::WRITE, collection));
+        assert_eq!(
+            named("VECDEL COLLECTION d ELEMENT a ELEMENT b"),
+            [written("a", 2), written("b", 2)]
+        );
+        assert_eq!(
+            named("VECMSET 1 COLLECTION d ELEMENT a blob ELEMENT b blob"),
+            [written("a", 3), written("b", 3)]
+        );
+        assert_eq!(named("VECSET COLLECTION d ELEMENT a 1 ELEMENT b"), [written("a", 2)]);
         assert_eq!(
             named("SUBSCRIBE x y"),
             [("x".to_owned(), Named::Channel), ("y".to_owned(), Named::Channel)]

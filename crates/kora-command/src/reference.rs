@@ -58,7 +58,7 @@ const GROUPS: [(&str, &str); 10] = [
     ("hash", "Hashes"),
     ("generic", "Keys"),
     ("transactions", "Transactions"),
-    ("scripting", "Scripts"),
+    ("scripting", "Scripts and functions"),
     ("pubsub", "Publishing and subscribing"),
     ("connection", "Connection"),
     ("server", "Server"),

@@ -13,7 +13,7 @@ use crate::error::ClientError;
 use crate::row::{CONTAINER, CommandEntry, DataAccess, PLAIN};
 use crate::syntax::Argument;
 
-/// A script that is to run.
+/// A script or a function that is to run.
 #[derive(Clone, Debug)]
 pub struct Evaluation {
     /// Which one.
@@ -54,11 +54,13 @@ pub enum ScriptSource {
     Text(Bytes),
     /// By the SHA-1 of its text, in hexadecimal digits of any case.
     Sha(Bytes),
+    /// A function by its name. If the number of keys is none, that is said when it is known that there is such a function.
+    Function(Bytes, Option<&'static str>),
 }
 
 impl Evaluation {
     pub(crate) fn bytes_held(&self) -> usize {
-        let (ScriptSource::Text(text) | ScriptSource::Sha(text)) = &self.source;
+        let (ScriptSource::Text(text) | ScriptSource::Sha(text) | ScriptSource::Function(text, _)) = &self.source;
         let words = self.keys.iter().chain(&self.arguments);
         text.len() + words.map(|word| word.len() + size_of::<Bytes>()).sum::<usize>()
     }
@@ -142,7 +144,7 @@ const HELP: &[&str] = &[
     "    Print this help.",
 ];
 
-const BEHIND: &[Argument] = &[
+pub(crate) const BEHIND: &[Argument] = &[
     Argument::integer("numkeys"),
     Argument::key("key").optional().multiple(),
     Argument::string("arg").optional().multiple(),
@@ -243,9 +245,10 @@ const SUBCOMMANDS: &[CommandEntry] = &[
     },
 ];
 
-const NOTES: &str = "The script runs whole on the shard of its keys, and nothing else happens there meanwhile. All its keys must have one slot, declared or not, as those with one hash tag have; with the setting `scripts-across-slots` they may have several as long as one shard holds them, and with one worker that is always so. Lua 5.1 with `redis`, `cjson`, `cmsgpack`, `struct` and `bit` as in Redis. It runs in slices: other shards do not wait for it. A script that runs for longer than `busy-reply-threshold` lets other clients of its shard have the error `BUSY`. PUBLISH in a script answers 0, and its message is sent when the script has ended. Commands that need several shards, or decide about which collections there are, are refused in a script.";
+const NOTES: &str = "The script runs whole on the shard of its keys, and nothing else happens there meanwhile. All its keys must have one slot, declared or not, as those with one hash tag have; with the setting `scripts-across-slots` they may have several as long as one shard holds them, and with one worker that is always so. Lua 5.1 with `redis`, `cjson`, `cmsgpack`, `struct` and `bit` as in Redis. It runs in slices: other shards do not wait for it. A script that runs for longer than `busy-reply-threshold` lets other clients of its shard have the error `BUSY`. PUBLISH in a script answers 0, and its message is sent when the script has ended. Commands that need another shard are refused in a script, and those that decide about which collections there are: KEYS, SCAN, RANDOMKEY and DBSIZE answer where there is one shard, VECQUERY where all of the collection lies on the script's.";
 
-const EVALUATION: CommandEntry = CommandEntry {
+/// What commands have in common that run something.
+pub(crate) const EVALUATION: CommandEntry = CommandEntry {
     arity: -3,
     access: DataAccess::None,
     group: "scripting",
@@ -255,7 +258,8 @@ const EVALUATION: CommandEntry = CommandEntry {
     ..PLAIN
 };
 
-const SCRIPT: CommandEntry = CommandEntry {
+/// What subcommands of SCRIPT and FUNCTION have in common.
+pub(crate) const SCRIPT: CommandEntry = CommandEntry {
     group: "scripting",
     categories: &["@scripting"],
     other_flags: &["noscript"],

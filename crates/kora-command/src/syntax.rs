@@ -166,6 +166,21 @@ pub(crate) fn joined(arguments: &[Argument], separator: &str) -> String {
         .join(separator)
 }
 
+/// An element, by its key or by the names of its collection and of itself.
+pub(crate) const NAMED: Argument = Argument::one_of(
+    "element",
+    &[
+        Argument::key("key"),
+        Argument::block(
+            "named",
+            &[
+                Argument::string("collection").after("COLLECTION"),
+                Argument::string("element").after("ELEMENT"),
+            ],
+        ),
+    ],
+);
+
 #[cfg(test)]
 mod tests {
     use super::*;

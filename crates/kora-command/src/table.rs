@@ -1,16 +1,19 @@
 //! The list of all commands, one row for each: how a request finds its command, and what is wrong with it if it finds none.
 //! What a row says stands in `row.rs`.
 
+use bytes::Bytes;
 use kora_resp::{Request, Words};
 use kora_values::Database;
 
+use crate::action::ShortKey;
 use crate::arguments::Arguments;
+use crate::element::ElementList;
 use crate::error::ClientError;
 use crate::row::PLAIN;
 pub use crate::row::{CommandEntry, DataAccess, Filter};
 use crate::{
-    Command, acl, admin_entries, compatibility, connection, hashes, key_entries, monitoring, pubsub, scripting,
-    string_entries, transactions, vector_entries, vector_set_entries,
+    Command, acl, admin_entries, compatibility, connection, field_deadlines, functions, hashes, key_entries,
+    monitoring, pubsub, scripting, string_entries, transactions, vector_entries, vector_set_entries,
 };
 
 /// All commands, family by family, without subcommands.
@@ -41,8 +44,23 @@ pub struct Parsed {
     pub database: Database,
     /// The slot of the key of a command on one key, once the engine has computed it: it is wanted more than once.
     pub slot: Option<u16>,
+    /// Names as they were said, where aliases in the command have given way to the collections that they mean.
+    pub said: Option<Box<SaidNames>>,
     /// All words of the request, if its client's rights are held against them.
     pub words: Option<Words>,
+}
+
+/// Names in a command as they were said, to be put back while it can't begin: an alias may mean something else by then.
+#[derive(Debug)]
+pub enum SaidNames {
+    /// A key.
+    Key(ShortKey),
+    /// A collection: that of an element, or of all elements that are set.
+    Collection(Bytes),
+    /// Elements.
+    Elements(ElementList),
+    /// What a query searches; the collections of its other keys.
+    Query(Bytes, Vec<Bytes>),
 }
 
 /// Whether the connection may say everything or must authenticate first.
@@ -68,6 +86,7 @@ pub fn parse(request: &Request<'_>, access: Access) -> Parsed {
         trail: 0,
         database: Database::ZERO,
         slot: None,
+        said: None,
         words: None,
     }
 }
@@ -160,12 +179,14 @@ pub const UNKNOWN: &CommandEntry = &CommandEntry {
 };
 
 /// Every command stands in its family's file, beside its parser.
-const FAMILIES: [&[CommandEntry]; 13] = [
+const FAMILIES: [&[CommandEntry]; 15] = [
     acl::ENTRIES,
     admin_entries::ENTRIES,
     compatibility::ENTRIES,
     connection::ENTRIES,
+    functions::ENTRIES,
     hashes::ENTRIES,
+    field_deadlines::ENTRIES,
     key_entries::ENTRIES,
     monitoring::ENTRIES,
     pubsub::ENTRIES,

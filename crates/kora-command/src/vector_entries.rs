@@ -1,11 +1,12 @@
 //! The commands on vectors and collections, as the table lists them. Their syntax stands in `vectors.rs`.
 
 use crate::row::{CommandEntry, VECTOR_READ, VECTOR_WRITE};
-use crate::syntax::Argument;
-use crate::{attributes, many_vectors, query, recall, vectors};
+use crate::syntax::{Argument, NAMED};
+use crate::{aliases, attributes, many_queries, many_vectors, query, recall, vectors};
 
 /// The commands of this family.
 pub(crate) const ENTRIES: &[CommandEntry] = &[
+    aliases::ENTRY,
     CommandEntry {
         name: "veccreate",
         reply: "`OK`.",
@@ -24,7 +25,19 @@ pub(crate) const ENTRIES: &[CommandEntry] = &[
         adds_memory: false,
         keys: (1, -1, 1),
         summary: "Deletes vectors; returns how many existed.",
-        arguments: &[Argument::key("key").multiple()],
+        arguments: &[Argument::one_of(
+            "elements",
+            &[
+                Argument::key("key").multiple(),
+                Argument::block(
+                    "named",
+                    &[
+                        Argument::string("collection").after("COLLECTION"),
+                        Argument::string("element").after("ELEMENT").multiple(),
+                    ],
+                ),
+            ],
+        )],
         parse: vectors::delete,
         ..VECTOR_WRITE
     },
@@ -39,20 +52,21 @@ pub(crate) const ENTRIES: &[CommandEntry] = &[
         parse: vectors::drop,
         ..VECTOR_WRITE
     },
+    query::EXPLAIN_ENTRY,
     CommandEntry {
         name: "vecget",
         reply: "The components: an array of doubles (RESP3) or of their texts (RESP2); with `FP32` one bulk of little-endian 32-bit floats. Null if there is no such vector.",
         notes: "The components are returned exactly as they were set, whatever the metric; with `FP32` as the same bytes. In a collection with another `QUANT` than `F32` they are returned as stored.",
         arity: -2,
         summary: "Returns a vector's components, or with FP32 the bytes of its little-endian 32-bit floats.",
-        arguments: &[Argument::key("key"), Argument::word("fp32", "FP32").optional()],
+        arguments: &[NAMED, Argument::word("fp32", "FP32").optional()],
         parse: vectors::get,
         ..VECTOR_READ
     },
     attributes::GET_ENTRY,
     CommandEntry {
         name: "vecinfo",
-        reply: "A map: `collection`, `dimension`, `metric`, `quant`, `m`, `ef_construction`, `ef_search`, `made_by` (`VECSET`: the collection is withdrawn with its last vector; or `VECCREATE`: it stays; or `VADD`: it is a vector set), `label` if it has one, then for all shards together `vectors` (live ones), `deleted` (marked ones that still hold a slot), `dead_share` (`deleted` as a share of both), `consolidated` (progress of the running consolidation, on the shard that is least far; null if none runs), `slots`, `slots_free` (for the next vectors), `chunks` (blocks of memory, of two mebibytes at most), `levels`, `vectors_bytes`, `links_bytes`, `keys_bytes`, `attributes` (vectors that have attributes), `attributes_bytes` (including the remembered results of filters), and under `shards` the same for each shard. Null if there is no such collection.",
+        reply: "A map: `collection`, `dimension`, `metric`, `quant`, `m`, `ef_construction`, `ef_search`, `made_by` (`VECSET`: the collection is withdrawn with its last vector; or `VECCREATE`: it stays; or `VADD`: it is a vector set), `label` if it has one, `aliases` if it has some, then for all shards together `vectors` (live ones), `deleted` (marked ones that still hold a slot), `dead_share` (`deleted` as a share of both), `consolidated` (progress of the running consolidation, on the shard that is least far; null if none runs), `slots`, `slots_free` (for the next vectors), `chunks` (blocks of memory, of two mebibytes at most), `levels`, `vectors_bytes`, `links_bytes`, `keys_bytes`, `attributes` (vectors that have attributes), `attributes_bytes` (including the remembered results of filters), and under `shards` the same for each shard. Null if there is no such collection.",
         notes: "Deleted vectors are removed from a shard in batches: during VECSETs at 1 for 20 live vectors (queries walk a twentieth more until then); on an idle shard at 1 for 64 (with fewer, reading every list of links costs more than it gains); at 1 for 16 where a shard holds fewer than 1,024 vectors and has no graph. Each VECSET does a share of that work, which grows with the number of deleted vectors, at most four times its own work; above 1 for 4 the shard also works on it between other commands. The slots of a batch are reused. When a quarter of the slots is free, 1 in 24 on an idle shard, and at least 16, vectors move to lower slots and the memory behind them returns to the operating system; constant replacement leaves fewer than a quarter free, so it moves nothing. When half of the vectors have been removed, the remaining ones select their links anew.",
         arity: 2,
         summary: "Describes a collection: dimension, metric, parameters, vectors and memory per shard and in total.",
@@ -62,19 +76,22 @@ pub(crate) const ENTRIES: &[CommandEntry] = &[
     },
     CommandEntry {
         name: "veclist",
-        reply: "An array of names.",
+        arity: -1,
+        reply: "An array of names; with `WITHALIASES` a map from names to arrays of aliases.",
         keys: (0, 0, 0),
         summary: "Returns the names of all collections in byte order.",
+        arguments: &[Argument::word("withaliases", "WITHALIASES").optional()],
         parse: vectors::list,
         ..VECTOR_READ
     },
+    many_queries::ENTRY,
     many_vectors::ENTRY,
     query::ENTRY,
     recall::ENTRY,
     CommandEntry {
         name: "vecset",
         reply: "`OK`, or null if NX or XX forbade it.",
-        notes: "A vector's key is `collection:element`: the collection is the part before the key's last `:`, so `tenant1:docs:42` is element `42` of `tenant1:docs`. The first VECSET of a collection creates it with that dimension and the settings `vector-metric`, `vector-quant`, `vector-m`, `vector-ef-construction` and `vector-ef-search`; use VECCREATE to choose others. A collection made by a first VECSET is withdrawn some microseconds after its last vector is deleted, expires or moves away; a concurrent VECSET keeps it or makes a new one. Setting an existing key replaces its vector; the old one is removed as by VECDEL. `blob` is `dim` little-endian 32-bit floats. Components must be finite; under cosine a zero vector is refused, since it has no direction. Nothing is changed by a refused VECSET. With `EX`, `PX`, `EXAT` or `PXAT` the vector expires: from that millisecond on no command finds it and no query returns it, and it is removed as by VECDEL. Without one of them, and without KEEPTTL, it does not expire. With `ATTR` it gets these attributes, or none if the text is empty; see VECSETATTR.",
+        notes: "A vector's key is `collection:element`: the collection is the part before the key's last `:`, so `tenant1:docs:42` is element `42` of `tenant1:docs`, and `docs:https://a/b` is element `//a/b` of a collection `docs:https`. Where the name of an element may hold a `:`, name the two apart: `VECSET COLLECTION docs ELEMENT https://a/b …`. So does every VEC command that takes a key; VECDEL and VECMSET take several behind one collection: `VECDEL COLLECTION docs ELEMENT a ELEMENT b`. An element whose name holds a `:` is reached by no key: commands on keys (TTL, EXPIRE, DEL, WATCH and the like) do not find it. The first VECSET of a collection creates it with that dimension and the settings `vector-metric`, `vector-quant`, `vector-m`, `vector-ef-construction` and `vector-ef-search`; use VECCREATE to choose others. A collection made by a first VECSET is withdrawn some microseconds after its last vector is deleted, expires or moves away; a concurrent VECSET keeps it or makes a new one. Setting an existing key replaces its vector; the old one is removed as by VECDEL. `blob` is `dim` little-endian 32-bit floats. Components must be finite; under cosine a zero vector is refused, since it has no direction. Nothing is changed by a refused VECSET. With `EX`, `PX`, `EXAT` or `PXAT` the vector expires: from that millisecond on no command finds it and no query returns it, and it is removed as by VECDEL. Without one of them, and without KEEPTTL, it does not expire. With `ATTR` it gets these attributes, or none if the text is empty; see VECSETATTR.",
         arity: -4,
         summary: "Sets the vector of the key collection:element. The first one creates the collection.",
         arguments: VECSET,
@@ -93,7 +110,7 @@ const VECTOR: Argument = Argument::one_of(
 );
 
 const VECSET: &[Argument] = &[
-    Argument::key("key"),
+    NAMED,
     Argument::integer("dim"),
     VECTOR,
     Argument::one_of("condition", &[Argument::word("nx", "NX"), Argument::word("xx", "XX")]).optional(),

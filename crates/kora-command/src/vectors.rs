@@ -7,11 +7,12 @@ use kora_vector::limits::{DIMENSION_MAX, M_MAX, M_MIN};
 use kora_vector::{Metric, Refusal, Storage};
 
 use crate::action::Only;
-use crate::arguments::Arguments;
+use crate::arguments::{Arguments, ELEMENT};
 use crate::element::ElementList;
 use crate::error::ClientError;
 use crate::lifetime::Lifetime;
 use crate::limits::{EF_MAX, LABEL_BYTES_MAX};
+use crate::name_error::NameError;
 use crate::{Command, attributes, strings};
 
 /// `[EX s | PX ms | EXAT s | PXAT ms | KEEPTTL] [NX | XX] [ATTR json]` of VECSET
@@ -56,8 +57,14 @@ pub struct Creation {
     pub label: Bytes,
 }
 
-/// `VECSET key dim v1 … vdim`, `VECSET key dim FP32 blob`
+/// `VECSET key dim v1 … vdim`, `VECSET key dim FP32 blob`; and wherever a key stands, `COLLECTION c ELEMENT e` may.
 pub(crate) fn set(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+    let arguments = &arguments.with_first_element()?;
+    if arguments.count() < 4 {
+        return Err(ClientError::WrongArity {
+            command: "vecset".to_owned(),
+        });
+    }
     let element = arguments.element(1)?;
     let dimension = arguments.number(2, "dim", 1, DIMENSION_MAX)?;
     let end = set_options_start(arguments);
@@ -90,6 +97,7 @@ pub(crate) fn set(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
 
 /// `VECGET key [FP32]`
 pub(crate) fn get(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+    let arguments = &arguments.with_first_element()?;
     let form = match arguments.count() {
         2 => VectorForm::Numbers,
         3 if arguments.is(2, "FP32") => VectorForm::Fp32,
@@ -98,9 +106,19 @@ pub(crate) fn get(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     Ok(Command::VectorGet(arguments.element(1)?, form))
 }
 
-/// `VECDEL key [key …]`
+/// `VECDEL key [key …]`, `VECDEL COLLECTION c ELEMENT e [ELEMENT e …]`
 pub(crate) fn delete(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     let mut elements = ElementList::default();
+    if arguments.is_named_element(1)? {
+        for at in (3..arguments.count()).step_by(2) {
+            if !arguments.is(at, ELEMENT) || at + 1 == arguments.count() {
+                return Err(NameError::ElementSyntax.into());
+            }
+            let (collection, name) = arguments.named_element(2, at + 1)?;
+            elements.push(collection, name);
+        }
+        return Ok(Command::VectorDelete(elements));
+    }
     for index in 1..arguments.count() {
         let (collection, name) = arguments.element_names(index)?;
         elements.push(collection, name);
@@ -177,9 +195,13 @@ pub(crate) fn drop(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     Ok(Command::VectorDrop(arguments.collection(1)?))
 }
 
-/// `VECLIST`
-pub(crate) fn list(_: &Arguments<'_>) -> Result<Command, ClientError> {
-    Ok(Command::VectorList(Database::ZERO))
+/// `VECLIST [WITHALIASES]`
+pub(crate) fn list(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
+    match arguments.count() {
+        1 => Ok(Command::VectorList(false, Database::ZERO)),
+        2 if arguments.is(1, "WITHALIASES") => Ok(Command::VectorList(true, Database::ZERO)),
+        _ => Err(ClientError::Syntax),
+    }
 }
 
 /// `VECINFO collection`

@@ -18,6 +18,31 @@ pub struct VectorQuery {
     pub wish: Wish,
 }
 
+/// `VECMQUERY collection n k FP32 blob [blob …] …`
+#[derive(Debug)]
+pub struct ManyQueries {
+    /// As of a VECQUERY.
+    pub target: Bytes,
+    /// The neighbours of each are sought. At least one, at most [`QUERIES_MAX`](crate::limits::QUERIES_MAX).
+    pub vectors: Vec<Box<[f32]>>,
+    /// What else was said, for all of them.
+    pub wish: Wish,
+}
+
+impl ManyQueries {
+    /// Bytes that it holds.
+    pub(crate) fn bytes_held(&self) -> usize {
+        let vectors = self
+            .vectors
+            .iter()
+            .map(|vector| size_of_val::<[f32]>(vector) + QUERY_BYTES);
+        self.target.len() + self.wish.bytes_held() + vectors.sum::<usize>()
+    }
+}
+
+/// What a query takes beside its vector from its beginning to its end, on all shards together.
+const QUERY_BYTES: usize = 512;
+
 /// What the neighbours are sought of.
 #[derive(Debug)]
 pub enum Center {
@@ -61,14 +86,18 @@ pub struct Wish {
     pub with_info: bool,
     /// Which vectors are meant.
     pub filter: Option<Arc<AskedFilter>>,
-    /// Keys of vectors that are not returned.
-    pub without: Vec<Bytes>,
+    /// What was said instead of the target, if an alias stands in it.
+    pub said: Option<Bytes>,
+    /// Vectors that are not returned.
+    pub without: Vec<Element>,
     /// How many may have the same value there.
     pub group: Option<Grouping>,
     /// Show their attributes, or if paths are given the values to which those lead.
     pub with_attributes: Option<Vec<Path>>,
     /// Show their components.
     pub with_vector: bool,
+    /// Tell how the query was answered, in place of the neighbours.
+    pub explains: bool,
 }
 
 /// `GROUP BY path LIMIT n`
@@ -90,10 +119,12 @@ impl Wish {
             radius: None,
             with_info: false,
             filter: None,
+            said: None,
             without: Vec::new(),
             group: None,
             with_attributes: None,
             with_vector: false,
+            explains: false,
         }
     }
 
@@ -105,7 +136,8 @@ impl Wish {
     /// Bytes that it holds.
     pub(crate) fn bytes_held(&self) -> usize {
         let filter = self.filter.as_ref().map_or(0, |filter| filter.bytes());
-        let without = self.without.iter().map(|key| key.len() + size_of::<Bytes>());
+        let without = self.without.iter();
+        let without = without.map(|element| element.collection.len() + element.name.len() + size_of::<Element>());
         let group = self.group.as_ref().map_or(0, |group| group.path.bytes());
         let paths = self.with_attributes.iter().flatten().map(Path::bytes);
         filter + group + without.chain(paths).sum::<usize>()

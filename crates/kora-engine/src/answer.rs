@@ -6,12 +6,13 @@ use kora_resp::glob::{Case, Pattern};
 use kora_resp::{Reply, Version};
 
 use crate::access;
+use crate::aliases;
 use crate::command::table::{self, Access};
 use crate::command::{ClientSwitch, Command, Credentials, Hello, LibraryAttribute, ReplyMode, SaveWish, docs};
 use crate::counts::integer;
 use crate::error::ClientError;
+use crate::functions;
 use crate::info::REDIS_VERSION;
-use crate::scripts::Kill;
 use crate::session::Session;
 use crate::setup::Setup;
 use crate::tracking::Tracking;
@@ -124,11 +125,12 @@ pub(crate) fn answer(
             setup.scripts.flush();
             Reply::ok()
         }
-        Command::ScriptKill => match setup.scripts.kill(unix_us / 1000, setup.live.busy_reply_ms.get()) {
-            Kill::Told => Reply::ok(),
-            Kill::NotBusy => Reply::Error("NOTBUSY No scripts in execution right now.".to_owned()),
-            Kill::Unkillable => Reply::Error(UNKILLABLE.to_owned()),
-        },
+        Command::ScriptKill => functions::kill(false, setup, unix_us / 1000),
+        Command::Function(request) => functions::answer(*request, setup, unix_us / 1000)
+            .map_err(|request| Command::Function(Box::new(request)))?,
+        Command::ListAliases(collection, database) => {
+            aliases::listed(collection.as_deref(), database, &setup.catalog.aliases().now())
+        }
         Command::Help(lines) => Reply::Array(lines.iter().map(|line| Reply::Simple(line)).collect()),
         Command::ConfigGet(patterns) => settings(&patterns, setup),
         Command::ConfigSet(changes) => or_error(change(changes, setup).map(|()| Reply::ok())),
@@ -138,10 +140,6 @@ pub(crate) fn answer(
 }
 
 const NO_LOG: &str = "ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.";
-
-const UNKILLABLE: &str = "UNKILLABLE Sorry the script already executed write commands against the dataset. You can \
-                          either wait the script termination or kill the server in a hard way using the SHUTDOWN \
-                          NOSAVE command.";
 
 /// What is said of a snapshot that is to be taken.
 fn begin_save(wish: SaveWish, setup: &Setup, unix_us: u64) -> Result<Reply, ClientError> {
@@ -186,7 +184,8 @@ fn greet(hello: Hello, session: &mut Session, setup: &Setup, at_us: (u64, u64)) 
     };
     let text = |text: &'static str| Reply::Bulk(Bytes::from_static(text.as_bytes()));
     Ok(Reply::Map(vec![
-        (text("server"), text("kora")),
+        // Clients with a cache of their own look for this name; INFO tells what the server is.
+        (text("server"), text("redis")),
         (text("version"), text(REDIS_VERSION)),
         (text("proto"), Reply::Integer(version)),
         (text("id"), Reply::Integer(integer(session.id))),

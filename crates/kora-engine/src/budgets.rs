@@ -36,6 +36,12 @@ pub const TURN_BUDGET_US: u64 = 500;
 /// beside a loader waits for a tenth of a millisecond instead of a whole turn.
 pub const DELIVERY_US: u64 = 100;
 
+/// How long a worker works on a snapshot before it rests, in microseconds: as long as a turn.
+pub const CAPTURE_BURST_US: u64 = TURN_BUDGET_US;
+
+/// How long that rest is, in microseconds: with it a snapshot takes a quarter of a worker's time while clients ask.
+pub const CAPTURE_REST_US: u64 = 3 * CAPTURE_BURST_US;
+
 /// Time spent executing inside connections' own tasks between two turns, in microseconds: beyond it commands wait for the
 /// turn, so that a deep pipeline cannot keep the worker from its peers and its other sockets.
 pub const INLINE_BUDGET_US: u64 = 100;
@@ -89,6 +95,9 @@ pub const WATCHED_KEY_WORK: u64 = 256 * WATCHED_BYTE_WORK;
 
 /// The price of a byte of arguments and replies in a message of several commands: a slice takes 64 KiB.
 pub const MESSAGE_BYTE_WORK: u64 = SLICE_WORK / (64 << 10);
+
+/// The price of a byte of a dump of functions that its checksum is of, or that is read: two or three nanoseconds.
+pub const CHECKED_BYTE_WORK: u64 = SLICE_WORK / (64 << 10);
 
 /// The price of a step of SCAN: it passes a key, or holds one against a pattern.
 pub const SCAN_WORK: u64 = SLICE_WORK / 512;

@@ -123,6 +123,7 @@ impl Engine {
         let mesh = self.port.stats();
         self.forgotten = Forgotten {
             expired: self.expired(),
+            expired_fields: self.expired_fields(),
             evicted: self.evicted(),
             sleeps: mesh.sleeps,
             requests_sent: mesh.requests_sent,
@@ -147,6 +148,8 @@ impl Engine {
             keys: self.shards.iter().map(|shard| shard.key_counts().keys).sum(),
             expiring: self.shards.iter().map(|shard| shard.key_counts().expiring).sum(),
             expired: self.expired() - forgotten.expired,
+            expiring_hashes: self.shards.iter().map(|shard| shard.key_counts().expiring_hashes).sum(),
+            expired_fields: self.expired_fields() - forgotten.expired_fields,
             databases: self.database_stats(self.unix_us(now_us) / 1000),
             lookups: self.shards.iter().map(|shard| shard.lookups().counts()).sum(),
             tracking_clients: self.tracking_clients as u64,
@@ -208,6 +211,7 @@ impl Engine {
                     let stats = all.entry(database.number()).or_default();
                     stats.keys += keys as u64;
                     stats.expiring += expiring as u64;
+                    stats.expiring_hashes += table.expiring_hashes() as u64;
                     stats.time_left_ms.0 += u128::from(average_ms) * u128::from(of_average);
                     stats.time_left_ms.1 += of_average;
                 }
@@ -224,12 +228,17 @@ impl Engine {
     fn expired(&self) -> u64 {
         self.shards.iter().map(|shard| shard.key_counts().expired).sum()
     }
+
+    fn expired_fields(&self) -> u64 {
+        self.shards.iter().map(|shard| shard.key_counts().expired_fields).sum()
+    }
 }
 
 /// What shards and the port had counted when a client last wanted it forgotten: they go on counting.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Forgotten {
     expired: u64,
+    expired_fields: u64,
     evicted: u64,
     sleeps: u64,
     requests_sent: u64,

@@ -174,7 +174,7 @@ pub enum Admission {
     /// It has its place in the reply queue.
     Taken,
     /// Not now: the connection is woken when it is worth trying again.
-    Later(Parsed),
+    Later(Box<Parsed>),
 }
 
 /// How it stands with a connection after its ready replies were taken.

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod access;
+mod aliases;
 mod answer;
 mod background_task;
 pub mod budgets;
@@ -22,6 +23,8 @@ mod engine;
 mod epochs;
 mod eviction;
 mod fit;
+mod function_payload;
+mod functions;
 mod gather;
 mod info;
 mod leased;

@@ -4,7 +4,8 @@
 
 use crate::budgets::{KEY_BYTE_WORK, KEY_WORK, SLICE_WORK, STRING_BYTE_WORK};
 pub use kora_command::limits::{
-    COLLECTIONS_MAX, KEY_BYTES_MAX, KEYS_REPLY_BYTES_MAX, SUBSCRIPTIONS_MAX, TRANSACTION_COMMANDS_MAX, WATCHED_KEYS_MAX,
+    ALIASES_MAX, COLLECTIONS_MAX, KEY_BYTES_MAX, KEYS_REPLY_BYTES_MAX, SUBSCRIPTIONS_MAX, TRANSACTION_COMMANDS_MAX,
+    WATCHED_KEYS_MAX,
 };
 
 /// Replies that may be owed to one connection; it is not read from while it is owed that many, and read again as soon
@@ -41,6 +42,16 @@ pub const LOAD_LOOK_US: u64 = 50_000;
 /// How long may pass, in microseconds, before the time of day is read again: a change of it is noticed
 /// with this delay.
 pub const DAY_LOOK_US: u64 = 100_000;
+
+/// Collections looked at for one whose name begins with a name that a query has not found: some tenths of a millisecond.
+pub const NAMES_LOOKED_AT_MAX: usize = 4_096;
+
+/// A vector set of more bytes is not renamed where a log or snapshots are kept: its vectors are written down at once, under the
+/// new key, and nothing else is done on their shard meanwhile. So much takes some tenths of a second.
+pub const MOVED_SET_BYTES_MAX: usize = 256 << 20;
+
+/// Slices for which RENAME waits until no element is being added to a vector set: a second at least.
+pub const SET_WAITS_MAX: u32 = 10_000;
 
 /// Times that a query is asked again because its parts answered for different generations of the collection.
 pub const QUERY_AGAIN_MAX: u8 = 2;
@@ -146,6 +157,25 @@ pub const EVALUATED_SCRIPTS_MAX: usize = 500;
 
 /// Bytes of all scripts that SCRIPT LOAD has brought.
 pub const LOADED_SCRIPT_BYTES_MAX: usize = 16 << 20;
+
+/// Libraries of functions. To change one copies the table of all, whose length these two bound: some tens of microseconds.
+pub const LIBRARIES_MAX: usize = 512;
+
+/// Functions of all libraries: FUNCTION LIST shows them in one go, in about a millisecond.
+pub const FUNCTIONS_MAX: usize = 2_048;
+
+/// Bytes of the code of all libraries: FUNCTION RESTORE writes them down in one go, in about a millisecond.
+pub const LIBRARY_CODE_BYTES_MAX: usize = 4 << 20;
+
+/// Slices of Lua in which libraries must have registered their functions: half a second, as in Redis.
+pub const LOAD_SLICES_MAX: u32 = 2_500;
+
+/// Bytes of a dump of functions that its checksum takes in one step.
+pub(crate) const CHECKED_BYTES: usize = 16 << 10;
+
+/// Words of a function's command that FUNCTION STATS shows, and bytes of each: as many as SLOWLOG.
+pub(crate) const RUNNING_WORDS_MAX: usize = 32;
+pub(crate) const RUNNING_WORD_BYTES_MAX: usize = 128;
 
 const _: () = assert!(DEPARTURE_US < LOAD_LOOK_US);
 

@@ -14,8 +14,8 @@ use kora_vector::{SearchParameters, Statistics};
 
 use crate::command::scripting::ScriptRights;
 use crate::command::{
-    Action, ClientFilter, Element, ElementList, Lifetime, Message, Only, ScanFilter, ShortKey, TrackingOptions,
-    Transfer,
+    Action, AliasChange, AttributesAction, ClientFilter, Element, ElementList, FunctionChange, Lifetime, Message, Only,
+    ScanFilter, ShortKey, TrackingOptions, Transfer,
 };
 use crate::cursor::ScanPlace;
 use crate::error::ClientError;
@@ -89,6 +89,8 @@ pub(crate) enum RequestBody {
     Unwatch,
     /// Run a script; answers the whole reply, or where else it is to run.
     Script(Box<ScriptRun>),
+    /// To the shard that decides about libraries of functions: do this; answers the whole reply.
+    ChangeFunctions(Box<FunctionChange>),
     /// A transaction's part on this shard, executed in one go.
     Batch(Box<Batch>),
     /// The client has gone: what it asked to read and has not begun need not be read.
@@ -103,14 +105,20 @@ pub(crate) enum RequestBody {
     Vet(Bytes),
     /// A vector's components.
     Get(Element),
+    /// Do this to the attributes of an element; answers the whole reply.
+    Attributes(Box<(Element, AttributesAction)>),
     /// Is there such a vector?
     Holds(Element),
     /// The nearest vectors on this shard, searched with this ef.
     Query { question: Arc<Question>, ef: usize },
+    /// The same of several questions about one generation of a collection, each with its ef; at least one.
+    QueryMany(Vec<(Arc<Question>, usize)>),
     /// To the owner of a name: make this collection.
     Create(Box<Proposal>),
     /// To the owner of a name: there shall be no such collection.
     Withdraw(Bytes),
+    /// To the owner of an alias's name: change what it means; answers the whole reply.
+    ChangeAlias(Box<AliasChange>),
     /// To the owner of a name: this collection may go.
     Close(Arc<Schema>),
     /// To the owner of a name: its collection stays.
@@ -200,6 +208,7 @@ impl RequestBody {
                 MultiKeyRequest::GetStrings(keys) | MultiKeyRequest::Count(keys) | MultiKeyRequest::Touch(keys),
             ) => keys.iter().for_each(see),
             RequestBody::Get(element) => see(&element.key()),
+            RequestBody::Attributes(body) if matches!(body.1, AttributesAction::Get(_)) => see(&body.0.key()),
             RequestBody::Script(run) => {
                 let stored = run.run.keys.iter().map(|key| run.database.stored(key));
                 stored.for_each(|key| see(&key));
@@ -227,7 +236,7 @@ impl RequestBody {
         match self {
             RequestBody::KeyOperation(operation) => operation.action.only_reads(),
             RequestBody::MultiKey(multi_key) => matches!(multi_key, MultiKeyRequest::GetStrings(_)),
-            RequestBody::Query { .. } | RequestBody::Scan(_) => true,
+            RequestBody::Query { .. } | RequestBody::QueryMany(_) | RequestBody::Scan(_) => true,
             RequestBody::Untouched(body) => body.only_reads(),
             RequestBody::Tracked(tracked) => tracked.1.only_reads(),
             _ => false,
@@ -240,6 +249,7 @@ impl RequestBody {
             RequestBody::KeyOperation(_) => PartialReply::Reply(Reply::Null),
             RequestBody::MultiKey(_) => PartialReply::Refused(ClientError::OutOfClientMemory),
             RequestBody::Query { .. } => PartialReply::Hits(Hits::default()),
+            RequestBody::QueryMany(_) => PartialReply::HitsMany(Vec::new()),
             RequestBody::Untouched(body) => body.unheard(),
             RequestBody::Tracked(tracked) => tracked.1.unheard(),
             RequestBody::Scan(scan) => PartialReply::Scanned(Box::new(Scanned {
@@ -455,6 +465,8 @@ pub(crate) enum PartialReply {
     Sample(Option<Box<Sample>>),
     Holds(bool),
     Hits(Hits),
+    /// What each of several questions found, in their order; nothing for a client that has gone.
+    HitsMany(Vec<Hits>),
     Decided(Result<Arc<Schema>, ClientError>),
     Withdrawn(Option<Arc<Schema>>),
     Description(Description),
@@ -484,9 +496,11 @@ impl PartialReply {
     }
 }
 
-/// A script that is to run on a shard.
+/// A script or a function that is to run on a shard.
 pub(crate) struct ScriptRun {
     pub(crate) run: Run,
+    /// The name of its command, if it is a function.
+    pub(crate) command: &'static str,
     /// Whose names it means.
     pub(crate) database: Database,
     pub(crate) is_read_only: bool,
@@ -494,6 +508,8 @@ pub(crate) struct ScriptRun {
     pub(crate) rights: Option<Arc<dyn ScriptRights>>,
     /// The slot of its keys; `None` if it has declared none.
     pub(crate) slot: Option<u16>,
+    /// Its keys may have several slots, as long as one shard holds them.
+    pub(crate) spans_slots: bool,
     /// It may still go to the shard of the first key that it calls for.
     pub(crate) may_move: bool,
 }
@@ -564,6 +580,8 @@ pub(crate) struct Hits {
     /// How many vectors of the shard are meant, of how many.
     pub(crate) matches: usize,
     pub(crate) live: usize,
+    /// Vectors whose attributes were held against the filter: none if it was known which pass.
+    pub(crate) tested: usize,
 }
 
 impl Hits {
@@ -573,6 +591,13 @@ impl Hits {
             generation: newest,
             ..Hits::default()
         }
+    }
+
+    /// Bytes that the hits take.
+    pub(crate) fn bytes(&self) -> usize {
+        let keys = self.hits.iter().map(|(key, _)| key.len() + size_of::<(Bytes, f32)>());
+        let more = self.attributes.iter().chain(&self.vectors);
+        keys.sum::<usize>() + more.map(|bytes| bytes.len() + size_of::<Bytes>()).sum::<usize>()
     }
 
     /// A part that holds no vectors.

@@ -101,7 +101,7 @@ impl MemoryReport {
             ("cluster.links", number(0)),
             ("aof.buffer", number(self.log)),
             ("lua.caches", number(0)),
-            ("functions.caches", number(0)),
+            ("functions.caches", number(self.data.libraries_bytes as u64)),
             ("script.VMs", number(0)),
             ("db.0", database),
             ("overhead.total", number(used - dataset)),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use kora_keyspace::catalog::Schema;
+use kora_keyspace::collections::Collection;
 use kora_keyspace::keys::MovedValue;
 
 /// What a key held, on its way to another one.
@@ -12,6 +13,17 @@ pub(crate) enum MovedData {
     Value(MovedValue, Option<u64>),
     /// A vector.
     Vector(Box<MovedVector>),
+    /// A vector set.
+    Set(Box<MovedSet>),
+}
+
+/// A vector set on its way to another key: whole.
+pub(crate) struct MovedSet {
+    pub(crate) part: Box<Collection>,
+    /// What it was.
+    pub(crate) schema: Arc<Schema>,
+    /// The number of its move.
+    pub(crate) transfer: u64,
 }
 
 /// A vector on its way to another key.
@@ -33,6 +45,7 @@ impl MovedData {
         match self {
             MovedData::Value(_, transfer) => *transfer,
             MovedData::Vector(vector) => vector.transfer,
+            MovedData::Set(set) => Some(set.transfer),
         }
     }
 }

@@ -8,8 +8,8 @@ use kora_resp::{Reply, Words};
 use crate::access;
 use crate::command::table::{DataAccess, Parsed};
 use crate::command::{
-    Action, Center, Command, Creation, Element, ElementList, Evaluation, KeyAction, LatencyRequest, MemoryRequest,
-    Message, MultiKeyCommand, ScanRequest, ScriptSource, ShortKey, VectorSetAction,
+    Action, Center, Command, Creation, Element, ElementList, Evaluation, FunctionRequest, KeyAction, LatencyRequest,
+    MemoryRequest, Message, MultiKeyCommand, ScanRequest, ScriptSource, ShortKey, Transfer, VectorSetAction,
 };
 use crate::cursor::Cursor;
 use crate::databases::as_said;
@@ -22,9 +22,9 @@ use crate::gather::{KillingClients, ListingClients, Next, Recalling, RenameOrCop
 use crate::limits::{KEY_BYTES_ROUTED_MAX, KEYS_ROUTED_MAX};
 use crate::mail::{IfThere, KeyOperation, Proposal, RequestBody, ScriptRun, Target};
 use crate::pubsub::Subscribing;
-use crate::router::{Placement, ShardId, Spread, slot};
+use crate::router::{LIBRARIES_SHARD, Placement, ShardId, Spread, slot};
 use kora_keyspace::catalog::{CatalogView, GraphSettings, MadeBy};
-use kora_script::Run;
+use kora_script::{Flags, LibraryCode, Program, Run};
 
 /// What must be true of a connection's earlier commands before this one starts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -96,6 +96,8 @@ pub(crate) fn plan(parsed: &Parsed, placement: Placement, catalog: CatalogView<'
         Command::Transfer(transfer) => {
             let (from, to) = (placement.shard_of(&transfer.from), placement.shard_of(&transfer.to));
             match from == to && !gather::moves_into_closing(transfer, catalog) {
+                // What comes behind it may ask for the collection of the new name.
+                true if names_collection(transfer, catalog) => (Order::AfterAll, Route::All, First::Steps),
                 true => (by_access, Route::One(from), First::OneStep),
                 false => (by_access, Route::All, First::Steps),
             }
@@ -114,15 +116,24 @@ pub(crate) fn plan(parsed: &Parsed, placement: Placement, catalog: CatalogView<'
             (by_access, Route::One(shard), First::OneStep)
         }
         Command::VectorDelete(_) => (by_access, Route::All, First::OneStep),
-        Command::VectorGet(element, _) => (by_access, Route::One(home(element)), First::OneStep),
+        Command::VectorGet(element, _) | Command::VectorAttributes(element, _) => {
+            (by_access, Route::One(home(element)), First::OneStep)
+        }
         Command::VectorQuery(query) => match query.center {
             Center::Given(_) => (by_access, route_of_query(&query.target, placement), First::Steps),
             Center::Stored(_) | Center::Mean(_) => (by_access, Route::All, First::Steps),
         },
+        Command::VectorQueryMany(query) => (by_access, route_of_query(&query.target, placement), First::Steps),
         Command::Scan(request) => (by_access, route_of_scan(request, placement), First::Steps),
-        Command::VectorCreate(_) | Command::VectorDrop(_) | Command::Flush(_) => {
+        Command::VectorCreate(_) | Command::VectorDrop(_) | Command::ChangeAlias(_) | Command::Flush(_) => {
             (Order::AfterAll, Route::All, First::Steps)
         }
+        Command::Function(request) => match **request {
+            FunctionRequest::Change(_) => (Order::AfterAll, Route::All, First::Steps),
+            FunctionRequest::List { .. } | FunctionRequest::Stats | FunctionRequest::Kill => {
+                (Order::Any, Route::Here, First::Answer)
+            }
+        },
         // It may write, and goes where its keys are; of several slots it is refused.
         Command::Evaluate(evaluation) => match evaluation.keys.first() {
             Some(key) => (Order::AfterQueries, Route::One(placement.shard_of(key)), First::OneStep),
@@ -191,6 +202,7 @@ pub(crate) fn plan(parsed: &Parsed, placement: Placement, catalog: CatalogView<'
         | Command::ConfigSet(_)
         | Command::ConfigRewrite
         | Command::LastSave
+        | Command::ListAliases(_)
         | Command::ScriptLoad(_)
         | Command::ScriptExists(_)
         | Command::ScriptFlush
@@ -219,8 +231,14 @@ pub(crate) fn start(command: Command, first: First, me: u64, here: Target, conte
                 vec![(Target::Shard(shard), RequestBody::Get(element))],
             )
         }
+        Command::VectorAttributes(element, action) => {
+            let shard = Target::Shard(context.home_of(&element));
+            let body = RequestBody::Attributes(Box::new((element, *action)));
+            Next::Request(Gather::One(Shape::Whole), vec![(shard, body)])
+        }
         Command::VectorDelete(elements) => delete(&elements, context),
         Command::VectorQuery(query) => gather::query(*query, context),
+        Command::VectorQueryMany(query) => gather::query_many(*query, context),
         Command::Scan(request) => Scanning::start(*request, context),
         Command::VectorCreate(creation) => {
             let owner = Target::Shard(placement.shard_of(&creation.collection));
@@ -243,16 +261,21 @@ pub(crate) fn start(command: Command, first: First, me: u64, here: Target, conte
                 vec![(owner, RequestBody::Withdraw(name))],
             )
         }
-        Command::VectorList(database) => {
+        Command::ChangeAlias(change) => {
+            let owner = Target::Shard(placement.shard_of(change.alias()));
+            Next::Request(Gather::ChangingAlias, vec![(owner, RequestBody::ChangeAlias(change))])
+        }
+        Command::VectorList(with_aliases, database) => {
             // Any shard can read the catalog; one of our own, if there is one, spares the way.
             let shard = match here {
                 Target::Shard(shard) => shard,
                 Target::Worker(_) => ShardId(0),
             };
-            Next::Request(
-                Gather::One(Shape::Names),
-                vec![(Target::Shard(shard), RequestBody::List(database))],
-            )
+            let gather = match with_aliases {
+                true => Gather::ListingWithAliases,
+                false => Gather::One(Shape::Names),
+            };
+            Next::Request(gather, vec![(Target::Shard(shard), RequestBody::List(database))])
         }
         Command::VectorRecall(request) => Recalling::start(&request, context),
         Command::VectorInfo(name) => describe(&name, DescribeForm::All, context),
@@ -289,6 +312,16 @@ pub(crate) fn start(command: Command, first: First, me: u64, here: Target, conte
         }
         Command::PubSub(query) => AskingTopics::start(*query, context),
         Command::Evaluate(evaluation) => evaluate(*evaluation, here, context),
+        Command::Function(request) => match *request {
+            FunctionRequest::Change(change) => Next::Request(
+                Gather::Scripting,
+                vec![(
+                    Target::Shard(LIBRARIES_SHARD),
+                    RequestBody::ChangeFunctions(Box::new(change)),
+                )],
+            ),
+            _ => Next::error(&ClientError::NotInTransaction),
+        },
         Command::Info(sections) => Informing::start(Report::Info(sections), context),
         Command::Memory(MemoryRequest::Stats) => Informing::start(Report::MemoryStats, context),
         Command::Memory(MemoryRequest::Doctor) => Informing::start(Report::MemoryDoctor, context),
@@ -321,21 +354,47 @@ pub(crate) fn start(command: Command, first: First, me: u64, here: Target, conte
     }
 }
 
-/// The first step of a script: the shard of its keys runs it. One without keys begins somewhere.
-fn evaluate(evaluation: Evaluation, here: Target, context: &Context<'_>) -> Next {
+/// What is to run, and what it says of itself.
+fn program_of(source: ScriptSource, context: &Context<'_>) -> Result<(Program, Option<Flags>), String> {
     let scripts = &context.setup.scripts;
-    let script = match evaluation.source {
-        ScriptSource::Text(text) => scripts.evaluated(text),
-        ScriptSource::Sha(sha) => scripts.find(&sha).ok_or_else(|| NO_SCRIPT.to_owned()),
+    let script = match source {
+        ScriptSource::Text(text) => scripts.evaluated(text)?,
+        ScriptSource::Sha(sha) => scripts.find(&sha).ok_or(NO_SCRIPT)?,
+        ScriptSource::Function(name, fault) => {
+            let libraries = context.setup.catalog.libraries();
+            let (library, function) = libraries.function(&name).ok_or("ERR Function not found")?;
+            if let Some(fault) = fault {
+                return Err(fault.to_owned());
+            }
+            let (library, name) = (
+                LibraryCode::new(library.code.clone(), library.id)?,
+                function.name.clone(),
+            );
+            let flags = Flags::from_bits(function.flags);
+            return Ok((Program::Function { library, name }, Some(flags)));
+        }
     };
-    let script = match script {
-        Ok(script) => script,
+    let flags = script.flags;
+    Ok((Program::Script(script), flags))
+}
+
+/// The first step of a script or a function: the shard of its keys runs it. One without keys begins somewhere.
+fn evaluate(evaluation: Evaluation, here: Target, context: &Context<'_>) -> Next {
+    let (program, flags) = match program_of(evaluation.source, context) {
+        Ok(found) => found,
         Err(text) => return Next::Reply(Reply::Error(text)),
     };
+    let never_writes = flags.is_some_and(|flags| flags.has(Flags::NO_WRITES));
+    if evaluation.is_read_only && flags.is_some() && !never_writes {
+        return Next::error(&ClientError::Said(
+            "ERR Can not execute a script with write flag using *_ro command.",
+        ));
+    }
     let (keys, placement) = (evaluation.keys, context.placement());
     let slot_of = |key: &Bytes| slot(&[key]);
     let slot = keys.first().map(slot_of);
-    let spans_slots = context.setup.live.scripts_across_slots.get() != 0;
+    let spans_slots = context.setup.live.scripts_across_slots.get() != 0
+        || flags.is_some_and(|flags| flags.has(Flags::ALLOW_CROSS_SLOT_KEYS));
     let is_apart = |key: &Bytes| match spans_slots {
         true => placement.shard_of(key) != placement.shard_of(&keys[0]),
         false => Some(slot_of(key)) != slot,
@@ -354,15 +413,17 @@ fn evaluate(evaluation: Evaluation, here: Target, context: &Context<'_>) -> Next
     };
     let body = ScriptRun {
         run: Run {
-            script,
+            program,
             keys: keys.iter().map(as_said).collect(),
             arguments: evaluation.arguments,
             version: evaluation.version,
         },
+        command: if evaluation.is_read_only { "FCALL_RO" } else { "FCALL" },
         database: evaluation.database,
-        is_read_only: evaluation.is_read_only,
+        is_read_only: evaluation.is_read_only || never_writes,
         rights: evaluation.rights,
         slot,
+        spans_slots,
         may_move: slot.is_none(),
     };
     Next::Request(gather, vec![(target, RequestBody::Script(Box::new(body)))])
@@ -445,6 +506,11 @@ fn delete(elements: &ElementList, context: &Context<'_>) -> Next {
 pub(crate) fn names_a_collection(keys: &Words, catalog: CatalogView<'_>) -> bool {
     // Of very many keys it is not looked up but taken for granted: no more follows from it than some messages.
     !catalog.is_empty() && (keys.len() > KEYS_ROUTED_MAX || keys.iter().any(|key| catalog.holds(key)))
+}
+
+/// True if one of the keys is the name of a collection.
+pub(crate) fn names_collection(transfer: &Transfer, catalog: CatalogView<'_>) -> bool {
+    !catalog.is_empty() && (catalog.holds(&transfer.from) || catalog.holds(&transfer.to))
 }
 
 fn route_of_keys<'k>(mut keys: impl ExactSizeIterator<Item = &'k [u8]> + Clone, placement: Placement) -> Route {

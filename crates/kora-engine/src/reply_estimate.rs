@@ -1,6 +1,6 @@
 //! How much memory a reply will take.
 
-use kora_command::{Action, Command, HashAction, MultiKeyCommand, table};
+use kora_command::{Action, Command, FunctionChange, FunctionRequest, HashAction, MultiKeyCommand, table};
 
 use crate::limits::SCAN_REPLY_BYTES_MAX;
 use crate::router::Spread;
@@ -29,6 +29,10 @@ pub(crate) fn reply_bytes_expected(command: &Command, setup: &Setup, connections
             };
             times * query.wish.k * (HIT_BYTES + key_bytes_expected(&query.target, catalog))
         }
+        Command::VectorQueryMany(query) => {
+            let of_one = query.wish.k * (HIT_BYTES + key_bytes_expected(&query.target, catalog));
+            (2 * query.vectors.len() * of_one).min(setup.client_bytes_max() / LARGE_PARTS)
+        }
         Command::VectorGet(element, _) => catalog
             .newest(&element.collection)
             .map_or(0, |schema| schema.dimension * COMPONENT_BYTES),
@@ -45,6 +49,15 @@ pub(crate) fn reply_bytes_expected(command: &Command, setup: &Setup, connections
             .names
             .as_ref()
             .map_or(0, |names| names.len() * CONFIRMATION_BYTES),
+        Command::Function(request) => match &**request {
+            FunctionRequest::List { with_code, .. } => {
+                let libraries = catalog.libraries();
+                let code_bytes = if *with_code { libraries.bytes() } else { 0 };
+                (libraries.len() + libraries.function_count()) * LISTED_BYTES + code_bytes
+            }
+            FunctionRequest::Change(FunctionChange::Dump) => 2 * catalog.libraries().bytes(),
+            _ => 0,
+        },
         Command::CommandInfo(_) | Command::CommandDocs(_) => table::all().count() * ENTRY_BYTES,
         _ => 0,
     }
@@ -104,6 +117,9 @@ const CONFIRMATION_BYTES: usize = 512;
 
 /// A line of CLIENT LIST, gathered and in the reply. Connections are about as many on each worker.
 const CLIENT_LINE_BYTES: usize = 1024;
+
+/// A library or a function in FUNCTION LIST.
+const LISTED_BYTES: usize = 1024;
 
 /// One command's description.
 const ENTRY_BYTES: usize = 2048;

@@ -13,6 +13,9 @@ use smallvec::SmallVec;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct ShardId(pub u16);
 
+/// The shard that decides which libraries of functions there are.
+pub(crate) const LIBRARIES_SHARD: ShardId = ShardId(0);
+
 impl ShardId {
     /// Its place in a list of all shards.
     pub fn index(self) -> usize {

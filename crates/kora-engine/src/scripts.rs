@@ -1,12 +1,13 @@
-//! The scripts that the server knows, and those that run: shared by all workers.
+//! The scripts that the server knows, and what runs of scripts and functions: shared by all workers.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use kora_mesh::{CopyOnWriteMap, Decision, Gauge};
-use kora_script::Script;
+use kora_mesh::{CopyOnWriteMap, Decision, Gauge, Latest};
+use kora_script::{Program, Run, Script};
 
-use crate::limits::{EVALUATED_SCRIPTS_MAX, LOADED_SCRIPT_BYTES_MAX};
+use crate::limits::{EVALUATED_SCRIPTS_MAX, LOADED_SCRIPT_BYTES_MAX, RUNNING_WORD_BYTES_MAX, RUNNING_WORDS_MAX};
 use crate::router::ShardId;
 
 /// What all workers know of scripts.
@@ -24,15 +25,50 @@ struct Known {
     is_loaded: bool,
 }
 
-/// The script that has a shard to itself, for others who look.
+/// The script or the function that has a shard to itself, for others who look.
 struct RunningScript {
     /// When its command was taken from its connection, in milliseconds of Unix time; 0 if none runs for longer than a slice.
     since_ms: Gauge,
     has_written: Gauge,
     is_killed: Gauge,
+    /// What is called, if it is a function.
+    function: Latest<Option<Arc<RunningFunction>>>,
+    is_function: Gauge,
 }
 
-/// What SCRIPT KILL has found.
+/// A function that runs for longer than a slice.
+#[derive(Debug)]
+pub(crate) struct RunningFunction {
+    pub(crate) name: Bytes,
+    /// The first words of its command, each cut off.
+    pub(crate) words: Vec<Bytes>,
+    /// When its command was taken from its connection, in milliseconds of Unix time.
+    pub(crate) since_ms: u64,
+}
+
+impl RunningFunction {
+    /// `None` of a script.
+    pub(crate) fn of(run: &Run, command: &'static str, since_ms: u64) -> Option<RunningFunction> {
+        let Program::Function { name, .. } = &run.program else {
+            return None;
+        };
+        let count = Bytes::from(run.keys.len().to_string());
+        let head = [Bytes::from_static(command.as_bytes()), name.clone(), count];
+        let words = head
+            .iter()
+            .chain(&run.keys)
+            .chain(&run.arguments)
+            .take(RUNNING_WORDS_MAX);
+        let cut = |word: &Bytes| Bytes::copy_from_slice(&word[..word.len().min(RUNNING_WORD_BYTES_MAX)]);
+        Some(RunningFunction {
+            name: name.clone(),
+            words: words.map(cut).collect(),
+            since_ms,
+        })
+    }
+}
+
+/// What SCRIPT KILL or FUNCTION KILL has found.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Kill {
     /// At least one will end.
@@ -41,6 +77,8 @@ pub(crate) enum Kill {
     NotBusy,
     /// All of them have written something.
     Unkillable,
+    /// All that run are of the other kind.
+    OtherKind,
 }
 
 impl Scripts {
@@ -50,6 +88,8 @@ impl Scripts {
             since_ms: Gauge::new(0),
             has_written: Gauge::new(0),
             is_killed: Gauge::new(0),
+            function: Latest::new(None),
+            is_function: Gauge::new(0),
         };
         Scripts {
             known: CopyOnWriteMap::new(hash_seed),
@@ -136,36 +176,59 @@ impl Scripts {
         running.since_ms.set(since_ms.max(1));
     }
 
+    /// What runs there is this function.
+    pub(crate) fn note_function(&self, shard: ShardId, function: RunningFunction) {
+        let running = &self.running[shard.index()];
+        let function = Some(Arc::new(function));
+        let Ok(()) = running.function.replace(|_| Ok::<_, Infallible>(function));
+        running.is_function.set(1);
+    }
+
     /// It has ended.
     pub(crate) fn note_ended(&self, shard: ShardId) {
         let running = &self.running[shard.index()];
         running.since_ms.set(0);
         running.is_killed.set(0);
+        if running.is_function.get() != 0 {
+            let Ok(()) = running.function.replace(|_| Ok::<_, Infallible>(None));
+            running.is_function.set(0);
+        }
+    }
+
+    /// The function that has run for longest, of those that run for longer than a slice.
+    pub(crate) fn longest_function(&self) -> Option<Arc<RunningFunction>> {
+        let functions = self.running.iter().filter(|running| running.is_function.get() != 0);
+        let functions = functions.filter_map(|running| (*running.function.get()).clone());
+        functions.min_by_key(|function| function.since_ms)
     }
 
     pub(crate) fn is_killed(&self, shard: ShardId) -> bool {
         self.running[shard.index()].is_killed.get() != 0
     }
 
-    /// True if the shard's script has run for so long that others are told.
-    pub(crate) fn is_busy(&self, shard: ShardId, now_ms: u64, threshold_ms: u64) -> bool {
-        self.running[shard.index()].is_busy(now_ms, threshold_ms)
+    /// What others are told if the shard's script has run for so long that they are.
+    pub(crate) fn busy(&self, shard: ShardId, now_ms: u64, threshold_ms: u64) -> Option<&'static str> {
+        self.running[shard.index()].busy(now_ms, threshold_ms)
     }
 
-    /// True if some shard's has.
-    pub(crate) fn is_any_busy(&self, now_ms: u64, threshold_ms: u64) -> bool {
-        self.running.iter().any(|running| running.is_busy(now_ms, threshold_ms))
+    /// The same of any shard.
+    pub(crate) fn any_busy(&self, now_ms: u64, threshold_ms: u64) -> Option<&'static str> {
+        self.running
+            .iter()
+            .find_map(|running| running.busy(now_ms, threshold_ms))
     }
 
-    /// Tells all to end that have run for so long and have written nothing.
-    pub(crate) fn kill(&self, now_ms: u64, threshold_ms: u64) -> Kill {
+    /// Tells all scripts to end, or all functions, that have run for so long and have written nothing.
+    pub(crate) fn kill(&self, functions: bool, now_ms: u64, threshold_ms: u64) -> Kill {
         let busy = self
             .running
             .iter()
             .filter(|running| running.is_busy(now_ms, threshold_ms));
         let mut found = Kill::NotBusy;
         for running in busy {
-            if running.has_written.get() != 0 {
+            if (running.is_function.get() != 0) != functions {
+                found = if found == Kill::NotBusy { Kill::OtherKind } else { found };
+            } else if running.has_written.get() != 0 {
                 found = if found == Kill::Told { found } else { Kill::Unkillable };
             } else {
                 running.is_killed.set(1);
@@ -181,4 +244,18 @@ impl RunningScript {
         let since_ms = self.since_ms.get();
         since_ms != 0 && now_ms.saturating_sub(since_ms) >= threshold_ms
     }
+
+    fn busy(&self, now_ms: u64, threshold_ms: u64) -> Option<&'static str> {
+        let text = match self.is_function.get() {
+            0 => BUSY_SCRIPT,
+            _ => BUSY_FUNCTION,
+        };
+        self.is_busy(now_ms, threshold_ms).then_some(text)
+    }
 }
+
+pub(crate) const BUSY_SCRIPT: &str =
+    "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.";
+
+pub(crate) const BUSY_FUNCTION: &str =
+    "BUSY Redis is busy running a script. You can only call FUNCTION KILL or SHUTDOWN NOSAVE.";

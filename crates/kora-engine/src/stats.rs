@@ -29,6 +29,8 @@ pub struct DatabaseStats {
     pub keys: u64,
     /// Those of them that expire.
     pub expiring: u64,
+    /// Hashes with fields that expire.
+    pub expiring_hashes: u64,
     /// How long strings and hashes that expire have left, in milliseconds, as far as a few of them tell: the sum of all, and
     /// how many there are.
     pub time_left_ms: (u128, u64),
@@ -51,6 +53,10 @@ pub struct WorkerStats {
     pub expiring: u64,
     /// Keys that have expired and been reclaimed.
     pub expired: u64,
+    /// Hashes with fields that expire.
+    pub expiring_hashes: u64,
+    /// Fields that have expired and been removed.
+    pub expired_fields: u64,
     /// What databases hold on its shards, by their numbers.
     pub databases: BTreeMap<u16, DatabaseStats>,
     /// Reads that found their key, and reads that did not.

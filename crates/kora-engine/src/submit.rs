@@ -2,6 +2,7 @@
 
 use kora_resp::Reply;
 
+use crate::aliases::put_back;
 use crate::answer::{Effect, answer};
 use crate::budgets::INLINE_BUDGET_US;
 use crate::command::table::{DataAccess, Parsed};
@@ -49,18 +50,30 @@ impl Engine {
     ///
     /// That time is the caller's, who takes many commands at one time: it is not before the last of a command's bytes came,
     /// and not before that of the command before it, nor before [`Engine::clock_us`].
-    pub fn submit(&mut self, id: ReplyQueueId, mut parsed: Parsed, since_us: u64, host: &dyn Host) -> Admission {
+    pub fn submit(&mut self, id: ReplyQueueId, parsed: Parsed, since_us: u64, host: &dyn Host) -> Admission {
+        match self.admit(id, parsed, since_us, host) {
+            Admission::Later(mut parsed) => {
+                // What an alias means is looked up when the command begins.
+                put_back(&mut parsed);
+                Admission::Later(parsed)
+            }
+            taken => taken,
+        }
+    }
+
+    fn admit(&mut self, id: ReplyQueueId, mut parsed: Parsed, since_us: u64, host: &dyn Host) -> Admission {
         debug_assert!(since_us >= self.clock_us, "time goes on");
         self.look_at_day(since_us, host);
         if parsed.database != self.reply_queues.get(id).database() {
             self.parse_again(id, &mut parsed);
         }
-        self.check_rights(id, &mut parsed, since_us);
+        let own_words = self.give_own_names(id, &mut parsed, since_us);
+        self.check_rights(id, &mut parsed, own_words.as_ref(), since_us);
         self.look_at_memory_rules();
         self.gate(&mut parsed);
         if self.reply_queues.get(id).is_closed() {
             self.reply_queues.get(id).block();
-            return Admission::Later(parsed);
+            return Admission::Later(Box::new(parsed));
         }
         let mut parsed = match self.reply_queues.get(id).session.is_restricted() {
             true => restricted(parsed),
@@ -70,10 +83,10 @@ impl Engine {
         let mut plan = plan::plan(&parsed, self.setup.placement, self.setup.catalog.at(at_ms));
         if self.is_paused(id, &parsed, at_ms) {
             self.reply_queues.get(id).block();
-            return Admission::Later(parsed);
+            return Admission::Later(Box::new(parsed));
         }
-        if self.is_kept_out(&parsed, plan.route, at_ms) {
-            parsed.command = Command::Refused(ClientError::Said(BUSY));
+        if let Some(busy) = self.kept_out(&parsed, plan.route, at_ms) {
+            parsed.command = Command::Refused(ClientError::Said(busy));
             plan = plan::plan(&parsed, self.setup.placement, self.setup.catalog.at(at_ms));
         }
         let Plan { order, route, first } = plan;
@@ -88,17 +101,17 @@ impl Engine {
         }
         if !reply_queue.has_room() || !in_order {
             reply_queue.block();
-            return Admission::Later(parsed);
+            return Admission::Later(Box::new(parsed));
         }
         if !self.has_credit(route) {
             self.queue_for_credit(id);
-            return Admission::Later(parsed);
+            return Admission::Later(Box::new(parsed));
         }
         let reserved = match self.room_for_data(id, &parsed, since_us, at_ms) {
             Room::Found(reserved) => reserved,
             Room::Awaited(needed) => {
                 self.queue_for_memory(id, needed);
-                return Admission::Later(parsed);
+                return Admission::Later(Box::new(parsed));
             }
             Room::Refused => {
                 self.refuse_for_data(id, &parsed, since_us, host);
@@ -111,7 +124,7 @@ impl Engine {
             return Admission::Taken;
         }
         if !self.finds_room(id, expected) {
-            return Admission::Later(parsed);
+            return Admission::Later(Box::new(parsed));
         }
         let acts_on = match (route, first) {
             (Route::One(shard), First::Key) => Some(shard),
@@ -211,16 +224,21 @@ impl Engine {
         Admission::Taken
     }
 
-    /// True if a script has had a shard to itself for so long that others are told.
-    fn is_kept_out(&self, parsed: &Parsed, route: Route, at_ms: u64) -> bool {
+    /// What is said if a script has had a shard to itself for so long that others are told.
+    fn kept_out(&self, parsed: &Parsed, route: Route, at_ms: u64) -> Option<&'static str> {
         let (scripts, live) = (&self.setup.scripts, &self.setup.live);
         match route {
-            Route::Here => false,
-            Route::One(shard) => scripts.is_busy(shard, at_ms, live.busy_reply_ms.get()),
+            Route::Here => None,
+            Route::One(shard) => scripts.busy(shard, at_ms, live.busy_reply_ms.get()),
             Route::All => {
                 let is_for_data = parsed.entry.access != DataAccess::None
-                    || matches!(parsed.command, Command::Evaluate(_) | Command::Exec);
-                is_for_data && scripts.is_any_busy(at_ms, live.busy_reply_ms.get())
+                    || matches!(
+                        parsed.command,
+                        Command::Evaluate(_) | Command::Function(_) | Command::Exec
+                    );
+                is_for_data
+                    .then(|| scripts.any_busy(at_ms, live.busy_reply_ms.get()))
+                    .flatten()
             }
         }
     }
@@ -494,8 +512,6 @@ const SUBSCRIBER_COMMANDS: [&str; 9] = [
     "quit",
     "reset",
 ];
-
-const BUSY: &str = "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.";
 
 /// Room for so many is made at first: half of a pipeline of sixteen.
 const ACTS_USUAL: usize = 8;

@@ -1,12 +1,14 @@
 //! MULTI and what belongs to it, as a connection sees it. How a transaction is executed stands in `gather/executing.rs`.
 
 use std::mem::take;
+use std::sync::Arc;
 
 use kora_resp::{Reply, Words};
 use kora_values::Database;
 use kora_vector::Work;
 
 use crate::access::refusal_at_exec;
+use crate::aliases::OwnNames;
 use crate::answer::answer;
 use crate::budgets::{WATCHED_BYTE_WORK, WATCHED_KEY_WORK};
 use crate::command::acl::AclRequest;
@@ -85,6 +87,7 @@ impl Engine {
             trail,
             database,
             slot,
+            said,
             words,
         } = parsed;
         let parsed = |command| Parsed {
@@ -93,6 +96,7 @@ impl Engine {
             trail,
             database,
             slot,
+            said,
             words,
         };
         let reply = match (command, &mut reply_queue.transaction) {
@@ -182,6 +186,7 @@ impl Engine {
             queued: transaction.queued.into_iter(),
             watched: self.reply_queues.get(id).take_watched().map(|watched| watched.shard),
             here,
+            aliases: self.setup.catalog.aliases().now(),
         });
         Intercepted::Begun(self.prepare(id, preparing, taken.since_us, host), taken)
     }
@@ -224,9 +229,14 @@ impl Engine {
     ) -> Next {
         let unix_us = self.unix_us(now_us);
         let reply_queue = self.reply_queues.get(id);
-        for parsed in preparing.queued.next().unwrap_or_default() {
-            if let Some(refusal) = refusal_at_exec(&reply_queue.session, &parsed, &self.setup, (now_us, unix_us / 1000))
-            {
+        let (times, aliases) = ((now_us, unix_us / 1000), Arc::clone(&preparing.aliases));
+        let own_names = OwnNames::new(&aliases, self.setup.catalog.at(times.1));
+        for mut parsed in preparing.queued.next().unwrap_or_default() {
+            let words = parsed.words.as_ref();
+            let own_words = words.and_then(|words| own_names.words(parsed.entry, words, parsed.database));
+            own_names.give_to(&mut parsed);
+            let said = (&parsed, own_words.as_ref());
+            if let Some(refusal) = refusal_at_exec(&reply_queue.session, said, &self.setup, times) {
                 preparing.places.push(QueuedCommand::Done(refusal));
                 continue;
             }
@@ -252,6 +262,7 @@ impl Engine {
                     trail,
                     database,
                     slot,
+                    said: None,
                     words: None,
                 }),
             };
@@ -324,7 +335,9 @@ impl ReplyQueue {
         let refusal = match &parsed.command {
             // The file is written by a thread, for which a transaction does not wait.
             // WAITAOF waits where the connection sends its replies.
-            Command::Shutdown(_)
+            // What names mean to the commands behind it would depend on it.
+            Command::ChangeAlias(_)
+            | Command::Shutdown(_)
             | Command::WaitLog { .. }
             | Command::ClientTracking(_)
             | Command::Monitor

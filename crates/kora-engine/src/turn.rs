@@ -158,7 +158,7 @@ impl Engine {
             setup: &self.setup,
             host,
             at_ms,
-            shared_reads,
+            shared_reads: Some(shared_reads),
             reads,
         }
     }
@@ -198,7 +198,7 @@ impl Engine {
             || self.epochs.has_news()
             || self.has_publications()
             || has_phase_news()
-            || self.has_capture_work()
+            || self.capture_rest_us(self.turn_start_us) == Some(0)
             || (self.has_background_task() && !self.durable.is_loading)
             || self.shards.iter().any(|shard| shard.has_requests() || shard.has_drops() || shard.keyspace().has_upkeep())
             // A client that was woken for the remaining credit may not have needed it.
@@ -435,12 +435,13 @@ impl Engine {
     }
 
     /// In how many microseconds there is something to do without a request: a key expires, the recall of a collection may
-    /// be sampled, or a pause ends that clients wait for.
+    /// be sampled, a snapshot is gone on with, or a pause ends that clients wait for.
     pub fn next_alarm_us(&self, now_us: u64) -> Option<u64> {
         let expiry_ms = self.next_deadline_ms().into_iter().chain(self.pause_end_ms()).min();
         let expiry_us = expiry_ms.map(|ms| ms.saturating_mul(1000).saturating_sub(self.unix_us(now_us)));
         let sample_us = self.next_sample_us().map(|us| us.saturating_sub(now_us));
-        expiry_us.into_iter().chain(sample_us).min()
+        let capture_us = self.capture_rest_us(now_us);
+        expiry_us.into_iter().chain(sample_us).chain(capture_us).min()
     }
 
     pub(crate) fn answer(&mut self, worker: WorkerId, response: Response, host: &dyn Host) {

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use kora_mesh::{Gauge, SharedDeadline};
 use kora_values::StringRef;
 use kora_vector::{Step, Work};
 
-use crate::catalog::Schema;
+use crate::catalog::{Generation, Schema};
 use crate::changes::Observer;
 use crate::key::{ResolvedKey, key_of};
 use crate::keys::{Value, ValueRef};
@@ -38,10 +39,33 @@ impl<O: Observer> Keyspace<O> {
                 let place = self.place(key, BEFORE_ALL_MS);
                 self.apply_edit(place, (offset, bytes, length));
             }
-            Outcome::FieldSet { key, field, value } => {
+            Outcome::FieldSet {
+                key,
+                field,
+                value,
+                deadline_ms,
+            } => {
                 let place = self.place(key, BEFORE_ALL_MS);
-                let is_set = self.edit_hash_or_new(place, |edit| edit.set(field, value));
+                let is_set = self.edit_hash_or_new(place, |edit| edit.set_with(field, value, Some(deadline_ms)));
                 debug_assert!(is_set.is_ok(), "a field is set in a hash");
+            }
+            Outcome::FieldDeadline {
+                key,
+                field,
+                deadline_ms,
+            } => {
+                let place = self.place(key, BEFORE_ALL_MS);
+                let is_set = self.edit_hash(place, |edit| edit.set_deadline(field, deadline_ms));
+                debug_assert!(is_set.is_ok(), "a field of a hash has a deadline");
+            }
+            Outcome::FieldsExpired { key, fields } => {
+                let place = self.place(key, BEFORE_ALL_MS);
+                let are_gone = self.edit_hash(place, |edit| {
+                    fields.iter().for_each(|field| {
+                        edit.remove(field);
+                    });
+                });
+                debug_assert!(are_gone.is_ok(), "fields go from a hash");
             }
             Outcome::FieldGone { key, field } => {
                 let place = self.place(key, BEFORE_ALL_MS);
@@ -69,6 +93,10 @@ impl<O: Observer> Keyspace<O> {
             Outcome::Created { .. } | Outcome::CollectionDeadline { .. } | Outcome::Withdrawn { .. } => {
                 self.apply_to_name(outcome);
             }
+            Outcome::Aliased { alias, collection } => match collection {
+                Some(collection) => self.set_alias(alias, collection, Generation(0)),
+                None => drop(self.remove_alias(alias)),
+            },
             Outcome::PartDropped { part, cause } => {
                 self.drop_part(&part.schema().name, part.schema().generation, cause);
             }
@@ -79,6 +107,8 @@ impl<O: Observer> Keyspace<O> {
                 }
             }
             Outcome::Landed { transfer } => self.note_landed(transfer),
+            Outcome::LibrarySet { library } => self.change_libraries(&[], std::slice::from_ref(library)),
+            Outcome::LibraryGone { name } => self.change_libraries(&[Bytes::copy_from_slice(name)], &[]),
             Outcome::BatchBegin => self.begin_batch(),
             Outcome::BatchEnd => self.end_batch(),
         }
@@ -91,11 +121,7 @@ impl<O: Observer> Keyspace<O> {
                 let mut copy = Box::new(hash.empty_like());
                 let mut from = Some(0);
                 while let Some(at) = from {
-                    let (fields, next) = hash.scan(at, FIELDS_AT_ONCE);
-                    for (field, value) in fields {
-                        copy.set(field, value.bytes());
-                    }
-                    from = next;
+                    from = copy.copy_some(hash, at, FIELDS_AT_ONCE).1;
                 }
                 Value::Hash(copy)
             }
@@ -137,9 +163,7 @@ impl<O: Observer> Keyspace<O> {
                 deadline_ms,
             } => {
                 if let Some(schema) = self.own_schema(schema) {
-                    let key = key_of(&schema.name, name);
-                    let place = self.place(&key, BEFORE_ALL_MS);
-                    self.set_vector_deadline(place, deadline_ms);
+                    self.set_element_deadline((&schema.name, name), deadline_ms, BEFORE_ALL_MS);
                 }
             }
             Outcome::Attributes { schema, name, text } => {

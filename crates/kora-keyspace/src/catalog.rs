@@ -7,8 +7,11 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use kora_mesh::{CopyOnWriteMap, Gauge, Sequence, SharedCounter, SharedDeadline};
+use kora_mesh::{CopyOnWriteMap, Gauge, Latest, Sequence, SharedCounter, SharedDeadline};
 use kora_vector::{Metric, Quantisation, Storage};
+
+use crate::aliases::Aliases;
+use crate::libraries::{Libraries, Library};
 
 /// Tells a collection from every other, also from earlier ones of the same name. Later ones are larger.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -80,6 +83,12 @@ impl Schema {
         }
     }
 
+    /// True if an element of this name has a key: not one of a vector set, and none whose name holds a `:`, which only a command
+    /// reaches that names collection and element by two words.
+    pub fn has_key(&self, name: &[u8]) -> bool {
+        self.set_form().is_none() && !name.contains(&b':')
+    }
+
     /// True if it may be let go because it holds no vector. No vector is set in it then before its owner has said that it
     /// stays.
     pub fn is_leaving(&self) -> bool {
@@ -108,9 +117,12 @@ pub struct GraphSettings {
 /// All collections. Shared by all workers.
 pub struct Catalog {
     schemas: CopyOnWriteMap<Arc<Schema>>,
+    /// Invariant: none has the name of a collection that was made while the alias was there.
+    aliases: Aliases,
     generations: Sequence,
     /// How many collections expire, with those that have expired of which parts are still held.
     expiring_collections: SharedCounter,
+    libraries: Latest<Libraries>,
     hash_seed: u64,
 }
 
@@ -127,8 +139,10 @@ impl Catalog {
     pub fn new(hash_seed: u64) -> Catalog {
         Catalog {
             schemas: CopyOnWriteMap::new(hash_seed),
+            aliases: Aliases::new(),
             generations: Sequence::new(),
             expiring_collections: SharedCounter::new(),
+            libraries: Latest::new(Libraries::default()),
             hash_seed,
         }
     }
@@ -136,6 +150,11 @@ impl Catalog {
     /// What keys the hashes of names.
     pub fn hash_seed(&self) -> u64 {
         self.hash_seed
+    }
+
+    /// Other names of collections.
+    pub fn aliases(&self) -> &Aliases {
+        &self.aliases
     }
 
     /// What there is at a time, in milliseconds of Unix time.
@@ -162,6 +181,19 @@ impl Catalog {
     pub fn name_bytes(&self, name: &[u8]) -> Option<usize> {
         let bytes = |schema: &Arc<Schema>| usize::try_from(schema.name_bytes.get()).unwrap_or(usize::MAX);
         self.schemas.inspect(name, |schema| schema.map(bytes))
+    }
+
+    /// The libraries of functions that there are.
+    pub fn libraries(&self) -> Arc<Libraries> {
+        self.libraries.get()
+    }
+
+    /// Changes which libraries there are; those before, and those now.
+    pub(crate) fn change_libraries(&self, gone: &[Bytes], set: &[Library]) -> (Arc<Libraries>, Arc<Libraries>) {
+        let before = self.libraries();
+        let change = |now: &Libraries| Ok::<_, std::convert::Infallible>(now.changed(gone, set));
+        let Ok(()) = self.libraries.replace(change);
+        (before, self.libraries())
     }
 
     /// How many collections there are, with those that have expired and are not withdrawn yet.
@@ -249,6 +281,32 @@ impl CatalogView<'_> {
     /// True if there is a vector set of that name.
     pub fn holds_set(self, name: &[u8]) -> bool {
         self.inspect(name, |schema| schema.is_some_and(|schema| schema.set_form().is_some()))
+    }
+
+    /// The collection, first in byte order, whose name begins with this one and a `:`, of the first so many that are looked at.
+    pub fn one_below(self, name: &[u8], names_max: usize) -> Option<Arc<Schema>> {
+        let (mut looked_at, mut first) = (0, None::<Arc<Schema>>);
+        for index in 0..self.catalog.bucket_count() {
+            let bucket = self.catalog.schemas.bucket(index);
+            looked_at += bucket.len();
+            let is_below = |schema: &Arc<Schema>| {
+                let rest = schema.name.strip_prefix(name);
+                rest.is_some_and(|rest| rest.first() == Some(&b':')) && !schema.deadline.is_over(self.at_ms)
+            };
+            for schema in bucket
+                .iter()
+                .map(|(_, schema)| schema)
+                .filter(|schema| is_below(schema))
+            {
+                if first.as_ref().is_none_or(|first| schema.name < first.name) {
+                    first = Some(Arc::clone(schema));
+                }
+            }
+            if looked_at > names_max {
+                break;
+            }
+        }
+        first
     }
 
     /// True if there are none at all.

@@ -45,6 +45,15 @@ impl<O: Observer> Keyspace<O> {
     /// Both catalogs have the same collections.
     fn assert_equal_names<P: Observer>(&self, other: &Keyspace<P>) {
         assert_eq!(self.listed(), other.listed(), "the same collections");
+        let (libraries, twins) = (self.catalog.libraries(), other.catalog.libraries());
+        assert_eq!(libraries.len(), twins.len(), "as many libraries");
+        for library in libraries.iter() {
+            let twin = twins.get(&library.name);
+            let is_same = twin.is_some_and(|twin| twin.is_same(library));
+            assert!(is_same, "the library {:?} is {twin:?}", library.name);
+        }
+        let (aliases, twins) = (self.catalog.aliases().now(), other.catalog.aliases().now());
+        assert!(aliases.iter().eq(twins.iter()), "the same aliases");
         for schema in (0..self.catalog.bucket_count()).flat_map(|bucket| self.catalog.bucket(bucket)) {
             let name = &schema.name;
             let twin = other.catalog.newest(name);
@@ -91,12 +100,11 @@ fn contents(entry: KeyEntry<'_>) -> BTreeMap<Vec<u8>, Vec<u8>> {
 fn fields(hash: HashRef<'_>) -> BTreeMap<Vec<u8>, Vec<u8>> {
     let (mut found, mut from) = (BTreeMap::new(), Some(0));
     while let Some(at) = from {
-        let (fields, next) = hash.scan(at, AT_ONCE);
-        found.extend(
-            fields
-                .into_iter()
-                .map(|(field, value)| ([b"field ", field].concat(), value.bytes().to_vec())),
-        );
+        let (fields, next) = hash.scan_timed(at, AT_ONCE);
+        found.extend(fields.into_iter().map(|((field, value), deadline_ms)| {
+            let held = [value.bytes(), &deadline_ms.to_be_bytes()].concat();
+            ([b"field ", field].concat(), held)
+        }));
         from = next;
     }
     found

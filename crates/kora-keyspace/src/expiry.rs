@@ -1,6 +1,7 @@
 //! When keys, vectors and collections expire, and how what has expired goes.
 //!
-//! A deadline stands with what expires: in a key's entry, in a collection's part, in a collection's schema. What is due first
+//! A deadline stands with what expires: in a key's entry, in a hash with its field, in a collection's part, in a collection's
+//! schema. What is due first
 //! of each is known at once, and what has expired goes when a command looks for it or when there is time.
 
 use crate::changes::Observer;
@@ -22,13 +23,14 @@ impl<O: Observer> Keyspace<O> {
         }
     }
 
-    /// A key as it is at that time: what has expired by then is removed.
+    /// A key as it is at that time: what has expired by then is removed, but for fields of a hash that has others.
     pub fn resolve_live<'k>(&mut self, key: &'k [u8], now_ms: u64) -> ResolvedKey<'k> {
         let place = self.place(key, now_ms);
         if self.keys.has_due(now_ms) && self.entry(place).is_some_and(|entry| entry.is_due(now_ms)) {
             self.remove(place, Cause::Expired);
             self.expired += 1;
         }
+        self.remove_if_all_due(place);
         if self.has_due_vector(now_ms)
             && let Some((collection, name)) = self.keyed_element(key)
         {
@@ -72,7 +74,10 @@ impl<O: Observer> Keyspace<O> {
 
     /// True if something has expired by then.
     pub fn has_due(&self, now_ms: u64) -> bool {
-        self.keys.has_due(now_ms) || self.has_due_vector(now_ms) || self.expiring.has_due(now_ms)
+        self.keys.has_due(now_ms)
+            || self.keys.has_due_fields(now_ms)
+            || self.has_due_vector(now_ms)
+            || self.expiring.has_due(now_ms)
     }
 
     /// True if a vector has expired by then.
@@ -87,10 +92,14 @@ impl<O: Observer> Keyspace<O> {
             .map_or(NEVER_MS, |(first_ms, _)| *first_ms)
     }
 
-    /// When the next key, vector or collection expires, in milliseconds of Unix time: not later than one does.
+    /// When the next key, field, vector or collection expires, in milliseconds of Unix time: not later than one does.
     pub fn next_deadline_ms(&self) -> Option<u64> {
         let vector_ms = self.vector_deadlines.first().map(|(first_ms, _)| *first_ms);
-        let others = [self.keys.next_expiry_ms(), self.expiring.next_ms()];
+        let others = [
+            self.keys.next_expiry_ms(),
+            self.keys.next_field_expiry_ms(),
+            self.expiring.next_ms(),
+        ];
         others.into_iter().flatten().chain(vector_ms).min()
     }
 
@@ -99,6 +108,7 @@ impl<O: Observer> Keyspace<O> {
         self.withdraw_expired(now_ms);
         self.remove_due_vectors(now_ms);
         self.remove_due_keys(now_ms);
+        self.remove_due_fields_of_hashes(now_ms);
     }
 
     /// Removes some vectors that have expired.

@@ -24,8 +24,9 @@ use crate::keys::{KeyEntry, KeyTables, Value, ValueRef};
 /// |---|---|
 /// | strings, hashes, deadlines of keys | `keys/` |
 /// | vectors, deadlines of vectors, names of collections | `collections/` |
-/// | what has expired, and when the next does | `expiry.rs` |
+/// | what has expired, and when the next does | `expiry.rs`; of the fields of hashes: `keys/due_fields.rs` |
 /// | freeing what was dropped | `drop_queue.rs` |
+/// | libraries of functions | `library_changes.rs` |
 /// | doing again what another keyspace's outcomes say | `apply.rs` |
 pub struct Keyspace<O> {
     /// The collections that exist, of all shards.
@@ -55,6 +56,8 @@ pub struct Keyspace<O> {
     pub(crate) vector_keys: usize,
     /// The same, and which of them expire, of each database but 0. Invariant: the sums over its parts.
     pub(crate) other_vectors: VectorCounts,
+    /// What libraries of functions take, if this shard decides about them.
+    pub(crate) libraries_bytes: usize,
     /// How many vectors each part has.
     pub(crate) part_weights: Weights,
     /// Entries that may be evicted next.
@@ -63,6 +66,8 @@ pub struct Keyspace<O> {
     pub(crate) evicted: u64,
     /// Keys, vectors and collections that have expired and been removed.
     pub(crate) expired: u64,
+    /// Fields of hashes that were due and have been removed.
+    pub(crate) expired_fields: u64,
     /// What is read counts as used.
     pub(crate) is_touching: bool,
     /// Some vector was set or deleted, or some graph was grown, since that was forgotten.
@@ -95,6 +100,8 @@ pub struct MemoryUse {
     pub keys_bytes: usize,
     /// Vectors, codes, links, names, and what is fixed of each collection.
     pub collections_bytes: usize,
+    /// Libraries of functions.
+    pub libraries_bytes: usize,
     /// What was dropped and waits to be freed.
     pub dropped_bytes: usize,
     /// What collections will give back of `collections_bytes` when there is time: slots whose vectors have gone.
@@ -106,12 +113,13 @@ pub struct MemoryUse {
 impl MemoryUse {
     /// All that is held.
     pub fn bytes(&self) -> usize {
-        self.keys_bytes + self.collections_bytes + self.dropped_bytes
+        self.keys_bytes + self.collections_bytes + self.libraries_bytes + self.dropped_bytes
     }
 
     /// What is held when all is freed that will be freed by itself, and collections have their reserve.
     pub fn wanted_bytes(&self) -> usize {
-        (self.keys_bytes + self.collections_bytes + self.missing_bytes).saturating_sub(self.awaited_bytes)
+        let held = self.keys_bytes + self.collections_bytes + self.libraries_bytes;
+        (held + self.missing_bytes).saturating_sub(self.awaited_bytes)
     }
 }
 
@@ -123,6 +131,7 @@ impl Sum for MemoryUse {
         uses.fold(MemoryUse::default(), |sum, one| MemoryUse {
             keys_bytes: sum.keys_bytes + one.keys_bytes,
             collections_bytes: sum.collections_bytes + one.collections_bytes,
+            libraries_bytes: sum.libraries_bytes + one.libraries_bytes,
             dropped_bytes: sum.dropped_bytes + one.dropped_bytes,
             awaited_bytes: sum.awaited_bytes + one.awaited_bytes,
             missing_bytes: sum.missing_bytes + one.missing_bytes,
@@ -139,6 +148,10 @@ pub struct KeyCounts {
     pub expiring: u64,
     /// Keys, vectors and collections that have expired and been removed.
     pub expired: u64,
+    /// Hashes with fields that have deadlines.
+    pub expiring_hashes: u64,
+    /// Fields that were due and have been removed.
+    pub expired_fields: u64,
 }
 
 /// The parts of collections, unless they are leased.
@@ -167,10 +180,12 @@ impl<O: Observer> Keyspace<O> {
             parts_counted: PartCount::default(),
             vector_keys: 0,
             other_vectors: VectorCounts::new(),
+            libraries_bytes: 0,
             part_weights: Weights::default(),
             candidates: Candidates::new(hash_seed),
             evicted: 0,
             expired: 0,
+            expired_fields: 0,
             is_touching: true,
             has_changed: false,
             upkeep: VecDeque::new(),
@@ -309,6 +324,8 @@ impl<O: Observer> Keyspace<O> {
             keys: self.keys.len() as u64,
             expiring: (self.keys.expiring() + self.expiring_vectors) as u64,
             expired: self.expired,
+            expiring_hashes: self.keys.expiring_hashes() as u64,
+            expired_fields: self.expired_fields,
         }
     }
 
@@ -330,6 +347,7 @@ impl<O: Observer> Keyspace<O> {
         MemoryUse {
             keys_bytes: self.keys.bytes(),
             collections_bytes: self.parts_counted.bytes + self.table_bytes + index_bytes,
+            libraries_bytes: self.libraries_bytes,
             dropped_bytes: self.drops.bytes(),
             awaited_bytes: self.parts_counted.bytes.saturating_sub(self.parts_counted.wanted_bytes) + dead_bytes,
             missing_bytes: self.parts_counted.wanted_bytes.saturating_sub(self.parts_counted.bytes)

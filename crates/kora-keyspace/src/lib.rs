@@ -6,6 +6,8 @@
 
 #![forbid(unsafe_code)]
 
+mod alias_changes;
+mod aliases;
 mod apply;
 pub mod catalog;
 mod changes;
@@ -17,14 +19,18 @@ mod expiry;
 mod key;
 pub mod keys;
 mod keyspace;
+mod libraries;
+mod library_changes;
 pub mod limits;
 mod outcome;
 mod time;
 
+pub use self::aliases::{AliasTable, Aliases};
 pub use self::changes::{Observer, Sequence, Totals};
 pub use self::eviction::{EvictionChoice, EvictionPolicy, UseNote, UseRule};
 pub use self::key::{KeyType, ResolvedKey, element_of, key_of};
 pub use self::keys::ValueRef;
 pub use self::keyspace::{KeyCounts, Keyspace, MemoryUse, Refusal};
+pub use self::libraries::{Libraries, Library, LibraryFunction};
 pub use self::outcome::{Cause, Outcome, VectorRow};
 pub use self::time::{NEVER_MS, seconds};

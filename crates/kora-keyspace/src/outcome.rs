@@ -8,6 +8,7 @@ use kora_vector::{Index, Slot};
 use crate::catalog::{Generation, Schema};
 use crate::collections::{Collection, CollectionTable};
 use crate::keys::{KeyTables, ValueRef};
+use crate::libraries::Library;
 
 /// What became true of the data of a shard. It borrows everything.
 ///
@@ -37,7 +38,7 @@ pub enum Outcome<'a> {
         /// How long the string is.
         length: usize,
     },
-    /// A field of the key's hash has this value.
+    /// A field of the key's hash has this value, and is due then.
     FieldSet {
         /// The key.
         key: &'a [u8],
@@ -45,6 +46,17 @@ pub enum Outcome<'a> {
         field: &'a [u8],
         /// What it holds.
         value: &'a [u8],
+        /// When it is due.
+        deadline_ms: u64,
+    },
+    /// A field of the key's hash is due then.
+    FieldDeadline {
+        /// The key.
+        key: &'a [u8],
+        /// The field.
+        field: &'a [u8],
+        /// When it is due.
+        deadline_ms: u64,
     },
     /// The key's hash does not have this field.
     FieldGone {
@@ -52,6 +64,14 @@ pub enum Outcome<'a> {
         key: &'a [u8],
         /// The field.
         field: &'a [u8],
+    },
+    /// The key's hash does not have these fields, whose deadlines have come. If it has no other, it is removed next, in the same
+    /// batch, and some of its fields may not be named.
+    FieldsExpired {
+        /// The key.
+        key: &'a [u8],
+        /// The fields.
+        fields: &'a [Vec<u8>],
     },
     /// The key, of a string or a hash, expires then.
     Deadline {
@@ -124,6 +144,13 @@ pub enum Outcome<'a> {
         /// Why.
         cause: Cause,
     },
+    /// An alias means this collection, or there is no such alias. Told by the shard that owns its name.
+    Aliased {
+        /// The alias.
+        alias: &'a [u8],
+        /// The collection's own name.
+        collection: Option<&'a [u8]>,
+    },
     /// This shard holds no vector of a collection that was withdrawn or has expired.
     PartDropped {
         /// What was held, as it was.
@@ -149,6 +176,17 @@ pub enum Outcome<'a> {
     Landed {
         /// Which move.
         transfer: u64,
+    },
+    /// There is this library of functions, whatever had its name. Told by the shard that decides about libraries, as is
+    /// the next.
+    LibrarySet {
+        /// The library.
+        library: &'a Library,
+    },
+    /// There is no library of functions of this name.
+    LibraryGone {
+        /// The name.
+        name: &'a [u8],
     },
     /// What follows, up to the [`Outcome::BatchEnd`], became true at once.
     BatchBegin,

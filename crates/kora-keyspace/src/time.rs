@@ -1,7 +1,6 @@
 //! How the data of a shard notes times. They come in as arguments, in milliseconds of Unix time.
 
-/// The deadline of what does not expire.
-pub const NEVER_MS: u64 = u64::MAX;
+pub use kora_values::NEVER_MS;
 
 /// A time as keys note when they were used: in seconds of Unix time.
 pub fn seconds(now_ms: u64) -> u32 {

@@ -53,6 +53,11 @@ enum Change {
     SetFields(u8, u8, usize),
     RemoveField(u8, u8),
     IncrementField(u8, u8),
+    /// Milliseconds from now, which may be none; 0 for no deadline.
+    FieldDeadline(u8, u8, u64),
+    SetFieldsUntil(u8, u8, Option<u64>),
+    /// Of a hash with many fields, so that it is a table.
+    Fill(u8, u64),
     Deadline(u8, u64),
     Remove(u8),
     Rename(u8, u8),
@@ -61,6 +66,9 @@ enum Change {
     Create(bool),
     Withdraw,
     ExpireCollection(u64),
+    Move,
+    SetAlias(u8, u8),
+    RemoveAlias(u8),
     /// Of this database, or of all.
     Flush(Option<u8>),
 }
@@ -76,6 +84,9 @@ fn change() -> impl Strategy<Value = Change> {
         6 => (key(), 0_u8..20, 0_usize..100).prop_map(|(key, field, length)| Change::SetFields(key, field, length)),
         3 => (key(), 0_u8..20).prop_map(|(key, field)| Change::RemoveField(key, field)),
         2 => (key(), 0_u8..20).prop_map(|(key, field)| Change::IncrementField(key, field)),
+        6 => (key(), 0_u8..20, 0_u64..20).prop_map(|(key, field, ms)| Change::FieldDeadline(key, field, ms)),
+        3 => (key(), 0_u8..20, proptest::option::of(0_u64..20)).prop_map(|(key, field, ms)| Change::SetFieldsUntil(key, field, ms)),
+        1 => (key(), 0_u64..20).prop_map(|(key, ms)| Change::Fill(key, ms)),
         3 => (0_u8..46, 0_u64..40).prop_map(|(key, ms)| Change::Deadline(key, ms)),
         3 => (0_u8..46).prop_map(Change::Remove),
         2 => (key(), key()).prop_map(|(from, to)| Change::Rename(from, to)),
@@ -84,6 +95,9 @@ fn change() -> impl Strategy<Value = Change> {
         1 => any::<bool>().prop_map(Change::Create),
         1 => Just(Change::Withdraw),
         1 => (0_u64..60).prop_map(Change::ExpireCollection),
+        1 => Just(Change::Move),
+        1 => (0_u8..3, 0_u8..3).prop_map(|(alias, collection)| Change::SetAlias(alias, collection)),
+        1 => (0_u8..3).prop_map(Change::RemoveAlias),
         1 => proptest::option::of(0_u8..3).prop_map(Change::Flush),
     ]
 }
@@ -155,6 +169,34 @@ impl Subject {
                     sum.is_ok()
                 });
             }
+            Change::FieldDeadline(key, field, ms) => {
+                let deadline_ms = if ms == 0 { NEVER_MS } else { now_ms + ms - 1 };
+                self.on(key, |keyspace, place| {
+                    keyspace
+                        .edit_hash(place, |edit| edit.set_deadline(&[field], deadline_ms))
+                        .is_ok()
+                });
+            }
+            Change::SetFieldsUntil(key, field, ms) => {
+                self.on(key, |keyspace, place| {
+                    let set = keyspace.edit_hash_or_new(place, |edit| {
+                        edit.set_with(&[field], b"until", ms.map(|ms| now_ms + ms));
+                        edit.set(&[field, 2], b"gone again");
+                        edit.remove(&[field, 2]) && field % 3 == 0 && edit.remove(&[field])
+                    });
+                    set.is_ok()
+                });
+            }
+            Change::Fill(key, ms) => {
+                self.on(key, |keyspace, place| {
+                    let set = keyspace.edit_hash_or_new(place, |edit| {
+                        for number in 0..600_u64 {
+                            edit.set_with(&number.to_le_bytes(), b"many", Some(now_ms + ms + number % 3));
+                        }
+                    });
+                    set.is_ok()
+                });
+            }
             Change::Deadline(key, ms) => {
                 let deadline_ms = if ms == 0 { NEVER_MS } else { now_ms + ms - 1 };
                 self.on(key, |keyspace, place| keyspace.set_deadline(place, deadline_ms));
@@ -184,10 +226,17 @@ impl Subject {
                 let place = self.keyspace.resolve_live(b"set", now_ms);
                 self.keyspace.set_deadline(place, now_ms + ms);
             }
+            Change::Move => self.move_collection(),
+            Change::SetAlias(alias, collection) => {
+                let generation = self.catalog.next_generation();
+                self.keyspace.set_alias(&[b'l', alias], &[b'c', collection], generation);
+            }
+            Change::RemoveAlias(alias) => drop(self.keyspace.remove_alias(&[b'l', alias])),
             Change::Flush(number) => {
                 let database = number.map(database);
                 let is_meant = |name: &[u8]| database.is_none_or(|database| Database::of(name) == database);
                 let before = self.catalog.next_generation();
+                self.keyspace.remove_aliases_before(before, |_| true);
                 let mut bucket = Some(0);
                 while let Some(from) = bucket {
                     bucket = self.keyspace.withdraw_before(before, from, is_meant);
@@ -208,6 +257,38 @@ impl Subject {
         let key = key_of(key);
         let place = self.keyspace.resolve_live(&key, self.now_ms);
         change(&mut self.keyspace, place)
+    }
+
+    /// As a vector set is renamed, but to the name that it has.
+    fn move_collection(&mut self) {
+        let place = self.keyspace.resolve_live(b"set", self.now_ms);
+        let Some(schema) = self.catalog.at(self.now_ms).find(b"set") else {
+            return;
+        };
+        self.transfers += 1;
+        self.keyspace.begin_batch();
+        let part = self.keyspace.take_set(&schema, self.transfers);
+        self.keyspace.note_landed(self.transfers);
+        if let Some(part) = part {
+            let next = Arc::new(Schema {
+                name: schema.name.clone(),
+                generation: self.catalog.next_generation(),
+                dimension: schema.dimension,
+                graph: schema.graph,
+                made_by: schema.made_by,
+                label: Bytes::from_static(b"moved"),
+                name_bytes: Gauge::new(0),
+                leaving: Gauge::new(0),
+                deadline: SharedDeadline::new(),
+            });
+            self.keyspace.land_set(part, &next);
+            self.keyspace.set_deadline(place, schema.deadline.end());
+            let mut from = Some(0);
+            while let Some(at) = from {
+                from = self.keyspace.tell_vectors(&next, at, 3);
+            }
+        }
+        self.keyspace.end_batch();
     }
 
     fn create(&mut self, stays: bool) {

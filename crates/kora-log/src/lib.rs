@@ -20,11 +20,11 @@
 //!    on top of a later state, changes nothing that a later record does not set right.
 //! 2. If a record in the log says a key's whole state (`SET`, `HASH`, `GONE`, `FLUSH`), everything captured of that key is
 //!    overwritten, whenever it was captured.
-//! 3. If none does, the key was there throughout with one type. Only `FIELDS`, `FIELDS GONE`, `PATCH` and `DEADLINE`
-//!    touched it; of these the last one wins at each field and each byte, and what none of them touched was captured
-//!    unchanged.
-//! 4. A record of a part (`FIELDS`, `PATCH`, `DEADLINE`) that meets nothing, or another type, is skipped: a record of the
-//!    whole state follows.
+//! 3. If none does, the key was there throughout with one type. Only `FIELDS`, `FIELDS GONE`, `FIELD DEADLINES`, `PATCH`
+//!    and `DEADLINE` touched it; of these the last one wins at each field, its deadline and each byte, and what none of
+//!    them touched was captured unchanged.
+//! 4. A record of a part (`FIELDS`, `FIELD DEADLINES`, `PATCH`, `DEADLINE`) that meets nothing, or another type, is
+//!    skipped: a record of the whole state follows.
 //!
 //! The condition is that a snapshot counts only once the log is on disk up to the end of the capture: the manifest is
 //! published after that ([`manifest`]). `tests/law.rs` is this proof as a property test.

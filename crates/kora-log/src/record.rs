@@ -7,7 +7,9 @@ mod parts;
 
 pub(crate) use self::parts::Kind;
 use self::parts::{begin, begin_collection, begin_number, begin_vector};
-pub use self::parts::{encode_fields, encode_fields_gone, encode_vector, put_text};
+pub use self::parts::{
+    encode_field_deadlines, encode_fields, encode_fields_gone, encode_library, encode_vector, put_text,
+};
 use crate::bytes::{Malformed, put_bytes, put_integer, take_byte, take_bytes, take_integer};
 
 /// One thing that became true on a shard.
@@ -29,7 +31,7 @@ pub enum Record<'a> {
         /// When it expires.
         deadline: Deadline,
     },
-    /// A hash has these fields, and keeps its others.
+    /// A hash has these fields, without deadlines, and keeps its others.
     Fields {
         /// The key.
         key: &'a [u8],
@@ -42,6 +44,13 @@ pub enum Record<'a> {
         key: &'a [u8],
         /// Their names.
         names: List<'a>,
+    },
+    /// Fields of a hash are due then, those of them that are there.
+    FieldDeadlines {
+        /// The key.
+        key: &'a [u8],
+        /// Their names and deadlines.
+        fields: FieldDeadlines<'a>,
     },
     /// A string holds these bytes from a place on; it is filled with zeros up to there if it was shorter.
     Patch {
@@ -150,6 +159,13 @@ pub enum Record<'a> {
         /// Why they went.
         cause: Cause,
     },
+    /// An alias means a collection, or is not there. Written by the owner of its name.
+    Alias {
+        /// The alias.
+        name: &'a [u8],
+        /// The collection's name; empty if there is no such alias.
+        collection: &'a [u8],
+    },
     /// A shard holds no keys, and no vectors of collections whose generation is below this one.
     Flush {
         /// Collections made from here on stay.
@@ -166,6 +182,20 @@ pub enum Record<'a> {
     Landed {
         /// Number of the transfer: drawn once for the whole server.
         transfer: u64,
+    },
+    /// There is a library of functions of this name, and it is this one.
+    Library {
+        /// Its name.
+        name: &'a [u8],
+        /// All of its code, first line included.
+        code: &'a [u8],
+        /// What it registers: of each function its name, its flags, and its description, as the engine spells them.
+        functions: List<'a>,
+    },
+    /// There is no library of functions of this name.
+    LibraryGone {
+        /// The name.
+        name: &'a [u8],
     },
 }
 
@@ -243,6 +273,35 @@ impl std::fmt::Debug for List<'_> {
     }
 }
 
+/// Names of fields, each with its deadline.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct FieldDeadlines<'a> {
+    /// Names and times, in turn. Invariant: a time is an integer, and nothing more, as a [`Deadline`] is written.
+    list: List<'a>,
+}
+
+impl<'a> FieldDeadlines<'a> {
+    /// Each of them.
+    pub fn iter(&self) -> impl Iterator<Item = (&'a [u8], Deadline)> + use<'a> {
+        let mut texts = self.list.iter();
+        std::iter::from_fn(move || {
+            let (name, mut time) = (texts.next()?, texts.next()?);
+            Deadline::take(&mut time).ok().map(|deadline| (name, deadline))
+        })
+    }
+
+    fn take(bytes: &mut &'a [u8]) -> Result<FieldDeadlines<'a>, Malformed> {
+        let list = List::take(bytes, 2)?;
+        for mut time in list.iter().skip(1).step_by(2) {
+            Deadline::take(&mut time)?;
+            if !time.is_empty() {
+                return Err(Malformed("a field's deadline has bytes behind it"));
+            }
+        }
+        Ok(FieldDeadlines { list })
+    }
+}
+
 impl<'a> Record<'a> {
     /// Writes it behind what is there.
     pub fn encode(&self, out: &mut Vec<u8>) {
@@ -263,6 +322,11 @@ impl<'a> Record<'a> {
                 begin(out, Kind::FieldsGone, key);
                 put_integer(out, names.count);
                 out.extend_from_slice(names.bytes);
+            }
+            Record::FieldDeadlines { key, fields } => {
+                begin(out, Kind::FieldDeadlines, key);
+                put_integer(out, fields.list.count / 2);
+                out.extend_from_slice(fields.list.bytes);
             }
             Record::Patch { key, offset, bytes } => {
                 begin(out, Kind::Patch, key);
@@ -349,12 +413,20 @@ impl<'a> Record<'a> {
                 begin_collection(out, Kind::PartGone, generation, collection);
                 cause.put(out);
             }
+            Record::Alias { name, collection } => {
+                begin(out, Kind::Alias, name);
+                put_bytes(out, collection);
+            }
             Record::Flush { generation } => begin_number(out, Kind::Flush, generation),
             Record::FlushDatabase { generation, database } => {
                 begin_number(out, Kind::FlushDatabase, generation);
                 put_integer(out, database);
             }
             Record::Landed { transfer } => begin_number(out, Kind::Landed, transfer),
+            Record::Library { name, code, functions } => encode_library(out, name, code, functions.count / 3, |out| {
+                out.extend_from_slice(functions.bytes);
+            }),
+            Record::LibraryGone { name } => begin(out, Kind::LibraryGone, name),
         }
     }
 
@@ -369,7 +441,14 @@ impl<'a> Record<'a> {
             .find(|known| **known as u8 == kind)
             .ok_or(Malformed("a record of a kind that this version does not know"))?;
         match kind {
-            Kind::Set | Kind::Hash | Kind::Fields | Kind::FieldsGone | Kind::Patch | Kind::Deadline | Kind::Gone => {
+            Kind::Set
+            | Kind::Hash
+            | Kind::Fields
+            | Kind::FieldsGone
+            | Kind::FieldDeadlines
+            | Kind::Patch
+            | Kind::Deadline
+            | Kind::Gone => {
                 let key = take_bytes(bytes)?;
                 Record::decode_of_key(kind, key, bytes)
             }
@@ -381,6 +460,10 @@ impl<'a> Record<'a> {
                 let (generation, collection) = (take_integer(bytes)?, take_bytes(bytes)?);
                 Record::decode_of_collection(kind, (generation, collection), bytes)
             }
+            Kind::Alias => Ok(Record::Alias {
+                name: take_bytes(bytes)?,
+                collection: take_bytes(bytes)?,
+            }),
             Kind::Flush => Ok(Record::Flush {
                 generation: take_integer(bytes)?,
             }),
@@ -390,6 +473,14 @@ impl<'a> Record<'a> {
             }),
             Kind::Landed => Ok(Record::Landed {
                 transfer: take_integer(bytes)?,
+            }),
+            Kind::Library => Ok(Record::Library {
+                name: take_bytes(bytes)?,
+                code: take_bytes(bytes)?,
+                functions: List::take(bytes, 3)?,
+            }),
+            Kind::LibraryGone => Ok(Record::LibraryGone {
+                name: take_bytes(bytes)?,
             }),
         }
     }
@@ -412,6 +503,10 @@ impl<'a> Record<'a> {
             Kind::FieldsGone => Record::FieldsGone {
                 key,
                 names: List::take(bytes, 1)?,
+            },
+            Kind::FieldDeadlines => Record::FieldDeadlines {
+                key,
+                fields: FieldDeadlines::take(bytes)?,
             },
             Kind::Patch => Record::Patch {
                 key,

@@ -181,6 +181,11 @@ impl Durability {
             _ => None,
         }
     }
+
+    /// Whether the log itself can't be written; a snapshot that failed is no reason not to send replies.
+    pub fn is_log_failing(&self) -> bool {
+        matches!(self.trouble(), Some(Trouble::Full | Trouble::Write | Trouble::Sync))
+    }
 }
 
 impl Phase {

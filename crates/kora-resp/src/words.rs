@@ -51,6 +51,13 @@ impl Words {
         words
     }
 
+    /// Some words by themselves.
+    pub fn of<'w>(words: impl Iterator<Item = &'w [u8]>) -> Words {
+        let mut all = Words::default();
+        words.for_each(|word| all.push(word, 0));
+        all
+    }
+
     /// Copies of words that lie near each other in `text`.
     pub(crate) fn copied(text: &[u8], places: &[Argument]) -> Words {
         let (Some(first), Some(last)) = (places.first(), places.last()) else {

@@ -7,10 +7,11 @@
 //!
 //! | question | file |
 //! |---|---|
-//! | how is a script paused in the middle of anything? | `fiber.rs` |
+//! | how is a script paused in the middle of anything? | `fiber.rs`, `running.rs` |
 //! | what holds it within its memory and its slice? | `machine.rs` |
 //! | which globals does a script see? | `sandbox.rs`, `prelude.lua` |
 //! | what does `redis.call` do? | `redis_library.rs` |
+//! | how does a library register its functions? | `library.rs`, `loading.rs` |
 //! | how do replies become values of Lua, and back? | `convert.rs` |
 //! | `cjson`, `cmsgpack`, `struct`, `bit` | `json.rs`, `json_text.rs`, `message_pack.rs`, `structure.rs`, `bits.rs` |
 //! | `string.find` and its like | `patterns.rs`, `matcher.rs` |
@@ -22,9 +23,12 @@ mod bits;
 mod convert;
 #[expect(unsafe_code, reason = "a pointer to the fiber's own stack")]
 mod fiber;
+mod flags;
 mod json;
 mod json_text;
+mod library;
 pub mod limits;
+mod loading;
 #[expect(unsafe_code, reason = "Lua's C interface")]
 mod machine;
 mod matcher;
@@ -33,6 +37,7 @@ mod number;
 mod patterns;
 mod redis_library;
 mod run;
+mod running;
 mod sandbox;
 mod script;
 mod structure;
@@ -42,8 +47,11 @@ use std::rc::Rc;
 
 use corosensei::stack::DefaultStack;
 
-pub use crate::fiber::{Call, Ending, Progress, Resume, Running};
-pub use crate::run::Run;
+pub use crate::fiber::{Call, Ending, Progress, Resume};
+pub use crate::flags::Flags;
+pub use crate::library::{LibraryCode, Registered};
+pub use crate::run::{Program, Run};
+pub use crate::running::Running;
 pub use crate::script::{Script, sha1_hex};
 
 use crate::machine::Machine;
@@ -80,6 +88,11 @@ impl Interpreter {
     /// If another one has not ended.
     pub fn begin(self: &Rc<Interpreter>, run: Run) -> Running {
         Running::new(Rc::clone(self), run)
+    }
+
+    /// What the last library has registered that was run as a [`Program::Library`].
+    pub fn take_registered(&self) -> Vec<Registered> {
+        self.state.shared.registered.take()
     }
 
     /// Bytes that Lua holds.

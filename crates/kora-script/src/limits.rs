@@ -30,8 +30,17 @@ pub(crate) const SMALL_BYTES: usize = 4_096;
 /// the deepest recursion of this crate is [`JSON_DEPTH_MAX`].
 pub(crate) const STACK_BYTES: usize = 2 << 20;
 
-/// Compiled scripts that a machine keeps; with one more it forgets all and compiles anew.
+/// Compiled scripts that a machine keeps; with one more it forgets all and compiles anew. The same of libraries.
 pub(crate) const COMPILED_MAX: usize = 1_024;
+
+/// Functions of one library.
+pub const LIBRARY_FUNCTIONS_MAX: usize = 1_024;
+
+/// Bytes of the name of a library or a function.
+pub const NAME_BYTES_MAX: usize = 128;
+
+/// Bytes of what a library says of one of its functions.
+pub const DESCRIPTION_BYTES_MAX: usize = 4_096;
 
 /// How deep tables may nest in a reply.
 pub(crate) const REPLY_DEPTH_MAX: usize = 200;

@@ -28,9 +28,17 @@ local function handle(err)
   return err
 end
 
-function result.driver(script)
+function result.driver(script, keys, arguments)
+  local called = script
+  if keys then
+    called = function()
+      -- No call in the last place: the function keeps its own.
+      local value = script(keys, arguments)
+      return value
+    end
+  end
   enter()
-  local ok, value = xpcall(script, handle)
+  local ok, value = xpcall(called, handle)
   leave()
   return ok, value
 end

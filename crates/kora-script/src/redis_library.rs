@@ -30,11 +30,17 @@ pub(crate) fn table(machine: &Machine, shared: &Rc<Shared>) -> mlua::Result<Tabl
     }
     add_replies(machine, &redis)?;
     add_settings(machine, shared, &redis)?;
-    for (name, value) in CONSTANTS {
+    add_log(machine, &redis)?;
+    for (name, value) in REPLICATION_CONSTANTS {
         redis.raw_set(*name, *value)?;
     }
-    redis.raw_set("REDIS_VERSION", REDIS_VERSION)?;
-    redis.raw_set("REDIS_VERSION_NUM", REDIS_VERSION_NUMBER)?;
+    Ok(redis)
+}
+
+/// What libraries have of it while they are loaded, but for what registers functions.
+pub(crate) fn loading_table(machine: &Machine) -> mlua::Result<Table> {
+    let redis = machine.lua().create_table()?;
+    add_log(machine, &redis)?;
     Ok(redis)
 }
 
@@ -146,6 +152,15 @@ fn add_settings(machine: &Machine, shared: &Rc<Shared>, redis: &Table) -> mlua::
         Ok(MultiValue::new())
     })?;
     redis.raw_set("setresp", set_version)?;
+    let answering = |value: Value| machine.function(move |_, _| Ok(one(value.clone())));
+    redis.raw_set("breakpoint", answering(Value::Boolean(false))?)?;
+    redis.raw_set("debug", machine.function(|_, _| Ok(MultiValue::new()))?)?;
+    redis.raw_set("replicate_commands", answering(Value::Boolean(true))?)?;
+    redis.raw_set("set_repl", machine.function(|_, _| Ok(MultiValue::new()))?)
+}
+
+/// `redis.log`, its levels, and the version.
+fn add_log(machine: &Machine, redis: &Table) -> mlua::Result<()> {
     // What is logged goes nowhere: a client must not be able to fill the operator's disk.
     let log = machine.function(|lua, arguments| {
         let arguments = Arguments::new("log", arguments);
@@ -159,11 +174,11 @@ fn add_settings(machine: &Machine, shared: &Rc<Shared>, redis: &Table) -> mlua::
         }
     })?;
     redis.raw_set("log", log)?;
-    let answering = |value: Value| machine.function(move |_, _| Ok(one(value.clone())));
-    redis.raw_set("breakpoint", answering(Value::Boolean(false))?)?;
-    redis.raw_set("debug", machine.function(|_, _| Ok(MultiValue::new()))?)?;
-    redis.raw_set("replicate_commands", answering(Value::Boolean(true))?)?;
-    redis.raw_set("set_repl", machine.function(|_, _| Ok(MultiValue::new()))?)
+    for (name, value) in LOG_CONSTANTS {
+        redis.raw_set(*name, *value)?;
+    }
+    redis.raw_set("REDIS_VERSION", REDIS_VERSION)?;
+    redis.raw_set("REDIS_VERSION_NUM", REDIS_VERSION_NUMBER)
 }
 
 fn raised<T>(lua: &Lua, text: &str) -> Result<T, Fault> {
@@ -176,11 +191,14 @@ fn one(value: Value) -> MultiValue {
     MultiValue::from_vec(vec![value])
 }
 
-const CONSTANTS: &[(&str, i64)] = &[
+const LOG_CONSTANTS: &[(&str, i64)] = &[
     ("LOG_DEBUG", 0),
     ("LOG_VERBOSE", 1),
     ("LOG_NOTICE", 2),
     ("LOG_WARNING", 3),
+];
+
+const REPLICATION_CONSTANTS: &[(&str, i64)] = &[
     ("REPL_NONE", 0),
     ("REPL_AOF", 1),
     ("REPL_REPLICA", 2),

@@ -7,12 +7,17 @@ use mlua::{Function, Lua, MultiValue, Table, Value};
 use crate::arguments::Arguments;
 use crate::machine::{Fault, Machine, READ_ONLY};
 use crate::run::Shared;
-use crate::{bits, json, message_pack, patterns, redis_library, structure};
+use crate::{bits, json, loading, message_pack, patterns, redis_library, structure};
 
 pub(crate) struct Sandbox {
+    /// Calls a function, and says whether it returned, and what: see `prelude.lua`.
     pub(crate) driver: Function,
     /// Where globals are looked for. Scripts have an empty table in its place that refuses to be written.
     pub(crate) globals: Table,
+    /// The metatable of that empty table. Its `__index` says where globals are looked for.
+    pub(crate) lookup: Table,
+    /// What libraries have for globals while they are loaded.
+    pub(crate) loading_globals: Table,
 }
 
 /// Makes the sandbox, and lets it be what scripts find.
@@ -77,12 +82,24 @@ pub(crate) fn build(machine: &Machine, shared: &Rc<Shared>) -> mlua::Result<Sand
     })?;
     let behind = lua.create_table()?;
     behind.raw_set("__index", missing)?;
-    globals.set_metatable(Some(behind))?;
+    globals.set_metatable(Some(behind.clone()))?;
+    let loading_redis = redis_library::loading_table(machine)?;
+    loading::add_to(machine, shared, &loading_redis)?;
+    loading_redis.set_metatable(Some(behind.clone()))?;
+    let loading_globals = lua.create_table()?;
+    loading_globals.raw_set("redis", shield(machine, &loading_redis, &refuse)?)?;
+    loading_globals.set_metatable(Some(behind))?;
     let shown = shield(machine, &globals, &refuse)?;
     globals.raw_set("_G", &shown)?;
+    let lookup = shown.metatable().expect("a shield has one");
     lua.set_globals(shown)?;
     let driver = prelude.raw_get("driver")?;
-    Ok(Sandbox { driver, globals })
+    Ok(Sandbox {
+        driver,
+        globals,
+        lookup,
+        loading_globals,
+    })
 }
 
 /// An empty table that shows what this one has, and can't be written.

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use mlua::{ChunkMode, Function, Lua, LuaOptions, StdLib};
 use sha1::{Digest, Sha1};
 
+use crate::flags::Flags;
 use crate::limits::SCRIPT_BYTES_MAX;
 
 /// A script as it was sent.
@@ -13,8 +14,8 @@ pub struct Script {
     pub sha: String,
     /// Its text, without a `#!` line.
     pub text: Bytes,
-    /// It says of itself that it writes nothing (`#!lua flags=no-writes`).
-    pub is_read_only: bool,
+    /// What it says of itself (`#!lua flags=no-writes`), if it has such a line.
+    pub flags: Option<Flags>,
 }
 
 impl Script {
@@ -31,11 +32,7 @@ impl Script {
         }
         let sha = sha1_hex(&text);
         if !text.starts_with(b"#!") {
-            return Ok(Script {
-                sha,
-                text,
-                is_read_only: false,
-            });
+            return Ok(Script { sha, text, flags: None });
         }
         let end = text.iter().position(|byte| *byte == b'\n');
         let end = end.ok_or("ERR Invalid script shebang")?;
@@ -46,17 +43,14 @@ impl Script {
             Some(engine) => return Err(format!("ERR Unexpected engine in script shebang: #!{engine}")),
             None => return Err("ERR Invalid engine in script shebang".to_owned()),
         }
-        let mut is_read_only = false;
+        let mut flags = Flags::default();
         for word in words {
-            let Some(flags) = word.strip_prefix("flags=") else {
+            let Some(names) = word.strip_prefix("flags=") else {
                 return Err(format!("ERR Unknown lua shebang option: {word}"));
             };
-            for flag in flags.split(',').filter(|flag| !flag.is_empty()) {
-                match flag {
-                    "no-writes" => is_read_only = true,
-                    "allow-oom" | "allow-stale" | "no-cluster" | "allow-cross-slot-keys" => {}
-                    flag => return Err(format!("ERR Unexpected flag in script shebang: {flag}")),
-                }
+            for name in names.split(',').filter(|name| !name.is_empty()) {
+                let flag = Flags::named(name);
+                flags = flags.with(flag.ok_or_else(|| format!("ERR Unexpected flag in script shebang: {name}"))?);
             }
         }
         // The line's end stays, so that lines are counted as in the text.
@@ -64,7 +58,7 @@ impl Script {
         Ok(Script {
             sha,
             text,
-            is_read_only,
+            flags: Some(flags),
         })
     }
 }
@@ -76,22 +70,18 @@ impl Script {
     /// What is wrong with it, in the words of an error reply.
     pub fn check(&self) -> Result<(), String> {
         let lua = Lua::new_with(StdLib::NONE, LuaOptions::default()).map_err(|error| format!("ERR {error}"))?;
-        compiled(&lua, self).map(drop)
+        compiled(&lua, &self.text, "@user_script")
+            .map(drop)
+            .map_err(|message| format!("ERR Error compiling script (new function): {message}"))
     }
 }
 
-/// Its text as a function.
-pub(crate) fn compiled(lua: &Lua, script: &Script) -> Result<Function, String> {
-    let chunk = lua
-        .load(&script.text[..])
-        .set_name("@user_script")
-        .set_mode(ChunkMode::Text);
-    chunk.into_function().map_err(|error| {
-        let message = match &error {
-            mlua::Error::SyntaxError { message, .. } => message.clone(),
-            error => error.to_string(),
-        };
-        format!("ERR Error compiling script (new function): {message}")
+/// A text as a function; what is wrong with it otherwise.
+pub(crate) fn compiled(lua: &Lua, text: &[u8], name: &str) -> Result<Function, String> {
+    let chunk = lua.load(text).set_name(name).set_mode(ChunkMode::Text);
+    chunk.into_function().map_err(|error| match &error {
+        mlua::Error::SyntaxError { message, .. } => message.clone(),
+        error => error.to_string(),
     })
 }
 

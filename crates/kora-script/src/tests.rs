@@ -1,12 +1,14 @@
 //! Scripts and what Redis 8.2.3 answers them, and scripts that mean harm.
 
+mod libraries;
+
 use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use kora_resp::{Reply, Version, write_reply};
 
-use crate::{Ending, Interpreter, Progress, Resume, Run, Script};
+use crate::{Ending, Interpreter, LibraryCode, Program, Progress, Resume, Run, Script};
 
 struct Bench {
     interpreter: Rc<Interpreter>,
@@ -23,8 +25,12 @@ impl Bench {
 
     fn begin(&self, text: &str, version: Version) -> crate::Running {
         let script = Script::new(Bytes::copy_from_slice(text.as_bytes())).expect("it is a script");
+        self.begin_program(Program::Script(Arc::new(script)), version)
+    }
+
+    fn begin_program(&self, program: Program, version: Version) -> crate::Running {
         self.interpreter.begin(Run {
-            script: Arc::new(script),
+            program,
             keys: vec![Bytes::from_static(b"key")],
             arguments: vec![Bytes::from_static(b"a"), Bytes::from_static(b"b")],
             version,
@@ -33,7 +39,16 @@ impl Bench {
 
     /// What a script answers, where every command answers its own words.
     fn run_in(&mut self, text: &str, version: Version) -> String {
-        let mut running = self.begin(text, version);
+        let running = self.begin(text, version);
+        self.finish(running, version)
+    }
+
+    fn run_program(&mut self, program: Program) -> String {
+        let running = self.begin_program(program, Version::Resp2);
+        self.finish(running, Version::Resp2)
+    }
+
+    fn finish(&mut self, mut running: crate::Running, version: Version) -> String {
         let mut resume = Resume::GoOn;
         loop {
             resume = match running.resume(resume) {

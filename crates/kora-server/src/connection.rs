@@ -26,7 +26,7 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::acceptor::{Arrival, ArrivingClient};
 use crate::host::Process;
 use crate::output::Output;
-use crate::persistence::WorkerPersistence;
+use crate::persistence::LocalPersistence;
 use crate::settings::Live;
 
 /// One client's connection.
@@ -40,7 +40,7 @@ pub(crate) struct Connection {
     pub(crate) id: u64,
     pub(crate) live: Arc<Live>,
     /// Where changes are handed over, if they are kept on disk.
-    pub(crate) persistence: Option<WorkerPersistence>,
+    pub(crate) persistence: Option<LocalPersistence>,
     /// The client has said something that may write since its replies were last safe.
     pub(crate) may_have_written: bool,
     /// The client has said WAITAOF: what is sent next has to wait for the log.
@@ -95,7 +95,7 @@ pub(crate) struct Shared {
     /// How long a turn executes that a connection's task gives the engine.
     pub(crate) turn_budget_us: u64,
     pub(crate) live: Arc<Live>,
-    pub(crate) persistence: Option<WorkerPersistence>,
+    pub(crate) persistence: Option<LocalPersistence>,
     pub(crate) read_buffer: ReadBuffer,
     /// Where the connections of all workers arrive, by the workers' numbers.
     pub(crate) peers: Arc<[mpsc::Sender<Arrival>]>,

@@ -147,7 +147,7 @@ impl Connection {
         let admission = engine.submit(self.reply_queue, parsed, now_us, &self.host);
         self.is_waiting = matches!(admission, Admission::Later(_));
         if let Admission::Later(parsed) = admission {
-            self.ahead.push_front(parsed);
+            self.ahead.push_front(*parsed);
             return false;
         }
         self.awaits_log |= awaits_log;

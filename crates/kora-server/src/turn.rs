@@ -15,7 +15,7 @@ use kora_mesh::{Armed, Flag};
 use tokio::time::{Instant, Sleep};
 
 use crate::host::Process;
-use crate::persistence::{LoadProgress, WorkerLoading, WorkerPersistence};
+use crate::persistence::{LoadProgress, LocalPersistence, WorkerLoading};
 use crate::returning::Returning;
 
 /// Ends when the stop flag is up.
@@ -27,12 +27,12 @@ pub(crate) struct Turn {
     pub(crate) idle_laps: u32,
     /// Laps made since there was something to do.
     pub(crate) laps: u32,
-    /// Ends a sleep when a key expires, or a collection's recall may be sampled.
+    /// Ends a sleep when a key expires, a collection's recall may be sampled, or a snapshot is gone on with.
     pub(crate) alarm: Pin<Box<Sleep>>,
     /// Where the data comes from until all of it is here.
     pub(crate) loading: Option<WorkerLoading>,
     /// Where changes are handed over, if they are kept on disk.
-    pub(crate) persistence: Option<WorkerPersistence>,
+    pub(crate) persistence: Option<LocalPersistence>,
     /// How freed memory goes back to the system.
     pub(crate) returning: Returning,
     pub(crate) stop: Arc<Flag>,
@@ -60,6 +60,7 @@ impl Future for Turn {
         };
         if let Some(persistence) = &turn.persistence {
             persistence.hand_over(&mut engine);
+            persistence.wake_settled();
         }
         if loaded == Some(LoadProgress::Worked) {
             turn.laps = 0;
@@ -82,16 +83,15 @@ impl Future for Turn {
             return Poll::Pending;
         }
         let (stop, returning) = (&turn.stop, &turn.returning);
+        let has_settled = || turn.persistence.as_ref().is_some_and(LocalPersistence::has_settled);
         let next_us = returning.next_us(&engine, now_us);
-        if engine.park(context.waker(), || stop.is_raised() || returning.is_due()) == Armed::Stay {
-            context.waker().wake_by_ref();
-        } else if let Some(us) = engine
-            .next_alarm_us(turn.host.now_us())
-            .into_iter()
-            .chain(next_us)
-            .min()
+        if engine.park(context.waker(), || {
+            stop.is_raised() || returning.is_due() || has_settled()
+        }) == Armed::Stay
         {
-            let delay = Duration::from_micros(us.max(ALARM_US_MIN)).min(ALARM_MAX);
+            context.waker().wake_by_ref();
+        } else if let Some(us) = next_look_us(&engine, turn.host.now_us(), next_us) {
+            let delay = Duration::from_micros(us).min(ALARM_MAX);
             turn.alarm.as_mut().reset(Instant::now() + delay);
             if turn.alarm.as_mut().poll(context).is_ready() {
                 context.waker().wake_by_ref();
@@ -99,6 +99,13 @@ impl Future for Turn {
         }
         Poll::Pending
     }
+}
+
+/// In how many microseconds a worker that sleeps looks again at its engine, or at the memory that goes back to the system.
+fn next_look_us(engine: &Engine, now_us: u64, returning_us: Option<u64>) -> Option<u64> {
+    let alarm_us = engine.next_alarm_us(now_us).into_iter().chain(returning_us).min();
+    let rest_us = engine.capture_rest_us(now_us);
+    alarm_us.map(|us| us.max(ALARM_US_MIN)).into_iter().chain(rest_us).min()
 }
 
 /// How long records are made true before sockets are looked at again, in microseconds.

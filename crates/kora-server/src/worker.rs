@@ -16,7 +16,7 @@ use tokio::sync::{mpsc, watch};
 use crate::acceptor::Arrival;
 use crate::connection::{Connection, ReadBuffer, Shared};
 use crate::host::Process;
-use crate::persistence::{WorkerLoading, WorkerPersistence};
+use crate::persistence::{LocalPersistence, WorkerLoading, WorkerPersistence};
 use crate::returning::Returning;
 use crate::settings::Live;
 use crate::turn::Turn;
@@ -76,6 +76,7 @@ impl Worker {
         let stopping = Rc::new(Cell::new(false));
         let live = self.live;
         let (persistence, loading) = self.persistence.unzip();
+        let persistence = persistence.map(LocalPersistence::new);
         let shared = Shared {
             engine: Rc::clone(&engine),
             host: self.host,

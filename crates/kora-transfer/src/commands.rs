@@ -1,5 +1,6 @@
 //! Rows as the commands that write them. Each may be sent twice: after a connection was lost, a batch is sent again.
 
+use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::connection::encode;
@@ -18,7 +19,14 @@ pub(crate) fn write(row: &Row, out: &mut Vec<u8>) -> usize {
             }
             1
         }
-        Content::Hash { fields, continues } => write_hash(row, fields, *continues, out),
+        Content::Hash {
+            fields,
+            deadlines,
+            continues,
+        } => {
+            let count = write_hash(row, fields, *continues, out);
+            count + expire_fields(key, deadlines, out) + expire(row, out)
+        }
         Content::Vector(vector) => {
             write_vector(row, vector, out);
             1
@@ -54,7 +62,26 @@ fn write_hash(row: &Row, fields: &[(Vec<u8>, Vec<u8>)], continues: bool, out: &m
         encode(&words, out);
         count += 1;
     }
-    count + expire(row, out)
+    count
+}
+
+/// One command for all fields with the same deadline, a thousand at most.
+fn expire_fields(key: &[u8], deadlines: &[(Vec<u8>, u64)], out: &mut Vec<u8>) -> usize {
+    let mut by_deadline: BTreeMap<u64, Vec<&[u8]>> = BTreeMap::new();
+    for (field, at_ms) in deadlines {
+        by_deadline.entry(*at_ms).or_default().push(field);
+    }
+    let mut count = 0;
+    for (at_ms, fields) in by_deadline {
+        for fields in fields.chunks(FIELDS_MAX) {
+            let (at_ms, numfields) = (at_ms.to_string(), fields.len().to_string());
+            let mut words: Vec<&[u8]> = vec![b"HPEXPIREAT", key, at_ms.as_bytes(), b"FIELDS", numfields.as_bytes()];
+            words.extend(fields);
+            encode(&words, out);
+            count += 1;
+        }
+    }
+    count
 }
 
 fn write_vector(row: &Row, vector: &Vector, out: &mut Vec<u8>) {

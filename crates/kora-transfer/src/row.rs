@@ -16,6 +16,8 @@ pub(crate) enum Content {
     String(Vec<u8>),
     Hash {
         fields: Fields,
+        /// Unix time in milliseconds, for the fields that have a deadline.
+        deadlines: FieldDeadlines,
         /// False if these are all fields, or the first of more: what the key held before goes.
         continues: bool,
     },
@@ -35,6 +37,9 @@ pub(crate) enum Content {
 
 /// Fields of a hash with their values.
 pub(crate) type Fields = Vec<(Vec<u8>, Vec<u8>)>;
+
+/// Names of fields, and when they expire.
+pub(crate) type FieldDeadlines = Vec<(Vec<u8>, u64)>;
 
 /// A vector and its attributes.
 #[derive(Clone, Debug, PartialEq)]

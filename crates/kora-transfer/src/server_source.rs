@@ -2,9 +2,12 @@
 //!
 //! It is no picture of one moment: what is written meanwhile may travel or not. What was there throughout travels.
 
+mod hashes;
+
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use self::hashes::pairs;
 use crate::address::ServerAddress;
 use crate::connection::Connection;
 use crate::error::TransferError;
@@ -31,6 +34,8 @@ pub(crate) struct ServerSource {
     is_kora: bool,
     /// Whether it has PEXPIRETIME, as Redis from 7.0 on.
     tells_deadlines: bool,
+    /// It knows HPEXPIRETIME: Redis does from 7.4 on.
+    tells_field_deadlines: bool,
     /// Where SCAN goes on; `None` at the end.
     cursor: Option<u64>,
     /// The cursor whose keys are read now.
@@ -52,6 +57,7 @@ impl ServerSource {
         let mut connection = Connection::open(address)?;
         let is_kora = connection.knows("VECINFO")?;
         let tells_deadlines = connection.knows("PEXPIRETIME")?;
+        let tells_field_deadlines = connection.knows("HPEXPIRETIME")?;
         let keys = connection
             .demand(&[b"DBSIZE"])?
             .integer()
@@ -60,6 +66,7 @@ impl ServerSource {
             scope,
             is_kora,
             tells_deadlines,
+            tells_field_deadlines,
             cursor: Some(from.offset),
             batch: from.offset,
             rows: from.rows,
@@ -216,45 +223,6 @@ impl ServerSource {
         Ok(())
     }
 
-    fn read_hashes(&mut self, keys: Vec<Key>) -> Result<(), TransferError> {
-        let lengths = self.numbers(b"HLEN", &keys)?;
-        let (small, large): (Vec<_>, Vec<_>) = keys
-            .into_iter()
-            .zip(lengths)
-            .partition(|(_, length)| *length <= FIELDS_MAX);
-        for (key, _) in &small {
-            self.connection.push(&[b"HGETALL", &key.key]);
-        }
-        self.connection.flush()?;
-        for (key, _) in &small {
-            match self.connection.reply()? {
-                Reply::Array(items) => {
-                    self.push_fields(key, items, false);
-                }
-                reply => self.note_odd(&key.key, reply),
-            }
-        }
-        self.walks.extend(large.into_iter().map(|(key, _)| Walk::Hash {
-            key,
-            cursor: "0".to_owned(),
-            continues: false,
-        }));
-        Ok(())
-    }
-
-    fn push_fields(&mut self, key: &Key, items: Vec<Reply>, continues: bool) -> bool {
-        let mut items = items.into_iter().filter_map(Reply::into_bulk);
-        let mut fields = Vec::new();
-        while let (Some(field), Some(value)) = (items.next(), items.next()) {
-            fields.push((field, value));
-        }
-        let is_some = !fields.is_empty();
-        if is_some {
-            self.waiting.push_back(Ok(key.row(Content::Hash { fields, continues })));
-        }
-        is_some
-    }
-
     fn read_vectors(&mut self, keys: Vec<Key>) -> Result<(), TransferError> {
         for key in &keys {
             if let Some(name) = collection_of(&key.key)
@@ -373,7 +341,8 @@ impl ServerSource {
                     parts.ok_or_else(|| self.connection.unexpected("HSCAN's reply is no cursor with fields"))?;
                 let [next, items] = parts;
                 *cursor = next.text().unwrap_or("0").to_owned();
-                *continues |= self.push_fields(key, items.into_array().unwrap_or_default(), *continues);
+                let mut read = [(&*key, pairs(items.into_array().unwrap_or_default()))];
+                *continues |= self.push_hashes(&mut read, *continues)?;
                 Ok(cursor != "0")
             }
         }

@@ -2,6 +2,9 @@
 
 use crate::block::block_bytes;
 
+/// The deadline of what does not expire.
+pub const NEVER_MS: u64 = u64::MAX;
+
 /// Times in milliseconds, each with a number of 32 bits: ordered by both, each pair at most once.
 ///
 /// Pairs lie in pieces of up to [`PIECE_ITEMS_MAX`], as 64 bits each: the distance from the piece's base, and the number. So a
@@ -43,6 +46,11 @@ impl DeadlineIndex {
     /// The first pair.
     pub fn first(&self) -> Option<(u64, u32)> {
         self.pieces.first().map(Piece::first)
+    }
+
+    /// The last pair.
+    pub fn last(&self) -> Option<(u64, u32)> {
+        self.pieces.last().map(Piece::last)
     }
 
     /// Some pairs in a row, from a random one on: `wanted` of them, fewer where there are no more. Each is about as likely as
@@ -296,6 +304,7 @@ mod tests {
                     twin.remove(&(at_ms, item));
                 }
                 prop_assert_eq!(index.first(), twin.first().copied());
+                prop_assert_eq!(index.last(), twin.last().copied());
                 prop_assert_eq!(index.len(), twin.len());
             }
             prop_assert!(index.iter().eq(twin.iter().copied()));

@@ -3,6 +3,7 @@
 mod large;
 mod sample;
 mod small;
+mod timed;
 
 use std::fmt;
 
@@ -12,7 +13,9 @@ pub use self::sample::Sample;
 
 use self::large::LargeHash;
 use self::small::{SmallHash, SmallRef};
+use self::timed::{TimedField, TimedHash, TimedRef};
 use crate::block::block_bytes;
+use crate::deadline_index::NEVER_MS;
 use crate::error::ValueError;
 use crate::float::LongDouble;
 use crate::integer::{self, Digits};
@@ -21,6 +24,9 @@ use crate::integer::{self, Digits};
 ///
 /// Small ones are one piece of memory in which fields keep the order they came in. One that has had more than
 /// [`SMALL_FIELDS_MAX`] fields, or anything longer than [`SMALL_BYTES_MAX`], is a table, and stays one.
+///
+/// A field may have a deadline: a number, of which [`NEVER_MS`] is none. What is due is there until it is removed. A small hash
+/// that is told [to take deadlines](HashValue::take_deadlines) is of a form of its own, and stays so until it is a table.
 #[derive(Debug)]
 pub struct HashValue {
     /// Keys the hashes of a table's fields.
@@ -31,6 +37,7 @@ pub struct HashValue {
 #[derive(Debug)]
 enum Form {
     Small(SmallHash),
+    Timed(TimedHash),
     Large(LargeHash),
 }
 
@@ -64,11 +71,22 @@ impl<'hash> FieldValue<'hash> {
 /// A field's name and what it holds.
 pub type Field<'hash> = (&'hash [u8], FieldValue<'hash>);
 
+/// Which of the two small forms the bytes of a hash are of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum HashPacking {
+    /// Fields and values.
+    Plain,
+    /// With deadlines.
+    Timed,
+}
+
 /// What OBJECT ENCODING calls the form of a hash.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum HashEncoding {
     /// Small.
     Listpack,
+    /// Small, with deadlines of fields.
+    ListpackEx,
     /// A table.
     Hashtable,
 }
@@ -77,6 +95,7 @@ impl fmt::Display for HashEncoding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             HashEncoding::Listpack => "listpack",
+            HashEncoding::ListpackEx => "listpackex",
             HashEncoding::Hashtable => "hashtable",
         })
     }
@@ -97,6 +116,7 @@ impl HashValue {
             hash_seed: self.hash_seed,
             form: match &self.form {
                 Form::Small(small) => FormRef::Small(small.view()),
+                Form::Timed(timed) => FormRef::Timed(timed.view()),
                 Form::Large(large) => FormRef::Large(large),
             },
         }
@@ -117,14 +137,25 @@ impl HashValue {
         self.view().get(field)
     }
 
+    /// When a field is due, [`NEVER_MS`] if it has no deadline; none if there is no such field.
+    pub fn deadline_ms(&self, field: &[u8]) -> Option<u64> {
+        self.view().deadline_ms(field)
+    }
+
     /// Becomes the small hash that was [packed](HashRef::pack) into these bytes.
-    pub fn load(&mut self, bytes: &[u8]) {
-        match &mut self.form {
-            Form::Small(small) => small.load(bytes),
-            Form::Large(_) => {
+    pub fn load(&mut self, packing: HashPacking, bytes: &[u8]) {
+        match (packing, &mut self.form) {
+            (HashPacking::Plain, Form::Small(small)) => small.load(bytes),
+            (HashPacking::Plain, _) => {
                 let mut small = SmallHash::default();
                 small.load(bytes);
                 self.form = Form::Small(small);
+            }
+            (HashPacking::Timed, Form::Timed(timed)) => timed.load(bytes),
+            (HashPacking::Timed, _) => {
+                let mut timed = TimedHash::default();
+                timed.load(bytes);
+                self.form = Form::Timed(timed);
             }
         }
     }
@@ -137,23 +168,37 @@ impl HashValue {
         }
     }
 
-    /// Sets a field; whether it is new (HSET).
-    pub fn set(&mut self, field: &[u8], value: &[u8]) -> bool {
-        self.expect(1, field.len().max(value.len()));
-        match &mut self.form {
-            Form::Small(small) => {
-                let is_new = small.set(field, value);
-                if is_new {
-                    let len = small.view().len();
-                    self.expect(len, 0);
-                }
-                is_new
-            }
-            Form::Large(large) => large.set(field, value),
+    /// Brings a small one into the form that has deadlines, as Redis does before it sets the first.
+    pub fn take_deadlines(&mut self) {
+        if let Form::Small(small) = &self.form {
+            self.form = Form::Timed(TimedHash::of_small(small.view()));
         }
     }
 
-    /// Sets a field to a value that is not copied if it is long: to be given what has hardly any memory beside it.
+    /// Sets a field, which has no deadline then; whether it is new (HSET).
+    pub fn set(&mut self, field: &[u8], value: &[u8]) -> bool {
+        self.set_with(field, value, Some(NEVER_MS))
+    }
+
+    /// Sets a field, which is due then if a deadline is given, and when it was before if none is; whether it is new (HSETEX).
+    pub fn set_with(&mut self, field: &[u8], value: &[u8], deadline_ms: Option<u64>) -> bool {
+        self.expect(1, field.len().max(value.len()));
+        if deadline_ms.is_some_and(|deadline_ms| deadline_ms != NEVER_MS) {
+            self.take_deadlines();
+        }
+        let is_new = match &mut self.form {
+            Form::Small(small) => small.set(field, value),
+            Form::Timed(timed) => timed.set(field, value, deadline_ms),
+            Form::Large(large) => return large.set(field, value, deadline_ms),
+        };
+        if is_new {
+            self.expect(self.len(), 0);
+        }
+        is_new
+    }
+
+    /// Sets a field to a value that is not copied if it is long: to be given what has hardly any memory beside it. The field
+    /// has no deadline then.
     pub fn set_kept(&mut self, field: &[u8], value: Bytes) -> bool {
         self.expect(1, field.len().max(value.len()));
         match &mut self.form {
@@ -162,33 +207,62 @@ impl HashValue {
         }
     }
 
+    /// Gives a field a deadline, or none; what it had before, if there is such a field (HEXPIRE, HPERSIST).
+    pub fn set_deadline(&mut self, field: &[u8], deadline_ms: u64) -> Option<u64> {
+        if deadline_ms != NEVER_MS {
+            self.take_deadlines();
+        }
+        match &mut self.form {
+            Form::Small(small) => small.view().get(field).map(|_| NEVER_MS),
+            Form::Timed(timed) => timed.set_deadline(field, deadline_ms),
+            Form::Large(large) => large.set_deadline(field, deadline_ms),
+        }
+    }
+
     /// Deletes a field; whether there was one (HDEL).
     pub fn remove(&mut self, field: &[u8]) -> bool {
         match &mut self.form {
             Form::Small(small) => small.remove(field),
+            Form::Timed(timed) => timed.remove(field),
             Form::Large(large) => large.remove(field),
         }
     }
 
-    /// Adds to the integer that a field holds, 0 if there is none (HINCRBY). Returns the sum.
+    /// Takes over about `wanted` fields of another hash, from a place on; returns how many, and the next place if there are more.
+    /// For a copy, made in steps from one that is [empty](HashRef::empty_like). A small hash is copied at once.
+    pub fn copy_some(&mut self, other: HashRef<'_>, from: u64, wanted: usize) -> (usize, Option<u64>) {
+        if let Some((packing, bytes)) = other.pack() {
+            self.load(packing, bytes);
+            return (other.len(), None);
+        }
+        let (fields, next) = other.scan_timed(from, wanted);
+        let copied = fields.len();
+        for ((field, value), deadline_ms) in fields {
+            self.set_with(field, value.bytes(), Some(deadline_ms));
+        }
+        (copied, next)
+    }
+
+    /// Adds to the integer that a field holds, 0 if there is none (HINCRBY); its deadline stays. Returns the sum.
     pub fn increment(&mut self, field: &[u8], by: i64) -> Result<i64, ValueError> {
         let now = match self.get(field) {
             Some(value) => integer::parse(value.bytes()).ok_or(ValueError::FieldNotAnInteger)?,
             None => 0,
         };
         let sum = now.checked_add(by).ok_or(ValueError::IntegerOverflow)?;
-        self.set(field, Digits::new().print(sum));
+        self.set_with(field, Digits::new().print(sum), None);
         Ok(sum)
     }
 
-    /// Adds to the float that a field holds, 0 if there is none (HINCRBYFLOAT). Returns the sum as it is kept.
+    /// Adds to the float that a field holds, 0 if there is none (HINCRBYFLOAT); its deadline stays. Returns the sum as it is
+    /// kept.
     pub fn increment_float(&mut self, field: &[u8], by: LongDouble) -> Result<String, ValueError> {
         let now = match self.get(field) {
             Some(value) => LongDouble::parse(value.bytes()).ok_or(ValueError::FieldNotAFloat)?,
             None => LongDouble::ZERO,
         };
         let sum = now.add(by).ok_or(ValueError::FloatOverflow)?.print();
-        self.set(field, sum.as_bytes());
+        self.set_with(field, sum.as_bytes(), None);
         Ok(sum)
     }
 
@@ -196,6 +270,7 @@ impl HashValue {
     pub fn heap_bytes(&self) -> usize {
         match &self.form {
             Form::Small(small) => small.heap_bytes(),
+            Form::Timed(timed) => timed.heap_bytes(),
             Form::Large(large) => large.heap_bytes(),
         }
     }
@@ -208,9 +283,9 @@ impl HashValue {
     /// Frees some hundred fields; false when there was nothing left. For a hash that is used no more.
     pub fn dismantle(&mut self) -> bool {
         match &mut self.form {
-            Form::Small(small) => {
-                let had_fields = small.view().len() > 0;
-                *small = SmallHash::default();
+            Form::Small(_) | Form::Timed(_) => {
+                let had_fields = !self.is_empty();
+                self.form = Form::Small(SmallHash::default());
                 had_fields
             }
             Form::Large(large) => large.dismantle(),
@@ -218,12 +293,12 @@ impl HashValue {
     }
 
     fn make_large(&mut self) {
-        let Form::Small(small) = &self.form else {
+        if let Form::Large(_) = self.form {
             return;
-        };
+        }
         let mut large = LargeHash::new(self.hash_seed);
-        for (field, value) in small.view().iter() {
-            large.set(field, value);
+        for ((field, value), deadline_ms) in self.view().scan_timed(0, usize::MAX).0 {
+            large.set(field, value.bytes(), Some(deadline_ms));
         }
         self.form = Form::Large(large);
     }
@@ -239,30 +314,36 @@ pub struct HashRef<'a> {
 #[derive(Clone, Copy, Debug)]
 enum FormRef<'a> {
     Small(SmallRef<'a>),
+    Timed(TimedRef<'a>),
     Large(&'a LargeHash),
 }
 
 impl<'a> HashRef<'a> {
     /// The hash that was packed into these bytes. `hash_seed` is that with which it was made.
-    pub fn unpack(hash_seed: u64, bytes: &'a [u8]) -> HashRef<'a> {
-        let form = FormRef::Small(SmallRef(bytes));
+    pub fn unpack(hash_seed: u64, packing: HashPacking, bytes: &'a [u8]) -> HashRef<'a> {
+        let form = match packing {
+            HashPacking::Plain => FormRef::Small(SmallRef(bytes)),
+            HashPacking::Timed => FormRef::Timed(TimedRef(bytes)),
+        };
         HashRef { hash_seed, form }
     }
 
     /// The bytes that it can be made of again, if it is small.
-    pub fn pack(self) -> Option<&'a [u8]> {
+    pub fn pack(self) -> Option<(HashPacking, &'a [u8])> {
         match self.form {
-            FormRef::Small(small) => Some(small.0),
+            FormRef::Small(small) => Some((HashPacking::Plain, small.0)),
+            FormRef::Timed(timed) => Some((HashPacking::Timed, timed.0)),
             FormRef::Large(_) => None,
         }
     }
 
-    /// A hash without fields in the form of this one: for a copy, which [`scan`](HashRef::scan) and
-    /// [`set`](HashValue::set) make in steps.
+    /// A hash without fields in the form of this one: for a copy, which [`copy_some`](HashValue::copy_some) makes in steps.
     pub fn empty_like(self) -> HashValue {
         let mut empty = HashValue::new(self.hash_seed);
-        if let FormRef::Large(_) = self.form {
-            empty.make_large();
+        match self.form {
+            FormRef::Small(_) => {}
+            FormRef::Timed(_) => empty.take_deadlines(),
+            FormRef::Large(_) => empty.make_large(),
         }
         empty
     }
@@ -271,6 +352,7 @@ impl<'a> HashRef<'a> {
     pub fn len(self) -> usize {
         match self.form {
             FormRef::Small(small) => small.len(),
+            FormRef::Timed(timed) => timed.len(),
             FormRef::Large(large) => large.len(),
         }
     }
@@ -279,6 +361,7 @@ impl<'a> HashRef<'a> {
     pub fn is_empty(self) -> bool {
         match self.form {
             FormRef::Small(small) => small.0.is_empty(),
+            FormRef::Timed(timed) => timed.0.is_empty(),
             FormRef::Large(large) => large.len() == 0,
         }
     }
@@ -287,14 +370,56 @@ impl<'a> HashRef<'a> {
     pub fn get(self, field: &[u8]) -> Option<FieldValue<'a>> {
         match self.form {
             FormRef::Small(small) => small.get(field).map(FieldValue::Short),
+            FormRef::Timed(timed) => timed.find(field).map(|timed| FieldValue::Short(timed.value)),
             FormRef::Large(large) => large.get(field),
+        }
+    }
+
+    /// When a field is due, [`NEVER_MS`] if it has no deadline; none if there is no such field.
+    pub fn deadline_ms(self, field: &[u8]) -> Option<u64> {
+        match self.form {
+            FormRef::Small(small) => small.get(field).map(|_| NEVER_MS),
+            FormRef::Timed(timed) => timed.find(field).map(|timed| timed.deadline_ms),
+            FormRef::Large(large) => large.deadline_ms(field),
+        }
+    }
+
+    /// When the first of its fields is due; [`NEVER_MS`] if none has a deadline.
+    pub fn first_deadline_ms(self) -> u64 {
+        match self.form {
+            FormRef::Small(_) => NEVER_MS,
+            FormRef::Timed(timed) => timed.first_deadline_ms(),
+            FormRef::Large(large) => large.first_deadline_ms(),
+        }
+    }
+
+    /// The field that is due first, if one has a deadline.
+    pub fn first_due(self) -> Option<&'a [u8]> {
+        match self.form {
+            FormRef::Small(_) => None,
+            FormRef::Timed(timed) => {
+                let first = timed.iter().next();
+                first
+                    .filter(|timed| timed.deadline_ms != NEVER_MS)
+                    .map(|timed| timed.name)
+            }
+            FormRef::Large(large) => large.first_due(),
+        }
+    }
+
+    /// Whether all its fields are due by then.
+    pub fn is_all_due(self, now_ms: u64) -> bool {
+        match self.form {
+            FormRef::Small(_) => false,
+            FormRef::Timed(timed) => timed.is_all_due(now_ms),
+            FormRef::Large(large) => large.is_all_due(now_ms),
         }
     }
 
     /// Something of what lies first in its memory, if there is anything: read so that it is near.
     pub fn first_byte(self) -> u8 {
         match self.form {
-            FormRef::Small(small) => small.0.first().copied().unwrap_or(0),
+            FormRef::Small(SmallRef(bytes)) | FormRef::Timed(TimedRef(bytes)) => bytes.first().copied().unwrap_or(0),
             FormRef::Large(_) => 0,
         }
     }
@@ -302,7 +427,7 @@ impl<'a> HashRef<'a> {
     /// Bytes of all its fields, with what is lost around them.
     pub fn bytes(self) -> usize {
         match self.form {
-            FormRef::Small(small) => small.0.len(),
+            FormRef::Small(SmallRef(bytes)) | FormRef::Timed(TimedRef(bytes)) => bytes.len(),
             FormRef::Large(large) => large.heap_bytes(),
         }
     }
@@ -314,7 +439,20 @@ impl<'a> HashRef<'a> {
     pub fn scan(self, from: u64, wanted: usize) -> (Vec<Field<'a>>, Option<u64>) {
         match self.form {
             FormRef::Small(small) => (small.iter().map(short).collect(), None),
+            FormRef::Timed(timed) => (timed.iter().map(TimedField::pair).collect(), None),
             FormRef::Large(large) => large.scan(from, wanted),
+        }
+    }
+
+    /// The same, with their deadlines.
+    pub fn scan_timed(self, from: u64, wanted: usize) -> (Vec<(Field<'a>, u64)>, Option<u64>) {
+        match self.form {
+            FormRef::Small(small) => (small.iter().map(|pair| (short(pair), NEVER_MS)).collect(), None),
+            FormRef::Timed(timed) => {
+                let all = timed.iter().map(|field| (field.pair(), field.deadline_ms));
+                (all.collect(), None)
+            }
+            FormRef::Large(large) => large.scan_timed(from, wanted),
         }
     }
 
@@ -323,6 +461,11 @@ impl<'a> HashRef<'a> {
         match self.form {
             FormRef::Small(small) if small.0.is_empty() => None,
             FormRef::Small(small) => small.iter().nth((random() % small.len() as u64) as usize).map(short),
+            FormRef::Timed(timed) if timed.0.is_empty() => None,
+            FormRef::Timed(timed) => {
+                let nth = (random() % timed.len() as u64) as usize;
+                timed.iter().nth(nth).map(TimedField::pair)
+            }
             FormRef::Large(large) => large.random(random),
         }
     }
@@ -331,6 +474,7 @@ impl<'a> HashRef<'a> {
     pub fn encoding(self) -> HashEncoding {
         match self.form {
             FormRef::Small(_) => HashEncoding::Listpack,
+            FormRef::Timed(_) => HashEncoding::ListpackEx,
             FormRef::Large(_) => HashEncoding::Hashtable,
         }
     }

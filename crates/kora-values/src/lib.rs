@@ -6,7 +6,7 @@
 //! | question | file |
 //! |---|---|
 //! | what is a string, and what may be done to it? | `string_value.rs` |
-//! | what is a hash, and what may be done to it? | `hash_value.rs`; small ones `hash_value/small.rs`, large ones `large.rs` |
+//! | what is a hash, and what may be done to it? | `hash_value.rs`; small ones `hash_value/small.rs`, with deadlines `timed.rs`; large ones `large.rs` |
 //! | how are some of its fields drawn? | `hash_value/sample.rs` |
 //! | which text is an integer? | `integer.rs` |
 //! | which text is a float, and how is a sum of floats printed? | `float.rs` |
@@ -33,11 +33,11 @@ mod string_value;
 
 pub use crate::block::block_bytes;
 pub use crate::database::{Database, said_name};
-pub use crate::deadline_index::DeadlineIndex;
+pub use crate::deadline_index::{DeadlineIndex, NEVER_MS};
 pub use crate::error::ValueError;
 pub use crate::float::LongDouble;
 pub use crate::hash_value::{
-    Field, FieldValue, HashEncoding, HashRef, HashValue, SMALL_BYTES_MAX, SMALL_FIELDS_MAX, Sample,
+    Field, FieldValue, HashEncoding, HashPacking, HashRef, HashValue, SMALL_BYTES_MAX, SMALL_FIELDS_MAX, Sample,
 };
 pub use crate::integer::Digits;
 pub use crate::packed_table::PackedTable;

@@ -9,7 +9,7 @@
 //! good enough is decided in [`width`](crate::width).
 
 use crate::arena::{Reading, Rows};
-use crate::distance::{CODE_LANES, LINE_WORDS};
+use crate::distance::{CODE_LANES, LINE_WORDS, prefetch_line};
 use crate::int4::{INT4_MAX, encode_int4, spread_int4};
 use crate::metric::Metric;
 
@@ -262,6 +262,13 @@ impl Codes {
     /// Where a row begins, for the caches' sake, and its words.
     pub(crate) fn row(&self, slot: u32) -> (*const f32, usize) {
         (self.rows.address(slot), self.rows.row_words())
+    }
+
+    /// Asks the caches for a row's tail, if it does not stand behind the row.
+    pub(crate) fn prefetch_tail(&self, slot: u32) {
+        if let Some(tails) = &self.tails {
+            prefetch_line(tails.address(slot).cast());
+        }
     }
 
     pub(crate) fn release_chunk(&mut self) -> Option<usize> {

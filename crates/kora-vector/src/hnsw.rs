@@ -76,6 +76,8 @@ pub struct Index {
     ef_construction: u32,
     /// So many live vectors have no graph.
     small_max: u32,
+    /// Counts what was done to the index: a paused search tells by it whether something was. It may wrap.
+    changes: u32,
     m: u16,
     /// Distances that a walk computes per result it wants, in units of what a scan pays for one.
     walk_per_result: u8,
@@ -119,6 +121,7 @@ impl Index {
             seed,
             ef_construction: ef_construction as u32,
             small_max: small_max as u32,
+            changes: 0,
             m: m as u16,
             walk_per_result: WALK_PER_RESULT,
         }
@@ -152,6 +155,7 @@ impl Index {
 
     fn begin(&mut self, vector: &[f32], before: Option<u32>) -> Insertion {
         self.assert_fits(vector);
+        self.note_change();
         let slot = self.states.take();
         assert!((slot as usize) < SLOTS_MAX, "an index holds at most {SLOTS_MAX} slots");
         let slots = self.space.len() as u32;
@@ -178,6 +182,7 @@ impl Index {
 
     /// Goes on with an insertion of this index. Done gives the slot, which is live from then on.
     pub fn resume_insert(&mut self, insertion: &mut Insertion, work: &mut Work) -> Step<Slot> {
+        self.note_change();
         while let Progress::Consolidating(left) = insertion.progress {
             if left == 0 || !self.consolidates(Urgency::Insert) {
                 insertion.progress = Progress::Linking;
@@ -244,6 +249,7 @@ impl Index {
 
     /// Removes a vector, which must be live. That marks it; its node stays for a while, to be walked.
     pub fn remove(&mut self, slot: Slot) {
+        self.note_change();
         self.states.set_dead(slot.number());
         if let Some(built) = &mut self.built {
             built.proofs.note_change();
@@ -434,10 +440,32 @@ impl Index {
         let step = search.resume(self.view(), &mut admission, work);
         if let Step::Done(_) = step {
             self.keep_scratch(std::mem::take(&mut search.scratch));
-        } else if !search.has_paused() {
-            search.meanwhile = Some(self.arrivals.get_or_insert_default().begin());
+        } else {
+            self.pause(search);
         }
         step
+    }
+
+    /// From now on a search that is under way is told what becomes live.
+    pub(crate) fn pause(&mut self, search: &mut Search) {
+        if !search.has_paused() {
+            search.meanwhile = Some(self.arrivals.get_or_insert_default().begin());
+        }
+    }
+
+    /// Something is done to the index.
+    pub(crate) fn note_change(&mut self) {
+        self.changes = self.changes.wrapping_add(1);
+    }
+
+    /// How often something was done to it.
+    pub(crate) fn changes(&self) -> u32 {
+        self.changes
+    }
+
+    /// What paused searches are to be told, if there is any.
+    pub(crate) fn arrivals(&self) -> Option<&Arrivals> {
+        self.arrivals.as_deref()
     }
 
     pub(crate) fn view(&self) -> IndexView<'_> {
@@ -513,7 +541,7 @@ impl Index {
         kept.unwrap_or_default()
     }
 
-    fn keep_scratch(&mut self, scratch: Box<Scratch>) {
+    pub(crate) fn keep_scratch(&mut self, scratch: Box<Scratch>) {
         if let Some(built) = &mut self.built {
             built.keep_scratch(scratch);
         }

@@ -8,10 +8,11 @@
 //! the ends of f32, `graph` holds the links and defines a sound graph, `states` knows what each slot is for, `beam` and
 //! `scratch` are what a walk remembers, `parameters` says what it seeks and `stop_rule` how far it looks, `search` walks,
 //! `select` chooses links, `insert` searches and then links, `replacement` lets a vector take the place of one near
-//! it, `exact` measures everything, `in_place` searches what another thread owns. `among` searches those that a filter
-//! admits, a set of which `matches` keeps, and `listed` measures all of them. `meanwhile` knows what came and went while a search
-//! paused. `route` knows how a search for a new vector goes, `astray` tells which walks ended in the wrong place, and `proof`
-//! walks to stored vectors and links those that are not met. `sample` chooses vectors to measure recall with.
+//! it, `exact` measures everything, `in_place` searches what another thread owns, `together` lets several searches take
+//! turns. `among` searches those that a filter admits, a set of which `matches` keeps, and `listed` measures all of
+//! them. `meanwhile` knows what came and went while a search paused. `route` knows how a search for a new vector goes,
+//! `astray` tells which walks ended in the wrong place, and `proof` walks to stored vectors and links those that are
+//! not met. `sample` chooses vectors to measure recall with.
 //! `consolidate` lets the dead leave and gives memory back; it mends the `tree` that makes all reachable and, with
 //! `reconnect`, `repair_links` and `reselect_links`, their neighbours' lists.
 //! `persist` is what the parts of a snapshot are read with, which `hnsw`, `graph` and `space` each have in a file of that name.
@@ -89,6 +90,7 @@ mod space;
 mod stop_rule;
 pub mod storage;
 mod tables;
+mod together;
 mod tree;
 pub mod work;
 
@@ -103,4 +105,5 @@ pub use search::{Search, Statistics};
 pub use search_parameters::SearchParameters;
 pub use set_form::{Quantisation, RawVector, project};
 pub use storage::Storage;
+pub use together::{Finished, SearchGroup};
 pub use work::{Step, Work};

@@ -22,6 +22,8 @@ pub(crate) struct Scratch {
 pub(crate) struct Walk {
     pub(crate) beam: Beam,
     pub(crate) visited: Visited,
+    /// The first half of the next step of the beam is done: see [`open`](crate::search::open). Never between two slices.
+    pub(crate) is_open: bool,
     /// Neighbours that are measured apart from a walk.
     pub(crate) neighbours: Vec<u32>,
     /// What was measured last, at the beginning of a longer buffer.

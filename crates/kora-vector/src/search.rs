@@ -119,16 +119,32 @@ impl Search {
         admission: &mut Admission<'_>,
         work: &mut Work,
     ) -> Step<Vec<Hit>> {
-        self.scratch.walk.visited.cover(view.space.len());
+        self.cover(view);
         loop {
-            if let Step::Done(found) = self.step(view, admission, work)
-                && let Some(hits) = self.conclude(found, view, admission, work)
-            {
+            if let Some(hits) = self.advance(view, admission, work) {
                 return Step::Done(hits);
             }
             if work.is_spent() {
                 return Step::More;
             }
+        }
+    }
+
+    /// Makes room for what it notes of the slots there are, at the beginning of a slice.
+    pub(crate) fn cover(&mut self, view: IndexView<'_>) {
+        self.scratch.walk.visited.cover(view.space.len());
+    }
+
+    /// One step; the answer if it was the last one.
+    pub(crate) fn advance(
+        &mut self,
+        view: IndexView<'_>,
+        admission: &mut Admission<'_>,
+        work: &mut Work,
+    ) -> Option<Vec<Hit>> {
+        match self.step(view, admission, work) {
+            Step::Done(found) => self.conclude(found, view, admission, work),
+            Step::More => None,
         }
     }
 
@@ -374,6 +390,9 @@ pub(crate) fn expand(
     admits: &mut impl FnMut(u32) -> bool,
     work: &mut Work,
 ) -> bool {
+    if !std::mem::take(&mut walk.is_open) && !open(graph, states, layer, walk) {
+        return false;
+    }
     let Walk {
         beam,
         visited,
@@ -381,6 +400,29 @@ pub(crate) fn expand(
         near,
         ..
     } = walk;
+    let fresh = visited.fresh();
+    let distances = space.measure(probe, fresh, distances);
+    work.spend_distances(fresh.len() + 1, space.walk_price());
+    for &place in among_nearest(distances, beam.reach(), near) {
+        let slot = fresh[place as usize];
+        let candidate = Candidate::new(distances[place as usize], slot);
+        if admits(slot) {
+            beam.offer(candidate);
+        } else {
+            beam.pass_through(candidate);
+        }
+    }
+    if layer == 0 {
+        prefetch_lists(graph, beam);
+    }
+    true
+}
+
+/// The first half of such a step: takes the two nearest candidates and finds out which of their neighbours are to be measured.
+/// False when no candidate is left.
+#[inline]
+pub(crate) fn open(graph: &Graph, states: &SlotStates, layer: usize, walk: &mut Walk) -> bool {
+    let Walk { beam, visited, .. } = walk;
     let Some(at) = beam.next() else {
         return false;
     };
@@ -397,21 +439,6 @@ pub(crate) fn expand(
         } else {
             visited.sift(links.map(Link::slot), graph.capacity(layer));
         }
-    }
-    let fresh = visited.fresh();
-    let distances = space.measure(probe, fresh, distances);
-    work.spend_distances(fresh.len() + 1, space.walk_price());
-    for &place in among_nearest(distances, beam.reach(), near) {
-        let slot = fresh[place as usize];
-        let candidate = Candidate::new(distances[place as usize], slot);
-        if admits(slot) {
-            beam.offer(candidate);
-        } else {
-            beam.pass_through(candidate);
-        }
-    }
-    if layer == 0 {
-        prefetch_lists(graph, beam);
     }
     true
 }

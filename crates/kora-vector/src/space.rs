@@ -405,7 +405,7 @@ impl Space {
 
     /// Whatever walks, measures on tables.
     #[inline(always)]
-    fn tables(&self) -> &Tables {
+    pub(crate) fn tables(&self) -> &Tables {
         self.tables.as_ref().expect("a graph's vectors are settled")
     }
 

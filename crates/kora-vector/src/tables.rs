@@ -2,6 +2,7 @@
 
 use crate::arena::{Reading, Rows};
 use crate::code::{CodeWidth, Codes};
+use crate::distance::prefetch;
 use crate::floats::Floats;
 use crate::half::Halves;
 use crate::metric::Metric;
@@ -55,6 +56,20 @@ impl Tables {
         }
     }
 
+    /// Asks the caches for the beginning of what a walk measures of a slot.
+    pub(crate) fn prefetch_walked(&self, slot: u32) {
+        let (row, words) = match (&self.codes, &self.fine) {
+            (Some(codes), _) => {
+                codes.prefetch_tail(slot);
+                codes.row(slot)
+            }
+            (None, Fine::Floats(floats)) => (floats.rows().address(slot), floats.rows().row_words()),
+            (None, Fine::Halves(halves)) => (halves.rows().address(slot), halves.rows().row_words()),
+            (None, Fine::Residuals(_)) => return,
+        };
+        prefetch(row, words.min(AHEAD_WORDS));
+    }
+
     pub(crate) fn bytes(&self) -> usize {
         let fine = match &self.fine {
             Fine::Floats(floats) => floats.bytes(),
@@ -103,3 +118,6 @@ impl Tables {
             .chain(self.codes.iter_mut().flat_map(Codes::tables_mut))
     }
 }
+
+/// Words of a row that the caches are asked for a turn ahead: of longer ones the rest comes while the beginning is measured.
+const AHEAD_WORDS: usize = 64;

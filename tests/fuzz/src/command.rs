@@ -7,7 +7,9 @@
 //! 3. Before the password only what leads to it is read.
 //! 4. What is set, asked for or created is within the limits: finite components, as many as were said, names that fit.
 
-use kora_command::limits::{CENTER_KEYS_MAX, COLLECTION_NAME_BYTES_MAX, EF_MAX, K_MAX, KEY_BYTES_MAX};
+use kora_command::limits::{
+    CENTER_KEYS_MAX, COLLECTION_NAME_BYTES_MAX, EF_MAX, K_MAX, KEY_BYTES_MAX, MANY_NEIGHBOURS_MAX, QUERIES_MAX,
+};
 use kora_command::table::{self, Access, Parsed};
 use kora_command::{Center, Command, Element};
 use kora_engine::Cursor;
@@ -102,6 +104,12 @@ fn check_command(command: &Command) {
             assert!(query.wish.ef.is_none_or(|ef| (1..=EF_MAX).contains(&ef)));
             assert!(query.wish.radius.is_none_or(f32::is_finite));
             assert!(query.target.len() <= KEY_BYTES_MAX + PREFIX_BYTES);
+        }
+        Command::VectorQueryMany(query) => {
+            assert!((1..=QUERIES_MAX).contains(&query.vectors.len()));
+            query.vectors.iter().for_each(|vector| check_vector(vector));
+            assert!((1..=MANY_NEIGHBOURS_MAX).contains(&(query.vectors.len() * query.wish.nearest())));
+            assert!(query.target.len() <= KEY_BYTES_MAX);
         }
         Command::Scan(request) => {
             assert!(request.count >= 1);

@@ -22,6 +22,14 @@ pub(super) fn request(name: Name, author: &mut Author) -> String {
                 _ => (*author.random.pick(&["k1", "k2", "{t}k3"])).to_owned(),
             }
         }
+        Name::Rename | Name::RenameNx | Name::Copy if author.random.percent(20) => {
+            let sets = ["k1", "k2", "{t}k3", "s1", "{t}s2", "a"];
+            let (from, to) = (
+                author.random.pick(&sets).to_string(),
+                author.random.pick(&sets).to_string(),
+            );
+            return format!("{command} {from} {to}");
+        }
         // Vectors move, too, and mostly to where they can.
         Name::Move if author.random.percent(30) => key(author),
         Name::Rename | Name::RenameNx | Name::Copy if author.random.percent(50) => {
@@ -180,13 +188,47 @@ fn hash_rest(name: Name, author: &mut Author) -> String {
     match name {
         Name::HGetAll | Name::HKeys | Name::HLen | Name::HVals => String::new(),
         Name::HGet | Name::HExists | Name::HStrLen => format!(" {}", field(author)),
-        Name::HGetDel => {
-            let fields: Vec<&str> = (0..author.random.between(1, 4)).map(|_| field(author)).collect();
-            let count = author
-                .random
-                .pick(&[fields.len(), fields.len(), fields.len(), 0, 9])
-                .to_string();
-            format!(" FIELDS {count} {}", fields.join(" "))
+        Name::HGetDel => counted_fields(author),
+        Name::HExpire | Name::HPExpire | Name::HExpireAt | Name::HPExpireAt => {
+            let time = match name {
+                Name::HExpire => author
+                    .random
+                    .pick(&["1", "1", "100", "0", "-1", "x", "99999999999999999"]),
+                Name::HPExpire => author.random.pick(&["1", "30", "1000", "1000", "0", "70368744177664"]),
+                Name::HExpireAt => author.random.pick(&["1780000001", "1780000100", "1", "9999999999"]),
+                _ => author.random.pick(&["1780000000500", "1780000100000", "1"]),
+            };
+            let condition = *author.random.pick(&["", "", "", " NX", " xx", " GT", " LT", " EQ"]);
+            format!(" {time}{condition}{}", counted_fields(author))
+        }
+        Name::HGetEx => {
+            let options = [
+                "",
+                "",
+                " EX 1",
+                " px 30",
+                " PX 2000",
+                " PXAT 1",
+                " EXAT 9999999999",
+                " PERSIST",
+                " EX x",
+                " KEEPTTL",
+            ];
+            format!("{}{}", *author.random.pick(&options), counted_fields(author))
+        }
+        Name::HTtl | Name::HPTtl | Name::HExpireTime | Name::HPExpireTime | Name::HPersist => counted_fields(author),
+        Name::HSetEx => {
+            let options = [
+                "FNX", "FXX", "EX 1", "px 30", "PX 2000", "PXAT 1", "KEEPTTL", "EX -1", "NX",
+            ];
+            let options = some(author, &options, 12);
+            let count = author.random.between(1, 3);
+            let mut pairs = String::new();
+            for _ in 0..count {
+                pairs.push_str(&format!(" {} {}", field(author), value(author)));
+            }
+            let count = *author.random.pick(&[count, count, count, count, 0, 9]);
+            format!("{options} FIELDS {count}{pairs}")
         }
         Name::HMGet | Name::HDel => {
             let fields: Vec<&str> = (0..author.random.between(1, 4)).map(|_| field(author)).collect();
@@ -221,6 +263,16 @@ fn hash_rest(name: Name, author: &mut Author) -> String {
             some(author, &["COUNT 100", "MATCH f*", "NOVALUES", "COUNT 0", "COUNT"], 15)
         ),
     }
+}
+
+/// Mostly as many as it says.
+fn counted_fields(author: &mut Author) -> String {
+    let fields: Vec<&str> = (0..author.random.between(1, 4)).map(|_| field(author)).collect();
+    let count = author
+        .random
+        .pick(&[fields.len(), fields.len(), fields.len(), fields.len(), 0, 9])
+        .to_string();
+    format!(" FIELDS {count} {}", fields.join(" "))
 }
 
 fn lifetime_rest(name: Name, author: &mut Author) -> String {

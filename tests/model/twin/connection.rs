@@ -75,7 +75,7 @@ impl Twin {
         }
         let version = if protocol == Protocol::Two { 2 } else { 3 };
         let fields = [
-            ("server", Say::bulk("kora")),
+            ("server", Say::bulk("redis")),
             ("version", Say::bulk("8.2.3")),
             ("proto", Say::Integer(version)),
             ("id", Say::count(id as usize)),

@@ -15,6 +15,7 @@ pub(super) struct Data {
     values: BTreeMap<Bytes, Held>,
     vector_expiries: BTreeMap<Bytes, i64>,
     attributes: BTreeMap<Bytes, Bytes>,
+    aliases: BTreeMap<Bytes, Bytes>,
 }
 
 impl Twin {
@@ -29,6 +30,7 @@ impl Twin {
             values: std::mem::replace(&mut self.values, next.values),
             vector_expiries: std::mem::replace(&mut self.vector_expiries, next.vector_expiries),
             attributes: std::mem::replace(&mut self.attributes, next.attributes),
+            aliases: std::mem::replace(&mut self.aliases, next.aliases),
         };
         self.aside.insert(self.database, last);
         self.database = database;

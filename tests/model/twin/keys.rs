@@ -92,6 +92,14 @@ impl Twin {
         is_value || is_vector
     }
 
+    /// Removes what a key holds, also a vector set.
+    pub(super) fn clear(&mut self, key: &Bytes) {
+        if self.is_set(key) {
+            self.drop_collection(key);
+        }
+        self.remove(key);
+    }
+
     pub(super) fn drop_collection(&mut self, name: &Bytes) -> bool {
         let gone: Vec<Bytes> = self.vector_keys().filter(|key| belongs(key, name)).collect();
         let is_there = self.collections.remove(name).is_some();
@@ -131,13 +139,28 @@ impl Twin {
             (None, _) => return Say::error("ERR no such key"),
             _ if is_same => return done(0),
             (_, Some(_)) if !replaces => return done(0),
+            (Some("vectorset"), _) if self.is_set(&from) && name == Name::Copy => {
+                return Say::error("ERR not supported for this module key");
+            }
+            (Some("vectorset"), there) if self.is_set(&from) => {
+                super::vectors::vet_name(&to)?;
+                self.refuse_alias(&to)?;
+                if there == Some("vectorset") && !self.is_set(&to) {
+                    return Err(super::values::name_of_collection(&to));
+                }
+                self.clear(&to);
+                let set = self.collections.remove(&from).expect("looked at a moment ago");
+                [&from, &to].into_iter().for_each(|key| self.touch(key));
+                self.collections.insert(to, set);
+                return done(1);
+            }
             (Some("vectorset"), _) => {
                 return Say::error(format!(
-                    "ERR '{}' is the name of a collection, which cannot be renamed or copied",
+                    "ERR '{}' is the name of a collection, which cannot be renamed or copied: VECALIAS gives it another name",
                     super::quoted(&from)
                 ));
             }
-            (_, Some("vectorset")) => return Err(super::values::name_of_collection(&to)),
+            (_, Some("vectorset")) if !self.is_set(&to) => return Err(super::values::name_of_collection(&to)),
             (Some("vector"), _) => {
                 self.transfer_vector(&from, (there, &to), name != Name::Copy)?;
                 return done(1);
@@ -149,7 +172,7 @@ impl Twin {
             self.remove(&from);
         }
         self.go_to(there);
-        self.remove(&to);
+        self.clear(&to);
         self.touch(&to);
         self.values.insert(to, held);
         self.go_to(here);
@@ -171,7 +194,7 @@ impl Twin {
         let choices: &[&str] = match self.kind(&key) {
             None => return Ok(Expected::Reply(Say::Null)),
             Some("string") => &["int", "embstr", "raw"],
-            Some("hash") => &["listpack", "hashtable"],
+            Some("hash") => &["listpack", "listpackex", "hashtable"],
             Some(_)
                 if self
                     .collections

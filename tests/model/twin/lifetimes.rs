@@ -46,6 +46,7 @@ impl Twin {
         for key in keys.into_iter().chain(vectors) {
             self.remove(&key);
         }
+        self.expire_fields(now_ms);
         self.expire_elements(now_ms);
         let due = |(_, collection): &(_, &super::Collection)| collection.expires_ms.is_some_and(|at| at <= now_ms);
         let due: Vec<bytes::Bytes> = self

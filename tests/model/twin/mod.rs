@@ -2,11 +2,14 @@
 //!
 //! It reads the words of a request by itself and shares no code with the engine.
 
+mod aliases;
 mod attributes;
 mod compatibility;
 mod connection;
 mod databases;
+mod field_deadlines;
 mod form;
+mod functions;
 mod keys;
 mod lifetimes;
 mod observing;
@@ -21,7 +24,7 @@ mod vector_sets;
 mod vectors;
 mod wish;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use kora_tests::reply::Protocol;
@@ -43,6 +46,8 @@ pub(crate) struct Twin {
     pub(crate) password: Option<&'static str>,
     pub(crate) sessions: BTreeMap<u64, Session>,
     pub(crate) collections: BTreeMap<Bytes, Collection>,
+    /// Aliases, and the names of the collections that they mean.
+    aliases: BTreeMap<Bytes, Bytes>,
     /// Strings and hashes.
     values: BTreeMap<Bytes, Held>,
     /// When vectors expire, by their keys, in milliseconds of Unix time.
@@ -53,6 +58,8 @@ pub(crate) struct Twin {
     database: usize,
     /// What the others hold.
     aside: BTreeMap<usize, databases::Data>,
+    /// Names of the libraries of functions that are there.
+    libraries: BTreeSet<&'static str>,
     /// The time of day, in microseconds of Unix time.
     pub(crate) now_us: u64,
 }
@@ -150,11 +157,13 @@ impl Twin {
             password,
             sessions: BTreeMap::new(),
             collections: BTreeMap::new(),
+            aliases: BTreeMap::new(),
             values: BTreeMap::new(),
             vector_expiries: BTreeMap::new(),
             attributes: BTreeMap::new(),
             database: 0,
             aside: BTreeMap::new(),
+            libraries: BTreeSet::new(),
             now_us: 0,
         }
     }
@@ -262,8 +271,15 @@ impl Twin {
             Family::Lifetime => return self.lifetime_command(name, words),
             Family::Key => return self.key_command(name, words),
             Family::Transaction => unreachable!("looked at before"),
-            Family::Vector => return self.vector_command(name, words),
-            Family::VectorSet => return self.set_command(name, words),
+            Family::Vector if name.is_subcommand() => return self.alias_command(name, words),
+            Family::Vector => {
+                let own = self.own_words(name, words)?;
+                return self.vector_command(name, &Words(&own));
+            }
+            Family::VectorSet => {
+                let own = self.own_words(name, words)?;
+                return self.set_command(name, &Words(&own));
+            }
             Family::Server => {}
         }
         match name {
@@ -290,13 +306,15 @@ impl Twin {
             | Name::ClientHelp
             | Name::CommandHelp
             | Name::ConfigHelp
+            | Name::FunctionHelp
             | Name::LatencyHelp
             | Name::MemoryHelp
             | Name::ModuleHelp
             | Name::ObjectHelp
             | Name::PubSubHelp
             | Name::ScriptHelp
-            | Name::SlowlogHelp => Ok(server::help(name)),
+            | Name::SlowlogHelp
+            | Name::VecAliasHelp => Ok(server::help(name)),
             Name::MemoryDoctor => Ok(Expected::Lines(Vec::new())),
             Name::MemoryMallocStats => {
                 let text = "Stats not supported for the current allocator";
@@ -311,13 +329,15 @@ impl Twin {
             Name::Acl
             | Name::Client
             | Name::Config
+            | Name::Function
             | Name::Latency
             | Name::Memory
             | Name::Module
             | Name::Object
             | Name::PubSub
             | Name::Script
-            | Name::Slowlog => {
+            | Name::Slowlog
+            | Name::VecAlias => {
                 unreachable!("a container alone has too few words")
             }
             Name::AclCat
@@ -390,6 +410,16 @@ impl Twin {
             | Name::ScriptFlush
             | Name::ScriptKill
             | Name::ScriptLoad => scripts::answer(name, words),
+            Name::FCall
+            | Name::FCallRo
+            | Name::FunctionDelete
+            | Name::FunctionDump
+            | Name::FunctionFlush
+            | Name::FunctionKill
+            | Name::FunctionList
+            | Name::FunctionLoad
+            | Name::FunctionRestore
+            | Name::FunctionStats => self.function_command(name, words),
             name => subscriptions::answer(name, words),
         }
     }
@@ -401,6 +431,7 @@ impl Twin {
             Name::VecDrop => {
                 let name = words.collection(1)?;
                 self.refuse_other_type(&name)?;
+                self.refuse_alias(&name)?;
                 let dropped = self.drop_collection(&name);
                 Ok(Expected::Reply(Say::Integer(i64::from(dropped))))
             }
@@ -409,12 +440,20 @@ impl Twin {
             Name::VecSetAttr => self.set_attributes(words),
             Name::VecInfo => self.describe(words),
             Name::VecRecall => self.recall(words),
+            Name::VecList if words.count() == 2 && words.is(1, "WITHALIASES") => {
+                let names = self.collections.keys();
+                let all = names.map(|name| (Say::Bulk(name.clone()), self.aliases_of(name)));
+                Ok(Expected::Reply(Say::Map(all.collect())))
+            }
+            Name::VecList if words.count() > 1 => syntax(),
             Name::VecList => {
                 let names = self.collections.keys().cloned().map(Say::Bulk);
                 Ok(Expected::Reply(Say::Array(names.collect())))
             }
             Name::VecMSet => self.set_many(words),
             Name::VecQuery => self.query(words),
+            Name::VecMQuery => self.query_many(words),
+            Name::VecExplain => self.explain(words),
             _ => self.set(words),
         }
     }

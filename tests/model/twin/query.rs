@@ -44,7 +44,7 @@ impl Asked {
     pub(crate) fn judge(&self, reply: &Value, protocol: Protocol) -> Result<Recall, String> {
         let (reply, is_exact) = self.open(reply)?;
         let hits = reply.scored(protocol).ok_or("not keys with distances")?;
-        let wanted = self.k.min(self.within().saturating_sub(self.offset));
+        let wanted = self.wanted();
         if self.radius.is_none() && hits.len() != wanted {
             return Err(format!("{} hits instead of {wanted}", hits.len()));
         }
@@ -112,6 +112,11 @@ impl Asked {
             return Err(format!("exact with {distances} distances over {}", self.vectors.len()));
         }
         Ok((hits, is_exact))
+    }
+
+    /// How many neighbours are returned, if none is nearly at the radius.
+    pub(crate) fn wanted(&self) -> usize {
+        self.k.min(self.within().saturating_sub(self.offset))
     }
 
     /// How many vectors are surely within the radius.

@@ -20,6 +20,7 @@ impl Twin {
     fn clear(&mut self) {
         self.keys().iter().for_each(|key| self.touch(key));
         self.collections.clear();
+        self.aliases.clear();
         self.values.clear();
         self.vector_expiries.clear();
         self.attributes.clear();

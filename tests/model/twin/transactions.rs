@@ -57,6 +57,12 @@ impl Twin {
                 Some("ERR Command not allowed inside a transaction")
             }
             Name::ConfigRewrite => Some("ERR Command not allowed inside a transaction"),
+            // If its names are none, it is refused when it would be executed.
+            Name::VecAliasAdd | Name::VecAliasDel | Name::VecAliasSet
+                if (2..words.count()).all(|index| words.collection(index).is_ok()) =>
+            {
+                Some("ERR Command not allowed inside a transaction")
+            }
             Name::ClientTracking if super::observing::are_tracking_words(words) => {
                 Some("ERR Command not allowed inside a transaction")
             }

@@ -1,5 +1,7 @@
 //! What the twin says about strings and hashes.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 
 use super::lifetimes::Options;
@@ -13,6 +15,8 @@ pub(crate) struct Held {
     pub(crate) value: Value,
     /// In milliseconds of Unix time.
     pub(crate) expires_ms: Option<i64>,
+    /// When fields of a hash are due, likewise.
+    pub(crate) deadlines: BTreeMap<Bytes, i64>,
 }
 
 #[derive(Clone, PartialEq, Debug)]
@@ -98,6 +102,9 @@ impl Twin {
     }
 
     pub(super) fn hash_command(&mut self, name: Name, words: &Words<'_>) -> Answer {
+        if let Some(answer) = self.field_deadline_command(name, words) {
+            return answer;
+        }
         let key = words.any_key(1)?;
         if matches!(name, Name::HSet | Name::HMSet) && !words.count().is_multiple_of(2) {
             return Err(wrong_arity(name));
@@ -187,7 +194,9 @@ impl Twin {
                 for index in (2..words.count()).step_by(2) {
                     added += put(&mut fields, words.owned(index), words.owned(index + 1));
                 }
-                self.change(key, Value::Hash(fields));
+                self.change(key.clone(), Value::Hash(fields));
+                let set = (2..words.count()).step_by(2);
+                self.forget_deadlines(&key, set.map(|index| words.owned(index)));
                 if name == Name::HSet {
                     Say::count(added)
                 } else {
@@ -236,7 +245,7 @@ impl Twin {
         }
     }
 
-    fn hash(&self, key: &Bytes) -> Result<Vec<(Bytes, Bytes)>, Say> {
+    pub(super) fn hash(&self, key: &Bytes) -> Result<Vec<(Bytes, Bytes)>, Say> {
         match (self.values.get(key).map(|held| &held.value), self.kind(key)) {
             (Some(Value::Hash(fields)), _) => Ok(fields.clone()),
             (None, None) => Ok(Vec::new()),
@@ -249,13 +258,23 @@ impl Twin {
     }
 
     /// Changes what a key holds; its expiry stays.
-    fn change(&mut self, key: Bytes, value: Value) {
-        let expires_ms = self.values.get(&key).and_then(|held| held.expires_ms);
+    pub(super) fn change(&mut self, key: Bytes, value: Value) {
+        let before = self.values.remove(&key);
+        let expires_ms = before.as_ref().and_then(|held| held.expires_ms);
+        let mut deadlines = before.map(|held| held.deadlines).unwrap_or_default();
         self.touch(&key);
-        match value {
-            Value::Hash(fields) if fields.is_empty() => drop(self.values.remove(&key)),
-            value => drop(self.values.insert(key, Held { value, expires_ms })),
+        if let Value::Hash(fields) = &value {
+            deadlines.retain(|field, _| fields.iter().any(|(name, _)| name == field));
+            if fields.is_empty() {
+                return;
+            }
         }
+        let held = Held {
+            value,
+            expires_ms,
+            deadlines,
+        };
+        self.values.insert(key, held);
     }
 
     /// Sets what a key holds, whatever it held.
@@ -265,7 +284,12 @@ impl Twin {
         }
         self.remove(&key);
         self.touch(&key);
-        self.values.insert(key, Held { value, expires_ms });
+        let held = Held {
+            value,
+            expires_ms,
+            deadlines: BTreeMap::new(),
+        };
+        self.values.insert(key, held);
         self.expire();
         Ok(Expected::Reply(Say::ok()))
     }

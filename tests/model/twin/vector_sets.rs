@@ -170,6 +170,7 @@ impl Twin {
                     expiries: BTreeMap::new(),
                 }),
             };
+            self.refuse_alias(&key)?;
             self.collections.insert(key.clone(), made);
         }
         let collection = self.collections.get_mut(&key).expect("made a moment ago");

@@ -60,8 +60,10 @@ impl Twin {
             };
             return self.set_element(&name, element, vector, options);
         }
-        if self.values.contains_key(&key) || self.values.contains_key(&name) {
-            return super::values::wrong_type();
+        self.refuse_other_type(&key)?;
+        if !self.collections.contains_key(&name) {
+            self.refuse_alias(&name)?;
+            self.refuse_other_type(&name)?;
         }
         if !self.collections.contains_key(&name) {
             self.collections.insert(name.clone(), made);
@@ -115,9 +117,9 @@ impl Twin {
             return Ok(Expected::Reply(Say::ok()));
         }
         if !self.collections.contains_key(&name) {
-            if self.values.contains_key(&vectors[0].0) || self.values.contains_key(&name) {
-                return super::values::wrong_type();
-            }
+            self.refuse_other_type(&vectors[0].0)?;
+            self.refuse_alias(&name)?;
+            self.refuse_other_type(&name)?;
             self.collections.insert(name.clone(), made);
             self.touch(&name);
         }
@@ -264,6 +266,7 @@ impl Twin {
         if made.dimension == 0 {
             return syntax();
         }
+        self.refuse_alias(&name)?;
         if self.collections.contains_key(&name) {
             return Say::error(format!("ERR collection '{}' already exists", quoted(&name)));
         }
@@ -282,7 +285,7 @@ impl Twin {
             return Ok(Expected::Reply(Say::Null));
         };
         let mut fields = vec![
-            ("collection", Say::Bulk(name)),
+            ("collection", Say::Bulk(name.clone())),
             ("dimension", Say::count(collection.dimension)),
             ("metric", Say::bulk(collection.metric.name())),
             ("quant", Say::bulk(collection.form.name)),
@@ -299,6 +302,9 @@ impl Twin {
             ),
             ("vectors", Say::count(collection.vectors.len())),
         ];
+        if self.aliases.values().any(|meant| *meant == name) {
+            fields.push(("aliases", self.aliases_of(&name)));
+        }
         fields.extend(collection.label.clone().map(|label| ("label", Say::Bulk(label))));
         Ok(Expected::Fields(fields, collection.vectors.len()))
     }
@@ -368,7 +374,7 @@ impl Twin {
             self.remove(from);
         }
         self.go_to(there);
-        self.remove(to);
+        self.clear(to);
         self.touch(to);
         if let Some(expires_ms) = expires_ms {
             self.vector_expiries.insert(to.clone(), expires_ms);

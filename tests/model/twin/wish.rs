@@ -40,10 +40,81 @@ impl Twin {
             wish.read(words, start, k)?;
             (words.components(3, start)?, Form::ALL[0])
         };
-        let nearest = k + wish.offset + wish.without.len();
+        Ok(Expected::Nearest(self.asked(
+            &words.owned(1),
+            (vector, center_form),
+            (&wish, k),
+        )?))
+    }
+
+    /// VECMQUERY: as many queries.
+    pub(super) fn query_many(&mut self, words: &Words<'_>) -> Answer {
+        if words.0[1].len() > KEY_BYTES_MAX {
+            return Err(key_too_long(&words.0[1]));
+        }
+        let count = words.number(2, "n", 1, 1024)?;
+        let k = words.number(3, "k", 1, K_MAX)?;
+        if !words.is(4, "FP32") || words.count() < 5 + count {
+            return Say::error("ERR syntax error: k is followed by FP32 and as many blobs as n says");
+        }
+        let mut wish = Wish::default();
+        wish.read(words, 5 + count, k)?;
+        if count * (k + wish.offset + wish.without.len()) > 10 * K_MAX {
+            return Say::error(
+                "ERR n times the sum of k, OFFSET and the number of keys behind NOT is more than 1000000",
+            );
+        }
+        let blobs: Vec<Vec<f32>> = (5..5 + count).map(|at| words.blob(at)).collect::<Result<_, Say>>()?;
+        let one = |vector| -> Answer {
+            let asked = self.asked(&words.owned(1), (vector, Form::ALL[0]), (&wish, k))?;
+            Ok(Expected::Nearest(asked))
+        };
+        Ok(Expected::Many(
+            blobs.into_iter().map(one).collect::<Result<Vec<_>, Say>>()?,
+        ))
+    }
+
+    /// VECEXPLAIN: what does not depend on the ways that a query takes.
+    pub(super) fn explain(&mut self, words: &Words<'_>) -> Answer {
+        let Expected::Nearest(asked) = self.query(words)? else {
+            return Say::error("a query is one");
+        };
+        let nearest = Say::count(asked.k + asked.offset + asked.without.len());
         let Some((name, collection)) = self.meant(&words.owned(1)) else {
-            self.refuse_other_element(&words.owned(1))?;
-            let asked = Asked {
+            let note = ("note", Say::bulk("no such collection"));
+            return Ok(Expected::Has(vec![("k", nearest), ("returned", Say::Integer(0)), note]));
+        };
+        let (vectors, matches) = (collection.vectors.len(), asked.vectors.len());
+        let selectivity = if vectors == 0 {
+            1.0
+        } else {
+            matches as f32 / vectors as f32
+        };
+        let mut fields = vec![
+            ("collection", Say::Bulk(name)),
+            ("k", nearest),
+            ("ef", Say::count(asked.ef)),
+            ("vectors", Say::count(vectors)),
+            ("matches", Say::count(matches)),
+            ("selectivity", Say::Double(selectivity)),
+        ];
+        if asked.radius.is_none() {
+            fields.push(("returned", Say::count(asked.wanted())));
+        }
+        Ok(Expected::Has(fields))
+    }
+
+    /// What is expected of one query.
+    fn asked(
+        &self,
+        target: &Bytes,
+        (vector, center_form): (Vec<f32>, Form),
+        (wish, k): (&Wish, usize),
+    ) -> Result<Asked, Say> {
+        let nearest = k + wish.offset + wish.without.len();
+        let Some((name, collection)) = self.meant(target) else {
+            self.refuse_other_element(target)?;
+            return Ok(Asked {
                 metric: kora_vector::Metric::L2,
                 forms: [Form::ALL[0]; 2],
                 is_mixed: false,
@@ -51,14 +122,13 @@ impl Twin {
                 vector,
                 k,
                 offset: wish.offset,
-                without: wish.without,
+                without: wish.without.clone(),
                 ef: k,
                 radius: wish.radius,
                 with_info: wish.with_info,
                 is_filtered: wish.filter.is_some(),
                 parts: 1,
-            };
-            return Ok(Expected::Nearest(asked));
+            });
         };
         collection.vet(&name, &vector)?;
         let key = |element: &Bytes| Bytes::from([name.as_ref(), b":", element.as_ref()].concat());
@@ -68,7 +138,7 @@ impl Twin {
         };
         let vectors = collection.vectors.iter().filter(|(element, _)| passes(element));
         let vectors = vectors.map(|(element, vector)| (key(element), vector.clone()));
-        Ok(Expected::Nearest(Asked {
+        Ok(Asked {
             metric: collection.metric,
             forms: [collection.blur, center_form],
             is_mixed: collection.blur != collection.form,
@@ -76,13 +146,13 @@ impl Twin {
             vector,
             k,
             offset: wish.offset,
-            without: wish.without,
+            without: wish.without.clone(),
             ef: wish.ef.unwrap_or(collection.ef_search).max(nearest),
             radius: wish.radius,
             with_info: wish.with_info,
             is_filtered: wish.filter.is_some(),
             parts: if name.starts_with(b"{") { 1 } else { self.shards },
-        }))
+        })
     }
 
     fn stored(&self, words: &Words<'_>) -> Result<(Vec<f32>, Form), Say> {

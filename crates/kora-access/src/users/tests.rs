@@ -367,6 +367,10 @@ impl Twin {
                     let whole = || Twin::allows_key(rules, &format!("{name}:"), key_use.reads, key_use.writes, true);
                     is_allowed && (name != "docs" || whole())
                 }
+                Named::Element(key_use, collection) => {
+                    let key = format!("{}:{name}", words[collection]);
+                    Twin::allows_key(rules, &key, key_use.reads, key_use.writes, false)
+                }
                 Named::Collection(key_use) => {
                     Twin::allows_key(rules, &format!("{name}:"), key_use.reads, key_use.writes, true)
                 }

@@ -7,7 +7,9 @@ use kora_access::{CATEGORIES, Entry, Selector, User, draw_password, in_category}
 use kora_resp::{Reply, Words};
 use kora_values::Database;
 
+use super::checking::check_both;
 use super::is_collection;
+use crate::aliases::OwnNames;
 use crate::command::acl::{self, AclRequest};
 use crate::counts::integer;
 use crate::error::ClientError;
@@ -159,7 +161,9 @@ fn dry_run(user: &User, words: &Words, setup: &Setup, (database, unix_ms): (Data
         return Reply::Error(ClientError::WrongArity { command }.to_string());
     }
     let is_collection = |key: &[u8]| is_collection(setup, database, key, unix_ms);
-    match user.check(entry, words, &is_collection) {
+    let aliases = setup.catalog.aliases().now();
+    let own_words = OwnNames::new(&aliases, setup.catalog.at(unix_ms)).words(entry, words, database);
+    match check_both(user, entry, (words, own_words.as_ref()), &is_collection) {
         Ok(()) => Reply::ok(),
         Err(denial) => Reply::Text(denial.explain(user)),
     }

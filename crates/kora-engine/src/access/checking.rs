@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use kora_access::{Context, User, Users};
-use kora_resp::Reply;
+use kora_access::{Context, Denial, User, Users};
+use kora_resp::{Reply, Words};
 
 use super::{RightsOfClient, is_collection};
+use crate::aliases::OwnNames;
 use crate::command::scripting::ScriptRights;
-use crate::command::table::{Access, Parsed};
+use crate::command::table::{Access, CommandEntry, Parsed};
 use crate::command::{Command, TopicKind};
 use crate::engine::Engine;
 use crate::error::ClientError;
@@ -17,13 +18,43 @@ use crate::reply_queues::ReplyQueueId;
 use crate::session::Session;
 
 impl Engine {
-    /// Refuses a request that its user may not send. Called before all else that is done with a request.
-    pub(crate) fn check_rights(&mut self, id: ReplyQueueId, parsed: &mut Parsed, now_us: u64) {
+    /// Replaces the aliases in a command, unless it can't begin yet or is queued in a transaction. If its client's rights are
+    /// held against its words, and there is an alias among them, answers the words with the collections' own names.
+    pub(crate) fn give_own_names(&mut self, id: ReplyQueueId, parsed: &mut Parsed, since_us: u64) -> Option<Words> {
+        if self.setup.catalog.aliases().is_empty() {
+            return None;
+        }
+        let at_ms = self.unix_us(since_us) / 1000;
+        let reply_queue = self.reply_queues.get(id);
+        // It may wait for a change of aliases by its own client: it is submitted again.
+        if reply_queue.is_closed() {
+            return None;
+        }
+        let is_queueing = reply_queue.transaction.is_some();
+        let aliases = self.setup.catalog.aliases().now();
+        let own_names = OwnNames::new(&aliases, self.setup.catalog.at(at_ms));
+        let words = parsed.words.as_ref();
+        let own_words = words.and_then(|words| own_names.words(parsed.entry, words, parsed.database));
+        if !is_queueing {
+            own_names.give_to(parsed);
+        }
+        own_words
+    }
+
+    /// Refuses a request that its user may not send. Called before all else that is done with a request. `own_words` are its
+    /// words with the collections' own names for aliases, if there are any: its user needs the rights to both.
+    pub(crate) fn check_rights(
+        &mut self,
+        id: ReplyQueueId,
+        parsed: &mut Parsed,
+        own_words: Option<&Words>,
+        now_us: u64,
+    ) {
         if self.reply_queues.get(id).session.users_version != self.setup.live.access.version() {
             self.review(id, None);
         }
         if self.reply_queues.get(id).session.is_limited {
-            self.check_limited(id, parsed, now_us);
+            self.check_limited(id, parsed, own_words, now_us);
         }
     }
 
@@ -40,7 +71,7 @@ impl Engine {
             || (reply_queue.transaction.is_some() && self.setup.live.access.are_limited())
     }
 
-    fn check_limited(&mut self, id: ReplyQueueId, parsed: &mut Parsed, now_us: u64) {
+    fn check_limited(&mut self, id: ReplyQueueId, parsed: &mut Parsed, own_words: Option<&Words>, now_us: u64) {
         if !self.is_served(id) {
             parsed.command = Command::Refused(ClientError::NotAuthenticated);
             return;
@@ -54,7 +85,8 @@ impl Engine {
             Some(_) => Context::Transaction,
             None => Context::TopLevel,
         };
-        let refusal = refusal(&reply_queue.session, parsed, &self.setup, context, (now_us, at_ms));
+        let times = (now_us, at_ms);
+        let refusal = refusal(&reply_queue.session, (parsed, own_words), &self.setup, context, times);
         if let Some(denial) = refusal {
             parsed.command = Command::Refused(match parsed.entry.name {
                 "exec" => ClientError::ExecDenied(denial),
@@ -139,7 +171,7 @@ impl ReplyQueue {
 /// Why a request is refused, if it is. It is noted.
 pub(super) fn refusal(
     session: &Session,
-    parsed: &Parsed,
+    (parsed, own_words): (&Parsed, Option<&Words>),
     setup: &crate::setup::Setup,
     context: Context,
     (now_us, at_ms): (u64, u64),
@@ -149,17 +181,28 @@ pub(super) fn refusal(
         return Some("the rights of the user changed while the command waited; send it again".to_owned());
     };
     let is_collection = |key: &[u8]| is_collection(setup, parsed.database, key, at_ms);
-    let denial = user.check(parsed.entry, words, &is_collection).err()?;
+    let denial = check_both(user, parsed.entry, (words, own_words), &is_collection).err()?;
     let text = denial.error(user);
     let access = &setup.live.access;
     access.note((denial, context), &user.name, session.line(now_us), at_ms);
     Some(text)
 }
 
+/// Whether a user may send a request, by its words and by those with the collections' own names.
+pub(super) fn check_both(
+    user: &User,
+    entry: &CommandEntry,
+    (words, own_words): (&Words, Option<&Words>),
+    is_collection: &dyn Fn(&[u8]) -> bool,
+) -> Result<(), Denial> {
+    user.check(entry, words, is_collection)?;
+    own_words.map_or(Ok(()), |own| user.check(entry, own, is_collection))
+}
+
 /// What EXEC answers for a command that its user may not send any more.
 pub(crate) fn refusal_at_exec(
     session: &Session,
-    parsed: &Parsed,
+    (parsed, own_words): (&Parsed, Option<&Words>),
     setup: &crate::setup::Setup,
     (now_us, at_ms): (u64, u64),
 ) -> Option<Reply> {
@@ -171,7 +214,7 @@ pub(crate) fn refusal_at_exec(
         None => "the rights of the user changed while the command waited; send it again".to_owned(),
         Some(words) => {
             let is_collection = |key: &[u8]| is_collection(setup, parsed.database, key, at_ms);
-            let denial = user.check(parsed.entry, words, &is_collection).err()?;
+            let denial = check_both(user, parsed.entry, (words, own_words), &is_collection).err()?;
             let text = denial.error_at_exec();
             let client = session.line(now_us);
             setup

@@ -13,7 +13,8 @@ use super::{Context, Dropping, Gather, Next};
 use crate::mail::{PartialReply, RequestBody, Target};
 use kora_keyspace::catalog::Schema;
 
-/// A collection that may be withdrawn. The reply is 1 if it was, 0 if a VECSET has kept it, and null if it was not empty.
+/// A collection that may be withdrawn. The reply is 1 if it was, 0 if it was kept once it was closed and is to be looked at
+/// again, and null if it was not empty.
 pub(crate) struct CollectEmpty {
     schema: Arc<Schema>,
     stage: CollectStage,
@@ -68,9 +69,10 @@ impl CollectEmpty {
                     _ => CollectEmpty::wait(schema, CollectStage::Looking(counted)),
                 }
             }
-            (CollectStage::Closing, PartialReply::Count(0)) | (CollectStage::Keeping, PartialReply::Done) => {
-                Next::Reply(Reply::Null)
-            }
+            // It is gone, or another attempt is under way.
+            (CollectStage::Closing, PartialReply::Count(0)) => Next::Reply(Reply::Null),
+            // An attempt that found this one under way has given up, and what it had seen is newer.
+            (CollectStage::Keeping, PartialReply::Done) => Next::Reply(Reply::Integer(0)),
             (CollectStage::Closing, PartialReply::Count(attempt)) => {
                 let workers = context
                     .setup

@@ -62,6 +62,10 @@ impl ImplicitCreate {
     /// First the key of the first: if that holds something else, no collection is made.
     fn start(vectors: Vec<(Element, Box<[f32]>)>, options: VectorOptions, context: &Context<'_>) -> Next {
         let element = &vectors[0].0;
+        if element.name.contains(&b':') {
+            // It has no key.
+            return Box::new(ImplicitCreate { vectors, options }).propose(context);
+        }
         let shard = context.home_of(element);
         let look = KeyOperation {
             key: element.key().into(),
@@ -255,6 +259,8 @@ impl Flushing {
 /// VECINFO, and MEMORY USAGE of a collection: what each shard holds.
 pub(crate) struct Describing {
     schema: Arc<Schema>,
+    /// Its other names.
+    aliases: Vec<Bytes>,
     form: DescribeForm,
     parts: Vec<(u16, Description)>,
     missing: usize,
@@ -275,7 +281,9 @@ impl Describing {
             .parts_of(&schema)
             .map(|shard| (Target::Shard(shard), RequestBody::Describe(Arc::clone(&schema))))
             .collect();
+        let aliases = context.setup.catalog.aliases().now();
         let describing = Describing {
+            aliases: aliases.of(&schema.name).map(as_said).collect(),
             schema,
             form,
             parts: Vec::new(),
@@ -331,6 +339,10 @@ impl Describing {
         ];
         if !self.schema.label.is_empty() {
             fields.push(("label", Reply::Bulk(self.schema.label.clone())));
+        }
+        if !self.aliases.is_empty() {
+            let names = self.aliases.iter().cloned().map(Reply::Bulk);
+            fields.push(("aliases", Reply::Array(names.collect())));
         }
         fields.extend(fields_of(&total));
         let shards = self.parts.iter().map(|(shard, part)| {

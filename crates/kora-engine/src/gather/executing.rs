@@ -2,8 +2,10 @@
 //! several shards in turn, or decides about collections, is done by itself.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::vec::IntoIter;
 
+use kora_keyspace::AliasTable;
 use kora_resp::Reply;
 
 use super::{Context, Gather, Next};
@@ -43,6 +45,8 @@ pub(crate) struct Preparing {
     pub(crate) places: Vec<QueuedCommand>,
     pub(crate) watched: Option<ShardId>,
     pub(crate) here: Target,
+    /// What aliases mean to all its commands.
+    pub(crate) aliases: Arc<AliasTable>,
 }
 
 /// One command of a transaction.

@@ -3,19 +3,21 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
+use kora_resp::Reply;
 use kora_vector::Metric;
 
-use super::query_reply::nothing;
-use super::{Context, Gather, Next, Querying};
-use crate::command::{Center, Element, VectorQuery, Wish};
+use super::{Context, Gather, MultiQuerying, Next, Querying, explain};
+use crate::aliases::OwnNames;
+use crate::command::{Center, Element, ManyQueries, VectorQuery, Wish};
 use crate::error::ClientError;
+use crate::limits::NAMES_LOOKED_AT_MAX;
 use crate::mail::{RequestBody, Target};
 
 /// Begins a VECQUERY.
 pub(crate) fn query(query: VectorQuery, context: &Context<'_>) -> Next {
     let VectorQuery { target, center, wish } = query;
     let (keys, is_mean) = match center {
-        Center::Given(vector) => return find(target, vector, None, wish, context),
+        Center::Given(vector) => return find(target, Sought::One(vector, None), wish, context),
         Center::Stored(element) => (vec![(element, 1.0)], false),
         Center::Mean(keys) => (keys, true),
     };
@@ -55,7 +57,7 @@ impl Fetching {
         };
         let Some(mean) = &mut self.mean else {
             let own = Some(element.key().into());
-            return find(self.target, vector, own, self.wish, context);
+            return find(self.target, Sought::One(vector, own), self.wish, context);
         };
         let schema = context.catalog().find(&element.collection);
         let has_length_1 = schema.is_some_and(|schema| schema.graph.metric == Metric::Cosine);
@@ -65,7 +67,7 @@ impl Fetching {
             Err(error) => Err(error),
         };
         match center {
-            Ok(center) => find(self.target, center, None, self.wish, context),
+            Ok(center) => find(self.target, Sought::One(center, None), self.wish, context),
             Err(error) => Next::error(&error),
         }
     }
@@ -111,36 +113,68 @@ impl Mean {
     }
 }
 
+/// Begins a VECMQUERY.
+pub(crate) fn query_many(query: ManyQueries, context: &Context<'_>) -> Next {
+    let ManyQueries { target, vectors, wish } = query;
+    find(target, Sought::Many(vectors), wish, context)
+}
+
+/// What neighbours are sought of.
+pub(super) enum Sought {
+    /// A vector, and the key that stands for it if it does.
+    One(Box<[f32]>, Option<Bytes>),
+    /// Of each of several.
+    Many(Vec<Box<[f32]>>),
+}
+
+impl Sought {
+    fn seek(self, collection: &[u8], wish: Wish, context: &Context<'_>) -> Next {
+        match self {
+            Sought::One(vector, own) => Querying::start(collection, vector, own, wish, context),
+            Sought::Many(vectors) => MultiQuerying::start(collection, vectors, wish, context),
+        }
+    }
+
+    /// The reply if there is nothing of that name.
+    pub(super) fn nothing(&self, name: &[u8], wish: &Wish, context: &Context<'_>) -> Reply {
+        match self {
+            Sought::One(..) => nothing(name, wish, context),
+            Sought::Many(vectors) => Reply::Array(vectors.iter().map(|_| nothing(name, wish, context)).collect()),
+        }
+    }
+}
+
 /// A query by the key of a vector, waiting to hear whether there is such a vector.
 pub(crate) struct Finding {
     collection: Bytes,
-    vector: Box<[f32]>,
-    own: Option<Bytes>,
+    sought: Sought,
     wish: Wish,
 }
 
 impl Finding {
     pub(crate) fn found(self, there: bool, context: &Context<'_>) -> Next {
-        if there {
-            Querying::start(&self.collection, self.vector, self.own, self.wish, context)
-        } else {
-            Next::Reply(nothing(self.wish))
+        match there {
+            true => self.sought.seek(&self.collection, self.wish, context),
+            false => absent(&self.collection, self.sought, self.wish, context),
         }
     }
 }
 
 /// The first argument of VECQUERY is a collection's name, or that followed by `:*`, or the key of a vector.
-fn find(target: Bytes, vector: Box<[f32]>, own: Option<Bytes>, wish: Wish, context: &Context<'_>) -> Next {
+pub(super) fn find(target: Bytes, sought: Sought, mut wish: Wish, context: &Context<'_>) -> Next {
     if context.catalog().holds(&target) {
-        return Querying::start(&target, vector, own, wish, context);
+        return sought.seek(&target, wish, context);
     }
     if let Some(name) = target.strip_suffix(b":*")
         && context.catalog().holds(name)
     {
-        return Querying::start(name, vector, own, wish, context);
+        return sought.seek(name, wish, context);
     }
     let Some(colon) = target.iter().rposition(|byte| *byte == b':') else {
-        return Next::reply_unless_wrong_type(nothing(wish), &target, context);
+        if let Some(target) = meant_anew(&target, &mut wish, context) {
+            return find(target, sought, wish, context);
+        }
+        return Next::reply_unless_wrong_type(sought.nothing(&target, &wish, context), &target, context);
     };
     let element = Element {
         collection: target.slice(..colon),
@@ -149,12 +183,47 @@ fn find(target: Bytes, vector: Box<[f32]>, own: Option<Bytes>, wish: Wish, conte
     let shard = context.home_of(&element);
     let finding = Finding {
         collection: element.collection.clone(),
-        vector,
-        own,
+        sought,
         wish,
     };
     Next::Request(
         Gather::Finding(Box::new(finding)),
         vec![(Target::Shard(shard), RequestBody::Holds(element))],
     )
+}
+
+/// There is nothing of that name, and that is certain: it is what is answered, unless the name was meant by an alias that means
+/// another one by now.
+pub(super) fn absent(name: &[u8], sought: Sought, mut wish: Wish, context: &Context<'_>) -> Next {
+    match meant_anew(name, &mut wish, context) {
+        Some(target) => find(target, sought, wish, context),
+        None => Next::Reply(sought.nothing(name, &wish, context)),
+    }
+}
+
+/// What an alias means by now that stands in what was said, if that is something else than it was. This is asked once.
+pub(super) fn meant_anew(before: &[u8], wish: &mut Wish, context: &Context<'_>) -> Option<Bytes> {
+    let said = wish.said.take()?;
+    let aliases = context.setup.catalog.aliases().now();
+    let target = OwnNames::new(&aliases, context.catalog()).of_target(&said)?;
+    (target != before).then(|| target.into())
+}
+
+/// The same, whatever was meant.
+pub(super) fn nothing(name: &[u8], wish: &Wish, context: &Context<'_>) -> Reply {
+    explain::nothing(wish, || note_of_absence(name, context))
+}
+
+/// What a client is told that looks for a collection that is not there: of one that it may have made instead, since a key's
+/// collection is what stands before its last `:`.
+fn note_of_absence(name: &[u8], context: &Context<'_>) -> String {
+    let name = name.strip_suffix(b":*").unwrap_or(name);
+    match context.catalog().one_below(name, NAMES_LOOKED_AT_MAX) {
+        None => "no such collection".to_owned(),
+        Some(below) => format!(
+            "no such collection; there is '{}': a key's collection is what stands before its last ':', unless COLLECTION \
+             and ELEMENT name the two",
+            said_name(&below.name).escape_ascii()
+        ),
+    }
 }

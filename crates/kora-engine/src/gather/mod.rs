@@ -7,10 +7,13 @@ mod clients;
 mod collect_empty;
 mod collections;
 mod executing;
+mod explain;
 mod finding;
+mod merging;
 mod multi_key;
 mod query;
 mod query_reply;
+mod question;
 mod recalling;
 mod rename;
 mod scanning;
@@ -23,6 +26,7 @@ use std::sync::mpsc::{Receiver, TryRecvError};
 
 use bytes::Bytes;
 use kora_resp::Reply;
+use kora_vector::Work;
 
 pub(crate) use self::clients::{Informing, KillingClients, ListingClients, Report};
 pub(crate) use self::collect_empty::CollectEmpty;
@@ -30,9 +34,9 @@ pub(crate) use self::collections::{
     DescribeForm, Describing, Dropping, Flushing, ImplicitCreate, set_vector, set_vectors,
 };
 pub(crate) use self::executing::{Executing, Preparing, QueuedCommand};
-pub(crate) use self::finding::{Fetching, Finding, query};
+pub(crate) use self::finding::{Fetching, Finding, query, query_many};
 pub(crate) use self::multi_key::{Deleting, MultiGet, RandomKey, SettingIf};
-pub(crate) use self::query::Querying;
+pub(crate) use self::query::{MultiQuerying, Querying};
 pub(crate) use self::recalling::Recalling;
 pub(crate) use self::rename::{RenameOrCopy, moves_into_closing};
 pub(crate) use self::scanning::Scanning;
@@ -42,6 +46,7 @@ pub(crate) use self::switching::{Switched, Switching};
 pub(crate) use self::topics::AskingTopics;
 
 use crate::access::{self, UsersFile};
+use crate::aliases;
 use crate::command::{Element, VectorForm};
 use crate::counts::integer;
 use crate::error::ClientError;
@@ -75,6 +80,8 @@ pub(crate) enum Gather {
     SettingIf(Box<SettingIf>),
     /// DEL of keys of which some are names of collections.
     Deleting(Box<Deleting>),
+    /// RENAME, RENAMENX and COPY on one shard, of what may be a vector set: what comes behind depends on it.
+    RenameOnShard,
     /// RENAME, RENAMENX and COPY between shards.
     RenameOrCopy(Box<RenameOrCopy>),
     /// RANDOMKEY.
@@ -83,6 +90,10 @@ pub(crate) enum Gather {
     Executing(Box<Executing>),
     /// VECCREATE.
     Creating,
+    /// VECALIAS: what names mean behind it depends on it.
+    ChangingAlias,
+    /// VECLIST WITHALIASES.
+    ListingWithAliases,
     /// The first VECSET of a collection.
     ImplicitCreate(Box<ImplicitCreate>),
     /// EXPIRE and PERSIST of a collection: what comes behind depends on it.
@@ -99,6 +110,8 @@ pub(crate) enum Gather {
     Finding(Box<Finding>),
     /// VECQUERY.
     Querying(Box<Querying>),
+    /// VECMQUERY.
+    MultiQuerying(Box<MultiQuerying>),
     /// VECRECALL.
     Recalling(Box<Recalling>),
     /// SCAN.
@@ -170,8 +183,8 @@ pub(crate) struct Context<'a> {
     pub(crate) host: &'a dyn Host,
     /// When the command was taken from its connection, in milliseconds of Unix time.
     pub(crate) at_ms: u64,
-    /// Leased collections.
-    pub(crate) shared_reads: SharedReads<'a>,
+    /// Leased collections, if they may be read.
+    pub(crate) shared_reads: Option<SharedReads<'a>>,
     pub(crate) reads: ReadTiming,
 }
 
@@ -259,6 +272,7 @@ impl Gather {
             | Gather::Rewriting(_)
             | Gather::SavingUsers(_)
             | Gather::AskingTopics(_)
+            | Gather::ListingWithAliases
             | Gather::AskingSlow(_)
             | Gather::Saving(_)
             | Gather::Informing(_) => Gate::Open,
@@ -266,7 +280,7 @@ impl Gather {
             Gather::Scripting => Gate::Closed,
             Gather::Subscribing | Gather::Switching(_) | Gather::LoadingUsers(..) => Gate::Closed,
             Gather::Creating | Gather::ImplicitCreate(_) | Gather::Dropping(_) | Gather::Flushing(_) => Gate::Closed,
-            Gather::ExpireCollection => Gate::Closed,
+            Gather::ExpireCollection | Gather::ChangingAlias | Gather::RenameOnShard => Gate::Closed,
             // Nothing was asked yet, and what comes behind it must not be asked before.
             Gather::Splitting(_) => Gate::Closed,
             Gather::SettingIf(_) | Gather::Deleting(_) | Gather::RenameOrCopy(_) => Gate::Closed,
@@ -276,7 +290,7 @@ impl Gather {
             Gather::KillingClients(_) => Gate::Closed,
             Gather::Querying(querying) => querying.gate(),
             Gather::Recalling(recalling) => recalling.gate(),
-            Gather::Scanning(_) => Gate::ReadOnly,
+            Gather::Scanning(_) | Gather::MultiQuerying(_) => Gate::ReadOnly,
         }
     }
 
@@ -289,7 +303,11 @@ impl Gather {
     pub(crate) fn only_reads(&self) -> bool {
         matches!(
             self,
-            Gather::Querying(_) | Gather::Recalling(_) | Gather::Scanning(_) | Gather::Splitting(_)
+            Gather::Querying(_)
+                | Gather::MultiQuerying(_)
+                | Gather::Recalling(_)
+                | Gather::Scanning(_)
+                | Gather::Splitting(_)
         )
     }
 
@@ -313,7 +331,8 @@ impl Gather {
     pub(crate) fn go_on(self, context: &Context<'_>) -> Next {
         match self {
             Gather::Splitting(splitting) => splitting.go_on(context),
-            Gather::Querying(querying) => querying.go_on(context),
+            Gather::Querying(querying) => querying.go_on(&mut Work::new(context.setup.slice_work), context),
+            Gather::MultiQuerying(querying) => querying.go_on(context),
             Gather::Executing(executing) => executing.go_on(context),
             Gather::Rewriting(outcome) => prefetch(outcome),
             Gather::LoadingUsers(file, me) => access::load(file, me, context),
@@ -327,13 +346,21 @@ impl Gather {
     /// Takes one part in.
     pub(crate) fn absorb(self, from: Target, part: PartialReply, context: &Context<'_>) -> Next {
         match (self, part) {
-            (Gather::One(_), PartialReply::Refused(error)) => Next::error(&error),
+            (
+                Gather::One(_) | Gather::ChangingAlias | Gather::ListingWithAliases | Gather::RenameOnShard,
+                PartialReply::Refused(error),
+            ) => Next::error(&error),
             (Gather::Scripting, PartialReply::Elsewhere(shard, body)) => Next::Request(
                 Gather::Scripting,
                 vec![(Target::Shard(shard), RequestBody::Script(body))],
             ),
             (Gather::Scripting, part) => Next::Reply(Shape::Whole.show(part)),
-            (Gather::ExpireCollection | Gather::Subscribing, part) => Next::Reply(Shape::Whole.show(part)),
+            (Gather::ExpireCollection | Gather::Subscribing | Gather::ChangingAlias | Gather::RenameOnShard, part) => {
+                Next::Reply(Shape::Whole.show(part))
+            }
+            (Gather::ListingWithAliases, PartialReply::Names(names)) => {
+                Next::Reply(aliases::listed_with(names, &context.setup.catalog.aliases().now()))
+            }
             (Gather::One(shape), part) => Next::Reply(shape.show(part)),
             (Gather::Replying(_) | Gather::Fetching(_) | Gather::Finding(_), PartialReply::Refused(error)) => {
                 Next::error(&error)
@@ -385,7 +412,10 @@ impl Gather {
             (Gather::CollectEmpty(collect_empty), part) => collect_empty.absorb(part, context),
             (Gather::Fetching(fetching), PartialReply::Vector(vector)) => fetching.fetched(vector, context),
             (Gather::Finding(finding), PartialReply::Holds(there)) => finding.found(there, context),
-            (Gather::Querying(querying), PartialReply::Hits(hits)) => querying.absorb(from, hits, context),
+            (Gather::Querying(querying), PartialReply::Hits(hits)) => {
+                querying.absorb(from, hits, &mut Work::new(context.setup.slice_work), context)
+            }
+            (Gather::MultiQuerying(querying), PartialReply::HitsMany(found)) => querying.absorb(from, found, context),
             (Gather::Recalling(recalling), PartialReply::Sample(sample)) => recalling.sampled(sample, context),
             (Gather::Scanning(scanning), PartialReply::Scanned(part)) => scanning.absorb(*part, context),
             (Gather::Describing(describing), PartialReply::Description(part)) => describing.absorb(from, part),

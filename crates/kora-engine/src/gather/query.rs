@@ -1,17 +1,21 @@
-//! VECQUERY: the k nearest of what the shards found.
+//! VECQUERY: the k nearest of what the shards found. And VECMQUERY: several queries of one collection that are asked together.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
-use std::collections::binary_heap::PeekMut;
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use kora_keyspace::catalog::Schema;
+use kora_resp::Reply;
 use kora_vector::limits::K_MAX;
 use kora_vector::{Step, Work};
 
-use super::query_reply::{Choosing, Cost, Neighbours, nothing};
+use super::explain::Explanation;
+use super::finding::{Sought, absent};
+use super::merging::{Merging, QueryPart, is_crowded, merge};
+use super::query_reply::{Choosing, Cost, Neighbours};
+use super::question::{name_within, question_of};
 use super::{Context, Gate, Gather, Next, ReadTiming, Recalling};
-use crate::budgets::HIT_WORK;
+use crate::budgets::{ATTRIBUTE_BYTE_WORK, HIT_WORK, KEY_WORK};
 use crate::command::Wish;
 use crate::error::ClientError;
 use crate::fit::vet;
@@ -33,6 +37,8 @@ pub(crate) struct Querying {
     is_unread: bool,
     /// What has been merged, once all parts are in.
     merging: Merging,
+    /// How the shards answered, once the neighbours are merged, if that is to be told.
+    explanation: Option<Box<Explanation>>,
     /// Which of the neighbours are returned, once they are merged.
     choosing: Option<Box<Choosing>>,
     /// Times that the whole query was asked again, because its parts knew different generations.
@@ -42,16 +48,9 @@ pub(crate) struct Querying {
 /// What the hits are for.
 enum QueryPurpose {
     /// The reply, in the form that was wished for.
-    Answer(Wish),
+    Answer(Arc<Wish>),
     /// To be compared with others.
     Recall(Box<Recalling>),
-}
-
-struct QueryPart {
-    shard: ShardId,
-    found: Hits,
-    /// It was asked with the whole ef.
-    whole: bool,
 }
 
 impl Querying {
@@ -65,35 +64,31 @@ impl Querying {
         context: &Context<'_>,
     ) -> Next {
         let Some(schema) = context.catalog().find(collection) else {
-            return Next::Reply(nothing(wish));
+            return absent(collection, Sought::One(vector, own), wish, context);
         };
         if let Err(error) = vet(&schema, &vector) {
             return Next::error(&error);
         }
-        let ef = wish.ef.unwrap_or(schema.graph.ef_search).max(wish.nearest());
-        let question = Question {
-            parts: context.placement().part_count(&schema),
-            schema,
-            vector,
-            k: wish.nearest(),
-            radius: wish.radius,
-            own: own.and_then(|key| name_within(&key, collection)),
-            exact: false,
-            filter: wish.filter.clone(),
-            with_attributes: wish.with_attributes.is_some() || wish.group.is_some(),
-            with_vectors: wish.with_vector,
-        };
-        Querying::new(question, ef, QueryPurpose::Answer(wish)).request(context)
+        let own = own.and_then(|key| name_within(&key, collection));
+        let parts = context.placement().part_count(&schema);
+        let question = question_of(schema, vector, own, &wish, parts);
+        Querying::about(Arc::new(question), Arc::new(wish)).request(context)
+    }
+
+    /// A query that is answered with what is wished for. It has not been asked yet.
+    fn about(question: Arc<Question>, wish: Arc<Wish>) -> Querying {
+        let ef = wish.ef.unwrap_or(question.schema.graph.ef_search).max(wish.nearest());
+        Querying::new(question, ef, QueryPurpose::Answer(wish))
     }
 
     /// One query of a VECRECALL, on what it knows of the collection.
     pub(super) fn for_recall(question: Question, ef: usize, recalling: Box<Recalling>, context: &Context<'_>) -> Next {
-        Querying::new(question, ef, QueryPurpose::Recall(recalling)).request(context)
+        Querying::new(Arc::new(question), ef, QueryPurpose::Recall(recalling)).request(context)
     }
 
-    fn new(question: Question, ef: usize, purpose: QueryPurpose) -> Querying {
+    fn new(question: Arc<Question>, ef: usize, purpose: QueryPurpose) -> Querying {
         Querying {
-            question: Arc::new(question),
+            question,
             purpose,
             ef,
             cost: Cost::default(),
@@ -101,6 +96,7 @@ impl Querying {
             missing: 0,
             is_unread: false,
             merging: Merging::default(),
+            explanation: None,
             choosing: None,
             again: 0,
         }
@@ -113,6 +109,8 @@ impl Querying {
         let part = |shard| QueryPart {
             shard,
             found: Hits::default(),
+            ef: 0,
+            cost: Cost::default(),
             whole,
         };
         self.parts = shards.into_iter().map(part).collect();
@@ -136,8 +134,9 @@ impl Querying {
         self.cost.rounds += 1;
         for place in places {
             let shard = self.parts[place].shard;
-            let reads = context.reads == ReadTiming::Now;
-            let found = reads.then(|| context.shared_reads.query(shard, parts, &self.question, ef, &mut work));
+            self.parts[place].ef = ef;
+            let reads = context.shared_reads.filter(|_| context.reads == ReadTiming::Now);
+            let found = reads.map(|reads| reads.query(shard, parts, &self.question, ef, &mut work));
             match found.flatten() {
                 Some(found) => self.take(place, found),
                 None => {
@@ -148,9 +147,14 @@ impl Querying {
         }
         self.missing = requests.len();
         match requests.is_empty() {
-            true => self.complete(context),
+            true => self.complete(&mut Work::new(context.setup.slice_work), context),
             false => Next::Request(Gather::Querying(self), requests),
         }
+    }
+
+    /// How many neighbours each shard is asked for.
+    fn nearest(&self) -> usize {
+        self.question.k
     }
 
     /// True if no request was sent yet: it waits for its turn to read.
@@ -166,24 +170,31 @@ impl Querying {
     }
 
     fn take(&mut self, place: usize, found: Hits) {
-        self.cost.distances += found.statistics.distances;
-        self.cost.nodes += found.statistics.nodes;
-        self.cost.astray += found.statistics.astray;
-        self.parts[place].found = found;
+        let part = &mut self.parts[place];
+        self.cost.add(&found.statistics);
+        part.cost.add(&found.statistics);
+        part.cost.tested += found.tested;
+        part.found = found;
     }
 
-    pub(crate) fn absorb(mut self: Box<Self>, from: Target, found: Hits, context: &Context<'_>) -> Next {
+    pub(crate) fn absorb(
+        mut self: Box<Self>,
+        from: Target,
+        found: Hits,
+        work: &mut Work,
+        context: &Context<'_>,
+    ) -> Next {
         let place = self.parts.iter().position(|part| Target::Shard(part.shard) == from);
         self.take(place.expect("only shards that were asked answer"), found);
         self.missing -= 1;
         match self.missing {
-            0 => self.complete(context),
+            0 => self.complete(work, context),
             _ => Next::Wait(Gather::Querying(self)),
         }
     }
 
     /// All parts are in.
-    fn complete(mut self: Box<Self>, context: &Context<'_>) -> Next {
+    fn complete(mut self: Box<Self>, work: &mut Work, context: &Context<'_>) -> Next {
         let bytes_max = context.setup.client_bytes_max();
         if self.parts.iter().any(|part| part.found.too_many) {
             return Next::error(&ClientError::ReplyTooLarge { bytes_max });
@@ -193,20 +204,19 @@ impl Querying {
             return self.overtaken(context);
         }
         self.merging = Merging::default();
-        self.go_on(context)
+        self.go_on(work, context)
     }
 
     /// Begins, if no request was sent yet; else merges some hits, chooses some of them, and shows them when that is done.
-    pub(crate) fn go_on(mut self: Box<Self>, context: &Context<'_>) -> Next {
+    pub(crate) fn go_on(mut self: Box<Self>, work: &mut Work, context: &Context<'_>) -> Next {
         if std::mem::take(&mut self.is_unread) {
             return self.ask_parts(context);
         }
         if let Some(choosing) = self.choosing.take() {
-            return self.choose(choosing, &mut Work::new(context.setup.slice_work), context);
+            return self.choose(choosing, work, context);
         }
         let k = self.question.k;
-        let mut work = Work::new(context.setup.slice_work);
-        if self.merging.step(k, &self.parts, &mut work) == Step::More {
+        if self.merging.step(k, &self.parts, work) == Step::More {
             return Next::Again(Gather::Querying(self));
         }
         let crowded = self.crowded();
@@ -218,6 +228,11 @@ impl Querying {
         let count = |of: fn(&Hits) -> usize| self.parts.iter().map(|part| of(&part.found)).sum();
         self.cost.matches = count(|found| found.matches);
         self.cost.vectors = count(|found| found.live);
+        if let QueryPurpose::Answer(wish) = &self.purpose
+            && wish.explains
+        {
+            self.explanation = Some(Box::new(Explanation::of(&self.parts, &self.merging.taken, k)));
+        }
         let merged = merge(std::mem::take(&mut self.parts), &self.merging.order);
         let wish = match self.purpose {
             QueryPurpose::Recall(recalling) => return recalling.took(merged.hits, context),
@@ -225,8 +240,9 @@ impl Querying {
         };
         match wish.nearest() > wish.k || wish.group.is_some() {
             true => {
+                work.spend(HIT_WORK * wish.without.len() as u64);
                 let choosing = Choosing::new(merged, wish);
-                self.choose(Box::new(choosing), &mut work, context)
+                self.choose(Box::new(choosing), work, context)
             }
             false => self.show(merged, context),
         }
@@ -254,11 +270,14 @@ impl Querying {
         self.show(choosing.finish(), context)
     }
 
-    fn show(self: Box<Self>, found: Neighbours, context: &Context<'_>) -> Next {
+    fn show(&self, found: Neighbours, context: &Context<'_>) -> Next {
         let QueryPurpose::Answer(wish) = &self.purpose else {
             return Next::other_answer();
         };
-        let reply = self.cost.reply(found, wish);
+        let reply = match &self.explanation {
+            Some(explanation) => explanation.reply((&*self.question, self.ef), self.cost, found.hits.len()),
+            None => self.cost.reply(found, wish),
+        };
         match context.setup.too_large(reply.bytes_hint()) {
             Some(error) => Next::error(&error),
             None => Next::Reply(reply),
@@ -272,12 +291,13 @@ impl Querying {
             QueryPurpose::Answer(wish) => wish,
         };
         // A single part saw it gone, so there was a moment without it, and that is an answer.
-        if self.parts.len() == 1 {
-            return Next::Reply(nothing(wish));
-        }
         let name = &self.question.schema.name;
+        let sought = Sought::One(self.question.vector.clone(), None);
+        if self.parts.len() == 1 {
+            return absent(name, sought, Arc::unwrap_or_clone(wish), context);
+        }
         let Some(schema) = context.catalog().find(name) else {
-            return Next::Reply(nothing(wish));
+            return absent(name, sought, Arc::unwrap_or_clone(wish), context);
         };
         if self.again == QUERY_AGAIN_MAX {
             return Next::error(&ClientError::QueryOvertaken {
@@ -313,139 +333,230 @@ impl Querying {
     }
 }
 
-/// True if a shard must be asked again: all that it returned stands in the merged k, and it could hold more.
+/// A VECMQUERY: queries of which some are not answered yet.
 ///
-/// Where the keys are spread by chance, that hardly happens. It does where a hash tag put neighbours together: with 8
-/// shards, k 100 and topics as tags, asking again lifts recall from 0.893 to 0.973.
-///
-/// A shard that returned a full k can add nothing to the count, only to the recall; and for a small k chance alone often
-/// puts all k on one shard, which tells nothing about neighbours. So below a chance of one in [`CROWDED_BY_CHANCE`] it
-/// is asked again, above not: with k = 1 some shard would always be, for a third more work and no recall.
-fn is_crowded(found: &Hits, taken: usize, k: usize, parts: usize) -> bool {
-    if found.all || taken < found.hits.len() {
-        return false;
-    }
-    let ways = (parts as f64).powi(i32::try_from(k).unwrap_or(i32::MAX) - 1);
-    found.hits.len() < k || ways >= CROWDED_BY_CHANCE
+/// Each is a [`Querying`] and is answered as one. What they ask of a shard travels as one message, and the shard answers
+/// with one: in rounds, each of as many queries as may find no more neighbours together than a single query may. Nearly always
+/// one round is all, and a second one asks crowded shards again.
+pub(crate) struct MultiQuerying {
+    /// The generation that all of them are about.
+    schema: Arc<Schema>,
+    wish: Arc<Wish>,
+    /// All of them, in the order of the replies.
+    questions: Vec<Arc<Question>>,
+    /// The first question that has not begun.
+    next: usize,
+    /// Queries that are asked in one of the next rounds, with their places and what they ask.
+    asking: VecDeque<ReadyQuery>,
+    /// How many neighbours those look for, together.
+    asking_nearest: usize,
+    /// Queries of this round, by their places.
+    under_way: Vec<Option<Box<Querying>>>,
+    /// What each shard was asked in this round, as places, until it has answered.
+    asked: Vec<(Target, Vec<usize>)>,
+    /// Answers that are to be given to their queries.
+    arrived: VecDeque<(usize, Target, Hits)>,
+    /// Queries that take more slices.
+    unfinished: VecDeque<(usize, Box<Querying>)>,
+    /// By place; null until a query is answered.
+    replies: Vec<Reply>,
+    answered: usize,
+    /// An estimate of what the replies take.
+    reply_bytes: usize,
+    /// Some shard knew another generation.
+    is_overtaken: bool,
+    /// Times that all queries were asked again because of that.
+    again: u8,
 }
 
-/// Which part gives the best hit of all, which the second best, and so on, up to k.
-#[derive(Default)]
-struct Merging {
-    order: Vec<usize>,
-    /// How many hits each part has given.
-    taken: Vec<usize>,
-}
+/// A query that asks something, with its place and what it asks.
+type ReadyQuery = (usize, Box<Querying>, Vec<(Target, RequestBody)>);
 
-impl Merging {
-    /// Goes on for a slice. There is nothing to merge of a single part.
-    fn step(&mut self, k: usize, parts: &[QueryPart], work: &mut Work) -> Step<()> {
-        self.taken.resize(parts.len(), 0);
-        if parts.len() == 1 {
-            return Step::Done(());
-        }
-        let mut heads: BinaryHeap<Reverse<Head<'_>>> = parts
-            .iter()
-            .enumerate()
-            .filter_map(|(part, QueryPart { found, .. })| Head::of(&found.hits, part, self.taken[part]))
-            .map(Reverse)
-            .collect();
-        while self.order.len() < k
-            && let Some(mut first) = heads.peek_mut()
-        {
-            let Head { part, place, .. } = first.0;
-            self.order.push(part);
-            self.taken[part] += 1;
-            match Head::of(&parts[part].found.hits, part, place + 1) {
-                Some(next) => first.0 = next,
-                None => drop(PeekMut::pop(first)),
-            }
-            work.spend(HIT_WORK);
-            if work.is_spent() {
-                return Step::More;
-            }
-        }
-        Step::Done(())
-    }
-}
+/// A question, and with which ef it is asked.
+type AskedQuestion = (Arc<Question>, usize);
 
-/// Puts together what the parts found, each sorted by (distance, key), and what they found with it.
-fn merge(mut parts: Vec<QueryPart>, order: &[usize]) -> Neighbours {
-    if parts.len() == 1 {
-        let found = parts.remove(0).found;
-        return Neighbours {
-            hits: found.hits,
-            attributes: found.attributes,
-            vectors: found.vectors,
+impl MultiQuerying {
+    /// Begins queries for the neighbours of these vectors, at least one.
+    pub(crate) fn start(collection: &[u8], vectors: Vec<Box<[f32]>>, mut wish: Wish, context: &Context<'_>) -> Next {
+        let Some(schema) = context.catalog().find(collection) else {
+            return absent(collection, Sought::Many(vectors), wish, context);
         };
+        if let Some(error) = vectors.iter().find_map(|vector| vet(&schema, vector).err()) {
+            return Next::error(&error);
+        }
+        // Where it is gone when it is asked for, all of them say so, and no single one looks for another.
+        wish.said = None;
+        let parts = context.placement().part_count(&schema);
+        let about = |vector| Arc::new(question_of(Arc::clone(&schema), vector, None, &wish, parts));
+        let questions: Vec<_> = vectors.into_iter().map(about).collect();
+        let querying = MultiQuerying {
+            wish: Arc::new(wish),
+            next: 0,
+            asking: VecDeque::new(),
+            asking_nearest: 0,
+            under_way: questions.iter().map(|_| None).collect(),
+            asked: Vec::new(),
+            arrived: VecDeque::new(),
+            unfinished: VecDeque::new(),
+            replies: vec![Reply::Null; questions.len()],
+            answered: 0,
+            reply_bytes: 0,
+            is_overtaken: false,
+            again: 0,
+            schema,
+            questions,
+        };
+        Box::new(querying).go_on(context)
     }
-    let found = parts.into_iter().map(|part| part.found);
-    let mut found: Vec<_> = found
-        .map(|found| {
-            let Hits {
-                hits,
-                attributes,
-                vectors,
-                ..
-            } = found;
-            (hits.into_iter(), attributes.into_iter(), vectors.into_iter())
-        })
-        .collect();
-    let mut merged = Neighbours::default();
-    for part in order {
-        let (hits, attributes, vectors) = &mut found[*part];
-        let hit = hits.next().expect("each part has what it was said to give");
-        merged.hits.push(hit);
-        merged.attributes.extend(attributes.next());
-        merged.vectors.extend(vectors.next());
+
+    /// Takes what a shard has found for all that it was asked.
+    pub(crate) fn absorb(mut self: Box<Self>, from: Target, mut found: Vec<Hits>, context: &Context<'_>) -> Next {
+        let Some(place) = self.asked.iter().position(|(target, _)| *target == from) else {
+            return Next::other_answer();
+        };
+        let (_, places) = self.asked.swap_remove(place);
+        // Where its client has gone a shard answers with nothing.
+        found.resize_with(places.len(), Hits::default);
+        let generation = Some(self.schema.generation);
+        self.is_overtaken |= found.iter().any(|hits| hits.generation != generation);
+        let arrived = places.into_iter().zip(found);
+        self.arrived.extend(arrived.map(|(place, hits)| (place, from, hits)));
+        match self.asked.is_empty() {
+            true if self.is_overtaken => self.begin_again(context),
+            true => self.go_on(context),
+            false => Next::Wait(Gather::MultiQuerying(self)),
+        }
     }
-    merged
-}
 
-/// The best hit of a part that was not taken yet. Total order: distance, then key; no two shards hold the same key.
-#[derive(PartialEq)]
-struct Head<'a> {
-    distance: f32,
-    key: &'a Bytes,
-    part: usize,
-    place: usize,
-}
+    /// Goes on for a slice, while no shard is asked anything.
+    pub(crate) fn go_on(mut self: Box<Self>, context: &Context<'_>) -> Next {
+        // What is read in place is read by one query after the other: several are searched together by their shards.
+        let context = Context {
+            reads: ReadTiming::Never,
+            ..*context
+        };
+        let mut work = Work::new(context.setup.slice_work);
+        while !work.is_spent() {
+            let (place, next) = if let Some((place, from, hits)) = self.arrived.pop_front() {
+                let Some(querying) = self.under_way[place].take() else {
+                    return Next::other_answer();
+                };
+                (place, querying.absorb(from, hits, &mut work, &context))
+            } else if let Some((place, querying)) = self.unfinished.pop_front() {
+                (place, querying.go_on(&mut work, &context))
+            } else if self.answered == self.replies.len() {
+                return Next::Reply(Reply::Array(self.replies));
+            } else if !self.has_round() {
+                work.spend(KEY_WORK);
+                let (place, question) = (self.next, Arc::clone(&self.questions[self.next]));
+                self.next += 1;
+                let querying = Querying::about(question, Arc::clone(&self.wish));
+                (place, querying.request(&context))
+            } else {
+                return self.ask();
+            };
+            if let Some(end) = self.follow(place, next, &mut work, &context) {
+                return end;
+            }
+        }
+        Next::Again(Gather::MultiQuerying(self))
+    }
 
-impl Head<'_> {
-    fn of(hits: &[(Bytes, f32)], part: usize, place: usize) -> Option<Head<'_>> {
-        hits.get(place).map(|(key, distance)| Head {
-            distance: *distance,
-            key,
-            part,
-            place,
-        })
+    /// Notes what follows for one query; what ends all of them, if it was refused.
+    fn follow(&mut self, place: usize, next: Next, work: &mut Work, context: &Context<'_>) -> Option<Next> {
+        match next {
+            Next::Reply(reply @ Reply::Error(_)) => return Some(Next::Reply(reply)),
+            Next::Reply(reply) => {
+                let bytes = reply.bytes_hint();
+                work.spend(ATTRIBUTE_BYTE_WORK * bytes as u64);
+                self.reply_bytes += bytes;
+                if let Some(error) = context.setup.too_large(self.reply_bytes) {
+                    return Some(Next::error(&error));
+                }
+                self.replies[place] = reply;
+                self.answered += 1;
+            }
+            Next::Request(Gather::Querying(querying), requests) => {
+                self.asking_nearest += querying.nearest();
+                self.asking.push_back((place, querying, requests));
+            }
+            Next::Again(Gather::Querying(querying)) => self.unfinished.push_back((place, querying)),
+            Next::Wait(Gather::Querying(querying)) => self.under_way[place] = Some(querying),
+            Next::Request(..) | Next::Again(_) | Next::Wait(_) => return Some(Next::other_answer()),
+        }
+        None
+    }
+
+    /// True if as much is to be asked as one round takes, or all that is left.
+    fn has_round(&self) -> bool {
+        self.next == self.questions.len() || self.asking_nearest >= K_MAX
+    }
+
+    /// Asks what queries want to ask, of each shard with one message.
+    fn ask(mut self: Box<Self>) -> Next {
+        let mut of_shard: Vec<(Target, Vec<AskedQuestion>)> = Vec::new();
+        let mut left = K_MAX;
+        while left > 0
+            && let Some((place, querying, requests)) = self.asking.pop_front()
+        {
+            left = left.saturating_sub(querying.nearest());
+            self.asking_nearest -= querying.nearest();
+            self.under_way[place] = Some(querying);
+            for (target, body) in requests {
+                let RequestBody::Query { question, ef } = body else {
+                    return Next::other_answer();
+                };
+                let at = of_shard.iter().position(|(known, _)| *known == target);
+                let at = at.unwrap_or_else(|| {
+                    of_shard.push((target, Vec::new()));
+                    self.asked.push((target, Vec::new()));
+                    of_shard.len() - 1
+                });
+                of_shard[at].1.push((question, ef));
+                self.asked[at].1.push(place);
+            }
+        }
+        if of_shard.is_empty() {
+            // Each query is answered, or asks.
+            return Next::other_answer();
+        }
+        let requests = of_shard.into_iter();
+        let requests = requests.map(|(target, questions)| (target, RequestBody::QueryMany(questions)));
+        Next::Request(Gather::MultiQuerying(self), requests.collect())
+    }
+
+    /// The collection was dropped while it was being queried: all queries are asked again, so that they are about one generation.
+    fn begin_again(mut self: Box<Self>, context: &Context<'_>) -> Next {
+        let Some(schema) = context.catalog().find(&self.schema.name) else {
+            let vectors = self.questions.iter().map(|question| question.vector.clone());
+            let wish = Arc::unwrap_or_clone(self.wish);
+            return absent(&self.schema.name, Sought::Many(vectors.collect()), wish, context);
+        };
+        if self.again == QUERY_AGAIN_MAX {
+            let collection = schema.name.to_vec();
+            return Next::error(&ClientError::QueryOvertaken { collection });
+        }
+        let refusal = |question: &Arc<Question>| vet(&schema, &question.vector).err();
+        if let Some(error) = self.questions.iter().find_map(refusal) {
+            return Next::error(&error);
+        }
+        let parts = context.placement().part_count(&schema);
+        let about = |question: &Arc<Question>| {
+            let vector = question.vector.clone();
+            Arc::new(question_of(Arc::clone(&schema), vector, None, &self.wish, parts))
+        };
+        self.questions = self.questions.iter().map(about).collect();
+        self.schema = schema;
+        (self.next, self.answered, self.reply_bytes, self.is_overtaken) = (0, 0, 0, false);
+        self.asking_nearest = 0;
+        self.again += 1;
+        self.asking.clear();
+        self.arrived.clear();
+        self.unfinished.clear();
+        self.under_way.iter_mut().for_each(|querying| *querying = None);
+        Next::Again(Gather::MultiQuerying(self))
     }
 }
-
-impl Eq for Head<'_> {}
-
-impl PartialOrd for Head<'_> {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Head<'_> {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.distance
-            .total_cmp(&other.distance)
-            .then_with(|| self.key.cmp(other.key))
-    }
-}
-
-/// The name of a vector within a collection, if its key belongs there.
-fn name_within(key: &Bytes, collection: &[u8]) -> Option<Bytes> {
-    let name = key.strip_prefix(collection)?.strip_prefix(b":")?;
-    Some(key.slice_ref(name))
-}
-
-/// One in 16: k of 5 with 2 shards, of 3 with 4 or more.
-const CROWDED_BY_CHANCE: f64 = 16.0;
 
 /// If GROUP leaves too few of the nearest, so many times as many are looked for.
 const GROUP_GROWTH: usize = 4;

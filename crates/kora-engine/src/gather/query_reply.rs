@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use bytes::Bytes;
 use kora_filter::Path;
 use kora_resp::Reply;
-use kora_vector::{Step, Work};
+use kora_vector::{Statistics, Step, Work};
 
 use crate::budgets::{ATTRIBUTE_BYTE_WORK, HIT_WORK};
 use crate::command::Wish;
@@ -25,6 +25,8 @@ pub(super) struct Cost {
     /// Vectors that pass the filter, or all.
     pub(super) matches: usize,
     pub(super) vectors: usize,
+    /// Attributes that were held against the filter.
+    pub(super) tested: usize,
 }
 
 /// Merged neighbours, nearest first, with what else was found of each.
@@ -58,7 +60,7 @@ impl Choosing {
     pub(super) fn new(found: Neighbours, wish: &Wish) -> Choosing {
         Choosing {
             found,
-            without: wish.without.iter().cloned().collect(),
+            without: wish.without.iter().map(|element| element.key().into()).collect(),
             ..Choosing::default()
         }
     }
@@ -130,11 +132,34 @@ fn chosen<T: Default>(mut all: Vec<T>, places: &[usize]) -> Vec<T> {
 }
 
 impl Cost {
+    /// Adds what a shard's search has cost.
+    pub(super) fn add(&mut self, statistics: &Statistics) {
+        self.distances += statistics.distances;
+        self.nodes += statistics.nodes;
+        self.astray += statistics.astray;
+    }
+
+    pub(super) fn mode(&self) -> &'static str {
+        match self.is_exact {
+            true => "exact",
+            false => "approximate",
+        }
+    }
+
+    /// Which way was taken.
+    pub(super) fn plan(&self) -> &'static str {
+        match (self.is_exact, self.nodes) {
+            (true, 0) => "exact",
+            (true, _) => "walk+exact",
+            (false, _) => "walk",
+        }
+    }
+
     pub(super) fn reply(self, found: Neighbours, wish: &Wish) -> Reply {
         self.reply_with(found, wish, None)
     }
 
-    fn reply_with(self, mut found: Neighbours, wish: &Wish, note: Option<&'static str>) -> Reply {
+    pub(super) fn reply_with(self, mut found: Neighbours, wish: &Wish, note: Option<String>) -> Reply {
         found.hits.iter_mut().for_each(|(key, _)| *key = as_said(key));
         let hits = match wish.with_attributes.is_some() || wish.with_vector {
             false => Reply::Scored(found.hits),
@@ -147,23 +172,18 @@ impl Cost {
         let mut fields = vec![
             ("distances", Reply::Integer(integer(self.distances))),
             ("nodes", Reply::Integer(integer(self.nodes))),
-            ("mode", text(if self.is_exact { "exact" } else { "approximate" })),
+            ("mode", text(self.mode())),
             ("rounds", Reply::Integer(self.rounds)),
             ("astray", Reply::Integer(integer(self.astray))),
         ];
         if wish.filter.is_some() {
-            let plan = match (self.is_exact, self.nodes) {
-                (true, 0) => "exact",
-                (true, _) => "walk+exact",
-                (false, _) => "walk",
-            };
             fields.extend([
                 ("matches", Reply::Integer(integer(self.matches as u64))),
                 ("vectors", Reply::Integer(integer(self.vectors as u64))),
-                ("plan", text(plan)),
+                ("plan", text(self.plan())),
             ]);
         }
-        fields.extend(note.map(|note| ("note", text(note))));
+        fields.extend(note.map(|note| ("note", Reply::Bulk(note.into()))));
         let map = fields.into_iter().map(|(name, value)| (text(name), value));
         Reply::Array(vec![hits, Reply::Map(map.collect())])
     }
@@ -189,13 +209,4 @@ fn rows(found: Neighbours, wish: &Wish) -> Vec<Box<[Reply]>> {
         hit.into_iter().chain(attributes).chain(vector).collect()
     };
     found.hits.into_iter().map(row).collect()
-}
-
-/// There is nothing of that name, and that is certain.
-pub(super) fn nothing(wish: Wish) -> Reply {
-    let cost = Cost {
-        is_exact: true,
-        ..Cost::default()
-    };
-    cost.reply_with(Neighbours::default(), &wish, Some("no such collection"))
 }

@@ -9,6 +9,7 @@ use crate::command::{Transfer, TransferKind};
 use crate::error::ClientError;
 use crate::mail::{IfThere, MultiKeyRequest, PartialReply, Proposal, PutValue, RequestBody, TakeValue, Target};
 use crate::moved::{MovedData, MovedVector};
+use crate::plan::names_collection;
 use kora_keyspace::catalog::CatalogView;
 use kora_keyspace::element_of;
 
@@ -60,8 +61,12 @@ impl RenameOrCopy {
         let placement = context.placement();
         let (from, to) = (placement.shard_of(&transfer.from), placement.shard_of(&transfer.to));
         if from == to {
+            let gather = match names_collection(&transfer, context.catalog()) {
+                true => Gather::RenameOnShard,
+                false => Gather::One(Shape::Whole),
+            };
             let body = RequestBody::Transfer(Box::new(transfer));
-            return Next::Request(Gather::One(Shape::Whole), vec![(Target::Shard(from), body)]);
+            return Next::Request(gather, vec![(Target::Shard(from), body)]);
         }
         let rename = Box::new(RenameOrCopy {
             stage: RenameStage::Taking,

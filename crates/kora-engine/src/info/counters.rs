@@ -23,6 +23,7 @@ pub(super) fn stats(fields: &mut Fields<'_>, stats: &[WorkerStats], context: &Co
     fields.add("instantaneous_output_repl_kbps", kilobytes(0.0));
     fields.add("rejected_connections", context.setup.live.connections_rejected.get());
     fields.add_zeros(&["sync_full", "sync_partial_ok", "sync_partial_err"]);
+    fields.add("expired_subkeys", sum(stats, |stats| stats.expired_fields));
     fields.add("expired_keys", sum(stats, |stats| stats.expired));
     fields.add("evicted_keys", sum(stats, |stats| stats.evicted));
     let waits_us = sum(stats, |stats| stats.memory_waits_us);

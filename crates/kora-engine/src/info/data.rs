@@ -16,7 +16,11 @@ pub(super) fn memory(fields: &mut Fields<'_>, stats: &[WorkerStats], context: &C
         fields.add(name, value);
     }
     fields.add("maxmemory_clients", context.setup.client_bytes_max());
+    let libraries = context.setup.catalog.libraries();
+    fields.add("used_memory_functions", libraries.bytes());
     fields.add("number_of_cached_scripts", context.setup.scripts.count());
+    fields.add("number_of_functions", libraries.function_count());
+    fields.add("number_of_libraries", libraries.len());
 }
 
 pub(super) fn keyspace(fields: &mut Fields<'_>, stats: &[WorkerStats], context: &Context<'_>) {
@@ -25,16 +29,22 @@ pub(super) fn keyspace(fields: &mut Fields<'_>, stats: &[WorkerStats], context: 
         let database = all.entry(*number).or_default();
         database.keys += part.keys;
         database.expiring += part.expiring;
+        database.expiring_hashes += part.expiring_hashes;
         database.time_left_ms.0 += part.time_left_ms.0;
         database.time_left_ms.1 += part.time_left_ms.1;
     }
     for (number, database) in all {
-        let DatabaseStats { keys, expiring, .. } = database;
+        let DatabaseStats {
+            keys,
+            expiring,
+            expiring_hashes,
+            ..
+        } = database;
         let (left_ms, count) = database.time_left_ms;
         let average_ms = left_ms / u128::from(count.max(1));
         fields.add(
             &format!("db{number}"),
-            format_args!("keys={keys},expires={expiring},avg_ttl={average_ms},subexpiry=0"),
+            format_args!("keys={keys},expires={expiring},avg_ttl={average_ms},subexpiry={expiring_hashes}"),
         );
     }
     fields.add("kora_collections", context.setup.catalog.len());

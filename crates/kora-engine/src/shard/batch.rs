@@ -55,10 +55,12 @@ impl Shard {
 impl ExecutingBatch {
     /// Looks at the keys that the client watches, then begins; false if a key was changed.
     fn begin(&mut self, shard: &mut Shard, work: &mut Work) -> Step<bool> {
-        // A key that has expired by now has changed, even if no command has removed it yet.
+        // A key that has expired by now, or of which a field has, has changed, even if no command has removed it yet.
         for key in self.unchecked.by_ref() {
             work.spend(WATCHED_KEY_WORK + WATCHED_BYTE_WORK * key.len() as u64);
-            shard.resolve_live(&key, self.now_ms);
+            let place = shard.resolve_live(&key, self.now_ms);
+            // One tells that the hash has changed.
+            shard.keyspace.remove_due_fields(place, 1);
             shard.keyspace.drop_part_if_over(&key, self.now_ms);
             if work.is_spent() {
                 return Step::More;

@@ -15,8 +15,9 @@ use kora_log::snapshot::PieceKind;
 use kora_values::Database;
 use kora_vector::{Step, Work};
 
-use super::journal::{deadline, put_attributes, put_collection, put_fields, put_value};
+use super::journal::{deadline, put_alias, put_attributes, put_collection, put_fields, put_library, put_value};
 use super::{CHORE_PART, Shard};
+use crate::router::LIBRARIES_SHARD;
 
 /// How far it is.
 #[derive(Debug, Default)]
@@ -33,9 +34,11 @@ pub(crate) type Piece = (PieceKind, Vec<u8>);
 
 #[derive(Debug, Default)]
 enum CaptureStage {
-    /// Collections whose names are owned here; the next bucket of the catalog.
     #[default]
     Begin,
+    /// Libraries of functions, if they are decided about here; the one that was written last.
+    Libraries(Option<Bytes>),
+    /// Collections whose names are owned here; the next bucket of the catalog.
     Names(usize),
     /// Strings and hashes; the databases of which they are, the next place in the table of the first, and the hash that is being
     /// written, with the place of its next fields.
@@ -193,7 +196,22 @@ impl Shard {
 
     fn capture_some(&self, stage: CaptureStage, out: &mut Vec<u8>) -> CaptureStage {
         match stage {
-            CaptureStage::Begin => CaptureStage::Names(0),
+            CaptureStage::Begin => {
+                let aliases = self.setup.catalog.aliases().now();
+                let own = aliases.iter().filter(|(name, _)| self.owns_name(name));
+                own.for_each(|(name, collection)| put_alias(out, name, collection));
+                match self.id == LIBRARIES_SHARD {
+                    true => CaptureStage::Libraries(None),
+                    false => CaptureStage::Names(0),
+                }
+            }
+            CaptureStage::Libraries(last) => match self.setup.catalog.libraries().after(last.as_ref()) {
+                Some(library) => {
+                    put_library(out, library);
+                    CaptureStage::Libraries(Some(library.name.clone()))
+                }
+                None => CaptureStage::Names(0),
+            },
             CaptureStage::Names(bucket) if bucket < self.setup.catalog.bucket_count() => {
                 // At a time at which nothing has expired.
                 let all = self.setup.catalog.at(0).bucket(bucket);
@@ -303,10 +321,10 @@ impl Shard {
 const PIECE_BYTES: usize = 256 << 10;
 
 /// Bytes that are written in one slice, and in one piece of an index, if no single entry is larger: some tens of microseconds.
-const SLICE_BYTES: usize = 64 << 10;
+const SLICE_BYTES: usize = 16 << 10;
 
 /// Entries looked at in one slice.
-const SLICE_ENTRIES: usize = 1_024;
+const SLICE_ENTRIES: usize = 256;
 
 /// Entries looked at together.
 const ENTRIES_AT_ONCE: usize = 64;

@@ -12,6 +12,7 @@ use super::ownership::{Listing, Release, Sweep};
 use super::pipeline::Pipeline;
 use super::scan::Scan;
 use super::searching::Query;
+use super::searching_many::QueryMany;
 use super::slot_wait::Placing;
 use super::task::Begun;
 use super::vectors::Delete;
@@ -44,12 +45,18 @@ impl Shard {
             RequestBody::PutValue(put) => return self.place(Placing::Put(*put), at_ms, work),
             RequestBody::Watch(keys) => return self.run(Watching::new(keys, origin, at_ms), work).map(done),
             RequestBody::Script(body) => return self.begin_script(*body, origin, at_ms, work),
+            RequestBody::ChangeFunctions(change) => return self.change_functions(*change, work),
             RequestBody::Batch(batch) => return self.begin_batch(*batch, origin, at_ms, work),
             RequestBody::Set(setting) => return self.place(Placing::Set(*setting), at_ms, work),
             RequestBody::SetMany(settings) => return self.run(SetMany::new(settings, at_ms), work),
             RequestBody::Delete(elements) => return self.run(Delete::new(elements, at_ms), work).map(counted),
             RequestBody::Query { question, ef } => {
                 return self.run(Query::new(question, ef, at_ms), work).map(PartialReply::Hits);
+            }
+            RequestBody::QueryMany(questions) => {
+                return self
+                    .run(QueryMany::new(questions, at_ms), work)
+                    .map(PartialReply::HitsMany);
             }
             RequestBody::WithdrawBefore(before, database) => {
                 return self.run(Sweep::new(before, database), work).map(done);
@@ -76,17 +83,25 @@ impl Shard {
             RequestBody::Get(element) => self
                 .get(&element, at_ms)
                 .map_or_else(PartialReply::Refused, PartialReply::Vector),
+            RequestBody::Attributes(body) => {
+                let (element, action) = *body;
+                self.act_on_element_attributes(&element, action, at_ms)
+                    .map_or_else(PartialReply::Refused, PartialReply::Reply)
+            }
             RequestBody::Holds(element) => self
                 .holds(&element, at_ms)
                 .map_or_else(PartialReply::Refused, PartialReply::Holds),
             RequestBody::Create(proposal) => PartialReply::Decided(self.create(*proposal, at_ms)),
             RequestBody::Withdraw(name) => {
                 self.resolve_live(&name, at_ms);
-                match self.refuse_other_type(&name) {
+                match self.refuse_other_type(&name).or_else(|| self.refuse_alias(&name)) {
                     Some(refusal) => PartialReply::Refused(refusal),
                     None => PartialReply::Withdrawn(self.withdraw(&name)),
                 }
             }
+            RequestBody::ChangeAlias(change) => self
+                .change_alias(*change, at_ms)
+                .map_or_else(PartialReply::Refused, PartialReply::Reply),
             RequestBody::Close(schema) => PartialReply::Count(self.close(&schema)),
             RequestBody::Keep(name) => {
                 self.keep(&name);

@@ -3,15 +3,16 @@
 use std::mem::take;
 
 use bytes::Bytes;
-use kora_keyspace::ResolvedKey;
+use kora_keyspace::keys::FieldEdit;
+use kora_keyspace::{NEVER_MS, ResolvedKey};
 use kora_resp::{Bulks, Reply, Words};
 use kora_values::{Field, FieldValue, HashRef, SMALL_FIELDS_MAX, Sample};
 use kora_vector::{Step, Work};
 
-use super::Shard;
 use super::keys::{next_draw, refused};
 use super::strings::length;
 use super::task::{Begun, Task};
+use super::{Shard, ShardObservers};
 use crate::budgets::{DELETION_WORK, FIELD_BYTE_WORK, FIELD_WORK};
 use crate::command::{self, HashPart, HashScan, HashSetReply};
 use crate::error::ClientError;
@@ -45,9 +46,10 @@ pub(super) enum Purpose {
         deleted: usize,
     },
     Get(Words),
-    /// Return values and delete their fields. Whether there is room for the reply is known before any of them goes.
+    /// Return values and change their fields. Whether there is room for the reply is known before any of them is changed.
     Take {
         fields: Words,
+        then: AfterTake,
         /// Those whose values have not been measured.
         unmeasured: Words,
         reply_bytes: usize,
@@ -66,6 +68,43 @@ pub(super) enum Purpose {
         sample: Option<Sample>,
         left: u64,
     },
+}
+
+/// What becomes of fields whose values were returned.
+#[derive(Clone, Copy)]
+pub(super) enum AfterTake {
+    /// They are deleted (HGETDEL).
+    Remove,
+    /// They stay as they are.
+    Keep,
+    /// They are due then, and go if that is past; [`NEVER_MS`] if they have no deadline (HGETEX).
+    Deadline(u64),
+}
+
+impl AfterTake {
+    /// Changes a field; whether it went because its deadline is past.
+    fn change(self, edit: &mut FieldEdit<'_, ShardObservers>, field: &[u8], now_ms: u64) -> bool {
+        match self {
+            AfterTake::Keep => false,
+            AfterTake::Deadline(at_ms) if at_ms > now_ms => {
+                set_deadline(edit, field, at_ms);
+                false
+            }
+            AfterTake::Deadline(_) => edit.remove(field),
+            AfterTake::Remove => {
+                edit.remove(field);
+                false
+            }
+        }
+    }
+}
+
+/// Gives a field a deadline, if there is one; of what has none it is not told that it has none.
+fn set_deadline(edit: &mut FieldEdit<'_, ShardObservers>, field: &[u8], at_ms: u64) {
+    let before = edit.hash().deadline_ms(field);
+    if before.is_some_and(|before| before != NEVER_MS || at_ms != NEVER_MS) {
+        edit.set_deadline(field, at_ms);
+    }
 }
 
 /// Adds the part of a field that is wanted to what was found.
@@ -103,8 +142,9 @@ impl Purpose {
         Purpose::Get(fields)
     }
 
-    pub(super) fn take(fields: Words) -> Purpose {
+    pub(super) fn take(fields: Words, then: AfterTake) -> Purpose {
         Purpose::Take {
+            then,
             unmeasured: fields.clone(),
             fields,
             reply_bytes: 0,
@@ -223,11 +263,12 @@ impl Shard {
             }
             Purpose::Take {
                 fields,
+                then,
                 unmeasured,
                 reply_bytes,
             } => match unmeasured.is_empty() {
                 false => self.measure_fields(place, unmeasured, reply_bytes, work).map(|()| None),
-                true => self.take_fields(place, fields, found, work),
+                true => self.take_fields(place, (fields, *then), found, work),
             },
             Purpose::Walk { from, left, part, scan } => {
                 let hash = self.keyspace.hash(place).map_err(refused);
@@ -317,23 +358,28 @@ impl Shard {
     fn take_fields(
         &mut self,
         place: ResolvedKey<'_>,
-        fields: &mut Words,
+        (fields, then): (&mut Words, AfterTake),
         found: &mut Bulks,
         work: &mut Work,
     ) -> Result<Option<Reply>, ClientError> {
+        let mut expired = 0;
         let edited = self.keyspace.edit_hash(place, |edit| {
+            if let AfterTake::Deadline(_) = then {
+                edit.take_deadlines();
+            }
             while let Some(field) = fields.take_next() {
                 match edit.hash().get(field) {
                     Some(value) => push_value(found, value),
                     None => found.push_null(),
                 }
-                edit.remove(field);
+                expired += u64::from(then.change(edit, field, place.now_ms));
                 work.spend(DELETION_WORK);
                 if work.is_spent() {
                     break;
                 }
             }
         });
+        self.keyspace.note_expired_fields(expired);
         if edited.map_err(refused)?.is_none() {
             return Ok(get_fields(None, fields, found, work));
         }

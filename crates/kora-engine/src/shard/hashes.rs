@@ -7,7 +7,7 @@ use kora_values::{FieldValue, HashRef, LongDouble, ValueError};
 use kora_vector::Work;
 
 use super::Shard;
-use super::fields::Purpose;
+use super::fields::{AfterTake, Purpose};
 use super::keys::refused;
 use super::strings::length;
 use super::task::Begun;
@@ -23,9 +23,10 @@ impl Shard {
             HashAction::GetMany(fields) => return self.begin_fields(place, Purpose::get(fields), work),
             HashAction::Delete(fields) => return self.begin_fields(place, Purpose::delete(fields), work),
             HashAction::Take(fields) => match self.vet_options(place, fields) {
-                Ok(fields) => return self.begin_fields(place, Purpose::take(fields), work),
+                Ok(fields) => return self.begin_fields(place, Purpose::take(fields, AfterTake::Remove), work),
                 Err(error) => Err(error),
             },
+            HashAction::Deadlines(action) => return self.act_on_deadlines(place, *action, work),
             HashAction::All(part) => return self.begin_fields(place, Purpose::all(part), work),
             HashAction::Random(Some(sample)) => return self.begin_fields(place, Purpose::sample(sample), work),
             HashAction::Scan(cursor, scan) => match self.vet_scan(place, scan) {
@@ -122,7 +123,11 @@ impl Shard {
     }
 
     /// What was said behind the key, which is looked at only where there is no value of another type.
-    fn vet_options<T>(&self, place: ResolvedKey<'_>, options: Result<T, ClientError>) -> Result<T, ClientError> {
+    pub(super) fn vet_options<T>(
+        &self,
+        place: ResolvedKey<'_>,
+        options: Result<T, ClientError>,
+    ) -> Result<T, ClientError> {
         self.keyspace.hash(place).map_err(refused)?;
         options
     }

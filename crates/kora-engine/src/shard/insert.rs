@@ -118,15 +118,15 @@ impl Shard {
 
     /// What is answered if a vector may not be set under this key.
     fn refuse_to_set(&mut self, schema: &Schema, key: &[u8], only: Only, now_ms: u64) -> Option<PartialReply> {
-        let kind = match schema.set_form() {
-            // Its elements are no keys, so nothing else can be there.
-            Some(_) => {
-                let name = &key[schema.name.len() + 1..];
+        let name = &key[schema.name.len() + 1..];
+        let kind = match schema.has_key(name) {
+            // It is no key, so nothing else can be there.
+            false => {
                 self.keyspace.resolve_vector(&schema.name, name, now_ms);
                 let is_there = self.keyspace.holds_vector(&schema.name, name, now_ms);
                 is_there.then_some(KeyType::Vector)
             }
-            None => {
+            true => {
                 let place = self.resolve_live(key, now_ms);
                 self.keyspace.kind(place)
             }
@@ -162,6 +162,7 @@ impl Shard {
             .into_iter()
             .for_each(|transfer| self.keyspace.note_landed(transfer));
         let place = self.resolve_live(&key, now_ms);
+        self.clear_set(&key, now_ms);
         if self.keyspace.kind(place) != Some(KeyType::Vector) {
             self.keyspace.remove(place, Cause::Overwritten);
         }

@@ -6,10 +6,12 @@
 use std::sync::Arc;
 
 use kora_keyspace::catalog::{Generation, Schema};
-use kora_keyspace::{NEVER_MS, Outcome, ValueRef};
+use kora_keyspace::{Library, NEVER_MS, Outcome, ValueRef};
 use kora_log::Record;
 use kora_log::order::{Chunk, Mark};
-use kora_log::record::{self, Deadline, encode_fields, encode_fields_gone, encode_vector, put_text};
+use kora_log::record::{
+    self, Deadline, encode_field_deadlines, encode_fields, encode_fields_gone, encode_library, encode_vector, put_text,
+};
 use kora_mesh::Durability;
 use kora_values::HashRef;
 
@@ -104,10 +106,28 @@ impl Journal {
                 bytes,
             }
             .encode(out),
-            Outcome::FieldSet { key, field, value } => encode_fields(out, key, 1, |out| {
-                put_text(out, field);
-                put_text(out, value);
-            }),
+            Outcome::FieldSet {
+                key,
+                field,
+                value,
+                deadline_ms,
+            } => {
+                encode_fields(out, key, 1, |out| {
+                    put_text(out, field);
+                    put_text(out, value);
+                });
+                if deadline_ms != NEVER_MS {
+                    encode_field_deadlines(out, key, [(field, deadline(deadline_ms))].into_iter());
+                }
+            }
+            Outcome::FieldDeadline {
+                key,
+                field,
+                deadline_ms,
+            } => encode_field_deadlines(out, key, [(field, deadline(deadline_ms))].into_iter()),
+            Outcome::FieldsExpired { key, fields } => {
+                encode_fields_gone(out, key, fields.iter().map(|field| &field[..]));
+            }
             Outcome::FieldGone { key, field } => encode_fields_gone(out, key, [field].into_iter()),
             Outcome::Deadline { key, deadline_ms } => Record::Deadline {
                 key,
@@ -148,6 +168,9 @@ impl Journal {
             .encode(out),
             Outcome::Attributes { schema, name, text } => put_attributes(out, schema, name, text),
             Outcome::Landed { transfer } => Record::Landed { transfer }.encode(out),
+            Outcome::LibrarySet { library } => put_library(out, library),
+            Outcome::LibraryGone { name } => Record::LibraryGone { name }.encode(out),
+            Outcome::Aliased { alias, collection } => put_alias(out, alias, collection.unwrap_or_default()),
             Outcome::Created { .. }
             | Outcome::CollectionDeadline { .. }
             | Outcome::Withdrawn { .. }
@@ -216,15 +239,23 @@ pub(super) fn put_value(out: &mut Vec<u8>, key: &[u8], value: ValueRef<'_>, dead
 
 /// Writes some fields of a hash, from a place on; the next place, if there are more.
 pub(super) fn put_fields(out: &mut Vec<u8>, key: &[u8], hash: HashRef<'_>, from: u64) -> Option<u64> {
-    let (fields, next) = hash.scan(from, FIELDS_AT_ONCE);
+    let (fields, next) = hash.scan_timed(from, FIELDS_AT_ONCE);
     if !fields.is_empty() {
         let count = fields.len() as u64;
         encode_fields(out, key, count, |out| {
-            for (field, value) in fields {
+            for ((field, value), _) in &fields {
                 put_text(out, field);
                 put_text(out, value.bytes());
             }
         });
+    }
+    // Backwards: of those with one deadline a small hash has that in front which was given it last.
+    let due = fields.iter().rev().filter(|(_, deadline_ms)| *deadline_ms != NEVER_MS);
+    let due: Vec<(&[u8], Deadline)> = due
+        .map(|((field, _), deadline_ms)| (*field, deadline(*deadline_ms)))
+        .collect();
+    if !due.is_empty() {
+        encode_field_deadlines(out, key, due.into_iter());
     }
     next
 }
@@ -239,6 +270,27 @@ pub(super) fn put_collection(out: &mut Vec<u8>, schema: &Schema) {
         deadline: deadline(deadline_ms),
     }
     .encode(out);
+}
+
+/// Writes that there is this library of functions.
+pub(super) fn put_library(out: &mut Vec<u8>, library: &Library) {
+    let count = library.functions.len() as u64;
+    encode_library(out, &library.name, &library.code, count, |out| {
+        for function in &library.functions {
+            put_text(out, &function.name);
+            put_text(out, &[function.flags]);
+            let description = function.description.as_ref();
+            put_text(
+                out,
+                &description.map_or_else(Vec::new, |text| [b"\x01", &text[..]].concat()),
+            );
+        }
+    });
+}
+
+/// Writes what an alias means; nothing if it is not there.
+pub(super) fn put_alias(out: &mut Vec<u8>, name: &[u8], collection: &[u8]) {
+    Record::Alias { name, collection }.encode(out);
 }
 
 /// Writes what attributes a vector has; none if the text is empty.

@@ -19,11 +19,19 @@ impl Shard {
     /// Does something to a key.
     pub(crate) fn operate(&mut self, key: &[u8], action: Action, now_ms: u64, work: &mut Work) -> Begun<Reply> {
         let place = self.resolve_live(key, now_ms);
+        if self.keyspace.has_due_fields(place) && matches!(action, Action::Hash(_)) {
+            return self.operate_without_due_fields(place, action, work);
+        }
+        self.operate_on(place, action, work)
+    }
+
+    /// Does something to a key that was resolved.
+    pub(super) fn operate_on(&mut self, place: ResolvedKey<'_>, action: Action, work: &mut Work) -> Begun<Reply> {
         self.hint_at_action(place, &action);
         let misses = self.lookups.counts().misses;
         let begun = self.do_action(place, action, work);
         if self.lookups.counts().misses != misses {
-            self.note_miss(key);
+            self.note_miss(place.key);
         }
         begun
     }
@@ -125,7 +133,7 @@ impl Shard {
                 true => {
                     let mut random = self.draws;
                     let entry = self.keyspace.keys().of(database).random(|| next_draw(&mut random));
-                    let there = entry.filter(|entry| !entry.is_due(now_ms));
+                    let there = entry.filter(|entry| !entry.is_gone(now_ms));
                     there.map(to_bytes)
                 }
                 false => self.random_vector(database, vectors, now_ms),

@@ -4,17 +4,24 @@
 //! are served. Only what the same client asked of the same shard after it waits, so that a client's commands take
 //! effect in the order it sent them.
 
+mod aliases;
+mod asking;
 mod attributes;
 mod batch;
 mod capture;
 mod counting;
+mod due_fields;
 mod execute;
+mod field_deadlines;
 mod fields;
+mod functions;
 mod hashes;
 mod insert;
 mod journal;
 mod keys;
+mod library_text;
 mod memory;
+mod moving_sets;
 mod multi_key;
 mod notices;
 mod observers;
@@ -28,6 +35,7 @@ mod scan;
 mod schema_text;
 mod scripting;
 mod searching;
+mod searching_many;
 mod set_elements;
 mod shared_reads;
 mod similar;
@@ -97,6 +105,8 @@ pub(crate) struct Shard {
     lookups: Lookups,
     /// Runs scripts, from the first one on.
     interpreter: Option<Rc<Interpreter>>,
+    /// Runs functions, and holds what libraries keep.
+    function_interpreter: Option<Rc<Interpreter>>,
     /// Scripts have left much behind that is to be freed.
     has_script_garbage: bool,
     /// What scripts have published, until the worker sends it.
@@ -127,6 +137,7 @@ impl Shard {
             given_up: Vec::new(),
             lookups: Lookups::default(),
             interpreter: None,
+            function_interpreter: None,
             has_script_garbage: false,
             messages: Vec::new(),
             lease: Lease::new(id, leases),

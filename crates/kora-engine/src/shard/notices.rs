@@ -11,7 +11,9 @@ use kora_keyspace::{Cause, KeyType, NEVER_MS, Outcome, ResolvedKey, key_of};
 use kora_values::{Database, said_name};
 
 use super::Shard;
-use crate::command::{Action, EventClass, EventClasses, HashAction, Lifetime, Message, StringAction};
+use crate::command::{
+    Action, EventClass, EventClasses, FieldDeadlineAction, HashAction, Lifetime, Message, StringAction,
+};
 use crate::setup::Setup;
 
 /// The events of one shard.
@@ -22,8 +24,8 @@ pub(crate) struct Notices {
     hint: Hint,
     /// The key's type before the command, if that is looked at.
     before: Option<KeyType>,
-    /// An event of fields was told for the command that is executed.
-    are_fields_told: bool,
+    /// The events of fields that were told for the command that is executed: three at most.
+    fields_told: Vec<&'static str>,
     /// What the worker is to publish. Bounded by the changes of one slice.
     messages: Vec<Arc<Message>>,
 }
@@ -60,7 +62,8 @@ impl Hint {
     pub(super) const COPY: Hint = Hint::of("copy_to");
     pub(super) const MOVE: Hint = Hint::of("move_to");
 
-    fn of_action(action: &Action) -> Hint {
+    /// At a time in milliseconds of Unix time.
+    fn of_action(action: &Action, now_ms: u64) -> Hint {
         match action {
             Action::String(action) => match action {
                 StringAction::Set(setting) => Hint::set(setting.lifetime),
@@ -74,6 +77,13 @@ impl Hint {
             Action::Hash(action) => match action {
                 HashAction::Add(..) => Hint::of("hincrby"),
                 HashAction::AddFloat(..) => Hint::of("hincrbyfloat"),
+                HashAction::Deadlines(action) => Hint {
+                    expires: matches!(&**action, FieldDeadlineAction::SetFields(setting) if setting
+                        .lifetime
+                        .at_ms(now_ms)
+                        .is_ok_and(|at_ms| at_ms > Some(now_ms) && at_ms < Some(NEVER_MS))),
+                    ..Hint::of("hset")
+                },
                 _ => Hint::of("hset"),
             },
             Action::Attributes(_) | Action::Key(_) | Action::VectorSet(_) => Hint::of("set"),
@@ -86,7 +96,7 @@ impl Shard {
     #[inline]
     pub(super) fn hint_at_action(&mut self, place: ResolvedKey<'_>, action: &Action) {
         if self.keyspace.observers().notices.is_listening() {
-            self.hint_at(place, Hint::of_action(action));
+            self.hint_at(place, Hint::of_action(action, place.now_ms));
         }
     }
 
@@ -100,7 +110,8 @@ impl Shard {
         let looks = looks.iter().any(|class| notices.classes().has(*class));
         let before = if looks { self.keyspace.kind(place) } else { None };
         let notices = &mut self.keyspace.observers_mut().notices;
-        (notices.hint, notices.before, notices.are_fields_told) = (hint, before, false);
+        (notices.hint, notices.before) = (hint, before);
+        notices.fields_told.clear();
     }
 
     /// A key that is not there was read.
@@ -126,7 +137,7 @@ impl Notices {
             is_loading: false,
             hint: Hint::of("set"),
             before: None,
-            are_fields_told: false,
+            fields_told: Vec::new(),
             messages: Vec::new(),
         }
     }
@@ -155,7 +166,12 @@ impl Notices {
         match *outcome {
             Outcome::Put { key, value, .. } => self.see_put(key, value, expires),
             Outcome::Edited { key, .. } => self.tell(EventClass::STRING, event, key),
-            Outcome::FieldSet { key, .. } if event.starts_with('h') => self.tell_fields(event, key),
+            Outcome::FieldSet { key, .. } if event.starts_with('h') => self.tell_fields_set(key),
+            Outcome::FieldDeadline { key, deadline_ms, .. } => {
+                let event = if deadline_ms == NEVER_MS { "hpersist" } else { "hexpire" };
+                self.tell_fields(event, key);
+            }
+            Outcome::FieldsExpired { key, .. } => self.tell(EventClass::HASH, "hexpired", key),
             Outcome::FieldGone { key, .. } => self.tell_fields("hdel", key),
             Outcome::Deadline { key, deadline_ms } => self.tell_deadline(key, deadline_ms),
             Outcome::Removed { key, cause } => self.tell_removal(key, cause),
@@ -182,13 +198,20 @@ impl Notices {
                 self.tell(EventClass::VECTOR, "vecsetattr", &key_of(&schema.name, name));
             }
             Outcome::VectorRemoved { schema, name, cause } => self.tell_removal(&key_of(&schema.name, name), cause),
+            Outcome::Created { schema } if schema.set_form().is_some() && event == Hint::RENAME.event => {
+                self.tell(EventClass::NEW, "new", &schema.name);
+                self.tell(EventClass::GENERIC, event, &schema.name);
+            }
             Outcome::Created { schema } => self.tell(EventClass::VECTOR, "veccreate", &schema.name),
+            Outcome::Aliased { alias, .. } => self.tell(EventClass::VECTOR, "vecalias", alias),
             Outcome::CollectionDeadline { schema, deadline_ms } => self.tell_deadline(&schema.name, deadline_ms),
             Outcome::Withdrawn { schema, cause } => self.tell_removal(&schema.name, cause),
             Outcome::FieldSet { .. }
             | Outcome::PartDropped { .. }
             | Outcome::Flushed { .. }
             | Outcome::Landed { .. }
+            | Outcome::LibrarySet { .. }
+            | Outcome::LibraryGone { .. }
             | Outcome::BatchBegin
             | Outcome::BatchEnd => {}
         }
@@ -208,7 +231,7 @@ impl Notices {
         match kind {
             _ if moves => self.tell(EventClass::GENERIC, event, key),
             // Its first field is part of the value.
-            KeyType::Hash if event.starts_with('h') => self.tell_fields(event, key),
+            KeyType::Hash if event.starts_with('h') => return self.tell_fields_set(key),
             KeyType::Hash => {}
             _ => self.tell(EventClass::STRING, event, key),
         }
@@ -228,10 +251,18 @@ impl Notices {
         }
     }
 
-    /// Once for each command.
+    /// Each event once for each command.
     fn tell_fields(&mut self, event: &'static str, key: &[u8]) {
-        if !std::mem::replace(&mut self.are_fields_told, true) {
+        if !self.fields_told.contains(&event) {
+            self.fields_told.push(event);
             self.tell(EventClass::HASH, event, key);
+        }
+    }
+
+    fn tell_fields_set(&mut self, key: &[u8]) {
+        self.tell_fields(self.hint.event, key);
+        if self.hint.expires {
+            self.tell_fields("hexpire", key);
         }
     }
 

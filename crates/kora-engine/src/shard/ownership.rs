@@ -25,6 +25,9 @@ impl Shard {
     pub(super) fn create(&mut self, proposal: Proposal, at_ms: u64) -> Result<Arc<Schema>, ClientError> {
         self.assert_owns_name(&proposal.name);
         let place = self.resolve_live(&proposal.name, at_ms);
+        if let Some(refusal) = self.refuse_alias(place.key) {
+            return Err(refusal);
+        }
         // What is there now and had not expired when it was looked for a moment ago.
         match self.setup.catalog.newest(place.key) {
             None if self.keyspace.entry(place).is_some() => Err(ClientError::WrongType),
@@ -118,6 +121,9 @@ impl Task for Sweep {
         let database = self.database;
         let is_meant = |name: &[u8]| database.is_none_or(|database| Database::of(name) == database);
         let owns = |name: &[u8]| is_meant(name) && placement.shard_of(name) == id;
+        if self.bucket == 0 {
+            shard.keyspace.remove_aliases_before(self.before, owns);
+        }
         match shard.keyspace.withdraw_before(self.before, self.bucket, owns) {
             None => Step::Done(()),
             Some(bucket) => {

@@ -14,9 +14,11 @@ use kora_log::record::{self, Deadline, components};
 use kora_values::{Database, StringValue, said_name};
 use kora_vector::{LoadFault, Metric, Step, Work, vet};
 
+use super::library_text::read_library;
 use super::schema_text::read_schema;
 use super::{Shard, ShardObservers};
 use crate::limits::KEY_BYTES_MAX;
+use crate::moved::MovedSet;
 
 /// What a shard must remember until all of the log is read.
 #[derive(Default)]
@@ -43,6 +45,8 @@ enum LeavingValue {
     Value(MovedValue),
     /// With its deadline and its attributes, which are empty if it has none.
     Vector(Arc<Schema>, Box<[f32]>, u64, Bytes),
+    /// A vector set, as it was.
+    Set(Box<MovedSet>),
 }
 
 /// Why a record can't be made true.
@@ -92,6 +96,18 @@ impl Shard {
                 self.replay_fields_gone(key, now_ms, names.iter());
                 Ok(())
             }
+            Record::FieldDeadlines { key, fields } => {
+                let place = self.keyspace.place(key, now_ms);
+                if self.keyspace.kind(place) == Some(KeyType::Hash) {
+                    let set = |edit: &mut FieldEdit<'_, ShardObservers>| {
+                        fields.iter().for_each(|(field, deadline)| {
+                            edit.set_deadline(field, deadline_ms(deadline));
+                        });
+                    };
+                    drop(self.keyspace.edit_hash(place, set));
+                }
+                Ok(())
+            }
             Record::Patch { key, offset, bytes } => {
                 let place = self.keyspace.place(key, now_ms);
                 if self.keyspace.kind(place) == Some(KeyType::String) {
@@ -130,6 +146,7 @@ impl Shard {
                 self.replay.landed.push(transfer);
                 Ok(())
             }
+            Record::Alias { name, collection } => self.replay_alias(name, collection),
             Record::Flush { generation } => {
                 self.replay_flush(generation, None);
                 self.replay.bare_hashes.clear();
@@ -141,6 +158,15 @@ impl Shard {
                 self.replay_flush(generation, Some(database));
                 let bare_hashes = &mut self.replay.bare_hashes;
                 bare_hashes.retain(|key, _| Database::of(key) != database);
+                Ok(())
+            }
+            Record::Library { name, code, functions } => {
+                let library = read_library(name, code, functions).ok_or_else(|| fault("a library is not one"))?;
+                self.keyspace.change_libraries(&[], &[library]);
+                Ok(())
+            }
+            Record::LibraryGone { name } => {
+                self.keyspace.change_libraries(&[Bytes::copy_from_slice(name)], &[]);
                 Ok(())
             }
             _ => self.replay_of_collection(record),
@@ -173,7 +199,8 @@ impl Shard {
                 }
             }),
             (PartPiece::More(more), Some(PartInLoad::Loading(mut part))) => {
-                let belongs = |key: &[u8]| self.placement.shard_of(key) == self.id;
+                let schema = Arc::clone(part.schema());
+                let belongs = |name: &[u8]| self.placement.shard_of_vector(&schema, name) == self.id;
                 part.piece(more, belongs).map_err(refuse)?;
                 Some(PartInLoad::Loading(part))
             }
@@ -224,6 +251,10 @@ impl Shard {
                             .set_attributes(&schema.name, name, &attributes, BEFORE_ALL_MS);
                     }
                 }
+                LeavingValue::Set(set) => {
+                    let mut landing = self.begin_landing(&key, *set, now_ms);
+                    while self.tell_landed(&mut landing, &mut Work::new(u64::MAX)) == Step::More {}
+                }
             }
             self.keyspace.end_batch();
         }
@@ -273,8 +304,9 @@ impl Shard {
                 vet(&vector, metric).map_err(|refusal| fault(&refusal.to_string()))?;
                 if self.keeps_vector(&schema, &key, name, &vector) {
                     // The snapshot has it, or a record before: what it took to link it is not spent again.
-                    let place = self.keyspace.place(&key, BEFORE_ALL_MS);
-                    self.keyspace.set_deadline(place, deadline_ms(deadline));
+                    let element = (collection, name);
+                    self.keyspace
+                        .set_element_deadline(element, deadline_ms(deadline), BEFORE_ALL_MS);
                     return Ok(());
                 }
                 self.replay_vector(&schema, &key, &vector, deadline_ms(deadline));
@@ -286,11 +318,9 @@ impl Shard {
                 deadline,
             } => {
                 if self.schema_of(collection, generation).is_some() {
-                    let key = key_of(collection, name);
-                    let place = self.keyspace.place(&key, BEFORE_ALL_MS);
-                    if self.keyspace.kind(place) == Some(KeyType::Vector) {
-                        self.keyspace.set_deadline(place, deadline_ms(deadline));
-                    }
+                    let element = (collection, name);
+                    self.keyspace
+                        .set_element_deadline(element, deadline_ms(deadline), BEFORE_ALL_MS);
                 }
             }
             Record::Attributes {
@@ -353,9 +383,14 @@ impl Shard {
                 }
             }
             Record::Drop {
-                generation, collection, ..
+                generation,
+                collection,
+                cause,
             } => {
-                if self.schema_of(collection, generation).is_some() {
+                if let record::Cause::Moved(transfer) = cause {
+                    self.setup.catalog.go_on_from(transfer + 1);
+                    self.replay_set_leaving(collection, generation, transfer);
+                } else if self.schema_of(collection, generation).is_some() {
                     self.keyspace.withdraw(collection, Cause::Dropped);
                 }
             }
@@ -458,7 +493,7 @@ impl Shard {
                 .zip(vector)
                 .all(|(kept, told)| kept.to_bits() == told.to_bits())
         });
-        is_same && self.keyspace.kind(place) == Some(KeyType::Vector)
+        is_same && (!schema.has_key(name) || self.keyspace.kind(place) == Some(KeyType::Vector))
     }
 
     fn replay_vector_gone(&mut self, schema: &Arc<Schema>, name: &[u8], cause: record::Cause) {
@@ -479,6 +514,20 @@ impl Shard {
         }
         self.keyspace
             .remove_vector(&schema.name, name, BEFORE_ALL_MS, Cause::Command);
+    }
+
+    /// A vector set is on its way to another key.
+    fn replay_set_leaving(&mut self, name: &[u8], generation: u64, transfer: u64) {
+        let Some(schema) = self.schema_of(name, generation) else {
+            return;
+        };
+        if let Some(part) = self.keyspace.take_set(&schema, transfer) {
+            let set = MovedSet { part, schema, transfer };
+            let leaving = LeavingValue::Set(Box::new(set));
+            self.replay
+                .leaving
+                .insert(transfer, (Bytes::copy_from_slice(name), leaving));
+        }
     }
 
     /// The collection of this name, if it is this one.

@@ -142,7 +142,7 @@ impl Shard {
         let (entries, next) = keys.scan(scan.at.position, SCAN_PREFIX_BITS, wanted);
         let work = 1 + entries.len();
         let met = entries.len();
-        let there = entries.into_iter().filter(|entry| !entry.is_due(scan.now_ms));
+        let there = entries.into_iter().filter(|entry| !entry.is_gone(scan.now_ms));
         let wanted = there.filter(|entry| scan.filter.wants(entry.value().kind().name()));
         let keys: Vec<Bytes> = wanted.map(to_bytes).collect();
         scan.left = scan.left.saturating_sub(met - keys.len());

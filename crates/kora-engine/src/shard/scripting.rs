@@ -1,16 +1,20 @@
-//! A script on its shard: no other client's command falls in between, and each command that it calls goes the way of any other.
+//! A script or a function on its shard: no other client's command falls in between, and each command that it calls goes the
+//! way of any other.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use kora_resp::{PrefixedRequest, Reader, ReaderLimits, Reply};
-use kora_script::{Call, Ending, Interpreter, Progress, Resume, Running};
+use kora_script::{Call, Ending, Interpreter, Program, Progress, Resume, Run, Running};
 use kora_values::Database;
 use kora_vector::{Step, Work};
 
 use super::Shard;
+use super::asking::is_askable;
 use super::task::{Begun, Task, Unfinished};
 use crate::access::is_collection;
+use crate::aliases::OwnNames;
 use crate::answer::answer;
 use crate::command::scripting::ScriptRights;
 use crate::command::table::{Access, DataAccess, Parsed};
@@ -21,8 +25,9 @@ use crate::fit::vet;
 use crate::gather::{Shape, moves_into_closing};
 use crate::limits::{CALLS_PER_SLICE, SCRIPT_MESSAGE_BYTES_MAX};
 use crate::mail::{MultiKeyRequest, Origin, PartialReply, RequestBody, ScriptRun, SetVector, StringsPart};
-use crate::plan::names_a_collection;
-use crate::router::{ShardId, slot};
+use crate::plan::{names_a_collection, names_collection};
+use crate::router::{ShardId, Spread, slot};
+use crate::scripts::RunningFunction;
 use crate::session::Session;
 
 /// A script between two slices.
@@ -36,6 +41,10 @@ pub(super) struct Scripting {
     /// The one that it has selected: what it selects is its own.
     database: Database,
     slot: Option<u16>,
+    spans_slots: bool,
+    /// What it was called with, if it is a function, until FUNCTION STATS can tell of it.
+    untold: Option<(Run, &'static str)>,
+    is_function: bool,
     has_written: bool,
     /// What it publishes, once it has ended.
     messages: Vec<Arc<Message>>,
@@ -76,12 +85,19 @@ impl Shard {
     ) -> Begun<PartialReply> {
         // Who wanted to end the script before may have been late.
         self.setup.scripts.note_ended(self.id);
-        let interpreter = self.interpreter.get_or_insert_with(Interpreter::new);
+        let is_function = matches!(body.run.program, Program::Function { .. });
+        let interpreter: &Rc<Interpreter> = match is_function {
+            true => self.functions(),
+            false => self.interpreter.get_or_insert_with(Interpreter::new),
+        };
         let running = interpreter.begin(body.run.clone());
         let scripting = Scripting {
             running,
             next: Next::Resume(Resume::GoOn),
-            is_read_only: body.is_read_only || body.run.script.is_read_only,
+            is_read_only: body.is_read_only,
+            spans_slots: body.spans_slots,
+            untold: is_function.then(|| (body.run.clone(), body.command)),
+            is_function,
             rights: body.rights.clone(),
             database: body.database,
             slot: body.slot,
@@ -97,9 +113,16 @@ impl Shard {
 
     /// Frees some of what scripts have left behind, if that is much.
     pub(crate) fn collect_scripts(&mut self) {
-        if let Some(interpreter) = &self.interpreter {
-            self.has_script_garbage = !interpreter.collect();
-        }
+        let (scripts, functions) = (&self.interpreter, &self.function_interpreter);
+        let left = [scripts, functions].map(|one| one.as_ref().is_some_and(|one| !one.collect()));
+        self.has_script_garbage = left.contains(&true);
+    }
+
+    /// Notes whether scripts or functions have left much behind.
+    pub(super) fn note_script_garbage(&mut self) {
+        let interpreters = [&self.interpreter, &self.function_interpreter];
+        let mut used = interpreters.into_iter().flatten().map(|one| one.used_bytes());
+        self.has_script_garbage |= used.any(|used_bytes| used_bytes > SCRIPT_GARBAGE_BYTES);
     }
 
     /// True if scripts have left much behind.
@@ -118,11 +141,7 @@ impl Shard {
         }
         self.setup.scripts.note_ended(self.id);
         self.messages.append(&mut script.messages);
-        let used_bytes = self
-            .interpreter
-            .as_ref()
-            .map_or(0, |interpreter| interpreter.used_bytes());
-        self.has_script_garbage |= used_bytes > SCRIPT_GARBAGE_BYTES;
+        self.note_script_garbage();
         PartialReply::Reply(reply)
     }
 
@@ -145,14 +164,25 @@ impl Shard {
         };
         let (database, databases) = (script.database, self.setup.databases);
         let mut buffer = PrefixedRequest::default();
-        let parsed = databases::parse(&request, Access::Full, database, databases, &mut buffer);
+        let mut parsed = databases::parse(&request, Access::Full, database, databases, &mut buffer);
+        let aliases = &self.setup.catalog.aliases();
+        let aliases = (!aliases.is_empty()).then(|| aliases.now());
+        let own_names = aliases.as_ref();
+        let own_names = own_names.map(|aliases| OwnNames::new(aliases, self.setup.catalog.at(script.at_ms)));
         if let Some(rights) = &script.rights
             && !matches!(&parsed.command, Command::Refused(error) if error.is_about_the_words())
         {
             let is_collection = |key: &[u8]| is_collection(&self.setup, database, key, script.at_ms);
-            if let Err(text) = rights.check(parsed.entry, &request.words(0), &is_collection, script.at_ms) {
-                return Called::Reply(Reply::Error(format!("ERR ACL failure in script: {text}")));
+            let words = request.words(0);
+            let own_words = own_names.and_then(|own_names| own_names.words(parsed.entry, &words, database));
+            for words in [Some(words), own_words].iter().flatten() {
+                if let Err(text) = rights.check(parsed.entry, words, &is_collection, script.at_ms) {
+                    return Called::Reply(Reply::Error(format!("ERR ACL failure in script: {text}")));
+                }
             }
+        }
+        if let Some(own_names) = own_names {
+            own_names.give_to(&mut parsed);
         }
         match self.vet_call(parsed, script) {
             Ok((command, is_write)) => self.do_call(command, is_write, script, work),
@@ -232,11 +262,21 @@ impl Shard {
                 (Shape::Ok, RequestBody::Set(Box::new(setting)))
             }
             Command::VectorGet(element, form) => (Shape::Vector(form), RequestBody::Get(element)),
+            Command::VectorAttributes(element, action) => {
+                (Shape::Whole, RequestBody::Attributes(Box::new((element, *action))))
+            }
             Command::VectorDelete(elements) => (Shape::Whole, RequestBody::Delete(elements)),
             Command::Publish(message) => return script.publish(*message),
             Command::Select(selected) => {
                 script.database = selected;
                 return Called::Reply(Reply::ok());
+            }
+            command if is_askable(&command) => {
+                script.begun_with = None;
+                return match self.ask_itself(command, script.origin, at_ms, work) {
+                    Begun::Done(part) => Called::Reply(shown(Shape::Whole, part)),
+                    Begun::More(task) => Called::Unfinished(Shape::Whole, task),
+                };
             }
             command => return self.answer_call(command, at_ms),
         };
@@ -293,7 +333,7 @@ impl Shard {
                 multi_key.keys().find_map(|key| self.find_key(key, script))
             }
             Command::Transfer(transfer) => {
-                if moves_into_closing(transfer, catalog) {
+                if moves_into_closing(transfer, catalog) || names_collection(transfer, catalog) {
                     return decides();
                 }
                 let found = self.find_key(&transfer.from, script);
@@ -303,10 +343,16 @@ impl Shard {
                 Some(ClientError::Said("ERR VECSET in a script is for collections that exist").into())
             }
             Command::VectorSet(Element { collection, name }, ..)
-            | Command::VectorGet(Element { collection, name }, _) => self.find_element(collection, name, script),
+            | Command::VectorGet(Element { collection, name }, _)
+            | Command::VectorAttributes(Element { collection, name }, _) => self.find_element(collection, name, script),
             Command::VectorDelete(elements) => elements
                 .iter()
                 .find_map(|(collection, name)| self.find_element(collection, name, script)),
+            // A collection with a hash tag lies where that does.
+            Command::VectorQuery(query) => match self.placement.spread_of(&query.target) {
+                Spread::One(shard) if shard != self.id => self.find_key(&query.target, script),
+                _ => None,
+            },
             _ => None,
         }
     }
@@ -335,7 +381,7 @@ impl Shard {
         }
         script.begun_with = None;
         let expected = *script.slot.get_or_insert(slot);
-        match expected == slot || self.setup.live.scripts_across_slots.get() != 0 {
+        match expected == slot || script.spans_slots {
             true => None,
             false => {
                 Some(ClientError::Said("ERR Script attempted to access keys that do not hash to the same slot").into())
@@ -351,7 +397,10 @@ impl Task for Scripting {
         for _ in 0..CALLS_PER_SLICE {
             let next = std::mem::replace(&mut self.next, Next::Resume(Resume::GoOn));
             let resume = match next {
-                _ if shard.setup.scripts.is_killed(shard.id) => Resume::End(Ending::Killed),
+                _ if shard.setup.scripts.is_killed(shard.id) => Resume::End(match self.is_function {
+                    true => Ending::FunctionKilled,
+                    false => Ending::Killed,
+                }),
                 Next::Resume(resume) => resume,
                 Next::Command(shape, mut task) => match task.slice(shard, work) {
                     Step::Done(part) => Resume::Reply(shown(shape, part)),
@@ -375,6 +424,10 @@ impl Task for Scripting {
             if work.is_spent() {
                 break;
             }
+        }
+        let untold = self.untold.take();
+        if let Some(function) = untold.and_then(|(run, command)| RunningFunction::of(&run, command, self.at_ms)) {
+            shard.setup.scripts.note_function(shard.id, function);
         }
         shard.setup.scripts.note_running(shard.id, self.at_ms, self.has_written);
         Step::More

@@ -35,27 +35,31 @@ impl Query {
 
     /// Begins to search; or what is found if there is nothing to be searched.
     fn begin(&self, shard: &mut Shard) -> Result<Searching, Box<Hits>> {
-        let (schema, generation) = (&self.question.schema, self.question.schema.generation);
-        let newest = shard.setup.catalog.at(self.at_ms).generation_of(&schema.name);
-        if newest != Some(generation) {
-            return Err(Box::new(Hits::of_other(newest)));
-        }
-        match shard.keyspace.part_of_mut(schema).filter(|part| part.live() > 0) {
-            Some(part) => Ok(Searching::begin(part, &self.question, self.ef)),
-            None => Err(Box::new(Hits::nothing_in(generation))),
-        }
+        let part = part_to_search(shard, &self.question, self.at_ms)?;
+        Ok(Searching::begin(part, &self.question, self.ef))
     }
 }
 
+/// The part that a question is about; or what is found if there is nothing to be searched.
+pub(super) fn part_to_search<'s>(
+    shard: &'s mut Shard,
+    question: &Question,
+    at_ms: u64,
+) -> Result<&'s mut Collection, Box<Hits>> {
+    let (schema, generation) = (&question.schema, question.schema.generation);
+    let newest = shard.setup.catalog.at(at_ms).generation_of(&schema.name);
+    if newest != Some(generation) {
+        return Err(Box::new(Hits::of_other(newest)));
+    }
+    let part = shard.keyspace.part_of_mut(schema).filter(|part| part.live() > 0);
+    part.ok_or_else(|| Box::new(Hits::nothing_in(generation)))
+}
+
 impl Query {
-    fn go_on(&mut self, shard: &mut Shard, work: &mut Work) -> Step<Hits> {
+    pub(super) fn go_on(&mut self, shard: &mut Shard, work: &mut Work) -> Step<Hits> {
         if self.search.is_none() {
-            // What has expired takes no place among the hits: it is deleted before the search begins.
-            if shard.keyspace.has_due_vector(self.at_ms) {
-                shard.keyspace.remove_due_vectors(self.at_ms);
-                if shard.keyspace.has_due_vector(self.at_ms) {
-                    return Step::More;
-                }
+            if !is_rid_of_due(shard, self.at_ms) {
+                return Step::More;
             }
             match self.begin(shard) {
                 Ok(search) => self.search = Some(search),
@@ -79,7 +83,7 @@ impl Query {
             return Step::More;
         };
         let live = collection.live();
-        let matches = search.matches().unwrap_or(live);
+        let (matches, tested) = search.matches().unwrap_or((live, 0));
         let (attributes, vectors) = (resolving.take_attributes(), resolving.take_vectors());
         let statistics = search.statistics();
         // It may be the last for which consolidation waits.
@@ -90,6 +94,8 @@ impl Query {
             attributes,
             vectors,
             live,
+            matches,
+            tested,
             ..hits
         })
     }
@@ -111,8 +117,16 @@ impl Task for Query {
     }
 }
 
+/// Deletes vectors that have expired, so that they take no place among the hits; true if none is left.
+pub(super) fn is_rid_of_due(shard: &mut Shard, at_ms: u64) -> bool {
+    if shard.keyspace.has_due_vector(at_ms) {
+        shard.keyspace.remove_due_vectors(at_ms);
+    }
+    !shard.keyspace.has_due_vector(at_ms)
+}
+
 /// Finds attributes and components, too, if they are wanted.
-fn with_what_is_wanted(resolving: ResolveKeys, question: &Question) -> ResolveKeys {
+pub(super) fn with_what_is_wanted(resolving: ResolveKeys, question: &Question) -> ResolveKeys {
     let resolving = match question.with_attributes {
         true => resolving.with_attributes(),
         false => resolving,
@@ -153,11 +167,11 @@ impl Searching {
         }
     }
 
-    /// How many vectors pass, if there is a filter.
-    fn matches(&self) -> Option<usize> {
+    /// How many vectors pass, if there is a filter, and how many were tested for that.
+    fn matches(&self) -> Option<(usize, usize)> {
         match self {
             Searching::All(_) => None,
-            Searching::Filtered(search) => Some(search.matches()),
+            Searching::Filtered(search) => Some((search.matches(), search.tested())),
         }
     }
 

@@ -146,6 +146,7 @@ pub(super) fn hits_of(resolved: Resolved, statistics: Statistics, question: &Que
         vectors: Vec::new(),
         matches: live,
         live,
+        tested: 0,
     }
 }
 

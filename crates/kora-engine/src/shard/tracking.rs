@@ -120,8 +120,11 @@ impl TrackingTable {
             Outcome::Put { key, .. }
             | Outcome::Edited { key, .. }
             | Outcome::FieldSet { key, .. }
+            | Outcome::FieldDeadline { key, .. }
             | Outcome::FieldGone { key, .. }
             | Outcome::Deadline { key, .. } => self.invalidate(key),
+            // The client whose command meets them has not changed them: it is told, too.
+            Outcome::FieldsExpired { key, .. } => self.invalidate_by(key, None),
             Outcome::Removed { key, cause } => {
                 let changer = self.changer_of(cause);
                 self.invalidate_by(key, changer);
@@ -143,7 +146,13 @@ impl TrackingTable {
             | Outcome::Withdrawn { schema, .. } => self.invalidate(&schema.name),
             Outcome::PartDropped { part, .. } => self.invalidate_collection(&part.schema().name),
             Outcome::Flushed { .. } => self.invalidate_all(),
-            Outcome::Landed { .. } | Outcome::BatchBegin | Outcome::BatchEnd => {}
+            // An alias is no key: what was read through it is known by the key of its collection.
+            Outcome::Aliased { .. }
+            | Outcome::Landed { .. }
+            | Outcome::LibrarySet { .. }
+            | Outcome::LibraryGone { .. }
+            | Outcome::BatchBegin
+            | Outcome::BatchEnd => {}
         }
     }
 

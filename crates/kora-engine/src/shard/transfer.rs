@@ -41,11 +41,8 @@ impl Task for Copying {
         // The copy has the shard to itself, so the hash is there until it is done; were it not, what was copied is the copy.
         let hash = shard.keyspace.hash(place).ok().flatten();
         let portion = (work.left() / FIELD_WORK).max(1);
-        let (fields, next) = hash.map_or_else(Default::default, |hash| hash.scan(self.next, portion as usize));
-        work.spend(fields.len() as u64 * FIELD_WORK);
-        for (field, value) in fields {
-            self.copy.set(field, value.bytes());
-        }
+        let (copied, next) = hash.map_or((0, None), |hash| self.copy.copy_some(hash, self.next, portion as usize));
+        work.spend(copied as u64 * FIELD_WORK);
         if let Some(next) = next {
             self.next = next;
             return Step::More;
@@ -64,6 +61,9 @@ impl Shard {
     /// RENAME, RENAMENX or COPY between two keys of this shard, at once.
     pub(super) fn transfer(&mut self, transfer: Transfer, now_ms: u64, work: &mut Work) -> Begun<PartialReply> {
         let kind = transfer.kind;
+        if self.setup.catalog.at(now_ms).holds_set(&transfer.from) && !kind.is_copy() {
+            return self.begin_moving_set((transfer.from, transfer.to), Some(kind), now_ms, work);
+        }
         let (from, to) = (
             self.resolve_live(&transfer.from, now_ms),
             self.resolve_live(&transfer.to, now_ms),
@@ -110,10 +110,19 @@ impl Shard {
         let place = self.resolve_live(&take_value.key, now_ms);
         let refusal = match self.keyspace.kind(place) {
             None => return Begun::Done(PartialReply::Moved(None)),
+            Some(KeyType::VectorSet) if self.setup.catalog.at(now_ms).holds_set(&take_value.key) => {
+                match take_value.keep {
+                    true => Some(NO_COPY_OF_SET),
+                    false => {
+                        let TakeValue { key, to, .. } = take_value;
+                        return self.begin_moving_set((key, to), None, now_ms, work);
+                    }
+                }
+            }
             Some(KeyType::VectorSet) => Some(ClientError::CollectionStays {
                 name: take_value.key.to_vec(),
             }),
-            Some(_) if self.setup.catalog.at(now_ms).holds(&take_value.to) => Some(ClientError::NameOfCollection {
+            Some(_) if self.is_spread_collection(&take_value.to, now_ms) => Some(ClientError::NameOfCollection {
                 name: take_value.to.to_vec(),
             }),
             Some(KeyType::Vector) => match self.pack_vector(place, &take_value.to) {
@@ -149,10 +158,21 @@ impl Shard {
         let place = self.resolve_live(&put.key, now_ms);
         let is_free = match self.keyspace.kind(place) {
             None => true,
-            Some(KeyType::VectorSet) => false,
+            Some(_) if self.is_spread_collection(&put.key, now_ms) => false,
             Some(_) => put.replaces,
         };
+        // An alias may have been made since the set left.
+        let is_set = matches!(put.moved, MovedData::Set(_));
+        let is_alias = is_set && !put.is_return && self.refuse_alias(&put.key).is_some();
         match put.moved {
+            MovedData::Set(set) if put.is_return && !is_free => {
+                self.keyspace.note_landed(set.transfer);
+                self.note_crossing(Some(set.transfer));
+                self.keyspace.drop_set(set.part);
+                Begun::Done(PartialReply::Moved(None))
+            }
+            moved if is_alias => Begun::Done(PartialReply::Moved(Some(moved))),
+
             moved if !is_free => {
                 if let (true, Some(transfer)) = (put.is_return, moved.transfer()) {
                     // The key was set meanwhile, which came behind what did not happen and replaced it.
@@ -167,6 +187,10 @@ impl Shard {
                 self.put_moved(place, moved, transfer);
                 Begun::Done(PartialReply::Moved(None))
             }
+            MovedData::Set(set) => {
+                self.note_crossing(Some(set.transfer));
+                self.put_set(&put.key, *set, now_ms, work)
+            }
             MovedData::Vector(vector) => {
                 self.note_crossing(vector.transfer);
                 self.arrive(*vector, put.key, Then::Landed, now_ms, work)
@@ -175,7 +199,7 @@ impl Shard {
     }
 
     /// A value has left for another shard, or has come from one. Told only where something is kept on disk.
-    fn note_crossing(&mut self, transfer: Option<u64>) {
+    pub(super) fn note_crossing(&mut self, transfer: Option<u64>) {
         if self.setup.durability.told.has_directory.get() == 1 {
             self.transfers.extend(transfer);
         }
@@ -195,6 +219,7 @@ impl Shard {
         transfer
             .into_iter()
             .for_each(|transfer| self.keyspace.note_landed(transfer));
+        self.clear_set(place.key, place.now_ms);
         let put = self.keyspace.put_moved(place, moved);
         self.keyspace.end_batch();
         debug_assert!(put.is_ok(), "nothing moves onto a collection");
@@ -216,10 +241,13 @@ impl Shard {
                 _ => Reply::Integer(0),
             }),
             (Some(_), Some(_)) if !kind.replaces() => Some(Reply::Integer(0)),
+            (Some(KeyType::VectorSet), _) if !self.is_spread_collection(from.key, from.now_ms) => error(NO_COPY_OF_SET),
             (Some(KeyType::VectorSet), _) => error(ClientError::CollectionStays {
                 name: from.key.to_vec(),
             }),
-            (Some(_), Some(KeyType::VectorSet)) => error(ClientError::NameOfCollection { name: to.key.to_vec() }),
+            (Some(_), Some(KeyType::VectorSet)) if self.is_spread_collection(to.key, to.now_ms) => {
+                error(ClientError::NameOfCollection { name: to.key.to_vec() })
+            }
             _ => None,
         }
     }
@@ -287,3 +315,6 @@ impl Shard {
         })
     }
 }
+
+/// As Redis 8.2 says it.
+const NO_COPY_OF_SET: ClientError = ClientError::Said("ERR not supported for this module key");

@@ -117,7 +117,9 @@ impl Watches {
             Outcome::Put { key, .. }
             | Outcome::Edited { key, .. }
             | Outcome::FieldSet { key, .. }
+            | Outcome::FieldDeadline { key, .. }
             | Outcome::FieldGone { key, .. }
+            | Outcome::FieldsExpired { key, .. }
             | Outcome::Deadline { key, .. }
             | Outcome::Removed { key, .. } => self.note(key),
             Outcome::VectorSet { schema, name, .. }
@@ -137,7 +139,13 @@ impl Watches {
                 let part = || element_of(key).and_then(|(collection, _)| parts.as_ref()?.get(collection));
                 keys.find(keys.hash(key), key).is_some() || part().is_some_and(|part| is_vector_of(part, key))
             }),
-            Outcome::Landed { .. } | Outcome::BatchBegin | Outcome::BatchEnd => {}
+            // An alias is no key.
+            Outcome::Aliased { .. }
+            | Outcome::Landed { .. }
+            | Outcome::LibrarySet { .. }
+            | Outcome::LibraryGone { .. }
+            | Outcome::BatchBegin
+            | Outcome::BatchEnd => {}
         }
     }
 

@@ -26,12 +26,16 @@ impl Task for Watching {
     type Answer = ();
 
     fn slice(&mut self, shard: &mut Shard, work: &mut Work) -> Step<()> {
-        while let Some(key) = self.keys.take_next() {
+        while let Some(key) = self.keys.first() {
             work.spend(WATCHED_KEY_WORK + WATCHED_BYTE_WORK * key.len() as u64);
-            // What has expired already is not there: that it goes is no change.
-            shard.resolve_live(key, self.now_ms);
-            shard.keyspace.drop_part_if_over(key, self.now_ms);
             let key = Bytes::copy_from_slice(key);
+            // What has expired already is not there: that it goes is no change.
+            let place = shard.resolve_live(&key, self.now_ms);
+            if shard.remove_due_fields(place, work) == Step::More {
+                return Step::More;
+            }
+            shard.keyspace.drop_part_if_over(&key, self.now_ms);
+            self.keys.take_next();
             shard.keyspace.observers_mut().watches.watch(self.origin, key);
             if work.is_spent() && !self.keys.is_empty() {
                 return Step::More;

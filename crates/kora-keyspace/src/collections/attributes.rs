@@ -177,6 +177,12 @@ impl Attributes {
         is_done
     }
 
+    /// How many slots' attributes were tested against a filter that is used.
+    pub(crate) fn tested(&self, number: u64) -> usize {
+        let kept = self.filters.iter().find(|kept| kept.number == number);
+        kept.map_or(0, |kept| kept.next)
+    }
+
     /// The slots that pass a filter that is used.
     pub(crate) fn matches(&self, number: u64) -> Option<&Matches> {
         let kept = self.filters.iter().find(|kept| kept.number == number)?;

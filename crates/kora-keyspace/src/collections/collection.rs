@@ -38,6 +38,8 @@ pub struct Collection {
     pub(super) place: u32,
     /// Inserts and searches that hold their place in `index` between slices. While there are any, the index stays.
     pub(super) suspended: u32,
+    /// Of these, inserts.
+    inserting: u32,
     /// How long names are on average, about.
     name_bytes_mean: f32,
     /// How often a vector was set or deleted. It may wrap: versions that far apart are never compared.
@@ -61,6 +63,7 @@ impl Collection {
             counted_expiring: 0,
             place: 0,
             suspended: 0,
+            inserting: 0,
             name_bytes_mean: 0.0,
             version: 0,
             in_upkeep: false,
@@ -78,9 +81,29 @@ impl Collection {
         self.elements.len()
     }
 
+    /// True while a vector is being set.
+    pub fn is_inserting(&self) -> bool {
+        self.inserting > 0
+    }
+
+    /// It becomes the part of another collection. Searches that are under way in it don't find it any more, and so don't say
+    /// that they have ended; a snapshot that is being taken of it is given up.
+    pub(crate) fn join(&mut self, schema: &Arc<Schema>) {
+        debug_assert_eq!(self.inserting, 0, "the caller has waited for that");
+        self.index.end_capture();
+        self.suspended = 0;
+        self.schema = Arc::clone(schema);
+        (self.indexed_ms, self.counted_expiring) = (NEVER_MS, 0);
+        self.counted = PartCount::default();
+        self.in_upkeep = false;
+        let mean = self.name_bytes_mean as u64;
+        self.schema.name_bytes.set(mean.next_multiple_of(MEAN_STEP_BYTES));
+    }
+
     /// Begins to set a vector. Nothing can be seen of it before [`Collection::resume_set`] is done.
     pub(crate) fn begin_set(&mut self, name: &[u8], vector: &[f32]) -> Unlinked {
         self.suspended += 1;
+        self.inserting += 1;
         self.measure(name);
         let insertion = match self.elements.find(name) {
             Some(before) => self.index.begin_replace(before, vector),
@@ -114,6 +137,7 @@ impl Collection {
             return Step::More;
         };
         self.suspended -= 1;
+        self.inserting -= 1;
         self.version = self.version.wrapping_add(1);
         let before = self.elements.insert(slot);
         let (rule, now_ms) = uses;

@@ -18,6 +18,8 @@ pub struct FilteredSearch {
     search: Option<Search>,
     /// How many vectors passed when it ended.
     matches: usize,
+    /// Slots whose attributes it has tested.
+    tested: usize,
 }
 
 impl FilteredSearch {
@@ -33,6 +35,11 @@ impl FilteredSearch {
     /// How many vectors passed when it ended.
     pub fn matches(&self) -> usize {
         self.matches
+    }
+
+    /// How many attributes it has tested: none if it was known which vectors pass.
+    pub fn tested(&self) -> usize {
+        self.tested
     }
 }
 
@@ -51,6 +58,7 @@ impl Collection {
             filter: self.attributes.as_mut().map(|attributes| attributes.use_filter(asked)),
             search: None,
             matches: 0,
+            tested: 0,
         }
     }
 
@@ -66,7 +74,10 @@ impl Collection {
         let (Some(attributes), Some(number)) = (&mut self.attributes, filtered.filter) else {
             return nothing();
         };
-        if !attributes.test(number, self.index.slots(), work) {
+        let before = attributes.tested(number);
+        let is_tested = attributes.test(number, self.index.slots(), work);
+        filtered.tested += attributes.tested(number) - before;
+        if !is_tested {
             return Step::More;
         }
         let Some(matches) = attributes.matches(number) else {

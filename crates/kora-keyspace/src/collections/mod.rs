@@ -13,6 +13,8 @@ mod elements;
 mod expiring;
 mod few_elements;
 mod filtered;
+mod grouped;
+mod moving;
 mod names;
 mod part_upkeep;
 mod persist;

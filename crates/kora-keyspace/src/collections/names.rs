@@ -126,7 +126,7 @@ impl<O: Observer> Keyspace<O> {
     }
 
     /// A collection that was withdrawn does not expire any more.
-    fn forget_collection_deadline(&mut self, deadline_ms: u64, generation: Generation) {
+    pub(crate) fn forget_collection_deadline(&mut self, deadline_ms: u64, generation: Generation) {
         if self.expiring.remove(deadline_ms, generation) {
             self.catalog.expiring_collections().subtract();
         }

@@ -16,16 +16,15 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
+use kora_filter::limits::ATTRIBUTES_BYTES_MAX;
 use kora_vector::{IndexCapture, IndexLoading, LoadFault, Step, Work};
 
 use super::collection::{Collection, parameters_of};
 use crate::catalog::{Generation, Schema};
-use crate::changes::{Changed, Observer};
+use crate::changes::Observer;
 use crate::eviction::UseRule;
 use crate::keyspace::Keyspace;
 use crate::limits::KEY_BYTES_MAX;
-use crate::outcome::{Cause, Outcome};
 
 /// A part that is being written down.
 #[derive(Debug)]
@@ -94,37 +93,10 @@ impl<O: Observer> Keyspace<O> {
                 what: "a part of a collection is there twice",
             });
         }
-        self.detach(&schema.name, Cause::Dropped);
-        self.newest_held = self.newest_held.max(Some(schema.generation));
-        self.live += part.live();
-        self.vector_keys += part.keys();
-        self.count_in_database(&schema.name, [0, 0], [part.keys(), 0]);
-        self.has_changed = true;
-        self.collections.insert(part);
-        self.table_bytes = self.collections.bytes();
-        self.count_part(&schema);
-        self.index_deadline(&schema.name);
+        self.hold_part(part);
         let mut from = Some(0);
         while let Some(at) = from {
-            let part = self.collections.get(&schema.name).expect("it was just put there");
-            let (slots, next) = part.slots_of_names(at, NAMES_AT_ONCE);
-            for slot in slots {
-                self.changes.commit(Changed::elsewhere(), || Outcome::VectorSet {
-                    schema: &schema,
-                    name: part.name(slot),
-                    row: part.row(slot),
-                    deadline_ms: part.deadline_of(slot),
-                });
-                let text = part.attributes_at(slot);
-                if !text.is_empty() {
-                    self.changes.commit(Changed::elsewhere(), || Outcome::Attributes {
-                        schema: &schema,
-                        name: part.name(slot),
-                        text,
-                    });
-                }
-            }
-            from = next;
+            from = self.tell_vectors(&schema, at, NAMES_AT_ONCE);
         }
         self.note_upkeep(&schema.name, schema.generation);
         Ok(())
@@ -314,7 +286,7 @@ impl PartLoading {
         self.part.schema()
     }
 
-    /// Reads a piece; of a key it is asked whether it belongs to this shard.
+    /// Reads a piece; of a vector's name it is asked whether it belongs to this shard.
     ///
     /// # Errors
     /// If it is none of this part.
@@ -340,16 +312,19 @@ impl PartLoading {
             self.next_named = slot.index() + 1;
             let key_bytes = self.schema().name.len() + 1 + name.len();
             fault_unless(key_bytes <= KEY_BYTES_MAX, "a key is longer than the limit")?;
-            let key: Bytes = [&self.schema().name[..], b":", name].concat().into();
-            fault_unless(belongs(&key), "a vector of another shard")?;
+            fault_unless(belongs(name), "a vector of another shard")?;
             fault_unless(
                 self.part.name_slot(slot, name, self.used),
                 "a vector's name is there twice",
             )?;
             self.part.set_deadline(slot, deadline_ms);
             let text = take_text(&mut bytes)?;
-            let is_json = text.is_empty() || kora_filter::check(text).is_ok();
-            fault_unless(is_json, "attributes that are no JSON object")?;
+            // A vector set takes any bytes.
+            let is_any = text.is_empty() || self.schema().set_form().is_some();
+            fault_unless(
+                text.len() <= ATTRIBUTES_BYTES_MAX && (is_any || kora_filter::check(text).is_ok()),
+                "attributes that are no JSON object",
+            )?;
             self.part.put_attributes(slot, text);
         }
         Ok(())

@@ -45,7 +45,8 @@ enum ResolveStage {
 pub type Resolved = Option<Vec<(Bytes, f32)>>;
 
 impl ResolveKeys {
-    pub(crate) fn new(hits: Vec<Hit>, k: usize, bytes_left: usize) -> ResolveKeys {
+    /// Of these hits, which stand by distance, the best k and what equals the k-th; their keys may take so many bytes.
+    pub fn new(hits: Vec<Hit>, k: usize, bytes_left: usize) -> ResolveKeys {
         ResolveKeys {
             hits: hits.into_iter(),
             ties: Ties::default(),

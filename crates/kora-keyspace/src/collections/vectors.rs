@@ -106,8 +106,7 @@ impl<O: Observer> Keyspace<O> {
         };
         self.has_changed = true;
         let name = &insertion.key[insertion.name_at..];
-        let has_key = schema.set_form().is_none();
-        let is_taken = has_key && self.keys.find(self.keys.hash(&insertion.key), &insertion.key).is_some();
+        let is_taken = schema.has_key(name) && self.keys.find(self.keys.hash(&insertion.key), &insertion.key).is_some();
         if is_taken {
             self.forget_vector(&schema, name);
             return Step::Done(VectorEnd::Refused);
@@ -167,10 +166,14 @@ impl<O: Observer> Keyspace<O> {
 
     /// Lets a vector expire then; false if there is none.
     pub(crate) fn set_vector_deadline(&mut self, place: ResolvedKey<'_>, deadline_ms: u64) -> bool {
-        let Some((collection, name)) = self.keyed_element(place.key) else {
-            return false;
-        };
-        let Some(part) = self.current_part(collection, place.now_ms) else {
+        let element = self.keyed_element(place.key);
+        element
+            .is_some_and(|(collection, name)| self.set_element_deadline((collection, name), deadline_ms, place.now_ms))
+    }
+
+    /// The same of an element that is named by two words.
+    pub fn set_element_deadline(&mut self, (collection, name): (&[u8], &[u8]), deadline_ms: u64, now_ms: u64) -> bool {
+        let Some(part) = self.current_part(collection, now_ms) else {
             return false;
         };
         let Some(slot) = part.slot_of(name) else {
@@ -382,20 +385,9 @@ impl<O: Observer> Keyspace<O> {
     }
 
     pub(crate) fn detach(&mut self, name: &Bytes, cause: Cause) {
-        let Some(part) = self.collections.remove(name) else {
+        let Some(part) = self.take_part(name) else {
             return;
         };
-        if let Some(item) = part.indexed_deadline() {
-            self.vector_deadlines.remove(&item);
-        }
-        self.live -= part.live();
-        self.vector_keys -= part.keys();
-        self.expiring_vectors -= part.counted_expiring;
-        let (keys, expiring) = (part.keys(), part.counted_expiring);
-        self.count_in_database(name, [keys, expiring], [0, 0]);
-        self.parts_counted.exchange(part.counted, PartCount::default());
-        self.part_weights.change(part.place(), part.counted.live, 0);
-        self.table_bytes = self.collections.bytes();
         if part.live() > 0 {
             self.changes
                 .commit(Changed::elsewhere(), || Outcome::PartDropped { part: &part, cause });

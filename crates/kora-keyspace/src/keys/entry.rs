@@ -1,7 +1,7 @@
 //! What a key holds, and how that is written into the table of keys.
 
 use kora_values::packed_table::Record;
-use kora_values::{HashRef, HashValue, StringPacking, StringRef, StringValue};
+use kora_values::{HashPacking, HashRef, HashValue, StringPacking, StringRef, StringValue};
 
 use crate::eviction::UseRule;
 use crate::key::KeyType;
@@ -56,7 +56,7 @@ pub(super) enum Form {
     /// A string's bytes.
     Packed(StringPacking),
     /// A small hash's.
-    Fields,
+    Fields(HashPacking),
     /// The value is too large.
     Outside,
 }
@@ -97,7 +97,10 @@ impl Value {
                 let (packing, bytes) = string.view().pack(buffer)?;
                 (Form::Packed(packing), bytes)
             }
-            Value::Hash(hash) => (Form::Fields, hash.view().pack()?),
+            Value::Hash(hash) => {
+                let (packing, bytes) = hash.view().pack()?;
+                (Form::Fields(packing), bytes)
+            }
         };
         (key_bytes + bytes.len() <= PACKED_BYTES_MAX).then_some((form, bytes))
     }
@@ -116,6 +119,22 @@ impl ValueRef<'_> {
         match self {
             ValueRef::String(_) => KeyType::String,
             ValueRef::Hash(_) => KeyType::Hash,
+        }
+    }
+
+    /// When the first field of a hash is due; [`NEVER_MS`] if none has a deadline or it is no hash.
+    pub(super) fn first_field_deadline_ms(self) -> u64 {
+        match self {
+            ValueRef::String(_) => NEVER_MS,
+            ValueRef::Hash(hash) => hash.first_deadline_ms(),
+        }
+    }
+
+    /// Whether it is a hash of which every field is due by then.
+    fn is_all_due(self, now_ms: u64) -> bool {
+        match self {
+            ValueRef::String(_) => false,
+            ValueRef::Hash(hash) => hash.is_all_due(now_ms),
         }
     }
 }
@@ -156,13 +175,27 @@ impl<'t> KeyEntry<'t> {
         self.deadline_ms() <= now_ms
     }
 
+    /// True if it has expired by then, or is a hash all of whose fields are due.
+    pub fn is_gone(self, now_ms: u64) -> bool {
+        self.is_due(now_ms) || (self.first_field_deadline_ms() <= now_ms && self.value().is_all_due(now_ms))
+    }
+
+    /// When the first field of a hash is due; [`NEVER_MS`] if none has a deadline or it is no hash.
+    pub fn first_field_deadline_ms(self) -> u64 {
+        match Form::of(self.record.tag) {
+            Form::Packed(_) | Form::Fields(HashPacking::Plain) => NEVER_MS,
+            Form::Fields(HashPacking::Timed) | Form::Outside => self.value().first_field_deadline_ms(),
+        }
+    }
+
     /// What the key holds.
     pub fn value(self) -> ValueRef<'t> {
         let bytes = &self.record.body[Deadline::len(self.record.tag)..];
         match (Form::of(self.record.tag), self.record.outside) {
             (_, Some(value)) => value.view(),
             (Form::Packed(packing), None) => ValueRef::String(StringRef::unpack(packing, bytes)),
-            (Form::Fields | Form::Outside, None) => ValueRef::Hash(HashRef::unpack(self.hash_seed, bytes)),
+            (Form::Fields(packing), None) => ValueRef::Hash(HashRef::unpack(self.hash_seed, packing, bytes)),
+            (Form::Outside, None) => ValueRef::Hash(HashRef::unpack(self.hash_seed, HashPacking::Plain, bytes)),
         }
     }
 
@@ -235,8 +268,9 @@ impl Form {
             Form::Packed(StringPacking::Integer) => 0,
             Form::Packed(StringPacking::Whole) => 1,
             Form::Packed(StringPacking::Changed) => 2,
-            Form::Fields => 3,
+            Form::Fields(HashPacking::Plain) => 3,
             Form::Outside => 4,
+            Form::Fields(HashPacking::Timed) => 5,
         };
         form | if expires { EXPIRES_BIT } else { 0 }
     }
@@ -246,7 +280,8 @@ impl Form {
             0 => Form::Packed(StringPacking::Integer),
             1 => Form::Packed(StringPacking::Whole),
             2 => Form::Packed(StringPacking::Changed),
-            3 => Form::Fields,
+            3 => Form::Fields(HashPacking::Plain),
+            5 => Form::Fields(HashPacking::Timed),
             _ => Form::Outside,
         }
     }

@@ -70,7 +70,8 @@ impl<O: Observer> Keyspace<O> {
         }
     }
 
-    /// The same, with an empty hash if there is nothing. One that stays empty is never there.
+    /// The same, with an empty hash if there is nothing. One that stays empty is never there, and one that is empty in the end
+    /// is not there any more.
     ///
     /// # Errors
     /// If something else is there.
@@ -86,16 +87,23 @@ impl<O: Observer> Keyspace<O> {
         self.refuse_vectors(place)?;
         self.changes.begin_batch();
         let mut hash = Box::new(HashValue::new(self.catalog.hash_seed()));
-        let result = edit(&mut FieldEdit {
+        let mut fields = FieldEdit {
             key: place.key,
             hash: &mut hash,
             changes: &mut self.changes,
             is_untold: true,
-        });
+        };
+        let result = edit(&mut fields);
+        let was_told = !fields.is_untold;
         if !hash.is_empty() {
             let moved = MovedValue::forever(Value::Hash(hash));
             let changed = self.keys.insert_new(place.hash, place.key, moved, place.now_ms);
             self.changes.count(changed);
+        } else if was_told {
+            // Fields were set and removed again.
+            let (key, cause) = (place.key, Cause::Command);
+            let changed = Changed::elsewhere();
+            self.changes.commit(changed, || Outcome::Removed { key, cause });
         }
         self.changes.end_batch();
         Ok(result)
@@ -114,14 +122,36 @@ impl<O: Observer> FieldEdit<'_, O> {
         self.hash.expect(pair_count, longest);
     }
 
-    /// Sets a field; whether it is new.
+    /// Brings a small hash into the form that has deadlines: see [`HashValue::take_deadlines`].
+    pub fn take_deadlines(&mut self) {
+        self.hash.take_deadlines();
+    }
+
+    /// Sets a field, which has no deadline then; whether it is new.
     pub fn set(&mut self, field: &[u8], value: &[u8]) -> bool {
-        let is_new = self.hash.set(field, value);
+        self.set_with(field, value, Some(NEVER_MS))
+    }
+
+    /// Sets a field, which is due then if a deadline is given, and when it was before if none is; whether it is new.
+    pub fn set_with(&mut self, field: &[u8], value: &[u8], deadline_ms: Option<u64>) -> bool {
+        let is_new = self.hash.set_with(field, value, deadline_ms);
         self.tell(field);
         is_new
     }
 
-    /// The same with a value that is not copied if it is long: see [`HashValue::set_kept`].
+    /// Gives a field a deadline, which may be past, or none; what it had before, if there is such a field.
+    pub fn set_deadline(&mut self, field: &[u8], deadline_ms: u64) -> Option<u64> {
+        let before = self.hash.set_deadline(field, deadline_ms)?;
+        let key = self.key;
+        self.changes.commit(Changed::elsewhere(), || Outcome::FieldDeadline {
+            key,
+            field,
+            deadline_ms,
+        });
+        Some(before)
+    }
+
+    /// Like [`set`](FieldEdit::set) with a value that is not copied if it is long: see [`HashValue::set_kept`].
     pub fn set_kept(&mut self, field: &[u8], value: Bytes) -> bool {
         let is_new = self.hash.set_kept(field, value);
         self.tell(field);
@@ -173,6 +203,7 @@ impl<O: Observer> FieldEdit<'_, O> {
                 key,
                 field,
                 value: hash.get(field).expect("it was set a moment ago").bytes(),
+                deadline_ms: hash.deadline_ms(field).unwrap_or(NEVER_MS),
             },
         });
     }

@@ -1,5 +1,7 @@
 //! The keys of one shard that hold strings and hashes, and when they expire.
 
+mod field_deadlines;
+
 use kora_values::packed_table::{Content, Position, Record};
 use kora_values::segment_table::hash;
 use kora_values::{DeadlineIndex, HashValue, PackedTable, StringValue};
@@ -30,6 +32,9 @@ pub struct KeyTable {
     /// stands, to be moved when its time has come: caches do that all the time, and to move it costs as much as a third of a
     /// SET (with 100,000 keys at depth 16).
     deadlines: DeadlineIndex,
+    /// When the first field of a hash is due, and the hash of its key. Invariant: holds one item for each hash of which a field
+    /// has a deadline, and no others. Two hashes may share an item, as keys do above.
+    field_deadlines: DeadlineIndex,
     /// What is noted of an entry that is used.
     pub(crate) uses: UseRule,
     /// A hash to edit small ones in, which have none of their own.
@@ -48,6 +53,7 @@ impl KeyTable {
             entries,
             heap_bytes: 0,
             deadlines: DeadlineIndex::new(),
+            field_deadlines: DeadlineIndex::new(),
             uses: UseRule::default(),
             buffers: None,
         }
@@ -82,7 +88,8 @@ impl KeyTable {
 
     /// Bytes held of all there is in it: the blocks that the allocator gave.
     pub fn bytes(&self) -> usize {
-        self.entries.bytes().saturating_sub(self.empty_bytes) + self.heap_bytes + self.deadlines.bytes()
+        let index_bytes = self.deadlines.bytes() + self.field_deadlines.bytes();
+        self.entries.bytes().saturating_sub(self.empty_bytes) + self.heap_bytes + index_bytes
     }
 
     /// Bytes that a key takes with what it holds, and its share of what is lost around it.
@@ -93,7 +100,12 @@ impl KeyTable {
             NEVER_MS => 0,
             _ => self.deadlines.bytes() / self.deadlines.len().max(1),
         };
-        Some(self.entries.bytes_at(position) + entry.outside().map_or(0, Value::heap_bytes) + deadline)
+        let field_deadline = match entry.first_field_deadline_ms() {
+            NEVER_MS => 0,
+            _ => self.field_deadlines.bytes() / self.field_deadlines.len().max(1),
+        };
+        let outside = entry.outside().map_or(0, Value::heap_bytes);
+        Some(self.entries.bytes_at(position) + outside + deadline + field_deadline)
     }
 
     /// A key's hash here.
@@ -150,14 +162,36 @@ impl KeyTable {
         edit: impl FnOnce(&mut Value) -> R,
     ) -> Option<(R, Changed)> {
         let position = self.entries.find_name(place.hash, place.key)?;
+        self.entry(position).touch(&self.uses, place.now_ms);
+        Some(self.edit_at(position, place, edit))
+    }
+
+    /// The same, but it does not count as used.
+    pub(crate) fn edit_unused<R>(
+        &mut self,
+        place: ResolvedKey<'_>,
+        edit: impl FnOnce(&mut Value) -> R,
+    ) -> Option<(R, Changed)> {
+        let position = self.entries.find_name(place.hash, place.key)?;
+        Some(self.edit_at(position, place, edit))
+    }
+
+    fn edit_at<R>(
+        &mut self,
+        position: Position,
+        place: ResolvedKey<'_>,
+        edit: impl FnOnce(&mut Value) -> R,
+    ) -> (R, Changed) {
         let before = self.bytes();
         let entry = self.entry(position);
-        entry.touch(&self.uses, place.now_ms);
         let deadline = entry.deadline();
+        let first_field_ms = entry.first_field_deadline_ms();
+        let next_field_ms;
         let outcome = match self.entries.get_mut(position).1 {
             Some(value) => {
                 let heap_bytes = value.heap_bytes();
                 let outcome = edit(value);
+                next_field_ms = value.view().first_field_deadline_ms();
                 self.heap_bytes = self.heap_bytes + value.heap_bytes() - heap_bytes;
                 if value.packs_easily(place.key.len()) {
                     let value = self.take_out(position);
@@ -168,11 +202,13 @@ impl KeyTable {
             None => {
                 let mut value = self.unpack(position);
                 let outcome = edit(&mut value);
+                next_field_ms = value.view().first_field_deadline_ms();
                 self.write_again(position, place.key, deadline, value);
                 outcome
             }
         };
-        Some((outcome, Changed::between(before, self.bytes())))
+        self.look_at_fields_then(place.hash, first_field_ms, next_field_ms);
+        (outcome, Changed::between(before, self.bytes()))
     }
 
     /// Gives a key that is there another value, which counts as used, and another time to expire if one is given. Returns
@@ -193,8 +229,10 @@ impl KeyTable {
         entry.touch(&self.uses, now_ms);
         let old = entry.deadline();
         let new = deadline_ms.map_or(old, |deadline_ms| moved_on(old, deadline_ms));
+        let (old_field_ms, new_field_ms) = (entry.first_field_deadline_ms(), value.view().first_field_deadline_ms());
         let gone = self.write_again(position, key, new, value);
         self.look_then(hash, old, new);
+        self.look_at_fields_then(hash, old_field_ms, new_field_ms);
         Ok((gone, Changed::between(before, self.bytes())))
     }
 
@@ -205,6 +243,7 @@ impl KeyTable {
         if deadline_ms != NEVER_MS {
             self.deadlines.insert(deadline_ms, hash);
         }
+        self.look_at_fields_then(hash, NEVER_MS, value.view().first_field_deadline_ms());
         let mut buffer = [0; size_of::<i64>()];
         let (deadline, len) = Deadline::at(deadline_ms).write();
         let (form, bytes, outside) = match value.pack(key.len(), &mut buffer) {
@@ -351,7 +390,7 @@ impl KeyTable {
     /// Frees some entries; calls `defer_free` with what is too large to be freed at once. False when there is nothing left. For a
     /// table that is no longer used.
     pub(crate) fn dismantle(&mut self, defer_free: impl FnMut(Value)) -> bool {
-        if self.deadlines.dismantle() {
+        if self.deadlines.dismantle() || self.field_deadlines.dismantle() {
             return true;
         }
         let Some(values) = self.entries.dismantle() else {
@@ -381,6 +420,7 @@ impl KeyTable {
             self.deadlines.iter().eq(items),
             "an item for each key that expires, and no others"
         );
+        self.assert_fields_sound();
         assert!(self.iter().all(|entry| self.hash(entry.key()) == entry.hash()));
         let outside = self.iter().filter_map(KeyEntry::outside);
         assert_eq!(outside.map(Value::heap_bytes).sum::<usize>(), self.heap_bytes);
@@ -405,7 +445,8 @@ impl KeyTable {
             }
             ValueRef::Hash(hash) => {
                 let mut own = buffers.unwrap_or_else(|| Box::new(HashValue::new(self.hash_seed)));
-                own.load(hash.pack().expect("what lies in the table is small"));
+                let (packing, bytes) = hash.pack().expect("what lies in the table is small");
+                own.load(packing, bytes);
                 Value::Hash(own)
             }
         }
@@ -466,9 +507,11 @@ impl KeyTable {
         let before = self.bytes();
         let entry = self.entry(position);
         let (hash, deadline) = (entry.hash(), entry.deadline());
+        let first_field_ms = entry.first_field_deadline_ms();
         let outside = self.entries.remove(position);
         self.heap_bytes -= outside.as_ref().map_or(0, Value::heap_bytes);
         self.look_then(hash, deadline, Deadline::at(NEVER_MS));
+        self.look_at_fields_then(hash, first_field_ms, NEVER_MS);
         let changed = Changed::between(before, self.bytes());
         (outside, changed)
     }

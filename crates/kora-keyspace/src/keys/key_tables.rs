@@ -251,6 +251,30 @@ impl KeyTables {
         (first, Changed::between(before, self.bytes()))
     }
 
+    /// How many hashes have fields with deadlines: see [`KeyTable::expiring_hashes`].
+    pub fn expiring_hashes(&self) -> usize {
+        self.databases().map(|(_, table)| table.expiring_hashes()).sum()
+    }
+
+    /// True if a field of some hash is due by then.
+    #[inline]
+    pub fn has_due_fields(&self, now_ms: u64) -> bool {
+        self.zero.has_due_fields(now_ms) || self.others.iter().any(|other| other.table.has_due_fields(now_ms))
+    }
+
+    /// When the next field is due.
+    pub fn next_field_expiry_ms(&self) -> Option<u64> {
+        let all = self.databases().filter_map(|(_, table)| table.next_field_expiry_ms());
+        all.min()
+    }
+
+    /// The key of the hash whose field is due first.
+    pub(crate) fn first_with_fields(&self) -> Option<Box<[u8]>> {
+        let all = self.databases().filter_map(|(_, table)| Some((table.next_field_expiry_ms()?, table)));
+        let (_, table) = all.min_by_key(|(first_ms, _)| *first_ms)?;
+        table.first_with_fields()
+    }
+
     /// The entry with this hash of whose use this is noted.
     pub(crate) fn find_used(&self, hash: u32, used: u32) -> Option<KeyEntry<'_>> {
         self.databases().find_map(|(_, table)| table.find_used(hash, used))

@@ -1,6 +1,7 @@
 //! Keys with strings and hashes.
 
 mod changing;
+mod due_fields;
 mod entry;
 mod fields;
 mod key_table;

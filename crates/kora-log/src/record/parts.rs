@@ -17,6 +17,23 @@ pub fn encode_fields_gone<'a>(out: &mut Vec<u8>, key: &[u8], names: impl ExactSi
     names.for_each(|name| put_bytes(out, name));
 }
 
+/// Writes a record of when fields are due.
+pub fn encode_field_deadlines<'a>(
+    out: &mut Vec<u8>,
+    key: &[u8],
+    fields: impl ExactSizeIterator<Item = (&'a [u8], Deadline)>,
+) {
+    begin(out, Kind::FieldDeadlines, key);
+    put_integer(out, fields.len() as u64);
+    let mut time = Vec::new();
+    for (name, deadline) in fields {
+        time.clear();
+        deadline.put(&mut time);
+        put_bytes(out, name);
+        put_bytes(out, &time);
+    }
+}
+
 /// Writes a record of a vector whose components are numbers; its collection is given by generation and name.
 pub fn encode_vector(
     out: &mut Vec<u8>,
@@ -33,7 +50,16 @@ pub fn encode_vector(
         .for_each(|component| out.extend_from_slice(&component.to_le_bytes()));
 }
 
-/// Writes a name or a value of a record of fields.
+/// Writes a record of a library of so many functions, of which `write` puts names, flags and descriptions, one behind the
+/// other, with [`put_text`].
+pub fn encode_library(out: &mut Vec<u8>, name: &[u8], code: &[u8], count: u64, write: impl FnOnce(&mut Vec<u8>)) {
+    begin(out, Kind::Library, name);
+    put_bytes(out, code);
+    put_integer(out, count);
+    write(out);
+}
+
+/// Writes a text of a record of fields, or of a library's functions.
 pub fn put_text(out: &mut Vec<u8>, text: &[u8]) {
     put_bytes(out, text);
 }
@@ -107,11 +133,15 @@ pub(crate) enum Kind {
     Flush = 15,
     Landed = 16,
     PartGone = 17,
+    FieldDeadlines = 18,
+    Alias = 19,
     FlushDatabase = 20,
+    Library = 24,
+    LibraryGone = 25,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Kind; 18] = [
+    pub(crate) const ALL: [Kind; 22] = [
         Kind::Set,
         Kind::Hash,
         Kind::Fields,
@@ -129,7 +159,11 @@ impl Kind {
         Kind::Flush,
         Kind::Landed,
         Kind::PartGone,
+        Kind::FieldDeadlines,
+        Kind::Alias,
         Kind::FlushDatabase,
+        Kind::Library,
+        Kind::LibraryGone,
     ];
 }
 

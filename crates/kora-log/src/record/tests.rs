@@ -14,6 +14,9 @@ pub(crate) fn every_kind<'a>(key: &'a [u8], text: &'a [u8], number: u64, list: &
     let fields = List::take(&mut pairs, 2).expect("made below");
     let mut singles = list;
     let names = List::take(&mut singles, 1).expect("made below");
+    let fields_due = FieldDeadlines::take(&mut &FIELDS_DUE[..]).expect("it is written as it is read");
+    let mut triples = list;
+    let functions = List::take(&mut triples, 3).expect("made below");
     vec![
         Record::Set {
             key,
@@ -74,6 +77,10 @@ pub(crate) fn every_kind<'a>(key: &'a [u8], text: &'a [u8], number: u64, list: &
             collection,
             cause: Cause::Expired,
         },
+        Record::Alias {
+            name: key,
+            collection: text,
+        },
         Record::Flush { generation },
         Record::Landed { transfer: number },
         Record::PartGone {
@@ -85,14 +92,27 @@ pub(crate) fn every_kind<'a>(key: &'a [u8], text: &'a [u8], number: u64, list: &
             generation,
             database: number,
         },
+        Record::FieldDeadlines {
+            key,
+            fields: fields_due,
+        },
+        Record::Library {
+            name: key,
+            code: text,
+            functions,
+        },
+        Record::LibraryGone { name: key },
     ]
 }
+
+/// Two fields: `f`, which is due at 8 ms, and one without a name, which never is.
+const FIELDS_DUE: [u8; 8] = [2, 1, b'f', 1, 9, 0, 1, 0];
 
 fn list_of(texts: &[Vec<u8>]) -> Vec<u8> {
     let mut list = Vec::new();
     put_integer(&mut list, texts.len() as u64);
-    // Twice, so that it can be read as pairs.
-    for text in texts.iter().chain(texts) {
+    // Three times, so that it can be read as pairs and as triples.
+    for text in texts.iter().chain(texts).chain(texts) {
         put_bytes(&mut list, text);
     }
     list
@@ -135,6 +155,8 @@ fn the_writers_of_parts_say_the_same_as_the_record() {
     });
     encode_fields_gone(&mut out, b"k", [&b"f"[..], b"g"].into_iter());
     encode_vector(&mut out, (7, b"c"), b"n", &[1.0, -2.5], Deadline::At(9));
+    let due = [(&b"f"[..], Deadline::At(8)), (b"", Deadline::Never)];
+    encode_field_deadlines(&mut out, b"k", due.into_iter());
     let found: Vec<Record<'_>> = records(&out).map(|record| record.expect("we wrote it")).collect();
     let texts: Vec<Vec<&[u8]>> = found
         .iter()
@@ -147,4 +169,12 @@ fn the_writers_of_parts_say_the_same_as_the_record() {
     assert_eq!(texts[0], [b"f", b"v"]);
     assert_eq!(texts[1], [b"f", b"g"]);
     assert_eq!(components(texts[2][0]).collect::<Vec<_>>(), [1.0, -2.5]);
+    let Record::FieldDeadlines { fields, .. } = found[3] else {
+        panic!("it is of when fields are due");
+    };
+    assert!(fields.iter().eq(due));
+    assert!(out.ends_with(&FIELDS_DUE));
+    for malformed in [&[1, 1, b'f', 2, 9, 0][..], &[1, 1, b'f', 0], &[1, 1, b'f']] {
+        assert!(FieldDeadlines::take(&mut &malformed[..]).is_err(), "{malformed:?}");
+    }
 }

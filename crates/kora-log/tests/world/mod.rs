@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use kora_log::record::{Cause, Deadline, Record, encode_fields, encode_fields_gone, encode_vector, put_text};
+use kora_log::record::{
+    Cause, Deadline, Record, encode_field_deadlines, encode_fields, encode_fields_gone, encode_vector, put_text,
+};
 
 /// What a shard holds.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -16,7 +18,8 @@ pub(crate) struct World {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Value {
     String(Vec<u8>),
-    Hash(BTreeMap<Vec<u8>, Vec<u8>>),
+    /// Fields with their values and deadlines.
+    Hash(BTreeMap<Vec<u8>, (Vec<u8>, Deadline)>),
 }
 
 /// What a client asks. Keys and fields are numbers below a few.
@@ -26,6 +29,7 @@ pub(crate) enum Wish {
     Append(u8, Vec<u8>),
     SetField(u8, u8, Vec<u8>),
     DeleteField(u8, u8),
+    ExpireField(u8, u8, Option<u64>),
     Expire(u8, u64),
     Delete(u8),
     Rename(u8, u8),
@@ -62,8 +66,9 @@ impl World {
                     self.put(key.clone(), (Value::Hash(BTreeMap::new()), Deadline::Never), out);
                 }
                 if let Some((Value::Hash(fields), _)) = self.keys.get_mut(&key) {
-                    fields.insert(vec![*field], value.clone());
-                    put_field(out, &key, &[*field], value);
+                    let held = (value.clone(), Deadline::Never);
+                    put_field(out, &key, &[*field], &held);
+                    fields.insert(vec![*field], held);
                 }
             }
             Wish::DeleteField(number, field) => {
@@ -76,6 +81,15 @@ impl World {
                 }
                 if fields.is_empty() {
                     self.remove(&key, Cause::Command, out);
+                }
+            }
+            Wish::ExpireField(number, field, ms) => {
+                let key = key(number);
+                if let Some((Value::Hash(fields), _)) = self.keys.get_mut(&key)
+                    && let Some((_, due)) = fields.get_mut(&vec![*field])
+                {
+                    *due = deadline(*ms);
+                    encode_field_deadlines(out, &key, [(&[*field][..], *due)].into_iter());
                 }
             }
             Wish::Expire(number, ms) => {
@@ -166,7 +180,16 @@ impl World {
                 if let Some((Value::Hash(known), _)) = self.keys.get_mut(key) {
                     let texts: Vec<&[u8]> = fields.iter().collect();
                     for pair in texts.chunks_exact(2) {
-                        known.insert(pair[0].to_vec(), pair[1].to_vec());
+                        known.insert(pair[0].to_vec(), (pair[1].to_vec(), Deadline::Never));
+                    }
+                }
+            }
+            Record::FieldDeadlines { key, fields } => {
+                if let Some((Value::Hash(known), _)) = self.keys.get_mut(key) {
+                    for (name, deadline) in fields.iter() {
+                        if let Some((_, due)) = known.get_mut(name) {
+                            *due = deadline;
+                        }
                     }
                 }
             }
@@ -241,18 +264,19 @@ pub(crate) fn put_entry(out: &mut Vec<u8>, key: &[u8], (value, deadline): &(Valu
         Value::String(value) => Record::Set { key, value, deadline }.encode(out),
         Value::Hash(fields) => {
             Record::Hash { key, deadline }.encode(out);
-            fields
-                .iter()
-                .for_each(|(field, value)| put_field(out, key, field, value));
+            fields.iter().for_each(|(field, held)| put_field(out, key, field, held));
         }
     }
 }
 
-pub(crate) fn put_field(out: &mut Vec<u8>, key: &[u8], field: &[u8], value: &[u8]) {
+pub(crate) fn put_field(out: &mut Vec<u8>, key: &[u8], field: &[u8], (value, due): &(Vec<u8>, Deadline)) {
     encode_fields(out, key, 1, |out| {
         put_text(out, field);
         put_text(out, value);
     });
+    if *due != Deadline::Never {
+        encode_field_deadlines(out, key, [(field, *due)].into_iter());
+    }
 }
 
 fn deadline(ms: Option<u64>) -> Deadline {
@@ -272,7 +296,7 @@ pub(crate) fn numbers(seed: u64) -> impl FnMut() -> u64 {
 
 /// A wish by chance.
 pub(crate) fn wish(random: &mut impl FnMut() -> u64) -> Wish {
-    let kind = random() % 24;
+    let kind = random() % 26;
     let (a, b) = ((random() % 6) as u8, (random() % 4) as u8);
     let text = || vec![b'a' + b; usize::from(a) + 1];
     let ms = (b == 3).then(|| u64::from(a) + 1);
@@ -288,6 +312,7 @@ pub(crate) fn wish(random: &mut impl FnMut() -> u64) -> Wish {
         18 => Wish::Create,
         19..22 => Wish::Vector(a, b, ms),
         22 => Wish::DeleteVector(a),
+        23..25 => Wish::ExpireField(a, b, ms),
         _ => Wish::Drop,
     }
 }

@@ -301,6 +301,11 @@ const FIELDS: &[Metric] = &[
         "Keys and vectors whose deadline passed",
     ),
     counter(
+        "expired_subkeys",
+        "kora_fields_expired",
+        "Fields of hashes whose deadline passed",
+    ),
+    counter(
         "evicted_keys",
         "kora_keys_evicted",
         "Keys and vectors evicted for want of memory",

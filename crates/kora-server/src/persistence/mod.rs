@@ -7,6 +7,7 @@ mod checking;
 mod loading;
 mod replies;
 mod saving;
+mod settling;
 mod snapshotting;
 mod writing;
 
@@ -15,19 +16,17 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError, channel, sync_channel};
 use std::thread;
-use std::time::Duration;
 
 use kora_engine::{Engine, Host as _, SaveWish};
 use kora_log::loader::{LoadError, Loader};
 use kora_log::order::Chunk;
 use kora_log::{Manifest, Writer};
 use kora_mesh::{Doorbell, Durability, Trouble};
-use tokio::sync::watch;
-use tokio::time::timeout;
 
 pub(crate) use self::checking::{Found, check_directory, with_directory};
 use self::loading::{LoadMessage, load, load_collections};
 pub(crate) use self::loading::{LoadProgress, WorkerLoading};
+pub(crate) use self::settling::LocalPersistence;
 use self::snapshotting::{SnapshotMessage, write_snapshots};
 use self::writing::{Writing, WritingParts};
 use crate::disk::{Directory, DirectoryLock};
@@ -57,17 +56,7 @@ pub(crate) struct WorkerPersistence {
     pieces: SyncSender<SnapshotMessage>,
     worker: usize,
     durability: Arc<Durability>,
-    settled: watch::Receiver<Settled>,
     policy: Policy,
-}
-
-/// What the log's thread tells those who wait for it.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Settled {
-    /// Everything up to this stamp is safe.
-    durable: u64,
-    /// Writing fails.
-    is_failing: bool,
 }
 
 /// What the log's thread is told.
@@ -167,7 +156,6 @@ pub(crate) struct Parts {
     messages: Sender<Message>,
     pieces: SyncSender<SnapshotMessage>,
     piece_inbox: Receiver<SnapshotMessage>,
-    settled: watch::Sender<Settled>,
     loads: Vec<SyncSender<LoadMessage>>,
     faults: Receiver<String>,
 }
@@ -176,7 +164,6 @@ pub(crate) struct Parts {
 pub(crate) fn prepare(workers: usize, durability: &Arc<Durability>, policy: &Policy) -> Prepared {
     let (messages, inbox) = channel();
     let (pieces, piece_inbox) = sync_channel(PIECES_MAX);
-    let (settled, settled_seen) = watch::channel(Settled::default());
     let (fault, faults) = channel();
     let (mut ends, mut loads) = (Vec::new(), Vec::new());
     for worker in 0..workers {
@@ -187,7 +174,6 @@ pub(crate) fn prepare(workers: usize, durability: &Arc<Durability>, policy: &Pol
             pieces: pieces.clone(),
             worker,
             durability: Arc::clone(durability),
-            settled: settled_seen.clone(),
             policy: policy.clone(),
         };
         ends.push((end, WorkerLoading::new(loading, fault.clone())));
@@ -199,7 +185,6 @@ pub(crate) fn prepare(workers: usize, durability: &Arc<Durability>, policy: &Pol
             messages,
             pieces,
             piece_inbox,
-            settled,
             loads,
             faults,
         },
@@ -240,7 +225,6 @@ pub(crate) fn start(
         let parts = WritingParts {
             inbox: parts.inbox,
             pieces: parts.pieces,
-            settled: parts.settled,
             durability: surroundings.durability,
             bells: surroundings.bells,
             host: surroundings.host,
@@ -399,33 +383,7 @@ impl WorkerPersistence {
         let waiting = handed.saturating_sub(self.durability.written_bytes.get());
         waiting > WAITING_BYTES_MAX && self.durability.trouble().is_none()
     }
-
-    /// Waits until what replies may tell of by now is safe, if it has to be or is wanted. False if it could not be made safe:
-    /// then the replies must not be sent, unless they are to commands that only read.
-    pub(crate) async fn settle(&self, is_wanted: bool) -> bool {
-        if !self.policy.is_log_on || (self.policy.live.is_fsync_always.get() == 0 && !is_wanted) {
-            return true;
-        }
-        let until = self.durability.stamps.last();
-        if self.durability.durable.get() >= until {
-            return true;
-        }
-        let mut settled = self.settled.clone();
-        loop {
-            if is_wanted {
-                self.durability.sync_wanted.set(until);
-            }
-            let outcome = settled.wait_for(|settled| settled.durable >= until || settled.is_failing);
-            match timeout(WISH_AGAIN, outcome).await {
-                Ok(outcome) => return outcome.is_ok_and(|settled| settled.durable >= until),
-                Err(_) => continue,
-            }
-        }
-    }
 }
-
-/// After so long a client that waits for the disk asks for a sync again.
-const WISH_AGAIN: Duration = Duration::from_millis(100);
 
 /// Pieces of a snapshot on their way to its thread, each of 256 KiB or one large entry.
 const PIECES_MAX: usize = 8;

@@ -5,7 +5,6 @@ use std::time::Duration;
 use kora_engine::{Encoded, Standing};
 use tokio::time::sleep;
 
-use super::WorkerPersistence;
 use crate::connection::Connection;
 
 impl Connection {
@@ -18,7 +17,11 @@ impl Connection {
 
     /// Waits while the log lags far behind.
     pub(crate) async fn wait_for_log(&self) {
-        while self.persistence.as_ref().is_some_and(WorkerPersistence::is_congested) {
+        while self
+            .persistence
+            .as_ref()
+            .is_some_and(|persistence| persistence.is_congested())
+        {
             sleep(LOG_LOOK).await;
         }
     }

@@ -9,11 +9,10 @@ use std::time::Duration;
 use kora_engine::{Host as _, SaveWish};
 use kora_log::{Log, Manifest, Writer};
 use kora_mesh::{Doorbell, Durability, Phase, Trouble};
-use tokio::sync::watch;
 
 use super::saving::{SaveStage, Saving};
 use super::snapshotting::SnapshotMessage;
-use super::{Message, Policy, Settled};
+use super::{Message, Policy};
 use crate::config::{AppendFsync, SavePoints};
 use crate::disk::Directory;
 use crate::host::Process;
@@ -38,17 +37,28 @@ pub(super) struct Writing {
     last_wish: Option<bool>,
     /// When the log was last synced, and when writing or saving is tried again after a failure, in microseconds.
     synced_us: u64,
+    /// How long the last sync took, in microseconds, and how many frames it made safe.
+    sync_us: u64,
+    group: u64,
     /// Bytes of records that were handed over so far.
     pushed_bytes: u64,
     write_again_us: u64,
     pub(super) save_again_us: u64,
 }
 
+/// What came in at once.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Taken {
+    Nothing,
+    Some,
+    /// All workers have stopped.
+    Stop,
+}
+
 /// What the thread shares with others.
 pub(super) struct WritingParts {
     pub(super) inbox: Receiver<Message>,
     pub(super) pieces: SyncSender<SnapshotMessage>,
-    pub(super) settled: watch::Sender<Settled>,
     pub(super) durability: Arc<Durability>,
     pub(super) bells: Vec<Arc<Doorbell>>,
     pub(super) host: Process,
@@ -80,6 +90,8 @@ impl Writing {
             last_save: None,
             last_wish: None,
             synced_us: 0,
+            sync_us: 0,
+            group: 0,
             pushed_bytes: 0,
             write_again_us: 0,
             save_again_us: 0,
@@ -90,27 +102,20 @@ impl Writing {
     pub(super) fn run(mut self) {
         loop {
             let patience = if self.saving.is_some() { SOON } else { PATIENCE };
-            let mut message = match self.parts.inbox.recv_timeout(patience) {
+            // Some of them came while the last sync was under way: then their clients are several.
+            let came_before = self.parts.inbox.try_recv().ok();
+            let is_group = came_before.is_some() || self.group > 1;
+            let first = match came_before.map_or_else(|| self.parts.inbox.recv_timeout(patience), Ok) {
                 Ok(message) => Some(message),
                 Err(RecvTimeoutError::Timeout) => None,
                 Err(RecvTimeoutError::Disconnected) => Some(Message::Stop),
             };
-            if matches!(message, Some(Message::Frames { .. })) && !self.is_awaited() {
+            let has_frames = matches!(first, Some(Message::Frames { .. }));
+            if has_frames && !self.is_awaited() {
                 std::thread::sleep(GATHERING);
             }
-            for _ in 0..MESSAGES_PER_ROUND {
-                let Some(next) = message else { break };
-                if matches!(next, Message::Stop) {
-                    return self.finish();
-                }
-                self.take(next);
-                message = self.parts.inbox.try_recv().ok();
-            }
-            // One that was taken out behind the last of the round.
-            match message {
-                Some(Message::Stop) => return self.finish(),
-                Some(next) => self.take(next),
-                None => {}
+            if self.take_all(first) == Taken::Stop || (has_frames && is_group && self.gather_group() == Taken::Stop) {
+                return self.finish();
             }
             let now_us = self.parts.host.now_us();
             self.write(now_us);
@@ -124,6 +129,42 @@ impl Writing {
         let durability = &self.parts.durability;
         self.policy.live.persistence.get().fsync == AppendFsync::Always
             || durability.sync_wanted.get() > durability.durable.get()
+    }
+
+    /// Takes in this message and all that have come.
+    fn take_all(&mut self, first: Option<Message>) -> Taken {
+        let mut taken = 0;
+        let mut next = first.or_else(|| self.parts.inbox.try_recv().ok());
+        while let Some(message) = next {
+            if matches!(message, Message::Stop) {
+                return Taken::Stop;
+            }
+            self.take(message);
+            taken += 1;
+            next = (taken < MESSAGES_PER_ROUND)
+                .then(|| self.parts.inbox.try_recv().ok())
+                .flatten();
+        }
+        if taken == 0 { Taken::Nothing } else { Taken::Some }
+    }
+
+    /// Where replies of several clients wait for a sync: waits while more of their clients' next commands
+    /// come, so that one sync serves all of them. Without that two groups of clients take turns, each of which waits for the
+    /// sync of the other before its own.
+    fn gather_group(&mut self) -> Taken {
+        if !self.is_awaited() {
+            return Taken::Nothing;
+        }
+        let gathering = Duration::from_micros(self.sync_us / 2).min(GATHERING);
+        let steps = gathering.as_micros() / GATHERING_STEP.as_micros();
+        for _ in 0..steps {
+            std::thread::sleep(GATHERING_STEP);
+            match self.take_all(None) {
+                Taken::Some => {}
+                other => return other,
+            }
+        }
+        Taken::Some
     }
 
     fn take(&mut self, message: Message) {
@@ -227,14 +268,15 @@ impl Writing {
         let outcome = self.log.sync();
         let end_us = self.parts.host.now_us();
         self.synced_us = end_us;
+        self.sync_us = end_us - start_us;
         let told = &self.parts.durability.told;
         told.syncs.set(told.syncs.get() + 1);
         told.sync_us_max.set(told.sync_us_max.get().max(end_us - start_us));
         match outcome {
             Ok(durable) => {
+                self.group = durable.saturating_sub(self.parts.durability.durable.get());
                 self.parts.durability.durable.set(durable);
-                let is_failing = self.is_log_failing();
-                self.parts.settled.send_replace(Settled { durable, is_failing });
+                self.ring_bells();
                 true
             }
             Err(error) => {
@@ -252,19 +294,7 @@ impl Writing {
             tracing::error!(%error, "the log can't be written: commands that write are refused until it can");
         }
         self.parts.durability.trouble.set(trouble as u64);
-        let durable = self.parts.durability.durable.get();
-        self.parts.settled.send_replace(Settled {
-            durable,
-            is_failing: true,
-        });
-    }
-
-    /// Whether the log itself can't be written; a snapshot that failed is no reason not to send replies.
-    fn is_log_failing(&self) -> bool {
-        matches!(
-            self.parts.durability.trouble(),
-            Some(Trouble::Full | Trouble::Write | Trouble::Sync)
-        )
+        self.ring_bells();
     }
 
     /// Writing succeeds.
@@ -277,11 +307,7 @@ impl Writing {
     pub(super) fn end_trouble(&self) {
         tracing::info!("the disk can be written again");
         self.parts.durability.trouble.set(0);
-        let durable = self.parts.durability.durable.get();
-        self.parts.settled.send_replace(Settled {
-            durable,
-            is_failing: false,
-        });
+        self.ring_bells();
     }
 
     pub(super) fn save_points(&self) -> SavePoints {
@@ -302,6 +328,11 @@ impl Writing {
             is_journal_on: self.policy.is_log_on || (self.saving.is_some() && !is_closing),
             capture,
         });
+        self.ring_bells();
+    }
+
+    /// Lets the workers look at what has changed.
+    fn ring_bells(&self) {
         for bell in &self.parts.bells {
             bell.ring();
         }
@@ -342,6 +373,10 @@ pub(super) fn is_full(error: &io::Error) -> bool {
 /// this thread sleeps so does not have to wake it, and one write serves many turns. A kill of the process loses no more than what
 /// came within this time, which is far below the second that `everysec` may lose.
 const GATHERING: Duration = Duration::from_millis(1);
+
+/// How long the thread waits each time for more of a group of clients that share a sync; all times together half as long as the
+/// last sync took, and [`GATHERING`] at most: a disk that was slow once makes no later reply wait.
+const GATHERING_STEP: Duration = Duration::from_micros(100);
 
 /// How long the thread waits for news before it looks whether something is due.
 const PATIENCE: Duration = Duration::from_millis(50);

@@ -3,7 +3,7 @@
 //! | line | members |
 //! |---|---|
 //! | a string | `key`, `string` |
-//! | a hash | `key`, `hash`: an object, or pairs in arrays; `continues` if more of it was before |
+//! | a hash | `key`, `hash`: an object, or pairs in arrays; `fields_expire_at_ms`: pairs; `continues` if more of it was before |
 //! | a vector | `key`, `vector`, `attributes` |
 //! | a vector of a set made by VADD | `key` of the set, `element`, `vector`, `attributes`, `quant`, `m` |
 //! | the deadline of such a set | `key`, `vector_set` |
@@ -19,7 +19,7 @@ use serde::de::{DeserializeOwned, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::limits::DIMENSION_MAX;
-use crate::row::{Content, Fields, Row, Schema, SetForm, SetQuant, Vector};
+use crate::row::{Content, FieldDeadlines, Fields, Row, Schema, SetForm, SetQuant, Vector};
 
 use super::labels::Label;
 use super::vector_text::component;
@@ -85,9 +85,18 @@ pub(super) fn write(row: &Row, out: &mut Vec<u8>) {
             line.text("key", &row.key);
             line.text("string", value);
         }
-        Content::Hash { fields, continues } => {
+        Content::Hash {
+            fields,
+            deadlines,
+            continues,
+        } => {
             line.text("key", &row.key);
             line.fields(fields);
+            if !deadlines.is_empty() {
+                let pairs: Vec<(Text<'_>, u64)> =
+                    deadlines.iter().map(|(field, at_ms)| (Text(field), *at_ms)).collect();
+                line.member("fields_expire_at_ms", &pairs);
+            }
             if *continues {
                 line.member("continues", &true);
             }
@@ -126,6 +135,7 @@ fn value(object: &mut Object<'_>) -> Result<Content, String> {
     if let Some(fields) = object.take("hash") {
         return Ok(Content::Hash {
             fields: fields_of(fields)?,
+            deadlines: deadlines_of(object)?,
             continues: object.parsed("continues")?.unwrap_or(false),
         });
     }
@@ -247,6 +257,15 @@ fn fields_of(raw: &RawValue) -> Result<Fields, String> {
         true => Err("a hash has at least one field".into()),
         false => Ok(fields),
     }
+}
+
+fn deadlines_of(object: &mut Object<'_>) -> Result<FieldDeadlines, String> {
+    let Some(raw) = object.take("fields_expire_at_ms") else {
+        return Ok(Vec::new());
+    };
+    let pairs: Vec<(&RawValue, u64)> = parsed(raw, "fields_expire_at_ms")?;
+    let pair = |(field, at_ms): (&RawValue, u64)| Ok((bytes(field, "field")?, at_ms));
+    pairs.into_iter().map(pair).collect()
 }
 
 /// A text, or bytes in Base64.
@@ -476,11 +495,16 @@ mod tests {
             attributes: Some(attributes),
         });
         let fields = prop::collection::vec((bytes(), bytes()), 1..5);
+        let deadlines = prop::collection::vec((bytes(), any::<u64>()), 0..3);
         let quants = prop::sample::select(vec![SetQuant::F32, SetQuant::Int8, SetQuant::Bin]);
         let form = (quants, 1u64..600).prop_map(|(quant, m)| SetForm { quant, m });
         let content = prop_oneof![
             bytes().prop_map(Content::String),
-            (fields, any::<bool>()).prop_map(|(fields, continues)| Content::Hash { fields, continues }),
+            (fields, deadlines, any::<bool>()).prop_map(|(fields, deadlines, continues)| Content::Hash {
+                fields,
+                deadlines,
+                continues,
+            }),
             vector.clone().prop_map(Content::Vector),
             (bytes(), vector, form).prop_map(|(element, vector, form)| Content::Element { element, vector, form }),
             Just(Content::SetDeadline),
@@ -546,6 +570,10 @@ mod tests {
             (r#"{"key": "a", "string": 1}"#, "no text"),
             (r#"{"key": "a", "string": {"base64": "?"}}"#, "no Base64"),
             (r#"{"key": "a", "hash": {}}"#, "at least one field"),
+            (
+                r#"{"key": "a", "hash": {"f": "v"}, "fields_expire_at_ms": [["f"]]}"#,
+                "fields_expire_at_ms",
+            ),
             (r#"{"key": "a", "string": "x", "year": 1}"#, "`year` is unknown"),
             (r#"{"key": "a", "vector": [1], "year": 1}"#, "--attributes"),
             (r#"{"id": "a:b", "vector": [1]}"#, "colon"),

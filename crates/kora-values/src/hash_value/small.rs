@@ -48,7 +48,7 @@ impl SmallHash {
     pub(super) fn set(&mut self, field: &[u8], value: &[u8]) -> bool {
         let Some((at, present)) = self.find(field) else {
             let added = field.len() + value.len() + 2;
-            self.make_room(added);
+            make_room(&mut self.bytes, added);
             for text in [field, value] {
                 self.bytes.push(length(text));
                 self.bytes.extend_from_slice(text);
@@ -56,7 +56,7 @@ impl SmallHash {
             return true;
         };
         let start = at + 1 + field.len();
-        self.make_room(value.len().saturating_sub(present));
+        make_room(&mut self.bytes, value.len().saturating_sub(present));
         self.bytes[start] = length(value);
         self.bytes.splice(start + 1..start + 1 + present, value.iter().copied());
         false
@@ -87,20 +87,20 @@ impl SmallHash {
         }
         None
     }
+}
 
-    /// An eighth more than what is needed: there are many small hashes, and most do not grow for long.
-    fn make_room(&mut self, added: usize) {
-        if self.bytes.capacity() < self.bytes.len() + added {
-            self.bytes.reserve_exact(added + self.bytes.len() / 8);
-        }
+/// Makes room for an eighth more than what is needed: there are many small hashes, and most do not grow for long.
+pub(super) fn make_room(bytes: &mut Vec<u8>, added: usize) {
+    if bytes.capacity() < bytes.len() + added {
+        bytes.reserve_exact(added + bytes.len() / 8);
     }
 }
 
-fn length(text: &[u8]) -> u8 {
+pub(super) fn length(text: &[u8]) -> u8 {
     u8::try_from(text.len()).expect("what is longer makes a hash large")
 }
 
-fn next_text(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+pub(super) fn next_text(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let (length, rest) = bytes.split_first()?;
     Some(rest.split_at(usize::from(*length)))
 }

@@ -1,3 +1,5 @@
+mod deadlines;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
@@ -143,11 +145,11 @@ proptest! {
             let encoding = if twin.is_large { HashEncoding::Hashtable } else { HashEncoding::Listpack };
             prop_assert_eq!(hash.view().encoding(), encoding);
             prop_assert_eq!(hash.view().pack().is_none(), twin.is_large);
-            if let Some(bytes) = hash.view().pack() {
+            if let Some((packing, bytes)) = hash.view().pack() {
                 let mut loaded = HashValue::new(1);
-                loaded.load(bytes);
-                prop_assert_eq!(loaded.view().pack(), Some(bytes));
-                prop_assert_eq!(HashRef::unpack(1, bytes).len(), twin.fields.len());
+                loaded.load(packing, bytes);
+                prop_assert_eq!(loaded.view().pack(), Some((packing, bytes)));
+                prop_assert_eq!(HashRef::unpack(1, packing, bytes).len(), twin.fields.len());
             }
         }
         for (field, value) in &twin.fields {
@@ -191,7 +193,7 @@ fn check(hash: &HashValue) {
         .map(|(field, value)| field.len() + value.bytes().len())
         .sum();
     let (least, most) = match hash.form {
-        Form::Small(_) => (content + 2 * fields.len(), 4 * content + 1_000),
+        Form::Small(_) | Form::Timed(_) => (content + 2 * fields.len(), 4 * content + 1_000),
         Form::Large(_) => (content + 24 * fields.len(), content + 500 * fields.len() + 200_000),
     };
     assert!(

@@ -21,6 +21,7 @@ impl Index {
     /// nothing to do, which is seen at once, so that it may be called whenever there is time; there may be something when
     /// a search or an insertion has ended.
     pub fn tend(&mut self, work: &mut Work) -> Step<()> {
+        self.note_change();
         while self.has_unlinked() {
             if self.link_unlinked(work) == Step::More || work.is_spent() {
                 return Step::More;
@@ -43,6 +44,7 @@ impl Index {
     /// Goes on with what frees a slot, until one is vacant. Never cuts the tables, as [`Index::tend`] does: a vector waits for
     /// the slot. Done if one is vacant, or if there is nothing to do before a search, an insertion or a capture has ended.
     pub fn vacate(&mut self, work: &mut Work) -> Step<()> {
+        self.note_change();
         while self.states.vacant_count() == 0 {
             let step = match self.has_unlinked() {
                 true => self.link_unlinked(work),
