@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use kora_resp::glob::{Case, Pattern};
 use kora_resp::{Reply, Version, number};
+use kora_values::Database;
 
 use crate::Command;
 use crate::arguments::Arguments;
@@ -32,6 +33,7 @@ fn call(arguments: &Arguments<'_>, is_read_only: bool) -> Result<Command, Client
         source: ScriptSource::Function(arguments.owned(1), fault),
         keys: keys.collect::<Result<_, _>>()?,
         arguments: arguments.owned_from(3 + count),
+        database: Database::ZERO,
         is_read_only,
         rights: None,
         version: Version::Resp2,

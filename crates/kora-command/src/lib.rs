@@ -380,10 +380,18 @@ impl Command {
             Command::Scan(request) => request.filter.database = database,
             Command::Evaluate(evaluation) => evaluation.database = database,
             Command::VectorQuery(query) => {
-                query.wish.without.iter_mut().for_each(|element| element.enter(database));
+                query
+                    .wish
+                    .without
+                    .iter_mut()
+                    .for_each(|element| element.enter(database));
             }
             Command::VectorQueryMany(query) => {
-                query.wish.without.iter_mut().for_each(|element| element.enter(database));
+                query
+                    .wish
+                    .without
+                    .iter_mut()
+                    .for_each(|element| element.enter(database));
             }
             _ => {}
         }

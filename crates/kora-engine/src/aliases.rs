@@ -235,10 +235,13 @@ pub(crate) fn listed(collection: Option<&[u8]>, database: Database, aliases: &Al
 }
 
 /// What VECLIST WITHALIASES answers: the names of collections, each with its aliases.
-pub(crate) fn listed_with(names: Vec<Bytes>, aliases: &AliasTable) -> Reply {
-    let mut of_name: BTreeMap<&Bytes, Vec<Reply>> = BTreeMap::new();
-    for (name, meant) in aliases.iter() {
-        of_name.entry(meant).or_default().push(Reply::Bulk(as_said(name)));
+pub(crate) fn listed_with(names: Vec<Bytes>, database: Database, aliases: &AliasTable) -> Reply {
+    let mut of_name: BTreeMap<Bytes, Vec<Reply>> = BTreeMap::new();
+    for (name, meant) in aliases.iter().filter(|(name, _)| Database::of(name) == database) {
+        of_name
+            .entry(as_said(meant))
+            .or_default()
+            .push(Reply::Bulk(as_said(name)));
     }
     let row = |name: Bytes| {
         let aliases = of_name.remove(&name).unwrap_or_default();

@@ -142,7 +142,7 @@ pub(crate) fn plan(parsed: &Parsed, placement: Placement, catalog: CatalogView<'
         Command::RandomKey(_)
         | Command::Keys(..)
         | Command::VectorRecall(_)
-        | Command::VectorList(_)
+        | Command::VectorList(..)
         | Command::VectorInfo(_)
         | Command::DatabaseSize(_)
         | Command::ClientList(_)
@@ -202,7 +202,7 @@ pub(crate) fn plan(parsed: &Parsed, placement: Placement, catalog: CatalogView<'
         | Command::ConfigSet(_)
         | Command::ConfigRewrite
         | Command::LastSave
-        | Command::ListAliases(_)
+        | Command::ListAliases(..)
         | Command::ScriptLoad(_)
         | Command::ScriptExists(_)
         | Command::ScriptFlush
@@ -272,7 +272,7 @@ pub(crate) fn start(command: Command, first: First, me: u64, here: Target, conte
                 Target::Worker(_) => ShardId(0),
             };
             let gather = match with_aliases {
-                true => Gather::ListingWithAliases,
+                true => Gather::ListingWithAliases(database),
                 false => Gather::One(Shape::Names),
             };
             Next::Request(gather, vec![(Target::Shard(shard), RequestBody::List(database))])

@@ -38,7 +38,7 @@ pub(crate) fn reply_bytes_expected(command: &Command, setup: &Setup, connections
             .map_or(0, |schema| schema.dimension * COMPONENT_BYTES),
         // No reply, but it stays as long as its client watches.
         Command::Watch(keys) => keys.iter().map(|key| key.len()).sum(),
-        Command::VectorList(_) => catalog.len() * NAME_BYTES,
+        Command::VectorList(..) => catalog.len() * NAME_BYTES,
         // A client that asks for more than there is gets what there is.
         Command::Scan(request) => request
             .count

@@ -11,13 +11,13 @@ impl Twin {
             return syntax();
         }
         match name {
-            Name::FlushDb => self.clear(),
-            _ => self.in_each_database(Twin::clear),
+            Name::FlushDb => self.empty_database(),
+            _ => self.in_each_database(Twin::empty_database),
         }
         Ok(Expected::Reply(Say::ok()))
     }
 
-    fn clear(&mut self) {
+    fn empty_database(&mut self) {
         self.keys().iter().for_each(|key| self.touch(key));
         self.collections.clear();
         self.aliases.clear();

@@ -8,6 +8,7 @@ use kora_resp::Reply;
 use super::{Context, Gather, Next, Shape};
 use crate::command::{Action, Element, KeyAction, Lifetime, Only, VectorOptions};
 use crate::counts::integer;
+use crate::databases::as_said;
 use crate::error::ClientError;
 use crate::fit::vet;
 use crate::mail::{IfThere, KeyOperation, PartialReply, Proposal, RequestBody, SetVector, Target};

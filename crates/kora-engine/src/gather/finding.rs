@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 use kora_resp::Reply;
+use kora_values::said_name;
 use kora_vector::Metric;
 
 use super::{Context, Gather, MultiQuerying, Next, Querying, explain};

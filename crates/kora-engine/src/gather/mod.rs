@@ -26,6 +26,7 @@ use std::sync::mpsc::{Receiver, TryRecvError};
 
 use bytes::Bytes;
 use kora_resp::Reply;
+use kora_values::Database;
 use kora_vector::Work;
 
 pub(crate) use self::clients::{Informing, KillingClients, ListingClients, Report};
@@ -93,7 +94,7 @@ pub(crate) enum Gather {
     /// VECALIAS: what names mean behind it depends on it.
     ChangingAlias,
     /// VECLIST WITHALIASES.
-    ListingWithAliases,
+    ListingWithAliases(Database),
     /// The first VECSET of a collection.
     ImplicitCreate(Box<ImplicitCreate>),
     /// EXPIRE and PERSIST of a collection: what comes behind depends on it.
@@ -272,7 +273,7 @@ impl Gather {
             | Gather::Rewriting(_)
             | Gather::SavingUsers(_)
             | Gather::AskingTopics(_)
-            | Gather::ListingWithAliases
+            | Gather::ListingWithAliases(_)
             | Gather::AskingSlow(_)
             | Gather::Saving(_)
             | Gather::Informing(_) => Gate::Open,
@@ -347,7 +348,7 @@ impl Gather {
     pub(crate) fn absorb(self, from: Target, part: PartialReply, context: &Context<'_>) -> Next {
         match (self, part) {
             (
-                Gather::One(_) | Gather::ChangingAlias | Gather::ListingWithAliases | Gather::RenameOnShard,
+                Gather::One(_) | Gather::ChangingAlias | Gather::ListingWithAliases(_) | Gather::RenameOnShard,
                 PartialReply::Refused(error),
             ) => Next::error(&error),
             (Gather::Scripting, PartialReply::Elsewhere(shard, body)) => Next::Request(
@@ -358,9 +359,11 @@ impl Gather {
             (Gather::ExpireCollection | Gather::Subscribing | Gather::ChangingAlias | Gather::RenameOnShard, part) => {
                 Next::Reply(Shape::Whole.show(part))
             }
-            (Gather::ListingWithAliases, PartialReply::Names(names)) => {
-                Next::Reply(aliases::listed_with(names, &context.setup.catalog.aliases().now()))
-            }
+            (Gather::ListingWithAliases(database), PartialReply::Names(names)) => Next::Reply(aliases::listed_with(
+                names,
+                database,
+                &context.setup.catalog.aliases().now(),
+            )),
             (Gather::One(shape), part) => Next::Reply(shape.show(part)),
             (Gather::Replying(_) | Gather::Fetching(_) | Gather::Finding(_), PartialReply::Refused(error)) => {
                 Next::error(&error)

@@ -32,13 +32,13 @@ struct Asking {
 pub(super) fn is_askable(command: &Command) -> bool {
     matches!(
         command,
-        Command::Keys(_)
+        Command::Keys(..)
             | Command::Scan(_)
-            | Command::RandomKey
-            | Command::DatabaseSize
+            | Command::RandomKey(_)
+            | Command::DatabaseSize(_)
             | Command::VectorQuery(_)
             | Command::VectorQueryMany(_)
-            | Command::VectorList(_)
+            | Command::VectorList(..)
             | Command::VectorInfo(_)
     )
 }

@@ -168,6 +168,16 @@ impl KeyTables {
         self.change_at(at, |table| table.edit(place, edit))
     }
 
+    /// See [`KeyTable::edit_unused`].
+    pub(crate) fn edit_unused<R>(
+        &mut self,
+        place: ResolvedKey<'_>,
+        edit: impl FnOnce(&mut Value) -> R,
+    ) -> Option<(R, Changed)> {
+        let at = self.place_of(place.key)?;
+        self.change_at(at, |table| table.edit_unused(place, edit))
+    }
+
     /// See [`KeyTable::replace`].
     #[inline]
     pub(crate) fn replace(
@@ -270,7 +280,9 @@ impl KeyTables {
 
     /// The key of the hash whose field is due first.
     pub(crate) fn first_with_fields(&self) -> Option<Box<[u8]>> {
-        let all = self.databases().filter_map(|(_, table)| Some((table.next_field_expiry_ms()?, table)));
+        let all = self
+            .databases()
+            .filter_map(|(_, table)| Some((table.next_field_expiry_ms()?, table)));
         let (_, table) = all.min_by_key(|(first_ms, _)| *first_ms)?;
         table.first_with_fields()
     }
