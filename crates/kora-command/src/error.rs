@@ -301,15 +301,8 @@ impl fmt::Display for ClientError {
             Self::SaveFailed => f.write_str("ERR the snapshot could not be saved: the server's log says why"),
             Self::UnknownCommand { name, arguments } => {
                 write!(f, "ERR unknown command '{}', with args beginning with: ", Quoted(name))?;
-                // As Redis counts: the quotes and the blank are part of what is printed.
-                let mut printed = 0;
                 for argument in arguments {
-                    if printed >= QUOTED_BYTES_MAX {
-                        break;
-                    }
-                    let shown = &argument[..argument.len().min(QUOTED_BYTES_MAX - printed)];
-                    printed += shown.split(|byte| *byte == 0).next().map_or(0, <[u8]>::len) + "'' ".len();
-                    write!(f, "'{}' ", Quoted(shown))?;
+                    write!(f, "'{}' ", Quoted(argument))?;
                 }
                 Ok(())
             }
