@@ -220,7 +220,7 @@ def test_a_user_needs_the_rights_to_both_names(server):
         alias(admin, "SET", "docs", "docs-2")
         pipeline.execute_command("VECGET", "docs:1")
         assert len(pipeline.execute()[0]) == 2
-    with pytest.raises(redis.exceptions.NoPermissionError):
+    with pytest.raises(redis.exceptions.ResponseError, match="ACL failure in script"):
         clients["both"].eval("return redis.call('VECGET', 'docs:1')", 0)
     # To change it takes the right to write to the alias, and to read the collection.
     assert refused("both", "VECALIAS", "SET", "docs", "docs-2")
@@ -250,7 +250,7 @@ def test_aliases_are_there_after_a_restart(tmp_path: pathlib.Path, workers: int,
         kill(server)
     server, client = start(tmp_path, *flags)
     try:
-        assert alias(client, "LIST") == before and len(before) == 2 * (4 if way == "snapshot" else 3)
+        assert alias(client, "LIST") == before and len(before) == (4 if way == "snapshot" else 3)
         name = b"one" if way == "snapshot" else b"two"
         assert keys(vecquery(client, "docs", 1, [7, 1])) == [name + b":7"]
     finally:

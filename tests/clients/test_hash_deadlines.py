@@ -138,12 +138,12 @@ def test_deadlines_in_transactions_and_scripts(client):
 
 
 def test_a_watched_hash_has_changed_when_a_field_expires(server):
-    with server.client() as client:
+    with server.client(3) as client:
         client.hset("h", mapping={"a": 1, "b": 2})
         client.hpexpire("h", 30, "a")
         with client.pipeline() as transaction:
             transaction.watch("h")
-            with server.client() as other:
+            with server.client(3) as other:
                 until(lambda: other.httl("h", "a") == [-2])
             transaction.multi()
             transaction.hset("h", "b", 3)

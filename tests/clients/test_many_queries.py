@@ -86,7 +86,7 @@ def test_one_and_more_workers_give_the_same_answers_where_they_are_exact(workers
             vectors = fill(client, "m", 1_000)
             # With so many candidates every vector is measured.
             found.append(assert_equal(client, "m", 10, vectors[:100], "EF", 20_000))
-            explained = fields(client.execute_command("VECEXPLAIN", "m", 10, *vectors[0], "EF", 20_000))
+            explained = fields(client.execute_command("VECEXPLAIN", "m", 10, *vectors[0].tolist(), "EF", 20_000))
             assert explained[b"mode"] == b"exact" and explained[b"distances"] == 1_000
     assert found[0] == found[1]
 
@@ -154,7 +154,7 @@ def test_what_is_wrong_with_many_queries(client):
 
 
 def test_replies_beyond_the_memory_of_clients_are_refused():
-    with Server("--workers", "2", "--maxmemory-clients", "2mb") as server, server.client(protocol=3) as client:
+    with Server("--workers", "2", "--maxmemory-clients", "8mb") as server, server.client(protocol=3) as client:
         vectors = fill(client, "m", 500)
         with pytest.raises(redis.ResponseError, match="reply"):
             many(client, "m", 500, vectors[:60])

@@ -27,7 +27,7 @@ pub(crate) fn get_keys_and_flags(arguments: &Arguments<'_>) -> Result<Command, C
             false => flags_of(entry, number),
         };
         let flags = flags.iter().map(|flag| Reply::Simple(flag)).collect();
-        Reply::Array(vec![Reply::Bulk(arguments.owned(place)), Reply::Array(flags)])
+        Reply::Array(vec![Reply::Bulk(arguments.owned(place)), Reply::Set(flags)])
     };
     let keys = places.into_iter().enumerate().map(pair).collect();
     Ok(Command::Answered(Box::new(Reply::Array(keys))))

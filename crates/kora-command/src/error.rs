@@ -4,9 +4,7 @@ use std::fmt;
 
 use kora_values::said_name;
 
-use crate::limits::QUOTED_BYTES_MAX;
-use crate::name_error::NameError;
-use crate::setting_error::SettingError;
+use crate::{limits::QUOTED_BYTES_MAX, name_error::NameError, setting_error::SettingError};
 
 /// A refused command. `Display` is the whole error reply, code first, in Redis's words where clients read them.
 #[derive(Clone, PartialEq, Debug)]
@@ -303,15 +301,8 @@ impl fmt::Display for ClientError {
             Self::SaveFailed => f.write_str("ERR the snapshot could not be saved: the server's log says why"),
             Self::UnknownCommand { name, arguments } => {
                 write!(f, "ERR unknown command '{}', with args beginning with: ", Quoted(name))?;
-                // As Redis counts: the quotes and the blank are part of what is printed.
-                let mut printed = 0;
                 for argument in arguments {
-                    if printed >= QUOTED_BYTES_MAX {
-                        break;
-                    }
-                    let shown = &argument[..argument.len().min(QUOTED_BYTES_MAX - printed)];
-                    printed += shown.split(|byte| *byte == 0).next().map_or(0, <[u8]>::len) + "'' ".len();
-                    write!(f, "'{}' ", Quoted(shown))?;
+                    write!(f, "'{}' ", Quoted(argument))?;
                 }
                 Ok(())
             }

@@ -332,6 +332,7 @@ pub(crate) const ENTRIES: &[CommandEntry] = &[
         name: "hexpire",
         reply: SET_REPLY,
         arity: -6,
+        adds_memory: false,
         summary: "Sets in how many seconds fields of a hash expire.",
         arguments: &[Argument::key("key"), Argument::integer("seconds"), CONDITION, COUNTED],
         parse: hexpire,
@@ -341,6 +342,7 @@ pub(crate) const ENTRIES: &[CommandEntry] = &[
         name: "hexpireat",
         reply: SET_REPLY,
         arity: -6,
+        adds_memory: false,
         summary: "Sets when fields of a hash expire, in seconds of Unix time.",
         arguments: &[
             Argument::key("key"),
@@ -389,6 +391,7 @@ pub(crate) const ENTRIES: &[CommandEntry] = &[
         name: "hpexpire",
         reply: SET_REPLY,
         arity: -6,
+        adds_memory: false,
         summary: "Sets in how many milliseconds fields of a hash expire.",
         arguments: &[
             Argument::key("key"),
@@ -403,6 +406,7 @@ pub(crate) const ENTRIES: &[CommandEntry] = &[
         name: "hpexpireat",
         reply: SET_REPLY,
         arity: -6,
+        adds_memory: false,
         summary: "Sets when fields of a hash expire, in milliseconds of Unix time.",
         arguments: &[
             Argument::key("key"),

@@ -53,9 +53,8 @@ fn set(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     };
     let count = arguments.count() - start;
     if !count.is_multiple_of(step) {
-        return Err(ClientError::WrongArity {
-            command: "vecmset".to_owned(),
-        });
+        // No error of the arity: a transaction finds this out when it is executed, as Redis's does of MSET.
+        return Err(ClientError::Said("ERR wrong number of arguments for 'vecmset' command"));
     }
     if count / step > VECTORS_SET_MAX {
         return Err(ClientError::TooManyVectors);

@@ -128,7 +128,8 @@ fn parse_entry(arguments: &Arguments<'_>, access: Access) -> Result<ParseOutcome
     Ok((entry, (entry.parse)(arguments)))
 }
 
-/// As many of the arguments as an error can quote.
+/// As many of the arguments as an error quotes, each up to its first NUL. As Redis counts: the quotes and the blank are part
+/// of what is printed.
 fn quotable(arguments: &Arguments<'_>) -> Vec<Vec<u8>> {
     let mut room = crate::limits::QUOTED_BYTES_MAX;
     let mut quoted = Vec::new();
@@ -137,8 +138,9 @@ fn quotable(arguments: &Arguments<'_>) -> Vec<Vec<u8>> {
             break;
         }
         let word = arguments.word(index);
-        let shown = &word[..word.len().min(room)];
-        room -= shown.len();
+        let text = word[..word.len().min(room)].split(|byte| *byte == 0).next();
+        let shown = text.unwrap_or_default();
+        room = room.saturating_sub(shown.len() + "'' ".len());
         quoted.push(shown.to_vec());
     }
     quoted

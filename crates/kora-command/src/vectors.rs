@@ -61,9 +61,8 @@ pub struct Creation {
 pub(crate) fn set(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     let arguments = &arguments.with_first_element()?;
     if arguments.count() < 4 {
-        return Err(ClientError::WrongArity {
-            command: "vecset".to_owned(),
-        });
+        // No error of the arity: a transaction finds this out when it is executed, as Redis's does of MSET.
+        return Err(ClientError::Said("ERR wrong number of arguments for 'vecset' command"));
     }
     let element = arguments.element(1)?;
     let dimension = arguments.number(2, "dim", 1, DIMENSION_MAX)?;

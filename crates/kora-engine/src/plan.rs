@@ -14,6 +14,7 @@ use crate::command::{
 use crate::cursor::Cursor;
 use crate::databases::as_said;
 use crate::error::ClientError;
+use crate::functions;
 use crate::gather::{
     self, AskingSlow, AskingTopics, Context, DescribeForm, Describing, Dropping, Flushing, Gather, Informing,
     RandomKey, Report,
@@ -320,7 +321,11 @@ pub(crate) fn start(command: Command, first: First, me: u64, here: Target, conte
                     RequestBody::ChangeFunctions(Box::new(change)),
                 )],
             ),
-            _ => Next::error(&ClientError::NotInTransaction),
+            // In a transaction, after what it changes.
+            request => match functions::answer(request, context.setup, context.at_ms) {
+                Ok(reply) => Next::Reply(reply),
+                Err(_) => Next::error(&ClientError::NotInTransaction),
+            },
         },
         Command::Info(sections) => Informing::start(Report::Info(sections), context),
         Command::Memory(MemoryRequest::Stats) => Informing::start(Report::MemoryStats, context),

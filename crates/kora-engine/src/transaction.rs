@@ -253,7 +253,12 @@ impl Engine {
                 preparing.places.push(QueuedCommand::Done(Reply::ok()));
                 continue;
             }
-            let place = match answer(command, &mut reply_queue.session, &self.setup, now_us, unix_us) {
+            let answered = match &command {
+                // What is told of libraries is told after those commands of the transaction that change them.
+                Command::Function(_) => Err(command),
+                _ => answer(command, &mut reply_queue.session, &self.setup, now_us, unix_us),
+            };
+            let place = match answered {
                 Ok((reply, _)) => QueuedCommand::Done(reply.unwrap_or_else(Reply::ok)),
                 Err(Command::Unwatch) => QueuedCommand::Done(Reply::ok()),
                 Err(command) => QueuedCommand::Queued(Parsed {

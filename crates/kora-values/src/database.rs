@@ -33,7 +33,9 @@ impl Database {
     #[inline]
     pub fn of(stored: &[u8]) -> Database {
         match stored {
-            [MARKER, high, low, ..] => Database((u16::from(high & DIGIT) << DIGIT_BITS) | u16::from(low & DIGIT)),
+            [MARKER, high, low, ..] if is_prefix(*high, *low) => {
+                Database((u16::from(high & DIGIT) << DIGIT_BITS) | u16::from(low & DIGIT))
+            }
             _ => Database::ZERO,
         }
     }
@@ -63,9 +65,15 @@ impl Database {
 #[inline]
 pub fn said_name(stored: &[u8]) -> &[u8] {
     match stored {
-        [MARKER, _, _, name @ ..] => name,
+        [MARKER, high, low, name @ ..] if is_prefix(*high, *low) => name,
         name => name,
     }
+}
+
+/// True if these two bytes behind a marker are the digits of a number: of any other name the client said all of it.
+#[inline]
+fn is_prefix(high: u8, low: u8) -> bool {
+    (high & low) > DIGIT
 }
 
 /// How many bytes stand before what a client says.
@@ -127,5 +135,6 @@ mod tests {
             (Database::ZERO, &b"\xff"[..])
         );
         assert_eq!(Database::of(b"\xffa"), Database::ZERO);
+        assert_eq!(said_name(b"\xff\x00\xfe"), b"\xff\x00\xfe");
     }
 }

@@ -77,7 +77,7 @@ impl Twin {
                 let keys = own.iter_mut().skip(2).step_by(2);
                 keys.for_each(|word| self.rename_key(word));
             }
-            Name::VecQuery => {
+            Name::VecQuery | Name::VecExplain => {
                 self.rename_target(&mut own[1]);
                 for at in 3..own.len() {
                     let before = own[at - 1].to_ascii_uppercase();
@@ -87,6 +87,13 @@ impl Twin {
                         self.rename_key(&mut own[at]);
                     }
                 }
+            }
+            Name::VecMQuery => {
+                self.rename_target(&mut own[1]);
+                // Behind n, k and FP32 stand blobs. Of what follows only keys have a colon.
+                let blobs = words.number(2, "n", 1, 1024).unwrap_or(own.len());
+                let options = own.iter_mut().skip(5 + blobs);
+                options.for_each(|word| self.rename_key(word));
             }
             _ => self.rename_key(&mut own[1]),
         }
@@ -124,7 +131,7 @@ fn with_keys(name: Name, words: &Words<'_>) -> Result<Vec<Vec<u8>>, Say> {
         Name::VecSet | Name::VecGet | Name::VecDel => 1,
         // The dimension is looked at first.
         Name::VecMSet if words.number(1, "dim", 1, 65_536).is_ok() => 2,
-        Name::VecQuery if words.is(3, "KEY") && words.count() > 4 => 4,
+        Name::VecQuery | Name::VecExplain if words.is(3, "KEY") && words.count() > 4 => 4,
         _ => return Ok(own),
     };
     if !words.is(starts_at, "COLLECTION") {
@@ -134,7 +141,7 @@ fn with_keys(name: Name, words: &Words<'_>) -> Result<Vec<Vec<u8>>, Say> {
     if !words.is(starts_at + 2, "ELEMENT") || starts_at + 3 >= words.count() {
         return match (name, words.number(2, "k", 1, 100_000)) {
             // And so is k.
-            (Name::VecQuery, Err(refusal)) => Err(refusal),
+            (Name::VecQuery | Name::VecExplain, Err(refusal)) => Err(refusal),
             _ => Err(refused()),
         };
     }

@@ -94,7 +94,7 @@ fn keys(name: Name, words: &Words<'_>) -> Answer {
         Some(Name::Get) if words.count() != 4 => Say::error("ERR Invalid number of arguments specified for command"),
         Some(Name::Get) => {
             let key = Say::Bulk(words.owned(3));
-            let flags = || Say::Array(vec![Say::Simple("RO"), Say::Simple("access")]);
+            let flags = || Say::Set(vec![Say::Simple("RO"), Say::Simple("access")]);
             let told = match name {
                 Name::CommandGetKeys => key,
                 _ => Say::Array(vec![key, flags()]),

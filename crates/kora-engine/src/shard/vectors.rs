@@ -75,7 +75,8 @@ impl Shard {
     /// Why the key of a vector that is not there can't be one: it holds a string or a hash.
     pub(super) fn vet_element(&mut self, collection: &[u8], name: &[u8], now_ms: u64) -> Option<ClientError> {
         let key = key_of(collection, name);
-        // The elements of a vector set have no keys, nor have those with a `:` in their names; and where there was one a moment ago, this may be the wrong shard.
+        // The elements of a vector set have no keys, nor have those with a `:` in their names; and where there was one a
+        // moment ago, this may be the wrong shard.
         let has_no_key = name.contains(&b':') || self.setup.catalog.at(now_ms).holds_set(collection);
         if has_no_key || self.placement.shard_of(&key) != self.id {
             return None;
