@@ -1,11 +1,10 @@
 //! The server as a whole: how it starts, and how it stops.
 
-use std::fmt;
-use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZero;
 use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
+use std::{fmt, io};
 
 use core_affinity::CoreId;
 use kora_engine::budgets::SLICE_WORK;

@@ -132,7 +132,8 @@ impl Twin {
         };
         let kind = self.kind(&from);
         self.go_to(there);
-        let kind_there = self.kind(&to);
+        let (kind_there, is_set_there) = (self.kind(&to), self.is_set(&to));
+        let refusal_there = self.refuse_alias(&to);
         self.go_to(here);
         match (kind, kind_there) {
             (None, _) if matches!(name, Name::Copy | Name::Move) => return done(0),
@@ -142,16 +143,19 @@ impl Twin {
             (Some("vectorset"), _) if self.is_set(&from) && name == Name::Copy => {
                 return Say::error("ERR not supported for this module key");
             }
-            (Some("vectorset"), there) if self.is_set(&from) => {
+            (Some("vectorset"), _) if self.is_set(&from) => {
                 super::vectors::vet_name(&to)?;
-                self.refuse_alias(&to)?;
-                if there == Some("vectorset") && !self.is_set(&to) {
+                refusal_there?;
+                if kind_there == Some("vectorset") && !is_set_there {
                     return Err(super::values::name_of_collection(&to));
                 }
-                self.clear(&to);
                 let set = self.collections.remove(&from).expect("looked at a moment ago");
-                [&from, &to].into_iter().for_each(|key| self.touch(key));
+                self.touch(&from);
+                self.go_to(there);
+                self.clear(&to);
+                self.touch(&to);
                 self.collections.insert(to, set);
+                self.go_to(here);
                 return done(1);
             }
             (Some("vectorset"), _) => {
@@ -160,7 +164,7 @@ impl Twin {
                     super::quoted(&from)
                 ));
             }
-            (_, Some("vectorset")) if !self.is_set(&to) => return Err(super::values::name_of_collection(&to)),
+            (_, Some("vectorset")) if !is_set_there => return Err(super::values::name_of_collection(&to)),
             (Some("vector"), _) => {
                 self.transfer_vector(&from, (there, &to), name != Name::Copy)?;
                 return done(1);
@@ -287,18 +291,21 @@ fn belongs(key: &[u8], name: &[u8]) -> bool {
 
 /// `[DB n] [REPLACE]` of COPY: the database, and whether it replaces.
 pub(super) fn copy_options(words: &Words<'_>) -> Result<(Option<usize>, bool), Say> {
-    let (mut database, mut replaces, mut at) = (None, false, 3);
+    let (mut database_at, mut replaces, mut at) = (None, false, 3);
     while at < words.count() {
         if words.is(at, "REPLACE") {
             replaces = true;
             at += 1;
         } else if words.is(at, "DB") && at + 1 < words.count() {
-            database = Some(other_database(words, at + 1)?);
+            database_at = Some(at + 1);
+            super::databases::database(words, at + 1)?;
             at += 2;
         } else {
             return syntax();
         }
     }
+    // Whether there is such a database is looked at behind the words.
+    let database = database_at.map(|at| other_database(words, at)).transpose()?;
     match database.is_none() && words.0[1] == words.0[2] {
         true => Say::error("ERR source and destination objects are the same"),
         false => Ok((database, replaces)),

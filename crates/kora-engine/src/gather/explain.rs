@@ -7,6 +7,7 @@ use super::merging::QueryPart;
 use super::query_reply::{Cost, Neighbours};
 use crate::command::Wish;
 use crate::counts::integer;
+use crate::databases::as_said;
 use crate::mail::Question;
 
 /// How the shards answered.
@@ -57,7 +58,7 @@ impl Explanation {
         };
         let tested = self.parts.iter().map(|part| part.cost.tested).sum();
         let asked = [
-            ("collection", Reply::Bulk(question.schema.name.clone())),
+            ("collection", Reply::Bulk(as_said(&question.schema.name))),
             ("k", count(question.k)),
             ("ef", count(ef)),
         ];

@@ -73,7 +73,7 @@ impl Shard {
     pub(super) fn begin_landing(&mut self, key: &[u8], set: MovedSet, now_ms: u64) -> LandingSet {
         self.keyspace.note_landed(set.transfer);
         let place = self.resolve_live(key, now_ms);
-        self.hint_at(place, Hint::RENAME);
+        self.hint_at(place, Hint::of_transfer(&set.schema.name, key));
         self.clear_set(key, now_ms);
         self.keyspace.remove(place, Cause::Overwritten);
         let before = &set.schema;
@@ -157,6 +157,7 @@ impl LeavingSet {
     fn nothing(&self) -> PartialReply {
         match self.here {
             None => PartialReply::Moved(None),
+            Some(kind) if kind.may_miss() => PartialReply::Reply(Reply::Integer(0)),
             Some(_) => error(&ClientError::NoSuchKey),
         }
     }
@@ -218,6 +219,8 @@ impl Task for LeavingSet {
             let transfer = shard.next_transfer();
             if self.here.is_some() {
                 shard.keyspace.begin_batch();
+                let place = shard.resolve_live(&self.to, self.now_ms);
+                shard.hint_at(place, Hint::of_transfer(&self.from, &self.to));
             }
             let Some(part) = shard.keyspace.take_set(&schema, transfer) else {
                 if self.here.is_some() {
@@ -239,7 +242,7 @@ impl Task for LeavingSet {
         }
         shard.keyspace.end_batch();
         Step::Done(PartialReply::Reply(match self.here {
-            Some(TransferKind::RenameIfAbsent) => Reply::Integer(1),
+            Some(TransferKind::RenameIfAbsent | TransferKind::Move) => Reply::Integer(1),
             _ => Reply::ok(),
         }))
     }

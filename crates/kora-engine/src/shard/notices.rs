@@ -62,6 +62,14 @@ impl Hint {
     pub(super) const COPY: Hint = Hint::of("copy_to");
     pub(super) const MOVE: Hint = Hint::of("move_to");
 
+    /// What leaves a key for another one, in its database or in another.
+    pub(super) fn of_transfer(from: &[u8], to: &[u8]) -> Hint {
+        match Database::of(from) == Database::of(to) {
+            true => Hint::RENAME,
+            false => Hint::MOVE,
+        }
+    }
+
     /// At a time in milliseconds of Unix time.
     fn of_action(action: &Action, now_ms: u64) -> Hint {
         match action {
@@ -198,7 +206,7 @@ impl Notices {
                 self.tell(EventClass::VECTOR, "vecsetattr", &key_of(&schema.name, name));
             }
             Outcome::VectorRemoved { schema, name, cause } => self.tell_removal(&key_of(&schema.name, name), cause),
-            Outcome::Created { schema } if schema.set_form().is_some() && event == Hint::RENAME.event => {
+            Outcome::Created { schema } if schema.set_form().is_some() && matches!(event, "rename_to" | "move_to") => {
                 self.tell(EventClass::NEW, "new", &schema.name);
                 self.tell(EventClass::GENERIC, event, &schema.name);
             }

@@ -89,14 +89,7 @@ impl Shard {
             return self.begin_copy(from, Some(transfer.to.clone()), work);
         }
         self.keyspace.begin_batch();
-        self.hint_at(
-            to,
-            if kind == TransferKind::Move {
-                Hint::MOVE
-            } else {
-                Hint::RENAME
-            },
-        );
+        self.hint_at(to, Hint::of_transfer(from.key, to.key));
         let transfer = self.next_transfer();
         if let Some(moved) = self.keyspace.take(from, transfer) {
             self.put_moved(to, moved, Some(transfer));
@@ -172,7 +165,6 @@ impl Shard {
                 Begun::Done(PartialReply::Moved(None))
             }
             moved if is_alias => Begun::Done(PartialReply::Moved(Some(moved))),
-
             moved if !is_free => {
                 if let (true, Some(transfer)) = (put.is_return, moved.transfer()) {
                     // The key was set meanwhile, which came behind what did not happen and replaced it.
