@@ -41,12 +41,12 @@ def ask(pair, *words):
 
 
 def unnamed(reply):
-    """Of two functions that are there already Redis names any."""
+    """Of two functions, or of two libraries of a dump, that are there already Redis names any."""
     kind, content = reply
     if isinstance(content, list):
         content = [unnamed(part) for part in content]
     elif kind == b"-":
-        content = re.sub(rb"Function \w+ already exists", b"Function * already exists", content)
+        content = re.sub(rb"(Function|Library) \w+ already exists", rb"\1 * already exists", content)
     return (kind, content)
 
 

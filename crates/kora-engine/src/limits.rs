@@ -131,6 +131,10 @@ pub const VICTIMS_PER_CHORE: usize = 32;
 /// takes fewer.
 pub const SLOT_WAIT_SLICES_MAX: u32 = 20_000;
 
+/// Rounds in which it asks all shards what they could evict: one, and one more when other vectors have come between what a
+/// shard told and what it holds. More than a few in a row mean that others change data which can't be evicted.
+pub const ASKED_ROUNDS_MAX: u32 = 64;
+
 /// And slices in which it can only wait until a query or a snapshot frees slots: such a slice takes about a microsecond,
 /// and a snapshot holds them for some tenths of a second.
 pub const SLOT_WAIT_IDLE_SLICES_MAX: u32 = 10_000_000;

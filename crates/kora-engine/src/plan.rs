@@ -281,17 +281,10 @@ pub(crate) fn start(command: Command, first: First, me: u64, here: Target, conte
         Command::VectorRecall(request) => Recalling::start(&request, context),
         Command::VectorInfo(name) => describe(&name, DescribeForm::All, context),
         Command::DatabaseSize(database) => {
-            let requests: Vec<_> = placement
-                .shards()
-                .map(|shard| (Target::Shard(shard), RequestBody::Count(database)))
-                .collect();
-            Next::Request(
-                Gather::Sum {
-                    missing: requests.len(),
-                    total: 0,
-                },
-                requests,
-            )
+            let count = |shard| (Target::Shard(shard), RequestBody::Count(database));
+            let requests: Vec<_> = placement.shards().map(count).collect();
+            let (missing, total) = (requests.len(), 0);
+            Next::Request(Gather::Sum { missing, total }, requests)
         }
         Command::Flush(database) => Flushing::start(database, context),
         Command::ClientList(filter) => ListingClients::start(*filter, context),
@@ -314,18 +307,13 @@ pub(crate) fn start(command: Command, first: First, me: u64, here: Target, conte
         Command::PubSub(query) => AskingTopics::start(*query, context),
         Command::Evaluate(evaluation) => evaluate(*evaluation, here, context),
         Command::Function(request) => match *request {
-            FunctionRequest::Change(change) => Next::Request(
-                Gather::Scripting,
-                vec![(
-                    Target::Shard(LIBRARIES_SHARD),
-                    RequestBody::ChangeFunctions(Box::new(change)),
-                )],
-            ),
+            FunctionRequest::Change(change) => {
+                let body = RequestBody::ChangeFunctions(Box::new(change));
+                Next::Request(Gather::Scripting, vec![(Target::Shard(LIBRARIES_SHARD), body)])
+            }
             // In a transaction, after what it changes.
-            request => match functions::answer(request, context.setup, context.at_ms) {
-                Ok(reply) => Next::Reply(reply),
-                Err(_) => Next::error(&ClientError::NotInTransaction),
-            },
+            request => functions::answer(request, context.setup, context.at_ms)
+                .map_or_else(|_| Next::error(&ClientError::NotInTransaction), Next::Reply),
         },
         Command::Info(sections) => Informing::start(Report::Info(sections), context),
         Command::Memory(MemoryRequest::Stats) => Informing::start(Report::MemoryStats, context),

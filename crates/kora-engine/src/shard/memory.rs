@@ -4,8 +4,8 @@ use kora_keyspace::UseNote;
 use kora_keyspace::catalog::Schema;
 
 use super::Shard;
-use crate::claims::Claims;
-use crate::limits::VICTIMS_PER_CHORE;
+use crate::claims::{ClaimBoard, Claims};
+use crate::limits::{ASKED_ROUNDS_MAX, VICTIMS_PER_CHORE};
 use crate::settings::{EvictionRules, NO_LIMIT};
 
 /// What a shard knows of the limit.
@@ -18,6 +18,35 @@ pub(super) struct ShardMemory {
     claims: Claims,
     /// Bytes that a vector waits for, since that was asked last.
     needed: u64,
+}
+
+/// What a vector that waits for memory has asked all shards.
+#[derive(Default)]
+pub(super) struct Asked {
+    /// In which round, and how much was wanted then.
+    last: Option<(u64, u64)>,
+    /// Rounds in which they were asked.
+    rounds: u32,
+}
+
+impl Asked {
+    /// The round whose answers count. They are asked anew if the data has changed since: what has come to another shard
+    /// meanwhile may be evicted, and that shard has told before that it has nothing.
+    fn round_of(&mut self, wanted: u64, claims: &ClaimBoard) -> u64 {
+        match self.last {
+            Some((round, before))
+                if wanted == before || self.rounds == ASKED_ROUNDS_MAX || !claims.have_told(round) =>
+            {
+                round
+            }
+            _ => {
+                let round = claims.ask();
+                self.last = Some((round, wanted));
+                self.rounds += 1;
+                round
+            }
+        }
+    }
 }
 
 impl ShardMemory {
@@ -103,8 +132,8 @@ impl Shard {
     }
 
     /// Evicts some entries for tables that grow by so many bytes, or gives some memory back. If there was nothing to do: whether
-    /// the memory may come yet, because other workers evict, or what was evicted is freed. `round` is when all shards were asked.
-    pub(super) fn make_room_for(&mut self, bytes: u64, round: &mut Option<u64>, now_ms: u64) -> Result<(), bool> {
+    /// the memory may come yet, because other workers evict, or what was evicted is freed. `asked` is what all shards were asked.
+    pub(super) fn make_room_for(&mut self, bytes: u64, asked: &mut Asked, now_ms: u64) -> Result<(), bool> {
         let (limit, choice) = (self.setup.live.data_memory.used.limit(), self.memory.rules.choice);
         if bytes > limit {
             return Err(false);
@@ -123,7 +152,8 @@ impl Shard {
         if is_enough(self) || !choice.policy.evicts() {
             return Err(is_enough(self));
         }
-        let round = *round.get_or_insert_with(|| self.memory.claims.board().ask());
+        let (wanted, claims) = (self.wanted_by_all(), self.memory.claims.board());
+        let round = asked.round_of(wanted, claims);
         self.tell_claim(now_ms);
         let claims = self.memory.claims.board();
         Err(claims.ring_those_with_some() || !claims.have_told(round))

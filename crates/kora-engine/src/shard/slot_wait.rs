@@ -6,6 +6,7 @@ use kora_resp::Reply;
 use kora_vector::{Step, Work};
 
 use super::Shard;
+use super::memory::Asked;
 use super::task::{Begun, Task, Unfinished};
 use crate::command::Transfer;
 use crate::error::ClientError;
@@ -39,8 +40,8 @@ pub(super) struct SlotWait {
     slices: u32,
     /// Slices in which a reader, a snapshot or another worker was waited for.
     idle_slices: u32,
-    /// In which round all shards were asked what they could evict.
-    round: Option<u64>,
+    /// What all shards were asked about what they could evict.
+    asked: Asked,
 }
 
 /// What a slice of waiting has come to.
@@ -102,7 +103,7 @@ impl SlotWait {
         }
         let need = shard.keyspace.slot_need(collection, at_ms);
         let done = match need.lacks_spare {
-            true => shard.make_room_for(need.growth_bytes as u64, &mut self.round, at_ms),
+            true => shard.make_room_for(need.growth_bytes as u64, &mut self.asked, at_ms),
             false => match shard.keyspace.vacate(collection, work) {
                 true => Ok(()),
                 false => Err(true),
