@@ -37,8 +37,8 @@ pub(crate) struct World {
     /// Chance wills that a crash or a snapshot may be the next step.
     is_crash_due: bool,
     is_save_due: bool,
-    /// What is asked at quiet points is answered.
-    may_crash: bool,
+    /// Crashes that may still come in this run: none at quiet points, so that what is asked there is answered.
+    crashes_left: usize,
     clients: Vec<Client>,
     /// Decides the schedule, and nothing of what is said.
     random: Random,
@@ -177,7 +177,7 @@ impl World {
             saved: 0,
             is_crash_due: false,
             is_save_due: false,
-            may_crash: false,
+            crashes_left: 0,
             clients,
             random: schedule,
             clock,
@@ -262,9 +262,9 @@ impl World {
             client.left = commands;
             client.speaker.only_reads = only_reads;
         }
-        self.may_crash = true;
+        self.crashes_left = CRASHES_PER_RUN_MAX;
         self.run();
-        self.may_crash = false;
+        self.crashes_left = 0;
     }
 
     /// Lets one client, on whichever worker, say these commands; returns their events.
@@ -445,7 +445,7 @@ impl World {
         }
         moves
             .into_iter()
-            .chain(is_busy.then_some((Move::Crash, usize::from(self.is_crash_due && self.may_crash))))
+            .chain(is_busy.then_some((Move::Crash, usize::from(self.is_crash_due && self.crashes_left > 0))))
             .chain((is_busy && !storage.is_saving()).then_some((Move::Save, usize::from(self.is_save_due))))
             .collect()
     }
@@ -486,6 +486,7 @@ impl World {
             Move::Save => self.save(),
             Move::Crash => {
                 self.is_crash_due = false;
+                self.crashes_left -= 1;
                 self.crash();
             }
         }
@@ -702,6 +703,10 @@ const STEPS_MAX: usize = 2_000_000;
 /// How often a disturbance, which comes once in 300 steps, is followed by a crash or a snapshot, in a world with a disk.
 const CRASH_PERCENT: usize = 20;
 const SAVE_PERCENT: usize = 40;
+
+/// Crashes of one run. Engines that have been loaded sample recalls anew. In slices of one distance that takes longer than the
+/// time between two crashes, so without a bound such a run does not end (seed 4569 of 30 November).
+const CRASHES_PER_RUN_MAX: usize = 32;
 
 /// Steps shown when something fails.
 const TRACE_STEPS: usize = 60;

@@ -262,7 +262,10 @@ impl Engine {
         let mut progress = Progress::Idle;
         loop {
             let mut worked = self.take_requests();
-            worked |= self.do_owed_maintenance(host) || self.do_round(host) || self.do_maintenance(Leisure::Idle, host);
+            let is_asked = self.do_owed_maintenance(host) || self.do_round(host);
+            // Clients whose requests were not read yet wait for the end of the turn, and for nothing but a chore.
+            let is_chore = !is_asked && self.do_maintenance(Leisure::Idle, host);
+            worked |= is_asked || is_chore;
             worked |= !self.durable.is_loading && self.begin_background_task(host);
             if !worked {
                 return progress;
@@ -271,7 +274,7 @@ impl Engine {
             let now_us = host.now_us();
             self.look_at_cpu(now_us, host);
             let spent_us = now_us.saturating_sub(start_us);
-            if spent_us >= budget_us || (spent_us >= DELIVERY_US && self.has_deliveries()) {
+            if spent_us >= budget_us || (spent_us >= DELIVERY_US && (is_chore || self.has_deliveries())) {
                 return Progress::Worked;
             }
         }
