@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use kora_mesh::{Doorbell, Gauge, WorkerId};
 
+use crate::limits::ASKED_ROUNDS_MAX;
 use crate::router::{Placement, ShardId};
 
 /// What one shard tells the others of what it could evict.
@@ -82,6 +83,39 @@ impl ClaimBoard {
             has_some = true;
         }
         has_some
+    }
+}
+
+/// What one that waits for memory has asked all shards.
+#[derive(Clone, Copy, Default, Debug)]
+pub(crate) struct Asked {
+    /// In which round, and how much was wanted then.
+    last: Option<(u64, u64)>,
+    /// Rounds in which they were asked.
+    rounds: u32,
+}
+
+impl Asked {
+    /// What all shards told a moment ago still holds, while as much is wanted.
+    pub(crate) fn just_now(wanted: u64, claims: &ClaimBoard) -> Asked {
+        Asked {
+            last: Some((claims.round(), wanted)),
+            rounds: 0,
+        }
+    }
+
+    /// The round whose answers count. They are asked anew if the data has changed since: what has come to another shard
+    /// meanwhile may be evicted, and that shard has told before that it has nothing.
+    pub(crate) fn round_of(&mut self, wanted: u64, claims: &ClaimBoard) -> u64 {
+        if let Some((round, before)) = self.last
+            && (wanted == before || self.rounds == ASKED_ROUNDS_MAX || !claims.have_told(round))
+        {
+            return round;
+        }
+        let round = claims.ask();
+        self.last = Some((round, wanted));
+        self.rounds += 1;
+        round
     }
 }
 

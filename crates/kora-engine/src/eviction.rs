@@ -5,6 +5,7 @@
 //! evicted first, wherever they are. A command that would pass the limit waits until there is room, and is refused if there
 //! will be none.
 
+use crate::claims::Asked;
 use crate::command::Command;
 use crate::command::table::Parsed;
 use crate::engine::Engine;
@@ -62,14 +63,15 @@ impl Engine {
     fn wait_for_data(&mut self, id: ReplyQueueId, (needed, limit): (usize, u64), since_us: u64, now_ms: u64) -> Room {
         let wait = self.reply_queues.get(id).memory_wait.take();
         let is_refused = |refused_us: u64| since_us.saturating_sub(refused_us) < REFUSED_AGAIN_US_MAX;
-        let wait = wait.unwrap_or_else(|| MemoryWait {
+        let wanted = self.setup.live.data_memory.wanted.taken();
+        let mut wait = wait.unwrap_or_else(|| MemoryWait {
             since_us,
-            // What all shards told a moment ago still holds.
-            round: match self.memory_refused_us.is_some_and(is_refused) {
-                true => self.claims.round(),
-                false => self.claims.ask(),
+            asked: match self.memory_refused_us.is_some_and(is_refused) {
+                true => Asked::just_now(wanted, &self.claims),
+                false => Asked::default(),
             },
         });
+        let round = wait.asked.round_of(wanted, &self.claims);
         for shard in &mut self.shards {
             if shard.end_lease() {
                 shard.settle_memory(now_ms, VICTIMS_PER_CHORE);
@@ -81,8 +83,8 @@ impl Engine {
         }
         let evicts = self.setup.live.data_memory.rules().choice.policy.evicts();
         let is_hopeless = needed as u64 > limit || since_us.saturating_sub(wait.since_us) > MEMORY_WAIT_US_MAX;
-        let may_come = (evicts || self.some_is_freed())
-            && (self.claims.ring_those_with_some() || !self.claims.have_told(wait.round));
+        let may_come =
+            (evicts || self.some_is_freed()) && (self.claims.ring_those_with_some() || !self.claims.have_told(round));
         if is_hopeless || !may_come {
             self.memory_refused_us = Some(since_us);
             return Room::Refused;

@@ -11,6 +11,7 @@ use bytes::BytesMut;
 use kora_resp::{Reply, Version, Writing};
 
 use self::pushes::Piece;
+use crate::claims::Asked;
 use crate::client_migration::{KillFlag, MigrationTarget};
 use crate::command::Command;
 use crate::epochs::Epoch;
@@ -163,8 +164,8 @@ struct WritingReply {
 pub(crate) struct MemoryWait {
     /// When it began, in microseconds of the host's clock.
     pub(crate) since_us: u64,
-    /// In which round all shards were asked what they could evict.
-    pub(crate) round: u64,
+    /// What all shards were asked about what they could evict.
+    pub(crate) asked: Asked,
 }
 
 /// When a slot was taken, and for what.

@@ -293,10 +293,7 @@ impl Querying {
         // A single part saw it gone, so there was a moment without it, and that is an answer.
         let name = &self.question.schema.name;
         let sought = Sought::One(self.question.vector.clone(), None);
-        if self.parts.len() == 1 {
-            return absent(name, sought, Arc::unwrap_or_clone(wish), context);
-        }
-        let Some(schema) = context.catalog().find(name) else {
+        let Some(schema) = context.catalog().find(name).filter(|_| self.parts.len() > 1) else {
             return absent(name, sought, Arc::unwrap_or_clone(wish), context);
         };
         if self.again == QUERY_AGAIN_MAX {

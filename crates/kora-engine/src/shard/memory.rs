@@ -4,8 +4,8 @@ use kora_keyspace::UseNote;
 use kora_keyspace::catalog::Schema;
 
 use super::Shard;
-use crate::claims::{ClaimBoard, Claims};
-use crate::limits::{ASKED_ROUNDS_MAX, VICTIMS_PER_CHORE};
+use crate::claims::{Asked, Claims};
+use crate::limits::VICTIMS_PER_CHORE;
 use crate::settings::{EvictionRules, NO_LIMIT};
 
 /// What a shard knows of the limit.
@@ -18,35 +18,6 @@ pub(super) struct ShardMemory {
     claims: Claims,
     /// Bytes that a vector waits for, since that was asked last.
     needed: u64,
-}
-
-/// What a vector that waits for memory has asked all shards.
-#[derive(Default)]
-pub(super) struct Asked {
-    /// In which round, and how much was wanted then.
-    last: Option<(u64, u64)>,
-    /// Rounds in which they were asked.
-    rounds: u32,
-}
-
-impl Asked {
-    /// The round whose answers count. They are asked anew if the data has changed since: what has come to another shard
-    /// meanwhile may be evicted, and that shard has told before that it has nothing.
-    fn round_of(&mut self, wanted: u64, claims: &ClaimBoard) -> u64 {
-        match self.last {
-            Some((round, before))
-                if wanted == before || self.rounds == ASKED_ROUNDS_MAX || !claims.have_told(round) =>
-            {
-                round
-            }
-            _ => {
-                let round = claims.ask();
-                self.last = Some((round, wanted));
-                self.rounds += 1;
-                round
-            }
-        }
-    }
 }
 
 impl ShardMemory {

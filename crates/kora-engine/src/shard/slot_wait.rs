@@ -6,8 +6,8 @@ use kora_resp::Reply;
 use kora_vector::{Step, Work};
 
 use super::Shard;
-use super::memory::Asked;
 use super::task::{Begun, Task, Unfinished};
+use crate::claims::Asked;
 use crate::command::Transfer;
 use crate::error::ClientError;
 use crate::limits::{SLOT_WAIT_IDLE_SLICES_MAX, SLOT_WAIT_SLICES_MAX};
