@@ -40,8 +40,8 @@ pub const DELIVERY_US: u64 = 100;
 pub const CAPTURE_BURST_US: u64 = TURN_BUDGET_US;
 
 /// How long that rest is, in microseconds: with it a snapshot takes an eighth of a worker's time while clients ask. With a
-/// quarter, the p99 of PING was 2.1 times what it is without a snapshot; with an eighth 1.7 and 2.1 times in two runs. It takes 2.2 s
-/// instead of 1.4 for a million keys and 200,000 vectors.
+/// quarter, the p99 of PING was 2.1 times what it is without a snapshot; with an eighth 1.7 and 2.1 times in two runs. A
+/// million keys and 200,000 vectors take 2.2 s instead of 1.4.
 pub const CAPTURE_REST_US: u64 = 7 * CAPTURE_BURST_US;
 
 /// Time spent executing inside connections' own tasks between two turns, in microseconds: beyond it commands wait for the
