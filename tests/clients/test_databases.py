@@ -121,7 +121,7 @@ def test_keys_are_moved_and_copied_between_databases(in_database):
         with pytest.raises(redis.ResponseError, match="^source and destination objects are the same"):
             zero.execute_command(*words)
     for words in (["MOVE", "k", "16"], ["COPY", "k", "k", "DB", "-1"]):
-        with pytest.raises(redis.ResponseError, match="^value is out of range"):
+        with pytest.raises(redis.ResponseError, match="^DB index is out of range"):
             zero.execute_command(*words)
 
 

@@ -52,9 +52,8 @@ class Side:
         self.database = 0
 
     def look_in(self, database: int) -> None:
-        """The runner's own connection speaks of this database from now on."""
-        if self.database != database:
-            assert self.own.ask(b"SELECT", b"%d" % database) == (b"+", b"OK")
+        """The runner's own connection speaks of this database from now on, if the server has it."""
+        if self.database != database and self.own.ask(b"SELECT", b"%d" % database) == (b"+", b"OK"):
             self.database = database
 
     def begin(self) -> None:

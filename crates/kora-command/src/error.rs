@@ -87,7 +87,7 @@ pub enum ClientError {
     /// DECRBY of the smallest number.
     DecrementOverflow,
     /// HRANDFIELD of the smallest number.
-    OutOfLongRange,
+    OutOfRangeBetween { least: i64, most: i64 },
     /// HRANDFIELD WITHVALUES of more pairs than can be counted.
     OutOfRangeShort,
     /// What a value itself says that is wrong.
@@ -371,12 +371,9 @@ impl fmt::Display for ClientError {
             Self::ExpireGreaterAndLess => f.write_str("ERR GT and LT options at the same time are not compatible"),
             Self::NegativeOffset => f.write_str("ERR offset is out of range"),
             Self::DecrementOverflow => f.write_str("ERR decrement would overflow"),
-            Self::OutOfLongRange => write!(
-                f,
-                "ERR value is out of range, value must between {} and {}",
-                -i64::MAX,
-                i64::MAX
-            ),
+            Self::OutOfRangeBetween { least, most } => {
+                write!(f, "ERR value is out of range, value must between {least} and {most}")
+            }
             Self::OutOfRangeShort => f.write_str("ERR value is out of range"),
             Self::Value(error) => write!(f, "ERR {error}"),
             Self::CollectionStays { name } => write!(

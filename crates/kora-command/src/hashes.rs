@@ -245,7 +245,10 @@ fn hrandfield(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
     let count = arguments.integer(2)?;
     // Redis cannot negate the smallest number either.
     if count == i64::MIN {
-        return Err(ClientError::OutOfLongRange);
+        return Err(ClientError::OutOfRangeBetween {
+            least: -i64::MAX,
+            most: i64::MAX,
+        });
     }
     let with_values = match arguments.count() {
         3 => false,

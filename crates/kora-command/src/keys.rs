@@ -267,13 +267,17 @@ fn transfer_to(
 
 /// `MOVE key db`
 pub(crate) fn move_key(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
-    let database = database(arguments, 2)?.ok_or(ClientError::OutOfRangeShort)?;
+    let database = database(arguments, 2)?.ok_or(ClientError::DatabaseIndex)?;
     transfer_to(arguments, 1, Some(database), TransferKind::Move)
 }
 
 /// The database of a number; none if there is no such database in any server.
 pub(crate) fn database(arguments: &Arguments<'_>, index: usize) -> Result<Option<Database>, ClientError> {
-    let number = i32::try_from(arguments.integer(index)?).map_err(|_| ClientError::NotInteger)?;
+    let out_of_range = |_| ClientError::OutOfRangeBetween {
+        least: i32::MIN.into(),
+        most: i32::MAX.into(),
+    };
+    let number = i32::try_from(arguments.integer(index)?).map_err(out_of_range)?;
     Ok(usize::try_from(number).ok().and_then(Database::new))
 }
 
@@ -287,12 +291,15 @@ pub(crate) fn copy(arguments: &Arguments<'_>) -> Result<Command, ClientError> {
             kind = TransferKind::Copy;
             at += 1;
         } else if arguments.is(at, "DB") && at + 1 < arguments.count() {
-            to_database = Some(database(arguments, at + 1)?.ok_or(ClientError::OutOfRangeShort)?);
+            to_database = Some(database(arguments, at + 1)?);
             at += 2;
         } else {
             return Err(ClientError::Syntax);
         }
     }
+    let to_database = to_database
+        .map(|there| there.ok_or(ClientError::DatabaseIndex))
+        .transpose()?;
     if to_database.is_none() && arguments.word(1) == arguments.word(2) {
         return Err(ClientError::SameObject);
     }

@@ -93,7 +93,7 @@ pub(crate) fn placed_in(mut parsed: Parsed, database: Database, databases: Datab
         Command::Select(selected) if !databases.has(*selected) => Some(ClientError::DatabaseIndex),
         Command::Transfer(transfer) => match transfer.to_database {
             None => None,
-            Some(to) if !databases.has(to) => Some(ClientError::OutOfRangeShort),
+            Some(to) if !databases.has(to) => Some(ClientError::DatabaseIndex),
             Some(to) => {
                 transfer.to = to.stored(said_name(&transfer.to)).into();
                 (transfer.from == transfer.to).then_some(ClientError::SameObject)
@@ -166,7 +166,7 @@ mod tests {
         };
         assert_eq!(refused(b"MOVE a 3", 3), ClientError::SameObject);
         assert_eq!(refused(b"COPY a a DB 3", 3), ClientError::SameObject);
-        assert_eq!(refused(b"MOVE a 16", 3), ClientError::OutOfRangeShort);
+        assert_eq!(refused(b"MOVE a 16", 3), ClientError::DatabaseIndex);
         assert_eq!(refused(b"SELECT 16", 3), ClientError::DatabaseIndex);
         assert_eq!(refused(b"SELECT -1", 3), ClientError::DatabaseIndex);
     }

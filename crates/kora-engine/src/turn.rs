@@ -443,8 +443,10 @@ impl Engine {
         let expiry_ms = self.next_deadline_ms().into_iter().chain(self.pause_end_ms()).min();
         let expiry_us = expiry_ms.map(|ms| ms.saturating_mul(1000).saturating_sub(self.unix_us(now_us)));
         let sample_us = self.next_sample_us().map(|us| us.saturating_sub(now_us));
-        let capture_us = self.capture_rest_us(now_us);
-        expiry_us.into_iter().chain(sample_us).chain(capture_us).min()
+        [expiry_us, sample_us, self.capture_rest_us(now_us)]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     pub(crate) fn answer(&mut self, worker: WorkerId, response: Response, host: &dyn Host) {

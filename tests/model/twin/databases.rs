@@ -57,14 +57,21 @@ impl Twin {
 /// The database of this number, if there is one.
 pub(super) fn database(words: &Words<'_>, index: usize) -> Result<Option<usize>, Say> {
     let number = words.needed_integer(index)?;
-    let refusal = || Say::Error("ERR value is not an integer or out of range".to_owned());
+    let range = (i32::MIN, i32::MAX);
+    let refusal = || {
+        let text = format!(
+            "ERR value is out of range, value must between {} and {}",
+            range.0, range.1
+        );
+        Say::Error(text)
+    };
     let number = i32::try_from(number).map_err(|_| refusal())?;
     Ok(usize::try_from(number).ok().filter(|number| *number < DATABASES))
 }
 
 /// The same for MOVE and COPY.
 pub(super) fn other_database(words: &Words<'_>, index: usize) -> Result<usize, Say> {
-    database(words, index)?.ok_or_else(|| Say::Error("ERR value is out of range".to_owned()))
+    database(words, index)?.ok_or_else(|| Say::Error("ERR DB index is out of range".to_owned()))
 }
 
 /// How many the servers under test have.
