@@ -125,6 +125,18 @@ impl Engine {
         self.has_capture_work().then(|| again_us.saturating_sub(now_us))
     }
 
+    /// In how many microseconds there is something to do without a request: a key expires, the recall of a collection may
+    /// be sampled, a snapshot is gone on with, or a pause ends that clients wait for.
+    pub fn next_alarm_us(&self, now_us: u64) -> Option<u64> {
+        let expiry_ms = self.next_deadline_ms().into_iter().chain(self.pause_end_ms()).min();
+        let expiry_us = expiry_ms.map(|ms| ms.saturating_mul(1000).saturating_sub(self.unix_us(now_us)));
+        let sample_us = self.next_sample_us().map(|us| us.saturating_sub(now_us));
+        [expiry_us, sample_us, self.capture_rest_us(now_us)]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
     /// Reclaims keys that have expired.
     fn reclaim(&mut self, host: &dyn Host) -> bool {
         if self.next_deadline_ms().is_none() {

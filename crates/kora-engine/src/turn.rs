@@ -437,18 +437,6 @@ impl Engine {
         self.shards.iter().filter_map(Shard::next_deadline_ms).min()
     }
 
-    /// In how many microseconds there is something to do without a request: a key expires, the recall of a collection may
-    /// be sampled, a snapshot is gone on with, or a pause ends that clients wait for.
-    pub fn next_alarm_us(&self, now_us: u64) -> Option<u64> {
-        let expiry_ms = self.next_deadline_ms().into_iter().chain(self.pause_end_ms()).min();
-        let expiry_us = expiry_ms.map(|ms| ms.saturating_mul(1000).saturating_sub(self.unix_us(now_us)));
-        let sample_us = self.next_sample_us().map(|us| us.saturating_sub(now_us));
-        [expiry_us, sample_us, self.capture_rest_us(now_us)]
-            .into_iter()
-            .flatten()
-            .min()
-    }
-
     pub(crate) fn answer(&mut self, worker: WorkerId, response: Response, host: &dyn Host) {
         if worker == self.worker {
             self.absorb(response, host);
