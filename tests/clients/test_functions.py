@@ -90,7 +90,7 @@ def test_keys_of_several_slots(functions):
 
 def test_a_users_rights_hold_in_functions(functions, server):
     functions.function_load(LIBRARY)
-    functions.acl_setuser("reader", enabled=True, nopass=True, keys=["mine:*"], commands=["+fcall", "+get"])
+    functions.acl_setuser("reader", reset=True, enabled=True, nopass=True, keys=["mine:*"], commands=["+fcall", "+get"])
     with redis.Redis(port=server.port, username="reader", password="x") as reader:
         functions.set("mine:1", 5)
         assert reader.fcall("look", 1, "mine:1") == b"5"
