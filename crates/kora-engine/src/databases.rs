@@ -48,6 +48,7 @@ impl Databases {
 }
 
 /// Reads a request whose names are those of this database.
+#[inline]
 pub(crate) fn parse(
     request: &Request<'_>,
     access: Access,
@@ -55,25 +56,37 @@ pub(crate) fn parse(
     databases: Databases,
     buffer: &mut PrefixedRequest,
 ) -> Parsed {
-    let parsed = match prefixed_places(request, database) {
-        None => table::parse(request, access),
-        Some(places) => {
-            let mut places = places.into_iter().peekable();
-            let words = request.arguments().enumerate();
-            let words = words.map(|(place, word)| (word, places.next_if_eq(&place).is_some()));
-            buffer.fill(words, &database.prefix());
-            let parsed = table::parse(&buffer.request(), access);
-            buffer.clear();
-            parsed
-        }
+    let mut parsed = match is_stored_as_said(request, database) {
+        true => table::parse(request, access),
+        false => parse_prefixed(request, access, database, buffer),
     };
-    placed_in(parsed, database, databases)
+    place_in(&mut parsed, database, databases);
+    parsed
+}
+
+/// True if surely no word gets a prefix: what nearly all requests to most servers are.
+#[inline]
+fn is_stored_as_said(request: &Request<'_>, database: Database) -> bool {
+    database == Database::ZERO && !request.arguments().any(|word| word.first() == Some(&MARKER))
+}
+
+#[inline(never)]
+fn parse_prefixed(request: &Request<'_>, access: Access, database: Database, buffer: &mut PrefixedRequest) -> Parsed {
+    let Some(places) = prefixed_places(request, database) else {
+        return table::parse(request, access);
+    };
+    let mut places = places.into_iter().peekable();
+    let words = request.arguments().enumerate();
+    let words = words.map(|(place, word)| (word, places.next_if_eq(&place).is_some()));
+    buffer.fill(words, &database.prefix());
+    let parsed = table::parse(&buffer.request(), access);
+    buffer.clear();
+    parsed
 }
 
 /// The places of the words that get the prefix of this database; `None` if none does.
 pub(crate) fn prefixed_places(request: &Request<'_>, database: Database) -> Option<SmallVec<[usize; 4]>> {
-    let mut words = request.arguments();
-    if database == Database::ZERO && !words.any(|word| word.first() == Some(&MARKER)) {
+    if is_stored_as_said(request, database) {
         return None;
     }
     let names = places_of_names(table::find_of(request)?, request.arguments());
@@ -85,11 +98,19 @@ pub(crate) fn prefixed_places(request: &Request<'_>, database: Database) -> Opti
     (!places.is_empty()).then_some(places)
 }
 
-/// A command whose words are names of this database.
-pub(crate) fn placed_in(mut parsed: Parsed, database: Database, databases: Databases) -> Parsed {
+/// Makes a command one of this database, of which the names in its words are.
+#[inline]
+pub(crate) fn place_in(parsed: &mut Parsed, database: Database, databases: Databases) {
     parsed.database = database;
-    parsed.command.set_database(database);
-    let refusal = match &mut parsed.command {
+    if !matches!(parsed.command, Command::OnKey(..)) {
+        place_command(&mut parsed.command, database, databases);
+    }
+}
+
+/// The same of a command that may name more than one key, or mean a database as a whole.
+fn place_command(command: &mut Command, database: Database, databases: Databases) {
+    command.set_database(database);
+    let refusal = match command {
         Command::Select(selected) if !databases.has(*selected) => Some(ClientError::DatabaseIndex),
         Command::Transfer(transfer) => match transfer.to_database {
             None => None,
@@ -102,9 +123,8 @@ pub(crate) fn placed_in(mut parsed: Parsed, database: Database, databases: Datab
         _ => None,
     };
     if let Some(error) = refusal {
-        parsed.command = Command::Refused(error);
+        *command = Command::Refused(error);
     }
-    parsed
 }
 
 /// A name as the client said it.

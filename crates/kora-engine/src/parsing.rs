@@ -5,7 +5,7 @@ use kora_resp::{KeptRequest, PrefixedRequest, Request};
 use crate::command::Command;
 use crate::command::secrets::Secrets;
 use crate::command::table::{self, Parsed};
-use crate::databases::{parse, placed_in, prefixed_places};
+use crate::databases::{parse, place_in, prefixed_places};
 use crate::engine::Engine;
 use crate::error::ClientError;
 use crate::reply_queues::ReplyQueueId;
@@ -13,9 +13,11 @@ use crate::reply_queues::ReplyQueueId;
 impl Engine {
     /// Reads a request as a command.
     pub fn parse(&mut self, id: ReplyQueueId, request: &Request<'_>) -> Parsed {
-        let (access, database) = (self.access(id), self.reply_queues.get(id).database());
-        let parsed = parse(request, access, database, self.setup.databases, &mut self.prefixed);
-        self.complete(id, parsed, request)
+        let reply_queue = self.reply_queues.get(id);
+        let (access, database) = (reply_queue.session.access, reply_queue.database());
+        let mut parsed = parse(request, access, database, self.setup.databases, &mut self.prefixed);
+        self.complete(id, &mut parsed, request);
+        parsed
     }
 
     /// The same of a large request in memory of its own.
@@ -25,9 +27,10 @@ impl Engine {
             return self.parse(id, &kept.request());
         };
         let (sent, prefixed) = kept.with_prefix(&database.prefix(), places.into_iter());
-        let parsed = table::parse(&prefixed.request(), access);
-        let parsed = placed_in(parsed, database, self.setup.databases);
-        self.complete(id, parsed, &sent.request())
+        let mut parsed = table::parse(&prefixed.request(), access);
+        place_in(&mut parsed, database, self.setup.databases);
+        self.complete(id, &mut parsed, &sent.request());
+        parsed
     }
 
     /// A request that was read when its client was to have another database selected by now: a transaction that selects one
@@ -41,20 +44,20 @@ impl Engine {
         };
         let mut sent = PrefixedRequest::default();
         sent.fill(words.iter().map(|word| (word, false)), &[]);
-        let again = parse(
+        let mut again = parse(
             &sent.request(),
             access,
             database,
             self.setup.databases,
             &mut self.prefixed,
         );
-        let trail = parsed.trail;
-        *parsed = self.complete(id, again, &sent.request());
-        parsed.trail = trail;
+        self.complete(id, &mut again, &sent.request());
+        again.trail = parsed.trail;
+        *parsed = again;
     }
 
     /// Notes what else is wanted of a request.
-    fn complete(&mut self, id: ReplyQueueId, mut parsed: Parsed, request: &Request<'_>) -> Parsed {
+    fn complete(&mut self, id: ReplyQueueId, parsed: &mut Parsed, request: &Request<'_>) {
         if self.setup.live.slow.is_logging() {
             parsed.trail = self.slow.trail.remember(request, Secrets::of(parsed.entry));
         }
@@ -64,6 +67,5 @@ impl Engine {
         if self.keeps_words(id) {
             parsed.words = Some(request.words(0));
         }
-        parsed
     }
 }

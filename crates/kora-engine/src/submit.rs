@@ -50,18 +50,7 @@ impl Engine {
     ///
     /// That time is the caller's, who takes many commands at one time: it is not before the last of a command's bytes came,
     /// and not before that of the command before it, nor before [`Engine::clock_us`].
-    pub fn submit(&mut self, id: ReplyQueueId, parsed: Parsed, since_us: u64, host: &dyn Host) -> Admission {
-        match self.admit(id, parsed, since_us, host) {
-            Admission::Later(mut parsed) => {
-                // What an alias means is looked up when the command begins.
-                put_back(&mut parsed);
-                Admission::Later(parsed)
-            }
-            taken => taken,
-        }
-    }
-
-    fn admit(&mut self, id: ReplyQueueId, mut parsed: Parsed, since_us: u64, host: &dyn Host) -> Admission {
+    pub fn submit(&mut self, id: ReplyQueueId, mut parsed: Parsed, since_us: u64, host: &dyn Host) -> Admission {
         debug_assert!(since_us >= self.clock_us, "time goes on");
         self.look_at_day(since_us, host);
         if parsed.database != self.reply_queues.get(id).database() {
@@ -73,7 +62,7 @@ impl Engine {
         self.gate(&mut parsed);
         if self.reply_queues.get(id).is_closed() {
             self.reply_queues.get(id).block();
-            return Admission::Later(Box::new(parsed));
+            return later(parsed);
         }
         let mut parsed = match self.reply_queues.get(id).session.is_restricted() {
             true => restricted(parsed),
@@ -83,7 +72,7 @@ impl Engine {
         let mut plan = plan::plan(&parsed, self.setup.placement, self.setup.catalog.at(at_ms));
         if self.is_paused(id, &parsed, at_ms) {
             self.reply_queues.get(id).block();
-            return Admission::Later(Box::new(parsed));
+            return later(parsed);
         }
         if let Some(busy) = self.kept_out(&parsed, plan.route, at_ms) {
             parsed.command = Command::Refused(ClientError::Said(busy));
@@ -101,17 +90,17 @@ impl Engine {
         }
         if !reply_queue.has_room() || !in_order {
             reply_queue.block();
-            return Admission::Later(Box::new(parsed));
+            return later(parsed);
         }
         if !self.has_credit(route) {
             self.queue_for_credit(id);
-            return Admission::Later(Box::new(parsed));
+            return later(parsed);
         }
         let reserved = match self.room_for_data(id, &parsed, since_us, at_ms) {
             Room::Found(reserved) => reserved,
             Room::Awaited(needed) => {
                 self.queue_for_memory(id, needed);
-                return Admission::Later(Box::new(parsed));
+                return later(parsed);
             }
             Room::Refused => {
                 self.refuse_for_data(id, &parsed, since_us, host);
@@ -124,7 +113,7 @@ impl Engine {
             return Admission::Taken;
         }
         if !self.finds_room(id, expected) {
-            return Admission::Later(Box::new(parsed));
+            return later(parsed);
         }
         let acts_on = match (route, first) {
             (Route::One(shard), First::Key) => Some(shard),
@@ -512,6 +501,12 @@ const SUBSCRIBER_COMMANDS: [&str; 9] = [
     "quit",
     "reset",
 ];
+
+/// What a command has to wait for has not come. What an alias means is looked up when the command begins.
+fn later(mut parsed: Parsed) -> Admission {
+    put_back(&mut parsed);
+    Admission::Later(Box::new(parsed))
+}
 
 /// Room for so many is made at first: half of a pipeline of sixteen.
 const ACTS_USUAL: usize = 8;

@@ -1,8 +1,8 @@
 //! When keys, vectors and collections expire, and how what has expired goes.
 //!
 //! A deadline stands with what expires: in a key's entry, in a hash with its field, in a collection's part, in a collection's
-//! schema. What is due first
-//! of each is known at once, and what has expired goes when a command looks for it or when there is time.
+//! schema. What is due first of each is known at once, and what has expired is removed when a command looks for it or when the
+//! shard has time.
 
 use crate::changes::Observer;
 use crate::key::{KeyType, ResolvedKey};
@@ -30,7 +30,9 @@ impl<O: Observer> Keyspace<O> {
             self.remove(place, Cause::Expired);
             self.expired += 1;
         }
-        self.remove_if_all_due(place);
+        if self.keys.has_due_fields(place.now_ms) {
+            self.remove_if_all_due(place);
+        }
         if self.has_due_vector(now_ms)
             && let Some((collection, name)) = self.keyed_element(key)
         {

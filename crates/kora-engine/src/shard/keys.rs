@@ -19,7 +19,7 @@ impl Shard {
     /// Does something to a key.
     pub(crate) fn operate(&mut self, key: &[u8], action: Action, now_ms: u64, work: &mut Work) -> Begun<Reply> {
         let place = self.resolve_live(key, now_ms);
-        if self.keyspace.has_due_fields(place) && matches!(action, Action::Hash(_)) {
+        if matches!(action, Action::Hash(_)) && self.keyspace.has_due_fields(place) {
             return self.operate_without_due_fields(place, action, work);
         }
         self.operate_on(place, action, work)

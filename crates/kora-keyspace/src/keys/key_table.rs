@@ -87,6 +87,7 @@ impl KeyTable {
     }
 
     /// Bytes held of all there is in it: the blocks that the allocator gave.
+    #[inline]
     pub fn bytes(&self) -> usize {
         let index_bytes = self.deadlines.bytes() + self.field_deadlines.bytes();
         self.entries.bytes().saturating_sub(self.empty_bytes) + self.heap_bytes + index_bytes

@@ -111,6 +111,7 @@ impl KeyTables {
     }
 
     /// Bytes held of all there is in it.
+    #[inline]
     pub fn bytes(&self) -> usize {
         self.zero.bytes() + self.sums.bytes
     }

@@ -12,6 +12,7 @@ impl KeyTable {
     }
 
     /// True if a field of some hash is due by then.
+    #[inline]
     pub fn has_due_fields(&self, now_ms: u64) -> bool {
         self.field_deadlines
             .first()
@@ -19,6 +20,7 @@ impl KeyTable {
     }
 
     /// When the next field is due.
+    #[inline]
     pub fn next_field_expiry_ms(&self) -> Option<u64> {
         self.field_deadlines.first().map(|(first_ms, _)| first_ms)
     }
