@@ -5,7 +5,7 @@ use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::ops::Deref;
 use std::rc::Rc;
-use std::task::{Poll, Waker};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tokio::time::timeout;
@@ -23,6 +23,8 @@ pub(crate) struct LocalPersistence {
 #[derive(Default)]
 struct Waiting {
     wakers: RefCell<Vec<Waker>>,
+    /// How often they were woken.
+    wakes: Cell<u64>,
     /// Up to which stamp all was safe when they were woken last.
     durable: Cell<u64>,
 }
@@ -52,22 +54,25 @@ impl LocalPersistence {
         let durability = &self.end.durability;
         let until = durability.stamps.last();
         let is_safe = || durability.durable.get() >= until;
-        let settled = || {
-            poll_fn(|context| {
-                if is_safe() || durability.is_log_failing() {
-                    return Poll::Ready(());
-                }
+        // A client that asks again and again has one waker in the list.
+        let mut listed_at = None;
+        let mut poll_settled = |context: &mut Context<'_>| {
+            if is_safe() || durability.is_log_failing() {
+                return Poll::Ready(());
+            }
+            let wakes = self.waiting.wakes.get();
+            if !is_wanted || listed_at.replace(wakes) != Some(wakes) {
                 self.waiting.wakers.borrow_mut().push(context.waker().clone());
-                Poll::Pending
-            })
+            }
+            Poll::Pending
         };
         if !is_wanted {
-            settled().await;
+            poll_fn(poll_settled).await;
             return is_safe();
         }
         loop {
             durability.sync_wanted.set(until);
-            if timeout(WISH_AGAIN, settled()).await.is_ok() {
+            if timeout(WISH_AGAIN, poll_fn(&mut poll_settled)).await.is_ok() {
                 return is_safe();
             }
         }
@@ -84,6 +89,7 @@ impl LocalPersistence {
     pub(crate) fn wake_settled(&self) {
         if self.has_settled() {
             self.waiting.durable.set(self.end.durability.durable.get());
+            self.waiting.wakes.update(|wakes| wakes.wrapping_add(1));
             let wakers = std::mem::take(&mut *self.waiting.wakers.borrow_mut());
             wakers.into_iter().for_each(Waker::wake);
         }
