@@ -1,7 +1,7 @@
 //! The commands about the server, as the table lists them. Their syntax stands in `admin.rs`.
 
 use crate::row::{CONTAINER, CommandEntry, DataAccess, PLAIN};
-use crate::syntax::Argument;
+use crate::syntax::{Argument, FLUSH};
 use crate::{admin, command_keys};
 
 /// The commands of this family.
@@ -272,12 +272,6 @@ const CONFIG: &[CommandEntry] = &[
         ..SERVER
     },
 ];
-
-const FLUSH: &[Argument] = &[Argument::one_of(
-    "flush-type",
-    &[Argument::word("async", "ASYNC"), Argument::word("sync", "SYNC")],
-)
-.optional()];
 
 const SHUTDOWN: &[Argument] = &[
     Argument::one_of(

@@ -142,7 +142,7 @@ pub(crate) const ENTRIES: &[CommandEntry] = &[
     CommandEntry {
         name: "auth",
         reply: "`OK`, or an error.",
-        notes: "There is one user, `default`; its password is the setting `requirepass`.",
+        notes: "Without a username it is the user `default`, whose password is the setting `requirepass`; ACL SETUSER makes others.",
         arity: -2,
         summary: "Authenticates the connection.",
         arguments: &[Argument::string("username").optional(), Argument::string("password")],

@@ -93,6 +93,7 @@ const GROUPS: [(&str, &str); 17] = [
 
 /// What is missing of a command that is there.
 const PARTS: &[(&str, &str)] = &[
+    ("client|kill", "no `MAXAGE`"),
     (
         "client|tracking",
         "`tracking-redir-broken` is not sent; refused inside MULTI",

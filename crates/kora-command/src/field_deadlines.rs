@@ -10,7 +10,7 @@ use crate::error::ClientError;
 use crate::hashes::{HashAction, READ, WRITE, counted_fields};
 use crate::lifetime::Deadline;
 use crate::row::CommandEntry;
-use crate::syntax::Argument;
+use crate::syntax::{Argument, CONDITION};
 
 /// What is to be done about the deadlines of fields. What is an error is one only where there is no value of another type.
 #[derive(Debug)]
@@ -478,17 +478,6 @@ const COUNTED: Argument = Argument::block(
 .after("FIELDS");
 
 const PAIRS: Argument = Argument::block("data", &[Argument::string("field"), Argument::string("value")]).multiple();
-
-const CONDITION: Argument = Argument::one_of(
-    "condition",
-    &[
-        Argument::word("nx", "NX"),
-        Argument::word("xx", "XX"),
-        Argument::word("gt", "GT"),
-        Argument::word("lt", "LT"),
-    ],
-)
-.optional();
 
 const SECONDS: Argument = Argument::integer("seconds").after("EX");
 const MILLISECONDS: Argument = Argument::integer("milliseconds").after("PX");

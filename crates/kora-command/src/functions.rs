@@ -12,7 +12,7 @@ use crate::function_request::{FunctionChange, FunctionRequest, RestorePolicy};
 use crate::limits::{NAME_PATTERN_BYTES_MAX, QUOTED_BYTES_MAX};
 use crate::row::{CONTAINER, CommandEntry, DataAccess};
 use crate::scripting::{BEHIND, EVALUATION, Evaluation, SCRIPT, ScriptSource};
-use crate::syntax::Argument;
+use crate::syntax::{Argument, FLUSH};
 
 fn call(arguments: &Arguments<'_>, is_read_only: bool) -> Result<Command, ClientError> {
     let count = match number::parse_i64(arguments.word(2)) {
@@ -246,11 +246,7 @@ const SUBCOMMANDS: &[CommandEntry] = &[
         access: DataAccess::Write,
         summary: "Deletes all libraries.",
         reply: "`OK`.",
-        arguments: &[Argument::one_of(
-            "flush-type",
-            &[Argument::word("async", "ASYNC"), Argument::word("sync", "SYNC")],
-        )
-        .optional()],
+        arguments: FLUSH,
         parse: flush,
         ..SCRIPT
     },

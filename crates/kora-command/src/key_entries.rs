@@ -2,7 +2,7 @@
 
 use crate::keys;
 use crate::row::{CONTAINER, CommandEntry, DataAccess, PLAIN};
-use crate::syntax::Argument;
+use crate::syntax::{Argument, CONDITION};
 
 /// The commands of this family.
 pub(crate) const ENTRIES: &[CommandEntry] = &[
@@ -361,17 +361,6 @@ const OBJECT_ONE: CommandEntry = CommandEntry {
 const KEY: &[Argument] = &[Argument::key("key")];
 
 const SEVERAL: &[Argument] = &[Argument::key("key").multiple()];
-
-const CONDITION: Argument = Argument::one_of(
-    "condition",
-    &[
-        Argument::word("nx", "NX"),
-        Argument::word("xx", "XX"),
-        Argument::word("gt", "GT"),
-        Argument::word("lt", "LT"),
-    ],
-)
-.optional();
 
 const COPY: &[Argument] = &[
     Argument::key("source"),

@@ -11,7 +11,7 @@ use crate::Command;
 use crate::arguments::Arguments;
 use crate::error::ClientError;
 use crate::row::{CONTAINER, CommandEntry, DataAccess, PLAIN};
-use crate::syntax::Argument;
+use crate::syntax::{Argument, FLUSH};
 
 /// A script or a function that is to run.
 #[derive(Clone, Debug)]
@@ -207,11 +207,7 @@ const SUBCOMMANDS: &[CommandEntry] = &[
         arity: -2,
         summary: "Forgets all scripts.",
         reply: "`OK`.",
-        arguments: &[Argument::one_of(
-            "flush-type",
-            &[Argument::word("async", "ASYNC"), Argument::word("sync", "SYNC")],
-        )
-        .optional()],
+        arguments: FLUSH,
         parse: flush,
         ..SCRIPT
     },

@@ -181,6 +181,25 @@ pub(crate) const NAMED: Argument = Argument::one_of(
     ],
 );
 
+/// How FLUSHALL and its like free: both words mean the same here, since all is freed in slices.
+pub(crate) const FLUSH: &[Argument] = &[Argument::one_of(
+    "flush-type",
+    &[Argument::word("async", "ASYNC"), Argument::word("sync", "SYNC")],
+)
+.optional()];
+
+/// When a deadline is set: if there is none, if there is one, if it is later or earlier than the one that is there.
+pub(crate) const CONDITION: Argument = Argument::one_of(
+    "condition",
+    &[
+        Argument::word("nx", "NX"),
+        Argument::word("xx", "XX"),
+        Argument::word("gt", "GT"),
+        Argument::word("lt", "LT"),
+    ],
+)
+.optional();
+
 #[cfg(test)]
 mod tests {
     use super::*;

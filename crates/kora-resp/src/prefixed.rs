@@ -53,7 +53,7 @@ impl KeptRequest {
     /// If the prefix is longer than the shortest header.
     pub fn with_prefix(self, prefix: &[u8], mut places: impl Iterator<Item = usize>) -> (KeptRequest, KeptRequest) {
         assert!(prefix.len() <= HEADER_BYTES_MIN, "a header stands before each word");
-        // Nobody else has the memory of a request that was just read.
+        // Only the request itself holds the memory of one that was just read.
         let mut text = self
             .text
             .try_into_mut()
